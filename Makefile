@@ -1,0 +1,51 @@
+# What can be done with a clone; the work itself is in scripts/.
+#
+#   PG_CONFIG=/path/to/pg_config   which PostgreSQL to build for (default: Debian's PostgreSQL 15)
+#   DESTDIR=/some/root             where `make install` puts its files, for packagers
+#   CARGO_TARGET_DIR=/some/folder  where artefacts are kept (default: target/, or a shared cache with CI=true)
+
+ifdef PG_CONFIG
+export PG_CONFIG
+endif
+ifdef DESTDIR
+export DESTDIR
+endif
+
+.PHONY: help build install uninstall demo psql stop test bench lint setup clean
+
+help: ## show this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
+
+build: setup ## build the extension and the engine
+	@scripts/build
+
+install: build ## copy them, the SQL script and the built-in model into the server's folders
+	@scripts/install
+
+uninstall: ## remove them from there
+	@scripts/uninstall
+
+demo: install ## start a private cluster and predict the sentiment of a thousand reviews
+	@scripts/demo run
+
+psql: ## open a session in the demo's cluster
+	@scripts/demo psql
+
+stop: ## stop the demo's cluster
+	@scripts/demo stop
+
+test: ## run all tests (installs into the server's folders)
+	@scripts/test
+
+bench: install ## measure the engine alone and through SQL
+	@scripts/bench
+
+lint: setup ## formatting, clippy, licences
+	@scripts/lint
+
+setup: ## install what is missing of the Debian packages that a build needs
+	@scripts/setup
+
+clean: ## remove the artefacts of this clone and the demo's cluster
+	@scripts/demo remove
+	@cargo clean

@@ -1,0 +1,239 @@
+//! Loaded models, least recently used first out.
+//!
+//! # Layout
+//! - [`entry`]: a loaded model and how it is used.
+//! - [`pending`]: a model that isn't loaded yet, and who waits for it.
+//! - [`client`]: asking a client for a model.
+//! - [`upload`]: putting together and checking what it sends.
+//! - [`room`]: who gives way to a new model.
+//!
+//! It must not know sockets, requests or how models compute.
+//! Invariant: the models that the cache holds never exceed its size; a model is loaded once, however many wait.
+
+mod client;
+mod entry;
+mod pending;
+pub mod room;
+pub mod upload;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+
+use ecommerce_ml_protocol::{EngineError, ErrorKind, ModelRef, ModelSource, ModelStats, Sha256};
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::spawn_blocking;
+
+pub use client::{Ask, Client, UploadSlot};
+pub use entry::Entry;
+
+use crate::files::ModelFiles;
+use crate::served::{Loader, Served, guarded};
+use client::Setback;
+use pending::{Outcome, Pending, Wait};
+use room::{Resident, make_room};
+use upload::Upload;
+
+/// All models of the engine.
+pub struct ModelCache {
+    /// Most bytes that loaded models may take together.
+    capacity: u64,
+    /// Folder of the built-in models' folders.
+    builtin: Option<PathBuf>,
+    load: Box<Loader>,
+    state: Mutex<State>,
+    /// One model is loaded at a time: while it is, its files are in memory beside it.
+    loading: Semaphore,
+}
+
+#[derive(Default)]
+struct State {
+    slots: HashMap<ModelSource, Slot>,
+    /// Grows with each request; orders models by use.
+    clock: u64,
+}
+
+enum Slot {
+    Loaded(Arc<Entry>),
+    /// Weak, so that it ends with the last request that waits.
+    Pending(Weak<Pending>),
+}
+
+/// Where the files of a model come from, once that is settled.
+enum Files {
+    Folder(PathBuf),
+    Sent(Upload),
+}
+
+impl ModelCache {
+    /// An empty cache of `capacity` bytes.
+    pub fn new(capacity: u64, builtin: Option<PathBuf>, load: Box<Loader>) -> Self {
+        Self { capacity, builtin, load, state: Mutex::default(), loading: Semaphore::new(1) }
+    }
+
+    /// A model, brought and loaded if need be; for an uploaded one, one of those who wait is asked at a time.
+    ///
+    /// # Errors
+    /// If this request's client can't send the model, or the model can't be loaded.
+    pub async fn get(self: &Arc<Self>, wanted: &ModelRef, client: &Client) -> Outcome {
+        let entry = match self.find(&wanted.source) {
+            Ok(entry) => entry,
+            Err(pending) => self.bring(wanted, &pending, client).await?,
+        };
+        let mut state = self.state.lock();
+        state.clock += 1;
+        entry.touch(wanted.pinned, state.clock);
+        Ok(entry)
+    }
+
+    /// The state of the loaded models.
+    pub fn stats(&self) -> Vec<ModelStats> {
+        let state = self.state.lock();
+        state.slots.values().filter_map(Slot::entry).map(|entry| entry.stats()).collect()
+    }
+
+    /// The loaded model, or what to wait for.
+    fn find(&self, source: &ModelSource) -> Result<Arc<Entry>, Arc<Pending>> {
+        let mut state = self.state.lock();
+        match state.slots.get(source) {
+            Some(Slot::Loaded(entry)) => return Ok(Arc::clone(entry)),
+            Some(Slot::Pending(pending)) => {
+                if let Some(pending) = pending.upgrade() {
+                    return Err(pending);
+                }
+            }
+            None => {}
+        }
+        let pending = Arc::new(Pending::new());
+        state.slots.insert(source.clone(), Slot::Pending(Arc::downgrade(&pending)));
+        Err(pending)
+    }
+
+    async fn bring(self: &Arc<Self>, wanted: &ModelRef, pending: &Arc<Pending>, client: &Client) -> Outcome {
+        loop {
+            let turn = match pending.wait().await {
+                Wait::Over(outcome) => return outcome,
+                Wait::Turn(turn) => turn,
+            };
+            let files = match &wanted.source {
+                ModelSource::Builtin(name) => Files::Folder(self.builtin_folder(name)?),
+                ModelSource::Content(sha) => match self.ask(*sha, pending, client).await {
+                    Ok(upload) => Files::Sent(upload),
+                    Err(Setback::Failed(error)) => return Err(error),
+                    // Whoever waited longest is next; this request goes to the end of the line.
+                    Err(Setback::Silent) => continue,
+                },
+            };
+            return self.load(wanted, pending, turn, files).await;
+        }
+    }
+
+    async fn ask(&self, sha: Sha256, pending: &Arc<Pending>, client: &Client) -> Result<Upload, Setback> {
+        // Each request that waits holds one reference.
+        let contested = || Arc::strong_count(pending) > 1;
+        client.upload(sha, self.capacity, contested).await
+    }
+
+    /// Loads a model for all who wait, in a task of its own: it goes on if this request is cancelled.
+    async fn load(
+        self: &Arc<Self>,
+        wanted: &ModelRef,
+        pending: &Arc<Pending>,
+        turn: OwnedSemaphorePermit,
+        files: Files,
+    ) -> Outcome {
+        let (cache, wanted, pending) = (Arc::clone(self), wanted.clone(), Arc::clone(pending));
+        let task = tokio::spawn(async move {
+            // What is wrong with the files is this request's failure alone: the next in line may be the client of
+            // another database, whose copy is sound.
+            let files = read(files).await?;
+            let outcome = cache.load_now(&wanted, files).await;
+            if outcome.is_err() {
+                cache.state.lock().slots.remove(&wanted.source);
+            }
+            pending.settle(outcome.clone());
+            drop(turn);
+            outcome
+        });
+        task.await.unwrap_or_else(|_| Err(lost()))
+    }
+
+    async fn load_now(self: &Arc<Self>, wanted: &ModelRef, files: ModelFiles) -> Outcome {
+        let _alone = self.loading.acquire().await;
+        evict(&mut self.state.lock(), weights_size(&files), self.capacity)?;
+        let cache = Arc::clone(self);
+        let load = move || guarded(|| (cache.load)(&files));
+        let model = spawn_blocking(load).await.unwrap_or_else(|_| Err(lost()))?;
+        self.admit(wanted, model)
+    }
+
+    fn admit(&self, wanted: &ModelRef, model: Arc<dyn Served>) -> Outcome {
+        let mut state = self.state.lock();
+        evict(&mut state, model.info().bytes, self.capacity)?;
+        state.clock += 1;
+        let entry = Arc::new(Entry::new(wanted.source.clone(), model, wanted.pinned, state.clock));
+        state.slots.insert(wanted.source.clone(), Slot::Loaded(Arc::clone(&entry)));
+        Ok(entry)
+    }
+
+    fn builtin_folder(&self, name: &str) -> Result<PathBuf, EngineError> {
+        let refuse = |message: String| EngineError::new(ErrorKind::InvalidRequest, message);
+        if !is_builtin_name(name) {
+            return Err(refuse(format!("invalid name of a built-in model: \"{}\"", name.escape_debug())));
+        }
+        let folder = self.builtin.as_ref().map(|builtin| builtin.join(name)).filter(|folder| folder.is_dir());
+        folder.ok_or_else(|| refuse(format!("built-in model \"{name}\" does not exist")))
+    }
+}
+
+impl Slot {
+    fn entry(&self) -> Option<&Arc<Entry>> {
+        match self {
+            Slot::Loaded(entry) => Some(entry),
+            Slot::Pending(_) => None,
+        }
+    }
+
+    fn resident(&self, source: &ModelSource) -> Option<Resident<ModelSource>> {
+        self.entry().map(|entry| Resident {
+            key: source.clone(),
+            bytes: entry.bytes(),
+            pinned: entry.is_pinned(),
+            last_use: entry.last_use(),
+        })
+    }
+}
+
+/// Drops models so that `needed` more bytes fit.
+fn evict(state: &mut State, needed: u64, capacity: u64) -> Result<(), EngineError> {
+    let residents = state.slots.iter().filter_map(|(source, slot)| slot.resident(source)).collect();
+    for source in make_room(residents, needed, capacity)? {
+        state.slots.remove(&source);
+    }
+    Ok(())
+}
+
+async fn read(files: Files) -> Result<ModelFiles, EngineError> {
+    let read = move || match files {
+        Files::Folder(folder) => ModelFiles::from_directory(&folder),
+        Files::Sent(upload) => upload.verify(),
+    };
+    spawn_blocking(move || guarded(read)).await.unwrap_or_else(|_| Err(lost()))
+}
+
+/// Bytes of the weights: about what the loaded model will take.
+fn weights_size(files: &ModelFiles) -> u64 {
+    let weights = files.names_ending_in(".safetensors");
+    weights.filter_map(|name| files.get(name)).map(|bytes| bytes.len() as u64).sum()
+}
+
+/// Whether this can be the name of a folder among the built-in models, and not a way out of it.
+fn is_builtin_name(name: &str) -> bool {
+    let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+    !name.is_empty() && name.bytes().all(allowed)
+}
+
+fn lost() -> EngineError {
+    EngineError::new(ErrorKind::Internal, "engine lost track of a model")
+}

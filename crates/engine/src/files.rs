@@ -1,0 +1,123 @@
+//! The files of a model in Hugging Face layout, from a folder or an upload, and their content address.
+//!
+//! It must not know what the files mean, only which names matter.
+//! Invariant: the content address depends on names and bytes alone, not on where they came from or in which order.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ecommerce_ml_protocol::{EngineError, ErrorKind, FileEntry, Sha256};
+use sha2::Digest;
+
+/// Files that matter by their whole name.
+const NAMES: [&str; 5] =
+    ["config.json", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt"];
+
+/// Files that matter by the end of their name.
+const SUFFIXES: [&str; 2] = [".safetensors", ".safetensors.index.json"];
+
+/// Ends of names of weights in formats that can carry code, which are never read.
+const PICKLES: [&str; 5] = [".bin", ".pt", ".pth", ".ckpt", ".pkl"];
+
+/// Whether a file of this name is part of a model; all others are passed over.
+pub fn is_model_file(name: &str) -> bool {
+    NAMES.contains(&name) || (!name.contains('/') && SUFFIXES.iter().any(|suffix| name.ends_with(suffix)))
+}
+
+/// The files of a model, in memory, by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ModelFiles {
+    files: BTreeMap<String, Vec<u8>>,
+    /// A file of weights that is there but in a format that isn't read, to say so when weights are missing.
+    refused_weights: Option<String>,
+}
+
+impl ModelFiles {
+    /// Reads the files of a folder that matter; subfolders are passed over.
+    ///
+    /// # Errors
+    /// [`ErrorKind::FileMissing`] if the folder or a file in it can't be read.
+    pub fn from_directory(directory: &Path) -> Result<Self, EngineError> {
+        let unreadable = |path: &Path, error: std::io::Error| {
+            EngineError::new(
+                ErrorKind::FileMissing,
+                format!("could not read \"{}\": {error}", path.display()),
+            )
+        };
+        let entries = std::fs::read_dir(directory).map_err(|error| unreadable(directory, error))?;
+        let mut found = Self::default();
+        for entry in entries {
+            let path = entry.map_err(|error| unreadable(directory, error))?.path();
+            let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+            if is_model_file(name) && path.is_file() {
+                let bytes = std::fs::read(&path).map_err(|error| unreadable(&path, error))?;
+                found.files.insert(name.to_owned(), bytes);
+            } else if is_pickle(name) {
+                found.refused_weights = Some(name.to_owned());
+            }
+        }
+        Ok(found)
+    }
+
+    /// Takes all files as name and bytes, as an upload delivers them. Of two of the same name the later one counts.
+    pub fn from_parts(files: Vec<(String, Vec<u8>)>) -> Self {
+        let refused_weights = files.iter().map(|(name, _)| name).find(|name| is_pickle(name)).cloned();
+        Self { files: files.into_iter().collect(), refused_weights }
+    }
+
+    /// Name, size and hash of each file, sorted by name.
+    pub fn manifest(&self) -> Vec<FileEntry> {
+        let entry = |(name, bytes): (&String, &Vec<u8>)| FileEntry {
+            name: name.clone(),
+            size: bytes.len() as u64,
+            sha256: Sha256(sha2::Sha256::digest(bytes).into()),
+        };
+        self.files.iter().map(entry).collect()
+    }
+
+    /// The bytes of a file, if it is there.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.files.get(name).map(Vec::as_slice)
+    }
+
+    /// The bytes of a file that the model can't do without.
+    ///
+    /// # Errors
+    /// [`ErrorKind::FileMissing`].
+    pub fn require(&self, name: &str) -> Result<&[u8], EngineError> {
+        self.get(name).ok_or_else(|| self.missing(name))
+    }
+
+    /// Names of the files that end in `suffix`, sorted.
+    pub fn names_ending_in<'a>(&'a self, suffix: &'a str) -> impl Iterator<Item = &'a str> {
+        self.files.keys().map(String::as_str).filter(move |name| name.ends_with(suffix))
+    }
+
+    /// The error for a file that isn't there.
+    pub(crate) fn missing(&self, name: &str) -> EngineError {
+        let error = EngineError::new(ErrorKind::FileMissing, format!("model has no file \"{name}\""));
+        match &self.refused_weights {
+            Some(refused) if name.ends_with(".safetensors") => error
+                .with_detail(format!("There is a file \"{refused}\", which may carry code and is not read."))
+                .with_hint("Only weights in safetensors format are read; convert them first."),
+            _ => error,
+        }
+    }
+}
+
+fn is_pickle(name: &str) -> bool {
+    PICKLES.iter().any(|suffix| name.ends_with(suffix))
+}
+
+/// Names a model by its content: SHA-256 over `name \0 size \0 hash in hex \n` of each file in the order of names.
+///
+/// The extension computes the same from the manifest that it stores.
+pub fn content_address(manifest: &[FileEntry]) -> Sha256 {
+    let mut entries: Vec<&FileEntry> = manifest.iter().collect();
+    entries.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut hasher = sha2::Sha256::new();
+    for entry in entries {
+        hasher.update(format!("{}\0{}\0{}\n", entry.name, entry.size, entry.sha256));
+    }
+    Sha256(hasher.finalize().into())
+}

@@ -1,0 +1,48 @@
+//! The engine of `ecommerce_ml`: everything about models, nothing about PostgreSQL.
+//!
+//! # Layout
+//! Understanding a model, each usable on its own:
+//! - [`files`]: the files of a model in Hugging Face layout, from a folder or an upload.
+//! - [`config`]: `config.json` and `tokenizer_config.json`, validated.
+//! - [`tokenizer`]: text to token ids and windows.
+//! - [`labels`]: what the outputs of a head mean.
+//! - [`model`]: the encoder, its head, and the forward pass.
+//! - [`device`]: where the forward pass runs.
+//!
+//! Serving many clients:
+//! - [`served`]: what serving needs of a model.
+//! - [`cache`]: loaded models, least recently used first out.
+//! - [`scheduler`]: requests of all clients, cut into batches.
+//! - [`hub`]: downloads from a Hugging Face hub.
+//! - [`engine`]: what each request means.
+//! - [`server`]: connections, handshake, uploads, cancellation.
+//! - [`activity`], [`clock`]: what is going on, and since when.
+//!
+//! Being a program:
+//! - [`cli`]: the command line.
+//! - [`serve`], [`predict`]: the modes.
+//! - [`process`]: what the process inherits, and when it ends.
+//!
+//! Invariant: whatever comes in, by socket, pipe or file, is answered with a value or an
+//! [`EngineError`](ecommerce_ml_protocol::EngineError); the process goes on.
+
+#![forbid(unsafe_code)]
+
+pub mod activity;
+pub mod cache;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod device;
+pub mod engine;
+pub mod files;
+pub mod hub;
+pub mod labels;
+pub mod model;
+pub mod predict;
+pub mod process;
+pub mod scheduler;
+pub mod serve;
+pub mod served;
+pub mod server;
+pub mod tokenizer;

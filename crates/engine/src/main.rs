@@ -1,0 +1,49 @@
+//! The program `ecommerce_ml_engine`: each mode is a function of the library.
+
+#![forbid(unsafe_code)]
+
+use std::env;
+use std::io;
+use std::process::ExitCode;
+
+use ecommerce_ml_engine::cli::{self, Command, HELP};
+use ecommerce_ml_engine::server::note;
+use ecommerce_ml_engine::{predict, process, serve};
+
+/// Exit status for arguments that can't be understood.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    match cli::parse(env::args_os().skip(1)) {
+        Ok(command) => run(command).map_or_else(failed, |()| ExitCode::SUCCESS),
+        Err(error) => {
+            note(&error.to_string());
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), String> {
+    match command {
+        Command::Serve(options) => {
+            process::use_threads(options.compute.threads).map_err(|error| error.to_string())?;
+            serve::serve(options).map_err(|error| error.to_string())
+        }
+        Command::Predict(options) => {
+            process::use_threads(options.compute.threads).map_err(|error| error.to_string())?;
+            let output = io::BufWriter::new(io::stdout().lock());
+            predict::predict(&options, io::stdin().lock(), output).map_err(|error| error.to_string())
+        }
+        Command::Help => show(HELP),
+        Command::Version => show(concat!("ecommerce_ml_engine ", env!("CARGO_PKG_VERSION"), "\n")),
+    }
+}
+
+fn show(text: &str) -> Result<(), String> {
+    io::Write::write_all(&mut io::stdout(), text.as_bytes()).map_err(|error| error.to_string())
+}
+
+fn failed(message: String) -> ExitCode {
+    note(&message);
+    ExitCode::FAILURE
+}

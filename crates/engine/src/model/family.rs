@@ -1,0 +1,100 @@
+//! How BERT, DistilBERT and RoBERTa name their weights; the networks under the names are alike.
+//!
+//! It must not know tensors. Invariant: every name of a weight that is asked for is built here.
+
+use ecommerce_ml_protocol::Family;
+
+use super::weights::Weights;
+
+/// Names of the modules of one transformer layer, below the name of the layer.
+pub(super) struct LayerNames {
+    pub(super) query: &'static str,
+    pub(super) key: &'static str,
+    pub(super) value: &'static str,
+    pub(super) attention_output: &'static str,
+    pub(super) attention_norm: &'static str,
+    pub(super) intermediate: &'static str,
+    pub(super) output: &'static str,
+    pub(super) output_norm: &'static str,
+}
+
+/// Names of the two dense layers of a head.
+pub(super) struct HeadNames {
+    pub(super) hidden: String,
+    pub(super) output: &'static str,
+}
+
+/// `BertLayer` and `RobertaLayer`.
+const BERT_LAYER: LayerNames = LayerNames {
+    query: "attention.self.query",
+    key: "attention.self.key",
+    value: "attention.self.value",
+    attention_output: "attention.output.dense",
+    attention_norm: "attention.output.LayerNorm",
+    intermediate: "intermediate.dense",
+    output: "output.dense",
+    output_norm: "output.LayerNorm",
+};
+
+/// DistilBERT's `TransformerBlock`.
+const DISTILBERT_LAYER: LayerNames = LayerNames {
+    query: "attention.q_lin",
+    key: "attention.k_lin",
+    value: "attention.v_lin",
+    attention_output: "attention.out_lin",
+    attention_norm: "sa_layer_norm",
+    intermediate: "ffn.lin1",
+    output: "ffn.lin2",
+    output_norm: "output_layer_norm",
+};
+
+/// Builds the names of a model's weights.
+pub(super) struct Names {
+    family: Family,
+    /// Before the names of the encoder: a model with a head puts it into a field of its own, a bare one doesn't.
+    prefix: &'static str,
+}
+
+impl Names {
+    /// Looks which of the two ways of naming the weights follow.
+    pub(super) fn detect(family: Family, weights: &Weights<'_>) -> Self {
+        let prefix = match family {
+            Family::Bert => "bert.",
+            Family::DistilBert => "distilbert.",
+            Family::Roberta => "roberta.",
+        };
+        let named = Self { family, prefix };
+        let bare = Self { family, prefix: "" };
+        let is_bare = weights.contains(&format!("{}.weight", bare.embeddings("word_embeddings")));
+        if is_bare { bare } else { named }
+    }
+
+    /// A module of the embeddings.
+    pub(super) fn embeddings(&self, module: &str) -> String {
+        format!("{}embeddings.{module}", self.prefix)
+    }
+
+    /// A transformer layer; its modules come after a dot.
+    pub(super) fn layer(&self, index: usize) -> String {
+        let layers = if self.family == Family::DistilBert { "transformer" } else { "encoder" };
+        format!("{}{layers}.layer.{index}", self.prefix)
+    }
+
+    /// The modules of a layer.
+    pub(super) fn in_layer(&self) -> &'static LayerNames {
+        if self.family == Family::DistilBert { &DISTILBERT_LAYER } else { &BERT_LAYER }
+    }
+
+    /// The modules of the head.
+    pub(super) fn head(&self) -> HeadNames {
+        match self.family {
+            Family::Bert => {
+                HeadNames { hidden: format!("{}pooler.dense", self.prefix), output: "classifier" }
+            }
+            Family::DistilBert => HeadNames { hidden: "pre_classifier".to_owned(), output: "classifier" },
+            Family::Roberta => {
+                HeadNames { hidden: "classifier.dense".to_owned(), output: "classifier.out_proj" }
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The layers that the network is made of, read from the weights under their names.
+//!
+//! It must not know families. Invariant: a layer exists only with weights of the shape it computes with.
+
+use candle_core::{Result as CandleResult, Tensor};
+use candle_nn::{LayerNorm, Linear, Module};
+use ecommerce_ml_protocol::EngineError;
+
+use super::internal;
+use super::weights::Weights;
+use crate::config::Activation;
+
+/// The dense layer `name`, from `inputs` to `outputs` features.
+pub(super) fn linear(
+    weights: &mut Weights<'_>,
+    name: &str,
+    inputs: usize,
+    outputs: usize,
+) -> Result<Linear, EngineError> {
+    let weight = weights.tensor(&format!("{name}.weight"), &[outputs, inputs])?;
+    let bias = weights.tensor(&format!("{name}.bias"), &[outputs])?;
+    Ok(Linear::new(weight, Some(bias)))
+}
+
+/// Several dense layers of the same input as one, with their outputs side by side.
+pub(super) fn stacked(layers: &[Linear]) -> Result<Linear, EngineError> {
+    let weights: Vec<&Tensor> = layers.iter().map(Linear::weight).collect();
+    let biases: Vec<&Tensor> = layers.iter().filter_map(Linear::bias).collect();
+    let weight = Tensor::cat(&weights, 0).map_err(internal)?;
+    let bias = Tensor::cat(&biases, 0).map_err(internal)?;
+    Ok(Linear::new(weight, Some(bias)))
+}
+
+/// The layer norm `name` over `width` features.
+pub(super) fn layer_norm(
+    weights: &mut Weights<'_>,
+    name: &str,
+    width: usize,
+    eps: f64,
+) -> Result<LayerNorm, EngineError> {
+    let weight = weights.tensor(&format!("{name}.weight"), &[width])?;
+    let bias = weights.tensor(&format!("{name}.bias"), &[width])?;
+    Ok(LayerNorm::new(weight, bias, eps))
+}
+
+impl Module for Activation {
+    fn forward(&self, input: &Tensor) -> CandleResult<Tensor> {
+        match self {
+            Activation::GeluErf => input.gelu_erf(),
+            Activation::GeluTanh => input.gelu(),
+            Activation::Relu => input.relu(),
+        }
+    }
+}

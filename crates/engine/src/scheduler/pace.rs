@@ -1,0 +1,74 @@
+//! How many tokens a batch may have, so that it takes about [`TARGET`]: a request that arrives while a batch
+//! runs waits for no longer than that. Pure: measurements in, a budget out.
+
+use std::time::Duration;
+
+/// How long a batch should take.
+pub const TARGET: Duration = Duration::from_millis(100);
+
+/// Below this, the overhead of a batch outweighs its work.
+const LEAST: usize = 256;
+
+/// Beyond this, even a GPU gains nothing from larger batches.
+const MOST: usize = 16_384;
+
+/// Before the first measurement.
+const START: usize = 1024;
+
+/// Weight of the newest measurement; machines are shared and rates swing by a factor of two.
+const NEWEST: f64 = 0.3;
+
+/// The speed of one model for one kind of output.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Pace {
+    /// Padded tokens per second, once measured.
+    rate: Option<f64>,
+}
+
+impl Pace {
+    /// Padded tokens that the next batch may have.
+    pub fn budget(self) -> usize {
+        let tokens = |rate: f64| (rate * TARGET.as_secs_f64()) as usize;
+        self.rate.map_or(START, tokens).clamp(LEAST, MOST)
+    }
+
+    /// Learns from a batch. Small batches that ran quickly are passed over: they say little of large ones.
+    pub fn observe(&mut self, tokens: usize, elapsed: Duration) {
+        if tokens * 2 < self.budget() && elapsed < TARGET {
+            return;
+        }
+        let rate = tokens as f64 / elapsed.as_secs_f64().max(1e-6);
+        self.rate = Some(self.rate.map_or(rate, |old| old + NEWEST * (rate - old)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn budget_settles_at_a_tenth_of_a_second() {
+        let mut pace = Pace::default();
+        for _ in 0..40 {
+            let tokens = pace.budget();
+            pace.observe(tokens, Duration::from_secs_f64(tokens as f64 / 20_000.0));
+        }
+        assert!((1900..=2000).contains(&pace.budget()), "{}", pace.budget());
+    }
+
+    #[test]
+    fn budget_keeps_its_bounds() {
+        let mut pace = Pace::default();
+        pace.observe(100_000, Duration::ZERO);
+        assert_eq!(pace.budget(), MOST);
+        (0..40).for_each(|_| pace.observe(512, Duration::from_secs(60)));
+        assert_eq!(pace.budget(), LEAST);
+    }
+
+    #[test]
+    fn small_quick_batches_say_nothing() {
+        let mut pace = Pace::default();
+        pace.observe(10, Duration::from_millis(9));
+        assert_eq!(pace.budget(), START);
+    }
+}

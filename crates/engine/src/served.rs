@@ -1,0 +1,90 @@
+//! What serving needs of a model, so that the scheduler, the cache and the server can be tested with one that
+//! sleeps, fails or panics on purpose.
+//!
+//! It must not know requests or clients.
+//! Invariant: a call into a model made through [`guarded`] returns; a panic becomes an error of that call.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use ecommerce_ml_protocol::{EngineError, ErrorKind, ModelInfo, Prediction, TokenDetail, Tokens};
+
+use crate::files::ModelFiles;
+use crate::model::{Model, Output, Window};
+
+/// A model as the scheduler uses it; [`Model`] says what each method promises.
+pub trait Served: Send + Sync {
+    /// What the model is.
+    fn info(&self) -> &ModelInfo;
+
+    /// The tokens of a text, special tokens included.
+    ///
+    /// # Errors
+    /// If the tokenizer fails.
+    fn tokenize(&self, text: &str, detail: TokenDetail) -> Result<Tokens, EngineError>;
+
+    /// The windows of a text, none for a blank one.
+    ///
+    /// # Errors
+    /// If the tokenizer fails.
+    fn windows(&self, text: &str) -> Result<Vec<Window>, EngineError>;
+
+    /// One row of numbers for each window.
+    ///
+    /// # Errors
+    /// If the model can't compute this output, or the device fails.
+    fn forward(&self, windows: &[&Window], output: Output) -> Result<Vec<Vec<f32>>, EngineError>;
+
+    /// What the rows of a text's windows say together.
+    fn predict(&self, windows: &[Window], rows: &[Vec<f32>]) -> Prediction;
+
+    /// The embedding of a text from the rows of its windows.
+    fn embed(&self, windows: &[Window], rows: &[Vec<f32>]) -> Vec<f32>;
+}
+
+impl Served for Model {
+    fn info(&self) -> &ModelInfo {
+        self.info()
+    }
+
+    fn tokenize(&self, text: &str, detail: TokenDetail) -> Result<Tokens, EngineError> {
+        self.tokenize(text, detail)
+    }
+
+    fn windows(&self, text: &str) -> Result<Vec<Window>, EngineError> {
+        self.windows(text)
+    }
+
+    fn forward(&self, windows: &[&Window], output: Output) -> Result<Vec<Vec<f32>>, EngineError> {
+        self.forward(windows, output)
+    }
+
+    fn predict(&self, windows: &[Window], rows: &[Vec<f32>]) -> Prediction {
+        self.predict(windows, rows)
+    }
+
+    fn embed(&self, windows: &[Window], rows: &[Vec<f32>]) -> Vec<f32> {
+        self.embed(windows, rows)
+    }
+}
+
+/// Turns files into a model. A device that couldn't be opened is a loader that always fails, so that every
+/// request learns why.
+pub type Loader = dyn Fn(&ModelFiles) -> Result<Arc<dyn Served>, EngineError> + Send + Sync;
+
+/// Calls into a model; a panic becomes [`ErrorKind::Internal`] with the first line of its message.
+///
+/// # Errors
+/// Those of the call, or the panic.
+pub fn guarded<T>(call: impl FnOnce() -> Result<T, EngineError>) -> Result<T, EngineError> {
+    // Unwind safety: callers pass shared models, whose methods take `&self`, and drop everything else on failure.
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| Err(from_panic(panic.as_ref())))
+}
+
+fn from_panic(panic: &(dyn Any + Send)) -> EngineError {
+    let message = panic.downcast_ref::<&str>().copied().map(str::to_owned);
+    let message = message.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+    let line = message.lines().next().unwrap_or("no message");
+    EngineError::new(ErrorKind::Internal, format!("engine panicked: {line}"))
+}

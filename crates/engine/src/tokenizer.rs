@@ -1,0 +1,257 @@
+//! Text to token ids and windows.
+//!
+//! It must not know weights, only how many tokens they have embeddings for. Invariant: every id that comes out is
+//! below [`ModelConfig::vocab_size`], every window at most [`Tokenizer::max_length`] long.
+
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use ecommerce_ml_protocol::{EngineError, ErrorKind, TokenDetail, Tokens};
+use tokenizers::{Encoding, PostProcessor, PostProcessorWrapper, Token, TruncationParams};
+
+use crate::config::{ModelConfig, TokenizerConfig};
+use crate::files::ModelFiles;
+
+mod vocabulary;
+
+/// Stands for a text in the search for the special tokens around it; no vocabulary is that large.
+const PLACEHOLDER: u32 = u32::MAX;
+
+/// Estimated memory for a token of the vocabulary, in bytes: its text in both directions and its part of a trie.
+const TOKEN_BYTES: u64 = 256;
+
+/// A piece of a text that fits into one forward pass.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Window {
+    /// Token ids, special tokens included.
+    pub ids: Vec<u32>,
+    /// How many of them aren't special tokens that the tokenizer put around the text.
+    pub content_tokens: usize,
+}
+
+/// The tokenizer of a model.
+#[derive(Debug)]
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    before: SpecialTokens,
+    after: SpecialTokens,
+    max_length: usize,
+}
+
+/// Special tokens on one side of every text.
+#[derive(Debug, Default)]
+struct SpecialTokens {
+    ids: Vec<u32>,
+    pieces: Vec<String>,
+}
+
+impl Tokenizer {
+    /// Reads `tokenizer.json`, or `vocab.txt` where there is none.
+    ///
+    /// # Errors
+    /// [`ErrorKind::FileMissing`]; [`ErrorKind::DamagedModel`] if it can't be read or belongs to another model.
+    pub fn load(files: &ModelFiles, config: &ModelConfig) -> Result<Self, EngineError> {
+        let options = TokenizerConfig::load(files)?;
+        let mut inner = read(files, &options)?;
+        // Files of sentence-transformers carry both; texts are read whole and packed without padding.
+        guarded(|| Ok(inner.with_padding(None).with_truncation(None::<TruncationParams>).map(drop)?))?;
+        let (before, after) = special_tokens(&inner)?;
+        check_vocabulary(&inner, [&before, &after], config.vocab_size)?;
+        let limit = config.max_length();
+        let max_length = options.max_length(limit).unwrap_or(limit);
+        let tokenizer = Self { inner, before, after, max_length };
+        tokenizer.check_room()?;
+        Ok(tokenizer)
+    }
+
+    /// Longest window in tokens, special tokens included.
+    pub fn max_length(&self) -> usize {
+        self.max_length
+    }
+
+    /// Estimated memory that it takes, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.inner.get_vocab_size(true) as u64 * TOKEN_BYTES
+    }
+
+    /// All tokens of a text, special tokens included; none for an empty or blank text.
+    ///
+    /// # Errors
+    /// [`ErrorKind::DamagedModel`] if the tokenizer can't cope with the text, for want of an unknown token.
+    pub fn tokenize(&self, text: &str, detail: TokenDetail) -> Result<Tokens, EngineError> {
+        if is_blank(text) {
+            return Ok(no_tokens(detail));
+        }
+        let content = self.encode(text)?;
+        Ok(match detail {
+            TokenDetail::Ids => Tokens::Ids(self.surround(content.get_ids())),
+            TokenDetail::Pieces => Tokens::Pieces(
+                [&*self.before.pieces, &self.pieces(content.get_ids()), &self.after.pieces].concat(),
+            ),
+            TokenDetail::Count => Tokens::Count((content.len() + self.special_count()) as u64),
+        })
+    }
+
+    /// The text in windows that overlap by an eighth of their content; none for an empty or blank text.
+    ///
+    /// The last window ends with the text and is as long as the others, so that no window sees just a few words.
+    ///
+    /// # Errors
+    /// As [`tokenize`](Self::tokenize).
+    pub fn windows(&self, text: &str) -> Result<Vec<Window>, EngineError> {
+        if is_blank(text) {
+            return Ok(Vec::new());
+        }
+        let content = self.encode(text)?;
+        let ids = content.get_ids();
+        let window = |range: Range<usize>| {
+            let content = ids.get(range).unwrap_or_default();
+            Window { ids: self.surround(content), content_tokens: content.len() }
+        };
+        Ok(window_ranges(ids.len(), self.room()).into_iter().map(window).collect())
+    }
+
+    /// `encode_fast` leaves the pieces out of an encoding.
+    fn pieces(&self, ids: &[u32]) -> Vec<String> {
+        ids.iter().map(|&id| self.inner.id_to_token(id).unwrap_or_default()).collect()
+    }
+
+    fn encode(&self, text: &str) -> Result<Encoding, EngineError> {
+        guarded(|| self.inner.encode_fast(text, false))
+    }
+
+    fn surround(&self, content: &[u32]) -> Vec<u32> {
+        [&self.before.ids, content, &self.after.ids].concat()
+    }
+
+    fn special_count(&self) -> usize {
+        self.before.ids.len() + self.after.ids.len()
+    }
+
+    /// Most content tokens of a window.
+    fn room(&self) -> usize {
+        self.max_length.saturating_sub(self.special_count())
+    }
+
+    fn check_room(&self) -> Result<(), EngineError> {
+        if self.room() == 0 {
+            return Err(damaged(format!(
+                "model reads {} tokens at a time, which its {} special tokens fill",
+                self.max_length,
+                self.special_count()
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Whether there is nothing to read in a text.
+pub fn is_blank(text: &str) -> bool {
+    text.trim().is_empty()
+}
+
+fn no_tokens(detail: TokenDetail) -> Tokens {
+    match detail {
+        TokenDetail::Ids => Tokens::Ids(Vec::new()),
+        TokenDetail::Pieces => Tokens::Pieces(Vec::new()),
+        TokenDetail::Count => Tokens::Count(0),
+    }
+}
+
+/// Content tokens of each window of a text with `tokens` of them, where a window has room for `room`.
+fn window_ranges(tokens: usize, room: usize) -> Vec<Range<usize>> {
+    let step = (room - room / 8).max(1);
+    let last = tokens.saturating_sub(room);
+    let mut ranges: Vec<_> = (0..last).step_by(step).map(|start| start..start + room).collect();
+    ranges.push(last..tokens);
+    ranges
+}
+
+fn read(files: &ModelFiles, options: &TokenizerConfig) -> Result<tokenizers::Tokenizer, EngineError> {
+    if let Some(json) = files.get("tokenizer.json") {
+        return guarded(|| tokenizers::Tokenizer::from_bytes(json))
+            .map_err(|error| damaged(format!("file \"tokenizer.json\" is damaged: {error}")));
+    }
+    let Some(vocabulary) = files.get("vocab.txt") else { return Err(files.missing("tokenizer.json")) };
+    vocabulary::bert(vocabulary, options)
+}
+
+/// The special tokens that the tokenizer's own template puts before and after a text.
+fn special_tokens(inner: &tokenizers::Tokenizer) -> Result<(SpecialTokens, SpecialTokens), EngineError> {
+    let Some(template) = inner.get_post_processor() else { return Ok(Default::default()) };
+    let surrounded = guarded(|| surround_placeholder(template))?;
+    let (ids, pieces) = (surrounded.get_ids(), surrounded.get_tokens());
+    let mut places = ids.iter().enumerate().filter(|(_, id)| **id == PLACEHOLDER).map(|(place, _)| place);
+    let (Some(place), None) = (places.next(), places.next()) else {
+        return Err(damaged("the tokenizer's template must contain a text once"));
+    };
+    let part = |range: Range<usize>| SpecialTokens {
+        ids: ids.get(range.clone()).unwrap_or_default().to_vec(),
+        pieces: pieces.get(range).unwrap_or_default().to_vec(),
+    };
+    Ok((part(0..place), part(place + 1..ids.len())))
+}
+
+fn surround_placeholder(template: &PostProcessorWrapper) -> tokenizers::Result<Encoding> {
+    let text = Encoding::from_tokens(vec![Token::new(PLACEHOLDER, "x".to_owned(), (0, 1))], 0);
+    template.process(text, None, true)
+}
+
+/// Refuses a tokenizer that knows ids for which the model has no embeddings.
+fn check_vocabulary(
+    inner: &tokenizers::Tokenizer,
+    special: [&SpecialTokens; 2],
+    embeddings: usize,
+) -> Result<(), EngineError> {
+    let special_ids = special.into_iter().flat_map(|tokens| tokens.ids.iter().copied());
+    let highest = inner.get_vocab(true).into_values().chain(special_ids).max();
+    let Some(highest) = highest else { return Err(damaged("the tokenizer's vocabulary is empty")) };
+    if highest as usize >= embeddings {
+        return Err(damaged(format!(
+            "the tokenizer has {} tokens, the model embeddings for {embeddings}",
+            u64::from(highest) + 1
+        ))
+        .with_hint("The tokenizer belongs to another model."));
+    }
+    Ok(())
+}
+
+/// Runs a function of the `tokenizers` crate, which trusts its files: it indexes by what they say and may panic.
+fn guarded<T>(action: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, EngineError> {
+    // Nothing that a panic could leave half done is used afterwards: the crate keeps only caches behind its `&self`.
+    match catch_unwind(AssertUnwindSafe(action)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(damaged(format!("the tokenizer failed: {error}"))),
+        Err(_) => Err(damaged("the tokenizer failed: its parts contradict each other")),
+    }
+}
+
+fn damaged(message: impl Into<String>) -> EngineError {
+    EngineError::new(ErrorKind::DamagedModel, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_text_is_one_window() {
+        assert_eq!(window_ranges(0, 8), [0..0]);
+        assert_eq!(window_ranges(5, 8), [0..5]);
+        assert_eq!(window_ranges(8, 8), [0..8]);
+    }
+
+    #[test]
+    fn the_last_window_of_a_long_text_is_as_long_as_the_others() {
+        assert_eq!(window_ranges(9, 8), [0..8, 1..9]);
+        assert_eq!(window_ranges(15, 8), [0..8, 7..15]);
+        assert_eq!(window_ranges(16, 8), [0..8, 7..15, 8..16]);
+        assert_eq!(window_ranges(3, 1), [0..1, 1..2, 2..3]);
+    }
+
+    #[test]
+    fn blank_is_what_unicode_calls_white_space() {
+        assert!(is_blank("") && is_blank(" \t\n\u{a0}\u{3000}"));
+        assert!(!is_blank("\u{0}") && !is_blank("."));
+    }
+}

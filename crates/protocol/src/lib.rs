@@ -1,0 +1,37 @@
+//! The wire between the `ecommerce_ml` extension and its engine process.
+//!
+//! # Layout
+//! - [`frame`]: length-prefixed frames over any byte stream, with a size limit.
+//! - [`hello`]: the first frame of either side; the only layout that may never change.
+//! - [`message`]: requests, replies, and the plain values that they carry.
+//! - [`error`]: what the engine says when it can't answer.
+//!
+//! This crate does no I/O and knows neither PostgreSQL nor any model library.
+//! Invariant: decoding returns a value or a [`DecodeError`] for **any** bytes; it never panics and never
+//! allocates more than the frame that it was given implies.
+
+pub mod error;
+pub mod frame;
+pub mod hello;
+pub mod message;
+
+pub use error::{EngineError, ErrorKind};
+pub use frame::{DecodeError, FrameDecoder, MAX_FRAME_BYTES, encode_frame};
+pub use hello::Hello;
+pub use message::{
+    Completed, EngineStats, Family, FileEntry, ModelInfo, ModelRef, ModelSource, ModelStats, Prediction,
+    Reply, ReplyBody, Request, RequestBody, RequestId, Sentiment, Sha256, Task, TokenDetail, Tokens,
+    UploadPart,
+};
+
+/// Longest text that a request may carry, in bytes of UTF-8.
+///
+/// Tokenizing can't be interrupted inside one text, so this bounds how long the engine works for a client that
+/// has gone away.
+pub const MAX_TEXT_BYTES: usize = 4 << 20;
+
+/// Most bytes of model file in one [`UploadPart::Chunk`].
+pub const UPLOAD_CHUNK_BYTES: usize = 1 << 20;
+
+/// Build of this crate: both ends of a connection must carry the same.
+pub const BUILD: &str = concat!(env!("CARGO_PKG_VERSION"), "/1");

@@ -1,0 +1,367 @@
+//! Requests, replies, and the plain values that they carry.
+//!
+//! A connection carries several requests at a time; replies come in any order and name their request.
+//! Invariant: every request but [`RequestBody::Cancel`] and [`RequestBody::Upload`] is answered exactly once
+//! (after any number of [`ReplyBody::NeedContent`]), by a matching body or by [`ReplyBody::Error`].
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::EngineError;
+
+/// Names a request within its connection; chosen by the client, never reused while in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RequestId(pub u64);
+
+/// SHA-256 of a model's content: of the manifest that lists each file's name, size and own hash.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Sha256(pub [u8; 32]);
+
+impl fmt::Display for Sha256 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Sha256 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sha256({self})")
+    }
+}
+
+/// Where the engine finds a model.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ModelSource {
+    /// A folder of this name among the models installed with the extension.
+    Builtin(String),
+    /// A version stored in a database; the client uploads it when asked.
+    Content(Sha256),
+}
+
+/// The model that a request wants.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelRef {
+    /// Which model.
+    pub source: ModelSource,
+    /// Never evict it to make room for others. The latest request decides.
+    pub pinned: bool,
+}
+
+/// A request with its name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// Chosen by the client.
+    pub id: RequestId,
+    /// What is asked.
+    pub body: RequestBody,
+}
+
+/// What a client can ask.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum RequestBody {
+    /// Class probabilities or a regression value for each text; answered by [`ReplyBody::Predictions`].
+    Predict {
+        /// By which model.
+        model: ModelRef,
+        /// The texts, each at most [`crate::MAX_TEXT_BYTES`] long.
+        texts: Vec<String>,
+    },
+    /// Mean-pooled, L2-normalised last hidden state of each text; answered by [`ReplyBody::Embeddings`].
+    Embed {
+        /// By which model.
+        model: ModelRef,
+        /// The texts, each at most [`crate::MAX_TEXT_BYTES`] long.
+        texts: Vec<String>,
+    },
+    /// Token ids, pieces or counts of each text, without truncation; answered by [`ReplyBody::Tokenized`].
+    Tokenize {
+        /// Whose tokenizer.
+        model: ModelRef,
+        /// The texts, each at most [`crate::MAX_TEXT_BYTES`] long.
+        texts: Vec<String>,
+        /// How much to send back.
+        detail: TokenDetail,
+    },
+    /// What a model is, loading it if need be; answered by [`ReplyBody::Described`].
+    Describe {
+        /// Which model.
+        model: ModelRef,
+    },
+    /// Bring a repository of a Hugging Face hub into a folder; answered by [`ReplyBody::Fetched`].
+    Fetch {
+        /// `owner/name`.
+        repository: String,
+        /// Branch, tag or commit; `main` if absent.
+        revision: Option<String>,
+        /// Base address of the hub.
+        endpoint: String,
+        /// Folder to make and fill, relative to the engine's working directory. Its files belong to the client.
+        directory: String,
+    },
+    /// The state of the engine; answered by [`ReplyBody::Stats`].
+    Stats,
+    /// Forget the request of this id: drop its queued work and answer it, if it is still open, with
+    /// [`crate::ErrorKind::Cancelled`]. Itself unanswered.
+    Cancel,
+    /// A part of the model that [`ReplyBody::NeedContent`] asked for under this id. Itself unanswered.
+    Upload(UploadPart),
+}
+
+/// How much of a tokenization is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TokenDetail {
+    /// [`Tokens::Ids`].
+    Ids,
+    /// [`Tokens::Pieces`].
+    Pieces,
+    /// [`Tokens::Count`].
+    Count,
+}
+
+/// One file of a model: part of its manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// Name without folders, as in the Hugging Face layout.
+    pub name: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// Hash of the bytes.
+    pub sha256: Sha256,
+}
+
+/// The upload of a model is `Begin`, the chunks of each file in the manifest's order, `End`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UploadPart {
+    /// The manifest.
+    Begin {
+        /// The files, sorted by name.
+        files: Vec<FileEntry>,
+    },
+    /// The next bytes of a file.
+    Chunk {
+        /// Index into the manifest.
+        file: u32,
+        /// At most [`crate::UPLOAD_CHUNK_BYTES`] bytes.
+        #[serde(with = "serde_bytes")]
+        data: Vec<u8>,
+    },
+    /// Everything has been sent.
+    End,
+    /// The client can't deliver; the request under this id fails, others that wait are asked instead.
+    Abort {
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// A reply with the name of its request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    /// The request's.
+    pub id: RequestId,
+    /// The answer.
+    pub body: ReplyBody,
+}
+
+/// What the engine can answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum ReplyBody {
+    /// To [`RequestBody::Predict`]: a row for each text, `None` for an empty or blank one.
+    Predictions {
+        /// Names of the classes, in the order of [`Prediction::probabilities`]; empty for a regression.
+        labels: Vec<String>,
+        /// In the order of the request's texts.
+        rows: Vec<Option<Prediction>>,
+        /// What it took.
+        completed: Completed,
+    },
+    /// To [`RequestBody::Embed`]: a vector for each text, `None` for an empty or blank one.
+    Embeddings {
+        /// In the order of the request's texts.
+        rows: Vec<Option<Vec<f32>>>,
+        /// What it took.
+        completed: Completed,
+    },
+    /// To [`RequestBody::Tokenize`], in the order of the request's texts.
+    Tokenized {
+        /// One for each text.
+        rows: Vec<Tokens>,
+    },
+    /// To [`RequestBody::Describe`].
+    Described(ModelInfo),
+    /// To [`RequestBody::Fetch`].
+    Fetched {
+        /// The commit that the revision stood for.
+        commit: String,
+        /// Names of the files in the folder.
+        files: Vec<String>,
+    },
+    /// To [`RequestBody::Stats`].
+    Stats(EngineStats),
+    /// The engine doesn't have this model: upload it under the request's id, the request then goes on.
+    NeedContent(Sha256),
+    /// The request failed.
+    Error(EngineError),
+}
+
+/// What answering a request took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Completed {
+    /// Tokens that went through the model, special tokens included.
+    pub tokens: u64,
+    /// Texts that were answered without running the model.
+    pub cached: u64,
+    /// Time from the request's arrival to its answer, in microseconds.
+    pub micros: u64,
+}
+
+/// Three-way sentiment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Sentiment {
+    /// The reviewer is displeased.
+    Negative,
+    /// Neither.
+    Neutral,
+    /// The reviewer is pleased.
+    Positive,
+}
+
+impl Sentiment {
+    /// The word that SQL shows.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Sentiment::Negative => "negative",
+            Sentiment::Neutral => "neutral",
+            Sentiment::Positive => "positive",
+        }
+    }
+}
+
+/// All that one forward pass says of one text. A field is `None` where the model's labels give it no meaning.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Prediction {
+    /// Probability of each label, summing to 1; empty for a regression.
+    pub probabilities: Vec<f32>,
+    /// The value of a regression, in the unit of its training data.
+    pub value: Option<f64>,
+    /// The likeliest sentiment.
+    pub sentiment: Option<Sentiment>,
+    /// Sentiment on a scale from -1 to 1.
+    pub score: Option<f32>,
+    /// Expected stars, from 1 to 5.
+    pub rating: Option<f32>,
+}
+
+/// The tokens of one text, special tokens included; empty for an empty or blank text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Tokens {
+    /// Indices into the vocabulary.
+    Ids(Vec<u32>),
+    /// Word pieces.
+    Pieces(Vec<String>),
+    /// How many there are.
+    Count(u64),
+}
+
+/// Architecture of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Family {
+    /// BERT and MiniLM.
+    Bert,
+    /// DistilBERT.
+    DistilBert,
+    /// RoBERTa and XLM-RoBERTa.
+    Roberta,
+}
+
+/// What a model's head computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Task {
+    /// A probability for each of the labels.
+    Classification,
+    /// One number.
+    Regression,
+    /// No head: only embeddings.
+    Embedding,
+}
+
+impl Task {
+    /// The word that SQL shows.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Task::Classification => "classification",
+            Task::Regression => "regression",
+            Task::Embedding => "embedding",
+        }
+    }
+}
+
+/// What a model is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelInfo {
+    /// Architecture.
+    pub family: Family,
+    /// What its head computes.
+    pub task: Task,
+    /// Classes in the order of the head's outputs; empty unless a classification.
+    pub labels: Vec<String>,
+    /// Whether the labels mean sentiment (negative, positive, perhaps neutral, or 1 to 5 stars).
+    pub has_sentiment: bool,
+    /// Whether the labels mean 1 to 5 stars.
+    pub has_rating: bool,
+    /// Longest input of one forward pass in tokens, special tokens included.
+    pub max_length: u32,
+    /// Width of the hidden states, and so of embeddings.
+    pub hidden_size: u32,
+    /// Number of weights.
+    pub parameters: u64,
+    /// Memory that the loaded model takes, in bytes.
+    pub bytes: u64,
+}
+
+/// The state of the engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineStats {
+    /// Process id of the engine.
+    pub pid: u32,
+    /// Build of the engine.
+    pub build: String,
+    /// Device that models run on, for example `cpu` or `cuda:0`.
+    pub device: String,
+    /// Threads used for computing.
+    pub threads: u32,
+    /// Start of the process, in seconds since 1970.
+    pub started: u64,
+    /// How many engines died before this one under the same supervisor.
+    pub restarts: u32,
+    /// Open connections.
+    pub connections: u32,
+    /// Requests that are not answered yet.
+    pub queued_requests: u64,
+    /// Texts of those that have not gone through a model yet.
+    pub queued_texts: u64,
+    /// The models in memory.
+    pub models: Vec<ModelStats>,
+}
+
+/// The state of a loaded model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelStats {
+    /// Which model.
+    pub source: ModelSource,
+    /// Memory that it takes, in bytes.
+    pub bytes: u64,
+    /// Whether it is safe from eviction.
+    pub pinned: bool,
+    /// Requests since it was loaded.
+    pub requests: u64,
+    /// Texts since it was loaded.
+    pub texts: u64,
+    /// Tokens that went through it since it was loaded.
+    pub tokens: u64,
+    /// Texts answered without running it.
+    pub cache_hits: u64,
+    /// Last request, in seconds since 1970.
+    pub last_used: u64,
+}

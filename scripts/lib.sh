@@ -1,0 +1,49 @@
+# Sourced by the scripts beside it: where things are, and who runs what.
+
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+# A toolchain that rustup installed, for shells that haven't read its profile.
+PATH=$PATH:$HOME/.cargo/bin
+
+say() { printf '==> %s\n' "$*" >&2; }
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"
+    elif command -v sudo >/dev/null; then sudo "$@"
+    else die "this needs root or sudo: $*"
+    fi
+}
+
+# PostgreSQL refuses to run as root, so root's private clusters belong to user postgres.
+as_server() {
+    if [ "$(id -u)" = 0 ]; then (cd / && runuser -u postgres -- "$@"); else "$@"; fi
+}
+
+# Prints the pg_config to build for: $PG_CONFIG, else PostgreSQL 15 as Debian installs it, else the one in PATH.
+find_pg_config() {
+    local candidate
+    for candidate in ${PG_CONFIG:+"$PG_CONFIG"} /usr/lib/postgresql/15/bin/pg_config pg_config; do
+        if command -v "$candidate" >/dev/null; then command -v "$candidate"; return; fi
+    done
+    return 1
+}
+
+# Sets $pg_config, $pg_bin, $pkglibdir, $sharedir and $pg_major.
+use_postgres() {
+    pg_config=$(find_pg_config) || die "no pg_config found; set PG_CONFIG, or run 'make setup' on Debian"
+    pg_bin=$("$pg_config" --bindir)
+    pkglibdir=$("$pg_config" --pkglibdir)
+    sharedir=$("$pg_config" --sharedir)
+    pg_major=$("$pg_config" --version | sed -E 's/^[^0-9]*([0-9]+).*/\1/')
+    export PG_CONFIG=$pg_config
+}
+
+# With CI=true all clones of a machine share one folder of artefacts, so that repeated runs are quick.
+use_target_dir() {
+    local default=$root/target
+    if [ "${CI:-}" = true ]; then default=${XDG_CACHE_HOME:-$HOME/.cache}/ecommerce_ml/target; fi
+    export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$default}
+}

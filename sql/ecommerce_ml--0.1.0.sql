@@ -1,0 +1,396 @@
+-- ecommerce_ml 0.1.0
+--
+-- Kept by hand. A test in tests/server compares it with the library: each function's symbol must exist, and each symbol
+-- must have its function.
+
+\echo Use "CREATE EXTENSION ecommerce_ml" to load this file. \quit
+
+GRANT USAGE ON SCHEMA ecommerce_ml TO PUBLIC;
+
+-- Tables. No role but their owner may touch them; functions and views do so on behalf of others.
+
+CREATE TABLE stored_model (
+    name text COLLATE "C" PRIMARY KEY CHECK (name ~ '^[a-z_][a-z0-9_]{0,62}$'),
+    owner regrole NOT NULL,
+    created timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE stored_model IS 'models, by name';
+
+CREATE TABLE stored_content (
+    sha256 bytea PRIMARY KEY CHECK (octet_length(sha256) = 32),
+    size bigint NOT NULL,
+    files jsonb NOT NULL
+);
+COMMENT ON TABLE stored_content IS 'what versions consist of: manifests of files, named by their SHA-256';
+
+CREATE TABLE stored_chunk (
+    sha256 bytea REFERENCES stored_content ON DELETE CASCADE,
+    file integer,
+    chunk integer,
+    data bytea NOT NULL,
+    PRIMARY KEY (sha256, file, chunk)
+);
+-- Weights don't compress; reading them must not try to.
+ALTER TABLE stored_chunk ALTER COLUMN data SET STORAGE EXTERNAL;
+COMMENT ON TABLE stored_chunk IS 'bytes of files, at most 1 MiB a row';
+
+CREATE TABLE stored_version (
+    name text COLLATE "C" REFERENCES stored_model ON DELETE CASCADE,
+    version integer CHECK (version > 0),
+    content bytea REFERENCES stored_content,
+    info jsonb NOT NULL,
+    base text,
+    metrics jsonb,
+    source text NOT NULL,
+    pinned boolean NOT NULL DEFAULT false,
+    role name NOT NULL DEFAULT session_user,
+    created timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (name, version)
+);
+CREATE INDEX ON stored_version (content);
+COMMENT ON TABLE stored_version IS 'versions of models; one without content is built in';
+
+CREATE TABLE stored_deployment (
+    name text COLLATE "C",
+    deployment integer,
+    version integer NOT NULL,
+    role name NOT NULL,
+    deployed timestamptz NOT NULL DEFAULT now(),
+    withdrawn timestamptz,
+    PRIMARY KEY (name, deployment),
+    FOREIGN KEY (name, version) REFERENCES stored_version ON DELETE CASCADE
+);
+COMMENT ON TABLE stored_deployment IS 'history of deployments; the latest that was not withdrawn is live';
+
+CREATE TABLE stored_grant (
+    name text COLLATE "C" REFERENCES stored_model ON DELETE CASCADE,
+    grantee regrole,
+    PRIMARY KEY (name, grantee)
+);
+COMMENT ON TABLE stored_grant IS 'roles that may use a model beside its owner; 0 stands for everyone';
+
+-- The model that comes with the extension is there without being stored.
+INSERT INTO stored_model (name, owner) VALUES ('reviews', current_user::regrole);
+INSERT INTO stored_version (name, version, info, base, metrics, source) VALUES ('reviews', 1,
+    '{"architecture": "bert", "task": "classification",
+      "labels": ["1 star", "2 stars", "3 stars", "4 stars", "5 stars"], "has_sentiment": true, "has_rating": true,
+      "max_length": 256, "hidden_size": 384, "parameters": 22715141, "size": 46377600}',
+    'sentence-transformers/all-MiniLM-L6-v2',
+    NULL,
+    'built in');
+INSERT INTO stored_deployment (name, deployment, version, role) VALUES ('reviews', 1, 1, current_user);
+INSERT INTO stored_grant (name, grantee) VALUES ('reviews', 0);
+
+-- pg_dump takes all rows but those above.
+SELECT pg_catalog.pg_extension_config_dump('stored_model', 'WHERE name <> ''reviews''');
+SELECT pg_catalog.pg_extension_config_dump('stored_content', '');
+SELECT pg_catalog.pg_extension_config_dump('stored_chunk', '');
+SELECT pg_catalog.pg_extension_config_dump('stored_version', 'WHERE content IS NOT NULL');
+SELECT pg_catalog.pg_extension_config_dump('stored_deployment', 'WHERE NOT (name = ''reviews'' AND deployment = 1)');
+SELECT pg_catalog.pg_extension_config_dump('stored_grant', 'WHERE name <> ''reviews''');
+
+CREATE VIEW stored_live AS
+    SELECT DISTINCT ON (name) name, version, deployed FROM stored_deployment
+    WHERE withdrawn IS NULL ORDER BY name, deployment DESC;
+COMMENT ON VIEW stored_live IS 'versions that the names of models stand for';
+
+-- Text
+
+CREATE FUNCTION tokenize(review text) RETURNS text[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100
+    AS 'MODULE_PATHNAME', 'tokenize_wrapper';
+COMMENT ON FUNCTION tokenize(text) IS 'word pieces of a text, special tokens included';
+
+CREATE FUNCTION tokenize(review text, model text) RETURNS text[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100
+    AS 'MODULE_PATHNAME', 'tokenize_by_wrapper';
+COMMENT ON FUNCTION tokenize(text, text) IS 'word pieces of a text, special tokens included by a named model';
+
+CREATE FUNCTION tokenize(reviews text[]) RETURNS jsonb
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 2000
+    AS 'MODULE_PATHNAME', 'tokenize_all_wrapper';
+COMMENT ON FUNCTION tokenize(text[]) IS 'word pieces of a text, special tokens included, for each element (an array of arrays)';
+
+CREATE FUNCTION tokenize(reviews text[], model text) RETURNS jsonb
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 2000
+    AS 'MODULE_PATHNAME', 'tokenize_all_by_wrapper';
+COMMENT ON FUNCTION tokenize(text[], text) IS 'word pieces of a text, special tokens included, for each element, by a named model (an array of arrays)';
+
+CREATE FUNCTION token_ids(review text) RETURNS integer[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100
+    AS 'MODULE_PATHNAME', 'token_ids_wrapper';
+COMMENT ON FUNCTION token_ids(text) IS 'vocabulary indices of a text''s tokens, special tokens included';
+
+CREATE FUNCTION token_ids(review text, model text) RETURNS integer[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100
+    AS 'MODULE_PATHNAME', 'token_ids_by_wrapper';
+COMMENT ON FUNCTION token_ids(text, text) IS 'vocabulary indices of a text''s tokens, special tokens included by a named model';
+
+CREATE FUNCTION token_ids(reviews text[]) RETURNS jsonb
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 2000
+    AS 'MODULE_PATHNAME', 'token_ids_all_wrapper';
+COMMENT ON FUNCTION token_ids(text[]) IS 'vocabulary indices of a text''s tokens, special tokens included, for each element (an array of arrays)';
+
+CREATE FUNCTION token_ids(reviews text[], model text) RETURNS jsonb
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 2000
+    AS 'MODULE_PATHNAME', 'token_ids_all_by_wrapper';
+COMMENT ON FUNCTION token_ids(text[], text) IS 'vocabulary indices of a text''s tokens, special tokens included, for each element, by a named model (an array of arrays)';
+
+CREATE FUNCTION token_count(review text) RETURNS integer
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100
+    AS 'MODULE_PATHNAME', 'token_count_wrapper';
+COMMENT ON FUNCTION token_count(text) IS 'number of a text''s tokens, special tokens included';
+
+CREATE FUNCTION token_count(review text, model text) RETURNS integer
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100
+    AS 'MODULE_PATHNAME', 'token_count_by_wrapper';
+COMMENT ON FUNCTION token_count(text, text) IS 'number of a text''s tokens, special tokens included by a named model';
+
+CREATE FUNCTION token_count(reviews text[]) RETURNS integer[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 2000
+    AS 'MODULE_PATHNAME', 'token_count_all_wrapper';
+COMMENT ON FUNCTION token_count(text[]) IS 'number of a text''s tokens, special tokens included, for each element';
+
+CREATE FUNCTION token_count(reviews text[], model text) RETURNS integer[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 2000
+    AS 'MODULE_PATHNAME', 'token_count_all_by_wrapper';
+COMMENT ON FUNCTION token_count(text[], text) IS 'number of a text''s tokens, special tokens included, for each element, by a named model';
+
+CREATE FUNCTION predict_sentiment(review text) RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    AS 'MODULE_PATHNAME', 'predict_sentiment_wrapper';
+COMMENT ON FUNCTION predict_sentiment(text) IS 'negative, neutral or positive';
+
+CREATE FUNCTION predict_sentiment(review text, model text) RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    AS 'MODULE_PATHNAME', 'predict_sentiment_by_wrapper';
+COMMENT ON FUNCTION predict_sentiment(text, text) IS 'negative, neutral or positive by a named model';
+
+CREATE FUNCTION predict_sentiment(reviews text[]) RETURNS text[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20000
+    AS 'MODULE_PATHNAME', 'predict_sentiment_all_wrapper';
+COMMENT ON FUNCTION predict_sentiment(text[]) IS 'negative, neutral or positive, for each element';
+
+CREATE FUNCTION predict_sentiment(reviews text[], model text) RETURNS text[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20000
+    AS 'MODULE_PATHNAME', 'predict_sentiment_all_by_wrapper';
+COMMENT ON FUNCTION predict_sentiment(text[], text) IS 'negative, neutral or positive, for each element, by a named model';
+
+CREATE FUNCTION predict_sentiment_score(review text) RETURNS real
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    AS 'MODULE_PATHNAME', 'predict_sentiment_score_wrapper';
+COMMENT ON FUNCTION predict_sentiment_score(text) IS 'sentiment from -1 (negative) to 1 (positive)';
+
+CREATE FUNCTION predict_sentiment_score(review text, model text) RETURNS real
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    AS 'MODULE_PATHNAME', 'predict_sentiment_score_by_wrapper';
+COMMENT ON FUNCTION predict_sentiment_score(text, text) IS 'sentiment from -1 (negative) to 1 (positive) by a named model';
+
+CREATE FUNCTION predict_sentiment_score(reviews text[]) RETURNS real[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20000
+    AS 'MODULE_PATHNAME', 'predict_sentiment_score_all_wrapper';
+COMMENT ON FUNCTION predict_sentiment_score(text[]) IS 'sentiment from -1 (negative) to 1 (positive), for each element';
+
+CREATE FUNCTION predict_sentiment_score(reviews text[], model text) RETURNS real[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20000
+    AS 'MODULE_PATHNAME', 'predict_sentiment_score_all_by_wrapper';
+COMMENT ON FUNCTION predict_sentiment_score(text[], text) IS 'sentiment from -1 (negative) to 1 (positive), for each element, by a named model';
+
+CREATE FUNCTION predict_rating(review text) RETURNS real
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    AS 'MODULE_PATHNAME', 'predict_rating_wrapper';
+COMMENT ON FUNCTION predict_rating(text) IS 'expected stars, from 1 to 5';
+
+CREATE FUNCTION predict_rating(review text, model text) RETURNS real
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    AS 'MODULE_PATHNAME', 'predict_rating_by_wrapper';
+COMMENT ON FUNCTION predict_rating(text, text) IS 'expected stars, from 1 to 5 by a named model';
+
+CREATE FUNCTION predict_rating(reviews text[]) RETURNS real[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20000
+    AS 'MODULE_PATHNAME', 'predict_rating_all_wrapper';
+COMMENT ON FUNCTION predict_rating(text[]) IS 'expected stars, from 1 to 5, for each element';
+
+CREATE FUNCTION predict_rating(reviews text[], model text) RETURNS real[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20000
+    AS 'MODULE_PATHNAME', 'predict_rating_all_by_wrapper';
+COMMENT ON FUNCTION predict_rating(text[], text) IS 'expected stars, from 1 to 5, for each element, by a named model';
+
+CREATE FUNCTION predict_class(review text) RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    AS 'MODULE_PATHNAME', 'predict_class_wrapper';
+COMMENT ON FUNCTION predict_class(text) IS 'likeliest class, as the model names it';
+
+CREATE FUNCTION predict_class(review text, model text) RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    AS 'MODULE_PATHNAME', 'predict_class_by_wrapper';
+COMMENT ON FUNCTION predict_class(text, text) IS 'likeliest class, as the model names it by a named model';
+
+CREATE FUNCTION predict_class(reviews text[]) RETURNS text[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20000
+    AS 'MODULE_PATHNAME', 'predict_class_all_wrapper';
+COMMENT ON FUNCTION predict_class(text[]) IS 'likeliest class, as the model names it, for each element';
+
+CREATE FUNCTION predict_class(reviews text[], model text) RETURNS text[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20000
+    AS 'MODULE_PATHNAME', 'predict_class_all_by_wrapper';
+COMMENT ON FUNCTION predict_class(text[], text) IS 'likeliest class, as the model names it, for each element, by a named model';
+
+CREATE FUNCTION predict_probabilities(review text) RETURNS jsonb
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    AS 'MODULE_PATHNAME', 'predict_probabilities_wrapper';
+COMMENT ON FUNCTION predict_probabilities(text) IS 'probability of each class';
+
+CREATE FUNCTION predict_probabilities(review text, model text) RETURNS jsonb
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    AS 'MODULE_PATHNAME', 'predict_probabilities_by_wrapper';
+COMMENT ON FUNCTION predict_probabilities(text, text) IS 'probability of each class by a named model';
+
+CREATE FUNCTION predict_probabilities(reviews text[]) RETURNS jsonb[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20000
+    AS 'MODULE_PATHNAME', 'predict_probabilities_all_wrapper';
+COMMENT ON FUNCTION predict_probabilities(text[]) IS 'probability of each class, for each element';
+
+CREATE FUNCTION predict_probabilities(reviews text[], model text) RETURNS jsonb[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20000
+    AS 'MODULE_PATHNAME', 'predict_probabilities_all_by_wrapper';
+COMMENT ON FUNCTION predict_probabilities(text[], text) IS 'probability of each class, for each element, by a named model';
+
+CREATE FUNCTION predict_value(review text) RETURNS double precision
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    AS 'MODULE_PATHNAME', 'predict_value_wrapper';
+COMMENT ON FUNCTION predict_value(text) IS 'value of a regression model';
+
+CREATE FUNCTION predict_value(review text, model text) RETURNS double precision
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    AS 'MODULE_PATHNAME', 'predict_value_by_wrapper';
+COMMENT ON FUNCTION predict_value(text, text) IS 'value of a regression model by a named model';
+
+CREATE FUNCTION predict_value(reviews text[]) RETURNS double precision[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20000
+    AS 'MODULE_PATHNAME', 'predict_value_all_wrapper';
+COMMENT ON FUNCTION predict_value(text[]) IS 'value of a regression model, for each element';
+
+CREATE FUNCTION predict_value(reviews text[], model text) RETURNS double precision[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20000
+    AS 'MODULE_PATHNAME', 'predict_value_all_by_wrapper';
+COMMENT ON FUNCTION predict_value(text[], text) IS 'value of a regression model, for each element, by a named model';
+
+CREATE FUNCTION embed(review text) RETURNS real[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    AS 'MODULE_PATHNAME', 'embed_wrapper';
+COMMENT ON FUNCTION embed(text) IS 'mean-pooled, L2-normalised embedding of a text';
+
+CREATE FUNCTION embed(review text, model text) RETURNS real[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    AS 'MODULE_PATHNAME', 'embed_by_wrapper';
+COMMENT ON FUNCTION embed(text, text) IS 'mean-pooled, L2-normalised embedding of a text by a named model';
+
+CREATE FUNCTION embed(reviews text[]) RETURNS jsonb
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20000
+    AS 'MODULE_PATHNAME', 'embed_all_wrapper';
+COMMENT ON FUNCTION embed(text[]) IS 'mean-pooled, L2-normalised embedding of a text, for each element (an array of arrays)';
+
+CREATE FUNCTION embed(reviews text[], model text) RETURNS jsonb
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20000
+    AS 'MODULE_PATHNAME', 'embed_all_by_wrapper';
+COMMENT ON FUNCTION embed(text[], text) IS 'mean-pooled, L2-normalised embedding of a text, for each element, by a named model (an array of arrays)';
+
+-- Models
+
+CREATE FUNCTION import_model(name text, source text, options jsonb DEFAULT '{}') RETURNS integer
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 100000
+    AS 'MODULE_PATHNAME', 'import_model_wrapper';
+COMMENT ON FUNCTION import_model(text, text, jsonb) IS
+    'add a version of a model from file:///directory or hf://owner/repository[@revision], and return its number';
+
+CREATE FUNCTION export_model(model text, directory text) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 100000
+    AS 'MODULE_PATHNAME', 'export_model_wrapper';
+COMMENT ON FUNCTION export_model(text, text) IS 'write a model into a directory of the server, in Hugging Face layout';
+
+CREATE FUNCTION deploy_model(name text, version integer) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 1000
+    AS 'MODULE_PATHNAME', 'deploy_model_wrapper';
+COMMENT ON FUNCTION deploy_model(text, integer) IS 'make a version the one that the model''s name stands for';
+
+CREATE FUNCTION rollback_model(name text) RETURNS integer
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 1000
+    AS 'MODULE_PATHNAME', 'rollback_model_wrapper';
+COMMENT ON FUNCTION rollback_model(text) IS 'return to the version that was live before, and tell its number';
+
+CREATE FUNCTION drop_model(name text) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 1000
+    AS 'MODULE_PATHNAME', 'drop_model_wrapper';
+COMMENT ON FUNCTION drop_model(text) IS 'drop a model with all its versions';
+
+CREATE FUNCTION drop_model(name text, version integer) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 1000
+    AS 'MODULE_PATHNAME', 'drop_model_version_wrapper';
+COMMENT ON FUNCTION drop_model(text, integer) IS 'drop a version that is not live';
+
+CREATE FUNCTION pin_model(model text, pinned boolean) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 1000
+    AS 'MODULE_PATHNAME', 'pin_model_wrapper';
+COMMENT ON FUNCTION pin_model(text, boolean) IS 'keep a model in the engine''s memory, or let it go again';
+
+CREATE FUNCTION grant_model(name text, grantee name) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 1000
+    AS 'MODULE_PATHNAME', 'grant_model_wrapper';
+COMMENT ON FUNCTION grant_model(text, name) IS 'let a role, or public, use a model';
+
+CREATE FUNCTION revoke_model(name text, grantee name) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 1000
+    AS 'MODULE_PATHNAME', 'revoke_model_wrapper';
+COMMENT ON FUNCTION revoke_model(text, name) IS 'take the right to use a model from a role, or from public';
+
+-- Views
+
+CREATE FUNCTION engine_stats(
+    OUT pid integer, OUT supervisor_pid integer, OUT build text, OUT device text, OUT threads integer,
+    OUT started timestamptz, OUT restarts integer, OUT connections integer, OUT queued_requests bigint,
+    OUT queued_texts bigint) RETURNS SETOF record
+    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED COST 1000 ROWS 1
+    AS 'MODULE_PATHNAME', 'engine_stats_wrapper';
+COMMENT ON FUNCTION engine_stats() IS 'state of the engine, if one runs';
+
+CREATE FUNCTION model_stats(
+    OUT builtin text, OUT content bytea, OUT bytes bigint, OUT pinned boolean, OUT requests bigint, OUT texts bigint,
+    OUT tokens bigint, OUT cache_hits bigint, OUT last_used timestamptz) RETURNS SETOF record
+    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED COST 1000 ROWS 5
+    AS 'MODULE_PATHNAME', 'model_stats_wrapper';
+COMMENT ON FUNCTION model_stats() IS 'models in the engine''s memory, of all databases';
+
+CREATE VIEW model_versions AS
+    SELECT v.name, v.version, l.version IS NOT NULL AS live,
+           v.info ->> 'task' AS task,
+           ARRAY(SELECT jsonb_array_elements_text(v.info -> 'labels')) AS labels,
+           v.info ->> 'architecture' AS architecture,
+           (v.info ->> 'parameters')::bigint AS parameters,
+           (v.info ->> 'max_length')::integer AS max_length,
+           v.base, v.metrics, coalesce(c.size, (v.info ->> 'size')::bigint) AS size,
+           v.pinned, v.source, encode(v.content, 'hex') AS sha256, v.role, v.created
+    FROM stored_version v
+    LEFT JOIN stored_live l ON l.name = v.name AND l.version = v.version
+    LEFT JOIN stored_content c ON c.sha256 = v.content;
+COMMENT ON VIEW model_versions IS 'versions of models';
+
+CREATE VIEW models AS
+    SELECT m.name, v.version AS live_version, v.task, v.labels, v.base, v.metrics, v.size, m.created, m.owner
+    FROM stored_model m JOIN model_versions v ON v.name = m.name AND v.live;
+COMMENT ON VIEW models IS 'models and their live versions';
+
+CREATE VIEW stat_engine AS
+    SELECT CASE WHEN e.pid IS NULL THEN 'stopped' ELSE 'running' END AS state, e.*, now() - e.started AS uptime
+    FROM (VALUES (1)) AS one LEFT JOIN engine_stats() e ON true;
+COMMENT ON VIEW stat_engine IS 'state of the engine; looking does not start it';
+
+CREATE VIEW stat_models AS
+    SELECT coalesce(s.builtin, v.name) AS name, v.version, s.bytes AS loaded_bytes, s.pinned, s.requests, s.texts,
+           s.tokens, s.cache_hits, s.last_used
+    FROM model_stats() s
+    LEFT JOIN stored_version v
+           ON v.content = s.content OR (v.content IS NULL AND s.content IS NULL AND v.name = s.builtin);
+COMMENT ON VIEW stat_models IS 'models in the engine''s memory; those of other databases have no name here';
+
+GRANT SELECT ON models, model_versions, stat_engine, stat_models TO PUBLIC;

@@ -1,0 +1,23 @@
+//! The SQL functions.
+//!
+//! # Layout
+//! - [`text`]: the functions of review text.
+//! - [`ask`]: many texts, cut into requests.
+//! - [`models`]: deploying, rolling back, dropping, pinning, granting.
+//! - [`import`] and [`export`]: models to and from Hugging Face layout.
+//! - [`options`]: options given as JSON.
+//! - [`stats`]: the engine's state as rows.
+//!
+//! Each `#[pg_extern]` is thin: it reads its arguments, calls plain Rust, and turns the error into a report. What it is
+//! called in SQL stands in `sql/ecommerce_ml--*.sql`, kept by hand; the symbol is the Rust name with `_wrapper`.
+
+// The server's error report is large, and only made when a statement fails.
+#![allow(clippy::result_large_err)]
+
+mod ask;
+mod export;
+mod import;
+mod models;
+mod options;
+mod stats;
+mod text;

@@ -1,0 +1,100 @@
+//! From "nobody listens" to a greeted connection.
+//!
+//! Any session may find itself in need of the supervisor, a parallel worker too, and many may do so at once: a lock lets
+//! one of them start it while the others wait. Invariant: a connection is handed out only after the engine has
+//! greeted as a build that we understand.
+
+use std::time::{Duration, Instant};
+
+use ecommerce_ml_protocol::{BUILD, Hello};
+use pgrx::bgworkers::{BackgroundWorkerStatus, DynamicBackgroundWorker};
+use pgrx::pg_sys;
+
+use super::connection::{Attempt, Broken, Connection};
+use crate::error::Error;
+use crate::{latch, runtime, supervisor};
+
+/// How long to try for an engine that greets.
+const DEADLINE: Duration = Duration::from_secs(60);
+/// Pause between looks at a socket or worker that will be there in a moment.
+const TICK: Duration = Duration::from_millis(5);
+/// Supervisors that one request may start. A second is needed when the first ends for want of work at that moment.
+const LAUNCHES: u32 = 3;
+
+/// Connects to the engine, starting its supervisor if need be.
+///
+/// # Errors
+/// [`Error::NoWorkerSlot`], [`Error::EngineNotStarted`], [`Error::BuildMismatch`], or trouble with the socket.
+pub fn connect() -> Result<Connection, Error> {
+    let started = Instant::now();
+    let (mut launches, mut strangers) = (0, 0);
+    while started.elapsed() < DEADLINE {
+        match Connection::attempt()? {
+            Attempt::Connected(connection) => match greet(connection)? {
+                Greeting::Understood(connection) => return Ok(connection),
+                Greeting::Gone => latch::wait(None, Some(TICK)),
+                Greeting::Stranger(build) if strangers > 0 => {
+                    return Err(Error::BuildMismatch { engine: build, library: BUILD });
+                }
+                Greeting::Stranger(_) => {
+                    strangers += 1;
+                    launch()?;
+                }
+            },
+            Attempt::Crowded => latch::wait(None, Some(TICK)),
+            Attempt::NobodyListens if launches == LAUNCHES => {
+                let reason = format!("Its supervisor ended {launches} times before the engine served.");
+                return Err(Error::EngineNotStarted(reason));
+            }
+            Attempt::NobodyListens => launches += u32::from(launch()?),
+        }
+    }
+    Err(Error::EngineNotStarted(format!("It did not serve within {} seconds.", DEADLINE.as_secs())))
+}
+
+enum Greeting {
+    Understood(Connection),
+    /// The engine went before it greeted: it, or its supervisor, is being replaced.
+    Gone,
+    Stranger(String),
+}
+
+fn greet(mut connection: Connection) -> Result<Greeting, Error> {
+    match connection.greeting() {
+        Ok(hello) if Hello::ours().understands(&hello) => Ok(Greeting::Understood(connection)),
+        Ok(hello) => Ok(Greeting::Stranger(hello.build)),
+        Err(Broken::Lost) => Ok(Greeting::Gone),
+        Err(Broken::Garbled(error)) => Err(error),
+    }
+}
+
+/// Starts a supervisor and waits until it is in office or has ended. Returns whether it was us who did.
+fn launch() -> Result<bool, Error> {
+    let trouble =
+        |error: std::io::Error| Error::EngineNotStarted(format!("{}: {error}.", runtime::DIRECTORY));
+    runtime::make_directory().map_err(trouble)?;
+    let Some(_lock) = runtime::try_lock(runtime::LAUNCH_LOCK).map_err(trouble)? else {
+        latch::wait(None, Some(TICK));
+        return Ok(false);
+    };
+    // SAFETY: set once when this process starts.
+    let pid = unsafe { pg_sys::MyProcPid };
+    let worker = supervisor::worker().set_notify_pid(pid).load_dynamic().map_err(|_| Error::NoWorkerSlot)?;
+    if worker.wait_for_startup().is_ok() {
+        await_office(&worker);
+    }
+    Ok(true)
+}
+
+/// Waits until the worker has bound the socket, or has ended because another is in office or it failed.
+fn await_office(worker: &DynamicBackgroundWorker) {
+    let started = Instant::now();
+    while started.elapsed() < DEADLINE {
+        match worker.pid() {
+            Ok(pid) if supervisor::in_office(pid) => return,
+            Ok(_) => latch::wait(None, Some(TICK)),
+            Err(BackgroundWorkerStatus::NotYetStarted) => latch::wait(None, Some(TICK)),
+            Err(_) => return,
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Asking the engine on behalf of a session.
+//!
+//! # Layout
+//! - [`connection`]: one socket, greeted and framed, never blocking.
+//! - [`session`]: the requests that this backend has open, and what happens to them when the engine is lost.
+//! - [`launch`]: starting the supervisor when nobody listens.
+//! - [`upload`]: giving the engine a stored model that it asks for.
+//!
+//! It must not know what is asked or why. Invariant: every wait can be interrupted, and whatever interrupts it leaves
+//! the session able to ask again.
+
+mod connection;
+mod launch;
+mod session;
+mod upload;
+
+use ecommerce_ml_protocol::{EngineStats, ReplyBody, RequestBody};
+
+use crate::error::Error;
+
+/// A request in flight. Dropping it tells the engine to forget it.
+#[must_use = "dropping a ticket cancels its request"]
+pub struct Ticket(session::Claim);
+
+/// Sends a request, starting the engine if need be, without waiting for the answer.
+///
+/// # Errors
+/// When the request doesn't fit into a frame.
+pub fn submit(body: RequestBody) -> Result<Ticket, Error> {
+    session::submit(body).map(Ticket)
+}
+
+impl Ticket {
+    /// Waits for the answer. Models that the engine asks for meanwhile are read with the current snapshot.
+    ///
+    /// # Errors
+    /// [`Error::Engine`] when the engine refuses, [`Error::EngineLost`] when it died twice over this request, and
+    /// the errors of starting it.
+    pub fn finish(self) -> Result<ReplyBody, Error> {
+        loop {
+            if let Some((id, content)) = session::wanted() {
+                upload::send(id, content)?;
+            } else if let Some(reply) = session::poll(&self.0)? {
+                return match reply? {
+                    ReplyBody::Error(error) => Err(error.into()),
+                    body => Ok(body),
+                };
+            }
+        }
+    }
+}
+
+/// Asks and waits.
+///
+/// # Errors
+/// As [`submit`] and [`Ticket::finish`].
+pub fn ask(body: RequestBody) -> Result<ReplyBody, Error> {
+    submit(body)?.finish()
+}
+
+/// The engine's state, or `None` if there is no engine. Doesn't start one.
+///
+/// # Errors
+/// As [`ask`].
+pub fn stats() -> Result<Option<EngineStats>, Error> {
+    if !connection::somebody_listens() {
+        return Ok(None);
+    }
+    match ask(RequestBody::Stats)? {
+        ReplyBody::Stats(stats) => Ok(Some(stats)),
+        _ => Err(Error::Unexpected("not the state of the engine")),
+    }
+}

@@ -1,0 +1,224 @@
+//! Every failure that a user can meet, and its SQLSTATE.
+//!
+//! Messages follow PostgreSQL's style guide: lower case, no full stop, the names and numbers in.
+//! Invariant: [`Error::sqlstate`] is exhaustive, so that a new variant can't be added without a code.
+
+use ecommerce_ml_protocol::{DecodeError, EngineError, ErrorKind, MAX_TEXT_BYTES};
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{PgSqlErrorCode, spi};
+
+/// What can go wrong in the extension.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("model \"{0}\" does not exist")]
+    UnknownModel(String),
+    #[error("model \"{name}\" has no version {version}")]
+    UnknownVersion { name: String, version: i32 },
+    #[error("invalid model name \"{0}\"")]
+    InvalidModelName(String),
+    #[error("model \"{0}\" already exists")]
+    NameTaken(String),
+    #[error("permission denied for model \"{0}\"")]
+    ModelDenied(String),
+    #[error("must be owner of model \"{0}\"")]
+    NotOwner(String),
+    #[error("permission denied to {action}")]
+    RoleMissing { action: &'static str, role: &'static str },
+    #[error("role \"{0}\" does not exist")]
+    UnknownRole(String),
+    #[error("model \"{model}\" has no {wanted}")]
+    NoMeaning { model: String, wanted: &'static str, labels: Vec<String> },
+    #[error("cannot drop version {version} of model \"{name}\" because it is live")]
+    VersionLive { name: String, version: i32 },
+    #[error("cannot drop the built-in version of model \"{0}\"")]
+    VersionBuiltIn(String),
+    #[error("model \"{0}\" has no earlier deployment to return to")]
+    NothingToRollBack(String),
+    #[error("cannot change who may use the built-in model \"{0}\"")]
+    GrantBuiltIn(String),
+    #[error("unrecognized option \"{name}\"")]
+    UnknownOption { name: String, known: &'static str },
+    #[error("invalid value for option \"{name}\"")]
+    InvalidOption { name: &'static str, expected: &'static str },
+    #[error("options must be a JSON object")]
+    OptionsNotObject,
+    #[error("invalid model source \"{0}\"")]
+    InvalidSource(String),
+    #[error("path \"{0}\" is not absolute")]
+    RelativePath(String),
+    #[error("file \"{0}\" does not exist")]
+    FileMissing(String),
+    #[error("directory \"{0}\" is not empty")]
+    DirectoryNotEmpty(String),
+    #[error("directory \"{0}\" holds no model")]
+    NoModelFiles(String),
+    #[error("could not {action} \"{path}\": {reason}")]
+    File { action: &'static str, path: String, reason: std::io::Error },
+    #[error("model file \"{name}\" of {size} bytes is too large")]
+    FileTooLarge { name: String, size: u64 },
+    #[error("file \"{name}\" is not valid JSON")]
+    NotJson { name: String, reason: serde_json::Error },
+    #[error("database encoding \"{0}\" is not supported")]
+    Encoding(String),
+    #[error("text of {0} bytes is too long")]
+    TextTooLong(usize),
+    #[error("could not start the engine: no free background worker slot")]
+    NoWorkerSlot,
+    #[error("could not start the engine")]
+    EngineNotStarted(String),
+    #[error("the engine was lost twice while answering the same request")]
+    EngineLost,
+    #[error("the engine is of build \"{engine}\", this session's library of build \"{library}\"")]
+    BuildMismatch { engine: String, library: &'static str },
+    #[error("could not talk to the engine: {0}")]
+    Wire(String),
+    #[error("stored model {0} is incomplete")]
+    ContentMissing(String),
+    #[error("{0}")]
+    Engine(#[from] EngineError),
+    #[error("{0}")]
+    Spi(#[from] spi::Error),
+    #[error("unexpected result: {0}")]
+    Unexpected(&'static str),
+}
+
+impl From<DecodeError> for Error {
+    fn from(error: DecodeError) -> Self {
+        Error::Wire(error.to_string())
+    }
+}
+
+impl Error {
+    /// Where a file operation failed. A file that isn't there has an error of its own.
+    pub fn file(action: &'static str, path: &std::path::Path, reason: std::io::Error) -> Self {
+        let path = path.display().to_string();
+        match reason.kind() {
+            std::io::ErrorKind::NotFound => Error::FileMissing(path),
+            _ => Error::File { action, path, reason },
+        }
+    }
+
+    fn sqlstate(&self) -> PgSqlErrorCode {
+        use PgSqlErrorCode as Code;
+        match self {
+            Error::UnknownModel(_) | Error::UnknownVersion { .. } | Error::UnknownRole(_) => {
+                Code::ERRCODE_UNDEFINED_OBJECT
+            }
+            Error::NameTaken(_) => Code::ERRCODE_DUPLICATE_OBJECT,
+            Error::ModelDenied(_)
+            | Error::NotOwner(_)
+            | Error::RoleMissing { .. }
+            | Error::GrantBuiltIn(_) => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            Error::InvalidModelName(_)
+            | Error::NoMeaning { .. }
+            | Error::UnknownOption { .. }
+            | Error::InvalidOption { .. }
+            | Error::OptionsNotObject
+            | Error::InvalidSource(_)
+            | Error::RelativePath(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
+            Error::VersionLive { .. } | Error::VersionBuiltIn(_) => Code::ERRCODE_OBJECT_IN_USE,
+            Error::NothingToRollBack(_) | Error::BuildMismatch { .. } => {
+                Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
+            }
+            Error::FileMissing(_) | Error::NoModelFiles(_) => Code::ERRCODE_UNDEFINED_FILE,
+            Error::DirectoryNotEmpty(_) => Code::ERRCODE_DUPLICATE_FILE,
+            Error::File { .. } => Code::ERRCODE_IO_ERROR,
+            Error::TextTooLong(_) | Error::FileTooLarge { .. } => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+            Error::NoWorkerSlot => Code::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+            Error::Encoding(_) => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
+            Error::EngineNotStarted(_) | Error::EngineLost => Code::ERRCODE_SYSTEM_ERROR,
+            Error::NotJson { .. } | Error::ContentMissing(_) => Code::ERRCODE_DATA_CORRUPTED,
+            Error::Wire(_) | Error::Spi(_) | Error::Unexpected(_) => Code::ERRCODE_INTERNAL_ERROR,
+            Error::Engine(error) => engine_sqlstate(error.kind),
+        }
+    }
+
+    fn detail(&self) -> Option<String> {
+        match self {
+            Error::NoMeaning { labels, .. } if labels.is_empty() => {
+                Some("The model has no classes.".to_owned())
+            }
+            Error::NoMeaning { labels, .. } => Some(format!("Its labels are: {}.", labels.join(", "))),
+            Error::RoleMissing { role, .. } => {
+                Some(format!("Only roles with privileges of the \"{role}\" role may do so."))
+            }
+            Error::InvalidOption { expected, .. } => Some(format!("Expected {expected}.")),
+            Error::TextTooLong(_) => Some(format!("The limit is {MAX_TEXT_BYTES} bytes.")),
+            Error::FileTooLarge { .. } => Some("The limit of a model's file is 64 GB.".to_owned()),
+            Error::EngineNotStarted(reason) => Some(reason.clone()),
+            Error::NotJson { reason, .. } => Some(format!("{reason}.")),
+            Error::NameTaken(_) => Some("It is owned by another role.".to_owned()),
+            Error::Engine(error) => error.detail.clone(),
+            _ => None,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Error::UnknownModel(_) => "The view ecommerce_ml.models lists the models.",
+            Error::UnknownVersion { .. } => "The view ecommerce_ml.model_versions lists the versions.",
+            Error::InvalidModelName(_) => {
+                "A name is made of at most 63 lower-case letters, digits and underscores, and does not begin with \
+                 a digit; \"name@3\" asks for version 3."
+            }
+            Error::NameTaken(_) => "Choose another name.",
+            Error::ModelDenied(name) => {
+                return Some(format!(
+                    "Its owner can allow a role to use it: SELECT ecommerce_ml.grant_model('{name}', 'role');"
+                ));
+            }
+            Error::UnknownOption { known, .. } => return Some(format!("Known options are: {known}.")),
+            Error::InvalidSource(_) => {
+                "A source is \"file:///directory\" or \"hf://owner/repository[@revision]\"."
+            }
+            Error::NoModelFiles(_) => "A model's directory holds config.json, a tokenizer and *.safetensors.",
+            Error::VersionLive { .. } => "Deploy another version first, or drop the whole model.",
+            Error::VersionBuiltIn(_) => "It is part of the extension.",
+            Error::Encoding(_) => "Models read UTF-8: use a database with encoding UTF8.",
+            Error::TextTooLong(_) => "Cut the text into parts, for example with substr().",
+            Error::NoWorkerSlot => "Raise max_worker_processes.",
+            Error::EngineNotStarted(_) => "The server log tells why.",
+            Error::EngineLost => {
+                "The server log holds the engine's last words. If it was killed for want of memory, lower \
+                 ecommerce_ml.model_cache_size."
+            }
+            Error::BuildMismatch { .. } => {
+                "Reconnect to load the installed library; if it is in shared_preload_libraries, restart the server."
+            }
+            Error::ContentMissing(_) => "Import the model again.",
+            Error::Engine(error) => return error.hint.clone(),
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+fn engine_sqlstate(kind: ErrorKind) -> PgSqlErrorCode {
+    use PgSqlErrorCode as Code;
+    match kind {
+        ErrorKind::InvalidRequest => Code::ERRCODE_INVALID_PARAMETER_VALUE,
+        ErrorKind::TextTooLong => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+        ErrorKind::DamagedModel => Code::ERRCODE_DATA_CORRUPTED,
+        ErrorKind::UnsupportedModel | ErrorKind::NotCompiledIn => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
+        ErrorKind::FileMissing => Code::ERRCODE_UNDEFINED_FILE,
+        ErrorKind::HubUnavailable => Code::ERRCODE_CONNECTION_FAILURE,
+        ErrorKind::OutOfMemory => Code::ERRCODE_OUT_OF_MEMORY,
+        ErrorKind::DeviceMissing => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        ErrorKind::Cancelled => Code::ERRCODE_QUERY_CANCELED,
+        ErrorKind::Internal => Code::ERRCODE_INTERNAL_ERROR,
+    }
+}
+
+impl From<Error> for ErrorReport {
+    #[track_caller]
+    fn from(error: Error) -> Self {
+        let mut report = ErrorReport::new(error.sqlstate(), error.to_string(), "ecommerce_ml");
+        if let Some(detail) = error.detail() {
+            report = report.set_detail(detail);
+        }
+        if let Some(hint) = error.hint() {
+            report = report.set_hint(hint);
+        }
+        report
+    }
+}

@@ -1,0 +1,174 @@
+//! The settings, private, behind typed accessors.
+//!
+//! Invariant: what reaches the engine's command line can only be changed in the configuration file, since one
+//! engine serves all sessions.
+
+use std::ffi::{CStr, CString};
+use std::time::Duration;
+
+use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
+
+static DEFAULT_MODEL: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"reviews"));
+static DEVICE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"auto"));
+static PRECISION: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"auto"));
+static HUB_ENDPOINT: GucSetting<Option<CString>> =
+    GucSetting::<Option<CString>>::new(Some(c"https://huggingface.co"));
+static BATCH_SIZE: GucSetting<i32> = GucSetting::<i32>::new(1024);
+static ENGINE_THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
+static ENGINE_NICE: GucSetting<i32> = GucSetting::<i32>::new(0);
+static ENGINE_IDLE_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(600);
+static MODEL_CACHE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(2 << 20);
+
+/// The model that a call without one uses.
+pub fn default_model() -> String {
+    text(&DEFAULT_MODEL)
+}
+
+/// Base address of the hub that `hf://` stands for.
+pub fn hub_endpoint() -> String {
+    text(&HUB_ENDPOINT)
+}
+
+/// Most texts in one request to the engine.
+pub fn batch_size() -> usize {
+    usize::try_from(BATCH_SIZE.get()).unwrap_or(1)
+}
+
+/// Added to the engine's niceness, 0 to 19.
+pub fn engine_nice() -> i32 {
+    ENGINE_NICE.get()
+}
+
+/// What the supervisor tells the engine. A change means a new engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineSettings {
+    pub device: String,
+    pub precision: String,
+    /// 0 stands for one a core.
+    pub threads: i32,
+    pub model_cache_bytes: u64,
+    pub idle_timeout: Duration,
+    pub nice: i32,
+}
+
+impl EngineSettings {
+    /// As the configuration says now.
+    pub fn current() -> Self {
+        Self {
+            device: text(&DEVICE),
+            precision: text(&PRECISION),
+            threads: ENGINE_THREADS.get(),
+            model_cache_bytes: u64::try_from(MODEL_CACHE_SIZE.get()).unwrap_or(0) * 1024,
+            idle_timeout: Duration::from_secs(u64::try_from(ENGINE_IDLE_TIMEOUT.get()).unwrap_or(0)),
+            nice: engine_nice(),
+        }
+    }
+}
+
+fn text(setting: &GucSetting<Option<CString>>) -> String {
+    setting.get().map(|value| value.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Makes the settings known to the server.
+pub fn init() {
+    define_text(
+        c"ecommerce_ml.default_model",
+        c"Model that functions use when none is named.",
+        c"\"name\" stands for its live version, \"name@3\" for version 3.",
+        &DEFAULT_MODEL,
+        GucContext::Userset,
+    );
+    define_text(
+        c"ecommerce_ml.device",
+        c"Device that the engine runs models on.",
+        c"\"auto\", \"cpu\", \"cuda\" or \"cuda:N\".",
+        &DEVICE,
+        GucContext::Sighup,
+    );
+    define_text(
+        c"ecommerce_ml.precision",
+        c"Arithmetic of the engine.",
+        c"\"auto\" or \"f32\".",
+        &PRECISION,
+        GucContext::Sighup,
+    );
+    define_text(
+        c"ecommerce_ml.hub_endpoint",
+        c"Address of the hub that import_model reads \"hf://\" sources from.",
+        c"The engine is the only process that connects to it.",
+        &HUB_ENDPOINT,
+        GucContext::Suset,
+    );
+    define_int(
+        c"ecommerce_ml.batch_size",
+        c"Most texts in one request to the engine.",
+        c"Longer arrays are sent in several requests.",
+        &BATCH_SIZE,
+        1..=65536,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+    define_int(
+        c"ecommerce_ml.engine_threads",
+        c"Threads that the engine computes with.",
+        c"0 stands for one a core.",
+        &ENGINE_THREADS,
+        0..=1024,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    define_int(
+        c"ecommerce_ml.engine_nice",
+        c"Added to the niceness of the engine process.",
+        c"19 leaves the processor to every other process first.",
+        &ENGINE_NICE,
+        0..=19,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    define_int(
+        c"ecommerce_ml.engine_idle_timeout",
+        c"The engine ends after this time without a request.",
+        c"0 keeps it for ever. It is started again on demand.",
+        &ENGINE_IDLE_TIMEOUT,
+        0..=i32::MAX,
+        GucContext::Sighup,
+        GucFlags::UNIT_S,
+    );
+    define_int(
+        c"ecommerce_ml.model_cache_size",
+        c"Memory for loaded models in the engine.",
+        c"Models used least recently make room; pinned ones stay.",
+        &MODEL_CACHE_SIZE,
+        1024..=i32::MAX,
+        GucContext::Sighup,
+        GucFlags::UNIT_KB,
+    );
+    #[cfg(not(feature = "pg14"))]
+    // SAFETY: a terminated string without special characters, during library load.
+    unsafe {
+        pgrx::pg_sys::MarkGUCPrefixReserved(c"ecommerce_ml".as_ptr());
+    }
+}
+
+fn define_text(
+    name: &'static CStr,
+    short: &'static CStr,
+    long: &'static CStr,
+    setting: &'static GucSetting<Option<CString>>,
+    context: GucContext,
+) {
+    GucRegistry::define_string_guc(name, short, long, setting, context, GucFlags::default());
+}
+
+fn define_int(
+    name: &'static CStr,
+    short: &'static CStr,
+    long: &'static CStr,
+    setting: &'static GucSetting<i32>,
+    range: std::ops::RangeInclusive<i32>,
+    context: GucContext,
+    flags: GucFlags,
+) {
+    GucRegistry::define_int_guc(name, short, long, setting, *range.start(), *range.end(), context, flags);
+}

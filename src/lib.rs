@@ -1,0 +1,32 @@
+//! `ecommerce_ml` turns review text into columns. This crate is its PostgreSQL side.
+//!
+//! # Layout
+//! - [`api`]: the SQL functions, thin.
+//! - [`catalog`]: models and their files in our tables; who may use them.
+//! - [`client`]: asks the engine on behalf of a session.
+//! - [`supervisor`]: the background worker that starts and watches the engine.
+//! - [`runtime`]: names of the files that sessions and supervisor share.
+//! - [`latch`]: the one way in which this extension waits.
+//! - [`guc`]: the settings.
+//! - [`error`]: every failure and its SQLSTATE.
+//!
+//! It must not know how a model works: that is the engine's, a process of its own, reached through
+//! `ecommerce_ml_protocol`. Invariant: no thread is started and no model code runs in a server process.
+
+mod api;
+mod catalog;
+mod client;
+mod error;
+mod guc;
+mod latch;
+mod runtime;
+mod supervisor;
+
+pgrx::pg_module_magic!(name, version);
+
+/// Called by the server when it loads the library.
+#[pgrx::pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    guc::init();
+    supervisor::init();
+}

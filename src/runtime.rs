@@ -1,0 +1,59 @@
+//! Names of the files through which sessions, supervisor and engine find each other.
+//!
+//! They live in one folder (mode 0700) inside the data directory. Its prefix `pgsql_tmp` makes pg_basebackup and
+//! pg_rewind pass it over. Paths are relative: server processes run in the data directory, and a
+//! socket's path is limited to 107 bytes.
+
+use std::ffi::CStr;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use pgrx::pg_sys;
+use rustix::fs::{FlockOperation, flock};
+
+/// The folder.
+pub const DIRECTORY: &str = "pgsql_tmp_ecommerce_ml";
+/// The socket that the engine listens on; the supervisor holds it, so it outlives an engine.
+pub const SOCKET: &str = "pgsql_tmp_ecommerce_ml/engine.sock";
+/// Locked by the supervisor as long as it lives; holds its process id and build, a line each.
+pub const SUPERVISOR_LOCK: &str = "pgsql_tmp_ecommerce_ml/engine.lock";
+/// Locked by a session while it starts the supervisor.
+pub const LAUNCH_LOCK: &str = "pgsql_tmp_ecommerce_ml/launch.lock";
+
+/// Makes the folder if it isn't there.
+pub fn make_directory() -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(DIRECTORY)
+}
+
+/// Takes an exclusive lock on a file, making it if need be; `None` if another process holds it.
+///
+/// The lock goes with the returned file, and with the process.
+pub fn try_lock(path: &str) -> io::Result<Option<File>> {
+    let mut options = OpenOptions::new();
+    let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The engine's binary, beside the extension's library.
+pub fn engine_binary() -> PathBuf {
+    // SAFETY: the server fills pkglib_path before it loads any library, with a terminated string.
+    let folder = unsafe { CStr::from_ptr((&raw const pg_sys::pkglib_path).cast()) };
+    Path::new(&*folder.to_string_lossy()).join("ecommerce_ml_engine")
+}
+
+/// The folder of the models that are installed with the extension.
+pub fn builtin_models() -> PathBuf {
+    let mut folder = [0; pg_sys::MAXPGPATH as usize];
+    // SAFETY: my_exec_path is a terminated string, and the buffer has the size that the function expects.
+    let folder = unsafe {
+        pg_sys::get_share_path((&raw const pg_sys::my_exec_path).cast(), folder.as_mut_ptr());
+        CStr::from_ptr(folder.as_ptr())
+    };
+    Path::new(&*folder.to_string_lossy()).join("ecommerce_ml").join("models")
+}

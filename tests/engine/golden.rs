@@ -1,0 +1,181 @@
+//! The engine against `transformers`, whose numbers `tests/reference/make_*.py` wrote down.
+
+mod support;
+
+use ecommerce_ml_engine::config::ModelConfig;
+use ecommerce_ml_engine::files::ModelFiles;
+use ecommerce_ml_engine::model::{Model, Output, Window};
+use ecommerce_ml_engine::tokenizer::{Tokenizer, is_blank};
+use ecommerce_ml_protocol::{Family, Task, TokenDetail, Tokens};
+use serde::Deserialize;
+use support::{json_lines, load, reference, root, rows, tiny};
+
+/// Largest difference of a probability, a regression's value or a component of an embedding.
+const TOLERANCE: f32 = 1e-4;
+
+/// Largest difference between a row of a batch and the row alone.
+const BATCH_TOLERANCE: f32 = 1e-5;
+
+/// A file of `tests/reference/expected`.
+#[derive(Deserialize)]
+struct Expected {
+    max_length: u32,
+    texts: Vec<String>,
+    token_ids: Vec<Vec<u32>>,
+    /// Values of a regression; empty without head.
+    probabilities: Vec<Vec<f32>>,
+    embeddings: Vec<Vec<f32>>,
+    long: Option<Long>,
+}
+
+/// Texts of several windows.
+#[derive(Deserialize)]
+struct Long {
+    texts: Vec<String>,
+    /// First and last but one content token of each window of each text.
+    windows: Vec<Vec<(usize, usize)>>,
+    probabilities: Vec<Vec<f32>>,
+    embeddings: Vec<Vec<f32>>,
+}
+
+fn expected(name: &str) -> Expected {
+    let json =
+        std::fs::read(reference("expected").join(format!("{name}.json"))).expect("golden numbers are there");
+    serde_json::from_slice(&json).expect("golden numbers are well-formed")
+}
+
+fn reviews() -> ModelFiles {
+    ModelFiles::from_directory(&root().join("models/reviews")).expect("built-in model is there")
+}
+
+/// What the head says of a text, as the reference has it: probabilities or the one value.
+fn answer(model: &Model, text: &str) -> Vec<f32> {
+    let windows = model.windows(text).unwrap();
+    let prediction = model.predict(&windows, &rows(model, &windows, Output::Head).unwrap());
+    prediction.value.map_or(prediction.probabilities, |value| vec![value as f32])
+}
+
+fn embedding(model: &Model, text: &str) -> Vec<f32> {
+    let windows = model.windows(text).unwrap();
+    model.embed(&windows, &rows(model, &windows, Output::Embedding).unwrap())
+}
+
+#[track_caller]
+fn assert_close(found: &[f32], expected: &[f32], tolerance: f32, of: &str) {
+    assert_eq!(found.len(), expected.len(), "{of}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!((found - expected).abs() <= tolerance, "{found} is not {expected}, {of}");
+    }
+}
+
+/// Compares all that is known of a model.
+#[track_caller]
+fn assert_golden(name: &str, model: &Model) {
+    let expected = expected(name);
+    assert_eq!(model.info().max_length, expected.max_length);
+    assert_eq!(model.info().task == Task::Embedding, expected.probabilities.is_empty());
+    for (text, ids) in expected.texts.iter().zip(&expected.token_ids) {
+        assert_eq!(model.tokenize(text, TokenDetail::Ids).unwrap(), Tokens::Ids(ids.clone()), "{text:?}");
+    }
+    for (text, probabilities) in expected.texts.iter().zip(&expected.probabilities) {
+        assert_close(&answer(model, text), probabilities, TOLERANCE, text);
+    }
+    for (text, expected) in expected.texts.iter().zip(&expected.embeddings) {
+        assert_close(&embedding(model, text), expected, TOLERANCE, text);
+    }
+    expected.long.iter().for_each(|long| assert_long(model, long));
+    assert_batches(model, &expected.texts);
+}
+
+#[track_caller]
+fn assert_long(model: &Model, long: &Long) {
+    for (index, text) in long.texts.iter().enumerate() {
+        let windows = model.windows(text).unwrap();
+        let lengths: Vec<_> = long.windows[index].iter().map(|(start, end)| end - start).collect();
+        assert_eq!(windows.iter().map(|window| window.content_tokens).collect::<Vec<_>>(), lengths);
+        assert_close(&answer(model, text), &long.probabilities[index], TOLERANCE, text);
+        assert_close(&embedding(model, text), &long.embeddings[index], TOLERANCE, text);
+    }
+}
+
+/// All texts in one call give what each gives alone.
+#[track_caller]
+fn assert_batches(model: &Model, texts: &[String]) {
+    let windows: Vec<Window> = texts.iter().flat_map(|text| model.windows(text).unwrap()).collect();
+    let head = (model.info().task != Task::Embedding).then_some(Output::Head);
+    for output in head.into_iter().chain([Output::Embedding]) {
+        let together = rows(model, &windows, output).unwrap();
+        assert_eq!(together.len(), windows.len());
+        for (window, row) in windows.iter().zip(&together) {
+            let alone = model.forward(&[window], output).unwrap().remove(0);
+            assert_close(row, &alone, BATCH_TOLERANCE, &format!("{output:?} of {window:?}"));
+        }
+    }
+}
+
+#[test]
+fn token_ids_of_all_reference_texts() {
+    let files = reviews();
+    let tokenizer = Tokenizer::load(&files, &ModelConfig::load(&files).unwrap()).unwrap();
+    let texts: Vec<String> = json_lines("texts.jsonl.gz");
+    let ids: Vec<Vec<u32>> = json_lines("token_ids.jsonl.gz");
+    assert_eq!((texts.len(), ids.len()), (10_000, 10_000));
+    for (text, ids) in texts.iter().zip(ids) {
+        // The engine reads nothing in a blank text, the reference puts special tokens around nothing.
+        let ids = if is_blank(text) { Vec::new() } else { ids };
+        assert_eq!(tokenizer.tokenize(text, TokenDetail::Count).unwrap(), Tokens::Count(ids.len() as u64));
+        assert_eq!(tokenizer.tokenize(text, TokenDetail::Ids).unwrap(), Tokens::Ids(ids), "{text:?}");
+    }
+}
+
+#[test]
+fn vocabulary_alone_cuts_like_the_whole_tokenizer() {
+    let files = reviews();
+    let config = ModelConfig::load(&files).unwrap();
+    let only = ["vocab.txt", "tokenizer_config.json"];
+    let parts = only.map(|name| (name.to_owned(), files.get(name).unwrap().to_vec()));
+    let tokenizer = Tokenizer::load(&ModelFiles::from_parts(parts.into()), &config).unwrap();
+    let texts: Vec<String> = json_lines("texts.jsonl.gz");
+    let ids: Vec<Vec<u32>> = json_lines("token_ids.jsonl.gz");
+    for (text, ids) in texts.iter().zip(ids).filter(|(text, _)| !is_blank(text)) {
+        assert_eq!(tokenizer.tokenize(text, TokenDetail::Ids).unwrap(), Tokens::Ids(ids), "{text:?}");
+    }
+}
+
+#[test]
+fn built_in_model() {
+    let model = load(&reviews()).unwrap();
+    assert_golden("reviews", &model);
+    assert!(model.info().has_sentiment && model.info().has_rating);
+    assert_eq!((model.info().family, model.info().hidden_size), (Family::Bert, 384));
+}
+
+macro_rules! tiny_models {
+    ($($test:ident: $name:literal, $family:ident, $task:ident, $labels:expr;)*) => {$(
+        #[test]
+        fn $test() {
+            let model = tiny($name).load().unwrap();
+            assert_golden($name, &model);
+            let labels: &[&str] = &$labels;
+            assert_eq!((model.info().family, model.info().task), (Family::$family, Task::$task));
+            assert_eq!(model.info().labels, labels);
+        }
+    )*};
+}
+
+tiny_models! {
+    bert_classification: "bert-classification-3", Bert, Classification, ["negative", "neutral", "positive"];
+    bert_regression: "bert-regression", Bert, Regression, [];
+    bert_embedding: "bert-embedding", Bert, Embedding, [];
+    bert_sharded_bfloat16: "bert-stars-sharded", Bert, Classification,
+        ["1 star", "2 stars", "3 stars", "4 stars", "5 stars"];
+    bert_tanh_gelu_and_vocabulary: "bert-gelu-new", Bert, Classification, ["negative", "neutral", "positive"];
+    distilbert_classification: "distilbert-classification", DistilBert, Classification, ["NEGATIVE", "POSITIVE"];
+    distilbert_regression: "distilbert-regression", DistilBert, Regression, [];
+    roberta_classification: "roberta-classification-3", Roberta, Classification,
+        ["negative", "neutral", "positive"];
+    roberta_regression: "roberta-regression", Roberta, Regression, [];
+    roberta_embedding: "roberta-embedding", Roberta, Embedding, [];
+    xlm_roberta_float16: "xlm-roberta-classification", Roberta, Classification,
+        ["negative", "neutral", "positive"];
+}

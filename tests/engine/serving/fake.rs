@@ -1,0 +1,157 @@
+//! A model whose answers are easy to check and whose misdeeds are easy to order.
+//!
+//! A text's words are its tokens, the length of a word is its id, and the value of a text is the sum of its ids:
+//! the number of its letters. The word `PANIC` makes the forward pass panic, `FAIL` makes it fail.
+
+use std::sync::Arc;
+
+use ecommerce_ml_engine::files::ModelFiles;
+use ecommerce_ml_engine::model::{Output, Window};
+use ecommerce_ml_engine::served::Served;
+use ecommerce_ml_protocol::{
+    EngineError, ErrorKind, Family, ModelInfo, Prediction, Task, TokenDetail, Tokens,
+};
+use parking_lot::{Condvar, Mutex};
+
+/// Longest window in tokens.
+pub const WINDOW: usize = 128;
+
+const PANIC: u32 = 10_000;
+const FAIL: u32 = 10_001;
+
+/// What the test can do to the models, and see of them.
+#[derive(Default)]
+pub struct Control {
+    /// Batches that may still run; `None` for any number.
+    allowed: Mutex<Option<usize>>,
+    changed: Condvar,
+    /// Lengths of the windows of each batch that began.
+    batches: Mutex<Vec<Vec<usize>>>,
+}
+
+impl Control {
+    /// Lets no batch run until told otherwise.
+    pub fn close(&self) {
+        *self.allowed.lock() = Some(0);
+    }
+
+    /// Lets one more batch run.
+    pub fn step(&self) {
+        if let Some(allowed) = self.allowed.lock().as_mut() {
+            *allowed += 1;
+        }
+        self.changed.notify_all();
+    }
+
+    /// Lets all batches run.
+    pub fn open(&self) {
+        *self.allowed.lock() = None;
+        self.changed.notify_all();
+    }
+
+    /// Lengths of the windows of each batch that began.
+    pub fn batches(&self) -> Vec<Vec<usize>> {
+        self.batches.lock().clone()
+    }
+
+    fn begin(&self, batch: Vec<usize>) {
+        self.batches.lock().push(batch);
+        let mut allowed = self.allowed.lock();
+        while *allowed == Some(0) {
+            self.changed.wait(&mut allowed);
+        }
+        if let Some(allowed) = allowed.as_mut() {
+            *allowed -= 1;
+        }
+    }
+}
+
+/// A model of a size that it is told.
+pub struct Fake {
+    control: Arc<Control>,
+    info: ModelInfo,
+}
+
+impl Fake {
+    pub fn new(control: Arc<Control>, bytes: u64) -> Arc<dyn Served> {
+        let info = ModelInfo {
+            family: Family::Bert,
+            task: Task::Regression,
+            labels: Vec::new(),
+            has_sentiment: false,
+            has_rating: false,
+            max_length: WINDOW as u32,
+            hidden_size: 1,
+            parameters: 1,
+            bytes,
+        };
+        Arc::new(Self { control, info })
+    }
+
+    /// A loader of models that consist of one file, which tells their size.
+    pub fn load(control: &Arc<Control>, files: &ModelFiles) -> Result<Arc<dyn Served>, EngineError> {
+        let size = files.get("size").and_then(|bytes| std::str::from_utf8(bytes).ok()?.trim().parse().ok());
+        let size =
+            size.ok_or_else(|| EngineError::new(ErrorKind::DamagedModel, "file \"size\" has no number"))?;
+        Ok(Self::new(Arc::clone(control), size))
+    }
+}
+
+impl Served for Fake {
+    fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    fn tokenize(&self, text: &str, detail: TokenDetail) -> Result<Tokens, EngineError> {
+        let words = text.split_whitespace();
+        Ok(match detail {
+            // As large as they can be on the wire.
+            TokenDetail::Ids => Tokens::Ids(words.map(|_| u32::MAX).collect()),
+            TokenDetail::Pieces => Tokens::Pieces(words.map(str::to_owned).collect()),
+            TokenDetail::Count => Tokens::Count(words.count() as u64),
+        })
+    }
+
+    fn windows(&self, text: &str) -> Result<Vec<Window>, EngineError> {
+        assert!(!text.contains("UNTOKENIZABLE"), "can't tokenize this\nsecond line");
+        let ids: Vec<u32> = text.split_whitespace().map(id).collect();
+        Ok(ids.chunks(WINDOW).map(|ids| Window { ids: ids.to_vec(), content_tokens: ids.len() }).collect())
+    }
+
+    fn forward(&self, windows: &[&Window], _: Output) -> Result<Vec<Vec<f32>>, EngineError> {
+        self.control.begin(windows.iter().map(|window| window.ids.len()).collect());
+        let contain = |id| windows.iter().any(|window| window.ids.contains(&id));
+        assert!(!contain(PANIC), "told to panic");
+        if contain(FAIL) {
+            return Err(EngineError::new(ErrorKind::OutOfMemory, "told to fail"));
+        }
+        Ok(windows.iter().map(|window| vec![window.ids.iter().sum::<u32>() as f32]).collect())
+    }
+
+    fn predict(&self, _: &[Window], rows: &[Vec<f32>]) -> Prediction {
+        let value = Some(f64::from(sum(rows)));
+        Prediction { probabilities: Vec::new(), value, sentiment: None, score: None, rating: None }
+    }
+
+    fn embed(&self, _: &[Window], rows: &[Vec<f32>]) -> Vec<f32> {
+        vec![sum(rows)]
+    }
+}
+
+fn id(word: &str) -> u32 {
+    match word {
+        "PANIC" => PANIC,
+        "FAIL" => FAIL,
+        _ => word.len() as u32,
+    }
+}
+
+fn sum(rows: &[Vec<f32>]) -> f32 {
+    rows.iter().map(|row| row[0]).sum()
+}
+
+/// What the model says of a text.
+pub fn letters(text: &str) -> Option<f64> {
+    let letters = text.split_whitespace().map(str::len).sum::<usize>();
+    (letters > 0).then_some(letters as f64)
+}

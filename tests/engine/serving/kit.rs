@@ -1,0 +1,142 @@
+//! An engine with fake models, listening on a socket of its own.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ecommerce_ml_engine::cache::ModelCache;
+use ecommerce_ml_engine::engine::{About, Engine};
+use ecommerce_ml_engine::scheduler::{Scheduler, SchedulerOptions};
+use ecommerce_ml_engine::server;
+use ecommerce_ml_protocol::{EngineStats, FileEntry, ModelRef, ModelSource, ReplyBody, RequestBody, Sha256};
+use sha2::Digest;
+use tempfile::TempDir;
+
+use crate::client::Client;
+use crate::fake::{Control, Fake};
+
+/// Name of the model that every kit has built in.
+pub const BUILTIN: &str = "fake";
+
+/// Memory that the built-in model claims to take.
+pub const BUILTIN_BYTES: u64 = 10;
+
+/// Tokens of a batch in every kit.
+pub const BUDGET: usize = 256;
+
+pub struct Kit {
+    pub control: Arc<Control>,
+    directory: TempDir,
+}
+
+impl Kit {
+    pub fn new() -> Self {
+        Self::with_cache(1000)
+    }
+
+    /// With memory for models of `capacity` bytes.
+    pub fn with_cache(capacity: u64) -> Self {
+        let kit = Self { control: Arc::default(), directory: TempDir::new().unwrap() };
+        let builtin = kit.directory.path().join("models");
+        std::fs::create_dir_all(builtin.join(BUILTIN)).unwrap();
+        let control = Arc::clone(&kit.control);
+        let load = move |files: &_| match Fake::load(&control, files) {
+            // The built-in folder is empty: its files would be passed over, having no name that matters.
+            Err(_) if *files == Default::default() => Ok(Fake::new(Arc::clone(&control), BUILTIN_BYTES)),
+            loaded => loaded,
+        };
+        let cache = ModelCache::new(capacity, Some(builtin), Box::new(load));
+        let options = SchedulerOptions { tokenizing_threads: 2, batch_tokens: Some(BUDGET) };
+        let about = About { device: "cpu".to_owned(), threads: 2, restarts: 3 };
+        let engine = Engine::new(cache, Scheduler::start(options).unwrap(), about);
+        serve(engine, kit.socket());
+        kit
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.directory.path().join("socket")
+    }
+
+    pub fn client(&self) -> Client {
+        Client::connect(&self.socket())
+    }
+
+    pub fn stats(&self) -> EngineStats {
+        match self.client().call(RequestBody::Stats) {
+            ReplyBody::Stats(stats) => stats,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Waits until the statistics are as they should be.
+    pub fn wait_for(&self, wanted: impl Fn(&EngineStats) -> bool) {
+        wait_until(|| wanted(&self.stats()));
+    }
+
+    /// Waits until a number of batches has begun.
+    pub fn wait_for_batches(&self, count: usize) {
+        wait_until(|| self.control.batches().len() >= count);
+    }
+}
+
+fn serve(engine: Engine, socket: PathBuf) {
+    let listener = std::os::unix::net::UnixListener::bind(socket).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::UnixListener::from_std(listener).unwrap();
+            server::serve(listener, Arc::new(engine), None).await
+        })
+    });
+}
+
+/// Fails the test if it doesn't come true in good time.
+pub fn wait_until(condition: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < Duration::from_secs(20), "waited in vain");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+pub fn builtin() -> ModelRef {
+    ModelRef { source: ModelSource::Builtin(BUILTIN.to_owned()), pinned: false }
+}
+
+pub fn predict(model: &ModelRef, texts: &[&str]) -> RequestBody {
+    RequestBody::Predict { model: model.clone(), texts: texts.iter().map(|&text| text.to_owned()).collect() }
+}
+
+/// A text of so many words of one letter.
+pub fn words(count: usize) -> String {
+    vec!["a"; count].join(" ")
+}
+
+/// A model to upload.
+#[derive(Clone)]
+pub struct Content {
+    pub sha: Sha256,
+    pub manifest: Vec<FileEntry>,
+    pub data: Vec<u8>,
+}
+
+impl Content {
+    /// A model that will claim to take so much memory; `name` tells models of one size apart.
+    pub fn new(name: &str, bytes: u64) -> Self {
+        let mark = name.bytes().map(|byte| usize::from(byte % 16)).sum();
+        Self::of(format!("{bytes}{}", " ".repeat(mark)))
+    }
+
+    pub fn of(data: String) -> Self {
+        let data = data.into_bytes();
+        let sha256 = Sha256(sha2::Sha256::digest(&data).into());
+        let manifest = vec![FileEntry { name: "size".to_owned(), size: data.len() as u64, sha256 }];
+        Self { sha: ecommerce_ml_engine::files::content_address(&manifest), manifest, data }
+    }
+
+    pub fn model(&self) -> ModelRef {
+        ModelRef { source: ModelSource::Content(self.sha), pinned: false }
+    }
+}

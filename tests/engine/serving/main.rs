@@ -1,0 +1,15 @@
+//! The engine as its clients see it, without PostgreSQL and mostly without real models.
+
+#![forbid(unsafe_code)]
+
+mod batches;
+mod client;
+mod connections;
+mod fake;
+mod garbage;
+mod hub;
+mod kit;
+mod models;
+mod process;
+mod scheduling;
+mod uploads;

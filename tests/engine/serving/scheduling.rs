@@ -1,0 +1,180 @@
+//! Who goes first, who waits, and who pays for a failure. Order is forced by the fake model, not by time.
+
+use std::sync::Arc;
+use std::thread;
+
+use ecommerce_ml_engine::model::Output;
+use ecommerce_ml_engine::scheduler::{Finished, Scheduler, SchedulerOptions, Ticket, Work};
+use ecommerce_ml_engine::served::Served;
+use ecommerce_ml_protocol::{EngineError, ErrorKind};
+use parking_lot::Mutex;
+
+use crate::fake::{Control, Fake, WINDOW, letters};
+use crate::kit::{BUDGET, wait_until, words};
+
+struct Bench {
+    control: Arc<Control>,
+    model: Arc<dyn Served>,
+    scheduler: Scheduler,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let control = Arc::<Control>::default();
+        let options = SchedulerOptions { tokenizing_threads: 2, batch_tokens: Some(BUDGET) };
+        let scheduler = Scheduler::start(options).unwrap();
+        Self { model: Fake::new(Arc::clone(&control), 1), control, scheduler }
+    }
+
+    fn submit(&self, texts: Vec<String>) -> Ticket<Finished> {
+        self.scheduler.submit(Work { model: Arc::clone(&self.model), texts, output: Output::Head })
+    }
+
+    /// Has the compute thread wait inside a batch, so that what comes next piles up.
+    fn block(&self) -> Ticket<Finished> {
+        self.control.close();
+        let ticket = self.submit(vec!["blocker".to_owned()]);
+        wait_until(|| self.control.batches().len() == 1);
+        ticket
+    }
+
+    /// Waits until everything is queued for the compute thread.
+    fn settle(&self) {
+        wait_until(|| self.scheduler.untokenized_texts() == 0);
+    }
+}
+
+fn values(model: &Arc<dyn Served>, outcome: Result<Finished, EngineError>) -> Vec<Option<f64>> {
+    let rows = outcome.unwrap().rows(|windows, rows| model.predict(windows, rows));
+    rows.into_iter().map(|row| row.and_then(|prediction| prediction.value)).collect()
+}
+
+/// Distinct texts of so many words each.
+fn bulk(texts: usize, length: usize) -> Vec<String> {
+    (0..texts).map(|index| format!("{} {}", words(length - 1), "b".repeat(index + 1))).collect()
+}
+
+#[test]
+fn a_single_text_overtakes_a_bulk_request() {
+    let bench = Bench::new();
+    let blocker = bench.block();
+    let order = Mutex::new(Vec::new());
+    let large = bench.submit(bulk(50, 100));
+    bench.settle();
+    let single = bench.submit(vec!["a b c".to_owned()]);
+    bench.settle();
+    thread::scope(|scope| {
+        scope.spawn(|| large.wait().map(|_| order.lock().push("bulk")));
+        scope.spawn(|| {
+            let single = single.wait().map(|_| order.lock().push("single"));
+            bench.control.open();
+            single
+        });
+        // The blocker, then the batch with the single text.
+        (0..2).for_each(|_| bench.control.step());
+    });
+    assert_eq!(*order.lock(), ["single", "bulk"]);
+    assert!(bench.control.batches()[1].contains(&3), "{:?}", bench.control.batches());
+    blocker.wait().unwrap();
+}
+
+#[test]
+fn bulk_requests_take_turns() {
+    let bench = Bench::new();
+    let blocker = bench.block();
+    let (first, second) = (bench.submit(bulk(20, 100)), bench.submit(bulk(20, 50)));
+    bench.settle();
+    bench.control.open();
+    for ticket in [blocker, first, second] {
+        ticket.wait().unwrap();
+    }
+    let batches = bench.control.batches();
+    let leads: Vec<usize> = batches[1..9].iter().map(|batch| batch[0]).collect();
+    assert_eq!(leads, [100, 50, 100, 50, 100, 50, 100, 50], "{batches:?}");
+}
+
+#[test]
+fn small_requests_do_not_starve_a_bulk_request() {
+    let bench = Bench::new();
+    let blocker = bench.block();
+    let large = bench.submit(bulk(10, 99));
+    // Twenty batches, where the bulk request takes five.
+    let small: Vec<_> = bulk(40, 100).into_iter().map(|text| bench.submit(vec![text])).collect();
+    bench.settle();
+    bench.control.open();
+    for ticket in small.into_iter().chain([blocker, large]) {
+        ticket.wait().unwrap();
+    }
+    let batches = bench.control.batches();
+    let last = |length| batches.iter().rposition(|batch| batch.contains(&length));
+    assert!(last(99) < last(100), "{batches:?}");
+}
+
+#[test]
+fn several_requests_share_a_batch() {
+    let bench = Bench::new();
+    let blocker = bench.block();
+    let small: Vec<_> = (1..=20).map(|index| bench.submit(vec!["b".repeat(index)])).collect();
+    bench.settle();
+    bench.control.open();
+    for (index, ticket) in small.into_iter().enumerate() {
+        assert_eq!(values(&bench.model, ticket.wait()), [Some((index + 1) as f64)]);
+    }
+    assert_eq!(bench.control.batches().len(), 2);
+    blocker.wait().unwrap();
+}
+
+#[test]
+fn long_texts_blank_texts_and_repetitions_are_answered_in_place() {
+    let bench = Bench::new();
+    let texts =
+        vec![words(3 * WINDOW + 7), String::new(), "twice is twice".to_owned(), "  ".to_owned(), words(2)];
+    let texts = [texts.clone(), texts].concat();
+    let expected: Vec<_> = texts.iter().map(|text| letters(text)).collect();
+    let finished = bench.submit(texts).wait().unwrap();
+    assert_eq!(finished.tokens(), 3 * WINDOW as u64 + 7 + 3 + 2);
+    assert_eq!(finished.cached(), 7);
+    assert_eq!(values(&bench.model, Ok(finished)), expected);
+}
+
+#[test]
+fn a_panic_or_failure_costs_only_the_guilty_request_its_answer() {
+    let bench = Bench::new();
+    let blocker = bench.block();
+    let tickets = ["good", "PANIC", "fine", "FAIL", "nice"].map(|text| bench.submit(vec![text.to_owned()]));
+    bench.settle();
+    bench.control.open();
+    let [good, panic, fine, fail, nice] = tickets.map(Ticket::wait);
+    for innocent in [good, fine, nice] {
+        assert_eq!(values(&bench.model, innocent), [Some(4.0)]);
+    }
+    let panic = panic.unwrap_err();
+    assert_eq!((panic.kind, panic.message.as_str()), (ErrorKind::Internal, "engine panicked: told to panic"));
+    assert_eq!(fail.unwrap_err().kind, ErrorKind::OutOfMemory);
+    blocker.wait().unwrap();
+}
+
+#[test]
+fn a_panic_of_the_tokenizer_is_an_answer() {
+    let bench = Bench::new();
+    let error = bench.submit(vec!["UNTOKENIZABLE".to_owned()]).wait().unwrap_err();
+    assert_eq!(
+        (error.kind, error.message.as_str()),
+        (ErrorKind::Internal, "engine panicked: can't tokenize this")
+    );
+    assert_eq!(values(&bench.model, bench.submit(vec!["next".to_owned()]).wait()), [Some(4.0)]);
+}
+
+#[test]
+fn work_that_nobody_waits_for_is_dropped() {
+    let bench = Bench::new();
+    let blocker = bench.block();
+    let (large, small) = (bench.submit(bulk(50, 100)), bench.submit(vec![words(7)]));
+    bench.settle();
+    assert_eq!(bench.scheduler.queued_texts(), 52);
+    drop((large, small));
+    bench.control.open();
+    blocker.wait().unwrap();
+    wait_until(|| bench.scheduler.queued_texts() == 0);
+    assert_eq!(bench.control.batches().len(), 1);
+}

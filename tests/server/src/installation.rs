@@ -1,0 +1,71 @@
+//! Where the server and the extension are installed, and as whom a cluster runs.
+
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+/// The pg_config of the server under test: `$PG_CONFIG`, else Debian's PostgreSQL 15.
+pub fn pg_config(option: &str) -> PathBuf {
+    let program = std::env::var("PG_CONFIG").unwrap_or("/usr/lib/postgresql/15/bin/pg_config".to_owned());
+    PathBuf::from(output(Command::new(program).arg(option)))
+}
+
+/// The repository.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository is there")
+}
+
+/// A program of the server under test, to be run as [`as_server`] says.
+pub fn server_program(name: &str) -> Command {
+    static BINARIES: LazyLock<PathBuf> = LazyLock::new(|| pg_config("--bindir"));
+    as_server(Command::new(BINARIES.join(name)))
+}
+
+/// Lets a command run as the user that owns clusters: postgres if we are root, else ourselves.
+pub fn as_server(mut command: Command) -> Command {
+    if let Some((uid, gid)) = server_ids() {
+        command.uid(uid).gid(gid).env("HOME", "/tmp").env("USER", "postgres").current_dir("/tmp");
+    }
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PG")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Hands a file or folder, with all that is in it, to the user that owns clusters.
+pub fn give_to_server(path: &Path) {
+    let Some((uid, gid)) = server_ids() else { return };
+    chown(path, Some(uid), Some(gid)).expect("root may change owners");
+    if path.is_dir() {
+        for entry in path.read_dir().expect("a folder of ours can be read") {
+            give_to_server(&entry.expect("a folder of ours can be read").path());
+        }
+    }
+}
+
+/// Runs a command and returns what it printed, without the last newline.
+///
+/// # Panics
+/// If it fails, with what it wrote to its standard error.
+pub fn output(command: &mut Command) -> String {
+    let result = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let errors = String::from_utf8_lossy(&result.stderr);
+    assert!(result.status.success(), "{command:?}: {}\n{errors}", result.status);
+    String::from_utf8_lossy(&result.stdout).trim_end().to_owned()
+}
+
+fn server_ids() -> Option<(u32, u32)> {
+    static IDS: LazyLock<Option<(u32, u32)>> = LazyLock::new(|| {
+        // SAFETY: geteuid has no preconditions and can't fail.
+        if unsafe { libc::geteuid() } != 0 {
+            return None;
+        }
+        let id = |option| {
+            output(Command::new("id").args([option, "postgres"])).parse().expect("id prints a number")
+        };
+        Some((id("-u"), id("-g")))
+    });
+    *IDS
+}

@@ -1,0 +1,27 @@
+//! Private clusters, and what tests of the installed extension do with them.
+//!
+//! # Layout
+//! - [`cluster`]: a PostgreSQL cluster of one's own, removed when dropped.
+//! - [`installation`]: where the server and the extension are installed, and as whom a cluster runs.
+//! - [`processes`]: the engine processes of a cluster, as the kernel lists them.
+//! - [`statement`]: short ways to ask one thing, and to say how a statement must fail.
+//! - [`fixtures`]: copies of the reference models, whole or damaged.
+//! - [`hub`]: a Hugging Face hub of one repository, on this machine.
+//! - [`readme`]: the SQL blocks of the manual.
+//! - [`wait`]: waiting for a condition, with a limit.
+//!
+//! The tests are in `tests/`, a theme a file. They need `make install` and either root, whose clusters run as
+//! user postgres, or any other user.
+
+pub mod cluster;
+pub mod fixtures;
+pub mod hub;
+pub mod installation;
+pub mod processes;
+pub mod readme;
+pub mod statement;
+pub mod wait;
+
+pub use cluster::{Cluster, Shutdown};
+pub use statement::{ask, fails_with, texts_of_any_length};
+pub use wait::{eventually, wait_for};

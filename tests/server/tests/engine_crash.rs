@@ -1,0 +1,154 @@
+//! Whatever happens to the engine, no statement fails and no session ends.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, ScopedJoinHandle};
+use std::time::Duration;
+
+use ecommerce_ml_server_tests::processes::{is_alive, signal};
+use ecommerce_ml_server_tests::statement::run;
+use ecommerce_ml_server_tests::{Cluster, ask, eventually, fails_with, texts_of_any_length, wait_for};
+use postgres::Client;
+
+const SESSIONS: usize = 8;
+const KILLS: usize = 50;
+
+#[test]
+fn fifty_kills_under_eight_busy_sessions_fail_no_statement() {
+    let cluster = Cluster::new();
+    let mut killer = cluster.session();
+    for session in 0..SESSIONS {
+        run(&mut killer, &format!("CREATE SEQUENCE progress_{session}"));
+    }
+    let stop = AtomicBool::new(false);
+    let postmaster = cluster.postmaster();
+    thread::scope(|scope| {
+        let busy: Vec<ScopedJoinHandle<Statements>> = (0..SESSIONS)
+            .map(|number| {
+                let mut session = cluster.session();
+                let stop = &stop;
+                scope.spawn(move || predict_until(stop, &mut session, number))
+            })
+            .collect();
+        for kill in 0..KILLS {
+            // Every request that lost an engine is answered before the next one goes: a request lost twice fails.
+            wait_for_next_engine(&cluster, &mut killer, kill);
+            wait_for_progress(&mut killer, &busy);
+            signal(cluster.engine(), libc::SIGKILL);
+        }
+        stop.store(true, Ordering::Relaxed);
+        for session in busy {
+            let statements = session.join().expect("no statement fails");
+            assert!(statements.succeeded > 0);
+            assert_eq!(statements.pid_before, statements.pid_after, "the session is another one");
+        }
+    });
+    assert_eq!(cluster.postmaster(), postmaster);
+    assert!(!cluster.log().contains("terminating any other active server processes"));
+}
+
+struct Statements {
+    succeeded: usize,
+    pid_before: i32,
+    pid_after: i32,
+}
+
+/// Predicts row by row, in statements of twenty rows, and counts each row in a sequence, which others see at once.
+fn predict_until(stop: &AtomicBool, session: &mut Client, number: usize) -> Statements {
+    let pid_before = ask(session, "SELECT pg_backend_pid()");
+    let mut succeeded = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let query = format!(
+            "SELECT count(*) FROM (SELECT ecommerce_ml.predict_sentiment_score(format('good %s %s', i, {succeeded})) \
+             AS score, nextval('progress_{number}') FROM generate_series(1, 20) AS i OFFSET 0) AS row \
+             WHERE score BETWEEN -1 AND 1"
+        );
+        assert_eq!(ask::<i64>(session, &query), 20);
+        succeeded += 1;
+    }
+    Statements { succeeded, pid_before, pid_after: ask(session, "SELECT pg_backend_pid()") }
+}
+
+fn wait_for_next_engine(cluster: &Cluster, killer: &mut Client, kill: usize) {
+    let query = format!("SELECT ecommerce_ml.predict_sentiment('all is well again, {kill}')");
+    let _: String = ask(killer, &query);
+    eventually("an engine runs", || cluster.engines().len() == 1);
+}
+
+/// Waits until every session has two more answers. A session that has ended failed, and the caller will see why.
+fn wait_for_progress(killer: &mut Client, busy: &[ScopedJoinHandle<Statements>]) {
+    let before = progress(killer);
+    wait_for("every session gets answers", Duration::from_secs(60), || {
+        let now = progress(killer);
+        let all = before.iter().all(|(sequence, rows)| now[sequence] >= rows + 2);
+        (all || busy.iter().any(ScopedJoinHandle::is_finished)).then_some(())
+    });
+}
+
+fn progress(session: &mut Client) -> BTreeMap<String, i64> {
+    let query = "SELECT sequencename::text, coalesce(last_value, 0) FROM pg_sequences";
+    let rows = session.query(query, &[]).expect("sequences can be read");
+    rows.iter().map(|row| (row.get(0), row.get(1))).collect()
+}
+
+#[test]
+fn a_request_that_loses_two_engines_fails_and_the_session_goes_on() {
+    let cluster = Cluster::new();
+    let mut session = cluster.session();
+    let mut observer = cluster.session();
+    let _: String = ask(&mut session, "SELECT ecommerce_ml.predict_sentiment('warm')");
+    thread::scope(|scope| {
+        let long = scope.spawn(|| {
+            let query = format!("SELECT ecommerce_ml.predict_rating({})", texts_of_any_length(1000));
+            fails_with(&mut session, &query, "58000")
+        });
+        for _ in 0..2 {
+            wait_until_busy(&mut observer);
+            let engine = cluster.engine();
+            signal(engine, libc::SIGKILL);
+            eventually("the killed engine is gone", || !is_alive(engine));
+        }
+        let error = long.join().expect("the statement fails as it should");
+        assert!(error.detail().is_some() || error.hint().is_some(), "{error:?}");
+    });
+    let _: String = ask(&mut session, "SELECT ecommerce_ml.predict_sentiment('fine')");
+}
+
+/// Waits until the engine has texts to work on.
+fn wait_until_busy(observer: &mut Client) {
+    eventually("the engine is busy", || {
+        let query = "SELECT coalesce(max(queued_texts), 0)::bigint FROM ecommerce_ml.stat_engine";
+        ask::<i64>(observer, query) > 0
+    });
+}
+
+#[test]
+fn restarts_are_counted_and_logged() {
+    let cluster = Cluster::new();
+    let mut session = cluster.session();
+    let _: String = ask(&mut session, "SELECT ecommerce_ml.predict_sentiment('one')");
+    let first = cluster.engine();
+    signal(first, libc::SIGKILL);
+    eventually("another engine runs", || matches!(cluster.engines()[..], [pid] if pid != first));
+    let _: String = ask(&mut session, "SELECT ecommerce_ml.predict_sentiment('two')");
+    assert_eq!(ask::<i32>(&mut session, "SELECT restarts::int FROM ecommerce_ml.stat_engine"), 1);
+    assert_eq!(ask::<i32>(&mut session, "SELECT pid::int FROM ecommerce_ml.stat_engine"), cluster.engine());
+    assert!(cluster.log().contains("was terminated by signal 9"), "{}", cluster.log());
+}
+
+#[test]
+fn a_stopped_engine_can_be_killed_and_the_waiting_statement_is_answered() {
+    let cluster = Cluster::new();
+    let mut session = cluster.session();
+    let _: String = ask(&mut session, "SELECT ecommerce_ml.predict_sentiment('warm')");
+    let engine = cluster.engine();
+    signal(engine, libc::SIGSTOP);
+    thread::scope(|scope| {
+        let waiting =
+            scope.spawn(|| ask::<String>(&mut session, "SELECT ecommerce_ml.predict_sentiment('great!')"));
+        thread::sleep(Duration::from_millis(300));
+        assert!(!waiting.is_finished());
+        signal(engine, libc::SIGKILL);
+        assert_eq!(waiting.join().expect("the statement is asked again"), "positive");
+    });
+}

@@ -1,0 +1,72 @@
+//! Parallel workers give the same answers.
+
+use ecommerce_ml_server_tests::fixtures::{CLASSIFIER, import_reference};
+use ecommerce_ml_server_tests::statement::run;
+use ecommerce_ml_server_tests::{Cluster, Shutdown, ask};
+use postgres::Client;
+
+const QUERY: &str = "SELECT string_agg(id || ':' || score, ' ' ORDER BY id) FROM \
+                     (SELECT id, ecommerce_ml.predict_sentiment_score(body) AS score FROM reviews) AS scored";
+
+const PARALLEL: &str = "SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; \
+                        SET min_parallel_table_scan_size = 0; SET max_parallel_workers_per_gather = 4";
+
+fn prepared() -> (Cluster, Client) {
+    let cluster = Cluster::new();
+    let mut session = cluster.session();
+    run(
+        &mut session,
+        "CREATE TABLE reviews AS SELECT i AS id, format('review %s is %s', i, (ARRAY['good', 'bad', 'dull'])[1 + i % 3]) \
+         AS body FROM generate_series(1, 300) AS i; ALTER TABLE reviews SET (parallel_workers = 4); ANALYZE reviews",
+    );
+    (cluster, session)
+}
+
+fn plan(session: &mut Client, query: &str) -> String {
+    let rows =
+        session.query(&format!("EXPLAIN (COSTS OFF) {query}"), &[]).expect("the query can be explained");
+    rows.iter().map(|row| row.get::<_, String>(0) + "\n").collect()
+}
+
+#[test]
+fn workers_answer_as_the_leader_does() {
+    let (cluster, mut session) = prepared();
+    run(&mut session, "SET max_parallel_workers_per_gather = 0");
+    let serial: String = ask(&mut session, QUERY);
+    run(&mut session, PARALLEL);
+    let plan = plan(&mut session, QUERY);
+    assert!(plan.contains("Workers Planned"), "{plan}");
+    assert_eq!(ask::<String>(&mut session, QUERY), serial);
+    run(&mut session, "SET parallel_leader_participation = off");
+    assert_eq!(ask::<String>(&mut session, QUERY), serial);
+    assert_eq!(cluster.engines().len(), 1);
+}
+
+#[test]
+fn workers_start_the_engine_of_a_cold_cluster() {
+    let (cluster, session) = prepared();
+    drop(session);
+    cluster.stop(Shutdown::Fast);
+    cluster.start();
+    let mut session = cluster.session();
+    run(&mut session, PARALLEL);
+    run(&mut session, "SET parallel_leader_participation = off");
+    let _: String = ask(&mut session, QUERY);
+    assert_eq!(cluster.engines().len(), 1);
+}
+
+#[test]
+fn workers_use_imported_models_and_the_callers_settings() {
+    let (cluster, mut session) = prepared();
+    import_reference(&cluster, &mut session, "shop", CLASSIFIER);
+    run(&mut session, "SET ecommerce_ml.default_model = 'shop'");
+    let query = "SELECT string_agg(class, ' ' ORDER BY id) FROM \
+                 (SELECT id, ecommerce_ml.predict_class(body) AS class FROM reviews) AS scored";
+    run(&mut session, "SET max_parallel_workers_per_gather = 0");
+    let serial: String = ask(&mut session, query);
+    run(&mut session, PARALLEL);
+    assert_eq!(ask::<String>(&mut session, query), serial);
+    run(&mut session, "SET force_parallel_mode = on");
+    let one: String = ask(&mut session, "SELECT ecommerce_ml.predict_class('review 1 is bad')");
+    assert_eq!(serial.split(' ').next(), Some(one.as_str()));
+}

@@ -1,0 +1,66 @@
+//! Runs tests/pg_regress: one file a behaviour, through psql, in a database of its own, compared with what is expected.
+//!
+//! `UPDATE_EXPECTED=1` writes what came out instead, to be read before it is committed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ecommerce_ml_server_tests::Cluster;
+use ecommerce_ml_server_tests::fixtures::place_model;
+use ecommerce_ml_server_tests::installation::repository;
+use ecommerce_ml_server_tests::statement::run;
+
+#[test]
+fn psql_prints_what_is_expected() {
+    let folder = repository().join("tests/pg_regress");
+    let scripts = scripts(&folder.join("sql"));
+    assert!(!scripts.is_empty());
+    let cluster = Cluster::without_extension(&[]);
+    let models = cluster.folder("models");
+    for entry in
+        repository().join("tests/reference/models").read_dir().expect("there are reference models").flatten()
+    {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        place_model(&cluster, &name, &format!("models/{name}"));
+    }
+    let failed: Vec<String> =
+        scripts.iter().filter_map(|script| difference(&cluster, &folder, script, &models)).collect();
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+fn scripts(folder: &Path) -> Vec<PathBuf> {
+    let entries = folder.read_dir().expect("there are scripts").flatten();
+    let mut scripts: Vec<_> = entries.map(|entry| entry.path()).collect();
+    scripts.retain(|path| path.extension().is_some_and(|extension| extension == "sql"));
+    scripts.sort();
+    scripts
+}
+
+/// Runs a script and says how its output differs from what is expected, if it does.
+fn difference(cluster: &Cluster, folder: &Path, script: &Path, models: &Path) -> Option<String> {
+    let name = script.file_stem().expect("a script has a name").to_string_lossy();
+    run(&mut cluster.session(), &format!("CREATE DATABASE \"{name}\""));
+    run(&mut cluster.session_in(&name), "CREATE EXTENSION ecommerce_ml");
+    // The server's user can't read every clone, so the script goes through a folder of the cluster.
+    let copy = cluster.folder("scripts").join(script.file_name().expect("a script has a name"));
+    fs::copy(script, &copy).expect("a script can be copied");
+    let models = format!("models={}", models.display());
+    let arguments = ["-a", "-q", "-v", "VERBOSITY=default", "-v", &models, "-f", &copy.to_string_lossy()];
+    let printed = cluster.psql(&name, &arguments);
+    let expected = folder.join("expected").join(format!("{name}.out"));
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+        fs::write(&expected, &printed).expect("the expected output can be written");
+        return None;
+    }
+    let wanted = fs::read_to_string(&expected).unwrap_or_default();
+    (wanted != printed).then(|| format!("{}\n{}", expected.display(), first_difference(&wanted, &printed)))
+}
+
+fn first_difference(wanted: &str, printed: &str) -> String {
+    let (wanted, printed): (Vec<&str>, Vec<&str>) = (wanted.lines().collect(), printed.lines().collect());
+    let first = wanted.iter().zip(&printed).take_while(|(wanted, printed)| wanted == printed).count();
+    let shown = |lines: &[&str], sign| {
+        lines[first..].iter().take(5).map(|line| format!("{sign} {line}\n")).collect::<String>()
+    };
+    format!("line {}\n{}{}", first + 1, shown(&wanted, '-'), shown(&printed, '+'))
+}
