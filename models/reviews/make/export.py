@@ -1,0 +1,77 @@
+"""Write a checkpoint of `train.py` as the model folder: F16 weights, config and tokenizer in Hugging Face layout.
+
+python export.py --data DATA --checkpoint FOLDER/epoch-3 --out models/reviews
+"""
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+MAX_LENGTH = 256
+
+
+def write_weights(checkpoint: Path, out: Path) -> None:
+    """Round the F32 weights of the checkpoint to F16."""
+    weights = load_file(checkpoint / "model.safetensors")
+    half = {name: tensor.to(torch.float16).contiguous() for name, tensor in weights.items()}
+    damaged = [name for name, tensor in half.items() if not torch.isfinite(tensor).all()]
+    if damaged:
+        raise SystemExit(f"not finite in F16: {damaged}")
+    save_file(half, out / "model.safetensors", metadata={"format": "pt"})
+
+
+def write_config(base: Path, out: Path) -> None:
+    """The base's configuration with the five-star head."""
+    config = json.loads((base / "config.json").read_text())
+    config.pop("gradient_checkpointing", None)
+    labels = {str(i): "1 star" if i == 0 else f"{i + 1} stars" for i in range(5)}
+    config |= {
+        "_name_or_path": "sentence-transformers/all-MiniLM-L6-v2",
+        "architectures": ["BertForSequenceClassification"],
+        "classifier_dropout": 0.1,
+        "id2label": labels,
+        "label2id": {label: int(i) for i, label in labels.items()},
+        "problem_type": "single_label_classification",
+        "torch_dtype": "float16",
+    }
+    config.pop("transformers_version", None)
+    (out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+def write_tokenizer(base: Path, out: Path) -> None:
+    """The base's tokenizer without its fixed padding and truncation to 128 tokens."""
+    tokenizer = json.loads((base / "tokenizer.json").read_text("utf-8"))
+    tokenizer |= {"truncation": None, "padding": None}
+    text = json.dumps(tokenizer, ensure_ascii=False, separators=(",", ":"))
+    (out / "tokenizer.json").write_text(text + "\n", "utf-8")
+    settings = json.loads((base / "tokenizer_config.json").read_text())
+    settings.pop("name_or_path", None)
+    settings["model_max_length"] = MAX_LENGTH
+    (out / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n")
+    special = json.loads((base / "special_tokens_map.json").read_text())
+    (out / "special_tokens_map.json").write_text(json.dumps(special, indent=2) + "\n")
+    shutil.copyfile(base / "vocab.txt", out / "vocab.txt")
+
+
+def main() -> None:
+    """Write everything but the documents."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder that fetch.py made")
+    parser.add_argument("--checkpoint", type=Path, help="without it, only config and tokenizer are written")
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    base = args.data / "base"
+    write_config(base, args.out)
+    write_tokenizer(base, args.out)
+    shutil.copyfile(base / "LICENSE", args.out / "LICENSE")
+    if args.checkpoint:
+        write_weights(args.checkpoint, args.out)
+
+
+if __name__ == "__main__":
+    main()
