@@ -5,7 +5,20 @@
 
 \echo Use "CREATE EXTENSION ecommerce_ml" to load this file. \quit
 
+DO $$
+BEGIN
+    IF getdatabaseencoding() <> 'UTF8' THEN
+        RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',
+            MESSAGE = format('database encoding "%s" is not supported', getdatabaseencoding()),
+            HINT = 'Models read UTF-8: use a database with encoding UTF8.';
+    END IF;
+END $$;
+
+-- Made here instead of by the control file, so that DROP EXTENSION takes it along.
+CREATE SCHEMA ecommerce_ml;
+COMMENT ON SCHEMA ecommerce_ml IS 'sentiment, stars and embeddings of review text, as columns';
 GRANT USAGE ON SCHEMA ecommerce_ml TO PUBLIC;
+SET LOCAL search_path = ecommerce_ml, pg_temp;
 
 -- Tables. No role but their owner may touch them; functions and views do so on behalf of others.
 
@@ -70,13 +83,16 @@ CREATE TABLE stored_grant (
 COMMENT ON TABLE stored_grant IS 'roles that may use a model beside its owner; 0 stands for everyone';
 
 -- The model that comes with the extension is there without being stored.
-INSERT INTO stored_model (name, owner) VALUES ('reviews', current_user::regrole);
+INSERT INTO stored_model (name, owner) VALUES ('reviews', quote_ident(current_user)::regrole);
 INSERT INTO stored_version (name, version, info, base, metrics, source) VALUES ('reviews', 1,
     '{"architecture": "bert", "task": "classification",
       "labels": ["1 star", "2 stars", "3 stars", "4 stars", "5 stars"], "has_sentiment": true, "has_rating": true,
-      "max_length": 256, "hidden_size": 384, "parameters": 22715141, "size": 46377600}',
+      "max_length": 256, "hidden_size": 384, "parameters": 22715141, "size": 46141234}',
     'sentence-transformers/all-MiniLM-L6-v2',
-    NULL,
+    '{"amazon_snippets": {"pearson_r": 0.8091, "sign_accuracy": 0.8341, "mae_stars": 0.4936, "macro_f1": 0.8178, "macro_f1_with_neutral": 0.5452, "rows": 3708},
+      "amazon_cells": {"accuracy": 0.923, "positive_f1": 0.9255, "negative_f1": 0.9204, "macro_f1": 0.9229, "auc": 0.9766, "predicted_neutral": 0.077, "rows": 1000},
+      "fine_foods_test": {"auc_five_stars": 0.9119, "auc_expected_stars": 0.9145, "rows": 1000},
+      "imdb_held_out": {"accuracy": 0.8955, "positive_f1": 0.8946, "negative_f1": 0.8964, "macro_f1": 0.8955, "auc": 0.9622, "predicted_neutral": 0.0, "rows": 2000}}',
     'built in');
 INSERT INTO stored_deployment (name, deployment, version, role) VALUES ('reviews', 1, 1, current_user);
 INSERT INTO stored_grant (name, grantee) VALUES ('reviews', 0);

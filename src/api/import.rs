@@ -41,6 +41,7 @@ const NAMES: [&str; 7] = [
 /// Imports a model as a new version and returns the version's number.
 #[pg_extern]
 fn import_model(name: &str, source: &str, options: JsonB) -> Result<i32, ErrorReport> {
+    privilege::require_writable(c"import_model()");
     let name = ModelName::parse_bare(name)?;
     let options = ImportOptions::read(options.0)?;
     privilege::require_role("pg_read_server_files", "import a model")?;

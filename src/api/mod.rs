@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //! - [`text`]: the functions of review text.
-//! - [`ask`]: many texts, cut into requests.
+//! - [`ask`]: many texts, cut into requests; [`memo`]: the latest answer.
 //! - [`models`]: deploying, rolling back, dropping, pinning, granting.
 //! - [`import`] and [`export`]: models to and from Hugging Face layout.
 //! - [`options`]: options given as JSON.
@@ -17,6 +17,7 @@
 mod ask;
 mod export;
 mod import;
+mod memo;
 mod models;
 mod options;
 mod stats;

@@ -9,6 +9,7 @@ use pgrx::{Array, JsonB, pg_extern};
 use serde_json::{Map, Value, json};
 
 use super::ask::ask_all;
+use super::memo::{self, Known};
 use crate::catalog::resolve::{Resolved, resolve};
 use crate::error::Error;
 use crate::guc;
@@ -77,19 +78,48 @@ fn predict<T>(
     read: impl Fn(Answer<'_>) -> Result<T, Error>,
 ) -> Result<Vec<Option<T>>, Error> {
     let model = model_of(model)?;
+    let read = |labels: &[String], row: Option<Prediction>| {
+        row.map(|prediction| read(Answer { model: &model, labels, prediction })).transpose()
+    };
+    if let [text] = texts.as_slice() {
+        let known = predict_one(&model, text)?;
+        return Ok(vec![read(&known.labels, known.prediction)?]);
+    }
     let mut values = Vec::with_capacity(texts.len());
-    let request = |texts| RequestBody::Predict { model: model.reference.clone(), texts };
-    ask_all(texts, request, |reply| {
-        let ReplyBody::Predictions { labels, rows, .. } = reply else {
-            return Err(Error::Unexpected("no predictions"));
-        };
-        for row in rows {
-            let answer = row.map(|prediction| read(Answer { model: &model, labels: &labels, prediction }));
-            values.push(answer.transpose()?);
-        }
-        Ok(())
+    predict_all(&model, texts, |labels, rows| {
+        rows.into_iter().try_for_each(|row| {
+            values.push(read(&labels, row)?);
+            Ok(())
+        })
     })?;
     Ok(values)
+}
+
+fn predict_one(model: &Resolved, text: &str) -> Result<Known, Error> {
+    let source = &model.reference.source;
+    if let Some(known) = memo::recall(source, text) {
+        return Ok(known);
+    }
+    let mut known = None;
+    predict_all(model, vec![text.to_owned()], |labels, mut rows| {
+        known = Some(Known { labels: labels.into(), prediction: rows.pop().flatten() });
+        Ok(())
+    })?;
+    let known = known.ok_or(Error::Unexpected("no prediction"))?;
+    memo::remember(source, text.to_owned(), known.clone());
+    Ok(known)
+}
+
+fn predict_all(
+    model: &Resolved,
+    texts: Vec<String>,
+    mut take: impl FnMut(Vec<String>, Vec<Option<Prediction>>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let request = |texts| RequestBody::Predict { model: model.reference.clone(), texts };
+    ask_all(texts, request, |reply| match reply {
+        ReplyBody::Predictions { labels, rows, .. } => take(labels, rows),
+        _ => Err(Error::Unexpected("no predictions")),
+    })
 }
 
 /// Embeds texts; `None` for blank ones.

@@ -47,7 +47,7 @@ pub fn record(sha256: Sha256, files: &[FileEntry]) -> Result<bool, Error> {
     as_owner(|| {
         Spi::connect_mut(|client| {
             let arguments = [sha256.0.to_vec().into(), size.into(), JsonB(write_manifest(files)).into()];
-            Ok(client.update(statement, None, &arguments)?.len() > 0)
+            Ok(!client.update(statement, None, &arguments)?.is_empty())
         })
     })
 }

@@ -3,6 +3,8 @@
 //! Invariant: [`as_owner`] runs only our own statements, with `search_path` set to the system's schema; what it switches
 //! is switched back when it returns, and by the server when an error ends the transaction.
 
+use std::ffi::{CStr, CString};
+
 use pgrx::pg_sys;
 
 use crate::error::Error;
@@ -32,13 +34,19 @@ pub fn require_role(name: &'static str, action: &'static str) -> Result<(), Erro
     if acts_as(role) { Ok(()) } else { Err(Error::RoleMissing { action, role: name }) }
 }
 
+/// Refuses in a read-only transaction, as on a standby, in the server's words.
+pub fn require_writable(function: &CStr) {
+    // SAFETY: a terminated string; raises the server's own error.
+    unsafe { pg_sys::PreventCommandIfReadOnly(function.as_ptr()) };
+}
+
 /// The id of a role.
 ///
 /// # Errors
 /// [`Error::UnknownRole`].
 pub fn role_oid(name: &str) -> Result<pg_sys::Oid, Error> {
     let unknown = || Error::UnknownRole(name.to_owned());
-    let terminated = std::ffi::CString::new(name).map_err(|_| unknown())?;
+    let terminated = CString::new(name).map_err(|_| unknown())?;
     // SAFETY: a terminated string, and a missing role is reported by the result.
     let role = unsafe { pg_sys::get_role_oid(terminated.as_ptr(), true) };
     if role == pg_sys::InvalidOid { Err(unknown()) } else { Ok(role) }
@@ -48,7 +56,7 @@ pub fn role_oid(name: &str) -> Result<pg_sys::Oid, Error> {
 ///
 /// # Errors
 /// When the extension isn't installed in this database.
-pub fn table_oid(name: &std::ffi::CStr) -> Result<pg_sys::Oid, Error> {
+pub fn table_oid(name: &CStr) -> Result<pg_sys::Oid, Error> {
     // SAFETY: terminated strings; a missing schema or table is reported by the result.
     let table = unsafe {
         let schema = pg_sys::get_namespace_oid(c"ecommerce_ml".as_ptr(), true);

@@ -32,9 +32,9 @@ pub fn claim(name: &str) -> Result<bool, Error> {
     // SAFETY: the effective role of the calling statement.
     let caller = unsafe { pg_sys::GetUserId() };
     let made = as_owner(|| {
-        Spi::connect_mut(
-            |client| Ok(client.update(statement, None, &[name.into(), caller.into()])?.len() > 0),
-        )
+        Spi::connect_mut(|client| {
+            Ok(!client.update(statement, None, &[name.into(), caller.into()])?.is_empty())
+        })
     })?;
     if made {
         return Ok(true);
@@ -175,7 +175,8 @@ fn change_grant(name: &str, grantee: pg_sys::Oid, statement: &str) -> Result<(),
     if name == "reviews" {
         return Err(Error::GrantBuiltIn(name.to_owned()));
     }
-    run(statement, &[name.into(), grantee.into()])?;
+    // As a number: pgrx takes the id that stands for everyone for NULL.
+    run(statement, &[name.into(), i64::from(grantee.to_u32()).into()])?;
     resolve::invalidate()
 }
 

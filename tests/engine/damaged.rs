@@ -1,5 +1,7 @@
 //! Damaged, contradictory and unsupported models: each is refused with an error of the right kind, none panics.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use ecommerce_ml_engine::model::Output;

@@ -1,5 +1,7 @@
 //! The engine against `transformers`, whose numbers `tests/reference/make_*.py` wrote down.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use ecommerce_ml_engine::config::ModelConfig;

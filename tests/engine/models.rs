@@ -1,5 +1,7 @@
 //! What the engine promises of models and texts beyond golden numbers.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use ecommerce_ml_engine::device::Device;

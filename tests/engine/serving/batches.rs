@@ -1,7 +1,7 @@
 //! What goes into a batch, and who gives way in the cache: properties of the two pure choices.
 
 use ecommerce_ml_engine::cache::room::{Resident, make_room};
-use ecommerce_ml_engine::scheduler::batch::{cost, fill};
+use ecommerce_ml_engine::scheduler::batch::fill;
 use proptest::prelude::*;
 
 fn take(lengths: &[usize], budget: usize) -> Vec<usize> {
@@ -12,8 +12,8 @@ proptest! {
     #[test]
     fn a_batch_never_exceeds_its_budget(lengths in prop::collection::vec(1usize..600, 1..300), budget in 1usize..20_000) {
         let batch = take(&lengths, budget);
-        let longest = batch.iter().map(|&index| lengths[index]).max().unwrap_or(0);
-        prop_assert!(cost(longest, batch.len()) <= budget || batch.len() == 1);
+        let tokens: usize = batch.iter().map(|&index| lengths[index]).sum();
+        prop_assert!(tokens <= budget || batch.len() == 1);
     }
 
     #[test]
@@ -35,10 +35,11 @@ proptest! {
     }
 
     #[test]
-    fn padding_is_less_than_half(lengths in prop::collection::vec(1usize..600, 1..300), budget in 1usize..20_000) {
-        let chosen: Vec<usize> = take(&lengths, budget).into_iter().map(|index| lengths[index]).collect();
-        let longest = chosen.iter().copied().max().unwrap_or(0);
-        prop_assert!(cost(longest, chosen.len()) <= 2 * chosen.iter().sum::<usize>());
+    fn what_is_left_out_would_not_have_fitted(lengths in prop::collection::vec(1usize..600, 1..300), budget in 1usize..20_000) {
+        let batch = take(&lengths, budget);
+        let tokens: usize = batch.iter().map(|&index| lengths[index]).sum();
+        let left_out = (0..lengths.len()).filter(|index| !batch.contains(index));
+        prop_assert!(left_out.into_iter().all(|index| tokens + lengths[index] > budget));
     }
 
     #[test]

@@ -105,6 +105,15 @@ fn a_reply_that_fits_into_no_frame_is_an_error() {
 }
 
 #[test]
+fn a_panic_after_the_forward_pass_is_an_answer() {
+    let kit = Kit::new();
+    let mut client = kit.client();
+    assert_eq!(error(client.call(predict(&builtin(), &["PANIC_LATE"]))).kind, ErrorKind::Internal);
+    assert_eq!(values(client.call(predict(&builtin(), &["fine"]))), [Some(4.0)]);
+    assert_eq!(kit.stats().queued_requests, 0);
+}
+
+#[test]
 fn cancelled_work_is_dropped_and_answered() {
     let kit = Kit::new();
     kit.control.close();

@@ -1,7 +1,8 @@
 //! A model whose answers are easy to check and whose misdeeds are easy to order.
 //!
 //! A text's words are its tokens, the length of a word is its id, and the value of a text is the sum of its ids:
-//! the number of its letters. The word `PANIC` makes the forward pass panic, `FAIL` makes it fail.
+//! the number of its letters. The word `PANIC` makes the forward pass panic, `FAIL` makes it fail, `PANIC_LATE`
+//! makes the model panic after it.
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ pub const WINDOW: usize = 128;
 
 const PANIC: u32 = 10_000;
 const FAIL: u32 = 10_001;
+const PANIC_LATE: u32 = 10_002;
 
 /// What the test can do to the models, and see of them.
 #[derive(Default)]
@@ -73,7 +75,7 @@ pub struct Fake {
 }
 
 impl Fake {
-    pub fn new(control: Arc<Control>, bytes: u64) -> Arc<dyn Served> {
+    pub fn served(control: Arc<Control>, bytes: u64) -> Arc<dyn Served> {
         let info = ModelInfo {
             family: Family::Bert,
             task: Task::Regression,
@@ -93,7 +95,7 @@ impl Fake {
         let size = files.get("size").and_then(|bytes| std::str::from_utf8(bytes).ok()?.trim().parse().ok());
         let size =
             size.ok_or_else(|| EngineError::new(ErrorKind::DamagedModel, "file \"size\" has no number"))?;
-        Ok(Self::new(Arc::clone(control), size))
+        Ok(Self::served(Arc::clone(control), size))
     }
 }
 
@@ -129,6 +131,7 @@ impl Served for Fake {
     }
 
     fn predict(&self, _: &[Window], rows: &[Vec<f32>]) -> Prediction {
+        assert!(sum(rows) as u32 != PANIC_LATE, "told to panic late");
         let value = Some(f64::from(sum(rows)));
         Prediction { probabilities: Vec::new(), value, sentiment: None, score: None, rating: None }
     }
@@ -142,6 +145,7 @@ fn id(word: &str) -> u32 {
     match word {
         "PANIC" => PANIC,
         "FAIL" => FAIL,
+        "PANIC_LATE" => PANIC_LATE,
         _ => word.len() as u32,
     }
 }

@@ -8,9 +8,12 @@ use std::sync::Arc;
 use std::thread;
 
 use ecommerce_ml_engine::hub::{Fetch, Fetched};
-use ecommerce_ml_protocol::{EngineError, ErrorKind};
+use ecommerce_ml_protocol::{EngineError, ErrorKind, ReplyBody, RequestBody};
 use parking_lot::Mutex;
 use tempfile::TempDir;
+
+use crate::client::error;
+use crate::kit::Kit;
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
@@ -249,4 +252,21 @@ fn a_folder_that_exists_is_left_alone() {
     let hub = Hub::with(&[("model.safetensors", body("weights"))]);
     assert!(hub.fetch(&directory).unwrap_err().message.contains("could not write to folder"));
     assert_eq!(std::fs::read(directory.join("mine")).unwrap(), b"mine");
+}
+
+#[test]
+fn a_client_can_have_a_model_fetched() {
+    let (_parent, directory) = folder();
+    let hub = Hub::with(&[("model.safetensors", body("weights"))]);
+    let fetch = |repository: &str| RequestBody::Fetch {
+        repository: repository.to_owned(),
+        revision: None,
+        endpoint: hub.endpoint.clone(),
+        directory: directory.to_str().unwrap().to_owned(),
+    };
+    let kit = Kit::new();
+    let mut client = kit.client();
+    let files = vec!["model.safetensors".to_owned()];
+    assert_eq!(client.call(fetch("owner/model")), ReplyBody::Fetched { commit: COMMIT.to_owned(), files });
+    assert_eq!(error(client.call(fetch("owner/other"))).kind, ErrorKind::FileMissing);
 }

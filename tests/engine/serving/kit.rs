@@ -43,7 +43,7 @@ impl Kit {
         let control = Arc::clone(&kit.control);
         let load = move |files: &_| match Fake::load(&control, files) {
             // The built-in folder is empty: its files would be passed over, having no name that matters.
-            Err(_) if *files == Default::default() => Ok(Fake::new(Arc::clone(&control), BUILTIN_BYTES)),
+            Err(_) if *files == Default::default() => Ok(Fake::served(Arc::clone(&control), BUILTIN_BYTES)),
             loaded => loaded,
         };
         let cache = ModelCache::new(capacity, Some(builtin), Box::new(load));

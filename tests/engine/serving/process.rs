@@ -139,12 +139,10 @@ fn a_device_or_precision_that_is_not_there_is_an_answer() {
 fn it_binds_a_socket_of_its_own() {
     let directory = TempDir::new().unwrap();
     let socket = directory.path().join("own");
-    let mut engine =
-        engine().arg("serve").arg("--socket").arg(&socket).stdout(Stdio::null()).spawn().unwrap();
-    wait_until(|| socket.exists());
-    assert_eq!(stats(&socket).pid, engine.id());
-    engine.kill().unwrap();
-    engine.wait().unwrap();
+    let engine = engine().arg("serve").arg("--socket").arg(&socket).stdout(Stdio::null()).spawn().unwrap();
+    let worker = Worker { lifeline: None, engine };
+    wait_until(|| UnixStream::connect(&socket).is_ok());
+    assert_eq!(stats(&socket).pid, worker.engine.id());
 }
 
 fn run(arguments: &[&str], input: &str) -> Output {
@@ -226,7 +224,14 @@ fn a_model_that_was_sent_answers_like_the_built_in_one() {
     };
     let built_in = ask(ModelSource::Builtin(TINY.to_owned()));
     let sha = content_address(&ModelFiles::from_directory(&tiny_models().join(TINY)).unwrap().manifest());
-    assert_eq!(ask(ModelSource::Content(sha)), built_in);
+    let sent = ask(ModelSource::Content(sha));
+    // A sum may be taken in another order when other texts are in the batch.
+    let close = |a: f32, b: f32| (a - b).abs() < 1e-5;
+    assert!(sent.iter().zip(&built_in).all(|(a, b)| match (a, b) {
+        (Some(a), Some(b)) => a.probabilities.iter().zip(&b.probabilities).all(|(&a, &b)| close(a, b)),
+        (None, None) => true,
+        _ => false,
+    }));
     assert!(built_in[0].is_some() && built_in[1].is_none() && built_in[2].is_some());
     assert_eq!(stats(&socket).models.len(), 2);
 }

@@ -23,7 +23,7 @@ impl Bench {
         let control = Arc::<Control>::default();
         let options = SchedulerOptions { tokenizing_threads: 2, batch_tokens: Some(BUDGET) };
         let scheduler = Scheduler::start(options).unwrap();
-        Self { model: Fake::new(Arc::clone(&control), 1), control, scheduler }
+        Self { model: Fake::served(Arc::clone(&control), 1), control, scheduler }
     }
 
     fn submit(&self, texts: Vec<String>) -> Ticket<Finished> {
@@ -82,7 +82,9 @@ fn a_single_text_overtakes_a_bulk_request() {
 fn bulk_requests_take_turns() {
     let bench = Bench::new();
     let blocker = bench.block();
-    let (first, second) = (bench.submit(bulk(20, 100)), bench.submit(bulk(20, 50)));
+    let first = bench.submit(bulk(20, 100));
+    bench.settle();
+    let second = bench.submit(bulk(20, 50));
     bench.settle();
     bench.control.open();
     for ticket in [blocker, first, second] {

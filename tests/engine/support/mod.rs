@@ -68,7 +68,7 @@ impl Parts {
 
     /// The error that loading must end with.
     pub fn refused(&self) -> EngineError {
-        self.load().err().expect("a damaged model is refused")
+        self.load().expect_err("a damaged model is refused")
     }
 
     pub fn without(mut self, name: &str) -> Self {

@@ -1,4 +1,4 @@
--- A model without a head has nothing to predict.
+-- A model without a head has nothing to predict with.
 \set source 'file://' :models '/bert-embedding'
 SELECT ecommerce_ml.import_model('vectors', :'source');
 SELECT task, labels FROM ecommerce_ml.models WHERE name = 'vectors';

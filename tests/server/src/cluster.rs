@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::io::{Read, Seek};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use postgres::{Client, Config, NoTls};
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::installation::{give_to_server, output, server_program};
 use crate::processes;
-use crate::statement::{ask, run};
+use crate::statement::run;
 
 const SUPERUSER: &str = "postgres";
 
@@ -84,8 +84,9 @@ impl Cluster {
     }
 
     fn empty() -> Self {
-        let base =
-            tempfile::Builder::new().prefix("ecml-").tempdir_in("/tmp").expect("/tmp can be written to");
+        let private = Permissions::from_mode(0o700);
+        let base = tempfile::Builder::new().prefix("ecml-").permissions(private).tempdir_in("/tmp");
+        let base = base.expect("/tmp can be written to");
         give_to_server(base.path());
         Self { base }
     }
@@ -197,12 +198,13 @@ impl Cluster {
         output(self.program(name).args(arguments))
     }
 
-    /// Runs psql in a database and returns what it printed, results and errors in order, as pg_regress sees them.
-    pub fn psql(&self, database: &str, arguments: &[&str]) -> String {
+    /// Feeds a script to psql in a database and returns what it printed, results and errors in order, as pg_regress sees them.
+    pub fn psql(&self, database: &str, arguments: &[&str], script: impl Into<Stdio>) -> String {
         let mut printed = tempfile::tempfile().expect("a temporary file can be made");
         let handle = || printed.try_clone().expect("a file can be shared");
         let mut command = self.program("psql");
-        command.args(["-X", "-d", database]).args(arguments).stdout(handle()).stderr(handle());
+        command.args(["-X", "-d", database]).args(arguments);
+        command.stdin(script).stdout(handle()).stderr(handle());
         command.status().expect("psql can be run");
         let mut text = String::new();
         printed.rewind().and_then(|()| printed.read_to_string(&mut text)).expect("psql prints UTF-8");
@@ -236,11 +238,9 @@ impl Cluster {
         engines[0]
     }
 
-    /// Process ids of the background workers that watch over the engine.
+    /// Process ids of the background workers that watch over the engine, as the kernel lists them.
     pub fn supervisors(&self) -> Vec<i32> {
-        let query = "SELECT coalesce(array_agg(pid), '{}') FROM pg_stat_activity \
-                     WHERE backend_type = 'ecommerce_ml engine'";
-        ask(&mut self.session(), query)
+        processes::supervisors_of(self.postmaster())
     }
 
     fn log_file(&self) -> PathBuf {

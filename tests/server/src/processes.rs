@@ -7,9 +7,16 @@ use std::path::Path;
 
 /// Process ids of the engines that work in a data directory, defunct ones aside.
 pub fn engines_in(data: &Path) -> Vec<i32> {
-    let entries = fs::read_dir("/proc").expect("/proc can be read");
-    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| is_engine_in(*pid, data).unwrap_or(false)).collect()
+    processes().filter(|pid| is_engine_in(*pid, data).unwrap_or(false)).collect()
+}
+
+/// Process ids of the background workers "ecommerce_ml engine" of a server.
+pub fn supervisors_of(postmaster: i32) -> Vec<i32> {
+    let is_one = |pid| {
+        let title = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        title.starts_with("postgres: ecommerce_ml engine") && parent(pid) == Some(postmaster) && is_alive(pid)
+    };
+    processes().filter(|pid| is_one(*pid)).collect()
 }
 
 /// Whether a process exists and isn't defunct.
@@ -30,6 +37,16 @@ pub fn resident_bytes(pid: i32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0");
     line.trim().trim_end_matches(" kB").parse::<u64>().map_or(0, |kilobytes| kilobytes * 1024)
+}
+
+fn processes() -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir("/proc").expect("/proc can be read");
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
+fn parent(pid: i32) -> Option<i32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
 }
 
 fn is_engine_in(pid: i32, data: &Path) -> std::io::Result<bool> {

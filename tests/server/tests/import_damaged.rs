@@ -177,7 +177,7 @@ fn missing_files() {
         fs::remove_file(folder.join(WEIGHTS)).expect("a file of ours");
         fs::write(folder.join("model.safetensors.index.json"), index.to_string()).expect("a file of ours");
     });
-    bench.refuses("a shard outside the folder", "XX001", |folder| {
+    bench.refuses("a shard outside the folder", "58P01", |folder| {
         let index = json!({ "weight_map": { "classifier.weight": "../copy-1/model.safetensors" } });
         fs::remove_file(folder.join(WEIGHTS)).expect("a file of ours");
         fs::write(folder.join("model.safetensors.index.json"), index.to_string()).expect("a file of ours");

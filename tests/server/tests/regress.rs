@@ -2,7 +2,7 @@
 //!
 //! `UPDATE_EXPECTED=1` writes what came out instead, to be read before it is committed.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use ecommerce_ml_server_tests::Cluster;
@@ -41,12 +41,9 @@ fn difference(cluster: &Cluster, folder: &Path, script: &Path, models: &Path) ->
     let name = script.file_stem().expect("a script has a name").to_string_lossy();
     run(&mut cluster.session(), &format!("CREATE DATABASE \"{name}\""));
     run(&mut cluster.session_in(&name), "CREATE EXTENSION ecommerce_ml");
-    // The server's user can't read every clone, so the script goes through a folder of the cluster.
-    let copy = cluster.folder("scripts").join(script.file_name().expect("a script has a name"));
-    fs::copy(script, &copy).expect("a script can be copied");
     let models = format!("models={}", models.display());
-    let arguments = ["-a", "-q", "-v", "VERBOSITY=default", "-v", &models, "-f", &copy.to_string_lossy()];
-    let printed = cluster.psql(&name, &arguments);
+    let script = File::open(script).expect("a script can be read");
+    let printed = cluster.psql(&name, &["-a", "-q", "-v", &models], script);
     let expected = folder.join("expected").join(format!("{name}.out"));
     if std::env::var_os("UPDATE_EXPECTED").is_some() {
         fs::write(&expected, &printed).expect("the expected output can be written");

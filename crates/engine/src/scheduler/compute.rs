@@ -12,7 +12,6 @@ use std::time::Instant;
 
 use ecommerce_ml_protocol::EngineError;
 
-use super::batch;
 use super::job::{Job, row_count_mismatch};
 use super::pace::Pace;
 use super::queue::{Lane, Pick, Queue};
@@ -35,7 +34,7 @@ struct Compute {
     queue: Queue,
     /// Speed by address of the model and output. A new model at an old address just starts with a wrong guess.
     paces: HashMap<(usize, Output), Pace>,
-    /// Padded tokens of every batch, if they shall not follow the pace.
+    /// Tokens of every batch, if they shall not follow the pace.
     fixed_budget: Option<usize>,
 }
 
@@ -64,8 +63,7 @@ impl Compute {
         let Some(lead) = self.queue.front(lane) else { return };
         let (key, budget) = (pace_key(lead), self.budget(lead));
         let picks = self.queue.choose(lane, budget);
-        let longest = picks.iter().map(|pick| pick.place.length).max().unwrap_or(0);
-        let tokens = batch::cost(longest, picks.len());
+        let tokens = picks.iter().map(|pick| pick.place.length).sum();
         let started = Instant::now();
         self.run_batch(&picks);
         self.learn(key, tokens, started);

@@ -104,8 +104,8 @@ pub(super) struct Job {
     waiting: Vec<Place>,
     /// `None` once answered.
     reply: Option<ReplyTo<Finished>>,
-    /// Held for its effect: the texts are queued.
-    _queued: Counted,
+    /// Held for its effect: the texts are queued. `None` once answered.
+    queued: Option<Counted>,
 }
 
 impl Job {
@@ -123,7 +123,7 @@ impl Job {
             waiting.extend(text.windows.iter().enumerate().map(place));
         }
         waiting.sort_by_key(|place| std::cmp::Reverse(place.length));
-        Self { model, output, texts, positions, waiting, reply: Some(reply), _queued: queued }
+        Self { model, output, texts, positions, waiting, reply: Some(reply), queued: Some(queued) }
     }
 
     /// Whether it overtakes bulk requests.
@@ -173,6 +173,8 @@ impl Job {
     }
 
     fn answer(&mut self, outcome: Result<Finished, EngineError>) {
+        // Before the answer, so that whoever has it finds the texts counted no more.
+        self.queued = None;
         // Nobody may be waiting any more; then the answer is dropped.
         if let Some(reply) = self.reply.take() {
             let _ = reply.send(outcome);

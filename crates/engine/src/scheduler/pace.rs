@@ -21,12 +21,12 @@ const NEWEST: f64 = 0.3;
 /// The speed of one model for one kind of output.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Pace {
-    /// Padded tokens per second, once measured.
+    /// Tokens per second, once measured.
     rate: Option<f64>,
 }
 
 impl Pace {
-    /// Padded tokens that the next batch may have.
+    /// Tokens that the next batch may have.
     pub fn budget(self) -> usize {
         let tokens = |rate: f64| (rate * TARGET.as_secs_f64()) as usize;
         self.rate.map_or(START, tokens).clamp(LEAST, MOST)
@@ -37,7 +37,9 @@ impl Pace {
         if tokens * 2 < self.budget() && elapsed < TARGET {
             return;
         }
-        let rate = tokens as f64 / elapsed.as_secs_f64().max(1e-6);
+        // Within bounds, so that one odd measurement is forgotten as soon as any other.
+        let bound = |tokens: usize| tokens as f64 / TARGET.as_secs_f64();
+        let rate = (tokens as f64 / elapsed.as_secs_f64().max(1e-6)).clamp(bound(LEAST), bound(MOST));
         self.rate = Some(self.rate.map_or(rate, |old| old + NEWEST * (rate - old)));
     }
 }

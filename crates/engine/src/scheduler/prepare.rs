@@ -91,6 +91,7 @@ impl Prepare {
     fn hand_over(self) {
         let finished = Finished::new(self.windows, self.positions);
         if finished.tokens() == 0 {
+            drop(self.queued);
             let _ = self.reply.send(Ok(finished));
         } else {
             // Fails only when the scheduler is being dropped; the request is then answered by dropping it.
@@ -107,7 +108,10 @@ impl Step for Prepare {
         match self.some_texts() {
             Ok(true) => return Some(self),
             Ok(false) => self.hand_over(),
-            Err(error) => drop(self.reply.send(Err(error))),
+            Err(error) => {
+                drop(self.queued);
+                let _ = self.reply.send(Err(error));
+            }
         }
         None
     }

@@ -1,7 +1,7 @@
 //! The open requests of a connection. It must not know what they mean.
 //!
-//! Invariant: a request is answered by whoever takes it out of the table, hence exactly once; with the connection
-//! all its requests end.
+//! Invariant: a request is answered by whoever takes it out of the table, hence exactly once, and only after its
+//! work has been dropped; with the connection all its requests end.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -69,21 +69,17 @@ impl Requests {
         let engine = Arc::clone(&self.engine);
         let task = tokio::spawn(async move {
             let body = engine.answer(body, &client).await.unwrap_or_else(ReplyBody::Error);
-            answer.send(body);
+            answer.give(body);
         });
         let _counted = self.engine.activity().request();
         place.insert(Open { task: task.abort_handle(), upload, admission, _counted });
         Ok(())
     }
 
+    /// Stops the task of a request. Dropping its work comes first, then the answer: see [`Answer`].
     fn cancel(&self, id: RequestId) {
-        let task = self.open.lock().get(&id).map(|open| open.task.clone());
-        if let Some(task) = task {
-            self.finish(
-                id,
-                ReplyBody::Error(EngineError::new(ErrorKind::Cancelled, "request was cancelled")),
-            );
-            task.abort();
+        if let Some(open) = self.open.lock().get(&id) {
+            open.task.abort();
         }
     }
 
@@ -120,7 +116,7 @@ impl Drop for Requests {
     }
 }
 
-/// The duty to answer a request, which even a panic doesn't end.
+/// The duty to answer a request, held by its task. A task that ends without an answer panicked or was stopped.
 struct Answer {
     id: RequestId,
     /// Weak: requests end with their connection, not the other way round.
@@ -128,11 +124,7 @@ struct Answer {
 }
 
 impl Answer {
-    fn send(self, body: ReplyBody) {
-        self.finish(body);
-    }
-
-    fn finish(&self, body: ReplyBody) {
+    fn give(&self, body: ReplyBody) {
         if let Some(requests) = self.requests.upgrade() {
             requests.finish(self.id, body);
         }
@@ -141,10 +133,11 @@ impl Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        // After `send` or a cancellation there is nothing left to finish.
-        self.finish(ReplyBody::Error(EngineError::new(
-            ErrorKind::Internal,
-            "engine lost track of the request",
-        )));
+        // Once it has been answered, there is nothing left to finish.
+        self.give(ReplyBody::Error(if std::thread::panicking() {
+            EngineError::new(ErrorKind::Internal, "engine panicked")
+        } else {
+            EngineError::new(ErrorKind::Cancelled, "request was cancelled")
+        }));
     }
 }
