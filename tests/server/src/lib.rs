@@ -23,5 +23,5 @@ pub mod statement;
 pub mod wait;
 
 pub use cluster::{Cluster, Shutdown};
-pub use statement::{ask, fails_with, texts_of_any_length};
+pub use statement::{ask, fails_with, predict, texts_of_any_length};
 pub use wait::{eventually, wait_for};

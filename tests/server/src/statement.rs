@@ -1,5 +1,7 @@
 //! Short ways to ask one thing, and to say how a statement must fail.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use postgres::Client;
 use postgres::error::DbError;
 use postgres::types::FromSqlOwned;
@@ -40,6 +42,17 @@ pub fn describe(error: &postgres::Error) -> String {
     let Some(said) = error.as_db_error() else { return format!("{error:?}") };
     let more = [said.detail(), said.hint()].into_iter().flatten().collect::<Vec<_>>().join("; ");
     format!("{}: {} ({more})", said.code().code(), said.message())
+}
+
+/// Asks the engine about a text that it hasn't seen: a session remembers its latest answer.
+///
+/// # Panics
+/// If the answer is wrong, or there is none.
+pub fn predict(session: &mut Client) {
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    let number = ASKED.fetch_add(1, Ordering::Relaxed);
+    let query = format!("SELECT ecommerce_ml.predict_sentiment('I love it, great! {number}')");
+    assert_eq!(ask::<String>(session, &query), "positive");
 }
 
 /// An SQL expression of type `text[]`: this many distinct reviews, between 5 and 200 words long.

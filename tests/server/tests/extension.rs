@@ -54,7 +54,8 @@ fn created_and_dropped_twice_it_leaves_nothing() {
     }
     run(&mut session, "CREATE EXTENSION ecommerce_ml");
     fails_with(&mut session, "CREATE EXTENSION ecommerce_ml", "42710");
-    fails_with(&mut session, "ALTER EXTENSION ecommerce_ml SET SCHEMA public", "0A000");
+    run(&mut session, "CREATE SCHEMA elsewhere");
+    fails_with(&mut session, "ALTER EXTENSION ecommerce_ml SET SCHEMA elsewhere", "0A000");
 }
 
 #[test]

@@ -11,17 +11,9 @@ use std::time::Duration;
 use ecommerce_ml_server_tests::installation::{as_server, give_to_server};
 use ecommerce_ml_server_tests::processes::{is_alive, signal};
 use ecommerce_ml_server_tests::statement::run;
-use ecommerce_ml_server_tests::{Cluster, Shutdown, ask, eventually, fails_with};
-use postgres::Client;
+use ecommerce_ml_server_tests::{Cluster, Shutdown, ask, eventually, fails_with, predict};
 
 const PRELOADED: &str = "shared_preload_libraries = 'ecommerce_ml'";
-
-fn predict(session: &mut Client) {
-    assert_eq!(
-        ask::<String>(session, "SELECT ecommerce_ml.predict_sentiment('I love it, great!')"),
-        "positive"
-    );
-}
 
 #[test]
 fn many_first_sessions_start_exactly_one_engine() {
