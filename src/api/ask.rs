@@ -9,32 +9,37 @@ use ecommerce_ml_protocol::{MAX_TEXT_BYTES, ReplyBody, RequestBody};
 
 use crate::client::{self, Ticket};
 use crate::error::Error;
-use crate::guc;
 
 /// Most bytes of text in one request; a single longer text goes alone.
 const REQUEST_BYTES: usize = 4 << 20;
 /// The engine works on one request while the next waits for it.
 const IN_FLIGHT: usize = 2;
 
-/// Asks for all texts. `request` makes a request of some of them, `take` receives its answer.
+/// Copies a text of the server's.
 ///
 /// # Errors
-/// [`Error::TextTooLong`] before anything is sent, otherwise as [`Ticket::finish`] and `take`.
+/// [`Error::TextTooLong`], before anything is copied.
+pub fn copied(text: &str) -> Result<String, Error> {
+    if text.len() > MAX_TEXT_BYTES { Err(Error::TextTooLong(text.len())) } else { Ok(text.to_owned()) }
+}
+
+/// Asks for all texts, at most `limit` in a request. `request` makes a request of some of them, `take` receives its answer.
+///
+/// # Errors
+/// As [`Ticket::finish`] and `take`.
 pub fn ask_all(
     texts: Vec<String>,
+    limit: usize,
     request: impl Fn(Vec<String>) -> RequestBody,
     mut take: impl FnMut(ReplyBody) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    if let Some(text) = texts.iter().find(|text| text.len() > MAX_TEXT_BYTES) {
-        return Err(Error::TextTooLong(text.len()));
-    }
     let mut in_flight: VecDeque<Ticket> = VecDeque::new();
     let mut texts = texts.into_iter().peekable();
     while texts.peek().is_some() {
         if in_flight.len() == IN_FLIGHT {
             finish_first(&mut in_flight, &mut take)?;
         }
-        in_flight.push_back(client::submit(request(next_request(&mut texts)))?);
+        in_flight.push_back(client::submit(request(next_request(&mut texts, limit)))?);
     }
     while !in_flight.is_empty() {
         finish_first(&mut in_flight, &mut take)?;
@@ -52,8 +57,8 @@ fn finish_first(
     }
 }
 
-fn next_request(texts: &mut std::iter::Peekable<std::vec::IntoIter<String>>) -> Vec<String> {
-    let (limit, mut bytes, mut taken) = (guc::batch_size(), 0, Vec::new());
+fn next_request(texts: &mut std::iter::Peekable<std::vec::IntoIter<String>>, limit: usize) -> Vec<String> {
+    let (mut bytes, mut taken) = (0, Vec::new());
     while let Some(text) =
         texts.next_if(|text| taken.is_empty() || (taken.len() < limit && bytes + text.len() <= REQUEST_BYTES))
     {

@@ -8,11 +8,14 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{Array, JsonB, pg_extern};
 use serde_json::{Map, Value, json};
 
-use super::ask::ask_all;
+use super::ask::{ask_all, copied};
 use super::memo::{self, Known};
 use crate::catalog::resolve::{Resolved, resolve};
 use crate::error::Error;
 use crate::guc;
+
+/// Most texts to embed in one request, so that the widest embeddings fit into a reply.
+const MOST_EMBEDDINGS: usize = 256;
 
 /// A prediction of one text, with what is needed to name its parts.
 struct Answer<'a> {
@@ -116,7 +119,7 @@ fn predict_all(
     mut take: impl FnMut(Vec<String>, Vec<Option<Prediction>>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let request = |texts| RequestBody::Predict { model: model.reference.clone(), texts };
-    ask_all(texts, request, |reply| match reply {
+    ask_all(texts, guc::batch_size(), request, |reply| match reply {
         ReplyBody::Predictions { labels, rows, .. } => take(labels, rows),
         _ => Err(Error::Unexpected("no predictions")),
     })
@@ -127,7 +130,7 @@ fn embeddings(model: Option<&str>, texts: Vec<String>) -> Result<Vec<Option<Vec<
     let model = model_of(model)?;
     let mut vectors = Vec::with_capacity(texts.len());
     let request = |texts| RequestBody::Embed { model: model.reference.clone(), texts };
-    ask_all(texts, request, |reply| {
+    ask_all(texts, guc::batch_size().min(MOST_EMBEDDINGS), request, |reply| {
         let ReplyBody::Embeddings { rows, .. } = reply else {
             return Err(Error::Unexpected("no embeddings"));
         };
@@ -147,7 +150,7 @@ fn tokens<T>(
     let model = model_of(model)?;
     let mut values = Vec::with_capacity(texts.len());
     let request = |texts| RequestBody::Tokenize { model: model.reference.clone(), texts, detail };
-    ask_all(texts, request, |reply| {
+    ask_all(texts, guc::batch_size(), request, |reply| {
         let ReplyBody::Tokenized { rows } = reply else { return Err(Error::Unexpected("no tokens")) };
         for row in rows {
             values.push(Some(read(row).ok_or(Error::Unexpected("other tokens than asked for"))?));
@@ -208,7 +211,7 @@ fn scalar<T>(
     review: &str,
     model: Option<&str>,
 ) -> Result<Option<T>, ErrorReport> {
-    let mut values = compute(model, vec![review.to_owned()])?;
+    let mut values = compute(model, vec![copied(review)?])?;
     Ok(values.pop().flatten())
 }
 
@@ -218,7 +221,7 @@ fn array<T>(
     reviews: &Array<'_, &str>,
     model: Option<&str>,
 ) -> Result<Vec<Option<T>>, ErrorReport> {
-    let texts = reviews.iter().flatten().map(str::to_owned).collect();
+    let texts = reviews.iter().flatten().map(copied).collect::<Result<_, _>>()?;
     let mut values = compute(model, texts)?.into_iter();
     Ok(reviews.iter().map(|review| review.and_then(|_| values.next().flatten())).collect())
 }

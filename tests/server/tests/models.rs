@@ -5,7 +5,7 @@ use std::fs;
 use ecommerce_ml_server_tests::fixtures::{
     CLASSIFIER, import, import_reference, import_statement, place_model, reference_model, rewrite,
 };
-use ecommerce_ml_server_tests::installation::give_to_server;
+use ecommerce_ml_server_tests::installation::{give_to_server, repository};
 use ecommerce_ml_server_tests::statement::run;
 use ecommerce_ml_server_tests::{Cluster, Shutdown, ask, eventually, fails_with};
 use postgres::Client;
@@ -214,4 +214,30 @@ fn views_tell_what_is_there() {
     assert_eq!(engine.get::<_, String>(0), "running");
     assert_eq!(engine.get::<_, String>(1), "cpu");
     assert!(engine.get::<_, i32>(2) >= 1 && engine.get::<_, i32>(3) >= 1);
+}
+
+/// The script describes the built-in model by hand: an import of the same files is described by the engine.
+#[test]
+fn the_built_in_model_is_what_the_script_says() {
+    let cluster = Cluster::new();
+    let mut session = cluster.session();
+    let folder = cluster.folder("exported");
+    run(&mut session, &format!("SELECT ecommerce_ml.export_model('reviews', '{}')", folder.display()));
+    import(&mut session, "imported", &folder);
+    let described = "SELECT to_jsonb(v) - '{name,base,metrics,source,sha256,role,created}'::text[] \
+                     FROM ecommerce_ml.model_versions v WHERE name = '%'";
+    let mut describe = |name: &str| ask::<serde_json::Value>(&mut session, &described.replace('%', name));
+    assert_eq!(describe("reviews"), describe("imported"));
+
+    let recorded: serde_json::Value =
+        ask(&mut session, "SELECT metrics FROM ecommerce_ml.models WHERE name = 'reviews'");
+    let measured = fs::read(repository().join("models/reviews/metrics.json")).expect("there are metrics");
+    let measured: serde_json::Value = serde_json::from_slice(&measured).expect("they are JSON");
+    for (set, metrics) in recorded.as_object().expect("an object of evaluation sets") {
+        for (metric, value) in metrics.as_object().expect("an object of metrics") {
+            let group =
+                if metric == "rows" { &measured["sets"][set] } else { &measured["sets"][set]["reviews"] };
+            assert_eq!(*value, group[metric], "{metric} on {set}");
+        }
+    }
 }
