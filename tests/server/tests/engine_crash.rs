@@ -44,6 +44,9 @@ fn fifty_kills_under_eight_busy_sessions_fail_no_statement() {
         }
     });
     assert_eq!(cluster.postmaster(), postmaster);
+    eventually("all kills are logged", || {
+        cluster.log().matches("was terminated by signal 9").count() == KILLS
+    });
     assert!(!cluster.log().contains("terminating any other active server processes"));
 }
 
