@@ -213,16 +213,25 @@ fn belongs_to_model(name: &str) -> bool {
 /// The file as the options would have it, if they touch it.
 fn changed(name: &str, path: &Path, options: &ImportOptions) -> Result<Option<Vec<u8>>, Error> {
     match (name, &options.labels, options.max_length) {
-        ("config.json", Some(labels), _) => rewrite(name, path, |config| {
-            let ids = labels.iter().enumerate();
-            config["id2label"] = ids.clone().map(|(id, label)| (id.to_string(), json!(label))).collect();
-            config["label2id"] = ids.map(|(id, label)| (label.clone(), json!(id))).collect();
+        ("config.json", Some(labels), _) => rewrite(name, path, |config| relabel(config, labels)),
+        ("tokenizer_config.json", _, Some(length)) => rewrite(name, path, |config| {
+            config["model_max_length"] = json!(length);
+            Ok(())
         }),
-        ("tokenizer_config.json", _, Some(length)) => {
-            rewrite(name, path, |config| config["model_max_length"] = json!(length))
-        }
         _ => Ok(None),
     }
+}
+
+/// Gives the classes other names.
+fn relabel(config: &mut Value, labels: &[String]) -> Result<(), Error> {
+    // A configuration that doesn't tell is checked by the engine, against the weights.
+    if config["id2label"].as_object().is_some_and(|classes| classes.len() != labels.len()) {
+        return Err(Error::InvalidOption { name: "labels", expected: "a label for each class of the model" });
+    }
+    let ids = labels.iter().enumerate();
+    config["id2label"] = ids.clone().map(|(id, label)| (id.to_string(), json!(label))).collect();
+    config["label2id"] = ids.map(|(id, label)| (label.clone(), json!(id))).collect();
+    Ok(())
 }
 
 /// A model without tokenizer_config.json gets one that holds just the length.
@@ -236,7 +245,11 @@ fn add_max_length(folder: &Path, options: &ImportOptions, files: &mut Vec<Source
     Ok(())
 }
 
-fn rewrite(name: &str, path: &Path, change: impl FnOnce(&mut Value)) -> Result<Option<Vec<u8>>, Error> {
+fn rewrite(
+    name: &str,
+    path: &Path,
+    change: impl FnOnce(&mut Value) -> Result<(), Error>,
+) -> Result<Option<Vec<u8>>, Error> {
     let failed = |error| Error::file("read", path, error);
     let size = fs::metadata(path).map_err(failed)?.len();
     if size > MAX_CONFIG_BYTES {
@@ -250,7 +263,7 @@ fn rewrite(name: &str, path: &Path, change: impl FnOnce(&mut Value)) -> Result<O
             reason: serde::de::Error::custom("not an object"),
         });
     }
-    change(&mut config);
+    change(&mut config)?;
     serde_json::to_vec_pretty(&config).map(Some).map_err(not_json)
 }
 

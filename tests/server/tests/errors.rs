@@ -85,6 +85,7 @@ fn importing_with_wrong_arguments() {
         r#"{"labels": [1, 2, 3]}"#,
         r#"{"labels": ["a", "a", "b"]}"#,
         r#"{"labels": ["a", "", "b"]}"#,
+        r#"{"labels": ["for", "three classes"]}"#,
         r#"{"max_length": 0}"#,
         r#"{"max_length": -5}"#,
         r#"{"max_length": "many"}"#,
@@ -97,12 +98,6 @@ fn importing_with_wrong_arguments() {
             "22023",
         );
     }
-    let two = r#"{"labels": ["for", "three classes"]}"#;
-    fails_with(
-        &mut session,
-        &format!("SELECT ecommerce_ml.import_model('shop', '{source}', '{two}')"),
-        "XX001",
-    );
     let models: i64 = ask(&mut session, "SELECT count(*) FROM ecommerce_ml.models WHERE name <> 'reviews'");
     assert_eq!(models, 0, "a refused import leaves nothing behind");
     assert_eq!(import(&mut session, &"x".repeat(63), &folder), 1);
