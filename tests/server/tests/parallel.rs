@@ -82,7 +82,10 @@ fn workers_use_imported_models_and_the_callers_settings() {
     let serial: String = ask(&mut session, query);
     run(&mut session, PARALLEL);
     assert_eq!(ask::<String>(&mut session, query), serial);
-    run(&mut session, "SET force_parallel_mode = on");
+    // PostgreSQL 16 renamed the setting.
+    let force = "SELECT set_config(name, 'on', false) FROM pg_settings \
+                 WHERE name IN ('force_parallel_mode', 'debug_parallel_query')";
+    assert_eq!(ask::<String>(&mut session, force), "on");
     let one: String = ask(&mut session, "SELECT ecommerce_ml.predict_class('review 1 is bad')");
     assert_eq!(serial.split(' ').next(), Some(one.as_str()));
 }
