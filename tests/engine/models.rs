@@ -179,13 +179,13 @@ fn a_folder_and_its_upload_have_the_same_address() {
 #[test]
 fn devices_are_parsed() {
     for spec in ["auto", "cpu", " CPU "] {
-        assert_eq!(Device::parse(spec).unwrap().name(), "cpu");
+        assert_eq!(Device::open(spec, 1).unwrap().name(), "cpu");
     }
     for spec in ["cuda", "cuda:1"] {
-        assert_eq!(Device::parse(spec).unwrap_err().kind, ErrorKind::NotCompiledIn);
+        assert_eq!(Device::open(spec, 1).unwrap_err().kind, ErrorKind::NotCompiledIn);
     }
     for spec in ["", "cuda:", "cuda:x", "cuda1", "tpu"] {
-        assert_eq!(Device::parse(spec).unwrap_err().kind, ErrorKind::InvalidRequest);
+        assert_eq!(Device::open(spec, 1).unwrap_err().kind, ErrorKind::InvalidRequest);
     }
 }
 

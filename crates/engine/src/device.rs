@@ -2,20 +2,39 @@
 //!
 //! Invariant: a [`Device`] that was opened works; what this build or machine lacks is refused on opening.
 
+use std::sync::Arc;
+
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
+
+use crate::cpu::{Kernels, Team};
 
 /// A device that models can be loaded to.
 #[derive(Debug, Clone)]
-pub struct Device(candle_core::Device);
+pub enum Device {
+    /// The CPU, by the engine's own kernels.
+    Cpu(Cpu),
+    /// A device of candle's. Its own CPU can't be asked for in settings; it is the reference of the kernels.
+    Candle(candle_core::Device),
+}
+
+/// The processor, and the threads that compute on it.
+#[derive(Debug, Clone)]
+pub struct Cpu {
+    /// What all models compute with.
+    pub kernels: Kernels,
+    /// One batch at a time is divided among these.
+    pub team: Arc<Team>,
+}
 
 impl Device {
-    /// Opens the device that setting `ecommerce_ml.device` names: `auto`, `cpu`, `cuda` or `cuda:N`.
+    /// Opens the device that setting `ecommerce_ml.device` names: `auto`, `cpu`, `cuda` or `cuda:N`. On the CPU, `threads`
+    /// compute.
     ///
     /// # Errors
     /// [`ErrorKind::NotCompiledIn`] for CUDA, [`ErrorKind::InvalidRequest`] for anything else.
-    pub fn parse(spec: &str) -> Result<Self, EngineError> {
+    pub fn open(spec: &str, threads: usize) -> Result<Self, EngineError> {
         match spec.trim().to_ascii_lowercase().as_str() {
-            "auto" | "cpu" => Ok(Self(candle_core::Device::Cpu)),
+            "auto" | "cpu" => Ok(Self::Cpu(Cpu::new(Kernels::best(), threads))),
             cuda if is_cuda(cuda) => Err(EngineError::new(
                 ErrorKind::NotCompiledIn,
                 format!("device \"{cuda}\" is not available: this engine was built without CUDA"),
@@ -28,16 +47,21 @@ impl Device {
 
     /// The name that statistics show, for example `cpu`.
     pub fn name(&self) -> String {
-        match self.0.location() {
-            candle_core::DeviceLocation::Cpu => "cpu".to_owned(),
-            candle_core::DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
-            candle_core::DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
+        match self {
+            Device::Cpu(_) => "cpu".to_owned(),
+            Device::Candle(device) => match device.location() {
+                candle_core::DeviceLocation::Cpu => "cpu".to_owned(),
+                candle_core::DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
+                candle_core::DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
+            },
         }
     }
+}
 
-    /// The device as candle knows it.
-    pub(crate) fn candle(&self) -> &candle_core::Device {
-        &self.0
+impl Cpu {
+    /// The processor with certain kernels and a team of its own.
+    pub fn new(kernels: Kernels, threads: usize) -> Self {
+        Self { kernels, team: Arc::new(Team::new(threads.max(1))) }
     }
 }
 

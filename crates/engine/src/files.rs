@@ -75,6 +75,11 @@ impl ModelFiles {
         self.files.iter().map(entry).collect()
     }
 
+    /// Names and bytes of all files, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
+    }
+
     /// The bytes of a file, if it is there.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         self.files.get(name).map(Vec::as_slice)

@@ -26,13 +26,15 @@
 //! Invariant: whatever comes in, by socket, pipe or file, is answered with a value or an
 //! [`EngineError`](ecommerce_ml_protocol::EngineError); the process goes on.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod activity;
 pub mod cache;
 pub mod cli;
 pub mod clock;
 pub mod config;
+#[allow(unsafe_code)]
+pub mod cpu;
 pub mod device;
 pub mod engine;
 pub mod files;

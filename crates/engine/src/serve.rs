@@ -10,9 +10,10 @@ use tokio::runtime;
 
 use crate::cache::ModelCache;
 use crate::cli::{Compute, Serve};
+use crate::cpu::Precision;
 use crate::device::Device;
 use crate::engine::{About, Engine};
-use crate::model::Model;
+use crate::model::{Model, PrecisionChoice};
 use crate::process;
 use crate::scheduler::{Scheduler, SchedulerOptions};
 use crate::served::{Loader, Served};
@@ -60,22 +61,26 @@ fn engine(options: Serve) -> io::Result<Engine> {
 /// The name of the device, and what loads models to it. If the device or the precision isn't there, that is what
 /// every request learns: an engine that didn't start would only be started again.
 pub fn loader(compute: &Compute) -> (String, Box<Loader>) {
-    let device = check_precision(&compute.precision).and_then(|()| Device::parse(&compute.device));
-    let name = device.as_ref().map_or_else(|_| compute.device.clone(), Device::name);
+    let threads = process::count_threads(compute.threads);
+    let opened = Device::open(&compute.device, threads)
+        .and_then(|device| Ok((device, precision_choice(&compute.precision)?)));
+    let name = opened.as_ref().map_or_else(|_| compute.device.clone(), |(device, _)| device.name());
     let load = move |files: &_| {
-        let device = device.as_ref().map_err(EngineError::clone)?;
-        Ok(Arc::new(Model::load(files, device)?) as Arc<dyn Served>)
+        let (device, precision) = opened.as_ref().map_err(EngineError::clone)?;
+        Ok(Arc::new(Model::load(files, device, *precision)?) as Arc<dyn Served>)
     };
     (name, Box::new(load))
 }
 
-fn check_precision(precision: &str) -> Result<(), EngineError> {
+fn precision_choice(precision: &str) -> Result<PrecisionChoice, EngineError> {
     match precision {
-        "auto" | "f32" => Ok(()),
-        "int8" | "bf16" => {
-            let message = format!("precision \"{precision}\" is not compiled into this engine");
+        "auto" => Ok(PrecisionChoice::Auto),
+        "f32" => Ok(PrecisionChoice::Fixed(Precision::F32)),
+        "int8" => Ok(PrecisionChoice::Fixed(Precision::Int8)),
+        "bf16" => {
+            let message = "precision \"bf16\" is not compiled into this engine";
             Err(EngineError::new(ErrorKind::NotCompiledIn, message)
-                .with_hint("Set ecommerce_ml.precision to \"auto\" or \"f32\"."))
+                .with_hint("Set ecommerce_ml.precision to \"auto\", \"f32\" or \"int8\"."))
         }
         _ => Err(EngineError::new(ErrorKind::InvalidRequest, format!("invalid precision \"{precision}\""))
             .with_hint("Valid precisions are \"auto\", \"f32\", \"int8\" and \"bf16\".")),

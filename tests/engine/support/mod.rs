@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use ecommerce_ml_engine::cpu::Precision;
 use ecommerce_ml_engine::device::Device;
 use ecommerce_ml_engine::files::ModelFiles;
-use ecommerce_ml_engine::model::{Model, Output, Window};
+use ecommerce_ml_engine::model::{Model, Output, PrecisionChoice, Window};
 use ecommerce_ml_protocol::EngineError;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::de::DeserializeOwned;
@@ -36,9 +37,14 @@ pub fn tiny(name: &str) -> Parts {
     Parts::read(&reference("models").join(name))
 }
 
-/// Loads a model on the CPU.
+/// Loads a model on the CPU in single precision.
 pub fn load(files: &ModelFiles) -> Result<Model, EngineError> {
-    Model::load(files, &Device::parse("cpu").expect("every build has the CPU"))
+    load_as(files, PrecisionChoice::Fixed(Precision::F32))
+}
+
+/// Loads a model on the CPU.
+pub fn load_as(files: &ModelFiles, precision: PrecisionChoice) -> Result<Model, EngineError> {
+    Model::load(files, &Device::open("cpu", 2).expect("every build has the CPU"), precision)
 }
 
 /// Rows of all windows of a text, computed together.

@@ -1,43 +1,33 @@
-//! The head of a sequence classification model: two dense layers over the first token's last hidden state.
+//! What the head of a sequence classification model is: whether there is one, and what its outputs are called.
 //!
-//! Mirrors `BertPooler` and the classifier of `BertForSequenceClassification`, DistilBERT's pre-classifier and
-//! classifier, and `RobertaClassificationHead`. It must not know what labels mean.
+//! It must not know how it is computed.
 //! Invariant: a classification has as many outputs as labels, a regression one.
 
-use candle_core::{Result as CandleResult, Tensor};
-use candle_nn::{Linear, Module};
-use ecommerce_ml_protocol::{EngineError, ErrorKind, Family};
+use ecommerce_ml_protocol::{EngineError, ErrorKind};
+use serde::{Deserialize, Serialize};
 
-use super::family::{HeadNames, Names};
-use super::layers::linear;
+use super::family::Names;
 use super::weights::Weights;
 use crate::config::{HeadPresence, MAX_LABELS, ModelConfig, Problem, default_labels};
 
-/// A head and what it is for.
-#[derive(Debug)]
-pub(super) struct Head {
-    hidden: Linear,
-    activation: HeadActivation,
-    output: Linear,
+/// A head's purpose.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct HeadPlan {
     /// Names of the outputs of a classification; `None` for a regression.
     pub(super) labels: Option<Vec<String>>,
 }
 
-#[derive(Debug)]
-enum HeadActivation {
-    Tanh,
-    Relu,
-}
-
-impl Head {
-    /// Reads the head, if the model has one.
-    pub(super) fn load(
-        weights: &mut Weights<'_>,
+impl HeadPlan {
+    /// The plan of the head, if the model has one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::UnsupportedModel`] for heads that this engine can't compute.
+    pub(super) fn read(
+        weights: &Weights<'_>,
         names: &Names,
         config: &ModelConfig,
     ) -> Result<Option<Self>, EngineError> {
-        let modules = names.head();
-        let output_weight = format!("{}.weight", modules.output);
+        let output_weight = format!("{}.weight", names.head().output);
         let present = match config.head.presence {
             HeadPresence::Required => true,
             HeadPresence::Optional => weights.contains(&output_weight),
@@ -49,39 +39,12 @@ impl Head {
         let rows = weights.shape(&output_weight).and_then(|shape| shape.first().copied());
         // The file's shape isn't checked yet and may announce any number.
         let labels = labels(config, rows.unwrap_or_default().min(MAX_LABELS))?;
-        Self::load_layers(weights, &modules, config, labels).map(Some)
+        Ok(Some(Self { labels }))
     }
 
-    fn load_layers(
-        weights: &mut Weights<'_>,
-        modules: &HeadNames,
-        config: &ModelConfig,
-        labels: Option<Vec<String>>,
-    ) -> Result<Self, EngineError> {
-        let width = config.hidden_size;
-        let outputs = labels.as_ref().map_or(1, Vec::len);
-        let activation = match config.family {
-            Family::Bert | Family::Roberta => HeadActivation::Tanh,
-            Family::DistilBert => HeadActivation::Relu,
-        };
-        Ok(Self {
-            hidden: linear(weights, &modules.hidden, width, width)?,
-            activation,
-            output: linear(weights, modules.output, width, outputs)?,
-            labels,
-        })
-    }
-
-    /// Probabilities of shape `[windows, labels]` or values of shape `[windows, 1]`, from the last hidden states
-    /// of the first tokens, of shape `[windows, hidden]`.
-    pub(super) fn forward(&self, first: &Tensor) -> CandleResult<Tensor> {
-        let hidden = self.hidden.forward(first)?;
-        let hidden = match self.activation {
-            HeadActivation::Tanh => hidden.tanh()?,
-            HeadActivation::Relu => hidden.relu()?,
-        };
-        let outputs = self.output.forward(&hidden)?;
-        if self.labels.is_some() { candle_nn::ops::softmax_last_dim(&outputs) } else { Ok(outputs) }
+    /// How many outputs.
+    pub(super) fn outputs(&self) -> usize {
+        self.labels.as_ref().map_or(1, Vec::len)
     }
 }
 

@@ -3,39 +3,45 @@
 //! # Layout
 //! - `weights`: named tensors out of safetensors files, checked.
 //! - `family`: how BERT, DistilBERT and RoBERTa name their weights.
-//! - `layers`, `embeddings`, `encoder`, `head`: the parts of the network, mirrors of the reference modules.
-//! - `batch`: windows packed end to end for one pass.
-//! - `network`: the parts put together.
+//! - `head`, `positions`: what the families' heads and positions are.
+//! - `network`: windows through the network, on the CPU by `packed`, elsewhere by `candle`.
+//! - `prepare`, `agreement`: weights into the form and the precision that the CPU computes with.
 //! - `combine`: windows of one text into one answer.
 //!
 //! It must not know requests, clients or caches.
 //! Invariant: a row of a batch equals the row alone, whatever else is in the batch.
 
+use std::sync::Arc;
+
 use ecommerce_ml_protocol::{EngineError, ErrorKind, ModelInfo, Prediction, Task, TokenDetail, Tokens};
-use rayon::prelude::*;
 
 use crate::config::ModelConfig;
-use crate::device::Device;
+use crate::cpu::Image;
+use crate::device::{Cpu, Device};
 use crate::files::ModelFiles;
 use crate::labels::{self, Meaning};
 use crate::tokenizer::Tokenizer;
 
-mod batch;
+mod agreement;
+mod candle;
 mod combine;
-mod embeddings;
-mod encoder;
 mod family;
 mod head;
-mod layers;
 mod network;
+mod packed;
+mod positions;
+mod prepare;
 mod weights;
 
 pub use crate::tokenizer::Window;
+use candle::CandleNetwork;
+use family::Names;
+use head::HeadPlan;
 use network::Network;
+use packed::PackedNetwork;
+pub use prepare::PrecisionChoice;
+use prepare::{About, Source};
 use weights::Weights;
-
-/// Tokens of one pass: enough for the matrix kernels to reach their speed, few enough for the cache.
-const PASS_TOKENS: std::ops::RangeInclusive<usize> = 128..=1024;
 
 /// What a forward pass shall compute for each window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,6 +59,16 @@ pub struct Model {
     network: Network,
     meaning: Meaning,
     info: ModelInfo,
+    precision: ModelPrecision,
+}
+
+/// What a model is computed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelPrecision {
+    /// As the setting calls it.
+    pub name: String,
+    /// Why, in a few words.
+    pub note: String,
 }
 
 impl Model {
@@ -60,13 +76,58 @@ impl Model {
     ///
     /// # Errors
     /// [`ErrorKind::FileMissing`], [`ErrorKind::DamagedModel`] or [`ErrorKind::UnsupportedModel`].
-    pub fn load(files: &ModelFiles, device: &Device) -> Result<Self, EngineError> {
+    pub fn load(files: &ModelFiles, device: &Device, precision: PrecisionChoice) -> Result<Self, EngineError> {
+        match device {
+            Device::Cpu(cpu) => Self::open(Self::prepare(files, cpu, precision)?, cpu),
+            Device::Candle(device) => Self::load_with_candle(files, device),
+        }
+    }
+
+    /// Brings a model into the form that the CPU computes with; it can be kept and be given to [`open`](Self::open).
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn prepare(files: &ModelFiles, cpu: &Cpu, precision: PrecisionChoice) -> Result<Image, EngineError> {
         let config = ModelConfig::load(files)?;
         let tokenizer = Tokenizer::load(files, &config)?;
-        let mut weights = Weights::open(files, device)?;
-        let network = Network::load(&mut weights, &config, device)?;
-        let info = describe(&config, &tokenizer, &network, weights.parameters());
-        Ok(Self { tokenizer, network, meaning: Meaning::of(&info.labels), info })
+        Source { files, config: &config, tokenizer: &tokenizer, kernels: cpu.kernels }.prepare(precision)
+    }
+
+    /// A model that was prepared on a machine like this.
+    ///
+    /// # Errors
+    /// [`ErrorKind::DamagedModel`] if the image isn't what [`prepare`](Self::prepare) makes.
+    pub fn open(image: Image, cpu: &Cpu) -> Result<Self, EngineError> {
+        let image = Arc::new(image);
+        let files = prepare::small_files(&image);
+        let config = ModelConfig::load(&files)?;
+        let tokenizer = Tokenizer::load(&files, &config)?;
+        let damaged = || EngineError::new(ErrorKind::DamagedModel, "prepared weights don't fit their model");
+        let about: About = serde_json::from_value(image.about().clone()).map_err(|_| damaged())?;
+        let network = PackedNetwork::open(&image, &about, &config, cpu.kernels, &cpu.team).ok_or_else(damaged)?;
+        let bytes = image.size() as u64 + tokenizer.bytes();
+        let info = describe(&config, &tokenizer, about.head.as_ref(), (about.parameters, bytes));
+        let precision = ModelPrecision { name: about.precision, note: about.precision_note };
+        Ok(Self { tokenizer, network: Network::Packed(network), meaning: Meaning::of(&info.labels), info, precision })
+    }
+
+    fn load_with_candle(files: &ModelFiles, device: &candle_core::Device) -> Result<Self, EngineError> {
+        let config = ModelConfig::load(files)?;
+        let tokenizer = Tokenizer::load(files, &config)?;
+        let mut weights = Weights::open(files)?;
+        let names = Names::detect(config.family, &weights);
+        weights.refuse_more_layers(&names, config.layers)?;
+        let head = HeadPlan::read(&weights, &names, &config)?;
+        let network = CandleNetwork::load(&mut weights, &config, &names, head.as_ref(), device)?;
+        let bytes = weights.parameters() * size_of::<f32>() as u64 + tokenizer.bytes();
+        let info = describe(&config, &tokenizer, head.as_ref(), (weights.parameters(), bytes));
+        let precision = ModelPrecision { name: "f32".to_owned(), note: String::new() };
+        Ok(Self { tokenizer, network: Network::Candle(network), meaning: Meaning::of(&info.labels), info, precision })
+    }
+
+    /// What it is computed in.
+    pub fn precision(&self) -> &ModelPrecision {
+        &self.precision
     }
 
     /// What the model is.
@@ -92,17 +153,12 @@ impl Model {
 
     /// A row for each window: probabilities of the labels, the value of a regression, or an embedding.
     ///
-    /// Windows may come in any order, but those of equal length are computed faster side by side.
-    ///
     /// # Errors
     /// [`ErrorKind::InvalidRequest`] for [`Output::Head`] of a model without head, or a window that this model's
     /// tokenizer didn't make; [`ErrorKind::DamagedModel`] if the computation overflows.
     pub fn forward(&self, windows: &[&Window], output: Output) -> Result<Vec<Vec<f32>>, EngineError> {
         windows.iter().try_for_each(|window| self.check(window))?;
-        let passes = cut(windows);
-        let rows: Vec<_> =
-            passes.par_iter().map(|pass| self.network.pass(pass, output)).collect::<Result<_, _>>()?;
-        Ok(rows.into_iter().flatten().collect())
+        self.network.forward(windows, output)
     }
 
     /// What the rows of [`Output::Head`] of all windows of one text, at least one, say of it.
@@ -133,27 +189,15 @@ impl Model {
     }
 }
 
-/// Cuts windows into passes of about equal size, at least one for each thread if there is enough to do.
-fn cut<'a, 'w>(windows: &'a [&'w Window]) -> Vec<&'a [&'w Window]> {
-    let tokens: usize = windows.iter().map(|window| window.ids.len()).sum();
-    let share = tokens.div_ceil(rayon::current_num_threads().max(1));
-    let target = share.clamp(*PASS_TOKENS.start(), *PASS_TOKENS.end());
-    let mut filled = 0;
-    let same_pass = |left: &&Window, _: &&Window| {
-        filled += left.ids.len();
-        let room = filled < target;
-        filled = if room { filled } else { 0 };
-        room
-    };
-    windows.chunk_by(same_pass).collect()
-}
-
-fn describe(config: &ModelConfig, tokenizer: &Tokenizer, network: &Network, parameters: u64) -> ModelInfo {
-    let (task, labels) = match &network.head {
-        Some(head) => match &head.labels {
-            Some(labels) => (Task::Classification, labels.clone()),
-            None => (Task::Regression, Vec::new()),
-        },
+fn describe(
+    config: &ModelConfig,
+    tokenizer: &Tokenizer,
+    head: Option<&HeadPlan>,
+    (parameters, bytes): (u64, u64),
+) -> ModelInfo {
+    let (task, labels) = match head {
+        Some(HeadPlan { labels: Some(labels) }) => (Task::Classification, labels.clone()),
+        Some(HeadPlan { labels: None }) => (Task::Regression, Vec::new()),
         None => (Task::Embedding, Vec::new()),
     };
     let meaning = Meaning::of(&labels);
@@ -167,11 +211,6 @@ fn describe(config: &ModelConfig, tokenizer: &Tokenizer, network: &Network, para
         max_length: tokenizer.max_length() as u32,
         hidden_size: config.hidden_size as u32,
         parameters,
-        bytes: parameters * size_of::<f32>() as u64 + tokenizer.bytes(),
+        bytes,
     }
-}
-
-/// A failure of the tensor library, which no input should be able to cause.
-fn internal(error: candle_core::Error) -> EngineError {
-    EngineError::new(ErrorKind::Internal, format!("computation failed: {error}"))
 }

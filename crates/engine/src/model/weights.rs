@@ -1,18 +1,18 @@
-//! Named tensors out of safetensors files, checked and widened to `f32`.
+//! Named tensors out of safetensors files, checked.
 //!
 //! It must not know what a tensor is for. Invariant: a tensor that was handed out has the shape that was asked
 //! for and only finite values; memory is taken only after the shape has been checked.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use candle_core::Tensor;
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
+use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::Deserialize;
 
-use super::internal;
+use super::family::Names;
 use crate::config::parse_json;
-use crate::device::Device;
+use crate::cpu::{DenseWeights, NormWeights, WordWeights};
 use crate::files::ModelFiles;
 
 const SINGLE: &str = "model.safetensors";
@@ -21,7 +21,6 @@ const INDEX: &str = "model.safetensors.index.json";
 /// The weights of a model, still in their files.
 pub(super) struct Weights<'a> {
     shards: Vec<SafeTensors<'a>>,
-    device: &'a Device,
     parameters: u64,
 }
 
@@ -36,10 +35,10 @@ impl<'a> Weights<'a> {
     ///
     /// # Errors
     /// [`ErrorKind::FileMissing`] if there are none or not all; [`ErrorKind::DamagedModel`] for a damaged header.
-    pub(super) fn open(files: &'a ModelFiles, device: &'a Device) -> Result<Self, EngineError> {
+    pub(super) fn open(files: &'a ModelFiles) -> Result<Self, EngineError> {
         let names = shard_names(files)?;
         let shards = names.iter().map(|name| open_shard(files, name)).collect::<Result<_, _>>()?;
-        Ok(Self { shards, device, parameters: 0 })
+        Ok(Self { shards, parameters: 0 })
     }
 
     /// Whether there is a tensor of this name.
@@ -52,9 +51,13 @@ impl<'a> Weights<'a> {
         self.find(name).map(|view| view.shape().to_vec())
     }
 
-    /// Whether a tensor's name begins like this.
-    pub(super) fn any_begins_with(&self, prefix: &str) -> bool {
-        self.shards.iter().any(|shard| shard.iter().any(|(name, _)| name.starts_with(prefix)))
+    /// Refuses weights of more layers than `layers`.
+    pub(super) fn refuse_more_layers(&self, names: &Names, layers: usize) -> Result<(), EngineError> {
+        let prefix = format!("{}.", names.layer(layers));
+        if self.shards.iter().any(|shard| shard.iter().any(|(name, _)| name.starts_with(&prefix))) {
+            return Err(damaged(format!("weights have more than the {layers} layers of config.json")));
+        }
+        Ok(())
     }
 
     /// How many numbers have been handed out.
@@ -62,32 +65,59 @@ impl<'a> Weights<'a> {
         self.parameters
     }
 
-    /// The tensor of this name and shape, on the device.
+    /// The numbers of the tensor of this name and shape, in row-major order.
     ///
     /// # Errors
     /// [`ErrorKind::DamagedModel`] if it is missing, has another shape or values that aren't finite;
     /// [`ErrorKind::UnsupportedModel`] if its numbers are of another type than F32, F16 and BF16.
-    pub(super) fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, EngineError> {
-        let values = self.values(name, shape)?;
-        Tensor::from_vec(values, shape, self.device.candle()).map_err(internal)
+    pub(super) fn values(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, EngineError> {
+        Ok(match self.rows(name, shape)? {
+            WordWeights::F32(values) => values,
+            WordWeights::F16(values) => values.into_iter().map(f32::from).collect(),
+            WordWeights::Bf16(values) => values.into_iter().map(f32::from).collect(),
+        })
     }
 
-    /// As [`tensor`](Self::tensor), in row-major order in the memory of the host.
-    pub(super) fn values(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, EngineError> {
+    /// As [`values`](Self::values), in the type of the file.
+    pub(super) fn rows(&mut self, name: &str, shape: &[usize]) -> Result<WordWeights, EngineError> {
         let view = self.find(name).ok_or_else(|| damaged(format!("weights have no tensor \"{name}\"")))?;
         if view.shape() != shape {
             let found = view.shape();
             return Err(damaged(format!("tensor \"{name}\" has shape {found:?}, expected {shape:?}"))
                 .with_hint("The weights don't fit config.json; they may belong to another model."));
         }
-        let values = widen(name, &view)?;
-        if let Some(index) = values.iter().position(|value| !value.is_finite()) {
-            return Err(damaged(format!(
-                "tensor \"{name}\" has a value that is not finite at index {index}"
-            )));
-        }
-        self.parameters += values.len() as u64;
+        let data = view.data();
+        let values = match view.dtype() {
+            Dtype::F32 => WordWeights::F32(numbers(name, data, f32::from_le_bytes, |value| value.is_finite())?),
+            Dtype::F16 => WordWeights::F16(numbers(name, data, f16::from_le_bytes, |value| value.is_finite())?),
+            Dtype::BF16 => {
+                WordWeights::Bf16(numbers(name, data, bf16::from_le_bytes, |value| value.is_finite())?)
+            }
+            other => return Err(unsupported_type(name, other)),
+        };
+        self.parameters += shape.iter().product::<usize>() as u64;
         Ok(values)
+    }
+
+    /// The dense layer `name`, from `inputs` to `outputs` features.
+    pub(super) fn dense(
+        &mut self,
+        name: &str,
+        inputs: usize,
+        outputs: usize,
+    ) -> Result<DenseWeights, EngineError> {
+        Ok(DenseWeights {
+            weight: self.values(&format!("{name}.weight"), &[outputs, inputs])?,
+            bias: self.values(&format!("{name}.bias"), &[outputs])?,
+        })
+    }
+
+    /// The layer norm `name` over `width` features.
+    pub(super) fn norm(&mut self, name: &str, width: usize) -> Result<NormWeights, EngineError> {
+        Ok(NormWeights {
+            weight: self.values(&format!("{name}.weight"), &[width])?,
+            bias: self.values(&format!("{name}.bias"), &[width])?,
+        })
     }
 
     /// A tensor by its name, or by the name that layer norms had before PyTorch settled on it.
@@ -121,23 +151,28 @@ fn open_shard<'a>(files: &'a ModelFiles, name: &str) -> Result<SafeTensors<'a>, 
     })
 }
 
-/// Little-endian numbers of a tensor as `f32`.
-fn widen(name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, EngineError> {
-    let data = view.data();
-    match view.dtype() {
-        Dtype::F32 => Ok(numbers(data, f32::from_le_bytes)),
-        Dtype::F16 => Ok(numbers(data, |bytes| half::f16::from_le_bytes(bytes).to_f32())),
-        Dtype::BF16 => Ok(numbers(data, |bytes| half::bf16::from_le_bytes(bytes).to_f32())),
-        other => Err(EngineError::new(
-            ErrorKind::UnsupportedModel,
-            format!("tensor \"{name}\" holds numbers of type {other}, which is not supported"),
-        )
-        .with_hint("Supported types are F32, F16 and BF16.")),
+/// Little-endian numbers, all of which must be finite.
+fn numbers<T: Copy, const BYTES: usize>(
+    name: &str,
+    data: &[u8],
+    number: impl Fn([u8; BYTES]) -> T,
+    is_finite: impl Fn(T) -> bool,
+) -> Result<Vec<T>, EngineError> {
+    let values: Vec<T> = data.as_chunks::<BYTES>().0.iter().map(|&bytes| number(bytes)).collect();
+    match values.iter().position(|&value| !is_finite(value)) {
+        None => Ok(values),
+        Some(index) => {
+            Err(damaged(format!("tensor \"{name}\" has a value that is not finite at index {index}")))
+        }
     }
 }
 
-fn numbers<const BYTES: usize>(data: &[u8], number: impl Fn([u8; BYTES]) -> f32) -> Vec<f32> {
-    data.as_chunks::<BYTES>().0.iter().map(|&bytes| number(bytes)).collect()
+fn unsupported_type(name: &str, dtype: Dtype) -> EngineError {
+    EngineError::new(
+        ErrorKind::UnsupportedModel,
+        format!("tensor \"{name}\" holds numbers of type {dtype}, which is not supported"),
+    )
+    .with_hint("Supported types are F32, F16 and BF16.")
 }
 
 fn damaged(message: String) -> EngineError {

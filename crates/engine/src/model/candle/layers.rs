@@ -2,13 +2,23 @@
 //!
 //! It must not know families. Invariant: a layer exists only with weights of the shape it computes with.
 
-use candle_core::{Result as CandleResult, Tensor};
+use candle_core::{Device, Result as CandleResult, Tensor};
 use candle_nn::{LayerNorm, Linear, Module};
 use ecommerce_ml_protocol::EngineError;
 
 use super::internal;
-use super::weights::Weights;
 use crate::config::Activation;
+use crate::model::weights::Weights;
+
+/// The tensor of this name and shape, on the device.
+pub(super) fn tensor(
+    weights: &mut Weights<'_>,
+    name: &str,
+    shape: &[usize],
+    device: &Device,
+) -> Result<Tensor, EngineError> {
+    Tensor::from_vec(weights.values(name, shape)?, shape, device).map_err(internal)
+}
 
 /// The dense layer `name`, from `inputs` to `outputs` features.
 pub(super) fn linear(
@@ -16,9 +26,10 @@ pub(super) fn linear(
     name: &str,
     inputs: usize,
     outputs: usize,
+    device: &Device,
 ) -> Result<Linear, EngineError> {
-    let weight = weights.tensor(&format!("{name}.weight"), &[outputs, inputs])?;
-    let bias = weights.tensor(&format!("{name}.bias"), &[outputs])?;
+    let weight = tensor(weights, &format!("{name}.weight"), &[outputs, inputs], device)?;
+    let bias = tensor(weights, &format!("{name}.bias"), &[outputs], device)?;
     Ok(Linear::new(weight, Some(bias)))
 }
 
@@ -37,9 +48,10 @@ pub(super) fn layer_norm(
     name: &str,
     width: usize,
     eps: f64,
+    device: &Device,
 ) -> Result<LayerNorm, EngineError> {
-    let weight = weights.tensor(&format!("{name}.weight"), &[width])?;
-    let bias = weights.tensor(&format!("{name}.bias"), &[width])?;
+    let weight = tensor(weights, &format!("{name}.weight"), &[width], device)?;
+    let bias = tensor(weights, &format!("{name}.bias"), &[width], device)?;
     Ok(LayerNorm::new(weight, bias, eps))
 }
 

@@ -2,16 +2,16 @@
 //!
 //! It must not know token ids or heads. Invariant: no token sees a token of another window.
 
-use candle_core::{Result as CandleResult, Tensor};
+use candle_core::{Device, Result as CandleResult, Tensor};
 use candle_nn::{LayerNorm, Linear, Module};
-use ecommerce_ml_protocol::{EngineError, ErrorKind};
+use ecommerce_ml_protocol::EngineError;
 
 use super::batch::Run;
-use super::family::Names;
 use super::internal;
 use super::layers::{layer_norm, linear, stacked};
-use super::weights::Weights;
 use crate::config::{Activation, ModelConfig};
+use crate::model::family::Names;
+use crate::model::weights::Weights;
 
 /// Most attention scores of one head group computed at once (64 MiB of them), however long a window is.
 const MAX_SCORES: usize = 16 << 20;
@@ -27,14 +27,9 @@ impl Encoder {
         weights: &mut Weights<'_>,
         names: &Names,
         config: &ModelConfig,
+        device: &Device,
     ) -> Result<Self, EngineError> {
-        if weights.any_begins_with(&format!("{}.", names.layer(config.layers))) {
-            return Err(EngineError::new(
-                ErrorKind::DamagedModel,
-                format!("weights have more than the {} layers of config.json", config.layers),
-            ));
-        }
-        let layers = (0..config.layers).map(|index| Layer::load(weights, names, index, config));
+        let layers = (0..config.layers).map(|index| Layer::load(weights, names, index, config, device));
         Ok(Self { layers: layers.collect::<Result<_, _>>()? })
     }
 
@@ -61,18 +56,19 @@ impl Layer {
         names: &Names,
         index: usize,
         config: &ModelConfig,
+        device: &Device,
     ) -> Result<Self, EngineError> {
         let layer = names.layer(index);
         let modules = names.in_layer();
         let (width, inner, eps) = (config.hidden_size, config.intermediate_size, config.layer_norm_eps);
         let name = |module: &str| format!("{layer}.{module}");
         Ok(Self {
-            attention: Attention::load(weights, names, index, config)?,
-            attention_norm: layer_norm(weights, &name(modules.attention_norm), width, eps)?,
-            intermediate: linear(weights, &name(modules.intermediate), width, inner)?,
+            attention: Attention::load(weights, names, index, config, device)?,
+            attention_norm: layer_norm(weights, &name(modules.attention_norm), width, eps, device)?,
+            intermediate: linear(weights, &name(modules.intermediate), width, inner, device)?,
             activation: config.activation,
-            output: linear(weights, &name(modules.output), inner, width)?,
-            output_norm: layer_norm(weights, &name(modules.output_norm), width, eps)?,
+            output: linear(weights, &name(modules.output), inner, width, device)?,
+            output_norm: layer_norm(weights, &name(modules.output_norm), width, eps, device)?,
         })
     }
 
@@ -99,11 +95,12 @@ impl Attention {
         names: &Names,
         index: usize,
         config: &ModelConfig,
+        device: &Device,
     ) -> Result<Self, EngineError> {
         let layer = names.layer(index);
         let modules = names.in_layer();
         let width = config.hidden_size;
-        let mut load = |module: &str| linear(weights, &format!("{layer}.{module}"), width, width);
+        let mut load = |module: &str| linear(weights, &format!("{layer}.{module}"), width, width, device);
         let query = scaled(&load(modules.query)?, 1.0 / ((width / config.heads) as f64).sqrt())?;
         let projections = stacked(&[query, load(modules.key)?, load(modules.value)?])?;
         Ok(Self { projections, output: load(modules.attention_output)?, heads: config.heads })

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use candle_core::{Device, Result as CandleResult, Tensor};
 
-use super::Window;
+use crate::tokenizer::Window;
 
 /// Most tokens of a run: attention takes memory for every pair of tokens of a window, for all windows of the run.
 const MAX_RUN_TOKENS: usize = 2048;

@@ -1,0 +1,82 @@
+//! The head of a sequence classification model: two dense layers over a sequence's pooled state, in `f32`.
+//!
+//! It must not know what the outputs mean. Invariant: a row's outputs depend on its own state alone.
+
+use std::sync::Arc;
+
+use super::image::{Image, ImageBuilder};
+use super::kernels::Kernels;
+use super::linear::{Bytes, DenseWeights, Linear, Precision, Rows, pack, padded};
+
+/// Between the two layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeadActivation {
+    /// BERT and RoBERTa.
+    Tanh,
+    /// DistilBERT.
+    Relu,
+}
+
+/// The weights of a head as models have them.
+#[derive(Debug)]
+pub struct HeadWeights {
+    /// Shape `[hidden, hidden]`.
+    pub hidden: DenseWeights,
+    /// Shape `[outputs, hidden]`.
+    pub output: DenseWeights,
+}
+
+/// A head, ready to compute.
+#[derive(Debug)]
+pub struct Head {
+    hidden: Linear,
+    output: Linear,
+    activation: HeadActivation,
+    width: usize,
+    outputs: usize,
+}
+
+/// Adds a head to an image.
+pub fn pack_head(image: &mut ImageBuilder, width: usize, weights: &HeadWeights) {
+    // A head is hardly any work, and the last one to decide.
+    pack(image, "head.hidden", width, &[&weights.hidden], Precision::F32);
+    pack(image, "head.output", width, &[&weights.output], Precision::F32);
+}
+
+impl Head {
+    /// The head of an image, over states of `width` numbers; `None` if parts are missing or of other sizes.
+    pub fn open(image: &Arc<Image>, width: usize, outputs: usize, activation: HeadActivation) -> Option<Self> {
+        let hidden = Linear::open(image, "head.hidden", width, padded(width))?;
+        let output = Linear::open(image, "head.output", width, padded(outputs))?;
+        Some(Self { hidden, output, activation, width, outputs })
+    }
+
+    /// Logits, a row for each of the states that lie in rows of `width`.
+    pub fn logits(&self, kernels: &Kernels, states: &mut [f32]) -> Vec<Vec<f32>> {
+        let count = states.len() / self.width;
+        let (inner, outer) = (padded(self.width), padded(self.outputs));
+        let (mut hidden, mut logits) = (vec![0.0; count * inner], vec![0.0; count * outer]);
+        let mut bytes = Bytes::default();
+        let input = Rows { numbers: states, stride: self.width, count };
+        self.hidden.forward(kernels, input, None, 0..inner, &mut bytes, (&mut hidden, inner));
+        for number in &mut hidden {
+            *number = match self.activation {
+                HeadActivation::Tanh => number.tanh(),
+                // Not `max`, which would hide NaN.
+                HeadActivation::Relu if *number < 0.0 => 0.0,
+                HeadActivation::Relu => *number,
+            };
+        }
+        let input = Rows { numbers: &mut hidden, stride: inner, count };
+        self.output.forward(kernels, input, None, 0..outer, &mut bytes, (&mut logits, outer));
+        logits.chunks_exact(outer).map(|row| row[..self.outputs].to_vec()).collect()
+    }
+}
+
+/// Probabilities from logits, in their place.
+pub fn softmax(row: &mut [f32]) {
+    let greatest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    row.iter_mut().for_each(|number| *number = (*number - greatest).exp());
+    let sum: f32 = row.iter().sum();
+    row.iter_mut().for_each(|number| *number /= sum);
+}

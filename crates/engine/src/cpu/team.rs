@@ -1,0 +1,188 @@
+//! The threads that compute, and how they work together on one batch.
+//!
+//! It must not know models. Invariant: threads without work sleep; a thread that panics takes the others of its
+//! batch with it, and none waits for it.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::{hint, thread};
+
+use parking_lot::{Condvar, Mutex};
+
+/// How often a thread looks for the others before it goes to sleep: some 20 µs, about what waking it would take.
+const LOOKS: u32 = 2_000;
+
+/// A fixed number of threads, one of which is whoever calls.
+pub struct Team {
+    /// All but the caller; `None` if there are no others.
+    others: Option<rayon::ThreadPool>,
+    size: usize,
+}
+
+impl Team {
+    /// A team of `size` threads, at least one; of fewer if the system refuses them.
+    pub fn new(size: usize) -> Self {
+        let others = || rayon::ThreadPoolBuilder::new().num_threads(size - 1).thread_name(|i| format!("compute {}", i + 1));
+        let others = if size > 1 { others().build().ok() } else { None };
+        let size = if others.is_some() { size } else { 1 };
+        Self { others, size }
+    }
+
+    /// How many threads.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Calls `work` on `members` threads at once, at most all, with the numbers from 0 on; returns when all are done.
+    ///
+    /// # Panics
+    /// If `work` panics.
+    pub fn run(&self, members: usize, work: impl Fn(usize) + Sync) {
+        let Some(others) = self.others.as_ref().filter(|_| members > 1) else { return work(0) };
+        others.in_place_scope(|scope| {
+            scope.spawn_broadcast(|_, thread| {
+                if thread.index() + 1 < members {
+                    work(thread.index() + 1);
+                }
+            });
+            work(0);
+        });
+    }
+}
+
+impl std::fmt::Debug for Team {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_tuple("Team").field(&self.size).finish()
+    }
+}
+
+/// Where threads wait for each other.
+pub(super) struct Barrier {
+    members: usize,
+    arrived: AtomicUsize,
+    /// How often all have arrived.
+    round: AtomicUsize,
+    /// A member panicked and will never arrive.
+    broken: AtomicBool,
+    /// Held to begin a round, so that nobody falls asleep over it.
+    door: Mutex<()>,
+    opened: Condvar,
+}
+
+impl Barrier {
+    pub(super) fn new(members: usize) -> Self {
+        Self {
+            members,
+            arrived: AtomicUsize::new(0),
+            round: AtomicUsize::new(0),
+            broken: AtomicBool::new(false),
+            door: Mutex::new(()),
+            opened: Condvar::new(),
+        }
+    }
+
+    /// Returns when all members have called it; what they wrote before is then seen by all.
+    ///
+    /// # Panics
+    /// If a member panicked.
+    pub(super) fn wait(&self) {
+        if self.members == 1 {
+            return;
+        }
+        let round = self.round.load(Ordering::Acquire);
+        if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == self.members {
+            self.arrived.store(0, Ordering::Relaxed);
+            self.open(|| self.round.store(round + 1, Ordering::Release));
+        } else {
+            self.wait_for_end_of(round);
+        }
+        assert!(!self.broken.load(Ordering::Acquire), "another thread of the batch panicked");
+    }
+
+    fn wait_for_end_of(&self, round: usize) {
+        let over = || self.round.load(Ordering::Acquire) != round || self.broken.load(Ordering::Acquire);
+        for _ in 0..LOOKS {
+            if over() {
+                return;
+            }
+            hint::spin_loop();
+        }
+        let mut door = self.door.lock();
+        while !over() {
+            self.opened.wait(&mut door);
+        }
+    }
+
+    fn open(&self, change: impl FnOnce()) {
+        let door = self.door.lock();
+        change();
+        drop(door);
+        self.opened.notify_all();
+    }
+
+    /// Breaks the barrier if the thread is panicking when this is dropped.
+    pub(super) fn member(&self) -> Member<'_> {
+        Member(self)
+    }
+}
+
+/// A thread that others wait for.
+pub(super) struct Member<'a>(&'a Barrier);
+
+impl Drop for Member<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.open(|| self.0.broken.store(true, Ordering::Release));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::atomic::AtomicU64;
+
+    use super::*;
+
+    #[test]
+    fn all_members_work_at_once() {
+        let team = Team::new(4);
+        let barrier = Barrier::new(4);
+        let seen = AtomicU64::new(0);
+        for round in 0..200 {
+            team.run(4, |member| {
+                let _member = barrier.member();
+                seen.fetch_add(1 << (8 * member), Ordering::Relaxed);
+                barrier.wait();
+                let expected = u64::from_ne_bytes([1, 1, 1, 1, 0, 0, 0, 0]) * (round % 200 + 1);
+                assert_eq!(seen.load(Ordering::Relaxed), expected);
+                barrier.wait();
+            });
+        }
+    }
+
+    #[test]
+    fn fewer_members_than_threads() {
+        let seen = AtomicU64::new(0);
+        Team::new(3).run(2, |member| {
+            seen.fetch_add(1 << member, Ordering::Relaxed);
+        });
+        assert_eq!(seen.into_inner(), 0b11);
+    }
+
+    #[test]
+    fn a_panic_ends_the_batch_for_all() {
+        let team = Team::new(3);
+        for guilty in 0..3 {
+            let barrier = Barrier::new(3);
+            let run = || {
+                team.run(3, |member| {
+                    let _member = barrier.member();
+                    assert_ne!(member, guilty, "on purpose");
+                    barrier.wait();
+                });
+            };
+            assert!(catch_unwind(AssertUnwindSafe(run)).is_err());
+        }
+        team.run(3, |_| ());
+    }
+}

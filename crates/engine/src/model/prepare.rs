@@ -1,0 +1,210 @@
+//! The weights of a model into the form that the CPU computes with, in the precision that suits it.
+//!
+//! It must not know how they are computed with.
+//! Invariant: what is prepared is all that a model needs, its small files included, so that the originals can go.
+
+use std::sync::Arc;
+
+use ecommerce_ml_protocol::EngineError;
+use serde::{Deserialize, Serialize};
+
+use super::agreement::Agreement;
+use super::family::Names;
+use super::head::HeadPlan;
+use super::weights::Weights;
+use crate::config::ModelConfig;
+use crate::cpu::{
+    EmbeddingWeights, HeadWeights, Image, ImageBuilder, Kernels, LayerWeights, Precision, Shape,
+    pack_embeddings, pack_head, pack_layer,
+};
+use crate::files::ModelFiles;
+use crate::tokenizer::Tokenizer;
+
+/// Before the names of the model's files in an image.
+const FILE: &str = "file.";
+
+/// The setting `ecommerce_ml.precision`, as far as the CPU goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PrecisionChoice {
+    /// `int8` where it is faster and agrees with `f32`, else `f32`.
+    Auto,
+    /// What the model is to be computed in.
+    Fixed(Precision),
+}
+
+impl PrecisionChoice {
+    /// The name of the setting.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PrecisionChoice::Auto => "auto",
+            PrecisionChoice::Fixed(precision) => precision.as_str(),
+        }
+    }
+}
+
+/// What an image says of its model.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct About {
+    /// What the layers are computed in.
+    pub(super) precision: String,
+    /// Why.
+    pub(super) precision_note: String,
+    pub(super) head: Option<HeadPlan>,
+    pub(super) parameters: u64,
+}
+
+/// A model whose weights are still in their files.
+pub(super) struct Source<'a> {
+    pub(super) files: &'a ModelFiles,
+    pub(super) config: &'a ModelConfig,
+    pub(super) tokenizer: &'a Tokenizer,
+    pub(super) kernels: Kernels,
+}
+
+impl Source<'_> {
+    /// Prepares the weights.
+    ///
+    /// # Errors
+    /// As [`Model::load`](super::Model::load).
+    pub(super) fn prepare(&self, choice: PrecisionChoice) -> Result<Image, EngineError> {
+        match choice {
+            PrecisionChoice::Fixed(precision) => self.build(precision, None, "as set"),
+            PrecisionChoice::Auto if !self.kernels.fast_int8() => {
+                self.build(Precision::F32, None, "this processor has no dot product of bytes")
+            }
+            PrecisionChoice::Auto => self.build_if_it_agrees(),
+        }
+    }
+
+    fn build_if_it_agrees(&self) -> Result<Image, EngineError> {
+        let mut agreement = Agreement::new(self.tokenizer, self.config, self.kernels)?;
+        let image = self.build(Precision::Int8, Some(&mut agreement), "")?;
+        match agreement.verdict() {
+            Ok(note) => Ok(with_note(image, note)),
+            Err(note) => {
+                drop(image);
+                self.build(Precision::F32, None, &note)
+            }
+        }
+    }
+
+    fn build(
+        &self,
+        precision: Precision,
+        mut agreement: Option<&mut Agreement>,
+        note: &str,
+    ) -> Result<Image, EngineError> {
+        let (config, shape) = (self.config, Shape::of(self.config));
+        let mut weights = Weights::open(self.files)?;
+        let names = Names::detect(config.family, &weights);
+        weights.refuse_more_layers(&names, config.layers)?;
+        let mut image = ImageBuilder::default();
+        self.add_files(&mut image);
+
+        let embeddings = embeddings(&mut weights, &names, config)?;
+        if let Some(agreement) = &mut agreement {
+            agreement.embed(&embeddings);
+        }
+        pack_embeddings(&mut image, &embeddings);
+        drop(embeddings);
+        for index in 0..config.layers {
+            let layer = layer(&mut weights, &names, index, config)?;
+            if let Some(agreement) = &mut agreement {
+                agreement.layer(&layer);
+            }
+            pack_layer(&mut image, index, &shape, &layer, precision);
+        }
+        let head = HeadPlan::read(&weights, &names, config)?;
+        if let Some(plan) = &head {
+            let weights = head_weights(&mut weights, &names, config, plan)?;
+            pack_head(&mut image, config.hidden_size, &weights);
+            if let Some(agreement) = &mut agreement {
+                agreement.head(&weights, plan);
+            }
+        }
+        let about = About {
+            precision: precision.as_str().to_owned(),
+            precision_note: note.to_owned(),
+            head,
+            parameters: weights.parameters(),
+        };
+        Ok(image.finish(serde_json::to_value(about).unwrap_or_default()))
+    }
+
+    /// The files besides the weights.
+    fn add_files(&self, image: &mut ImageBuilder) {
+        for (name, bytes) in self.files.iter() {
+            if !name.contains(".safetensors") {
+                image.add(format!("{FILE}{name}"), bytes);
+            }
+        }
+    }
+}
+
+fn with_note(image: Image, note: String) -> Image {
+    let mut about = image.about().clone();
+    if let Some(about) = about.as_object_mut() {
+        about.insert("precision_note".to_owned(), note.into());
+    }
+    image.with_about(about)
+}
+
+/// The files besides the weights that an image came from.
+pub(super) fn small_files(image: &Arc<Image>) -> ModelFiles {
+    let files = image.parts_of(FILE).map(|(name, bytes)| (name.to_owned(), bytes.to_vec()));
+    ModelFiles::from_parts(files.collect())
+}
+
+fn embeddings(
+    weights: &mut Weights<'_>,
+    names: &Names,
+    config: &ModelConfig,
+) -> Result<EmbeddingWeights, EngineError> {
+    let width = config.hidden_size;
+    let name = |module: &str| format!("{}.weight", names.embeddings(module));
+    let words = weights.rows(&name("word_embeddings"), &[config.vocab_size, width])?;
+    let mut positions = weights.values(&name("position_embeddings"), &[config.positions, width])?;
+    if let Some(token_types) = config.token_types {
+        // All tokens of a single text are of type 0.
+        let token_types = weights.values(&name("token_type_embeddings"), &[token_types, width])?;
+        for position in positions.chunks_exact_mut(width) {
+            position.iter_mut().zip(&token_types).for_each(|(sum, number)| *sum += number);
+        }
+    }
+    let norm = weights.norm(&names.embeddings("LayerNorm"), width)?;
+    Ok(EmbeddingWeights { words, positions, norm })
+}
+
+fn layer(
+    weights: &mut Weights<'_>,
+    names: &Names,
+    index: usize,
+    config: &ModelConfig,
+) -> Result<LayerWeights, EngineError> {
+    let (layer, modules) = (names.layer(index), names.in_layer());
+    let (width, inner) = (config.hidden_size, config.intermediate_size);
+    let name = |module: &str| format!("{layer}.{module}");
+    Ok(LayerWeights {
+        query: weights.dense(&name(modules.query), width, width)?,
+        key: weights.dense(&name(modules.key), width, width)?,
+        value: weights.dense(&name(modules.value), width, width)?,
+        output: weights.dense(&name(modules.attention_output), width, width)?,
+        attention_norm: weights.norm(&name(modules.attention_norm), width)?,
+        up: weights.dense(&name(modules.intermediate), width, inner)?,
+        down: weights.dense(&name(modules.output), inner, width)?,
+        output_norm: weights.norm(&name(modules.output_norm), width)?,
+    })
+}
+
+fn head_weights(
+    weights: &mut Weights<'_>,
+    names: &Names,
+    config: &ModelConfig,
+    plan: &HeadPlan,
+) -> Result<HeadWeights, EngineError> {
+    let (modules, width) = (names.head(), config.hidden_size);
+    Ok(HeadWeights {
+        hidden: weights.dense(&modules.hidden, width, width)?,
+        output: weights.dense(modules.output, width, plan.outputs())?,
+    })
+}
