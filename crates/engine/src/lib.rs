@@ -12,6 +12,7 @@
 //! Serving many clients:
 //! - [`served`]: what serving needs of a model.
 //! - [`cache`]: loaded models, least recently used first out.
+//! - [`results`]: answers given lately.
 //! - [`scheduler`]: requests of all clients, cut into batches.
 //! - [`hub`]: downloads from a Hugging Face hub.
 //! - [`engine`]: what each request means.
@@ -41,6 +42,7 @@ pub mod labels;
 pub mod model;
 pub mod predict;
 pub mod process;
+pub mod results;
 pub mod scheduler;
 pub mod serve;
 pub mod served;

@@ -52,9 +52,12 @@ fn engine(options: Serve) -> io::Result<Engine> {
     let threads = process::count_threads(options.compute.threads);
     let (device, load) = loader(&options.compute);
     let cache = ModelCache::new(options.model_cache, options.builtin, load);
-    let scheduler = Scheduler::start(SchedulerOptions { tokenizing_threads: threads, batch_tokens: None })?;
+    let result_cache = options.result_cache;
+    let scheduling = SchedulerOptions { tokenizing_threads: threads, batch_tokens: None, result_cache };
+    let scheduler = Scheduler::start(scheduling)?;
     let threads = u32::try_from(threads).unwrap_or(u32::MAX);
-    Ok(Engine::new(cache, scheduler, About { device, threads, restarts: options.restarts }))
+    let about = About { device, kernels: String::new(), threads, restarts: options.restarts };
+    Ok(Engine::new(cache, scheduler, about))
 }
 
 /// The name of the device, and what loads models to it. If the device or the precision isn't there, that is what

@@ -5,13 +5,15 @@
 //! Invariant: a call into a model made through [`guarded`] returns; a panic becomes an error of that call.
 
 use std::any::Any;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ecommerce_ml_protocol::{EngineError, ErrorKind, ModelInfo, Prediction, TokenDetail, Tokens};
 
 use crate::files::ModelFiles;
-use crate::model::{Model, Output, Window};
+use crate::model::{Model, Output, Row, Window};
 
 /// A model as the scheduler uses it; [`Model`] says what each method promises.
 pub trait Served: Send + Sync {
@@ -37,10 +39,22 @@ pub trait Served: Send + Sync {
     fn forward(&self, windows: &[&Window], output: Output) -> Result<Vec<Vec<f32>>, EngineError>;
 
     /// What the rows of a text's windows say together.
-    fn predict(&self, windows: &[Window], rows: &[Vec<f32>]) -> Prediction;
+    fn predict(&self, rows: &[Row]) -> Prediction;
 
     /// The embedding of a text from the rows of its windows.
-    fn embed(&self, windows: &[Window], rows: &[Vec<f32>]) -> Vec<f32>;
+    fn embed(&self, rows: &[Row]) -> Vec<f32>;
+
+    /// What it is computed in, for statistics.
+    fn precision(&self) -> Precision;
+}
+
+/// What a model is computed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Precision {
+    /// `f32` or `int8`.
+    pub name: &'static str,
+    /// Why this and no other; empty where there was no choice.
+    pub note: String,
 }
 
 impl Served for Model {
@@ -60,12 +74,45 @@ impl Served for Model {
         self.forward(windows, output)
     }
 
-    fn predict(&self, windows: &[Window], rows: &[Vec<f32>]) -> Prediction {
-        self.predict(windows, rows)
+    fn predict(&self, rows: &[Row]) -> Prediction {
+        self.predict(rows)
     }
 
-    fn embed(&self, windows: &[Window], rows: &[Vec<f32>]) -> Vec<f32> {
-        self.embed(windows, rows)
+    fn embed(&self, rows: &[Row]) -> Vec<f32> {
+        self.embed(rows)
+    }
+
+    fn precision(&self) -> Precision {
+        Precision { name: "f32", note: String::new() }
+    }
+}
+
+/// A loaded model with a number that no other load has in this process, be it of the same files: answers of two loads
+/// can differ, since a built-in model's files may be replaced.
+#[derive(Clone)]
+pub struct Loaded {
+    model: Arc<dyn Served>,
+    number: u64,
+}
+
+impl Loaded {
+    /// Gives a model that has just been loaded its number.
+    pub fn new(model: Arc<dyn Served>) -> Self {
+        static LOADS: AtomicU64 = AtomicU64::new(0);
+        Self { model, number: LOADS.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    /// Tells this load from all others.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+}
+
+impl Deref for Loaded {
+    type Target = dyn Served;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.model
     }
 }
 

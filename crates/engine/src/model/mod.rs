@@ -31,6 +31,7 @@ mod network;
 mod weights;
 
 pub use crate::tokenizer::Window;
+pub use combine::Row;
 use network::Network;
 use weights::Weights;
 
@@ -106,8 +107,8 @@ impl Model {
     }
 
     /// What the rows of [`Output::Head`] of all windows of one text, at least one, say of it.
-    pub fn predict(&self, windows: &[Window], rows: &[Vec<f32>]) -> Prediction {
-        let mean = combine::weighted_mean(windows, rows);
+    pub fn predict(&self, rows: &[Row]) -> Prediction {
+        let mean = combine::weighted_mean(rows);
         match self.info.task {
             Task::Regression => labels::regression(mean.first().copied().unwrap_or_default()),
             Task::Classification | Task::Embedding => {
@@ -117,8 +118,8 @@ impl Model {
     }
 
     /// The embedding of one text, of length 1, from the rows of [`Output::Embedding`] of all its windows.
-    pub fn embed(&self, windows: &[Window], rows: &[Vec<f32>]) -> Vec<f32> {
-        combine::normalised(&combine::weighted_mean(windows, rows))
+    pub fn embed(&self, rows: &[Row]) -> Vec<f32> {
+        combine::normalised(&combine::weighted_mean(rows))
     }
 
     fn check(&self, window: &Window) -> Result<(), EngineError> {
