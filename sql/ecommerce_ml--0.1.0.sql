@@ -363,16 +363,17 @@ COMMENT ON FUNCTION revoke_model(text, name) IS 'take the right to use a model f
 -- Views
 
 CREATE FUNCTION engine_stats(
-    OUT pid integer, OUT supervisor_pid integer, OUT build text, OUT device text, OUT threads integer,
-    OUT started timestamptz, OUT restarts integer, OUT connections integer, OUT queued_requests bigint,
-    OUT queued_texts bigint) RETURNS SETOF record
+    OUT pid integer, OUT supervisor_pid integer, OUT build text, OUT device text, OUT kernels text,
+    OUT threads integer, OUT started timestamptz, OUT restarts integer, OUT connections integer,
+    OUT queued_requests bigint, OUT queued_texts bigint) RETURNS SETOF record
     LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED COST 1000 ROWS 1
     AS 'MODULE_PATHNAME', 'engine_stats_wrapper';
 COMMENT ON FUNCTION engine_stats() IS 'state of the engine, if one runs';
 
 CREATE FUNCTION model_stats(
-    OUT builtin text, OUT content bytea, OUT bytes bigint, OUT pinned boolean, OUT requests bigint, OUT texts bigint,
-    OUT tokens bigint, OUT cache_hits bigint, OUT last_used timestamptz) RETURNS SETOF record
+    OUT builtin text, OUT content bytea, OUT bytes bigint, OUT "precision" text, OUT precision_note text,
+    OUT pinned boolean, OUT requests bigint, OUT texts bigint, OUT tokens bigint, OUT cache_hits bigint,
+    OUT last_used timestamptz) RETURNS SETOF record
     LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED COST 1000 ROWS 5
     AS 'MODULE_PATHNAME', 'model_stats_wrapper';
 COMMENT ON FUNCTION model_stats() IS 'models in the engine''s memory, of all databases';
@@ -400,13 +401,20 @@ CREATE VIEW stat_engine AS
     SELECT CASE WHEN e.pid IS NULL THEN 'stopped' ELSE 'running' END AS state, e.*, now() - e.started AS uptime
     FROM (VALUES (1)) AS one LEFT JOIN engine_stats() e ON true;
 COMMENT ON VIEW stat_engine IS 'state of the engine; looking does not start it';
+COMMENT ON COLUMN stat_engine.kernels IS 'what computes on the CPU, by its instruction set';
 
 CREATE VIEW stat_models AS
-    SELECT coalesce(s.builtin, v.name) AS name, v.version, s.bytes AS loaded_bytes, s.pinned, s.requests, s.texts,
-           s.tokens, s.cache_hits, s.last_used
+    SELECT coalesce(s.builtin, v.name) AS name, v.version, s.bytes AS loaded_bytes, s.precision,
+           s.precision_note, s.pinned, s.requests, s.texts, s.tokens, s.cache_hits, s.last_used
     FROM model_stats() s
     LEFT JOIN stored_version v
            ON v.content = s.content OR (v.content IS NULL AND s.content IS NULL AND v.name = s.builtin);
 COMMENT ON VIEW stat_models IS 'models in the engine''s memory; those of other databases have no name here';
+COMMENT ON COLUMN stat_models.precision IS 'what the weights are computed in: f32 or int8';
+COMMENT ON COLUMN stat_models.precision_note IS 'why in this precision and no other';
+COMMENT ON COLUMN stat_models.texts IS 'texts of all requests, also those that took no computing';
+COMMENT ON COLUMN stat_models.tokens IS 'tokens that went through the model';
+COMMENT ON COLUMN stat_models.cache_hits IS
+    'texts whose answer was kept from an earlier request; repetitions within a request that was computed are none';
 
 GRANT SELECT ON models, model_versions, stat_engine, stat_models TO PUBLIC;

@@ -18,6 +18,7 @@ static ENGINE_THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
 static ENGINE_NICE: GucSetting<i32> = GucSetting::<i32>::new(0);
 static ENGINE_IDLE_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(600);
 static MODEL_CACHE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(2 << 20);
+static RESULT_CACHE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(64 << 10);
 
 /// The model that a call without one uses.
 pub fn default_model() -> String {
@@ -47,6 +48,8 @@ pub struct EngineSettings {
     /// 0 stands for one a core.
     pub threads: i32,
     pub model_cache_bytes: u64,
+    /// 0 keeps no answers.
+    pub result_cache_bytes: u64,
     pub idle_timeout: Duration,
     pub nice: i32,
 }
@@ -58,7 +61,8 @@ impl EngineSettings {
             device: text(&DEVICE),
             precision: text(&PRECISION),
             threads: ENGINE_THREADS.get(),
-            model_cache_bytes: u64::try_from(MODEL_CACHE_SIZE.get()).unwrap_or(0) * 1024,
+            model_cache_bytes: bytes(&MODEL_CACHE_SIZE),
+            result_cache_bytes: bytes(&RESULT_CACHE_SIZE),
             idle_timeout: Duration::from_secs(u64::try_from(ENGINE_IDLE_TIMEOUT.get()).unwrap_or(0)),
             nice: engine_nice(),
         }
@@ -67,6 +71,11 @@ impl EngineSettings {
 
 fn text(setting: &GucSetting<Option<CString>>) -> String {
     setting.get().map(|value| value.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Of a setting in kilobytes.
+fn bytes(setting: &GucSetting<i32>) -> u64 {
+    u64::try_from(setting.get()).unwrap_or(0) * 1024
 }
 
 /// Makes the settings known to the server.
@@ -88,7 +97,7 @@ pub fn init() {
     define_text(
         c"ecommerce_ml.precision",
         c"Arithmetic of the engine.",
-        c"\"auto\" or \"f32\".",
+        c"\"auto\", \"f32\" or \"int8\". \"auto\" is int8 on the CPU where that agrees with f32, and f32 elsewhere.",
         &PRECISION,
         GucContext::Sighup,
     );
@@ -141,6 +150,15 @@ pub fn init() {
         c"Models used least recently make room; pinned ones stay.",
         &MODEL_CACHE_SIZE,
         1024..=i32::MAX,
+        GucContext::Sighup,
+        GucFlags::UNIT_KB,
+    );
+    define_int(
+        c"ecommerce_ml.result_cache_size",
+        c"Memory for answers that the engine gave lately.",
+        c"0 keeps none. A text that comes again is answered from there.",
+        &RESULT_CACHE_SIZE,
+        0..=i32::MAX,
         GucContext::Sighup,
         GucFlags::UNIT_KB,
     );

@@ -22,6 +22,7 @@ fn engine_stats() -> Result<
             name!(supervisor_pid, Option<i32>),
             name!(build, String),
             name!(device, String),
+            name!(kernels, Option<String>),
             name!(threads, i32),
             name!(started, Option<TimestampWithTimeZone>),
             name!(restarts, i32),
@@ -38,6 +39,7 @@ fn engine_stats() -> Result<
             supervisor::pid(),
             stats.build,
             stats.device,
+            known(stats.kernels),
             signed(stats.threads),
             timestamp(stats.started),
             signed(stats.restarts),
@@ -59,6 +61,8 @@ fn model_stats() -> Result<
             name!(builtin, Option<String>),
             name!(content, Option<Vec<u8>>),
             name!(bytes, i64),
+            name!(precision, String),
+            name!(precision_note, Option<String>),
             name!(pinned, bool),
             name!(requests, i64),
             name!(texts, i64),
@@ -78,6 +82,8 @@ fn model_stats() -> Result<
             builtin,
             content,
             long(stats.bytes),
+            stats.precision,
+            known(stats.precision_note),
             stats.pinned,
             long(stats.requests),
             long(stats.texts),
@@ -88,6 +94,11 @@ fn model_stats() -> Result<
     };
     let models = client::stats()?.map(|stats| stats.models).unwrap_or_default();
     Ok(TableIterator::new(models.into_iter().map(row)))
+}
+
+/// The engine leaves empty what there is nothing to say of.
+fn known(text: String) -> Option<String> {
+    Some(text).filter(|text| !text.is_empty())
 }
 
 fn signed(number: u32) -> i32 {

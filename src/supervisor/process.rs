@@ -115,6 +115,8 @@ fn arguments(settings: &EngineSettings, restarts: u32) -> Vec<std::ffi::OsString
         ("--precision", settings.precision.clone()),
         ("--threads", settings.threads.to_string()),
         ("--model-cache", settings.model_cache_bytes.to_string()),
+        ("--weights-cache", runtime::WEIGHTS.to_owned()),
+        ("--result-cache", settings.result_cache_bytes.to_string()),
         ("--idle-timeout", settings.idle_timeout.as_secs().to_string()),
         ("--restarts", restarts.to_string()),
     ];

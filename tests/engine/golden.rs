@@ -53,13 +53,13 @@ fn reviews() -> ModelFiles {
 /// What the head says of a text, as the reference has it: probabilities or the one value.
 fn answer(model: &Model, text: &str) -> Vec<f32> {
     let windows = model.windows(text).unwrap();
-    let prediction = model.predict(&windows, &rows(model, &windows, Output::Head).unwrap());
+    let prediction = model.predict(&rows(model, &windows, Output::Head).unwrap());
     prediction.value.map_or(prediction.probabilities, |value| vec![value as f32])
 }
 
 fn embedding(model: &Model, text: &str) -> Vec<f32> {
     let windows = model.windows(text).unwrap();
-    model.embed(&windows, &rows(model, &windows, Output::Embedding).unwrap())
+    model.embed(&rows(model, &windows, Output::Embedding).unwrap())
 }
 
 #[track_caller]
@@ -110,7 +110,7 @@ fn assert_batches(model: &Model, texts: &[String]) {
         assert_eq!(together.len(), windows.len());
         for (window, row) in windows.iter().zip(&together) {
             let alone = model.forward(&[window], output).unwrap().remove(0);
-            assert_close(row, &alone, BATCH_TOLERANCE, &format!("{output:?} of {window:?}"));
+            assert_close(&row.values, &alone, BATCH_TOLERANCE, &format!("{output:?} of {window:?}"));
         }
     }
 }

@@ -6,7 +6,7 @@ mod support;
 
 use ecommerce_ml_engine::device::Device;
 use ecommerce_ml_engine::files::{ModelFiles, content_address};
-use ecommerce_ml_engine::model::{Model, Output, Window};
+use ecommerce_ml_engine::model::{Model, Output, Row, Window};
 use ecommerce_ml_protocol::{ErrorKind, Sentiment, Task, TokenDetail, Tokens};
 use proptest::prelude::*;
 use serde_json::json;
@@ -17,7 +17,7 @@ const TEXT: &str = "Great value, though the strap broke after two days.";
 fn probabilities(parts: &Parts) -> Vec<f32> {
     let model = parts.load().unwrap();
     let windows = model.windows(TEXT).unwrap();
-    rows(&model, &windows, Output::Head).unwrap().remove(0)
+    rows(&model, &windows, Output::Head).unwrap().remove(0).values.into_vec()
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn a_text_that_leaves_no_tokens_is_a_window_of_special_tokens() {
     let model = tiny("bert-classification-3").load().unwrap();
     let windows = model.windows("\u{1}\u{200b}").unwrap();
     assert_eq!(windows, [Window { ids: vec![2, 3], content_tokens: 0 }]);
-    let prediction = model.predict(&windows, &rows(&model, &windows, Output::Head).unwrap());
+    let prediction = model.predict(&rows(&model, &windows, Output::Head).unwrap());
     assert!((prediction.probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-5);
 }
 
@@ -117,13 +117,13 @@ fn a_foreign_window_is_refused() {
 #[test]
 fn predictions_follow_the_labels() {
     let model = tiny("bert-stars-sharded").load().unwrap();
-    let windows = model.windows(TEXT).unwrap();
-    let prediction = model.predict(&windows, &[vec![0.0, 0.1, 0.2, 0.3, 0.4]]);
+    let row = |values: &[f32]| Row { weight: 1, values: values.into() };
+    let prediction = model.predict(&[row(&[0.0, 0.1, 0.2, 0.3, 0.4])]);
     assert_eq!(prediction.sentiment, Some(Sentiment::Positive));
     assert!((prediction.rating.unwrap() - 4.0).abs() < 1e-6);
     assert!((prediction.score.unwrap() - 0.5).abs() < 1e-6);
     let model = tiny("distilbert-classification").load().unwrap();
-    let prediction = model.predict(&windows, &[vec![0.75, 0.25]]);
+    let prediction = model.predict(&[row(&[0.75, 0.25])]);
     assert_eq!((prediction.sentiment, prediction.score), (Some(Sentiment::Negative), Some(-0.5)));
     assert_eq!((prediction.rating, prediction.value), (None, None));
 }
@@ -132,7 +132,7 @@ fn predictions_follow_the_labels() {
 fn embeddings_have_length_one() {
     let model = tiny("roberta-embedding").load().unwrap();
     let windows = model.windows(&TEXT.repeat(20)).unwrap();
-    let embedding = model.embed(&windows, &rows(&model, &windows, Output::Embedding).unwrap());
+    let embedding = model.embed(&rows(&model, &windows, Output::Embedding).unwrap());
     assert!(windows.len() > 1);
     assert!((embedding.iter().map(|value| value * value).sum::<f32>() - 1.0).abs() < 1e-5);
 }
@@ -199,7 +199,7 @@ proptest! {
         let together = rows(&model, &windows, Output::Head).unwrap();
         for (window, row) in windows.iter().zip(together) {
             let alone = model.forward(&[window], Output::Head).unwrap().remove(0);
-            prop_assert!((alone[0] - row[0]).abs() <= 1e-5, "{alone:?} {row:?}");
+            prop_assert!((alone[0] - row.values[0]).abs() <= 1e-5, "{alone:?} {row:?}");
         }
     }
 

@@ -17,9 +17,11 @@ is a socket too; when its other end is closed, the engine exits.
   --socket PATH           listen there instead, and don't watch standard output
   --builtin DIR           folder that holds the folders of built-in models
   --device DEVICE         auto (default), cpu, cuda or cuda:N
-  --precision PRECISION   auto (default) or f32
+  --precision PRECISION   auto (default: int8 where it agrees with f32), f32 or int8
   --threads N             threads to compute with; 0 (default) for all cores
   --model-cache BYTES     memory for models (default 1073741824)
+  --weights-cache DIR     folder to keep prepared weights in, of no more bytes than --model-cache
+  --result-cache BYTES    memory for answers given lately (default 67108864); 0 to keep none
   --idle-timeout SECONDS  exit when there was no request for so long; 0 (default) for never
   --restarts N            how many engines died before this one, for statistics
 
@@ -36,6 +38,9 @@ predict: reads a text from each line of standard input, writes a line of JSON fo
 
 /// Memory for models unless told otherwise.
 const MODEL_CACHE: u64 = 1 << 30;
+
+/// Memory for answers unless told otherwise.
+const RESULT_CACHE: u64 = 64 << 20;
 
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -72,6 +77,10 @@ pub struct Serve {
     pub compute: Compute,
     /// Bytes for models.
     pub model_cache: u64,
+    /// Folder for prepared weights; none are kept if absent.
+    pub weights_cache: Option<PathBuf>,
+    /// Bytes for answers given lately.
+    pub result_cache: u64,
     /// Seconds without a request after which to exit; 0 for never.
     pub idle_timeout: u64,
     /// How many engines died before this one.
@@ -126,6 +135,8 @@ fn serve(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
         builtin: None,
         compute: Compute::default(),
         model_cache: MODEL_CACHE,
+        weights_cache: None,
+        result_cache: RESULT_CACHE,
         idle_timeout: 0,
         restarts: 0,
     };
@@ -135,6 +146,8 @@ fn serve(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
             Long("socket") => serve.socket = Some(parser.value()?.into()),
             Long("builtin") => serve.builtin = Some(parser.value()?.into()),
             Long("model-cache") => serve.model_cache = parser.value()?.parse()?,
+            Long("weights-cache") => serve.weights_cache = Some(parser.value()?.into()),
+            Long("result-cache") => serve.result_cache = parser.value()?.parse()?,
             Long("idle-timeout") => serve.idle_timeout = parser.value()?.parse()?,
             Long("restarts") => serve.restarts = parser.value()?.parse()?,
             Long("device") => serve.compute.device = parser.value()?.string()?,

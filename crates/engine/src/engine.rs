@@ -24,6 +24,8 @@ use crate::scheduler::{Finished, Scheduler, Work};
 pub struct About {
     /// Name of the device that models run on.
     pub device: String,
+    /// Name of the kernels that compute on the CPU; may be empty.
+    pub kernels: String,
     /// Threads used for computing.
     pub threads: u32,
     /// How many engines died before this one under the same supervisor.
@@ -86,7 +88,7 @@ impl Engine {
         let started = Instant::now();
         let entry = self.cache.get(model, client).await?;
         let finished = self.compute(&entry, texts, Output::Head).await?;
-        let rows = finished.rows(|windows, rows| entry.model().predict(windows, rows));
+        let rows = finished.rows(|rows| entry.model().predict(rows));
         let completed = completed(&entry, &finished, rows.len(), started);
         Ok(ReplyBody::Predictions { labels: entry.model().info().labels.clone(), rows, completed })
     }
@@ -102,7 +104,7 @@ impl Engine {
         let entry = self.cache.get(model, client).await?;
         check_embeddings_size(&entry, texts.len())?;
         let finished = self.compute(&entry, texts, Output::Embedding).await?;
-        let rows = finished.rows(|windows, rows| entry.model().embed(windows, rows));
+        let rows = finished.rows(|rows| entry.model().embed(rows));
         let completed = completed(&entry, &finished, rows.len(), started);
         Ok(ReplyBody::Embeddings { rows, completed })
     }
@@ -116,7 +118,7 @@ impl Engine {
     ) -> Result<ReplyBody, EngineError> {
         check_lengths(&texts)?;
         let entry = self.cache.get(model, client).await?;
-        let rows = self.scheduler.tokenize(Arc::clone(entry.model()), texts, detail).answer().await?;
+        let rows = self.scheduler.tokenize(entry.model().clone(), texts, detail).answer().await?;
         Ok(ReplyBody::Tokenized { rows })
     }
 
@@ -126,7 +128,7 @@ impl Engine {
         texts: Vec<String>,
         output: Output,
     ) -> Result<Finished, EngineError> {
-        self.scheduler.submit(Work { model: Arc::clone(entry.model()), texts, output }).answer().await
+        self.scheduler.submit(Work { model: entry.model().clone(), texts, output }).answer().await
     }
 
     fn stats(&self) -> EngineStats {
@@ -134,6 +136,7 @@ impl Engine {
             pid: std::process::id(),
             build: BUILD.to_owned(),
             device: self.about.device.clone(),
+            kernels: self.about.kernels.clone(),
             threads: self.about.threads,
             started: self.started,
             restarts: self.about.restarts,

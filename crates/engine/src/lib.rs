@@ -8,10 +8,14 @@
 //! - [`labels`]: what the outputs of a head mean.
 //! - [`model`]: the encoder, its head, and the forward pass.
 //! - [`device`]: where the forward pass runs.
+//! - [`cpu`]: how it runs on the processor.
+//! - [`store`]: prepared weights kept on disk.
+//! - [`loader`]: files to models, by the settings.
 //!
 //! Serving many clients:
 //! - [`served`]: what serving needs of a model.
 //! - [`cache`]: loaded models, least recently used first out.
+//! - [`results`]: answers given lately.
 //! - [`scheduler`]: requests of all clients, cut into batches.
 //! - [`hub`]: downloads from a Hugging Face hub.
 //! - [`engine`]: what each request means.
@@ -40,11 +44,14 @@ pub mod engine;
 pub mod files;
 pub mod hub;
 pub mod labels;
+pub mod loader;
 pub mod model;
 pub mod predict;
 pub mod process;
+pub mod results;
 pub mod scheduler;
 pub mod serve;
 pub mod served;
 pub mod server;
+pub mod store;
 pub mod tokenizer;

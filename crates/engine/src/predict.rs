@@ -4,18 +4,17 @@
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, Write};
-use std::sync::Arc;
 
-use ecommerce_ml_protocol::{EngineError, ErrorKind, Prediction, TokenDetail, Tokens};
+use ecommerce_ml_protocol::{EngineError, ErrorKind, ModelSource, Prediction, TokenDetail, Tokens};
 use serde_json::{Value, json};
 
 use crate::cli::{Predict, PredictTask};
 use crate::files::ModelFiles;
+use crate::loader::ModelLoader;
 use crate::model::Output;
 use crate::process;
 use crate::scheduler::{Finished, Scheduler, SchedulerOptions, Ticket, Work};
-use crate::serve::loader;
-use crate::served::Served;
+use crate::served::{Load, Loaded};
 
 /// Lines that are submitted together.
 const LINES: usize = 256;
@@ -31,7 +30,7 @@ enum Answers {
 
 /// What is needed for each line.
 struct Lines {
-    model: Arc<dyn Served>,
+    model: Loaded,
     scheduler: Scheduler,
     task: PredictTask,
 }
@@ -41,12 +40,16 @@ struct Lines {
 /// # Errors
 /// If the model can't be loaded or fails, or a line is no JSON string where it should be, or on I/O.
 pub fn predict(options: &Predict, input: impl BufRead, mut output: impl Write) -> Result<(), EngineError> {
-    let (_, load) = loader(&options.compute);
-    let model = load(&ModelFiles::from_directory(&options.model)?)?;
+    let files = ModelFiles::from_directory(&options.model)?;
+    // The source only tells where prepared weights would be kept, and none are.
+    let source = ModelSource::Builtin(String::new());
+    let model = Loaded::new(ModelLoader::new(&options.compute, None).load(&source, &files)?);
+    drop(files);
     let tokenizing_threads = process::count_threads(options.compute.threads);
-    let batch_tokens = options.batch_tokens;
-    let scheduler =
-        Scheduler::start(SchedulerOptions { tokenizing_threads, batch_tokens }).map_err(failed)?;
+    // Each line is read once.
+    let scheduling =
+        SchedulerOptions { tokenizing_threads, batch_tokens: options.batch_tokens, result_cache: 0 };
+    let scheduler = Scheduler::start(scheduling).map_err(failed)?;
     let lines = Lines { model, scheduler, task: options.task };
     let mut under_way = VecDeque::new();
     let mut texts = input.lines().map(|line| text(line.map_err(failed)?, options.json)).peekable();
@@ -65,7 +68,7 @@ pub fn predict(options: &Predict, input: impl BufRead, mut output: impl Write) -
 
 impl Lines {
     fn submit(&self, texts: Vec<String>) -> Answers {
-        let model = Arc::clone(&self.model);
+        let model = self.model.clone();
         let output = match self.task {
             PredictTask::Predict => Output::Head,
             PredictTask::Embed => Output::Embedding,
@@ -89,11 +92,11 @@ impl Lines {
         Ok(match answers {
             Answers::Tokens(ticket) => ticket.wait()?.iter().map(tokens_json).collect(),
             Answers::Model(ticket) if self.task == PredictTask::Embed => {
-                let rows = ticket.wait()?.rows(|windows, rows| self.model.embed(windows, rows));
+                let rows = ticket.wait()?.rows(|rows| self.model.embed(rows));
                 rows.into_iter().map(Value::from).collect()
             }
             Answers::Model(ticket) => {
-                let rows = ticket.wait()?.rows(|windows, rows| self.model.predict(windows, rows));
+                let rows = ticket.wait()?.rows(|rows| self.model.predict(rows));
                 rows.iter().map(|row| prediction_json(row.as_ref(), &self.model.info().labels)).collect()
             }
         })

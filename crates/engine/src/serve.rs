@@ -5,19 +5,16 @@ use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use tokio::runtime;
 
 use crate::cache::ModelCache;
-use crate::cli::{Compute, Serve};
-use crate::cpu::Precision;
-use crate::device::Device;
+use crate::cli::Serve;
 use crate::engine::{About, Engine};
-use crate::model::{Model, PrecisionChoice};
+use crate::loader::ModelLoader;
 use crate::process;
 use crate::scheduler::{Scheduler, SchedulerOptions};
-use crate::served::{Loader, Served};
 use crate::server;
+use crate::store::Store;
 
 /// Serves until there has been no request for the idle timeout.
 ///
@@ -51,38 +48,14 @@ fn listen(options: &Serve) -> io::Result<UnixListener> {
 
 fn engine(options: Serve) -> io::Result<Engine> {
     let threads = process::count_threads(options.compute.threads);
-    let (device, load) = loader(&options.compute);
-    let cache = ModelCache::new(options.model_cache, options.builtin, load);
-    let scheduler = Scheduler::start(SchedulerOptions { tokenizing_threads: threads, batch_tokens: None })?;
+    let store = options.weights_cache.map(|folder| Store::new(folder, options.model_cache));
+    let loader = ModelLoader::new(&options.compute, store);
+    let (device, kernels) = (loader.device_name(), loader.kernels_name());
+    let cache = ModelCache::new(options.model_cache, options.builtin, Box::new(loader));
+    let result_cache = options.result_cache;
+    let scheduling = SchedulerOptions { tokenizing_threads: threads, batch_tokens: None, result_cache };
+    let scheduler = Scheduler::start(scheduling)?;
     let threads = u32::try_from(threads).unwrap_or(u32::MAX);
-    Ok(Engine::new(cache, scheduler, About { device, threads, restarts: options.restarts }))
-}
-
-/// The name of the device, and what loads models to it. If the device or the precision isn't there, that is what
-/// every request learns: an engine that didn't start would only be started again.
-pub fn loader(compute: &Compute) -> (String, Box<Loader>) {
-    let threads = process::count_threads(compute.threads);
-    let opened = Device::open(&compute.device, threads)
-        .and_then(|device| Ok((device, precision_choice(&compute.precision)?)));
-    let name = opened.as_ref().map_or_else(|_| compute.device.clone(), |(device, _)| device.name());
-    let load = move |files: &_| {
-        let (device, precision) = opened.as_ref().map_err(EngineError::clone)?;
-        Ok(Arc::new(Model::load(files, device, *precision)?) as Arc<dyn Served>)
-    };
-    (name, Box::new(load))
-}
-
-fn precision_choice(precision: &str) -> Result<PrecisionChoice, EngineError> {
-    match precision {
-        "auto" => Ok(PrecisionChoice::Auto),
-        "f32" => Ok(PrecisionChoice::Fixed(Precision::F32)),
-        "int8" => Ok(PrecisionChoice::Fixed(Precision::Int8)),
-        "bf16" => {
-            let message = "precision \"bf16\" is not compiled into this engine";
-            Err(EngineError::new(ErrorKind::NotCompiledIn, message)
-                .with_hint("Set ecommerce_ml.precision to \"auto\", \"f32\" or \"int8\"."))
-        }
-        _ => Err(EngineError::new(ErrorKind::InvalidRequest, format!("invalid precision \"{precision}\""))
-            .with_hint("Valid precisions are \"auto\", \"f32\", \"int8\" and \"bf16\".")),
-    }
+    let about = About { device, kernels, threads, restarts: options.restarts };
+    Ok(Engine::new(cache, scheduler, about))
 }

@@ -5,13 +5,17 @@
 //! Invariant: a call into a model made through [`guarded`] returns; a panic becomes an error of that call.
 
 use std::any::Any;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use ecommerce_ml_protocol::{EngineError, ErrorKind, ModelInfo, Prediction, TokenDetail, Tokens};
+use ecommerce_ml_protocol::{
+    EngineError, ErrorKind, ModelInfo, ModelSource, Prediction, TokenDetail, Tokens,
+};
 
 use crate::files::ModelFiles;
-use crate::model::{Model, Output, Window};
+use crate::model::{Model, ModelPrecision, Output, Row, Window};
 
 /// A model as the scheduler uses it; [`Model`] says what each method promises.
 pub trait Served: Send + Sync {
@@ -37,10 +41,13 @@ pub trait Served: Send + Sync {
     fn forward(&self, windows: &[&Window], output: Output) -> Result<Vec<Vec<f32>>, EngineError>;
 
     /// What the rows of a text's windows say together.
-    fn predict(&self, windows: &[Window], rows: &[Vec<f32>]) -> Prediction;
+    fn predict(&self, rows: &[Row]) -> Prediction;
 
     /// The embedding of a text from the rows of its windows.
-    fn embed(&self, windows: &[Window], rows: &[Vec<f32>]) -> Vec<f32>;
+    fn embed(&self, rows: &[Row]) -> Vec<f32>;
+
+    /// What it is computed in, for statistics.
+    fn precision(&self) -> &ModelPrecision;
 }
 
 impl Served for Model {
@@ -60,18 +67,69 @@ impl Served for Model {
         self.forward(windows, output)
     }
 
-    fn predict(&self, windows: &[Window], rows: &[Vec<f32>]) -> Prediction {
-        self.predict(windows, rows)
+    fn predict(&self, rows: &[Row]) -> Prediction {
+        self.predict(rows)
     }
 
-    fn embed(&self, windows: &[Window], rows: &[Vec<f32>]) -> Vec<f32> {
-        self.embed(windows, rows)
+    fn embed(&self, rows: &[Row]) -> Vec<f32> {
+        self.embed(rows)
+    }
+
+    fn precision(&self) -> &ModelPrecision {
+        self.precision()
     }
 }
 
-/// Turns files into a model. A device that couldn't be opened is a loader that always fails, so that every
-/// request learns why.
-pub type Loader = dyn Fn(&ModelFiles) -> Result<Arc<dyn Served>, EngineError> + Send + Sync;
+/// A loaded model with a number that no other load has in this process, be it of the same files: answers of two loads
+/// can differ, since a built-in model's files may be replaced.
+#[derive(Clone)]
+pub struct Loaded {
+    model: Arc<dyn Served>,
+    number: u64,
+}
+
+impl Loaded {
+    /// Gives a model that has just been loaded its number.
+    pub fn new(model: Arc<dyn Served>) -> Self {
+        static LOADS: AtomicU64 = AtomicU64::new(0);
+        Self { model, number: LOADS.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    /// Tells this load from all others.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+}
+
+impl Deref for Loaded {
+    type Target = dyn Served;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.model
+    }
+}
+
+/// Turns files into models.
+pub trait Load: Send + Sync {
+    /// The model of these files.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the files; or with the device, if that couldn't be opened, so that every request learns why.
+    fn load(&self, source: &ModelSource, files: &ModelFiles) -> Result<Arc<dyn Served>, EngineError>;
+
+    /// A model that was loaded from files of this content before, by this engine or an earlier one, if what it needs was kept.
+    fn recall(&self, source: &ModelSource) -> Option<Arc<dyn Served>>;
+}
+
+impl<F: Fn(&ModelFiles) -> Result<Arc<dyn Served>, EngineError> + Send + Sync> Load for F {
+    fn load(&self, _: &ModelSource, files: &ModelFiles) -> Result<Arc<dyn Served>, EngineError> {
+        self(files)
+    }
+
+    fn recall(&self, _: &ModelSource) -> Option<Arc<dyn Served>> {
+        None
+    }
+}
 
 /// Calls into a model; a panic becomes [`ErrorKind::Internal`] with the first line of its message.
 ///

@@ -210,7 +210,8 @@ pub enum ReplyBody {
 pub struct Completed {
     /// Tokens that went through the model, special tokens included.
     pub tokens: u64,
-    /// Texts that were answered without running the model.
+    /// Texts whose answer was remembered from an earlier request. Neither blank texts, nor those whose equal in the
+    /// same request was computed.
     pub cached: u64,
     /// Time from the request's arrival to its answer, in microseconds.
     pub micros: u64,
@@ -329,6 +330,8 @@ pub struct EngineStats {
     pub build: String,
     /// Device that models run on, for example `cpu` or `cuda:0`.
     pub device: String,
+    /// Name of the kernels that compute on the CPU, for example `avx512_vnni`; may be empty.
+    pub kernels: String,
     /// Threads used for computing.
     pub threads: u32,
     /// Start of the process, in seconds since 1970.
@@ -352,6 +355,10 @@ pub struct ModelStats {
     pub source: ModelSource,
     /// Memory that it takes, in bytes.
     pub bytes: u64,
+    /// What its weights are computed in: `f32` or `int8`.
+    pub precision: String,
+    /// Why in this and no other; may be empty.
+    pub precision_note: String,
     /// Whether it is safe from eviction.
     pub pinned: bool,
     /// Requests since it was loaded.
@@ -360,7 +367,7 @@ pub struct ModelStats {
     pub texts: u64,
     /// Tokens that went through it since it was loaded.
     pub tokens: u64,
-    /// Texts answered without running it.
+    /// Texts whose answer was remembered from an earlier request: the sum of [`Completed::cached`].
     pub cache_hits: u64,
     /// Last request, in seconds since 1970.
     pub last_used: u64,

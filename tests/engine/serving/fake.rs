@@ -2,12 +2,13 @@
 //!
 //! A text's words are its tokens, the length of a word is its id, and the value of a text is the sum of its ids:
 //! the number of its letters. The word `PANIC` makes the forward pass panic, `FAIL` makes it fail, `PANIC_LATE`
-//! makes the model panic after it.
+//! makes the model panic after it. `UNTOKENIZABLE` makes the tokenizer panic, and a text that begins with `HOLD` is
+//! held by the tokenizer for as long as it is told to.
 
 use std::sync::Arc;
 
 use ecommerce_ml_engine::files::ModelFiles;
-use ecommerce_ml_engine::model::{Output, Window};
+use ecommerce_ml_engine::model::{ModelPrecision, Output, Row, Window};
 use ecommerce_ml_engine::served::Served;
 use ecommerce_ml_protocol::{
     EngineError, ErrorKind, Family, ModelInfo, Prediction, Task, TokenDetail, Tokens,
@@ -29,6 +30,11 @@ pub struct Control {
     changed: Condvar,
     /// Lengths of the windows of each batch that began.
     batches: Mutex<Vec<Vec<usize>>>,
+    /// Texts that a tokenizer began with on their way to a model: the last word of each.
+    tokenized: Mutex<Vec<String>>,
+    /// Whether texts are held by the tokenizer.
+    held: Mutex<bool>,
+    released: Condvar,
 }
 
 impl Control {
@@ -56,6 +62,30 @@ impl Control {
         self.batches.lock().clone()
     }
 
+    /// Has the tokenizer hold texts.
+    pub fn hold(&self) {
+        *self.held.lock() = true;
+    }
+
+    /// Has the tokenizer go on.
+    pub fn release(&self) {
+        *self.held.lock() = false;
+        self.released.notify_all();
+    }
+
+    /// Texts that a tokenizer began with on their way to a model: the last word of each.
+    pub fn tokenized(&self) -> Vec<String> {
+        self.tokenized.lock().clone()
+    }
+
+    fn tokenize(&self, text: &str) {
+        self.tokenized.lock().push(text.split_whitespace().next_back().unwrap_or_default().to_owned());
+        let mut held = self.held.lock();
+        while *held && text.starts_with("HOLD") {
+            self.released.wait(&mut held);
+        }
+    }
+
     fn begin(&self, batch: Vec<usize>) {
         self.batches.lock().push(batch);
         let mut allowed = self.allowed.lock();
@@ -72,6 +102,7 @@ impl Control {
 pub struct Fake {
     control: Arc<Control>,
     info: ModelInfo,
+    precision: ModelPrecision,
 }
 
 impl Fake {
@@ -87,7 +118,8 @@ impl Fake {
             parameters: 1,
             bytes,
         };
-        Arc::new(Self { control, info })
+        let precision = ModelPrecision { name: "f32", note: "nothing is computed".to_owned() };
+        Arc::new(Self { control, info, precision })
     }
 
     /// A loader of models that consist of one file, which tells their size.
@@ -115,6 +147,7 @@ impl Served for Fake {
     }
 
     fn windows(&self, text: &str) -> Result<Vec<Window>, EngineError> {
+        self.control.tokenize(text);
         assert!(!text.contains("UNTOKENIZABLE"), "can't tokenize this\nsecond line");
         let ids: Vec<u32> = text.split_whitespace().map(id).collect();
         Ok(ids.chunks(WINDOW).map(|ids| Window { ids: ids.to_vec(), content_tokens: ids.len() }).collect())
@@ -130,14 +163,18 @@ impl Served for Fake {
         Ok(windows.iter().map(|window| vec![window.ids.iter().sum::<u32>() as f32]).collect())
     }
 
-    fn predict(&self, _: &[Window], rows: &[Vec<f32>]) -> Prediction {
+    fn predict(&self, rows: &[Row]) -> Prediction {
         assert!(sum(rows) as u32 != PANIC_LATE, "told to panic late");
         let value = Some(f64::from(sum(rows)));
         Prediction { probabilities: Vec::new(), value, sentiment: None, score: None, rating: None }
     }
 
-    fn embed(&self, _: &[Window], rows: &[Vec<f32>]) -> Vec<f32> {
+    fn embed(&self, rows: &[Row]) -> Vec<f32> {
         vec![sum(rows)]
+    }
+
+    fn precision(&self) -> &ModelPrecision {
+        &self.precision
     }
 }
 
@@ -150,8 +187,8 @@ fn id(word: &str) -> u32 {
     }
 }
 
-fn sum(rows: &[Vec<f32>]) -> f32 {
-    rows.iter().map(|row| row[0]).sum()
+fn sum(rows: &[Row]) -> f32 {
+    rows.iter().map(|row| row.values[0]).sum()
 }
 
 /// What the model says of a text.

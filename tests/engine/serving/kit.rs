@@ -37,6 +37,11 @@ impl Kit {
 
     /// With memory for models of `capacity` bytes.
     pub fn with_cache(capacity: u64) -> Self {
+        Self::with_caches(capacity, 0)
+    }
+
+    /// With memory for models of `capacity` bytes, and for answers of `result_cache` bytes.
+    pub fn with_caches(capacity: u64, result_cache: u64) -> Self {
         let kit = Self { control: Arc::default(), directory: TempDir::new().unwrap() };
         let builtin = kit.directory.path().join("models");
         std::fs::create_dir_all(builtin.join(BUILTIN)).unwrap();
@@ -47,8 +52,9 @@ impl Kit {
             loaded => loaded,
         };
         let cache = ModelCache::new(capacity, Some(builtin), Box::new(load));
-        let options = SchedulerOptions { tokenizing_threads: 2, batch_tokens: Some(BUDGET) };
-        let about = About { device: "cpu".to_owned(), threads: 2, restarts: 3 };
+        let options = SchedulerOptions { tokenizing_threads: 2, batch_tokens: Some(BUDGET), result_cache };
+        let (device, kernels) = ("cpu".to_owned(), "abacus".to_owned());
+        let about = About { device, kernels, threads: 2, restarts: 3 };
         let engine = Engine::new(cache, Scheduler::start(options).unwrap(), about);
         serve(engine, kit.socket());
         kit

@@ -4,13 +4,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
 mod batches;
+mod bench;
 mod client;
 mod connections;
+mod division;
 mod fake;
 mod garbage;
 mod hub;
 mod kit;
 mod models;
 mod process;
+mod results;
 mod scheduling;
 mod uploads;

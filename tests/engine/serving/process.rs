@@ -120,7 +120,7 @@ fn it_is_the_first_that_the_kernel_ends() {
 
 #[test]
 fn a_device_or_precision_that_is_not_there_is_an_answer() {
-    for arguments in [["--device", "cuda"], ["--precision", "int8"]] {
+    for arguments in [["--device", "cuda"], ["--precision", "bf16"]] {
         let directory = TempDir::new().unwrap();
         fs::create_dir(directory.path().join(BUILTIN)).unwrap();
         let (listener, socket) = listen(&directory);

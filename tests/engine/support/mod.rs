@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use ecommerce_ml_engine::cpu::Precision;
 use ecommerce_ml_engine::device::Device;
 use ecommerce_ml_engine::files::ModelFiles;
-use ecommerce_ml_engine::model::{Model, Output, PrecisionChoice, Window};
+use ecommerce_ml_engine::model::{Model, Output, PrecisionChoice, Row, Window};
 use ecommerce_ml_protocol::EngineError;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::de::DeserializeOwned;
@@ -48,8 +48,9 @@ pub fn load_as(files: &ModelFiles, precision: PrecisionChoice) -> Result<Model, 
 }
 
 /// Rows of all windows of a text, computed together.
-pub fn rows(model: &Model, windows: &[Window], output: Output) -> Result<Vec<Vec<f32>>, EngineError> {
-    model.forward(&windows.iter().collect::<Vec<_>>(), output)
+pub fn rows(model: &Model, windows: &[Window], output: Output) -> Result<Vec<Row>, EngineError> {
+    let values = model.forward(&windows.iter().collect::<Vec<_>>(), output)?;
+    Ok(windows.iter().zip(values).map(|(window, values)| Row::new(window, values)).collect())
 }
 
 /// Files of a model that a test can tamper with.

@@ -142,9 +142,15 @@ fn settings_refuse_nonsense() {
     fails_with(&mut session, "SET ecommerce_ml.batch_size = 0", "22023");
     fails_with(&mut session, "SET ecommerce_ml.batch_size = 'many'", "22023");
     fails_with(&mut session, "SET ecommerce_ml.no_such_setting = 1", "42602");
-    for setting in
-        ["device", "precision", "engine_threads", "engine_nice", "engine_idle_timeout", "model_cache_size"]
-    {
+    for setting in [
+        "device",
+        "precision",
+        "engine_threads",
+        "engine_nice",
+        "engine_idle_timeout",
+        "model_cache_size",
+        "result_cache_size",
+    ] {
         fails_with(&mut session, &format!("SET ecommerce_ml.{setting} = '1'"), "55P02");
     }
 }

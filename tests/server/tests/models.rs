@@ -208,6 +208,9 @@ fn views_tell_what_is_there() {
     let stats: i64 =
         ask(&mut session, "SELECT sum(texts)::bigint FROM ecommerce_ml.stat_models WHERE name = 'shop'");
     assert!(stats >= 1);
+    let precision: String =
+        ask(&mut session, "SELECT precision FROM ecommerce_ml.stat_models WHERE name = 'shop'");
+    assert!(["f32", "int8"].contains(&precision.as_str()), "{precision}");
     let engine = session
         .query_one("SELECT state, device, threads::int, connections::int FROM ecommerce_ml.stat_engine", &[]);
     let engine = engine.expect("the engine is listed");

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use ecommerce_ml_protocol::{Completed, ModelSource, ModelStats};
 
 use crate::clock::unix_seconds;
-use crate::served::Served;
+use crate::served::{Loaded, Served};
 
 /// A loaded model. Requests keep it alive, whatever the cache does meanwhile.
 pub struct Entry {
     source: ModelSource,
-    model: Arc<dyn Served>,
+    model: Loaded,
     /// As the latest request said.
     pinned: AtomicBool,
     /// The cache's clock at the latest request; orders eviction.
@@ -28,7 +28,7 @@ impl Entry {
     pub(super) fn new(source: ModelSource, model: Arc<dyn Served>, pinned: bool, clock: u64) -> Self {
         Self {
             source,
-            model,
+            model: Loaded::new(model),
             pinned: AtomicBool::new(pinned),
             last_use: AtomicU64::new(clock),
             last_used: AtomicU64::new(unix_seconds()),
@@ -40,7 +40,7 @@ impl Entry {
     }
 
     /// The model.
-    pub fn model(&self) -> &Arc<dyn Served> {
+    pub fn model(&self) -> &Loaded {
         &self.model
     }
 
@@ -72,9 +72,12 @@ impl Entry {
     }
 
     pub(super) fn stats(&self) -> ModelStats {
+        let precision = self.model.precision();
         ModelStats {
             source: self.source.clone(),
             bytes: self.bytes(),
+            precision: precision.name.to_owned(),
+            precision_note: precision.note.clone(),
             pinned: self.is_pinned(),
             requests: self.requests.load(Relaxed),
             texts: self.texts.load(Relaxed),

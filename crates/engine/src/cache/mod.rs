@@ -29,7 +29,7 @@ pub use client::{Ask, Client, UploadSlot};
 pub use entry::Entry;
 
 use crate::files::ModelFiles;
-use crate::served::{Loader, Served, guarded};
+use crate::served::{Load, Served, guarded};
 use client::Setback;
 use pending::{Outcome, Pending, Wait};
 use room::{Resident, make_room};
@@ -41,7 +41,7 @@ pub struct ModelCache {
     capacity: u64,
     /// Folder of the built-in models' folders.
     builtin: Option<PathBuf>,
-    load: Box<Loader>,
+    load: Box<dyn Load>,
     state: Mutex<State>,
     /// One model is loaded at a time: while it is, its files are in memory beside it.
     loading: Semaphore,
@@ -60,15 +60,23 @@ enum Slot {
     Pending(Weak<Pending>),
 }
 
-/// Where the files of a model come from, once that is settled.
-enum Files {
+/// Where a model comes from, once that is settled.
+enum Origin {
     Folder(PathBuf),
     Sent(Upload),
+    /// Nobody had to send it.
+    Recalled(Arc<dyn Served>),
+}
+
+/// What is left to do for a model whose files have been read.
+enum Candidate {
+    Files(ModelFiles),
+    Ready(Arc<dyn Served>),
 }
 
 impl ModelCache {
     /// An empty cache of `capacity` bytes.
-    pub fn new(capacity: u64, builtin: Option<PathBuf>, load: Box<Loader>) -> Self {
+    pub fn new(capacity: u64, builtin: Option<PathBuf>, load: Box<dyn Load>) -> Self {
         Self { capacity, builtin, load, state: Mutex::default(), loading: Semaphore::new(1) }
     }
 
@@ -116,23 +124,34 @@ impl ModelCache {
                 Wait::Over(outcome) => return outcome,
                 Wait::Turn(turn) => turn,
             };
-            let files = match &wanted.source {
-                ModelSource::Builtin(name) => Files::Folder(self.builtin_folder(name)?),
-                ModelSource::Content(sha) => match self.ask(*sha, pending, client).await {
-                    Ok(upload) => Files::Sent(upload),
+            let origin = match &wanted.source {
+                ModelSource::Builtin(name) => Origin::Folder(self.builtin_folder(name)?),
+                ModelSource::Content(sha) => match self.recall_or_ask(*sha, pending, client).await {
+                    Ok(origin) => origin,
                     Err(Setback::Failed(error)) => return Err(error),
                     // Whoever waited longest is next; this request goes to the end of the line.
                     Err(Setback::Silent) => continue,
                 },
             };
-            return self.load(wanted, pending, turn, files).await;
+            return self.load(wanted, pending, turn, origin).await;
         }
     }
 
-    async fn ask(&self, sha: Sha256, pending: &Arc<Pending>, client: &Client) -> Result<Upload, Setback> {
+    async fn recall_or_ask(
+        self: &Arc<Self>,
+        sha: Sha256,
+        pending: &Arc<Pending>,
+        client: &Client,
+    ) -> Result<Origin, Setback> {
+        let cache = Arc::clone(self);
+        let recall = move || guarded(|| Ok(cache.load.recall(&ModelSource::Content(sha))));
+        // What can't be recalled, for whatever reason, can be sent.
+        if let Ok(Ok(Some(model))) = spawn_blocking(recall).await {
+            return Ok(Origin::Recalled(model));
+        }
         // Each request that waits holds one reference.
         let contested = || Arc::strong_count(pending) > 1;
-        client.upload(sha, self.capacity, contested).await
+        client.upload(sha, self.capacity, contested).await.map(Origin::Sent)
     }
 
     /// Loads a model for all who wait, in a task of its own: it goes on if this request is cancelled.
@@ -141,14 +160,14 @@ impl ModelCache {
         wanted: &ModelRef,
         pending: &Arc<Pending>,
         turn: OwnedSemaphorePermit,
-        files: Files,
+        origin: Origin,
     ) -> Outcome {
         let (cache, wanted, pending) = (Arc::clone(self), wanted.clone(), Arc::clone(pending));
         let task = tokio::spawn(async move {
             // What is wrong with the files is this request's failure alone: the next in line may be the client of
             // another database, whose copy is sound.
-            let files = read(files).await?;
-            let outcome = cache.load_now(&wanted, files).await;
+            let candidate = read(origin).await?;
+            let outcome = cache.load_now(&wanted, candidate).await;
             if outcome.is_err() {
                 cache.state.lock().slots.remove(&wanted.source);
             }
@@ -159,11 +178,15 @@ impl ModelCache {
         task.await.unwrap_or_else(|_| Err(lost()))
     }
 
-    async fn load_now(self: &Arc<Self>, wanted: &ModelRef, files: ModelFiles) -> Outcome {
+    async fn load_now(self: &Arc<Self>, wanted: &ModelRef, candidate: Candidate) -> Outcome {
+        let files = match candidate {
+            Candidate::Ready(model) => return self.admit(wanted, model),
+            Candidate::Files(files) => files,
+        };
         let _alone = self.loading.acquire().await;
         evict(&mut self.state.lock(), weights_size(&files), self.capacity)?;
-        let cache = Arc::clone(self);
-        let load = move || guarded(|| (cache.load)(&files));
+        let (cache, source) = (Arc::clone(self), wanted.source.clone());
+        let load = move || guarded(|| cache.load.load(&source, &files));
         let model = spawn_blocking(load).await.unwrap_or_else(|_| Err(lost()))?;
         self.admit(wanted, model)
     }
@@ -214,10 +237,11 @@ fn evict(state: &mut State, needed: u64, capacity: u64) -> Result<(), EngineErro
     Ok(())
 }
 
-async fn read(files: Files) -> Result<ModelFiles, EngineError> {
-    let read = move || match files {
-        Files::Folder(folder) => ModelFiles::from_directory(&folder),
-        Files::Sent(upload) => upload.verify(),
+async fn read(origin: Origin) -> Result<Candidate, EngineError> {
+    let read = move || match origin {
+        Origin::Folder(folder) => ModelFiles::from_directory(&folder).map(Candidate::Files),
+        Origin::Sent(upload) => upload.verify().map(Candidate::Files),
+        Origin::Recalled(model) => Ok(Candidate::Ready(model)),
     };
     spawn_blocking(move || guarded(read)).await.unwrap_or_else(|_| Err(lost()))
 }

@@ -71,7 +71,11 @@ unsafe fn pack_values<S: Simd>(head: &Attention<'_>, packed: *mut f32) {
         // SAFETY: the caller's.
         unsafe {
             let (from, to) = (head.values.as_ptr().add(token * head.stride), packed.add(token * padded));
-            each_vector!(head.width, |at, count| store::<S>(to.add(at), load::<S>(from.add(at), count), count));
+            each_vector!(head.width, |at, count| store::<S>(
+                to.add(at),
+                load::<S>(from.add(at), count),
+                count
+            ));
             for at in head.width..padded {
                 *to.add(at) = 0.0;
             }

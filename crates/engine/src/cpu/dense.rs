@@ -24,23 +24,36 @@ pub(super) struct DenseF32<'a> {
 
 /// A dense layer in `i8`, on some rows.
 ///
-/// Output `j` of row `i` is `scales[i] column_scales[j] (Σ input[i] panel[j] - zeros[i] column_sums[j]) + bias[j]`.
+/// Inputs come in groups, each with scales of its own. Output `j` of row `i` is `bias[j]` and the sum over all groups `g` of
+/// `scales[i][g] column_scales[g][j] (Σ input[i] panel[j] - zeros[i][g] column_sums[g][j])`.
 pub(super) struct DenseI8<'a> {
-    /// Shape `[rows, stride]`; of each row, `4 groups` count.
+    /// Shape `[rows, stride]`; of each row, `4 fours` count.
     pub(super) input: &'a [u8],
     pub(super) input_stride: usize,
-    /// Fours of inputs.
-    pub(super) groups: usize,
-    /// What a step of each row's bytes means, and which byte means zero.
+    /// Fours of inputs, of all groups.
+    pub(super) fours: usize,
+    /// Fours of inputs of a group; the last one may have fewer.
+    pub(super) group: usize,
+    /// What a step of the bytes of each row and group means, and which byte means zero.
     pub(super) scales: &'a [f32],
     pub(super) zeros: &'a [i32],
-    /// Panels of shape `[groups, PANEL, 4]`.
+    /// Panels of shape `[fours, PANEL, 4]`.
     pub(super) panels: &'a [i8],
-    /// One for each column of the panels, each.
+    /// One for each group and each column of all panels of the layer, each.
     pub(super) column_sums: &'a [i32],
     pub(super) column_scales: &'a [f32],
+    /// From the columns of one group to those of the next.
+    pub(super) columns_stride: usize,
+    /// One for each column of the panels.
     pub(super) bias: &'a [f32],
     pub(super) rows: usize,
+}
+
+impl DenseI8<'_> {
+    /// How many groups.
+    pub(super) fn groups(&self) -> usize {
+        self.fours.div_ceil(self.group)
+    }
 }
 
 /// Where the rows of a result go.
@@ -113,23 +126,23 @@ pub(super) unsafe fn tile_f32<S: Simd, const R: usize, const V: usize>(
 #[inline(always)]
 unsafe fn tile_i8<S: Simd, const R: usize, const V: usize>(
     (input, stride): (*const u8, usize),
-    groups: usize,
+    fours: usize,
     weights: *const i8,
 ) -> [[S::Ints; V]; R] {
     // SAFETY: the caller's.
     unsafe {
         let mut sums = [[S::splat_ints(0); V]; R];
         let mut weights = weights;
-        for group in 0..groups {
+        for four in 0..fours {
             let mut columns = [S::splat_ints(0); V];
             for (v, column) in columns.iter_mut().enumerate() {
                 *column = S::load_ints(weights.add(4 * v * S::LANES).cast());
             }
             weights = weights.add(4 * PANEL);
             for (row, sums) in sums.iter_mut().enumerate() {
-                let four = S::splat_ints(input.add(row * stride + 4 * group).cast::<i32>().read_unaligned());
+                let bytes = S::splat_ints(input.add(row * stride + 4 * four).cast::<i32>().read_unaligned());
                 for (sum, &column) in sums.iter_mut().zip(&columns) {
-                    *sum = S::dot(*sum, four, column);
+                    *sum = S::dot(*sum, bytes, column);
                 }
             }
         }
@@ -175,22 +188,31 @@ unsafe fn block_i8<S: Simd, const R: usize, const V: usize>(
     if R > S::ROWS {
         return;
     }
+    let groups = layer.groups();
     // SAFETY: the caller's.
     unsafe {
         let input = layer.input.as_ptr().add(first * layer.input_stride);
-        let panel = layer.panels.as_ptr().add(4 * (column / PANEL * PANEL * layer.groups + column % PANEL));
-        let sums = tile_i8::<S, R, V>((input, layer.input_stride), layer.groups, panel);
-        for v in 0..V {
-            let column = column + v * S::LANES;
-            let bias = S::load(layer.bias.as_ptr().add(column));
-            let column_sums = S::load_ints(layer.column_sums.as_ptr().add(column));
-            let column_scales = S::load(layer.column_scales.as_ptr().add(column));
-            for (row, sums) in sums.iter().enumerate() {
-                let zero = S::splat_ints(*layer.zeros.as_ptr().add(first + row));
-                let scale = S::splat(*layer.scales.as_ptr().add(first + row));
-                let exact = S::to_floats(S::sub_mul_ints(sums[v], zero, column_sums));
-                let to = output.start.add((first + row) * output.stride + column);
-                S::store(to, S::mul_add(exact, S::mul(scale, column_scales), bias));
+        let panel = layer.panels.as_ptr().add(4 * (column / PANEL * PANEL * layer.fours + column % PANEL));
+        for group in 0..groups {
+            let start = group * layer.group;
+            let fours = layer.group.min(layer.fours - start);
+            let input = (input.add(4 * start), layer.input_stride);
+            let sums = tile_i8::<S, R, V>(input, fours, panel.add(4 * PANEL * start));
+            for v in 0..V {
+                let column = column + v * S::LANES;
+                let of_group = group * layer.columns_stride + column;
+                let column_sums = S::load_ints(layer.column_sums.as_ptr().add(of_group));
+                let column_scales = S::load(layer.column_scales.as_ptr().add(of_group));
+                let bias = S::load(layer.bias.as_ptr().add(column));
+                for (row, sums) in sums.iter().enumerate() {
+                    let steps = (first + row) * groups + group;
+                    let zero = S::splat_ints(*layer.zeros.as_ptr().add(steps));
+                    let scale = S::splat(*layer.scales.as_ptr().add(steps));
+                    let exact = S::to_floats(S::sub_mul_ints(sums[v], zero, column_sums));
+                    let to = output.start.add((first + row) * output.stride + column);
+                    let before = if group == 0 { bias } else { S::load(to) };
+                    S::store(to, S::mul_add(exact, S::mul(scale, column_scales), before));
+                }
             }
         }
     }
@@ -202,7 +224,11 @@ unsafe fn block_i8<S: Simd, const R: usize, const V: usize>(
 /// The machine has the instruction set; the slices hold what the numbers say; `output` has all rows, `stride`
 /// apart, of as many columns as there are biases.
 #[inline(always)]
-pub(super) unsafe fn dense_f32<S: Simd, const V: usize>(layer: &DenseF32<'_>, output: &mut [f32], stride: usize) {
+pub(super) unsafe fn dense_f32<S: Simd, const V: usize>(
+    layer: &DenseF32<'_>,
+    output: &mut [f32],
+    stride: usize,
+) {
     let output = Output { start: output.as_mut_ptr(), stride };
     for column in (0..layer.bias.len()).step_by(V * S::LANES) {
         for (first, height) in tiles(layer.rows, S::ROWS) {
@@ -217,7 +243,11 @@ pub(super) unsafe fn dense_f32<S: Simd, const V: usize>(layer: &DenseF32<'_>, ou
 /// # Safety
 /// As there.
 #[inline(always)]
-pub(super) unsafe fn dense_i8<S: Simd, const V: usize>(layer: &DenseI8<'_>, output: &mut [f32], stride: usize) {
+pub(super) unsafe fn dense_i8<S: Simd, const V: usize>(
+    layer: &DenseI8<'_>,
+    output: &mut [f32],
+    stride: usize,
+) {
     let output = Output { start: output.as_mut_ptr(), stride };
     for column in (0..layer.bias.len()).step_by(V * S::LANES) {
         for (first, height) in tiles(layer.rows, S::ROWS) {

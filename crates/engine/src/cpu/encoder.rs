@@ -109,7 +109,12 @@ struct States {
 
 impl Encoder {
     /// The encoder of an image with as many layers as it has; `None` if parts are missing or of other sizes.
-    pub fn open(image: &Arc<Image>, config: &ModelConfig, kernels: Kernels, team: &Arc<Team>) -> Option<Self> {
+    pub fn open(
+        image: &Arc<Image>,
+        config: &ModelConfig,
+        kernels: Kernels,
+        team: &Arc<Team>,
+    ) -> Option<Self> {
         let shape = Shape::of(config);
         let layer = |index| Layer::open(image, index, &shape);
         Some(Self {
@@ -182,7 +187,11 @@ impl Encoder {
 
 impl std::fmt::Debug for Encoder {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Encoder").field("shape", &self.shape).field("layers", &self.layers.len()).finish()
+        formatter
+            .debug_struct("Encoder")
+            .field("shape", &self.shape)
+            .field("layers", &self.layers.len())
+            .finish()
     }
 }
 
@@ -314,7 +323,13 @@ impl<'a> Pass<'a> {
                 let state = unsafe { self.hidden.write(row..row + 1) };
                 let state = &mut state[..self.encoder.shape.hidden];
                 let (id, position) = (sequence.ids[place], sequence.positions[place]);
-                self.encoder.embeddings.state(&self.encoder.kernels, id, position, self.encoder.shape.eps, state);
+                self.encoder.embeddings.state(
+                    &self.encoder.kernels,
+                    id,
+                    position,
+                    self.encoder.shape.eps,
+                    state,
+                );
             }
         }
     }
@@ -325,7 +340,8 @@ impl<'a> Pass<'a> {
         let place = self.first_output + index;
         // SAFETY: all members are behind the last barrier, hidden states are written no more; a sequence's output is
         // written by one member.
-        let (states, output) = unsafe { (self.hidden.read(span.clone()), self.output.write(place..place + 1)) };
+        let (states, output) =
+            unsafe { (self.hidden.read(span.clone()), self.output.write(place..place + 1)) };
         let mut states = states.chunks_exact(self.hidden.stride()).map(|state| &state[..hidden]);
         if self.pooling == Pooling::First {
             states.next().into_iter().for_each(|state| output.copy_from_slice(state));

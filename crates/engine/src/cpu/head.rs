@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::image::{Image, ImageBuilder};
 use super::kernels::Kernels;
-use super::linear::{Bytes, DenseWeights, Linear, Precision, Rows, pack, padded};
+use super::linear::{Bytes, DenseWeights, Linear, Rows, pack, padded};
 
 /// Between the two layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,13 +39,18 @@ pub struct Head {
 /// Adds a head to an image.
 pub fn pack_head(image: &mut ImageBuilder, width: usize, weights: &HeadWeights) {
     // A head is hardly any work, and the last one to decide.
-    pack(image, "head.hidden", width, &[&weights.hidden], Precision::F32);
-    pack(image, "head.output", width, &[&weights.output], Precision::F32);
+    pack(image, "head.hidden", width, &[&weights.hidden], None);
+    pack(image, "head.output", width, &[&weights.output], None);
 }
 
 impl Head {
     /// The head of an image, over states of `width` numbers; `None` if parts are missing or of other sizes.
-    pub fn open(image: &Arc<Image>, width: usize, outputs: usize, activation: HeadActivation) -> Option<Self> {
+    pub fn open(
+        image: &Arc<Image>,
+        width: usize,
+        outputs: usize,
+        activation: HeadActivation,
+    ) -> Option<Self> {
         let hidden = Linear::open(image, "head.hidden", width, padded(width))?;
         let output = Linear::open(image, "head.output", width, padded(outputs))?;
         Some(Self { hidden, output, activation, width, outputs })

@@ -73,6 +73,13 @@ impl ImageBuilder {
         bytemuck::cast_slice_mut(&mut self.lines)[start..start + bytes.len()].copy_from_slice(bytes);
     }
 
+    /// Adds all parts of an image.
+    pub fn append(&mut self, image: &Image) {
+        for (name, bytes) in image.parts_of("") {
+            self.add(name, bytes);
+        }
+    }
+
     /// The image, in memory; `about` can be asked for later.
     pub fn finish(self, about: serde_json::Value) -> Image {
         Image { storage: Storage::Memory(self.lines), start: 0, header: Header { about, parts: self.parts } }
@@ -98,7 +105,11 @@ impl Image {
 
     /// Names and bytes of the parts whose name begins like this; the names without that.
     pub fn parts_of<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a [u8])> {
-        let names = self.header.parts.keys().filter_map(move |name| name.strip_prefix(prefix).map(|rest| (name, rest)));
+        let names = self
+            .header
+            .parts
+            .keys()
+            .filter_map(move |name| name.strip_prefix(prefix).map(|rest| (name, rest)));
         names.filter_map(|(name, rest)| Some((rest, self.bytes(name)?)))
     }
 

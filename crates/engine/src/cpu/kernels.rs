@@ -21,7 +21,7 @@ pub struct Kernels {
     dense_i8: unsafe fn(&DenseI8<'_>, &mut [f32], usize),
     add_norm: unsafe fn((*mut f32, *const f32), usize, (*const f32, *const f32), f32),
     activate: unsafe fn(*mut f32, usize, Activation),
-    quantise: unsafe fn(*mut f32, *mut u8, usize, Option<Activation>) -> Steps,
+    quantise: unsafe fn((*mut f32, *mut u8), usize, Option<Activation>, (*const f32, *const f32)) -> Steps,
     attend: unsafe fn(&Attention<'_>, (&mut [f32], usize), &mut [f32]),
     multiply_floats: unsafe fn() -> usize,
     multiply_bytes: unsafe fn() -> usize,
@@ -63,13 +63,13 @@ macro_rules! kernels {
             }
             $(#[target_feature(enable = $features)])?
             unsafe fn quantise(
-                x: *mut f32,
-                bytes: *mut u8,
+                rows: (*mut f32, *mut u8),
                 width: usize,
                 activation: Option<Activation>,
+                smoothing: (*const f32, *const f32),
             ) -> Steps {
                 // SAFETY: see above.
-                unsafe { rows::quantise::<$simd>(x, bytes, width, activation) }
+                unsafe { rows::quantise::<$simd>(rows, width, activation, smoothing) }
             }
             $(#[target_feature(enable = $features)])?
             unsafe fn attend(head: &Attention<'_>, output: (&mut [f32], usize), scratch: &mut [f32]) {
@@ -191,10 +191,12 @@ impl Kernels {
     /// Rows of a dense layer into rows of `output`, `stride` apart.
     pub(super) fn dense_i8(&self, layer: &DenseI8<'_>, output: &mut [f32], stride: usize) {
         let columns = layer.bias.len();
-        assert!(columns.is_multiple_of(PANEL) && layer.panels.len() == 4 * columns * layer.groups);
-        assert!(layer.column_sums.len() == columns && layer.column_scales.len() == columns);
-        assert!(layer.scales.len() >= layer.rows && layer.zeros.len() >= layer.rows);
-        assert!(layer.input.len() >= span(layer.rows, layer.input_stride, 4 * layer.groups));
+        let groups = layer.groups();
+        assert!(columns.is_multiple_of(PANEL) && layer.panels.len() == 4 * columns * layer.fours);
+        let described = (groups.max(1) - 1) * layer.columns_stride + columns;
+        assert!(layer.column_sums.len() >= described && layer.column_scales.len() >= described);
+        assert!(layer.scales.len() >= layer.rows * groups && layer.zeros.len() >= layer.rows * groups);
+        assert!(layer.input.len() >= span(layer.rows, layer.input_stride, 4 * layer.fours));
         assert!(output.len() >= span(layer.rows, stride, columns) && stride >= columns);
         // SAFETY: the table exists only for instruction sets that the machine has; the slices have just been checked.
         unsafe { (self.dense_i8)(layer, output, stride) }
@@ -217,10 +219,18 @@ impl Kernels {
     }
 
     /// Writes a row as bytes; see [`rows::quantise`].
-    pub(super) fn quantise(&self, x: &mut [f32], bytes: &mut [u8], activation: Option<Activation>) -> Steps {
-        assert!(bytes.len() >= x.len());
+    pub(super) fn quantise(
+        &self,
+        x: &mut [f32],
+        bytes: &mut [u8],
+        activation: Option<Activation>,
+        (shift, factor): (&[f32], &[f32]),
+    ) -> Steps {
+        let width = x.len();
+        assert!(bytes.len() >= width && shift.len() == width && factor.len() == width);
+        let (rows, smoothing) = ((x.as_mut_ptr(), bytes.as_mut_ptr()), (shift.as_ptr(), factor.as_ptr()));
         // SAFETY: the table exists only for instruction sets that the machine has; the slices have just been checked.
-        unsafe { (self.quantise)(x.as_mut_ptr(), bytes.as_mut_ptr(), x.len(), activation) }
+        unsafe { (self.quantise)(rows, width, activation, smoothing) }
     }
 
     /// Attention of some queries of a head into rows of `output`, `stride` apart.

@@ -10,7 +10,7 @@ use super::attention::{Attention, scratch_size};
 use super::encoder::Shape;
 use super::image::{Image, ImageBuilder, Numbers};
 use super::kernels::Kernels;
-use super::linear::{Bytes, DenseWeights, Linear, Precision, Rows, pack, padded};
+use super::linear::{Bytes, DenseWeights, Linear, Ranges, Rows, pack, padded};
 use super::shared::SharedRows;
 
 /// Rows that go through the feed-forward part together: what lies between its two dense layers, 4 bytes of each of their
@@ -97,22 +97,39 @@ impl Norm {
     }
 }
 
-/// Adds a layer to an image.
+/// What the inputs of a layer's dense layers have been like.
+#[derive(Debug, Default)]
+pub struct LayerRanges {
+    pub(super) projections: Ranges,
+    pub(super) output: Ranges,
+    pub(super) up: Ranges,
+}
+
+/// Adds a layer to an image: in `int8` if its inputs are known, else in `f32`.
 pub fn pack_layer(
     image: &mut ImageBuilder,
     index: usize,
     shape: &Shape,
     weights: &LayerWeights,
-    precision: Precision,
+    ranges: Option<&LayerRanges>,
 ) {
     let name = |part: &str| format!("layer.{index}.{part}");
     let (hidden, inner) = (shape.hidden, shape.inner);
     let query = scaled(weights.query.clone(), (hidden / shape.heads) as f32);
-    pack(image, &name("projections"), hidden, &[&query, &weights.key, &weights.value], precision);
-    pack(image, &name("output"), hidden, &[&weights.output], precision);
+    pack(
+        image,
+        &name("projections"),
+        hidden,
+        &[&query, &weights.key, &weights.value],
+        ranges.map(|ranges| &ranges.projections),
+    );
+    pack(image, &name("output"), hidden, &[&weights.output], ranges.map(|ranges| &ranges.output));
     Norm::pack(image, &name("attention_norm"), &weights.attention_norm);
-    pack(image, &name("up"), hidden, &[&weights.up], precision);
-    pack(image, &name("down"), inner, &[&weights.down], precision);
+    pack(image, &name("up"), hidden, &[&weights.up], ranges.map(|ranges| &ranges.up));
+    // After the activation a feature is near zero for most tokens and far away for a few, other ones in other texts: what
+    // some texts show of it makes things worse for others.
+    let unknown = Ranges::unknown(inner);
+    pack(image, &name("down"), inner, &[&weights.down], ranges.map(|_| &unknown));
     Norm::pack(image, &name("output_norm"), &weights.output_norm);
 }
 
@@ -165,7 +182,8 @@ impl Work<'_> {
         let stride = self.projections.stride();
         for block in blocks(own) {
             // SAFETY: a member touches its own rows only, until all have met at the barrier.
-            let (hidden, output) = unsafe { (self.hidden.write(block.clone()), self.projections.write(block.clone())) };
+            let (hidden, output) =
+                unsafe { (self.hidden.write(block.clone()), self.projections.write(block.clone())) };
             let input = Rows { numbers: hidden, stride: self.hidden.stride(), count: block.len() };
             let columns = first_column..stride;
             let output = (&mut output[first_column..], stride);
@@ -181,7 +199,8 @@ impl Work<'_> {
                 continue;
             }
             // SAFETY: between this barrier and the next nobody writes projections; contexts are the member's own rows.
-            let (queries, contexts) = unsafe { (self.projections.read(rows.clone()), self.context.write(rows.clone())) };
+            let (queries, contexts) =
+                unsafe { (self.projections.read(rows.clone()), self.context.write(rows.clone())) };
             let queries = (queries, self.projections.stride());
             self.attend_span(span, queries, rows.len(), contexts, &mut scratch.attention);
         }
@@ -219,7 +238,8 @@ impl Work<'_> {
     pub(super) fn feed_forward(&self, own: Range<usize>, scratch: &mut Scratch) {
         for block in blocks(own) {
             // SAFETY: contexts and hidden states are the member's own rows.
-            let (contexts, hidden) = unsafe { (self.context.write(block.clone()), self.hidden.write(block.clone())) };
+            let (contexts, hidden) =
+                unsafe { (self.context.write(block.clone()), self.hidden.write(block.clone())) };
             let Scratch { bytes, narrow, wide, .. } = scratch;
             self.finish(contexts, hidden, block.len(), (bytes, narrow, wide));
         }
@@ -233,21 +253,69 @@ impl Work<'_> {
         count: usize,
         (bytes, narrow, wide): (&mut Bytes, &mut Vec<f32>, &mut Vec<f32>),
     ) {
-        let (layer, kernels) = (self.layer, self.kernels);
+        self.add_attention(contexts, hidden, count, (bytes, narrow));
+        self.widen(hidden, count, (bytes, wide));
+        self.add_narrowed(wide, hidden, count, (bytes, narrow));
+    }
+
+    /// Contexts through their dense layer, added to the layer's input.
+    fn add_attention(
+        &self,
+        contexts: &mut [f32],
+        hidden: &mut [f32],
+        count: usize,
+        (bytes, narrow): (&mut Bytes, &mut Vec<f32>),
+    ) {
+        let stride = self.shape.stride();
+        grow(narrow, count * stride);
+        let input = Rows { numbers: contexts, stride, count };
+        self.layer.output.forward(self.kernels, input, None, 0..stride, bytes, (narrow, stride));
+        self.add(&self.layer.attention_norm, hidden, narrow, count);
+    }
+
+    /// The first dense layer of the feed-forward part.
+    fn widen(&self, hidden: &mut [f32], count: usize, (bytes, wide): (&mut Bytes, &mut Vec<f32>)) {
+        let (stride, wide_stride) = (self.shape.stride(), padded(self.shape.inner));
+        grow(wide, count * wide_stride);
+        let input = Rows { numbers: hidden, stride, count };
+        self.layer.up.forward(self.kernels, input, None, 0..wide_stride, bytes, (wide, wide_stride));
+    }
+
+    /// Activation and second dense layer, added to the input of the first.
+    fn add_narrowed(
+        &self,
+        wide: &mut [f32],
+        hidden: &mut [f32],
+        count: usize,
+        (bytes, narrow): (&mut Bytes, &mut Vec<f32>),
+    ) {
         let (stride, wide_stride) = (self.shape.stride(), padded(self.shape.inner));
         grow(narrow, count * stride);
-        grow(wide, count * wide_stride);
-
-        let input = Rows { numbers: contexts, stride, count };
-        layer.output.forward(kernels, input, None, 0..stride, bytes, (narrow, stride));
-        self.add(&layer.attention_norm, hidden, narrow, count);
-
-        let input = Rows { numbers: hidden, stride, count };
-        layer.up.forward(kernels, input, None, 0..wide_stride, bytes, (wide, wide_stride));
         let input = Rows { numbers: wide, stride: wide_stride, count };
         let activation = Some(self.shape.activation);
-        layer.down.forward(kernels, input, activation, 0..stride, bytes, (narrow, stride));
-        self.add(&layer.output_norm, hidden, narrow, count);
+        self.layer.down.forward(self.kernels, input, activation, 0..stride, bytes, (narrow, stride));
+        self.add(&self.layer.output_norm, hidden, narrow, count);
+    }
+
+    /// As [`feed_forward`](Self::feed_forward) after [`attend`](Self::attend), for all of `count` rows at once, with notes of
+    /// what goes into the dense layers.
+    pub(super) fn observe(&self, spans: &[Range<usize>], scratch: &mut Scratch, ranges: &mut LayerRanges) {
+        let (stride, count) = (self.shape.stride(), spans.last().map_or(0, |span| span.end));
+        let note = |ranges: &mut Ranges, rows: &[f32]| {
+            rows.chunks_exact(stride).take(count).for_each(|row| ranges.observe(&row[..self.shape.hidden]));
+        };
+        // SAFETY: one thread alone works on the rows; the slice is gone before they are written again.
+        note(&mut ranges.projections, unsafe { self.hidden.read(0..count) });
+        self.project(0..count, scratch);
+        self.attend(0..count, spans, scratch);
+        // SAFETY: one thread alone works on the rows.
+        let (contexts, hidden) = unsafe { (self.context.write(0..count), self.hidden.write(0..count)) };
+        let Scratch { bytes, narrow, wide, .. } = scratch;
+        note(&mut ranges.output, contexts);
+        self.add_attention(contexts, hidden, count, (bytes, narrow));
+        note(&mut ranges.up, hidden);
+        self.widen(hidden, count, (bytes, wide));
+        self.add_narrowed(wide, hidden, count, (bytes, narrow));
     }
 
     fn add(&self, norm: &Norm, hidden: &mut [f32], results: &[f32], count: usize) {

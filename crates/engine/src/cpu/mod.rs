@@ -39,8 +39,11 @@ pub use encoder::{Encoder, Pooling, Sequence, Shape};
 pub use head::{Head, HeadActivation, HeadWeights, pack_head, softmax};
 pub use image::{Image, ImageBuilder};
 pub use kernels::Kernels;
-pub use layer::{LayerWeights, NormWeights, pack_layer};
+pub use layer::{LayerRanges, LayerWeights, NormWeights, pack_layer};
 pub use linear::{DenseWeights, Precision};
 pub use peak::Peak;
 pub use stepwise::States;
 pub use team::Team;
+
+#[cfg(test)]
+mod tests;

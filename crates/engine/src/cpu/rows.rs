@@ -82,8 +82,7 @@ pub(super) unsafe fn add_norm<S: Simd>(
         let factor = S::splat(1.0 / (S::sum(squares) / width as f32 + eps).sqrt());
         each_vector!(width, |at, count| {
             let normal = S::mul(S::sub(load::<S>(x.add(at), count), mean), factor);
-            let value =
-                S::mul_add(normal, load::<S>(weight.add(at), count), load::<S>(bias.add(at), count));
+            let value = S::mul_add(normal, load::<S>(weight.add(at), count), load::<S>(bias.add(at), count));
             store::<S>(x.add(at), value, count);
         });
     }
@@ -104,18 +103,19 @@ pub(super) unsafe fn activate_row<S: Simd>(x: *mut f32, width: usize, activation
     }
 }
 
-/// Writes a row as bytes in 255 equal steps between its least and its greatest number, zero being one of them.
+/// Writes `(x - shift) factor` as bytes, in 255 equal steps between the least and the greatest of these numbers, zero being
+/// one of them.
 ///
 /// If there is an activation, it is applied to the row first, in its place.
 ///
 /// # Safety
-/// The machine has the instruction set; `x` and `bytes` are good for `width` of their items.
+/// The machine has the instruction set; all pointers are good for `width` of their items.
 #[inline(always)]
 pub(super) unsafe fn quantise<S: Simd>(
-    x: *mut f32,
-    bytes: *mut u8,
+    (x, bytes): (*mut f32, *mut u8),
     width: usize,
     activation: Option<Activation>,
+    (shift, factor): (*const f32, *const f32),
 ) -> Steps {
     // SAFETY: the caller's.
     unsafe {
@@ -128,6 +128,8 @@ pub(super) unsafe fn quantise<S: Simd>(
                 value = activate::<S>(activation, value);
                 store::<S>(x.add(at), value, count);
             }
+            let value =
+                S::mul(S::sub(value, load::<S>(shift.add(at), count)), load::<S>(factor.add(at), count));
             least = S::min(value, least);
             greatest = S::max(value, greatest);
             trouble = S::mul_add(value, S::splat(0.0), trouble);
@@ -137,8 +139,9 @@ pub(super) unsafe fn quantise<S: Simd>(
         let zero = (-S::least(least) / scale).round_ties_even().clamp(0.0, 255.0);
         let (per_step, offset) = (S::splat(1.0 / scale), S::splat(zero));
         each_vector!(width, |at, count| {
-            let steps = S::mul_add(load::<S>(x.add(at), count), per_step, offset);
-            S::store_bytes(bytes.add(at), steps, count);
+            let value = S::sub(load::<S>(x.add(at), count), load::<S>(shift.add(at), count));
+            let value = S::mul(value, load::<S>(factor.add(at), count));
+            S::store_bytes(bytes.add(at), S::mul_add(value, per_step, offset), count);
         });
         Steps { scale: scale + S::sum(trouble), zero: zero as i32 }
     }

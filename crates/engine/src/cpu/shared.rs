@@ -47,6 +47,8 @@ impl<'a> SharedRows<'a> {
     pub(super) unsafe fn write(&self, rows: Range<usize>) -> &mut [f32] {
         assert!(rows.start <= rows.end && rows.end <= self.rows);
         // SAFETY: within the buffer, as just checked; not shared, as the caller promises.
-        unsafe { slice::from_raw_parts_mut(self.start.add(rows.start * self.stride), rows.len() * self.stride) }
+        unsafe {
+            slice::from_raw_parts_mut(self.start.add(rows.start * self.stride), rows.len() * self.stride)
+        }
     }
 }

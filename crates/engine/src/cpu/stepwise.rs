@@ -9,9 +9,12 @@ use super::embeddings::Embeddings;
 use super::encoder::{Sequence, Shape};
 use super::image::Image;
 use super::kernels::Kernels;
-use super::layer::{Layer, Scratch, Work};
+use super::layer::{Layer, LayerRanges, Scratch, Work};
 use super::shared::SharedRows;
 use crate::config::ModelConfig;
+
+/// Sequences that are in the middle of a layer at the same time.
+const SEQUENCES: usize = 16;
 
 /// The hidden states of some sequences.
 #[derive(Debug, Clone, Default)]
@@ -45,21 +48,56 @@ impl States {
 
     /// Takes the states through a layer of an image; nothing happens if the image lacks it.
     pub fn through_layer(&mut self, image: &Arc<Image>, index: usize, shape: &Shape, kernels: &Kernels) {
+        self.with_layer(image, index, shape, kernels, |work, spans, scratch| {
+            let all = 0..spans.last().map_or(0, |span| span.end);
+            work.project(all.clone(), scratch);
+            work.attend(all.clone(), spans, scratch);
+            work.feed_forward(all, scratch);
+        });
+    }
+
+    /// As [`through_layer`](Self::through_layer) for a layer in `f32`; tells what went into its dense layers.
+    pub fn observe_layer(
+        &mut self,
+        image: &Arc<Image>,
+        index: usize,
+        shape: &Shape,
+        kernels: &Kernels,
+    ) -> LayerRanges {
+        let mut ranges = LayerRanges::default();
+        self.with_layer(image, index, shape, kernels, |work, spans, scratch| {
+            work.observe(spans, scratch, &mut ranges);
+        });
+        ranges
+    }
+
+    /// Runs a layer on some sequences after the other, so that the memory for what lies between is small.
+    fn with_layer(
+        &mut self,
+        image: &Arc<Image>,
+        index: usize,
+        shape: &Shape,
+        kernels: &Kernels,
+        mut run: impl FnMut(&Work<'_>, &[Range<usize>], &mut Scratch),
+    ) {
         let Some(layer) = Layer::open(image, index, shape) else { return };
-        let (stride, count) = (shape.stride(), self.hidden.len() / shape.stride());
-        let (mut context, mut projections) = (vec![0.0; count * stride], vec![0.0; 3 * count * stride]);
-        let work = Work {
-            kernels,
-            shape,
-            layer: &layer,
-            hidden: &SharedRows::new(&mut self.hidden, stride),
-            context: &SharedRows::new(&mut context, stride),
-            projections: &SharedRows::new(&mut projections, 3 * stride),
-        };
-        let mut scratch = Scratch::default();
-        work.project(0..count, &mut scratch);
-        work.attend(0..count, &self.spans, &mut scratch);
-        work.feed_forward(0..count, &mut scratch);
+        let (stride, mut scratch) = (shape.stride(), Scratch::default());
+        let (mut context, mut projections) = (Vec::new(), Vec::new());
+        for spans in self.spans.chunks(SEQUENCES) {
+            let (start, end) = (spans[0].start, spans[spans.len() - 1].end);
+            context.resize((end - start) * stride, 0.0);
+            projections.resize((end - start) * 3 * stride, 0.0);
+            let work = Work {
+                kernels,
+                shape,
+                layer: &layer,
+                hidden: &SharedRows::new(&mut self.hidden[start * stride..end * stride], stride),
+                context: &SharedRows::new(&mut context, stride),
+                projections: &SharedRows::new(&mut projections, 3 * stride),
+            };
+            let spans: Vec<_> = spans.iter().map(|span| span.start - start..span.end - start).collect();
+            run(&work, &spans, &mut scratch);
+        }
     }
 
     /// The states of the first tokens, without gaps.
@@ -71,7 +109,8 @@ impl States {
     /// The mean state of each sequence.
     pub fn means(&self, shape: &Shape) -> Vec<Vec<f32>> {
         let mean = |span: &Range<usize>| {
-            let states = self.hidden[span.start * shape.stride()..span.end * shape.stride()].chunks_exact(shape.stride());
+            let states = self.hidden[span.start * shape.stride()..span.end * shape.stride()]
+                .chunks_exact(shape.stride());
             let mut sums = vec![0.0; shape.hidden];
             states.for_each(|state| sums.iter_mut().zip(state).for_each(|(sum, number)| *sum += number));
             sums.iter_mut().for_each(|sum| *sum /= span.len() as f32);

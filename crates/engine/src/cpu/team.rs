@@ -21,7 +21,11 @@ pub struct Team {
 impl Team {
     /// A team of `size` threads, at least one; of fewer if the system refuses them.
     pub fn new(size: usize) -> Self {
-        let others = || rayon::ThreadPoolBuilder::new().num_threads(size - 1).thread_name(|i| format!("compute {}", i + 1));
+        let others = || {
+            rayon::ThreadPoolBuilder::new()
+                .num_threads(size - 1)
+                .thread_name(|i| format!("compute {}", i + 1))
+        };
         let others = if size > 1 { others().build().ok() } else { None };
         let size = if others.is_some() { size } else { 1 };
         Self { others, size }

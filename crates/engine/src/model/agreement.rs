@@ -1,5 +1,6 @@
-//! Whether a model in `int8` says the same as in `f32`: both run over a built-in set of texts, layer by layer, so that
-//! no more than one layer is in memory in both precisions.
+//! Weights into `int8`, and whether the model then says the same as in `f32`: both run over a built-in set of texts, layer by
+//! layer, so that no more than one layer is in memory in both precisions. What goes through a layer in `f32` tells how its
+//! inputs are best turned into bytes.
 //!
 //! It must not know files. Invariant: the same weights get the same verdict on every machine with the same kernels.
 
@@ -12,8 +13,8 @@ use super::packed::{head_activation, outputs};
 use super::positions::Positions;
 use crate::config::ModelConfig;
 use crate::cpu::{
-    EmbeddingWeights, Head, HeadWeights, ImageBuilder, Kernels, LayerWeights, Precision, Sequence, Shape, States,
-    pack_embeddings, pack_head, pack_layer,
+    EmbeddingWeights, Head, HeadWeights, ImageBuilder, Kernels, LayerRanges, LayerWeights, Sequence, Shape,
+    States, pack_embeddings, pack_head, pack_layer,
 };
 use crate::tokenizer::Tokenizer;
 
@@ -47,10 +48,17 @@ impl Agreement {
     ///
     /// # Errors
     /// If the tokenizer can't cope with the texts.
-    pub(super) fn new(tokenizer: &Tokenizer, config: &ModelConfig, kernels: Kernels) -> Result<Self, EngineError> {
+    pub(super) fn new(
+        tokenizer: &Tokenizer,
+        config: &ModelConfig,
+        kernels: Kernels,
+    ) -> Result<Self, EngineError> {
         let positions = Positions::new(config);
         let first_window = |text: &str| Ok(tokenizer.windows(text)?.into_iter().next());
-        let windows: Vec<_> = TEXTS.lines().filter_map(|text| first_window(text).transpose()).collect::<Result<_, EngineError>>()?;
+        let windows: Vec<_> = TEXTS
+            .lines()
+            .filter_map(|text| first_window(text).transpose())
+            .collect::<Result<_, EngineError>>()?;
         let texts = windows.into_iter().map(|window| (positions.of(&window.ids), window.ids));
         Ok(Self {
             config: config.clone(),
@@ -67,25 +75,27 @@ impl Agreement {
         let mut image = ImageBuilder::default();
         pack_embeddings(&mut image, weights);
         let image = Arc::new(image.finish(serde_json::Value::Null));
-        let sequence = |(ids, positions): &(Vec<u32>, Vec<u32>)| (ids.clone(), positions.clone());
-        let owned: Vec<_> = self.texts.iter().map(sequence).collect();
+        let texts = self.texts.iter();
         let sequences: Vec<_> =
-            owned.iter().map(|(ids, positions)| Sequence { ids, positions: positions.clone() }).collect();
+            texts.map(|(ids, positions)| Sequence { ids, positions: positions.clone() }).collect();
         if let Some(states) = States::embed(&image, &self.config, &self.kernels, &sequences) {
             self.states = [states.clone(), states];
         }
     }
 
-    /// Takes both through the next layer.
-    pub(super) fn layer(&mut self, weights: &LayerWeights) {
+    /// Takes both through the next layer, and adds it in `int8` to an image.
+    pub(super) fn layer(&mut self, weights: &LayerWeights, index: usize, image: &mut ImageBuilder) {
         let (shape, kernels) = (self.shape, self.kernels);
-        let through = |states: &mut States, precision| {
+        let layer = |ranges: Option<&LayerRanges>| {
             let mut image = ImageBuilder::default();
-            pack_layer(&mut image, 0, &shape, weights, precision);
-            states.through_layer(&Arc::new(image.finish(serde_json::Value::Null)), 0, &shape, &kernels);
+            pack_layer(&mut image, index, &shape, weights, ranges);
+            Arc::new(image.finish(serde_json::Value::Null))
         };
         let [exact, rounded] = &mut self.states;
-        rayon::join(|| through(exact, Precision::F32), || through(rounded, Precision::Int8));
+        let ranges = exact.observe_layer(&layer(None), index, &shape, &kernels);
+        let small = layer(Some(&ranges));
+        rounded.through_layer(&small, index, &shape, &kernels);
+        image.append(&small);
     }
 
     /// Ends with the head.
@@ -96,8 +106,8 @@ impl Agreement {
         let image = Arc::new(image.finish(serde_json::Value::Null));
         let activation = head_activation(self.config.family);
         let Some(head) = Head::open(&image, width, plan.outputs(), activation) else { return };
-        let [exact, rounded] =
-            [0, 1].map(|index| outputs(&head, plan, &self.kernels, &mut self.states[index].first(&self.shape)));
+        let [exact, rounded] = [0, 1]
+            .map(|index| outputs(&head, plan, &self.kernels, &mut self.states[index].first(&self.shape)));
         self.judged = Some(match plan.labels {
             Some(_) => judge_classes(&exact, &rounded),
             None => judge_values(&exact, &rounded),
@@ -107,7 +117,8 @@ impl Agreement {
     /// Whether `int8` will do, and the figures that say so.
     pub(super) fn verdict(self) -> Result<String, String> {
         let [exact, rounded] = &self.states;
-        self.judged.unwrap_or_else(|| judge_embeddings(&exact.means(&self.shape), &rounded.means(&self.shape)))
+        self.judged
+            .unwrap_or_else(|| judge_embeddings(&exact.means(&self.shape), &rounded.means(&self.shape)))
     }
 }
 
@@ -133,7 +144,8 @@ fn judge_values(exact: &[Vec<f32>], rounded: &[Vec<f32>]) -> Result<String, Stri
     let centre = mean(values());
     let spread = mean(values().map(|value| (value - centre).powi(2))).sqrt();
     let difference = mean(differences(exact, rounded)) / spread.max(f64::MIN_POSITIVE);
-    let figures = format!("values by {difference:.4} standard deviations in the mean of {} texts", exact.len());
+    let figures =
+        format!("values by {difference:.4} standard deviations in the mean of {} texts", exact.len());
     verdict(difference <= MOST_DEVIATION, figures)
 }
 

@@ -4,16 +4,30 @@
 
 use super::Window;
 
-/// Mean of the rows, weighted by the content tokens of their windows; in `f64`, so that order hardly matters.
-///
-/// Rows are of equal length; a window without content counts as one token.
-pub(super) fn weighted_mean(windows: &[Window], rows: &[Vec<f32>]) -> Vec<f64> {
-    let mut sums = vec![0.0; rows.first().map_or(0, Vec::len)];
+/// What the model made of one window.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// Content tokens of the window, at least 1: how much the row counts beside those of other windows.
+    pub weight: usize,
+    /// Probabilities, the value of a regression, or an embedding.
+    pub values: Box<[f32]>,
+}
+
+impl Row {
+    /// A row of a forward pass with the weight of its window.
+    pub fn new(window: &Window, values: Vec<f32>) -> Self {
+        Self { weight: window.content_tokens.max(1), values: values.into_boxed_slice() }
+    }
+}
+
+/// Mean of the rows by their weights; in `f64`, so that order hardly matters. Rows are of equal length.
+pub(super) fn weighted_mean(rows: &[Row]) -> Vec<f64> {
+    let mut sums = vec![0.0; rows.first().map_or(0, |row| row.values.len())];
     let mut total = 0.0;
-    for (window, row) in windows.iter().zip(rows) {
-        let weight = window.content_tokens.max(1) as f64;
+    for row in rows {
+        let weight = row.weight as f64;
         total += weight;
-        for (sum, &value) in sums.iter_mut().zip(row) {
+        for (sum, &value) in sums.iter_mut().zip(&row.values) {
             *sum += weight * f64::from(value);
         }
     }
@@ -33,19 +47,18 @@ pub(super) fn normalised(vector: &[f64]) -> Vec<f32> {
 mod tests {
     use super::*;
 
-    fn window(content_tokens: usize) -> Window {
-        Window { ids: vec![0; content_tokens + 2], content_tokens }
+    fn row(content_tokens: usize, values: &[f32]) -> Row {
+        Row::new(&Window { ids: vec![0; content_tokens + 2], content_tokens }, values.to_vec())
     }
 
     #[test]
     fn longer_windows_weigh_more() {
-        let mean = weighted_mean(&[window(3), window(1)], &[vec![1.0, 0.0], vec![0.0, 1.0]]);
-        assert_eq!(mean, [0.75, 0.25]);
+        assert_eq!(weighted_mean(&[row(3, &[1.0, 0.0]), row(1, &[0.0, 1.0])]), [0.75, 0.25]);
     }
 
     #[test]
     fn a_window_without_content_counts() {
-        assert_eq!(weighted_mean(&[window(0)], &[vec![0.25]]), [0.25]);
+        assert_eq!(weighted_mean(&[row(0, &[0.25])]), [0.25]);
     }
 
     #[test]

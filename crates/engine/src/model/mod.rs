@@ -35,6 +35,7 @@ mod weights;
 
 pub use crate::tokenizer::Window;
 use candle::CandleNetwork;
+pub use combine::Row;
 use family::Names;
 use head::HeadPlan;
 use network::Network;
@@ -65,9 +66,9 @@ pub struct Model {
 /// What a model is computed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelPrecision {
-    /// As the setting calls it.
-    pub name: String,
-    /// Why, in a few words.
+    /// As the setting calls it: `f32` or `int8`.
+    pub name: &'static str,
+    /// Why, in a few words; empty where there was no choice.
     pub note: String,
 }
 
@@ -76,7 +77,11 @@ impl Model {
     ///
     /// # Errors
     /// [`ErrorKind::FileMissing`], [`ErrorKind::DamagedModel`] or [`ErrorKind::UnsupportedModel`].
-    pub fn load(files: &ModelFiles, device: &Device, precision: PrecisionChoice) -> Result<Self, EngineError> {
+    pub fn load(
+        files: &ModelFiles,
+        device: &Device,
+        precision: PrecisionChoice,
+    ) -> Result<Self, EngineError> {
         match device {
             Device::Cpu(cpu) => Self::open(Self::prepare(files, cpu, precision)?, cpu),
             Device::Candle(device) => Self::load_with_candle(files, device),
@@ -104,11 +109,18 @@ impl Model {
         let tokenizer = Tokenizer::load(&files, &config)?;
         let damaged = || EngineError::new(ErrorKind::DamagedModel, "prepared weights don't fit their model");
         let about: About = serde_json::from_value(image.about().clone()).map_err(|_| damaged())?;
-        let network = PackedNetwork::open(&image, &about, &config, cpu.kernels, &cpu.team).ok_or_else(damaged)?;
+        let network =
+            PackedNetwork::open(&image, &about, &config, cpu.kernels, &cpu.team).ok_or_else(damaged)?;
         let bytes = image.size() as u64 + tokenizer.bytes();
         let info = describe(&config, &tokenizer, about.head.as_ref(), (about.parameters, bytes));
-        let precision = ModelPrecision { name: about.precision, note: about.precision_note };
-        Ok(Self { tokenizer, network: Network::Packed(network), meaning: Meaning::of(&info.labels), info, precision })
+        let precision = ModelPrecision { name: about.precision.as_str(), note: about.precision_note };
+        Ok(Self {
+            tokenizer,
+            network: Network::Packed(network),
+            meaning: Meaning::of(&info.labels),
+            info,
+            precision,
+        })
     }
 
     fn load_with_candle(files: &ModelFiles, device: &candle_core::Device) -> Result<Self, EngineError> {
@@ -121,8 +133,14 @@ impl Model {
         let network = CandleNetwork::load(&mut weights, &config, &names, head.as_ref(), device)?;
         let bytes = weights.parameters() * size_of::<f32>() as u64 + tokenizer.bytes();
         let info = describe(&config, &tokenizer, head.as_ref(), (weights.parameters(), bytes));
-        let precision = ModelPrecision { name: "f32".to_owned(), note: String::new() };
-        Ok(Self { tokenizer, network: Network::Candle(network), meaning: Meaning::of(&info.labels), info, precision })
+        let precision = ModelPrecision { name: "f32", note: String::new() };
+        Ok(Self {
+            tokenizer,
+            network: Network::Candle(network),
+            meaning: Meaning::of(&info.labels),
+            info,
+            precision,
+        })
     }
 
     /// What it is computed in.
@@ -162,8 +180,8 @@ impl Model {
     }
 
     /// What the rows of [`Output::Head`] of all windows of one text, at least one, say of it.
-    pub fn predict(&self, windows: &[Window], rows: &[Vec<f32>]) -> Prediction {
-        let mean = combine::weighted_mean(windows, rows);
+    pub fn predict(&self, rows: &[Row]) -> Prediction {
+        let mean = combine::weighted_mean(rows);
         match self.info.task {
             Task::Regression => labels::regression(mean.first().copied().unwrap_or_default()),
             Task::Classification | Task::Embedding => {
@@ -173,8 +191,8 @@ impl Model {
     }
 
     /// The embedding of one text, of length 1, from the rows of [`Output::Embedding`] of all its windows.
-    pub fn embed(&self, windows: &[Window], rows: &[Vec<f32>]) -> Vec<f32> {
-        combine::normalised(&combine::weighted_mean(windows, rows))
+    pub fn embed(&self, rows: &[Row]) -> Vec<f32> {
+        combine::normalised(&combine::weighted_mean(rows))
     }
 
     fn check(&self, window: &Window) -> Result<(), EngineError> {

@@ -46,7 +46,7 @@ impl PrecisionChoice {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct About {
     /// What the layers are computed in.
-    pub(super) precision: String,
+    pub(super) precision: Precision,
     /// Why.
     pub(super) precision_note: String,
     pub(super) head: Option<HeadPlan>,
@@ -68,32 +68,34 @@ impl Source<'_> {
     /// As [`Model::load`](super::Model::load).
     pub(super) fn prepare(&self, choice: PrecisionChoice) -> Result<Image, EngineError> {
         match choice {
-            PrecisionChoice::Fixed(precision) => self.build(precision, None, "as set"),
+            PrecisionChoice::Fixed(Precision::F32) => self.build(None, "as set"),
+            PrecisionChoice::Fixed(Precision::Int8) => {
+                let (image, verdict) = self.build_int8()?;
+                let figures = verdict.unwrap_or_else(|figures| figures);
+                Ok(with_note(image, format!("as set; {figures}")))
+            }
             PrecisionChoice::Auto if !self.kernels.fast_int8() => {
-                self.build(Precision::F32, None, "this processor has no dot product of bytes")
+                self.build(None, "this processor has no dot product of bytes")
             }
-            PrecisionChoice::Auto => self.build_if_it_agrees(),
+            PrecisionChoice::Auto => match self.build_int8()? {
+                (image, Ok(figures)) => Ok(with_note(image, figures)),
+                (image, Err(figures)) => {
+                    drop(image);
+                    self.build(None, &figures)
+                }
+            },
         }
     }
 
-    fn build_if_it_agrees(&self) -> Result<Image, EngineError> {
+    /// The model in `int8`, and whether that will do.
+    fn build_int8(&self) -> Result<(Image, Result<String, String>), EngineError> {
         let mut agreement = Agreement::new(self.tokenizer, self.config, self.kernels)?;
-        let image = self.build(Precision::Int8, Some(&mut agreement), "")?;
-        match agreement.verdict() {
-            Ok(note) => Ok(with_note(image, note)),
-            Err(note) => {
-                drop(image);
-                self.build(Precision::F32, None, &note)
-            }
-        }
+        let image = self.build(Some(&mut agreement), "")?;
+        Ok((image, agreement.verdict()))
     }
 
-    fn build(
-        &self,
-        precision: Precision,
-        mut agreement: Option<&mut Agreement>,
-        note: &str,
-    ) -> Result<Image, EngineError> {
+    /// The model in `int8` by means of the agreement, or else in `f32`.
+    fn build(&self, mut agreement: Option<&mut Agreement>, note: &str) -> Result<Image, EngineError> {
         let (config, shape) = (self.config, Shape::of(self.config));
         let mut weights = Weights::open(self.files)?;
         let names = Names::detect(config.family, &weights);
@@ -109,10 +111,10 @@ impl Source<'_> {
         drop(embeddings);
         for index in 0..config.layers {
             let layer = layer(&mut weights, &names, index, config)?;
-            if let Some(agreement) = &mut agreement {
-                agreement.layer(&layer);
+            match &mut agreement {
+                Some(agreement) => agreement.layer(&layer, index, &mut image),
+                None => pack_layer(&mut image, index, &shape, &layer, None),
             }
-            pack_layer(&mut image, index, &shape, &layer, precision);
         }
         let head = HeadPlan::read(&weights, &names, config)?;
         if let Some(plan) = &head {
@@ -123,7 +125,7 @@ impl Source<'_> {
             }
         }
         let about = About {
-            precision: precision.as_str().to_owned(),
+            precision: if agreement.is_some() { Precision::Int8 } else { Precision::F32 },
             precision_note: note.to_owned(),
             head,
             parameters: weights.parameters(),

@@ -88,8 +88,12 @@ impl<'a> Weights<'a> {
         }
         let data = view.data();
         let values = match view.dtype() {
-            Dtype::F32 => WordWeights::F32(numbers(name, data, f32::from_le_bytes, |value| value.is_finite())?),
-            Dtype::F16 => WordWeights::F16(numbers(name, data, f16::from_le_bytes, |value| value.is_finite())?),
+            Dtype::F32 => {
+                WordWeights::F32(numbers(name, data, f32::from_le_bytes, |value| value.is_finite())?)
+            }
+            Dtype::F16 => {
+                WordWeights::F16(numbers(name, data, f16::from_le_bytes, |value| value.is_finite())?)
+            }
             Dtype::BF16 => {
                 WordWeights::Bf16(numbers(name, data, bf16::from_le_bytes, |value| value.is_finite())?)
             }

@@ -5,7 +5,6 @@
 use std::collections::HashMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::Instant;
@@ -32,8 +31,8 @@ pub(super) fn spawn(jobs: Receiver<Job>, fixed_budget: Option<usize>) -> io::Res
 
 struct Compute {
     queue: Queue,
-    /// Speed by address of the model and output. A new model at an old address just starts with a wrong guess.
-    paces: HashMap<(usize, Output), Pace>,
+    /// Speed by number of the model and output.
+    paces: HashMap<(u64, Output), Pace>,
     /// Tokens of every batch, if they shall not follow the pace.
     fixed_budget: Option<usize>,
 }
@@ -75,7 +74,7 @@ impl Compute {
         self.fixed_budget.unwrap_or_else(pace)
     }
 
-    fn learn(&mut self, key: (usize, Output), tokens: usize, started: Instant) {
+    fn learn(&mut self, key: (u64, Output), tokens: usize, started: Instant) {
         if self.paces.len() >= MOST_PACES && !self.paces.contains_key(&key) {
             self.paces.clear();
         }
@@ -118,6 +117,6 @@ fn by_job(picks: &[Pick]) -> Vec<&[Pick]> {
     picks.chunk_by(|a, b| a.job() == b.job()).collect()
 }
 
-fn pace_key(job: &Job) -> (usize, Output) {
-    (Arc::as_ptr(&job.model).cast::<()>() as usize, job.output)
+fn pace_key(job: &Job) -> (u64, Output) {
+    (job.model.number(), job.output)
 }

@@ -3,127 +3,161 @@
 //! It must not know batches of other requests.
 //! Invariant: a window is either waiting, or its row is there, or the job has been answered.
 
+use std::mem::take;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 
-use super::{ReplyTo, SMALL_WINDOWS};
-use crate::model::{Output, Window};
-use crate::served::Served;
+use super::SMALL_WINDOWS;
+use super::ticket::Duty;
+use crate::model::{Output, Row, Window};
+use crate::results::{Fingerprint, ResultCache, Rows};
+use crate::served::Loaded;
 
 /// Texts that shall go through a model.
 pub struct Work {
     /// By which model.
-    pub model: Arc<dyn Served>,
+    pub model: Loaded,
     /// Each is answered at its place; equal ones are computed once.
     pub texts: Vec<String>,
     /// What to compute.
     pub output: Output,
 }
 
-/// One distinct text with what the model made of it.
+/// One distinct text of a request before the model.
+#[derive(Debug)]
+pub(super) enum Text {
+    /// There is nothing to read.
+    Blank,
+    /// It was answered lately.
+    Known(Rows),
+    /// Its windows, at least one.
+    New(Fingerprint, Vec<Window>),
+}
+
+/// All texts of a request before the model.
 #[derive(Debug, Default)]
-pub(super) struct Text {
-    /// None for a blank text.
-    pub(super) windows: Vec<Window>,
-    /// The model's row for each window; empty until it has been computed.
-    pub(super) rows: Vec<Vec<f32>>,
+pub(super) struct Tokenized {
+    /// The distinct texts.
+    pub(super) texts: Vec<Text>,
+    /// For each text of the request, which of the distinct ones it is.
+    pub(super) positions: Vec<usize>,
 }
 
 /// All texts of a request after the model.
 #[derive(Debug)]
 pub struct Finished {
-    /// The distinct texts.
-    texts: Vec<Text>,
+    /// What the model made of the distinct texts.
+    answers: Vec<Answer>,
     /// For each text of the request, which of the distinct ones it is.
     positions: Vec<usize>,
+    tokens: u64,
+}
+
+/// What the model made of a text.
+#[derive(Debug, Default)]
+struct Answer {
+    /// None for a blank text.
+    rows: Rows,
+    /// Whether it comes from the result cache.
+    cached: bool,
 }
 
 impl Finished {
-    pub(super) fn new(texts: Vec<Text>, positions: Vec<usize>) -> Self {
-        Self { texts, positions }
-    }
-
-    /// An answer for each text of the request from its windows and their rows; `None` for a blank text.
-    pub fn rows<T: Clone>(&self, combine: impl Fn(&[Window], &[Vec<f32>]) -> T) -> Vec<Option<T>> {
-        let answer = |text: &Text| (!text.windows.is_empty()).then(|| combine(&text.windows, &text.rows));
-        let answers: Vec<Option<T>> = self.texts.iter().map(answer).collect();
+    /// An answer for each text of the request from the rows of its windows; `None` for a blank text.
+    pub fn rows<T: Clone>(&self, combine: impl Fn(&[Row]) -> T) -> Vec<Option<T>> {
+        let answer = |answer: &Answer| (!answer.rows.is_empty()).then(|| combine(&answer.rows));
+        let answers: Vec<Option<T>> = self.answers.iter().map(answer).collect();
         self.positions.iter().map(|&position| answers[position].clone()).collect()
     }
 
     /// Tokens that went through the model, special tokens included.
     pub fn tokens(&self) -> u64 {
-        let windows = self.texts.iter().flat_map(|text| &text.windows);
-        windows.map(|window| window.ids.len() as u64).sum()
+        self.tokens
     }
 
-    /// Texts that were answered without running the model: blank ones and repetitions.
+    /// Texts that were answered from the result cache.
     pub fn cached(&self) -> u64 {
-        let computed = self.texts.iter().filter(|text| !text.windows.is_empty()).count();
-        (self.positions.len() - computed) as u64
+        self.positions.iter().filter(|&&position| self.answers[position].cached).count() as u64
     }
 }
 
-/// Adds texts to a total for as long as it exists.
-#[derive(Debug)]
-pub(super) struct Counted {
-    texts: u64,
-    total: Arc<AtomicU64>,
+/// A distinct text on its way through the model.
+struct Reading {
+    /// Which of the distinct texts it is.
+    text: usize,
+    fingerprint: Fingerprint,
+    windows: Vec<Window>,
+    /// The model's row for each window; empty until it has been computed.
+    values: Vec<Vec<f32>>,
+    /// Windows that have no row yet.
+    missing: usize,
 }
 
-impl Counted {
-    pub(super) fn new(texts: usize, total: &Arc<AtomicU64>) -> Self {
-        total.fetch_add(texts as u64, Ordering::Relaxed);
-        Self { texts: texts as u64, total: Arc::clone(total) }
+impl Reading {
+    fn new(text: usize, fingerprint: Fingerprint, windows: Vec<Window>) -> Self {
+        let count = windows.len();
+        Self { text, fingerprint, windows, values: vec![Vec::new(); count], missing: count }
     }
-}
 
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.total.fetch_sub(self.texts, Ordering::Relaxed);
+    /// Takes the row of a window; all rows, if it was the last.
+    fn receive(&mut self, window: usize, values: Vec<f32>) -> Option<Rows> {
+        self.values[window] = values;
+        self.missing -= 1;
+        (self.missing == 0).then(|| {
+            let rows = self.windows.iter().zip(self.values.drain(..));
+            rows.map(|(window, values)| Row::new(window, values)).collect()
+        })
     }
 }
 
 /// Where a window lies in its job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
-    pub(super) text: usize,
-    pub(super) window: usize,
+    /// Which of the texts that go through the model.
+    reading: usize,
+    window: usize,
     /// Tokens of the window.
     pub(super) length: usize,
 }
 
 /// A tokenized request.
 pub(super) struct Job {
-    pub(super) model: Arc<dyn Served>,
+    pub(super) model: Loaded,
     pub(super) output: Output,
-    texts: Vec<Text>,
-    positions: Vec<usize>,
+    readings: Vec<Reading>,
     /// Windows that have not gone through the model, longest first: neighbours make good batches.
     waiting: Vec<Place>,
+    /// What it will answer, filled in while it computes.
+    finished: Finished,
+    /// Where its answers are kept for others.
+    results: Arc<ResultCache>,
     /// `None` once answered.
-    reply: Option<ReplyTo<Finished>>,
-    /// Held for its effect: the texts are queued. `None` once answered.
-    queued: Option<Counted>,
+    duty: Option<Duty<Finished>>,
 }
 
 impl Job {
-    /// A job for texts of which at least one has windows.
     pub(super) fn new(
-        (model, output): (Arc<dyn Served>, Output),
-        Finished { mut texts, positions }: Finished,
-        queued: Counted,
-        reply: ReplyTo<Finished>,
+        (model, output): (Loaded, Output),
+        Tokenized { texts, positions }: Tokenized,
+        results: Arc<ResultCache>,
+        duty: Duty<Finished>,
     ) -> Self {
-        let mut waiting = Vec::new();
-        for (index, text) in texts.iter_mut().enumerate() {
-            text.rows = vec![Vec::new(); text.windows.len()];
-            let place = |(window, w): (usize, &Window)| Place { text: index, window, length: w.ids.len() };
-            waiting.extend(text.windows.iter().enumerate().map(place));
+        let (mut answers, mut readings) = (Vec::with_capacity(texts.len()), Vec::new());
+        for (index, text) in texts.into_iter().enumerate() {
+            answers.push(match text {
+                Text::Blank => Answer::default(),
+                Text::Known(rows) => Answer { rows, cached: true },
+                Text::New(fingerprint, windows) => {
+                    readings.push(Reading::new(index, fingerprint, windows));
+                    Answer::default()
+                }
+            });
         }
-        waiting.sort_by_key(|place| std::cmp::Reverse(place.length));
-        Self { model, output, texts, positions, waiting, reply: Some(reply), queued: Some(queued) }
+        let waiting = places(&readings);
+        let tokens = waiting.iter().map(|place| place.length as u64).sum();
+        let finished = Finished { answers, positions, tokens };
+        Self { model, output, readings, waiting, finished, results, duty: Some(duty) }
     }
 
     /// Whether it overtakes bulk requests.
@@ -133,12 +167,12 @@ impl Job {
 
     /// Whether both can share a batch.
     pub(super) fn goes_with(&self, other: &Job) -> bool {
-        Arc::ptr_eq(&self.model, &other.model) && self.output == other.output
+        self.model.number() == other.model.number() && self.output == other.output
     }
 
     /// Whether it has been answered, or nobody waits for the answer.
     pub(super) fn is_over(&self) -> bool {
-        self.reply.as_ref().is_none_or(ReplyTo::is_closed)
+        self.duty.as_ref().is_none_or(Duty::is_over)
     }
 
     /// Windows that have not gone through the model, longest first.
@@ -148,23 +182,40 @@ impl Job {
 
     /// The window at a place of this job.
     pub(super) fn window(&self, place: Place) -> &Window {
-        &self.texts[place.text].windows[place.window]
+        &self.readings[place.reading].windows[place.window]
     }
 
     /// Takes the model's rows for some of the waiting windows, in the order in which they waited, and answers if
     /// these were the last.
     pub(super) fn receive(&mut self, rows: impl Iterator<Item = (Place, Vec<f32>)>) {
         let mut rows = rows.peekable();
-        let texts = &mut self.texts;
+        let mut computed = Vec::new();
         self.waiting.retain(|waiting| {
             let row = rows.next_if(|(place, _)| place == waiting);
-            row.map(|(place, row)| texts[place.text].rows[place.window] = row).is_none()
+            row.map(|row| computed.push(row)).is_none()
         });
-        if self.waiting.is_empty() {
-            let texts = std::mem::take(&mut self.texts);
-            let positions = std::mem::take(&mut self.positions);
-            self.answer(Ok(Finished { texts, positions }));
+        computed.into_iter().for_each(|(place, values)| self.put(place, values));
+        self.answer_if_done();
+    }
+
+    fn put(&mut self, place: Place, values: Vec<f32>) {
+        let reading = &mut self.readings[place.reading];
+        if let Some(rows) = reading.receive(place.window, values) {
+            reading.windows = Vec::new();
+            self.results.keep(reading.fingerprint, &rows);
+            self.finished.answers[reading.text].rows = rows;
         }
+    }
+
+    /// Answers if nothing is left to compute; whether that was so.
+    pub(super) fn answer_if_done(&mut self) -> bool {
+        let done = self.waiting.is_empty();
+        if done {
+            let answers = take(&mut self.finished.answers);
+            let positions = take(&mut self.finished.positions);
+            self.answer(Ok(Finished { answers, positions, tokens: self.finished.tokens }));
+        }
+        done
     }
 
     /// Gives up.
@@ -173,13 +224,21 @@ impl Job {
     }
 
     fn answer(&mut self, outcome: Result<Finished, EngineError>) {
-        // Before the answer, so that whoever has it finds the texts counted no more.
-        self.queued = None;
-        // Nobody may be waiting any more; then the answer is dropped.
-        if let Some(reply) = self.reply.take() {
-            let _ = reply.send(outcome);
+        if let Some(duty) = self.duty.take() {
+            duty.fulfil(outcome);
         }
     }
+}
+
+/// All windows, longest first.
+fn places(readings: &[Reading]) -> Vec<Place> {
+    let of = |(reading, text): (usize, &Reading)| {
+        let lengths = text.windows.iter().map(|window| window.ids.len()).enumerate();
+        lengths.map(|(window, length)| Place { reading, window, length }).collect::<Vec<_>>()
+    };
+    let mut places: Vec<Place> = readings.iter().enumerate().flat_map(of).collect();
+    places.sort_by_key(|place| std::cmp::Reverse(place.length));
+    places
 }
 
 /// The error for a model that returns too few or too many rows.

@@ -1,8 +1,10 @@
 //! Requests of all clients, cut into batches.
 //!
 //! # Layout
+//! - [`ticket`]: the right to an answer, and the duty to give it.
 //! - [`pool`]: threads that tokenize, several requests at a time.
-//! - [`prepare`]: what they do: texts to tokens, texts to windows.
+//! - [`division`]: a request in pieces, for several threads.
+//! - [`prepare`], [`tokenize`]: what they do: texts to windows, texts to tokens.
 //! - [`job`]: a tokenized request on its way through the model.
 //! - [`queue`]: jobs that wait, in two lanes.
 //! - [`batch`]: which windows go together.
@@ -15,26 +17,33 @@
 
 pub mod batch;
 mod compute;
+mod division;
 mod job;
 mod pace;
 mod pool;
 mod prepare;
 mod queue;
+mod ticket;
+mod tokenize;
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 
-use ecommerce_ml_protocol::{EngineError, ErrorKind, TokenDetail, Tokens};
-use tokio::sync::oneshot;
+use ecommerce_ml_protocol::{TokenDetail, Tokens};
 
 pub use job::{Finished, Work};
+pub use ticket::Ticket;
 
-use crate::served::Served;
-use job::{Counted, Job};
+use crate::results::ResultCache;
+use crate::served::Loaded;
+use division::{Divisible, Division};
+use job::Job;
 use pool::Pool;
-use prepare::{Prepare, Tokenize};
+use prepare::Prepare;
+use ticket::{Counted, duty};
+use tokenize::Tokenize;
 
 /// A request of no more windows than this is small: it overtakes bulk requests.
 pub const SMALL_WINDOWS: usize = 4;
@@ -46,12 +55,17 @@ pub struct SchedulerOptions {
     pub tokenizing_threads: usize,
     /// Padded tokens of a batch; `None` lets it follow the speed of each model.
     pub batch_tokens: Option<usize>,
+    /// Bytes for answers given lately; 0 to keep none.
+    pub result_cache: u64,
 }
 
 /// Accepts work from any thread.
 pub struct Scheduler {
     /// Tokenizes.
     pool: Pool,
+    /// Threads of the pool that work on requests of any size.
+    tokenizing_threads: usize,
+    results: Arc<ResultCache>,
     /// To the compute thread, which ends when all senders are gone.
     ready: mpsc::Sender<Job>,
     /// Texts that have not gone through a model yet, for statistics.
@@ -68,32 +82,38 @@ impl Scheduler {
     pub fn start(options: SchedulerOptions) -> io::Result<Self> {
         let (ready, jobs) = mpsc::channel();
         compute::spawn(jobs, options.batch_tokens)?;
-        let pool = Pool::start(options.tokenizing_threads.max(1))?;
-        Ok(Self { pool, ready, queued_texts: Arc::default(), untokenized_texts: Arc::default() })
+        let tokenizing_threads = options.tokenizing_threads.max(1);
+        Ok(Self {
+            pool: Pool::start(tokenizing_threads)?,
+            tokenizing_threads,
+            results: Arc::new(ResultCache::new(options.result_cache)),
+            ready,
+            queued_texts: Arc::default(),
+            untokenized_texts: Arc::default(),
+        })
     }
 
     /// Puts texts on their way through a model.
     pub fn submit(&self, work: Work) -> Ticket<Finished> {
-        let (reply, ticket) = ticket();
         let queued = Counted::new(work.texts.len(), &self.queued_texts);
         let untokenized = Counted::new(work.texts.len(), &self.untokenized_texts);
-        let small = prepare::is_small(&work.texts);
-        let prepare = Prepare::new(work, (queued, untokenized), reply, self.ready.clone());
-        self.pool.push(Box::new(prepare), small);
+        let (duty, ticket) = duty(Some(queued));
+        let prepare = Prepare::new(&work, &self.results, (duty, untokenized), self.ready.clone());
+        self.divide(prepare, work.texts);
         ticket
     }
 
     /// Tokenizes texts and no more.
-    pub fn tokenize(
-        &self,
-        model: Arc<dyn Served>,
-        texts: Vec<String>,
-        detail: TokenDetail,
-    ) -> Ticket<Vec<Tokens>> {
-        let (reply, ticket) = ticket();
-        let small = prepare::is_small(&texts);
-        self.pool.push(Box::new(Tokenize::new(model, texts, detail, reply)), small);
+    pub fn tokenize(&self, model: Loaded, texts: Vec<String>, detail: TokenDetail) -> Ticket<Vec<Tokens>> {
+        let (duty, ticket) = duty(None);
+        self.divide(Tokenize::new(model, texts.len(), detail, duty), texts);
         ticket
+    }
+
+    fn divide(&self, request: impl Divisible, texts: Vec<String>) {
+        let division = Division::new(request, texts, self.tokenizing_threads);
+        let small = division.is_small();
+        self.pool.push(Box::new(division), small);
     }
 
     /// Texts that have not gone through a model yet.
@@ -105,38 +125,4 @@ impl Scheduler {
     pub fn untokenized_texts(&self) -> u64 {
         self.untokenized_texts.load(Ordering::Relaxed)
     }
-}
-
-/// Where an answer goes. It is closed as soon as the ticket is dropped.
-type ReplyTo<T> = oneshot::Sender<Result<T, EngineError>>;
-
-/// The right to an answer. Dropping it cancels the work.
-#[derive(Debug)]
-pub struct Ticket<T>(oneshot::Receiver<Result<T, EngineError>>);
-
-impl<T> Ticket<T> {
-    /// Waits for the answer.
-    ///
-    /// # Errors
-    /// Those of the model, or [`ErrorKind::Internal`] if the work was lost to a defect.
-    pub async fn answer(self) -> Result<T, EngineError> {
-        self.0.await.unwrap_or_else(|_| Err(lost()))
-    }
-
-    /// Waits for the answer, outside of an asynchronous runtime.
-    ///
-    /// # Errors
-    /// As [`answer`](Self::answer).
-    pub fn wait(self) -> Result<T, EngineError> {
-        self.0.blocking_recv().unwrap_or_else(|_| Err(lost()))
-    }
-}
-
-fn ticket<T>() -> (ReplyTo<T>, Ticket<T>) {
-    let (sender, receiver) = oneshot::channel();
-    (sender, Ticket(receiver))
-}
-
-fn lost() -> EngineError {
-    EngineError::new(ErrorKind::Internal, "engine lost track of the request")
 }

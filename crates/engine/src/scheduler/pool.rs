@@ -1,7 +1,9 @@
-//! Threads that tokenize. Work is done in steps of a few milliseconds, so that many requests advance together.
+//! Threads that tokenize. Work is done in pieces of a few milliseconds, so that many requests advance together and
+//! several threads can work on one.
 //!
-//! It must not know what a step does.
-//! Invariant: a short task waits for no long one: one thread takes short tasks only, the others take them first.
+//! It must not know what a piece does.
+//! Invariants: a short task waits for no long one: one thread takes short tasks only, the others take them first; long
+//! tasks take turns, piece by piece.
 
 use std::collections::VecDeque;
 use std::io;
@@ -11,13 +13,13 @@ use std::thread;
 
 use parking_lot::{Condvar, Mutex};
 
-/// A task that is done step by step.
-pub(super) trait Step: Send {
-    /// Does one step; `None` when there is nothing left to do.
-    fn advance(self: Box<Self>) -> Option<Box<dyn Step>>;
-}
+/// What a thread does before it looks for other work.
+pub(super) type Piece = Box<dyn FnOnce() + Send>;
 
-/// The threads; dropping it ends them after their current step.
+/// Hands out the pieces of a task, which may run at the same time. All threads wait while it does.
+pub(super) type Task = Box<dyn Iterator<Item = Piece> + Send>;
+
+/// The threads; dropping it ends them after their current piece.
 pub(super) struct Pool(Arc<Shared>);
 
 struct Shared {
@@ -29,9 +31,10 @@ struct Shared {
 #[derive(Default)]
 struct Lanes {
     /// Tasks of few and short texts, first come first served.
-    short: VecDeque<Box<dyn Step>>,
-    /// All others; after each step a task goes to the back, so that none waits for another to finish.
-    long: VecDeque<Box<dyn Step>>,
+    short: VecDeque<Task>,
+    /// All others; whenever it has handed out a piece a task goes to the back, so that none waits for another to
+    /// finish.
+    long: VecDeque<Task>,
     /// The pool is gone: threads end.
     closed: bool,
 }
@@ -49,11 +52,11 @@ impl Pool {
     }
 
     /// Accepts a task.
-    pub(super) fn push(&self, task: Box<dyn Step>, short: bool) {
+    pub(super) fn push(&self, task: Task, short: bool) {
         let mut lanes = self.0.lanes.lock();
         let lane = if short { &mut lanes.short } else { &mut lanes.long };
         lane.push_back(task);
-        // All, because the one that would be woken may be the one that takes short tasks only.
+        // All, because there may be pieces for all, and the one that would be woken may take short tasks only.
         self.0.changed.notify_all();
     }
 }
@@ -67,29 +70,45 @@ impl Drop for Pool {
 
 impl Shared {
     fn work(&self, short_only: bool) {
-        while let Some((task, short)) = self.take(short_only) {
-            // A panic drops the task, which answers its request.
-            let rest = catch_unwind(AssertUnwindSafe(|| task.advance())).unwrap_or_default();
-            if let Some(rest) = rest {
-                let mut lanes = self.lanes.lock();
-                if short { lanes.short.push_front(rest) } else { lanes.long.push_back(rest) }
-            }
+        while let Some(piece) = self.take(short_only) {
+            // A panic drops what the piece held of its task; when all of it is gone, that answers the request.
+            let _ = catch_unwind(AssertUnwindSafe(piece));
         }
     }
 
-    fn take(&self, short_only: bool) -> Option<(Box<dyn Step>, bool)> {
+    fn take(&self, short_only: bool) -> Option<Piece> {
         let mut lanes = self.lanes.lock();
         loop {
             if lanes.closed {
                 return None;
             }
-            if let Some(task) = lanes.short.pop_front() {
-                return Some((task, true));
-            }
-            if !short_only && let Some(task) = lanes.long.pop_front() {
-                return Some((task, false));
+            let piece = lanes.short_piece().or_else(|| if short_only { None } else { lanes.long_piece() });
+            if piece.is_some() {
+                return piece;
             }
             self.changed.wait(&mut lanes);
         }
+    }
+}
+
+impl Lanes {
+    fn short_piece(&mut self) -> Option<Piece> {
+        while let Some(mut task) = self.short.pop_front() {
+            if let Some(piece) = task.next() {
+                self.short.push_front(task);
+                return Some(piece);
+            }
+        }
+        None
+    }
+
+    fn long_piece(&mut self) -> Option<Piece> {
+        while let Some(mut task) = self.long.pop_front() {
+            if let Some(piece) = task.next() {
+                self.long.push_back(task);
+                return Some(piece);
+            }
+        }
+        None
     }
 }

@@ -1,163 +1,143 @@
-//! What the tokenizing threads do: texts to tokens, texts to windows.
+//! Texts to windows, by several threads at a time.
 //!
-//! Invariant: a step ends after about [`STEP_BYTES`] of text, but a text is never divided.
+//! It must not know how texts are divided.
+//! Invariant: of equal texts in a request one is looked up or tokenized, by the thread that saw one first; whoever
+//! finishes last hands the request on.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::mem::take;
 use std::sync::{Arc, mpsc};
-use std::vec;
 
-use ecommerce_ml_protocol::{EngineError, TokenDetail, Tokens};
+use ecommerce_ml_protocol::EngineError;
+use parking_lot::Mutex;
 
-use super::job::{Counted, Finished, Job, Text, Work};
-use super::pool::Step;
-use super::{ReplyTo, SMALL_WINDOWS};
+use super::division::Divisible;
+use super::job::{Finished, Job, Text, Tokenized, Work};
+use super::ticket::{Counted, Duty, SharedDuty};
 use crate::model::Output;
-use crate::served::{Served, guarded};
+use crate::results::{Fingerprint, ResultCache};
+use crate::served::{Loaded, guarded};
 
-/// Text that one step works through: some ten milliseconds.
-const STEP_BYTES: usize = 32 << 10;
-
-/// A request of no more text than this, in no more than [`SMALL_WINDOWS`] texts, takes the short lane.
-const SMALL_BYTES: usize = 16 << 10;
-
-/// Whether a request is small, as far as one can tell before tokenizing it.
-pub(super) fn is_small(texts: &[String]) -> bool {
-    texts.len() <= SMALL_WINDOWS && texts.iter().map(String::len).sum::<usize>() <= SMALL_BYTES
-}
-
-/// Turns the texts of a request into windows, and hands them to the compute thread.
+/// A request whose texts become windows, and then a job for the compute thread.
 pub(super) struct Prepare {
-    model: Arc<dyn Served>,
+    model: Loaded,
     output: Output,
-    texts: vec::IntoIter<String>,
-    /// The distinct texts so far, and which one each is.
-    seen: HashMap<String, usize>,
-    windows: Vec<Text>,
-    positions: Vec<usize>,
-    queued: Counted,
-    reply: ReplyTo<Finished>,
+    results: Arc<ResultCache>,
+    gathered: Mutex<Gathered>,
+    duty: SharedDuty<Finished>,
     ready: mpsc::Sender<Job>,
-    /// Held for its effect: the texts are not tokenized.
-    _untokenized: Counted,
 }
+
+/// What all threads have found so far.
+struct Gathered {
+    /// Which of the distinct texts a fingerprint is.
+    known: HashMap<Fingerprint, usize>,
+    tokenized: Tokenized,
+    /// Texts of the request that nobody has finished yet.
+    left: usize,
+    /// Held for its effect: the texts are not tokenized.
+    untokenized: Option<Counted>,
+}
+
+/// A text that a thread has to do: its place in the piece, its place among the distinct texts, its fingerprint.
+type Claim = (usize, usize, Fingerprint);
 
 impl Prepare {
     pub(super) fn new(
-        work: Work,
-        (queued, untokenized): (Counted, Counted),
-        reply: ReplyTo<Finished>,
+        work: &Work,
+        results: &Arc<ResultCache>,
+        (duty, untokenized): (Duty<Finished>, Counted),
         ready: mpsc::Sender<Job>,
     ) -> Self {
+        let left = work.texts.len();
+        let tokenized = Tokenized { texts: Vec::new(), positions: vec![0; left] };
+        let known = HashMap::new();
         Self {
-            model: work.model,
+            model: work.model.clone(),
             output: work.output,
-            positions: Vec::with_capacity(work.texts.len()),
-            texts: work.texts.into_iter(),
-            seen: HashMap::new(),
-            windows: Vec::new(),
-            queued,
-            reply,
+            results: Arc::clone(results),
+            gathered: Mutex::new(Gathered { known, tokenized, left, untokenized: Some(untokenized) }),
+            duty: SharedDuty::new(duty),
             ready,
-            _untokenized: untokenized,
         }
     }
 
-    /// Works on the next texts; whether there are more.
-    fn some_texts(&mut self) -> Result<bool, EngineError> {
-        let mut bytes = 0;
-        while bytes < STEP_BYTES {
-            let Some(text) = self.texts.next() else { return Ok(false) };
-            bytes += text.len() + 1;
-            self.text(text)?;
+    fn prepare(&self, first: usize, texts: &[String]) -> Result<(), EngineError> {
+        let fingerprints: Vec<_> =
+            texts.iter().map(|text| self.results.fingerprint(&self.model, self.output, text)).collect();
+        let claims = self.gathered.lock().claim(first, &fingerprints);
+        let prepared = claims
+            .into_iter()
+            .map(|(text, distinct, fingerprint)| Ok((distinct, self.text(&texts[text], fingerprint)?)))
+            .collect::<Result<Vec<_>, EngineError>>()?;
+        let done = self.gathered.lock().put(prepared, texts.len());
+        if let Some((tokenized, untokenized)) = done {
+            self.hand_over(tokenized);
+            drop(untokenized);
         }
-        Ok(true)
-    }
-
-    fn text(&mut self, text: String) -> Result<(), EngineError> {
-        let next = self.windows.len();
-        let position = match self.seen.entry(text) {
-            Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(new) => {
-                let windows = guarded(|| self.model.windows(new.key()))?;
-                self.windows.push(Text { windows, rows: Vec::new() });
-                *new.insert(next)
-            }
-        };
-        self.positions.push(position);
         Ok(())
     }
 
-    fn hand_over(self) {
-        let finished = Finished::new(self.windows, self.positions);
-        if finished.tokens() == 0 {
-            drop(self.queued);
-            let _ = self.reply.send(Ok(finished));
-        } else {
+    fn text(&self, text: &str, fingerprint: Fingerprint) -> Result<Text, EngineError> {
+        if let Some(rows) = self.results.get(&fingerprint) {
+            return Ok(Text::Known(rows));
+        }
+        let windows = guarded(|| self.model.windows(text))?;
+        Ok(if windows.is_empty() { Text::Blank } else { Text::New(fingerprint, windows) })
+    }
+
+    fn hand_over(&self, tokenized: Tokenized) {
+        let Some(duty) = self.duty.take() else { return };
+        let results = Arc::clone(&self.results);
+        let mut job = Job::new((self.model.clone(), self.output), tokenized, results, duty);
+        if !job.answer_if_done() {
             // Fails only when the scheduler is being dropped; the request is then answered by dropping it.
-            let _ = self.ready.send(Job::new((self.model, self.output), finished, self.queued, self.reply));
+            let _ = self.ready.send(job);
         }
     }
 }
 
-impl Step for Prepare {
-    fn advance(mut self: Box<Self>) -> Option<Box<dyn Step>> {
-        if self.reply.is_closed() {
-            return None;
+impl Divisible for Prepare {
+    fn work(&self, first: usize, texts: Vec<String>) {
+        if let Err(error) = self.prepare(first, &texts)
+            && let Some(duty) = self.duty.take()
+        {
+            duty.fulfil(Err(error));
         }
-        match self.some_texts() {
-            Ok(true) => return Some(self),
-            Ok(false) => self.hand_over(),
-            Err(error) => {
-                drop(self.queued);
-                let _ = self.reply.send(Err(error));
-            }
-        }
-        None
+    }
+
+    fn is_over(&self) -> bool {
+        self.duty.is_over()
     }
 }
 
-/// Turns the texts of a request into tokens.
-pub(super) struct Tokenize {
-    model: Arc<dyn Served>,
-    detail: TokenDetail,
-    texts: vec::IntoIter<String>,
-    rows: Vec<Tokens>,
-    reply: ReplyTo<Vec<Tokens>>,
-}
-
-impl Tokenize {
-    pub(super) fn new(
-        model: Arc<dyn Served>,
-        texts: Vec<String>,
-        detail: TokenDetail,
-        reply: ReplyTo<Vec<Tokens>>,
-    ) -> Self {
-        Self { model, detail, rows: Vec::with_capacity(texts.len()), texts: texts.into_iter(), reply }
+impl Gathered {
+    /// Notes where the texts from `first` on find their answers; whoever calls this does those that nobody else has
+    /// claimed.
+    fn claim(&mut self, first: usize, fingerprints: &[Fingerprint]) -> Vec<Claim> {
+        let mut claims = Vec::new();
+        for (index, &fingerprint) in fingerprints.iter().enumerate() {
+            let distinct = match self.known.entry(fingerprint) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(new) => {
+                    let distinct = *new.insert(self.tokenized.texts.len());
+                    self.tokenized.texts.push(Text::Blank);
+                    claims.push((index, distinct, fingerprint));
+                    distinct
+                }
+            };
+            self.tokenized.positions[first + index] = distinct;
+        }
+        claims
     }
 
-    /// Works on the next texts; whether there are more.
-    fn some_texts(&mut self) -> Result<bool, EngineError> {
-        let mut bytes = 0;
-        while bytes < STEP_BYTES {
-            let Some(text) = self.texts.next() else { return Ok(false) };
-            bytes += text.len() + 1;
-            self.rows.push(guarded(|| self.model.tokenize(&text, self.detail))?);
+    /// Puts claimed texts in their places, of a piece of so many texts; returns all texts after the last piece.
+    fn put(&mut self, prepared: Vec<(usize, Text)>, piece: usize) -> Option<(Tokenized, Option<Counted>)> {
+        for (distinct, text) in prepared {
+            self.tokenized.texts[distinct] = text;
         }
-        Ok(true)
-    }
-}
-
-impl Step for Tokenize {
-    fn advance(mut self: Box<Self>) -> Option<Box<dyn Step>> {
-        if self.reply.is_closed() {
-            return None;
-        }
-        match self.some_texts() {
-            Ok(true) => return Some(self),
-            Ok(false) => drop(self.reply.send(Ok(self.rows))),
-            Err(error) => drop(self.reply.send(Err(error))),
-        }
-        None
+        self.left -= piece;
+        (self.left == 0).then(|| (take(&mut self.tokenized), self.untokenized.take()))
     }
 }

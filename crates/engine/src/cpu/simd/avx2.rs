@@ -217,7 +217,8 @@ macro_rules! implement {
                     // `max` gives its second argument for NaN.
                     let value = _mm256_max_ps(value, _mm256_setzero_ps());
                     let ints = _mm256_cvtps_epi32(_mm256_min_ps(value, _mm256_set1_ps(255.0)));
-                    let halves = _mm_packus_epi32(_mm256_castsi256_si128(ints), _mm256_extracti128_si256::<1>(ints));
+                    let halves =
+                        _mm_packus_epi32(_mm256_castsi256_si128(ints), _mm256_extracti128_si256::<1>(ints));
                     let bytes = _mm_cvtsi128_si64(_mm_packus_epi16(halves, halves)).to_le_bytes();
                     std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, count);
                 }

@@ -162,7 +162,10 @@ impl Simd for Neon {
         unsafe {
             // The instruction takes bytes of one sign: with a = a' + 128, a b = a' b + 128 b; half of 128 fits a byte.
             // `std::arch` has it for nightly compilers only.
-            let shifted = vreinterpretq_s32_s8(vreinterpretq_s8_u8(veorq_u8(vreinterpretq_u8_s32(a), vdupq_n_u8(0x80))));
+            let shifted = vreinterpretq_s32_s8(vreinterpretq_s8_u8(veorq_u8(
+                vreinterpretq_u8_s32(a),
+                vdupq_n_u8(0x80),
+            )));
             let (mut sum, half) = (sum, vreinterpretq_s32_s8(vdupq_n_s8(64)));
             asm!(
                 "sdot {sum:v}.4s, {a:v}.16b, {b:v}.16b",
@@ -180,7 +183,8 @@ impl Simd for Neon {
         unsafe {
             // The conversion rounds to even, saturates, and turns NaN into 0.
             let halves = vqmovn_u32(vcvtnq_u32_f32(value));
-            let bytes = vget_lane_u64::<0>(vreinterpret_u64_u8(vqmovn_u16(vcombine_u16(halves, halves)))).to_le_bytes();
+            let bytes = vget_lane_u64::<0>(vreinterpret_u64_u8(vqmovn_u16(vcombine_u16(halves, halves))))
+                .to_le_bytes();
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, count);
         }
     }

@@ -63,4 +63,3 @@ impl Head {
         if self.is_classification { candle_nn::ops::softmax_last_dim(&outputs) } else { Ok(outputs) }
     }
 }
-

@@ -1,0 +1,122 @@
+//! Loads models to the device and in the precision that the settings name, from files or from what was kept of them.
+//!
+//! It must not know requests.
+//! Invariant: if the device or the precision isn't there, that is what every load says: an engine that didn't start would only
+//! be started again.
+
+use std::sync::Arc;
+
+use ecommerce_ml_protocol::{BUILD, EngineError, ErrorKind, ModelSource};
+
+use crate::cli::Compute;
+use crate::cpu::Precision;
+use crate::device::{Cpu, Device};
+use crate::files::ModelFiles;
+use crate::model::{Model, PrecisionChoice};
+use crate::process;
+use crate::served::{Load, Served};
+use crate::store::Store;
+
+/// The settings, and where prepared weights are kept.
+pub struct ModelLoader {
+    /// What was asked for.
+    device_setting: String,
+    opened: Result<(Device, PrecisionChoice), EngineError>,
+    store: Option<Store>,
+}
+
+impl ModelLoader {
+    /// Opens the device.
+    pub fn new(compute: &Compute, store: Option<Store>) -> Self {
+        let opened = Device::open(&compute.device, process::count_threads(compute.threads))
+            .and_then(|device| Ok((device, precision_choice(&compute.precision)?)));
+        Self { device_setting: compute.device.clone(), opened, store }
+    }
+
+    /// The device for statistics; as it was asked for, if it isn't there.
+    pub fn device_name(&self) -> String {
+        self.opened.as_ref().map_or_else(|_| self.device_setting.clone(), |(device, _)| device.name())
+    }
+
+    /// The kernels for statistics; empty where there are none.
+    pub fn kernels_name(&self) -> String {
+        let cpu = self.cpu_and_precision();
+        cpu.map(|(cpu, _)| cpu.kernels.name().to_owned()).unwrap_or_default()
+    }
+
+    fn cpu_and_precision(&self) -> Option<(&Cpu, PrecisionChoice)> {
+        match &self.opened {
+            Ok((Device::Cpu(cpu), precision)) => Some((cpu, *precision)),
+            _ => None,
+        }
+    }
+
+    /// A model on the CPU, its weights kept under a name.
+    fn prepare(
+        &self,
+        name: &str,
+        files: &ModelFiles,
+        cpu: &Cpu,
+        precision: PrecisionChoice,
+        store: &Store,
+    ) -> Result<Model, EngineError> {
+        if let Some(model) = store.find(name).and_then(|image| Model::open(image, cpu).ok()) {
+            return Ok(model);
+        }
+        Model::open(store.keep(name, Model::prepare(files, cpu, precision)?), cpu)
+    }
+}
+
+impl Load for ModelLoader {
+    fn load(&self, source: &ModelSource, files: &ModelFiles) -> Result<Arc<dyn Served>, EngineError> {
+        let (device, precision) = self.opened.as_ref().map_err(EngineError::clone)?;
+        let model = match (device, &self.store) {
+            (Device::Cpu(cpu), Some(store)) => {
+                let content = match source {
+                    ModelSource::Content(sha) => sha.to_string(),
+                    ModelSource::Builtin(_) => content_hash(files),
+                };
+                self.prepare(&kept_name(&content, cpu, *precision), files, cpu, *precision, store)?
+            }
+            _ => Model::load(files, device, *precision)?,
+        };
+        Ok(Arc::new(model))
+    }
+
+    fn recall(&self, source: &ModelSource) -> Option<Arc<dyn Served>> {
+        let (cpu, precision) = self.cpu_and_precision()?;
+        let ModelSource::Content(sha) = source else { return None };
+        let image = self.store.as_ref()?.find(&kept_name(&sha.to_string(), cpu, precision))?;
+        Some(Arc::new(Model::open(image, cpu).ok()?))
+    }
+}
+
+/// Names what the weights of some files become on this machine, with this build and setting.
+fn kept_name(content: &str, cpu: &Cpu, precision: PrecisionChoice) -> String {
+    let made_by = [content, BUILD, cpu.kernels.name(), precision.as_str()].join("\0");
+    blake3::hash(made_by.as_bytes()).to_string()
+}
+
+/// Names files by their names and bytes.
+fn content_hash(files: &ModelFiles) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for (name, bytes) in files.iter() {
+        hasher.update(name.as_bytes()).update(&[0]).update(&bytes.len().to_le_bytes()).update(bytes);
+    }
+    hasher.finalize().to_string()
+}
+
+fn precision_choice(precision: &str) -> Result<PrecisionChoice, EngineError> {
+    match precision {
+        "auto" => Ok(PrecisionChoice::Auto),
+        "f32" => Ok(PrecisionChoice::Fixed(Precision::F32)),
+        "int8" => Ok(PrecisionChoice::Fixed(Precision::Int8)),
+        "bf16" => {
+            let message = "precision \"bf16\" is not compiled into this engine";
+            Err(EngineError::new(ErrorKind::NotCompiledIn, message)
+                .with_hint("Set ecommerce_ml.precision to \"auto\", \"f32\" or \"int8\"."))
+        }
+        _ => Err(EngineError::new(ErrorKind::InvalidRequest, format!("invalid precision \"{precision}\""))
+            .with_hint("Valid precisions are \"auto\", \"f32\", \"int8\" and \"bf16\".")),
+    }
+}

@@ -1,0 +1,63 @@
+//! A scheduler with a fake model, without cache of models, server or clients.
+
+use std::sync::Arc;
+
+use ecommerce_ml_engine::model::Output;
+use ecommerce_ml_engine::scheduler::{Finished, Scheduler, SchedulerOptions, Ticket, Work};
+use ecommerce_ml_engine::served::Loaded;
+use ecommerce_ml_protocol::EngineError;
+
+use crate::fake::{Control, Fake};
+use crate::kit::{BUDGET, wait_until, words};
+
+pub struct Bench {
+    pub control: Arc<Control>,
+    pub model: Loaded,
+    pub scheduler: Scheduler,
+}
+
+impl Bench {
+    /// Two threads tokenize, no answers are kept.
+    pub fn new() -> Self {
+        Self::with(2, 0)
+    }
+
+    /// So many threads tokenize, so many bytes of answers are kept.
+    pub fn with(tokenizing_threads: usize, result_cache: u64) -> Self {
+        let control = Arc::<Control>::default();
+        let options = SchedulerOptions { tokenizing_threads, batch_tokens: Some(BUDGET), result_cache };
+        let scheduler = Scheduler::start(options).unwrap();
+        Self { model: Loaded::new(Fake::served(Arc::clone(&control), 1)), control, scheduler }
+    }
+
+    pub fn submit(&self, texts: Vec<String>) -> Ticket<Finished> {
+        self.submit_to(&self.model, texts)
+    }
+
+    pub fn submit_to(&self, model: &Loaded, texts: Vec<String>) -> Ticket<Finished> {
+        self.scheduler.submit(Work { model: model.clone(), texts, output: Output::Head })
+    }
+
+    /// Has the compute thread wait inside a batch, so that what comes next piles up.
+    pub fn block(&self) -> Ticket<Finished> {
+        self.control.close();
+        let ticket = self.submit(vec!["blocker".to_owned()]);
+        wait_until(|| self.control.batches().len() == 1);
+        ticket
+    }
+
+    /// Waits until everything is queued for the compute thread.
+    pub fn settle(&self) {
+        wait_until(|| self.scheduler.untokenized_texts() == 0);
+    }
+}
+
+pub fn values(model: &Loaded, outcome: Result<Finished, EngineError>) -> Vec<Option<f64>> {
+    let rows = outcome.unwrap().rows(|rows| model.predict(rows));
+    rows.into_iter().map(|row| row.and_then(|prediction| prediction.value)).collect()
+}
+
+/// Distinct texts of so many words each.
+pub fn bulk(texts: usize, length: usize) -> Vec<String> {
+    (0..texts).map(|index| format!("{} {}", words(length - 1), "b".repeat(index + 1))).collect()
+}
