@@ -236,6 +236,40 @@ fn a_model_that_was_sent_answers_like_the_built_in_one() {
     assert_eq!(stats(&socket).models.len(), 2);
 }
 
+#[test]
+fn an_engine_that_is_started_again_has_its_models() {
+    let directory = TempDir::new().unwrap();
+    let (listener, socket) = listen(&directory);
+    let weights = directory.path().join("weights");
+    let files = ModelFiles::from_directory(&tiny_models().join(TINY)).unwrap();
+    let model = ModelRef { source: ModelSource::Content(content_address(&files.manifest())), pinned: false };
+    let mut answers = Vec::new();
+    for sent in [true, false, true] {
+        let _worker = Worker::start(&listener, &["--weights-cache", weights.to_str().unwrap()]);
+        let mut client = Client::connect(&socket);
+        let texts = vec!["a good product".to_owned()];
+        let id = client.send(RequestBody::Predict { model: model.clone(), texts });
+        let mut reply = client.receive().body;
+        assert_eq!(matches!(reply, ReplyBody::NeedContent(_)), sent);
+        if sent {
+            send_files(&mut client, id);
+            reply = client.receive().body;
+        }
+        answers.push(predictions(reply));
+        let kept: Vec<_> = fs::read_dir(&weights).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(kept.len(), 1);
+        if !sent {
+            // What is damaged is asked for again.
+            let mut bytes = fs::read(&kept[0]).unwrap();
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            fs::remove_file(&kept[0]).unwrap();
+            fs::write(&kept[0], bytes).unwrap();
+        }
+    }
+    assert!(answers.iter().all(|answer| answer[0].is_some() && *answer == answers[0]));
+}
+
 fn send_files(client: &mut Client, id: RequestId) {
     let files = ModelFiles::from_directory(&tiny_models().join(TINY)).unwrap();
     let manifest = files.manifest();
