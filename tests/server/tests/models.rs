@@ -167,7 +167,8 @@ fn equal_content_has_equal_hashes() {
 
 #[test]
 fn models_used_least_recently_make_room_and_pinned_ones_stay() {
-    let cluster = Cluster::with_settings(&["ecommerce_ml.model_cache_size = '150MB'"]);
+    let settings = ["ecommerce_ml.model_cache_size = '120MB'", "ecommerce_ml.precision = 'f32'"];
+    let cluster = Cluster::with_settings(&settings);
     let mut session = cluster.session();
     import_reference(&cluster, &mut session, "shop", CLASSIFIER);
     let folder = cluster.folder("export");

@@ -98,13 +98,28 @@ unsafe fn scores<S: Simd, const R: usize, const V: usize>(
     // SAFETY: the caller's.
     unsafe {
         for column in (0..length).step_by(V * S::LANES) {
-            let panel = keys.add(column / PANEL * PANEL * width + column % PANEL);
-            let sums = tile_f32::<S, R, V>(queries, width, (panel, PANEL));
-            for (row, sums) in sums.iter().enumerate() {
-                for (v, &sum) in sums.iter().enumerate() {
-                    S::store(scores.add(row * columns + column + v * S::LANES), sum);
-                }
+            let panel = (keys.add(column / PANEL * PANEL * width + column % PANEL), PANEL);
+            let to = scores.add(column);
+            if length - column <= S::LANES {
+                put::<S, R, 1>(tile_f32::<S, R, 1>(queries, width, panel), to, columns);
+            } else {
+                put::<S, R, V>(tile_f32::<S, R, V>(queries, width, panel), to, columns);
             }
+        }
+    }
+}
+
+/// Writes a tile into rows, `stride` apart.
+#[inline(always)]
+unsafe fn put<S: Simd, const R: usize, const V: usize>(
+    sums: [[S::Floats; V]; R],
+    to: *mut f32,
+    stride: usize,
+) {
+    for (row, sums) in sums.iter().enumerate() {
+        for (v, &sum) in sums.iter().enumerate() {
+            // SAFETY: the caller's.
+            unsafe { S::store(to.add(row * stride + v * S::LANES), sum) };
         }
     }
 }

@@ -55,11 +55,19 @@ pub(super) unsafe fn multiply_floats<S: Simd>() -> usize {
         let mut sums = [S::splat(0.0); SUMS];
         let (a, b) = (S::splat(std::hint::black_box(1.0)), S::splat(std::hint::black_box(1e-9)));
         for _ in 0..ROUNDS {
-            for sum in &mut sums {
-                *sum = S::mul_add(a, b, *sum);
+            let mut index = 0;
+            while index < SUMS {
+                sums[index] = S::mul_add(a, b, sums[index]);
+                index += 1;
             }
         }
-        std::hint::black_box(sums.map(|sum| S::sum(sum)));
+        let mut total = 0.0;
+        let mut index = 0;
+        while index < SUMS {
+            total += S::sum(sums[index]);
+            index += 1;
+        }
+        std::hint::black_box(total);
     }
     2 * S::LANES * SUMS * ROUNDS
 }
@@ -75,11 +83,19 @@ pub(super) unsafe fn multiply_bytes<S: Simd>() -> usize {
         let mut sums = [S::splat_ints(0); SUMS];
         let (a, b) = (S::splat_ints(std::hint::black_box(1)), S::splat_ints(std::hint::black_box(1)));
         for _ in 0..ROUNDS {
-            for sum in &mut sums {
-                *sum = S::dot(*sum, a, b);
+            let mut index = 0;
+            while index < SUMS {
+                sums[index] = S::dot(sums[index], a, b);
+                index += 1;
             }
         }
-        std::hint::black_box(sums.map(|sum| S::sum(S::to_floats(sum))));
+        let mut total = 0.0;
+        let mut index = 0;
+        while index < SUMS {
+            total += S::sum(S::to_floats(sums[index]));
+            index += 1;
+        }
+        std::hint::black_box(total);
     }
     8 * S::LANES * SUMS * ROUNDS
 }

@@ -415,3 +415,65 @@ fn a_layer_in_int8_is_near_the_one_in_f32() {
         }
     }
 }
+
+#[test]
+#[ignore]
+fn speed() {
+    use super::peak::Peak;
+    use super::team::Team;
+    let kernels = Kernels::best();
+    let peak = Peak::measure(&kernels, &Team::new(1));
+    let peak2 = Peak::measure(&kernels, &Team::new(2));
+    println!("peak f32 {:.1} int8 {:.1}; 2 threads {:.1} {:.1}", peak.f32 / 1e9, peak.int8 / 1e9, peak2.f32 / 1e9, peak2.int8 / 1e9);
+    let mut numbers = Numbers(1);
+    let time = |run: &mut dyn FnMut()| {
+        (0..15).map(|_| { let start = std::time::Instant::now(); for _ in 0..10 { run(); } start.elapsed().as_secs_f64() / 10.0 }).fold(f64::INFINITY, f64::min)
+    };
+    for (inputs, outputs) in [(384, 1152), (384, 384), (384, 1536), (1536, 384)] {
+        for rows in [16, 28, 56, 64, 128] {
+            let weights = DenseWeights { weight: numbers.take(outputs * inputs), bias: numbers.take(outputs) };
+            let mut ranges = Ranges::default();
+            ranges.observe(&numbers.take(inputs));
+            for ranges in [None, Some(&ranges)] {
+                let mut image = ImageBuilder::default();
+                pack(&mut image, "layer", inputs, &[&weights], ranges);
+                let image = std::sync::Arc::new(image.finish(serde_json::Value::Null));
+                let layer = Linear::open(&image, "layer", inputs, padded(outputs)).unwrap();
+                let mut input = numbers.take(rows * inputs);
+                let mut output = vec![0.0; rows * outputs];
+                let mut bytes = Bytes::default();
+                let act = (inputs == 1536).then_some(Activation::GeluErf);
+                let seconds = time(&mut || {
+                    let rows = Rows { numbers: &mut input, stride: inputs, count: rows };
+                    layer.forward(&kernels, rows, act, 0..outputs, &mut bytes, (&mut output, outputs));
+                });
+                let rate = 2.0 * (rows * inputs * outputs) as f64 / seconds;
+                let most = if ranges.is_some() { peak.int8 } else { peak.f32 };
+                print!("{inputs}x{outputs} rows {rows}: {:.1} G {:.2}   ", rate / 1e9, rate / most);
+            }
+            println!();
+        }
+    }
+    for length in [16, 32, 60, 128, 512] {
+        let tokens = numbers.take(length * 1152);
+        let mut output = vec![0.0; length * 384];
+        let mut scratch = vec![0.0; scratch_size(length, 32)];
+        let seconds = time(&mut || for head in 0..12 {
+            let head = Attention { queries: &tokens[32 * head..], query_stride: 1152, count: length, keys: &tokens[384 + 32 * head..], values: &tokens[768 + 32 * head..], stride: 1152, length, width: 32 };
+            kernels.attend(&head, (&mut output, 384), &mut scratch);
+        });
+        let rate = (4 * length * length * 384) as f64 / seconds;
+        println!("attention {length}: {:.1} G {:.2}", rate / 1e9, rate / peak.f32);
+    }
+    let mut row = numbers.take(384 * 56);
+    let y = numbers.take(384 * 56);
+    let (w, b) = (numbers.take(384), numbers.take(384));
+    let seconds = time(&mut || row.chunks_mut(384).zip(y.chunks(384)).for_each(|(x, y)| kernels.add_norm(x, y, (&w, &b), 1e-12)));
+    println!("norm {:.1} cycles a row at 3.7", seconds / 56.0 * 3.7e9);
+    let mut bytes = vec![0; 384];
+    let seconds = time(&mut || row.chunks_mut(384).for_each(|x| { kernels.quantise(x, &mut bytes, None, (&w, &b)); }));
+    println!("quantise {:.1} cycles a row", seconds / 56.0 * 3.7e9);
+    let mut wide = numbers.take(1536 * 14);
+    let seconds = time(&mut || wide.chunks_mut(1536).for_each(|x| kernels.activate(x, Activation::GeluErf)));
+    println!("gelu {:.1} cycles a row of 1536", seconds / 14.0 * 3.7e9);
+}
