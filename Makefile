@@ -11,10 +11,10 @@ ifdef DESTDIR
 export DESTDIR
 endif
 
-.PHONY: help build install uninstall demo psql stop test bench lint setup clean
+.PHONY: help build install uninstall demo psql stop test test-arm bench bench-engine lint setup clean
 
 help: ## show this list
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
 
 build: setup ## build the extension and the engine
 	@scripts/build
@@ -36,6 +36,12 @@ stop: ## stop the demo's cluster
 
 test: ## run all tests (installs into the server's folders)
 	@scripts/test
+
+test-arm: ## test the kernels for 64-bit ARM under QEMU
+	@scripts/test-arm
+
+bench-engine: setup ## measure kernels and encoder against the machine's peak
+	@cargo bench --locked -p ecommerce_ml_engine --bench kernels
 
 bench: install ## measure the engine alone and through SQL
 	@scripts/bench

@@ -1,5 +1,7 @@
 //! The engine's own computation on the CPU: against candle's, in both precisions, with all kernels, in any batch.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::io::{Seek, SeekFrom};

@@ -132,6 +132,25 @@ impl Encoder {
         &self.kernels
     }
 
+    /// Operations that sequences of these lengths take, a multiplication and an addition being two: in dense layers, and in
+    /// attention. What is left out of the last layer isn't counted.
+    pub fn operations(&self, lengths: &[usize], pooling: Pooling) -> (u64, u64) {
+        let (hidden, inner) = (self.shape.hidden as u64, self.shape.inner as u64);
+        let (narrow, wide) = (2 * hidden * hidden, 4 * hidden * inner);
+        let (mut dense, mut attention) = (0, 0);
+        for &length in lengths {
+            let (tokens, layers) = (length as u64, self.layers.len() as u64);
+            let whole = if pooling == Pooling::First { layers.saturating_sub(1) } else { layers };
+            dense += whole * tokens * (4 * narrow + wide);
+            attention += whole * 4 * tokens * tokens * hidden;
+            if whole < layers {
+                dense += tokens * 2 * narrow + 2 * narrow + wide;
+                attention += 4 * tokens * hidden;
+            }
+        }
+        (dense, attention)
+    }
+
     /// One row of `hidden` numbers for each sequence, in order, in one vector.
     ///
     /// Ids and positions must be rows of the embeddings; a panic tells of those that aren't.
@@ -199,7 +218,7 @@ impl std::fmt::Debug for Encoder {
 fn cut(sequences: &[Sequence<'_>], tokens: usize, threads: usize) -> Vec<Range<usize>> {
     // With two passes for each thread, the last one to finish keeps the others waiting for a quarter of the time at most.
     if threads > 1 && tokens < 2 * threads * PASS_TOKENS {
-        return vec![0..sequences.len()];
+        return std::iter::once(0..sequences.len()).collect();
     }
     let mut passes = Vec::new();
     let (mut start, mut filled) = (0, 0);

@@ -2,6 +2,8 @@
 //!
 //! They must not know rows or layers. Invariant: NaN in, NaN out.
 
+#![allow(clippy::excessive_precision, reason = "coefficients as they were fitted or published")]
+
 use super::simd::Simd;
 use crate::config::Activation;
 

@@ -12,6 +12,7 @@ use super::simd::{PANEL, Simd};
 use crate::config::Activation;
 
 /// The kernels of one instruction set.
+#[allow(clippy::type_complexity, reason = "each type is that of one function below, and used once")]
 #[derive(Clone, Copy)]
 pub struct Kernels {
     name: &'static str,

@@ -206,7 +206,7 @@ impl Smoothing {
 }
 
 /// The weights of each output, `None` for those that pad.
-fn padded_rows<'a>(layer: &'a DenseWeights, inputs: usize) -> impl Iterator<Item = Option<&'a [f32]>> {
+fn padded_rows(layer: &DenseWeights, inputs: usize) -> impl Iterator<Item = Option<&[f32]>> {
     let padding = padded(layer.bias.len()) - layer.bias.len();
     layer.weight.chunks_exact(inputs).map(Some).chain(std::iter::repeat_n(None, padding))
 }

@@ -11,7 +11,7 @@
 //! - [`image`]: prepared weights in memory or in a mapped file.
 //! - `linear`, `embeddings`, `layer`, `head`: the parts of the network.
 //! - `encoder`: batches of sequences through the parts; `stepwise`: a layer at a time.
-//! - `peak`: what the machine can do, for comparison.
+//! - `peak`, [`samples`]: what the machine can do, and kernels at work, for benchmarks.
 //! - `team`, `shared`: threads, and the memory that they share.
 //!
 //! It must not know text, labels, or names of weights. All of the engine's `unsafe` code is here.
@@ -29,6 +29,7 @@ mod layer;
 mod linear;
 mod peak;
 mod rows;
+pub mod samples;
 mod shared;
 mod simd;
 mod stepwise;

@@ -116,7 +116,7 @@ impl Model {
         let precision = ModelPrecision { name: about.precision.as_str(), note: about.precision_note };
         Ok(Self {
             tokenizer,
-            network: Network::Packed(network),
+            network: Network::Packed(Box::new(network)),
             meaning: Meaning::of(&info.labels),
             info,
             precision,
@@ -136,7 +136,7 @@ impl Model {
         let precision = ModelPrecision { name: "f32", note: String::new() };
         Ok(Self {
             tokenizer,
-            network: Network::Candle(network),
+            network: Network::Candle(Box::new(network)),
             meaning: Meaning::of(&info.labels),
             info,
             precision,

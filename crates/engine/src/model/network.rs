@@ -12,9 +12,9 @@ use super::{Output, Window};
 #[derive(Debug)]
 pub(super) enum Network {
     /// On the CPU.
-    Packed(PackedNetwork),
+    Packed(Box<PackedNetwork>),
     /// On a device of candle's.
-    Candle(CandleNetwork),
+    Candle(Box<CandleNetwork>),
 }
 
 impl Network {
