@@ -2,6 +2,7 @@
 #
 #   PG_CONFIG=/path/to/pg_config   which PostgreSQL to build for (default: Debian's PostgreSQL 15)
 #   DESTDIR=/some/root             where `make install` puts its files, for packagers
+#   BENCH_PEERS="--quick"          options for `make bench-peers`; scripts/bench-peers lists them
 #   CARGO_TARGET_DIR=/some/folder  where artefacts are kept (default: target/, or a shared cache with CI=true)
 
 ifdef PG_CONFIG
@@ -11,7 +12,7 @@ ifdef DESTDIR
 export DESTDIR
 endif
 
-.PHONY: help build install uninstall demo psql stop test test-arm bench bench-engine lint setup clean
+.PHONY: help build install uninstall demo psql stop test test-arm bench bench-engine bench-peers lint setup clean
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -45,6 +46,9 @@ bench-engine: setup ## measure kernels and encoder against the machine's peak
 
 bench: install ## measure the engine alone and through SQL
 	@scripts/bench
+
+bench-peers: ## compare the engine with PyTorch, ONNX Runtime, OpenVINO and candle
+	@scripts/bench-peers $(BENCH_PEERS)
 
 lint: setup ## formatting, clippy, licences
 	@scripts/lint

@@ -11,6 +11,7 @@ Runs the models of ecommerce_ml.
 
 Usage: ecommerce_ml_engine serve [OPTIONS]
        ecommerce_ml_engine predict --model DIR [OPTIONS] < TEXTS
+       ecommerce_ml_engine bench --model DIR [OPTIONS] < COMMANDS
 
 serve: answers requests on the listening unix socket that is standard input. Standard output
 is a socket too; when its other end is closed, the engine exits.
@@ -32,6 +33,11 @@ predict: reads a text from each line of standard input, writes a line of JSON fo
   --batch-tokens N        tokens of a batch; by default it follows the speed of the model
   --device, --precision, --threads: as for serve
 
+bench: does what each line of standard input says, writes a line of JSON with the times it took;
+for `make bench-peers`.
+  --model DIR             folder of the model
+  --device, --precision, --threads: as for serve
+
   --version               show the version
   --help                  show this
 ";
@@ -49,6 +55,8 @@ pub enum Command {
     Serve(Serve),
     /// Answer lines of text.
     Predict(Predict),
+    /// Measure.
+    Bench(Bench),
     /// Show [`HELP`].
     Help,
     /// Show the version.
@@ -113,6 +121,15 @@ pub struct Predict {
     pub compute: Compute,
 }
 
+/// What to measure.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Bench {
+    /// Folder of the model.
+    pub model: PathBuf,
+    /// How to compute.
+    pub compute: Compute,
+}
+
 /// Understands the arguments, without the name of the program.
 ///
 /// # Errors
@@ -124,8 +141,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, l
         Some(Long("version") | Short('V')) => Ok(Command::Version),
         Some(Value(mode)) if mode == "serve" => serve(parser),
         Some(Value(mode)) if mode == "predict" => predict(parser),
+        Some(Value(mode)) if mode == "bench" => bench(parser),
         Some(argument) => Err(argument.unexpected()),
-        None => Err("expected serve or predict; --help tells more".into()),
+        None => Err("expected serve, predict or bench; --help tells more".into()),
     }
 }
 
@@ -177,6 +195,21 @@ fn predict(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
     }
     let model = model.ok_or("missing option --model")?;
     Ok(Command::Predict(Predict { model, task, json, batch_tokens, compute }))
+}
+
+fn bench(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
+    let (mut model, mut compute) = (None, Compute::default());
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("help") => return Ok(Command::Help),
+            Long("model") => model = Some(parser.value()?.into()),
+            Long("device") => compute.device = parser.value()?.string()?,
+            Long("precision") => compute.precision = parser.value()?.string()?,
+            Long("threads") => compute.threads = parser.value()?.parse()?,
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Command::Bench(Bench { model: model.ok_or("missing option --model")?, compute }))
 }
 
 fn predict_task(name: &str) -> Result<PredictTask, &'static str> {

@@ -24,7 +24,7 @@
 //!
 //! Being a program:
 //! - [`cli`]: the command line.
-//! - [`serve`], [`predict`]: the modes.
+//! - [`serve`], [`predict`], [`bench`]: the modes.
 //! - [`process`]: what the process inherits, and when it ends.
 //!
 //! Invariant: whatever comes in, by socket, pipe or file, is answered with a value or an
@@ -33,6 +33,7 @@
 #![deny(unsafe_code)]
 
 pub mod activity;
+pub mod bench;
 pub mod cache;
 pub mod cli;
 pub mod clock;

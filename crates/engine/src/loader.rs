@@ -44,6 +44,20 @@ impl ModelLoader {
         cpu.map(|(cpu, _)| cpu.kernels.name().to_owned()).unwrap_or_default()
     }
 
+    /// The processor, if that is the device.
+    pub fn cpu(&self) -> Option<&Cpu> {
+        self.cpu_and_precision().map(|(cpu, _)| cpu)
+    }
+
+    /// The model of these files; nothing is kept.
+    ///
+    /// # Errors
+    /// As [`Model::load`], and if the device or the precision isn't there.
+    pub fn load_model(&self, files: &ModelFiles) -> Result<Model, EngineError> {
+        let (device, precision) = self.opened.as_ref().map_err(EngineError::clone)?;
+        Model::load(files, device, *precision)
+    }
+
     fn cpu_and_precision(&self) -> Option<(&Cpu, PrecisionChoice)> {
         match &self.opened {
             Ok((Device::Cpu(cpu), precision)) => Some((cpu, *precision)),

@@ -63,6 +63,15 @@ pub struct Model {
     precision: ModelPrecision,
 }
 
+/// What a computation comes to, a multiplication and an addition being two operations.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Operations {
+    /// On bytes.
+    pub int8: u64,
+    /// In single precision.
+    pub f32: u64,
+}
+
 /// What a model is computed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelPrecision {
@@ -177,6 +186,18 @@ impl Model {
     pub fn forward(&self, windows: &[&Window], output: Output) -> Result<Vec<Vec<f32>>, EngineError> {
         windows.iter().try_for_each(|window| self.check(window))?;
         self.network.forward(windows, output)
+    }
+
+    /// What [`forward`](Self::forward) comes to for these windows on the CPU, heads and everything that isn't multiplied left
+    /// aside; nothing elsewhere.
+    pub fn operations(&self, windows: &[Window], output: Output) -> Operations {
+        let Network::Packed(network) = &self.network else { return Operations::default() };
+        let (dense, attention) = network.operations(windows, output);
+        if self.precision.name == "int8" {
+            Operations { int8: dense, f32: attention }
+        } else {
+            Operations { int8: 0, f32: dense + attention }
+        }
     }
 
     /// What the rows of [`Output::Head`] of all windows of one text, at least one, say of it.

@@ -49,6 +49,13 @@ impl PackedNetwork {
         })
     }
 
+    /// Operations that these windows take in dense layers, and in attention.
+    pub(super) fn operations(&self, windows: &[Window], output: Output) -> (u64, u64) {
+        let lengths: Vec<usize> = windows.iter().map(|window| window.ids.len()).collect();
+        let pooling = if output == Output::Head { Pooling::First } else { Pooling::Mean };
+        self.encoder.operations(&lengths, pooling)
+    }
+
     fn sequence<'w>(&self, window: &'w Window) -> Sequence<'w> {
         Sequence { ids: &window.ids, positions: self.positions.of(&window.ids) }
     }
