@@ -213,7 +213,7 @@ fn stored_content_that_was_changed_is_not_used() {
     assert!(bench.session.execute(&flip, &[]).expect("a superuser may") > 0);
     // The engine still has what it verified, and keeps it for the next one; without that, it has to read the tables.
     let weights = bench.cluster.data().join("pgsql_tmp_ecommerce_ml/weights");
-    std::fs::remove_dir_all(weights).expect("prepared weights are kept");
+    fs::remove_dir_all(weights).expect("prepared weights are kept");
     bench.cluster.restart();
     let mut session = bench.cluster.session();
     fails_with(&mut session, "SELECT ecommerce_ml.predict_class('good', 'shop')", "XX001");
