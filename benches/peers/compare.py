@@ -36,6 +36,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_TEXTS} texts, {QUICK_ROUNDS} rounds: to try it")
     parser.add_argument("--write", action="store_true", help="put the tables into README.md")
     args = parser.parse_args()
+    if args.write and (args.only or args.quick):
+        parser.error("--write is for whole runs: without all peers nobody knows which is best")
     if args.quick:
         args.texts, args.rounds = QUICK_TEXTS, QUICK_ROUNDS
     return args

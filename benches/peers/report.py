@@ -5,18 +5,21 @@ slow counts like any other. Above 1 the engine of this repository is faster.
 """
 
 import re
+import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 from engines import ENGINES, PYTORCH_F32, Engine
-from rounds import THREADS, Results, Sample
+from rounds import DISTURBED, THREADS, Results, Sample, threads_text
 from texts import LENGTHS, Texts
 
 OURS = {engine.precision: engine.name for engine in ENGINES if engine.ours}
 MARKERS = "<!-- bench-peers -->", "<!-- /bench-peers -->"
 NOT_MEASURED = "n/a"
+# Columns of a line of prose.
+WIDTH = 122
 
 # What is compared, of a sample, so that more is better.
 Measure = Callable[[Sample], float]
@@ -121,8 +124,8 @@ def ms_of(tokens: int) -> Measure:
 
 
 def ratios(results: Results, engines: list[Engine], precision: str) -> str:
-    """The table of how many times as fast as each peer we are in a precision."""
-    head = [f"{OURS[precision]} is faster than", *(threads_text(threads) for threads in THREADS)]
+    """The table of how many times as fast as each peer we are in a precision: f32 by f32, int8 by all."""
+    head = [f"{OURS[precision]}, times the speed of", *(threads_text(threads) for threads in THREADS)]
     head += [f"{n} tokens alone" for n in LENGTHS]
 
     def row(engine: Engine) -> list[str]:
@@ -134,11 +137,6 @@ def ratios(results: Results, engines: list[Engine], precision: str) -> str:
 
     peers = [engine for engine in engines if not engine.ours and engine.precision in {precision, "f32"}]
     return table(head, [row(engine) for engine in peers])
-
-
-def threads_text(threads: int) -> str:
-    """So many threads."""
-    return f"{threads} thread{'s' if threads > 1 else ''}"
 
 
 def limits(results: Results, engines: list[Engine]) -> Iterable[str]:
@@ -179,20 +177,35 @@ def markdown(results: Results, engines: list[Engine], texts: Texts, machine: str
     """Everything for the README."""
     count = f"{len(texts.timed)} reviews of {min(texts.tokens)} to {max(texts.tokens)} tokens"
     mean = sum(texts.tokens) / len(texts.tokens)
-    parts = [
+    introduction = (
         f"Measured on {machine}: {count} (mean {mean:.0f}), medians of {results.rounds} rounds. "
         'Milliseconds are those of a text that comes alone, with 1 / 2 threads; "same label" is how often an engine '
-        f"agrees with PyTorch f32. Peers: {versions}.",
+        f"agrees with PyTorch f32. Peers: {versions}. {disturbances(results)}"
+    )
+    parts = [
+        wrapped(introduction),
         medians(results, engines),
         *(ratios(results, engines, precision) for precision, name in OURS.items() if measured(results, name)),
-        *limits(results, engines),
+        *map(wrapped, limits(results, engines)),
     ]
     if headlines := list(headline_text(results)):
         parts.append("\n".join(["Against the best peer of each kind:", "", *headlines]))
     if results.failures:
         failed = (f"{name} ({reason.replace('|', ' ')})" for name, reason in results.failures.items())
-        parts.append(f"Could not take part: {'; '.join(failed)}.")
+        parts.append(wrapped(f"Could not take part, and is no part of any ratio: {'; '.join(failed)}."))
     return "\n\n".join(parts)
+
+
+def disturbances(results: Results) -> str:
+    """A sentence on how quiet the machine was."""
+    samples = [sample for samples in results.samples.values() for sample in samples if sample]
+    disturbed = sum(sample.others > DISTURBED for sample in samples)
+    return f"Something else kept the processors busy during {disturbed} of {len(samples)} samples."
+
+
+def wrapped(text: str) -> str:
+    """A paragraph in lines as long as the README's."""
+    return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def measured(results: Results, name: str) -> bool:

@@ -132,7 +132,7 @@ class Comparison:
                     self.give_up(engine, failure)
                     continue
                 self.results.samples[engine.name, threads][number] = sample
-                note(f"round {number + 1} of {self.results.rounds}, {threads} threads: {engine.name:24}{sample}")
+                note(f"round {number + 1} of {self.results.rounds}, {threads_text(threads)}: {engine.name:24}{sample}")
 
     def sample(self, engine: Engine, running: Running) -> Sample:
         """Measure throughput and latency once."""
@@ -174,6 +174,11 @@ def rotated(engines: list[Engine], by: int) -> list[Engine]:
     """The engines in another order each round."""
     by %= len(engines)
     return engines[by:] + engines[:by]
+
+
+def threads_text(threads: int) -> str:
+    """So many threads."""
+    return f"{threads} thread{'s' if threads > 1 else ''}"
 
 
 def note(message: str) -> None:
