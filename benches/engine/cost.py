@@ -1,7 +1,7 @@
 """Draws what a token costs against the length of texts and the size of batches: cost.py ENGINE MODEL PLOT.svg
 
 Needs matplotlib. Texts are made of words that are one token each, so that lengths are exact; no two are equal. Every point is
-the median of five runs, of the int8 and the f32 path in turn, with tokenization, on all cores.
+the median of three runs, of the int8 and the f32 path in turn, with tokenization, on all cores.
 """
 
 import json
@@ -22,7 +22,7 @@ LENGTHS = (8, 16, 32, 64, 128, 256, 512)
 BATCHES = (1, 4, 16, 64, 256, 1024, 4096)
 TOKENS_OF_A_RUN = 8192
 LENGTH_OF_BATCHES = 32
-RUNS = 5
+RUNS = 3
 
 
 class Engine:
