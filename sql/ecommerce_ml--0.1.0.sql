@@ -112,13 +112,19 @@ COMMENT ON VIEW stored_live IS 'versions that the names of models stand for';
 
 -- Text
 
+CREATE FUNCTION text_function_support(internal) RETURNS internal
+    LANGUAGE c STABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'text_function_support_wrapper';
+COMMENT ON FUNCTION text_function_support(internal) IS
+    'tells the planner what functions of a text cost, and marks those that can be called for many rows at once';
+
 CREATE FUNCTION tokenize(review text) RETURNS text[]
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'tokenize_wrapper';
 COMMENT ON FUNCTION tokenize(text) IS 'word pieces of a text, special tokens included';
 
 CREATE FUNCTION tokenize(review text, model text) RETURNS text[]
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'tokenize_by_wrapper';
 COMMENT ON FUNCTION tokenize(text, text) IS 'word pieces of a text, special tokens included by a named model';
 
@@ -133,12 +139,12 @@ CREATE FUNCTION tokenize(reviews text[], model text) RETURNS jsonb
 COMMENT ON FUNCTION tokenize(text[], text) IS 'word pieces of a text, special tokens included, for each element, by a named model (an array of arrays)';
 
 CREATE FUNCTION token_ids(review text) RETURNS integer[]
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'token_ids_wrapper';
 COMMENT ON FUNCTION token_ids(text) IS 'vocabulary indices of a text''s tokens, special tokens included';
 
 CREATE FUNCTION token_ids(review text, model text) RETURNS integer[]
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'token_ids_by_wrapper';
 COMMENT ON FUNCTION token_ids(text, text) IS 'vocabulary indices of a text''s tokens, special tokens included by a named model';
 
@@ -153,12 +159,12 @@ CREATE FUNCTION token_ids(reviews text[], model text) RETURNS jsonb
 COMMENT ON FUNCTION token_ids(text[], text) IS 'vocabulary indices of a text''s tokens, special tokens included, for each element, by a named model (an array of arrays)';
 
 CREATE FUNCTION token_count(review text) RETURNS integer
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'token_count_wrapper';
 COMMENT ON FUNCTION token_count(text) IS 'number of a text''s tokens, special tokens included';
 
 CREATE FUNCTION token_count(review text, model text) RETURNS integer
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'token_count_by_wrapper';
 COMMENT ON FUNCTION token_count(text, text) IS 'number of a text''s tokens, special tokens included by a named model';
 
@@ -173,12 +179,12 @@ CREATE FUNCTION token_count(reviews text[], model text) RETURNS integer[]
 COMMENT ON FUNCTION token_count(text[], text) IS 'number of a text''s tokens, special tokens included, for each element, by a named model';
 
 CREATE FUNCTION predict_sentiment(review text) RETURNS text
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'predict_sentiment_wrapper';
 COMMENT ON FUNCTION predict_sentiment(text) IS 'negative, neutral or positive';
 
 CREATE FUNCTION predict_sentiment(review text, model text) RETURNS text
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'predict_sentiment_by_wrapper';
 COMMENT ON FUNCTION predict_sentiment(text, text) IS 'negative, neutral or positive by a named model';
 
@@ -193,12 +199,12 @@ CREATE FUNCTION predict_sentiment(reviews text[], model text) RETURNS text[]
 COMMENT ON FUNCTION predict_sentiment(text[], text) IS 'negative, neutral or positive, for each element, by a named model';
 
 CREATE FUNCTION predict_sentiment_score(review text) RETURNS real
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'predict_sentiment_score_wrapper';
 COMMENT ON FUNCTION predict_sentiment_score(text) IS 'sentiment from -1 (negative) to 1 (positive)';
 
 CREATE FUNCTION predict_sentiment_score(review text, model text) RETURNS real
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'predict_sentiment_score_by_wrapper';
 COMMENT ON FUNCTION predict_sentiment_score(text, text) IS 'sentiment from -1 (negative) to 1 (positive) by a named model';
 
@@ -213,12 +219,12 @@ CREATE FUNCTION predict_sentiment_score(reviews text[], model text) RETURNS real
 COMMENT ON FUNCTION predict_sentiment_score(text[], text) IS 'sentiment from -1 (negative) to 1 (positive), for each element, by a named model';
 
 CREATE FUNCTION predict_rating(review text) RETURNS real
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'predict_rating_wrapper';
 COMMENT ON FUNCTION predict_rating(text) IS 'expected stars, from 1 to 5';
 
 CREATE FUNCTION predict_rating(review text, model text) RETURNS real
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'predict_rating_by_wrapper';
 COMMENT ON FUNCTION predict_rating(text, text) IS 'expected stars, from 1 to 5 by a named model';
 
@@ -233,12 +239,12 @@ CREATE FUNCTION predict_rating(reviews text[], model text) RETURNS real[]
 COMMENT ON FUNCTION predict_rating(text[], text) IS 'expected stars, from 1 to 5, for each element, by a named model';
 
 CREATE FUNCTION predict_class(review text) RETURNS text
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'predict_class_wrapper';
 COMMENT ON FUNCTION predict_class(text) IS 'likeliest class, as the model names it';
 
 CREATE FUNCTION predict_class(review text, model text) RETURNS text
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'predict_class_by_wrapper';
 COMMENT ON FUNCTION predict_class(text, text) IS 'likeliest class, as the model names it by a named model';
 
@@ -253,12 +259,12 @@ CREATE FUNCTION predict_class(reviews text[], model text) RETURNS text[]
 COMMENT ON FUNCTION predict_class(text[], text) IS 'likeliest class, as the model names it, for each element, by a named model';
 
 CREATE FUNCTION predict_probabilities(review text) RETURNS jsonb
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'predict_probabilities_wrapper';
 COMMENT ON FUNCTION predict_probabilities(text) IS 'probability of each class';
 
 CREATE FUNCTION predict_probabilities(review text, model text) RETURNS jsonb
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'predict_probabilities_by_wrapper';
 COMMENT ON FUNCTION predict_probabilities(text, text) IS 'probability of each class by a named model';
 
@@ -273,12 +279,12 @@ CREATE FUNCTION predict_probabilities(reviews text[], model text) RETURNS jsonb[
 COMMENT ON FUNCTION predict_probabilities(text[], text) IS 'probability of each class, for each element, by a named model';
 
 CREATE FUNCTION predict_value(review text) RETURNS double precision
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'predict_value_wrapper';
 COMMENT ON FUNCTION predict_value(text) IS 'value of a regression model';
 
 CREATE FUNCTION predict_value(review text, model text) RETURNS double precision
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'predict_value_by_wrapper';
 COMMENT ON FUNCTION predict_value(text, text) IS 'value of a regression model by a named model';
 
@@ -293,12 +299,12 @@ CREATE FUNCTION predict_value(reviews text[], model text) RETURNS double precisi
 COMMENT ON FUNCTION predict_value(text[], text) IS 'value of a regression model, for each element, by a named model';
 
 CREATE FUNCTION embed(review text) RETURNS real[]
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'embed_wrapper';
 COMMENT ON FUNCTION embed(text) IS 'mean-pooled, L2-normalised embedding of a text';
 
 CREATE FUNCTION embed(review text, model text) RETURNS real[]
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'embed_by_wrapper';
 COMMENT ON FUNCTION embed(text, text) IS 'mean-pooled, L2-normalised embedding of a text by a named model';
 

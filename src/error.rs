@@ -5,7 +5,7 @@
 
 use ecommerce_ml_protocol::{DecodeError, EngineError, ErrorKind, MAX_TEXT_BYTES};
 use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::{PgSqlErrorCode, spi};
+use pgrx::{PgLogLevel, PgSqlErrorCode, spi};
 
 /// What can go wrong in the extension.
 #[derive(Debug, thiserror::Error)]
@@ -207,6 +207,12 @@ fn engine_sqlstate(kind: ErrorKind) -> PgSqlErrorCode {
         ErrorKind::Cancelled => Code::ERRCODE_QUERY_CANCELED,
         ErrorKind::Internal => Code::ERRCODE_INTERNAL_ERROR,
     }
+}
+
+/// Ends the statement with this error, from where a callback of the server's can't return one.
+pub fn raise(error: Error) -> ! {
+    ErrorReport::from(error).report(PgLogLevel::ERROR);
+    unreachable!("an error report doesn't return")
 }
 
 impl From<Error> for ErrorReport {

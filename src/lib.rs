@@ -2,6 +2,8 @@
 //!
 //! # Layout
 //! - [`api`]: the SQL functions, thin.
+//! - [`executor`]: the plan node that sends many rows' texts at once, and the rewriting of plans that puts it in.
+//! - [`inference`]: texts in, answers out.
 //! - [`catalog`]: models and their files in our tables; who may use them.
 //! - [`client`]: asks the engine on behalf of a session.
 //! - [`supervisor`]: the background worker that starts and watches the engine.
@@ -17,7 +19,9 @@ mod api;
 mod catalog;
 mod client;
 mod error;
+mod executor;
 mod guc;
+mod inference;
 mod latch;
 mod runtime;
 mod supervisor;
@@ -29,4 +33,5 @@ pgrx::pg_module_magic!(name, version);
 pub extern "C-unwind" fn _PG_init() {
     guc::init();
     supervisor::init();
+    executor::init();
 }

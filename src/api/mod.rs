@@ -2,7 +2,6 @@
 //!
 //! # Layout
 //! - [`text`]: the functions of review text.
-//! - [`ask`]: many texts, cut into requests; [`memo`]: the latest answer.
 //! - [`models`]: deploying, rolling back, dropping, pinning, granting.
 //! - [`import`] and [`export`]: models to and from Hugging Face layout.
 //! - [`options`]: options given as JSON.
@@ -14,11 +13,9 @@
 // The server's error report is large, and only made when a statement fails.
 #![allow(clippy::result_large_err)]
 
-mod ask;
 mod export;
 mod import;
-mod memo;
 mod models;
 mod options;
 mod stats;
-mod text;
+pub mod text;
