@@ -2,6 +2,7 @@
 //!
 //! # Layout
 //! - [`api`]: the SQL functions, thin.
+//! - [`aggregate`]: what they need to summarize many reviews.
 //! - [`catalog`]: models and their files in our tables; who may use them.
 //! - [`client`]: asks the engine on behalf of a session.
 //! - [`supervisor`]: the background worker that starts and watches the engine.
@@ -13,6 +14,7 @@
 //! It must not know how a model works: that is the engine's, a process of its own, reached through
 //! `ecommerce_ml_protocol`. Invariant: no thread is started and no model code runs in a server process.
 
+mod aggregate;
 mod api;
 mod catalog;
 mod client;

@@ -67,7 +67,7 @@ impl Answer<'_> {
 }
 
 /// The model to use, by its name or the default.
-fn model_of(name: Option<&str>) -> Result<std::rc::Rc<Resolved>, Error> {
+pub fn model_of(name: Option<&str>) -> Result<std::rc::Rc<Resolved>, Error> {
     match name {
         Some(name) => resolve(name),
         None => resolve(&guc::default_model()),
