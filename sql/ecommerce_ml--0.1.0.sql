@@ -318,6 +318,119 @@ CREATE FUNCTION embed(reviews text[], model text) RETURNS jsonb
     AS 'MODULE_PATHNAME', 'embed_all_by_wrapper';
 COMMENT ON FUNCTION embed(text[], text) IS 'mean-pooled, L2-normalised embedding of a text, for each element, by a named model (an array of arrays)';
 
+-- Aggregates
+
+CREATE TYPE review_summary AS (
+    reviews bigint,
+    negative bigint,
+    neutral bigint,
+    positive bigint,
+    mean_score double precision,
+    mean_rating double precision,
+    stars bigint[]
+);
+COMMENT ON TYPE review_summary IS 'what many reviews say: made by summarize_reviews, merged by rollup';
+COMMENT ON COLUMN review_summary.reviews IS 'reviews with a verdict: neither NULL nor blank';
+COMMENT ON COLUMN review_summary.mean_score IS 'from -1 (negative) to 1 (positive); NULL without reviews';
+COMMENT ON COLUMN review_summary.mean_rating IS 'expected stars, from 1 to 5; NULL if no review has stars';
+COMMENT ON COLUMN review_summary.stars IS
+    'reviews by their rating, rounded: of one star, ... of five stars; NULL if no review has stars';
+
+-- Their support functions take and return states, so SQL can't call them. SSPACE is what a state takes, most of it
+-- beside the memory that the server counts.
+
+CREATE FUNCTION summarize_reviews_transition(internal, text) RETURNS internal
+    LANGUAGE c STABLE PARALLEL SAFE COST 1000
+    AS 'MODULE_PATHNAME', 'summarize_reviews_transition_wrapper';
+COMMENT ON FUNCTION summarize_reviews_transition(internal, text) IS 'counts a review';
+
+CREATE FUNCTION summarize_reviews_transition(internal, text, text) RETURNS internal
+    LANGUAGE c STABLE PARALLEL SAFE COST 1000
+    AS 'MODULE_PATHNAME', 'summarize_reviews_transition_by_wrapper';
+COMMENT ON FUNCTION summarize_reviews_transition(internal, text, text) IS 'counts a review by a named model';
+
+CREATE FUNCTION summarize_reviews_enter(internal, text) RETURNS internal
+    LANGUAGE c STABLE PARALLEL SAFE COST 1000
+    AS 'MODULE_PATHNAME', 'summarize_reviews_enter_wrapper';
+COMMENT ON FUNCTION summarize_reviews_enter(internal, text) IS 'counts a review that comes into a moving window';
+
+CREATE FUNCTION summarize_reviews_enter(internal, text, text) RETURNS internal
+    LANGUAGE c STABLE PARALLEL SAFE COST 1000
+    AS 'MODULE_PATHNAME', 'summarize_reviews_enter_by_wrapper';
+COMMENT ON FUNCTION summarize_reviews_enter(internal, text, text) IS 'counts a review that comes into a moving window by a named model';
+
+CREATE FUNCTION summarize_reviews_leave(internal, text) RETURNS internal
+    LANGUAGE c STABLE PARALLEL SAFE COST 10
+    AS 'MODULE_PATHNAME', 'summarize_reviews_leave_wrapper';
+COMMENT ON FUNCTION summarize_reviews_leave(internal, text) IS 'takes back a review that goes out of a moving window';
+
+CREATE FUNCTION summarize_reviews_leave(internal, text, text) RETURNS internal
+    LANGUAGE c STABLE PARALLEL SAFE COST 10
+    AS 'MODULE_PATHNAME', 'summarize_reviews_leave_by_wrapper';
+COMMENT ON FUNCTION summarize_reviews_leave(internal, text, text) IS 'takes back a review that goes out of a moving window by a named model';
+
+CREATE FUNCTION summarize_reviews_window(internal) RETURNS review_summary
+    LANGUAGE c STABLE PARALLEL SAFE COST 10
+    AS 'MODULE_PATHNAME', 'summarize_reviews_window_wrapper';
+COMMENT ON FUNCTION summarize_reviews_window(internal) IS 'summary of the reviews in a moving window';
+
+CREATE FUNCTION rollup_enter(internal, review_summary) RETURNS internal
+    LANGUAGE c STABLE PARALLEL SAFE COST 1
+    AS 'MODULE_PATHNAME', 'rollup_enter_wrapper';
+COMMENT ON FUNCTION rollup_enter(internal, review_summary) IS 'adds a summary';
+
+CREATE FUNCTION rollup_leave(internal, review_summary) RETURNS internal
+    LANGUAGE c STABLE PARALLEL SAFE COST 1
+    AS 'MODULE_PATHNAME', 'rollup_leave_wrapper';
+COMMENT ON FUNCTION rollup_leave(internal, review_summary) IS 'takes back a summary that goes out of a moving window';
+
+CREATE FUNCTION review_summary_combine(internal, internal) RETURNS internal
+    LANGUAGE c STABLE PARALLEL SAFE COST 1
+    AS 'MODULE_PATHNAME', 'review_summary_combine_wrapper';
+COMMENT ON FUNCTION review_summary_combine(internal, internal) IS 'adds up parts of a group';
+
+CREATE FUNCTION review_summary_serialize(internal) RETURNS bytea
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 10
+    AS 'MODULE_PATHNAME', 'review_summary_serialize_wrapper';
+COMMENT ON FUNCTION review_summary_serialize(internal) IS 'a group for another process';
+
+CREATE FUNCTION review_summary_deserialize(bytea, internal) RETURNS internal
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1
+    AS 'MODULE_PATHNAME', 'review_summary_deserialize_wrapper';
+COMMENT ON FUNCTION review_summary_deserialize(bytea, internal) IS 'a group from another process';
+
+CREATE FUNCTION review_summary_final(internal) RETURNS review_summary
+    LANGUAGE c STABLE PARALLEL SAFE COST 10
+    AS 'MODULE_PATHNAME', 'review_summary_final_wrapper';
+COMMENT ON FUNCTION review_summary_final(internal) IS 'summary of a group';
+
+CREATE AGGREGATE summarize_reviews(review text) (
+    SFUNC = summarize_reviews_transition, STYPE = internal, SSPACE = 256, FINALFUNC = review_summary_final,
+    COMBINEFUNC = review_summary_combine, SERIALFUNC = review_summary_serialize,
+    DESERIALFUNC = review_summary_deserialize,
+    MSFUNC = summarize_reviews_enter, MINVFUNC = summarize_reviews_leave, MSTYPE = internal, MSSPACE = 4096,
+    MFINALFUNC = summarize_reviews_window, PARALLEL = SAFE);
+COMMENT ON AGGREGATE summarize_reviews(text) IS
+    'how many reviews are negative, neutral and positive, and their mean score and rating';
+
+CREATE AGGREGATE summarize_reviews(review text, model text) (
+    SFUNC = summarize_reviews_transition, STYPE = internal, SSPACE = 256, FINALFUNC = review_summary_final,
+    COMBINEFUNC = review_summary_combine, SERIALFUNC = review_summary_serialize,
+    DESERIALFUNC = review_summary_deserialize,
+    MSFUNC = summarize_reviews_enter, MINVFUNC = summarize_reviews_leave, MSTYPE = internal, MSSPACE = 4096,
+    MFINALFUNC = summarize_reviews_window, PARALLEL = SAFE);
+COMMENT ON AGGREGATE summarize_reviews(text, text) IS
+    'how many reviews are negative, neutral and positive, and their mean score and rating, by a named model';
+
+CREATE AGGREGATE rollup(summary review_summary) (
+    SFUNC = rollup_enter, STYPE = internal, SSPACE = 256, FINALFUNC = review_summary_final,
+    COMBINEFUNC = review_summary_combine, SERIALFUNC = review_summary_serialize,
+    DESERIALFUNC = review_summary_deserialize,
+    MSFUNC = rollup_enter, MINVFUNC = rollup_leave, MSTYPE = internal, MSSPACE = 256,
+    MFINALFUNC = review_summary_final, PARALLEL = SAFE);
+COMMENT ON AGGREGATE rollup(review_summary) IS
+    'one summary of the reviews of many summaries';
+
 -- Models
 
 CREATE FUNCTION import_model(name text, source text, options jsonb DEFAULT '{}') RETURNS integer

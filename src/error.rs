@@ -62,6 +62,12 @@ pub enum Error {
     Encoding(String),
     #[error("text of {0} bytes is too long")]
     TextTooLong(usize),
+    #[error("malformed review_summary")]
+    MalformedSummary(String),
+    #[error("bigint out of range")]
+    CountOutOfRange,
+    #[error("aggregate function called in non-aggregate context")]
+    OutsideAggregate,
     #[error("could not start the engine: no free background worker slot")]
     NoWorkerSlot,
     #[error("could not start the engine")]
@@ -115,7 +121,9 @@ impl Error {
             | Error::InvalidOption { .. }
             | Error::OptionsNotObject
             | Error::InvalidSource(_)
-            | Error::RelativePath(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
+            | Error::RelativePath(_)
+            | Error::MalformedSummary(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
+            Error::CountOutOfRange => Code::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
             Error::VersionLive { .. } | Error::VersionBuiltIn(_) => Code::ERRCODE_OBJECT_IN_USE,
             Error::NothingToRollBack(_) | Error::BuildMismatch { .. } => {
                 Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
@@ -128,7 +136,9 @@ impl Error {
             Error::Encoding(_) => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
             Error::EngineNotStarted(_) | Error::EngineLost => Code::ERRCODE_SYSTEM_ERROR,
             Error::NotJson { .. } | Error::ContentMissing(_) => Code::ERRCODE_DATA_CORRUPTED,
-            Error::Wire(_) | Error::Spi(_) | Error::Unexpected(_) => Code::ERRCODE_INTERNAL_ERROR,
+            Error::Wire(_) | Error::Spi(_) | Error::Unexpected(_) | Error::OutsideAggregate => {
+                Code::ERRCODE_INTERNAL_ERROR
+            }
             Error::Engine(error) => engine_sqlstate(error.kind),
         }
     }
@@ -146,6 +156,7 @@ impl Error {
             Error::TextTooLong(_) => Some(format!("The limit is {MAX_TEXT_BYTES} bytes.")),
             Error::FileTooLarge { .. } => Some("The limit of a model's file is 64 GB.".to_owned()),
             Error::EngineNotStarted(reason) => Some(reason.clone()),
+            Error::MalformedSummary(detail) => Some(detail.clone()),
             Error::NotJson { reason, .. } => Some(format!("{reason}.")),
             Error::NameTaken(_) => Some("It is owned by another role.".to_owned()),
             Error::Engine(error) => error.detail.clone(),

@@ -2,6 +2,7 @@
 //!
 //! # Layout
 //! - [`api`]: the SQL functions, thin.
+//! - [`aggregate`]: what they need to summarize many reviews.
 //! - [`executor`]: the plan node that sends many rows' texts at once, and the rewriting of plans that puts it in.
 //! - [`inference`]: texts in, answers out.
 //! - [`catalog`]: models and their files in our tables; who may use them.
@@ -15,6 +16,7 @@
 //! It must not know how a model works: that is the engine's, a process of its own, reached through
 //! `ecommerce_ml_protocol`. Invariant: no thread is started and no model code runs in a server process.
 
+mod aggregate;
 mod api;
 mod catalog;
 mod client;

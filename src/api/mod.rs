@@ -2,6 +2,7 @@
 //!
 //! # Layout
 //! - [`text`]: the functions of review text.
+//! - [`aggregate`]: the summaries of many reviews.
 //! - [`models`]: deploying, rolling back, dropping, pinning, granting.
 //! - [`import`] and [`export`]: models to and from Hugging Face layout.
 //! - [`options`]: options given as JSON.
@@ -13,6 +14,7 @@
 // The server's error report is large, and only made when a statement fails.
 #![allow(clippy::result_large_err)]
 
+mod aggregate;
 mod export;
 mod import;
 mod models;
