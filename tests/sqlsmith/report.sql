@@ -12,7 +12,7 @@ COPY log FROM :'log' WITH (FORMAT csv);
 
 -- Messages with what varies in them taken out.
 CREATE VIEW errors AS
-SELECT *, left(regexp_replace(regexp_replace(message, '"[^"]*"', '"..."', 'g'), '\d+', 'N', 'g'), 100) AS class
+SELECT *, left(regexp_replace(regexp_replace(message, '"[^"]*"', '"..."', 'g'), '0x[0-9a-f]+|\d+', 'N', 'g'), 100) AS class
 FROM log
 WHERE error_severity IN ('ERROR', 'FATAL', 'PANIC') AND user_name LIKE 'smith%';
 
