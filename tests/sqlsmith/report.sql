@@ -31,3 +31,7 @@ GROUP BY location, class;
 CREATE VIEW crashes AS
 SELECT log_time, message, detail FROM log
 WHERE message ~ 'terminated by signal|terminated by exception' OR error_severity = 'PANIC';
+
+-- An error on its way through code in Rust becomes a panic and an error again, and could tell users of that in DETAIL.
+CREATE VIEW traced AS
+SELECT class, count(*) AS times, min(detail) AS detail FROM errors WHERE detail ~ '\.rs:\d+' GROUP BY class;
