@@ -19,14 +19,20 @@ type Call = *mut pg_sys::FuncExpr;
 pub unsafe fn move_down(plan: *mut Plan, subplans: Subplans, drained: bool, ids: &mut i32) {
     // SAFETY: as the caller promises; the tag tells the type.
     unsafe {
-        let calls = match tag(plan) {
-            NodeTag::T_Agg | NodeTag::T_WindowAgg => calls_in_arguments(plan),
-            NodeTag::T_ProjectSet => calls_in((*plan).targetlist),
+        let find = match tag(plan) {
+            NodeTag::T_Agg | NodeTag::T_WindowAgg => {
+                guard_filtered(plan);
+                calls_in_arguments
+            }
+            NodeTag::T_ProjectSet => calls_in_targets,
             NodeTag::T_HashJoin => return hash_keys(plan.cast(), subplans, drained, ids),
             _ => return,
         };
-        let input = &raw mut (*plan).lefttree;
-        if let Some(columns) = provide(input, &calls, subplans, drained, ids) {
+        // Calls that take other calls' results come in a round after those.
+        loop {
+            let calls = find(plan);
+            let input = &raw mut (*plan).lefttree;
+            let Some(columns) = provide(input, &calls, subplans, drained, ids) else { return };
             let with = |node| call_column(node, &calls, &columns, OUTER_VAR);
             (*plan).targetlist = replace_in((*plan).targetlist, with);
             (*plan).qual = replace_in((*plan).qual, with);
@@ -58,35 +64,115 @@ pub unsafe fn lift_join_conditions(plan: *mut Plan) {
     }
 }
 
-/// Calls in arguments of aggregates or window functions. Those of a filtered one are evaluated for some rows only,
-/// its filter for all.
+/// An aggregate's or window function's arguments and filter.
+struct Arguments {
+    arguments: *mut *mut pg_sys::List,
+    filter: *mut Node,
+}
+
+impl Arguments {
+    unsafe fn of(node: *mut Node) -> Option<Self> {
+        // SAFETY: the tag tells the type.
+        unsafe {
+            match tag(node) {
+                NodeTag::T_Aggref => {
+                    let aggregate = node.cast::<pg_sys::Aggref>();
+                    let filter = (*aggregate).aggfilter.cast();
+                    Some(Self { arguments: &raw mut (*aggregate).args, filter })
+                }
+                NodeTag::T_WindowFunc => {
+                    let function = node.cast::<pg_sys::WindowFunc>();
+                    let filter = (*function).aggfilter.cast();
+                    Some(Self { arguments: &raw mut (*function).args, filter })
+                }
+                _ => None,
+            }
+        }
+    }
+
+    /// Of all aggregates and window functions that a plan node computes.
+    unsafe fn of_all(plan: *mut Plan) -> Vec<Self> {
+        let mut found = Vec::new();
+        // SAFETY: as the caller promises.
+        unsafe {
+            for place in [(*plan).targetlist, (*plan).qual] {
+                any(place.cast(), |node| {
+                    found.extend(Self::of(node));
+                    false
+                });
+            }
+        }
+        found
+    }
+}
+
+/// Calls in arguments of aggregates and window functions, and in their filters.
 unsafe fn calls_in_arguments(plan: *mut Plan) -> Vec<Call> {
-    // SAFETY: the tag tells the type.
+    // SAFETY: as the caller promises.
     unsafe {
         let mut found = Vec::new();
-        for place in [(*plan).targetlist, (*plan).qual] {
-            any(place.cast(), |node| {
-                let (arguments, filter) = match tag(node) {
-                    NodeTag::T_Aggref => {
-                        let aggregate = node.cast::<pg_sys::Aggref>();
-                        ((*aggregate).args, (*aggregate).aggfilter)
-                    }
-                    NodeTag::T_WindowFunc => {
-                        let function = node.cast::<pg_sys::WindowFunc>();
-                        ((*function).args, (*function).aggfilter)
-                    }
-                    _ => return false,
-                };
-                if filter.is_null() {
-                    collect(arguments, &mut found);
-                } else {
-                    always_evaluated(filter.cast(), &mut found);
-                }
-                false
-            });
+        for Arguments { arguments, filter } in Arguments::of_all(plan) {
+            always_evaluated(filter, &mut found);
+            if filter.is_null() || !pg_sys::contain_volatile_functions(filter) {
+                collect(*arguments, &mut found);
+            }
         }
         distinct(found)
     }
+}
+
+/// Arguments of filtered aggregates are evaluated for some rows only. Their calls get a NULL instead of the text for the
+/// other rows, which costs nothing, and then may be evaluated for all. Those that another aggregate evaluates for all
+/// rows need no guard.
+unsafe fn guard_filtered(plan: *mut Plan) {
+    // SAFETY: as the caller promises; the plan is ours to change.
+    unsafe {
+        let mut free = Vec::new();
+        for Arguments { arguments, .. } in Arguments::of_all(plan).iter().filter(|all| all.filter.is_null()) {
+            collect(**arguments, &mut free);
+        }
+        for Arguments { arguments, filter } in Arguments::of_all(plan) {
+            if filter.is_null() || pg_sys::contain_volatile_functions(filter) {
+                continue;
+            }
+            let mut calls = Vec::new();
+            collect(*arguments, &mut calls);
+            calls.retain(|call| !free.iter().any(|other| same(*other, *call)));
+            *arguments = replace_in(*arguments, |node| {
+                calls.iter().any(|call| same(call.cast(), node)).then(|| guarded(node.cast(), filter).cast())
+            });
+        }
+    }
+}
+
+/// A call whose text is NULL where the condition doesn't hold.
+unsafe fn guarded(call: Call, condition: *mut Node) -> Call {
+    // SAFETY: a batchable call's first argument is a text; nodes of the server's begin as zeros and their tag.
+    unsafe {
+        let call = copy(call);
+        let mut arguments = elements::<Node>((*call).args);
+        if let Some(text) = arguments.first_mut() {
+            let when = pg_sys::palloc0(size_of::<pg_sys::CaseWhen>()).cast::<pg_sys::CaseWhen>();
+            (*when).xpr.type_ = NodeTag::T_CaseWhen;
+            (*when).expr = copy(condition).cast();
+            (*when).result = (*text).cast();
+            let case = pg_sys::palloc0(size_of::<pg_sys::CaseExpr>()).cast::<pg_sys::CaseExpr>();
+            (*case).xpr.type_ = NodeTag::T_CaseExpr;
+            (*case).casetype = pg_sys::exprType(*text);
+            (*case).casecollid = pg_sys::exprCollation(*text);
+            (*case).args = list([when]);
+            (*case).defresult =
+                pg_sys::makeNullConst((*case).casetype, pg_sys::exprTypmod(*text), (*case).casecollid).cast();
+            *text = case.cast();
+        }
+        (*call).args = list(arguments);
+        call
+    }
+}
+
+unsafe fn calls_in_targets(plan: *mut Plan) -> Vec<Call> {
+    // SAFETY: as the caller promises.
+    unsafe { calls_in((*plan).targetlist) }
 }
 
 unsafe fn calls_in(expressions: *mut pg_sys::List) -> Vec<Call> {

@@ -10,6 +10,7 @@ use pgrx::pg_guard;
 use pgrx::pg_sys::{self, CURSOR_OPT_SCROLL, EXEC_FLAG_BACKWARD, PlannedStmt, QueryDesc};
 
 use super::expression::copy;
+use super::passage;
 use super::rewrite::{has_work, rewrite};
 use crate::guc;
 
@@ -37,33 +38,25 @@ unsafe extern "C-unwind" fn plan(
     parameters: pg_sys::ParamListInfo,
 ) -> *mut PlannedStmt {
     // SAFETY: the server calls this as it would call its planner; the plan is new.
-    unsafe {
-        let planned = match PLANNER_BEFORE {
-            Some(before) => {
-                pg_sys::ffi::pg_guard_ffi_boundary(|| before(query, text, cursor_options, parameters))
-            }
-            None => pg_sys::standard_planner(query, text, cursor_options, parameters),
-        };
+    passage::callback(|| unsafe {
+        let planned = passage::plan(PLANNER_BEFORE, query, text, cursor_options, parameters);
         if guc::batch_execution() && has_work(planned) {
             rewrite(planned, cursor_options & CURSOR_OPT_SCROLL as i32 != 0);
         }
         planned
-    }
+    })
 }
 
 #[pg_guard]
 unsafe extern "C-unwind" fn start(query: *mut QueryDesc, flags: i32) {
     // SAFETY: the server calls this as it would call its executor. A worker gets the leader's plan as that is.
-    unsafe {
+    passage::callback(|| unsafe {
         let leader = pg_sys::ParallelWorkerNumber < 0;
         if leader && guc::batch_execution() && has_work((*query).plannedstmt) {
             let planned = copy((*query).plannedstmt);
             rewrite(planned, flags & EXEC_FLAG_BACKWARD as i32 != 0);
             (*query).plannedstmt = planned;
         }
-        match EXECUTOR_START_BEFORE {
-            Some(before) => pg_sys::ffi::pg_guard_ffi_boundary(|| before(query, flags)),
-            None => pg_sys::standard_ExecutorStart(query, flags),
-        }
-    }
+        passage::start(EXECUTOR_START_BEFORE, query, flags);
+    })
 }

@@ -7,6 +7,7 @@ use pgrx::pg_sys::{self, NodeTag};
 
 use super::functions::output_of;
 use super::level::same_texts;
+use super::passage;
 use super::tree::{elements, tag};
 use crate::inference::{Output, Pass};
 
@@ -104,12 +105,8 @@ impl Lane {
     }
 }
 
-/// The text that an expression gives.
+/// The text that an expression gives, evaluated in the current memory context.
 unsafe fn evaluate(state: *mut pg_sys::ExprState, context: *mut pg_sys::ExprContext) -> Option<String> {
-    let mut null = false;
     // SAFETY: as the caller promises; arguments are of type text.
-    unsafe {
-        let datum = pg_sys::ExecEvalExprSwitchContext(state, context, &mut null);
-        String::from_datum(datum, null)
-    }
+    unsafe { passage::evaluate(state, context).and_then(|datum| String::from_datum(datum, false)) }
 }

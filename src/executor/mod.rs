@@ -10,6 +10,7 @@
 //! - [`functions`]: which functions of a plan are ours; [`cost`]: what the planner is told about them.
 //! - [`node`]: the plan node as the executor sees it; [`scan`]: rows in, windows, rows out; [`window`]: rows whose texts
 //!   are being answered; [`lane`]: the texts of one column; [`pace`]: how many rows a window holds.
+//! - [`passage`]: the server's own errors on their way through our frames.
 //! - [`counters`] and [`explain`]: what EXPLAIN tells.
 //!
 //! It must not know what a model computes. Invariant: a query gives the answers that it gives row by row; where that
@@ -26,6 +27,7 @@ mod lane;
 mod level;
 mod node;
 mod pace;
+mod passage;
 mod rewrite;
 mod scan;
 mod settled;

@@ -14,7 +14,7 @@ use super::functions::output_of;
 use super::lane::{Calls, calls_of};
 use super::scan::{Limit, Parts, Scan};
 use super::tree::{elements, list, tag};
-use super::{explain, expression};
+use super::{explain, expression, passage};
 use crate::error::{Error, raise};
 
 /// Tables of functions that the server keeps pointers to.
@@ -123,11 +123,11 @@ unsafe extern "C-unwind" fn create(_plan: *mut CustomScan) -> *mut Node {
 #[pg_guard]
 unsafe extern "C-unwind" fn begin(node: *mut CustomScanState, estate: *mut pg_sys::EState, flags: i32) {
     // SAFETY: the executor has set the node up, but for its input.
-    unsafe {
+    passage::callback(|| unsafe {
         let plan = (*node).ss.ps.plan.cast::<CustomScan>();
         // What reads backward or goes back asks nodes that can, and the rest begins anew.
         let flags = flags & !((pg_sys::EXEC_FLAG_BACKWARD | pg_sys::EXEC_FLAG_MARK) as i32);
-        let input = pg_sys::ExecInitNode((*plan).scan.plan.lefttree, estate, flags);
+        let input = passage::init_node((*plan).scan.plan.lefttree, estate, flags);
         let parent = &raw mut (*node).ss.ps;
         (*parent).lefttree = input;
         let prepared = elements::<pg_sys::Expr>((*plan).custom_exprs)
@@ -154,7 +154,7 @@ unsafe extern "C-unwind" fn begin(node: *mut CustomScanState, estate: *mut pg_sy
         let made = Ours { scan, shares: None, place: None };
         (*node.cast::<State>()).ours =
             PgMemoryContexts::For((*estate).es_query_cxt).leak_and_drop_on_delete(made);
-    }
+    })
 }
 
 /// Which calls a node's conditions refer to.
@@ -195,7 +195,7 @@ unsafe fn check_permission(function: pg_sys::Oid) {
 #[pg_guard]
 unsafe extern "C-unwind" fn next(node: *mut CustomScanState) -> *mut pg_sys::TupleTableSlot {
     // SAFETY: the node has begun.
-    unsafe {
+    passage::callback(|| unsafe {
         let instruments = (*node).ss.ps.instrument;
         let failed = || {
             if !instruments.is_null() {
@@ -210,35 +210,32 @@ unsafe extern "C-unwind" fn next(node: *mut CustomScanState) -> *mut pg_sys::Tup
         let projection = (*node).ss.ps.ps_ProjInfo;
         match row {
             Ok(Some(_)) if projection.is_null() => (*node).ss.ss_ScanTupleSlot,
-            Ok(Some(_)) => pg_sys::ExecProject(projection),
+            Ok(Some(_)) => passage::project(projection),
             Ok(None) => std::ptr::null_mut(),
             Err(error) => raise(error),
         }
-    }
+    })
 }
 
 #[pg_guard]
 unsafe extern "C-unwind" fn end(node: *mut CustomScanState) {
     // SAFETY: the node has begun.
-    unsafe {
+    passage::callback(|| unsafe {
         ours(node).scan.restart();
-        pg_sys::ExecEndNode((*node).ss.ps.lefttree);
-    }
+        passage::end_node((*node).ss.ps.lefttree);
+    })
 }
 
 #[pg_guard]
 unsafe extern "C-unwind" fn restart(node: *mut CustomScanState) {
-    // SAFETY: the node has begun. An input whose parameters changed begins anew by itself.
-    unsafe {
+    // SAFETY: the node has begun. An input whose parameters changed begins anew when its first row is asked for.
+    passage::callback(|| unsafe {
         ours(node).scan.restart();
         let input = (*node).ss.ps.lefttree;
-        if !(*node).ss.ps.chgParam.is_null() {
-            pg_sys::UpdateChangedParamSet(input, (*node).ss.ps.chgParam);
-        }
         if (*input).chgParam.is_null() {
-            pg_sys::ExecReScan(input);
+            passage::rescan(input);
         }
-    }
+    })
 }
 
 #[pg_guard]

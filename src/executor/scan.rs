@@ -10,6 +10,7 @@ use pgrx::pg_sys::{self, ExprContext, ExprState, PlanState, TupleTableSlot};
 use super::counters::Counters;
 use super::lane::Calls;
 use super::pace::{IN_FLIGHT, Pace};
+use super::passage;
 use super::window::Window;
 use crate::error::Error;
 
@@ -87,8 +88,7 @@ impl Scan {
                 let Some(row) = self.advance() else { return Ok(None) };
                 self.show(row)?;
                 (*self.parts.context).ecxt_scantuple = self.parts.shown_row;
-                let condition = self.parts.condition;
-                if condition.is_null() || pg_sys::ExecQual(condition, self.parts.context) {
+                if passage::holds(self.parts.condition, self.parts.context) {
                     self.read(row, false)?;
                     return Ok(Some(Passed));
                 }
@@ -194,10 +194,7 @@ impl Scan {
     unsafe fn fetch(&self, window: &mut Window) -> bool {
         // SAFETY: as the caller promises; a row of the input is valid until the next one is asked for.
         unsafe {
-            let slot = pg_sys::ExecProcNode(self.parts.input);
-            if slot.is_null() || u32::from((*slot).tts_flags) & pg_sys::TTS_FLAG_EMPTY != 0 {
-                return false;
-            }
+            let Some(slot) = passage::next_row(self.parts.input) else { return false };
             let context = self.parts.context;
             pg_sys::MemoryContextReset((*context).ecxt_per_tuple_memory);
             (*context).ecxt_outertuple = slot;
@@ -254,9 +251,7 @@ impl Scan {
 unsafe fn rows_wanted(limit: Limit, context: *mut ExprContext) -> Option<usize> {
     // SAFETY: as the caller promises; LIMIT's expressions are of type bigint and refer to no row.
     let evaluate = |state| unsafe {
-        let mut null = false;
-        let value = pg_sys::ExecEvalExprSwitchContext(state, context, &mut null);
-        if null { None } else { Some(usize::try_from(value.value() as i64).unwrap_or(0)) }
+        passage::evaluate(state, context).map(|value| usize::try_from(value.value() as i64).unwrap_or(0))
     };
     let count = evaluate(limit.count)?;
     let offset = if limit.offset.is_null() { 0 } else { evaluate(limit.offset).unwrap_or(0) };
