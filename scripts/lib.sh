@@ -17,6 +17,14 @@ as_root() {
     fi
 }
 
+apt_get() {
+    local arguments=(-o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 "$@")
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get "${arguments[@]}" && return
+    say "apt-get failed, trying once more"
+    sleep 5
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get "${arguments[@]}"
+}
+
 # PostgreSQL refuses to run as root, so root's private clusters belong to user postgres.
 as_server() {
     if [ "$(id -u)" = 0 ]; then (cd / && runuser -u postgres -- "$@"); else "$@"; fi
