@@ -3,6 +3,7 @@
 #   PG_CONFIG=/path/to/pg_config   which PostgreSQL to build for (default: Debian's PostgreSQL 15)
 #   DESTDIR=/some/root             where `make install` puts its files, for packagers
 #   BENCH_PEERS="--quick"          options for `make bench-peers`; scripts/bench-peers lists them
+#   BENCH_SQL="--quick"            options for `make bench-sql`; scripts/bench-sql lists them
 #   CARGO_TARGET_DIR=/some/folder  where artefacts are kept (default: target/, or a shared cache with CI=true)
 
 ifdef PG_CONFIG
@@ -12,7 +13,7 @@ ifdef DESTDIR
 export DESTDIR
 endif
 
-.PHONY: help build install uninstall demo psql stop test test-arm bench bench-engine bench-peers lint setup clean
+.PHONY: help build install uninstall demo psql stop test test-arm bench bench-engine bench-peers bench-sql lint setup clean
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -49,6 +50,9 @@ bench: install ## measure the engine alone and through SQL
 
 bench-peers: ## compare the engine with PyTorch, ONNX Runtime, OpenVINO and candle
 	@scripts/bench-peers $(BENCH_PEERS)
+
+bench-sql: install ## measure through SQL, beside the engine alone, PL/Python and a client script
+	@scripts/bench-sql $(BENCH_SQL)
 
 lint: setup ## formatting, clippy, licences
 	@scripts/lint
