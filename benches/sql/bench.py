@@ -23,7 +23,7 @@ import server
 from shared import ROOT, describe, write_readme
 from tables import ENGINE, MARKERS, SELECT, Report
 from turns import Results, Turns
-from ways import Bench, Client, Way, ours
+from ways import TRIED, Bench, Client, Way, ours
 
 # Reviews, rounds, seconds of pgbench.
 ROWS, ROUNDS, SECONDS = 20000, 5, 10
@@ -58,6 +58,8 @@ def arguments() -> argparse.Namespace:
         parser.error("--write is for whole runs")
     rows, rounds, seconds = QUICK if args.quick else (ROWS, ROUNDS, SECONDS)
     args.rows, args.rounds, args.seconds = args.rows or rows, args.rounds or rounds, args.seconds or seconds
+    if min(args.rows, args.peer_rows) < TRIED:
+        parser.error(f"ways warm up with {TRIED} rows")
     args.peer_rows = min(args.peer_rows, args.rows)
     return args
 

@@ -48,6 +48,7 @@ class PlPython(Way):
     """A statement with such a function, in a connection of its own."""
 
     peer = True
+    session: Session | None = None
 
     def __init__(self, bench: Bench, name: str, statement: str, condition: Condition) -> None:
         super().__init__(bench, condition)
@@ -66,7 +67,8 @@ class PlPython(Way):
         return self.session.seconds(self.statement.format(rows=self.rows))
 
     def stop(self) -> None:
-        self.session.close()
+        if self.session is not None:
+            self.session.close()
 
 
 def create(session: Session, bench: Bench) -> None:
