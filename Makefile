@@ -5,6 +5,7 @@
 #   BENCH_PEERS="--quick"          options for `make bench-peers`; scripts/bench-peers lists them
 #   REGRESS="--with-extension"     options for `make test-regress`; scripts/test-regress lists them
 #   SQLSMITH="--statements 20000"  options for `make test-sqlsmith`; scripts/test-sqlsmith lists them
+#   BENCH_SQL="--quick"            options for `make bench-sql`; scripts/bench-sql lists them
 #   CARGO_TARGET_DIR=/some/folder  where artefacts are kept (default: target/, or a shared cache with CI=true)
 
 ifdef PG_CONFIG
@@ -14,7 +15,7 @@ ifdef DESTDIR
 export DESTDIR
 endif
 
-.PHONY: help build install uninstall demo psql stop test test-arm test-regress test-sqlsmith bench bench-engine bench-peers lint setup clean
+.PHONY: help build install uninstall demo psql stop test test-arm test-regress test-sqlsmith bench bench-engine bench-peers bench-sql lint setup clean
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
@@ -57,6 +58,9 @@ bench: install ## measure the engine alone and through SQL
 
 bench-peers: ## compare the engine with PyTorch, ONNX Runtime, OpenVINO and candle
 	@scripts/bench-peers $(BENCH_PEERS)
+
+bench-sql: install ## measure through SQL, beside the engine alone, PL/Python and a client script
+	@scripts/bench-sql $(BENCH_SQL)
 
 lint: setup ## formatting, clippy, licences
 	@scripts/lint
