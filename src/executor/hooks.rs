@@ -4,10 +4,13 @@
 //! planner's hook has been passed. Plans that were being made at that moment are rewritten when they are executed, on a
 //! copy, since the session may keep them. Invariant: a plan is changed only while nobody else uses it.
 
-use std::ffi::c_char;
+use std::ffi::{CStr, c_char};
 
 use pgrx::pg_guard;
-use pgrx::pg_sys::{self, CURSOR_OPT_SCROLL, EXEC_FLAG_BACKWARD, PlannedStmt, QueryDesc};
+use pgrx::pg_sys::{
+    self, CURSOR_OPT_NO_SCROLL, CURSOR_OPT_SCROLL, EXEC_FLAG_BACKWARD, EXEC_FLAG_REWIND, PlannedStmt,
+    QueryDesc,
+};
 
 use super::expression::copy;
 use super::passage;
@@ -52,11 +55,36 @@ unsafe extern "C-unwind" fn start(query: *mut QueryDesc, flags: i32) {
     // SAFETY: the server calls this as it would call its executor. A worker gets the leader's plan as that is.
     passage::callback(|| unsafe {
         let leader = pg_sys::ParallelWorkerNumber < 0;
+        let mut flags = flags;
         if leader && guc::batch_execution() && has_work((*query).plannedstmt) {
             let planned = copy((*query).plannedstmt);
+            if scrolls_by_chance(query, flags) {
+                (*pg_sys::ActivePortal).cursorOptions &= !(CURSOR_OPT_SCROLL as i32);
+                (*pg_sys::ActivePortal).cursorOptions |= CURSOR_OPT_NO_SCROLL as i32;
+                flags &= !((EXEC_FLAG_BACKWARD | EXEC_FLAG_REWIND) as i32);
+            }
             rewrite(planned, flags & EXEC_FLAG_BACKWARD as i32 != 0);
             (*query).plannedstmt = planned;
         }
         passage::start(EXECUTOR_START_BEFORE, query, flags);
     })
+}
+
+/// Whether this opens a cursor that may scroll only because its plan happens to allow that. The server decided so before
+/// the plan was rewritten; had it seen the rewritten plan, as it does for all statements but those that loaded this
+/// library, it would not scroll. Only DECLARE can be told to, by a word in its text.
+unsafe fn scrolls_by_chance(query: *mut QueryDesc, flags: i32) -> bool {
+    // SAFETY: a portal that is being started is active, and has the text of the statement that opened it.
+    unsafe {
+        let portal = pg_sys::ActivePortal;
+        if flags & EXEC_FLAG_BACKWARD as i32 == 0 || portal.is_null() || (*portal).sourceText.is_null() {
+            return false;
+        }
+        if (*portal).sourceText != (*query).sourceText {
+            return false;
+        }
+        let text = CStr::from_ptr((*portal).sourceText).to_bytes().to_ascii_lowercase();
+        let has = |word: &[u8]| text.windows(word.len()).any(|part| part == word);
+        has(b"declare") && !has(b"scroll")
+    }
 }

@@ -37,7 +37,7 @@ pub unsafe fn has_work(statement: *mut PlannedStmt) -> bool {
 }
 
 /// Puts nodes into a statement's plans. `backward`: its result may be read backward, which nodes can't; a plan node that
-/// keeps the result is put on top then.
+/// keeps the result is put on top then, unless somebody may want to change the row that was read last.
 ///
 /// # Safety
 /// `statement` points to a planned statement that nobody else uses.
@@ -45,7 +45,8 @@ pub unsafe fn rewrite(statement: *mut PlannedStmt, backward: bool) {
     // SAFETY: as the caller promises.
     unsafe {
         let plans = all_plans(statement);
-        if plans.iter().any(|plan| locks_rows(**plan)) {
+        let updatable_while_scrolling = backward && scans_one_table((*statement).planTree);
+        if updatable_while_scrolling || plans.iter().any(|plan| locks_rows(**plan)) {
             return;
         }
         let mut last = 0;
@@ -68,6 +69,28 @@ pub unsafe fn rewrite(statement: *mut PlannedStmt, backward: bool) {
         let top = (*statement).planTree;
         if backward && rewriter.next_id > rewriter.first_id && !pg_sys::ExecSupportsBackwardScan(top) {
             (*statement).planTree = rewriter.keep(top);
+        }
+    }
+}
+
+/// Whether `WHERE CURRENT OF` may be about a plan: the server looks through these plan nodes for the table's. It doesn't look
+/// through one that keeps rows.
+unsafe fn scans_one_table(plan: *mut Plan) -> bool {
+    // SAFETY: as the caller promises.
+    unsafe {
+        match tag(plan) {
+            NodeTag::T_SeqScan
+            | NodeTag::T_SampleScan
+            | NodeTag::T_IndexScan
+            | NodeTag::T_IndexOnlyScan
+            | NodeTag::T_BitmapHeapScan
+            | NodeTag::T_TidScan
+            | NodeTag::T_TidRangeScan
+            | NodeTag::T_ForeignScan => true,
+            NodeTag::T_Append | NodeTag::T_Result | NodeTag::T_Limit | NodeTag::T_SubqueryScan => {
+                inputs(plan).into_iter().any(|input| scans_one_table(*input))
+            }
+            _ => false,
         }
     }
 }
