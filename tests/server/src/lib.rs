@@ -2,6 +2,7 @@
 //!
 //! # Layout
 //! - [`cluster`]: a PostgreSQL cluster of one's own, removed when dropped.
+//! - [`corpus`]: statements in number, to be answered alike with and without batches.
 //! - [`installation`]: where the server and the extension are installed, and as whom a cluster runs.
 //! - [`processes`]: the engine processes of a cluster, as the kernel lists them.
 //! - [`statement`]: short ways to ask one thing, and to say how a statement must fail.
@@ -14,6 +15,7 @@
 //! user postgres, or any other user.
 
 pub mod cluster;
+pub mod corpus;
 pub mod fixtures;
 pub mod hub;
 pub mod installation;
