@@ -1,6 +1,7 @@
 //! Private clusters, and what tests of the installed extension do with them.
 //!
 //! # Layout
+//! - [`batches`]: what batching is called, how a plan shows it, and what the engine was asked.
 //! - [`cluster`]: a PostgreSQL cluster of one's own, removed when dropped.
 //! - [`corpus`]: statements in number, to be answered alike with and without batches.
 //! - [`installation`]: where the server and the extension are installed, and as whom a cluster runs.
@@ -14,6 +15,7 @@
 //! The tests are in `tests/`, a theme a file. They need `make install` and either root, whose clusters run as
 //! user postgres, or any other user.
 
+pub mod batches;
 pub mod cluster;
 pub mod corpus;
 pub mod fixtures;

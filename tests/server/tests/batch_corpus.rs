@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use ecommerce_ml_server_tests::Cluster;
-use ecommerce_ml_server_tests::corpus::runner::{NODE, assert_alike, corpus_cluster, explain, set_batches};
+use ecommerce_ml_server_tests::batches::{NODE, explain, set_batches};
+use ecommerce_ml_server_tests::corpus::runner::{assert_alike, corpus_cluster};
 use ecommerce_ml_server_tests::corpus::{Case, mixtures, shapes, statements};
 use ecommerce_ml_server_tests::statement::run;
 use postgres::Client;

@@ -7,15 +7,10 @@ use postgres::{Client, Error, SimpleQueryMessage};
 
 use super::difference::{Difference, differences};
 use super::{Case, TABLES};
+use crate::batches::{explain, set_batches};
 use crate::cluster::Cluster;
 use crate::fixtures::{CLASSIFIER, import_reference};
 use crate::statement::{describe, run};
-
-/// The setting that decides whether plans are rewritten.
-pub const SETTING: &str = "ecommerce_ml.batch_execution";
-
-/// How EXPLAIN shows a node that batches.
-pub const NODE: &str = "Custom Scan (ecommerce_ml batch)";
 
 /// Answers in f32 don't depend on what else is in a batch by more than rounding, and what was answered once is answered
 /// from memory, so both runs must agree to the digit. Statistics don't change by themselves, so neither do plans.
@@ -45,11 +40,6 @@ pub fn corpus_cluster() -> Cluster {
     import_reference(&cluster, &mut session, "points", "bert-regression");
     run(&mut session, TABLES);
     cluster
-}
-
-/// Switches batches on or off for a session.
-pub fn set_batches(session: &mut Client, on: bool) {
-    run(session, &format!("SET {SETTING} = {on}"));
 }
 
 /// Runs a case both ways, and says where the answers differ.
@@ -83,16 +73,6 @@ pub fn assert_alike<'a>(session: &mut Client, what: &str, cases: impl IntoIterat
         report
     });
     assert!(found.is_empty(), "{what}: {} of {count} cases differ\n{report}", found.len());
-}
-
-/// The plan of a statement as text, if it has one.
-pub fn explain(session: &mut Client, statement: &str) -> Option<String> {
-    let rows = session.simple_query(&format!("EXPLAIN (COSTS OFF, VERBOSE) {statement}")).ok()?;
-    let lines = rows.iter().filter_map(|message| match message {
-        SimpleQueryMessage::Row(row) => row.get(0),
-        _ => None,
-    });
-    Some(lines.collect::<Vec<_>>().join("\n"))
 }
 
 /// Runs a case in a transaction of its own, whose changes are undone.
