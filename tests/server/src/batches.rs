@@ -100,7 +100,7 @@ pub fn cluster_with_reviews() -> (Cluster, Client) {
     run(
         &mut session,
         "CREATE TABLE reviews (id int PRIMARY KEY, lang text, body text, model text, sentiment text); \
-         INSERT INTO reviews SELECT i, (ARRAY['en', 'de', 'fr'])[1 + i / 3 % 3], \
+         INSERT INTO reviews SELECT i, (ARRAY['en', 'de', 'fr'])[1 + (i - 1) / 3 % 3], \
          (ARRAY['Perfect, I love it, number ', 'Terrible, it broke at once, number ', 'It is a box, number '])[1 + i % 3] || i, \
          'reviews' FROM generate_series(1, 300) AS i; ANALYZE reviews",
     );
