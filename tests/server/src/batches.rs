@@ -92,8 +92,11 @@ impl Sub for Asked {
     }
 }
 
-/// A cluster with 300 reviews of distinct texts: 100 in English, the others in German and French; a third each good, bad
-/// and neither.
+/// English reviews of [`cluster_with_reviews`].
+pub const ENGLISH: i64 = 102;
+
+/// A cluster with 300 reviews of distinct texts: [`ENGLISH`] ones, the others in German and French; a third each bad,
+/// neither and good, in turn.
 pub fn cluster_with_reviews() -> (Cluster, Client) {
     let cluster = Cluster::with_settings(&["ecommerce_ml.precision = 'f32'", "autovacuum = off"]);
     let mut session = cluster.session();
