@@ -3,6 +3,9 @@
 #   PG_CONFIG=/path/to/pg_config   which PostgreSQL to build for (default: Debian's PostgreSQL 15)
 #   DESTDIR=/some/root             where `make install` puts its files, for packagers
 #   BENCH_PEERS="--quick"          options for `make bench-peers`; scripts/bench-peers lists them
+#   REGRESS="--with-extension"     options for `make test-regress`; scripts/test-regress lists them
+#   SQLSMITH="--statements 20000"  options for `make test-sqlsmith`; scripts/test-sqlsmith lists them
+#   BENCH_SQL="--quick"            options for `make bench-sql`; scripts/bench-sql lists them
 #   CARGO_TARGET_DIR=/some/folder  where artefacts are kept (default: target/, or a shared cache with CI=true)
 
 ifdef PG_CONFIG
@@ -12,10 +15,10 @@ ifdef DESTDIR
 export DESTDIR
 endif
 
-.PHONY: help build install uninstall demo psql stop test test-arm bench bench-engine bench-peers lint setup clean
+.PHONY: help build install uninstall demo psql stop test test-arm test-regress test-sqlsmith bench bench-engine bench-peers bench-sql lint setup clean
 
 help: ## show this list
-	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
 
 build: setup ## build the extension and the engine
 	@scripts/build
@@ -41,6 +44,12 @@ test: ## run all tests (installs into the server's folders)
 test-arm: ## test the kernels for 64-bit ARM under QEMU
 	@scripts/test-arm
 
+test-regress: install ## run PostgreSQL's own tests with and without the library, and compare
+	@scripts/test-regress $(REGRESS)
+
+test-sqlsmith: install ## send random statements to a server with the library
+	@scripts/test-sqlsmith $(SQLSMITH)
+
 bench-engine: setup ## measure kernels and encoder against the machine's peak
 	@cargo bench --locked -p ecommerce_ml_engine --bench kernels
 
@@ -49,6 +58,9 @@ bench: install ## measure the engine alone and through SQL
 
 bench-peers: ## compare the engine with PyTorch, ONNX Runtime, OpenVINO and candle
 	@scripts/bench-peers $(BENCH_PEERS)
+
+bench-sql: install ## measure through SQL, beside the engine alone, PL/Python and a client script
+	@scripts/bench-sql $(BENCH_SQL)
 
 lint: setup ## formatting, clippy, licences
 	@scripts/lint

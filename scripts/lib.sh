@@ -17,6 +17,18 @@ as_root() {
     fi
 }
 
+# Mirrors and locks fail for a moment now and then.
+twice() {
+    "$@" && return
+    say "that failed, trying once more: $*"
+    sleep 5
+    "$@"
+}
+
+apt_get() {
+    twice as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 "$@"
+}
+
 # PostgreSQL refuses to run as root, so root's private clusters belong to user postgres.
 as_server() {
     if [ "$(id -u)" = 0 ]; then (cd / && runuser -u postgres -- "$@"); else "$@"; fi
@@ -46,4 +58,21 @@ use_target_dir() {
     local default=$root/target
     if [ "${CI:-}" = true ]; then default=${XDG_CACHE_HOME:-$HOME/.cache}/ecommerce_ml/target; fi
     export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$default}
+}
+
+# Makes a folder for private clusters, $scratch, that user postgres can reach wherever the clone is; scripts/demo says
+# more. When the script ends, the servers of the clusters below it are stopped and it is removed.
+use_scratch() {
+    scratch=$(as_server mktemp -d "/var/tmp/ecml-$1.XXXXXX")
+    trap remove_scratch EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+}
+
+remove_scratch() {
+    local pid_file
+    for pid_file in $(find "$scratch" -maxdepth 4 -name postmaster.pid); do
+        as_server "$pg_bin/pg_ctl" stop -s -m immediate -D "$(dirname "$pid_file")" || true
+    done
+    rm -rf "$scratch"
 }

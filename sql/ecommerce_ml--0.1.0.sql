@@ -112,13 +112,19 @@ COMMENT ON VIEW stored_live IS 'versions that the names of models stand for';
 
 -- Text
 
+CREATE FUNCTION text_function_support(internal) RETURNS internal
+    LANGUAGE c STABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'text_function_support_wrapper';
+COMMENT ON FUNCTION text_function_support(internal) IS
+    'tells the planner what functions of a text cost, and marks those that can be called for many rows at once';
+
 CREATE FUNCTION tokenize(review text) RETURNS text[]
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'tokenize_wrapper';
 COMMENT ON FUNCTION tokenize(text) IS 'word pieces of a text, special tokens included';
 
 CREATE FUNCTION tokenize(review text, model text) RETURNS text[]
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'tokenize_by_wrapper';
 COMMENT ON FUNCTION tokenize(text, text) IS 'word pieces of a text, special tokens included by a named model';
 
@@ -133,12 +139,12 @@ CREATE FUNCTION tokenize(reviews text[], model text) RETURNS jsonb
 COMMENT ON FUNCTION tokenize(text[], text) IS 'word pieces of a text, special tokens included, for each element, by a named model (an array of arrays)';
 
 CREATE FUNCTION token_ids(review text) RETURNS integer[]
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'token_ids_wrapper';
 COMMENT ON FUNCTION token_ids(text) IS 'vocabulary indices of a text''s tokens, special tokens included';
 
 CREATE FUNCTION token_ids(review text, model text) RETURNS integer[]
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'token_ids_by_wrapper';
 COMMENT ON FUNCTION token_ids(text, text) IS 'vocabulary indices of a text''s tokens, special tokens included by a named model';
 
@@ -153,12 +159,12 @@ CREATE FUNCTION token_ids(reviews text[], model text) RETURNS jsonb
 COMMENT ON FUNCTION token_ids(text[], text) IS 'vocabulary indices of a text''s tokens, special tokens included, for each element, by a named model (an array of arrays)';
 
 CREATE FUNCTION token_count(review text) RETURNS integer
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'token_count_wrapper';
 COMMENT ON FUNCTION token_count(text) IS 'number of a text''s tokens, special tokens included';
 
 CREATE FUNCTION token_count(review text, model text) RETURNS integer
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'token_count_by_wrapper';
 COMMENT ON FUNCTION token_count(text, text) IS 'number of a text''s tokens, special tokens included by a named model';
 
@@ -173,12 +179,12 @@ CREATE FUNCTION token_count(reviews text[], model text) RETURNS integer[]
 COMMENT ON FUNCTION token_count(text[], text) IS 'number of a text''s tokens, special tokens included, for each element, by a named model';
 
 CREATE FUNCTION predict_sentiment(review text) RETURNS text
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'predict_sentiment_wrapper';
 COMMENT ON FUNCTION predict_sentiment(text) IS 'negative, neutral or positive';
 
 CREATE FUNCTION predict_sentiment(review text, model text) RETURNS text
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'predict_sentiment_by_wrapper';
 COMMENT ON FUNCTION predict_sentiment(text, text) IS 'negative, neutral or positive by a named model';
 
@@ -193,12 +199,12 @@ CREATE FUNCTION predict_sentiment(reviews text[], model text) RETURNS text[]
 COMMENT ON FUNCTION predict_sentiment(text[], text) IS 'negative, neutral or positive, for each element, by a named model';
 
 CREATE FUNCTION predict_sentiment_score(review text) RETURNS real
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'predict_sentiment_score_wrapper';
 COMMENT ON FUNCTION predict_sentiment_score(text) IS 'sentiment from -1 (negative) to 1 (positive)';
 
 CREATE FUNCTION predict_sentiment_score(review text, model text) RETURNS real
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'predict_sentiment_score_by_wrapper';
 COMMENT ON FUNCTION predict_sentiment_score(text, text) IS 'sentiment from -1 (negative) to 1 (positive) by a named model';
 
@@ -213,12 +219,12 @@ CREATE FUNCTION predict_sentiment_score(reviews text[], model text) RETURNS real
 COMMENT ON FUNCTION predict_sentiment_score(text[], text) IS 'sentiment from -1 (negative) to 1 (positive), for each element, by a named model';
 
 CREATE FUNCTION predict_rating(review text) RETURNS real
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'predict_rating_wrapper';
 COMMENT ON FUNCTION predict_rating(text) IS 'expected stars, from 1 to 5';
 
 CREATE FUNCTION predict_rating(review text, model text) RETURNS real
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'predict_rating_by_wrapper';
 COMMENT ON FUNCTION predict_rating(text, text) IS 'expected stars, from 1 to 5 by a named model';
 
@@ -233,12 +239,12 @@ CREATE FUNCTION predict_rating(reviews text[], model text) RETURNS real[]
 COMMENT ON FUNCTION predict_rating(text[], text) IS 'expected stars, from 1 to 5, for each element, by a named model';
 
 CREATE FUNCTION predict_class(review text) RETURNS text
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'predict_class_wrapper';
 COMMENT ON FUNCTION predict_class(text) IS 'likeliest class, as the model names it';
 
 CREATE FUNCTION predict_class(review text, model text) RETURNS text
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'predict_class_by_wrapper';
 COMMENT ON FUNCTION predict_class(text, text) IS 'likeliest class, as the model names it by a named model';
 
@@ -253,12 +259,12 @@ CREATE FUNCTION predict_class(reviews text[], model text) RETURNS text[]
 COMMENT ON FUNCTION predict_class(text[], text) IS 'likeliest class, as the model names it, for each element, by a named model';
 
 CREATE FUNCTION predict_probabilities(review text) RETURNS jsonb
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'predict_probabilities_wrapper';
 COMMENT ON FUNCTION predict_probabilities(text) IS 'probability of each class';
 
 CREATE FUNCTION predict_probabilities(review text, model text) RETURNS jsonb
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'predict_probabilities_by_wrapper';
 COMMENT ON FUNCTION predict_probabilities(text, text) IS 'probability of each class by a named model';
 
@@ -273,12 +279,12 @@ CREATE FUNCTION predict_probabilities(reviews text[], model text) RETURNS jsonb[
 COMMENT ON FUNCTION predict_probabilities(text[], text) IS 'probability of each class, for each element, by a named model';
 
 CREATE FUNCTION predict_value(review text) RETURNS double precision
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'predict_value_wrapper';
 COMMENT ON FUNCTION predict_value(text) IS 'value of a regression model';
 
 CREATE FUNCTION predict_value(review text, model text) RETURNS double precision
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'predict_value_by_wrapper';
 COMMENT ON FUNCTION predict_value(text, text) IS 'value of a regression model by a named model';
 
@@ -293,12 +299,12 @@ CREATE FUNCTION predict_value(reviews text[], model text) RETURNS double precisi
 COMMENT ON FUNCTION predict_value(text[], text) IS 'value of a regression model, for each element, by a named model';
 
 CREATE FUNCTION embed(review text) RETURNS real[]
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'embed_wrapper';
 COMMENT ON FUNCTION embed(text) IS 'mean-pooled, L2-normalised embedding of a text';
 
 CREATE FUNCTION embed(review text, model text) RETURNS real[]
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'embed_by_wrapper';
 COMMENT ON FUNCTION embed(text, text) IS 'mean-pooled, L2-normalised embedding of a text by a named model';
 
@@ -311,6 +317,119 @@ CREATE FUNCTION embed(reviews text[], model text) RETURNS jsonb
     LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20000
     AS 'MODULE_PATHNAME', 'embed_all_by_wrapper';
 COMMENT ON FUNCTION embed(text[], text) IS 'mean-pooled, L2-normalised embedding of a text, for each element, by a named model (an array of arrays)';
+
+-- Aggregates
+
+CREATE TYPE review_summary AS (
+    reviews bigint,
+    negative bigint,
+    neutral bigint,
+    positive bigint,
+    mean_score double precision,
+    mean_rating double precision,
+    stars bigint[]
+);
+COMMENT ON TYPE review_summary IS 'what many reviews say: made by summarize_reviews, merged by rollup';
+COMMENT ON COLUMN review_summary.reviews IS 'reviews with a verdict: neither NULL nor blank';
+COMMENT ON COLUMN review_summary.mean_score IS 'from -1 (negative) to 1 (positive); NULL without reviews';
+COMMENT ON COLUMN review_summary.mean_rating IS 'expected stars, from 1 to 5; NULL if no review has stars';
+COMMENT ON COLUMN review_summary.stars IS
+    'reviews by their rating, rounded: of one star, ... of five stars; NULL if no review has stars';
+
+-- Their support functions take and return states, so SQL can't call them. SSPACE is what a state takes, most of it
+-- beside the memory that the server counts.
+
+CREATE FUNCTION summarize_reviews_transition(internal, text) RETURNS internal
+    LANGUAGE c STABLE PARALLEL SAFE COST 1000
+    AS 'MODULE_PATHNAME', 'summarize_reviews_transition_wrapper';
+COMMENT ON FUNCTION summarize_reviews_transition(internal, text) IS 'counts a review';
+
+CREATE FUNCTION summarize_reviews_transition(internal, text, text) RETURNS internal
+    LANGUAGE c STABLE PARALLEL SAFE COST 1000
+    AS 'MODULE_PATHNAME', 'summarize_reviews_transition_by_wrapper';
+COMMENT ON FUNCTION summarize_reviews_transition(internal, text, text) IS 'counts a review by a named model';
+
+CREATE FUNCTION summarize_reviews_enter(internal, text) RETURNS internal
+    LANGUAGE c STABLE PARALLEL SAFE COST 1000
+    AS 'MODULE_PATHNAME', 'summarize_reviews_enter_wrapper';
+COMMENT ON FUNCTION summarize_reviews_enter(internal, text) IS 'counts a review that comes into a moving window';
+
+CREATE FUNCTION summarize_reviews_enter(internal, text, text) RETURNS internal
+    LANGUAGE c STABLE PARALLEL SAFE COST 1000
+    AS 'MODULE_PATHNAME', 'summarize_reviews_enter_by_wrapper';
+COMMENT ON FUNCTION summarize_reviews_enter(internal, text, text) IS 'counts a review that comes into a moving window by a named model';
+
+CREATE FUNCTION summarize_reviews_leave(internal, text) RETURNS internal
+    LANGUAGE c STABLE PARALLEL SAFE COST 10
+    AS 'MODULE_PATHNAME', 'summarize_reviews_leave_wrapper';
+COMMENT ON FUNCTION summarize_reviews_leave(internal, text) IS 'takes back a review that goes out of a moving window';
+
+CREATE FUNCTION summarize_reviews_leave(internal, text, text) RETURNS internal
+    LANGUAGE c STABLE PARALLEL SAFE COST 10
+    AS 'MODULE_PATHNAME', 'summarize_reviews_leave_by_wrapper';
+COMMENT ON FUNCTION summarize_reviews_leave(internal, text, text) IS 'takes back a review that goes out of a moving window by a named model';
+
+CREATE FUNCTION summarize_reviews_window(internal) RETURNS review_summary
+    LANGUAGE c STABLE PARALLEL SAFE COST 10
+    AS 'MODULE_PATHNAME', 'summarize_reviews_window_wrapper';
+COMMENT ON FUNCTION summarize_reviews_window(internal) IS 'summary of the reviews in a moving window';
+
+CREATE FUNCTION rollup_enter(internal, review_summary) RETURNS internal
+    LANGUAGE c STABLE PARALLEL SAFE COST 1
+    AS 'MODULE_PATHNAME', 'rollup_enter_wrapper';
+COMMENT ON FUNCTION rollup_enter(internal, review_summary) IS 'adds a summary';
+
+CREATE FUNCTION rollup_leave(internal, review_summary) RETURNS internal
+    LANGUAGE c STABLE PARALLEL SAFE COST 1
+    AS 'MODULE_PATHNAME', 'rollup_leave_wrapper';
+COMMENT ON FUNCTION rollup_leave(internal, review_summary) IS 'takes back a summary that goes out of a moving window';
+
+CREATE FUNCTION review_summary_combine(internal, internal) RETURNS internal
+    LANGUAGE c STABLE PARALLEL SAFE COST 1
+    AS 'MODULE_PATHNAME', 'review_summary_combine_wrapper';
+COMMENT ON FUNCTION review_summary_combine(internal, internal) IS 'adds up parts of a group';
+
+CREATE FUNCTION review_summary_serialize(internal) RETURNS bytea
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 10
+    AS 'MODULE_PATHNAME', 'review_summary_serialize_wrapper';
+COMMENT ON FUNCTION review_summary_serialize(internal) IS 'a group for another process';
+
+CREATE FUNCTION review_summary_deserialize(bytea, internal) RETURNS internal
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1
+    AS 'MODULE_PATHNAME', 'review_summary_deserialize_wrapper';
+COMMENT ON FUNCTION review_summary_deserialize(bytea, internal) IS 'a group from another process';
+
+CREATE FUNCTION review_summary_final(internal) RETURNS review_summary
+    LANGUAGE c STABLE PARALLEL SAFE COST 10
+    AS 'MODULE_PATHNAME', 'review_summary_final_wrapper';
+COMMENT ON FUNCTION review_summary_final(internal) IS 'summary of a group';
+
+CREATE AGGREGATE summarize_reviews(review text) (
+    SFUNC = summarize_reviews_transition, STYPE = internal, SSPACE = 256, FINALFUNC = review_summary_final,
+    COMBINEFUNC = review_summary_combine, SERIALFUNC = review_summary_serialize,
+    DESERIALFUNC = review_summary_deserialize,
+    MSFUNC = summarize_reviews_enter, MINVFUNC = summarize_reviews_leave, MSTYPE = internal, MSSPACE = 4096,
+    MFINALFUNC = summarize_reviews_window, PARALLEL = SAFE);
+COMMENT ON AGGREGATE summarize_reviews(text) IS
+    'how many reviews are negative, neutral and positive, and their mean score and rating';
+
+CREATE AGGREGATE summarize_reviews(review text, model text) (
+    SFUNC = summarize_reviews_transition, STYPE = internal, SSPACE = 256, FINALFUNC = review_summary_final,
+    COMBINEFUNC = review_summary_combine, SERIALFUNC = review_summary_serialize,
+    DESERIALFUNC = review_summary_deserialize,
+    MSFUNC = summarize_reviews_enter, MINVFUNC = summarize_reviews_leave, MSTYPE = internal, MSSPACE = 4096,
+    MFINALFUNC = summarize_reviews_window, PARALLEL = SAFE);
+COMMENT ON AGGREGATE summarize_reviews(text, text) IS
+    'how many reviews are negative, neutral and positive, and their mean score and rating, by a named model';
+
+CREATE AGGREGATE rollup(summary review_summary) (
+    SFUNC = rollup_enter, STYPE = internal, SSPACE = 256, FINALFUNC = review_summary_final,
+    COMBINEFUNC = review_summary_combine, SERIALFUNC = review_summary_serialize,
+    DESERIALFUNC = review_summary_deserialize,
+    MSFUNC = rollup_enter, MINVFUNC = rollup_leave, MSTYPE = internal, MSSPACE = 256,
+    MFINALFUNC = review_summary_final, PARALLEL = SAFE);
+COMMENT ON AGGREGATE rollup(review_summary) IS
+    'one summary of the reviews of many summaries';
 
 -- Models
 

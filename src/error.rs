@@ -5,7 +5,7 @@
 
 use ecommerce_ml_protocol::{DecodeError, EngineError, ErrorKind, MAX_TEXT_BYTES};
 use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::{PgSqlErrorCode, spi};
+use pgrx::{PgLogLevel, PgSqlErrorCode, spi};
 
 /// What can go wrong in the extension.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +62,12 @@ pub enum Error {
     Encoding(String),
     #[error("text of {0} bytes is too long")]
     TextTooLong(usize),
+    #[error("malformed review_summary")]
+    MalformedSummary(String),
+    #[error("bigint out of range")]
+    CountOutOfRange,
+    #[error("aggregate function called in non-aggregate context")]
+    OutsideAggregate,
     #[error("could not start the engine: no free background worker slot")]
     NoWorkerSlot,
     #[error("could not start the engine")]
@@ -115,7 +121,9 @@ impl Error {
             | Error::InvalidOption { .. }
             | Error::OptionsNotObject
             | Error::InvalidSource(_)
-            | Error::RelativePath(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
+            | Error::RelativePath(_)
+            | Error::MalformedSummary(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
+            Error::CountOutOfRange => Code::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
             Error::VersionLive { .. } | Error::VersionBuiltIn(_) => Code::ERRCODE_OBJECT_IN_USE,
             Error::NothingToRollBack(_) | Error::BuildMismatch { .. } => {
                 Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
@@ -128,7 +136,9 @@ impl Error {
             Error::Encoding(_) => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
             Error::EngineNotStarted(_) | Error::EngineLost => Code::ERRCODE_SYSTEM_ERROR,
             Error::NotJson { .. } | Error::ContentMissing(_) => Code::ERRCODE_DATA_CORRUPTED,
-            Error::Wire(_) | Error::Spi(_) | Error::Unexpected(_) => Code::ERRCODE_INTERNAL_ERROR,
+            Error::Wire(_) | Error::Spi(_) | Error::Unexpected(_) | Error::OutsideAggregate => {
+                Code::ERRCODE_INTERNAL_ERROR
+            }
             Error::Engine(error) => engine_sqlstate(error.kind),
         }
     }
@@ -146,6 +156,7 @@ impl Error {
             Error::TextTooLong(_) => Some(format!("The limit is {MAX_TEXT_BYTES} bytes.")),
             Error::FileTooLarge { .. } => Some("The limit of a model's file is 64 GB.".to_owned()),
             Error::EngineNotStarted(reason) => Some(reason.clone()),
+            Error::MalformedSummary(detail) => Some(detail.clone()),
             Error::NotJson { reason, .. } => Some(format!("{reason}.")),
             Error::NameTaken(_) => Some("It is owned by another role.".to_owned()),
             Error::Engine(error) => error.detail.clone(),
@@ -207,6 +218,12 @@ fn engine_sqlstate(kind: ErrorKind) -> PgSqlErrorCode {
         ErrorKind::Cancelled => Code::ERRCODE_QUERY_CANCELED,
         ErrorKind::Internal => Code::ERRCODE_INTERNAL_ERROR,
     }
+}
+
+/// Ends the statement with this error, from where a callback of the server's can't return one.
+pub fn raise(error: Error) -> ! {
+    ErrorReport::from(error).report(PgLogLevel::ERROR);
+    unreachable!("an error report doesn't return")
 }
 
 impl From<Error> for ErrorReport {

@@ -3,7 +3,7 @@
 //! Invariant: what reaches the engine's command line can only be changed in the configuration file, since one
 //! engine serves all sessions.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, c_void};
 use std::time::Duration;
 
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
@@ -13,6 +13,7 @@ static DEVICE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(
 static PRECISION: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"auto"));
 static HUB_ENDPOINT: GucSetting<Option<CString>> =
     GucSetting::<Option<CString>>::new(Some(c"https://huggingface.co"));
+static BATCH_EXECUTION: GucSetting<bool> = GucSetting::<bool>::new(true);
 static BATCH_SIZE: GucSetting<i32> = GucSetting::<i32>::new(1024);
 static ENGINE_THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
 static ENGINE_NICE: GucSetting<i32> = GucSetting::<i32>::new(0);
@@ -28,6 +29,11 @@ pub fn default_model() -> String {
 /// Base address of the hub that `hf://` stands for.
 pub fn hub_endpoint() -> String {
     text(&HUB_ENDPOINT)
+}
+
+/// Whether plans are rewritten to predict many rows at once.
+pub fn batch_execution() -> bool {
+    BATCH_EXECUTION.get()
 }
 
 /// Most texts in one request to the engine.
@@ -108,10 +114,11 @@ pub fn init() {
         &HUB_ENDPOINT,
         GucContext::Suset,
     );
+    define_batch_execution();
     define_int(
         c"ecommerce_ml.batch_size",
         c"Most texts in one request to the engine.",
-        c"Longer arrays are sent in several requests.",
+        c"Longer arrays are sent in several requests, and a query reads at most so many rows ahead at a time.",
         &BATCH_SIZE,
         1..=65536,
         GucContext::Userset,
@@ -166,6 +173,32 @@ pub fn init() {
     // SAFETY: a terminated string without special characters, during library load.
     unsafe {
         pgrx::pg_sys::MarkGUCPrefixReserved(c"ecommerce_ml".as_ptr());
+    }
+}
+
+fn define_batch_execution() {
+    // SAFETY: the hook is guarded.
+    unsafe {
+        GucRegistry::define_bool_guc_with_hooks(
+            c"ecommerce_ml.batch_execution",
+            c"Predicts many rows of a query at once.",
+            c"Off plans queries so that functions are called row by row. The answers are the same.",
+            &BATCH_EXECUTION,
+            GucContext::Userset,
+            GucFlags::default(),
+            None,
+            Some(on_batch_execution),
+            None,
+        );
+    }
+}
+
+/// Plans that the session keeps were made for the value before.
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn on_batch_execution(value: bool, _extra: *mut c_void) {
+    if value != BATCH_EXECUTION.get() {
+        // SAFETY: may be called at any time; it only marks plans.
+        unsafe { pgrx::pg_sys::ResetPlanCache() };
     }
 }
 

@@ -2,6 +2,9 @@
 //!
 //! # Layout
 //! - [`api`]: the SQL functions, thin.
+//! - [`aggregate`]: what they need to summarize many reviews.
+//! - [`executor`]: the plan node that sends many rows' texts at once, and the rewriting of plans that puts it in.
+//! - [`inference`]: texts in, answers out.
 //! - [`catalog`]: models and their files in our tables; who may use them.
 //! - [`client`]: asks the engine on behalf of a session.
 //! - [`supervisor`]: the background worker that starts and watches the engine.
@@ -13,11 +16,14 @@
 //! It must not know how a model works: that is the engine's, a process of its own, reached through
 //! `ecommerce_ml_protocol`. Invariant: no thread is started and no model code runs in a server process.
 
+mod aggregate;
 mod api;
 mod catalog;
 mod client;
 mod error;
+mod executor;
 mod guc;
+mod inference;
 mod latch;
 mod runtime;
 mod supervisor;
@@ -29,4 +35,5 @@ pgrx::pg_module_magic!(name, version);
 pub extern "C-unwind" fn _PG_init() {
     guc::init();
     supervisor::init();
+    executor::init();
 }

@@ -213,9 +213,9 @@ def measured(results: Results, name: str) -> bool:
     return any(any(results.samples.get((name, threads), [])) for threads in THREADS)
 
 
-def write_readme(path: Path, text: str) -> None:
+def write_readme(path: Path, text: str, markers: tuple[str, str] = MARKERS) -> None:
     """Put the text between the markers."""
-    begin, end = MARKERS
+    begin, end = markers
     readme, count = re.subn(
         f"{re.escape(begin)}.*?{re.escape(end)}",
         lambda _: f"{begin}\n{text}\n{end}",

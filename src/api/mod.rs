@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //! - [`text`]: the functions of review text.
-//! - [`ask`]: many texts, cut into requests; [`memo`]: the latest answer.
+//! - [`aggregate`]: the summaries of many reviews.
 //! - [`models`]: deploying, rolling back, dropping, pinning, granting.
 //! - [`import`] and [`export`]: models to and from Hugging Face layout.
 //! - [`options`]: options given as JSON.
@@ -14,11 +14,10 @@
 // The server's error report is large, and only made when a statement fails.
 #![allow(clippy::result_large_err)]
 
-mod ask;
+mod aggregate;
 mod export;
 mod import;
-mod memo;
 mod models;
 mod options;
 mod stats;
-mod text;
+pub mod text;

@@ -30,6 +30,15 @@ pub fn submit(body: RequestBody) -> Result<Ticket, Error> {
     session::submit(body).map(Ticket)
 }
 
+/// Sends what [`submit`] left waiting, as far as the socket takes it, so that the engine works while the caller does
+/// something else.
+///
+/// # Errors
+/// Those of starting an engine.
+pub fn push() -> Result<(), Error> {
+    session::push()
+}
+
 impl Ticket {
     /// Waits for the answer. Models that the engine asks for meanwhile are read with the current snapshot.
     ///

@@ -59,6 +59,19 @@ pub fn submit(body: RequestBody) -> Result<Claim, Error> {
     SESSION.with_borrow_mut(|session| session.submit(body)).map(Claim)
 }
 
+/// Sends what the socket takes of the open requests, connecting if need be.
+pub fn push() -> Result<(), Error> {
+    SESSION.with_borrow_mut(|session| {
+        if session.connection.is_none() {
+            session.connect()?;
+        }
+        match session.connection.as_mut().map(Connection::flush) {
+            Some(Err(broken)) => session.lose(broken),
+            _ => Ok(()),
+        }
+    })
+}
+
 /// A request whose model the engine wants, once.
 pub fn wanted() -> Option<(RequestId, Sha256)> {
     SESSION.with_borrow_mut(|session| {

@@ -93,6 +93,10 @@ fn every_object_has_a_comment() {
     let relations = "SELECT oid::regclass::text FROM pg_class WHERE relnamespace = 'ecommerce_ml'::regnamespace \
                      AND relkind IN ('r', 'v') AND obj_description(oid, 'pg_class') IS NULL";
     assert_eq!(names(&mut session, relations), BTreeSet::new());
+    let types = "SELECT oid::regtype::text FROM pg_type WHERE typnamespace = 'ecommerce_ml'::regnamespace \
+                 AND typrelid IN (SELECT oid FROM pg_class WHERE relkind = 'c') \
+                 AND obj_description(oid, 'pg_type') IS NULL";
+    assert_eq!(names(&mut session, types), BTreeSet::new());
     let schema = "SELECT obj_description('ecommerce_ml'::regnamespace, 'pg_namespace') IS NOT NULL";
     assert!(ask::<bool>(&mut session, schema));
 }
@@ -115,8 +119,23 @@ fn text_functions_promise_what_they_keep() {
          (p.provolatile <> 's' OR p.proparallel <> 's' OR NOT p.proisstrict OR p.procost NOT BETWEEN 10 AND 99999)"
     );
     assert_eq!(names(&mut session, &broken), BTreeSet::new());
-    let immutable = format!("SELECT p.oid::regprocedure::text {MEMBERS} WHERE p.provolatile = 'i'");
+    let immutable =
+        format!("SELECT p.oid::regprocedure::text {MEMBERS} WHERE p.provolatile = 'i' AND p.prokind = 'f'");
     assert_eq!(names(&mut session, &immutable), BTreeSet::new(), "a deploy changes answers");
+}
+
+#[test]
+fn aggregates_can_be_split_and_moved() {
+    let cluster = Cluster::new();
+    let whole = "SELECT aggfnoid::regprocedure::text FROM pg_aggregate JOIN pg_proc p ON p.oid = aggfnoid \
+                 WHERE p.pronamespace = 'ecommerce_ml'::regnamespace AND p.proparallel = 's' AND aggcombinefn <> 0 \
+                 AND aggserialfn <> 0 AND aggdeserialfn <> 0 AND aggmtransfn <> 0 AND aggminvtransfn <> 0";
+    let expected = [
+        "ecommerce_ml.rollup(ecommerce_ml.review_summary)",
+        "ecommerce_ml.summarize_reviews(text)",
+        "ecommerce_ml.summarize_reviews(text,text)",
+    ];
+    assert_eq!(names(&mut cluster.session(), whole), BTreeSet::from(expected.map(str::to_owned)));
 }
 
 #[test]

@@ -1,0 +1,101 @@
+//! What the rows of a moving window add up to.
+//!
+//! A row that leaves takes back what it brought, so the verdict of each distinct text is kept while the text is inside:
+//! a text is asked for when it enters, and not again. Texts are known by their hash, so that memory depends on
+//! their number, not their length. Invariant: `sum` holds the settled texts, each as often as it is inside.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use sha2::{Digest, Sha256};
+
+use super::pool::Pool;
+use super::tally::Tally;
+use crate::catalog::resolve::Resolved;
+use crate::error::Error;
+
+/// Hash of a text and the model that reads it.
+type Key = [u8; 32];
+
+/// The state of a window.
+pub struct Frame {
+    pool: Rc<RefCell<Pool>>,
+    sum: Tally,
+    texts: HashMap<Key, Inside>,
+    /// Texts whose verdict may not be known yet; some may have left.
+    unsettled: Vec<Key>,
+}
+
+/// A text in the window.
+struct Inside {
+    /// Its verdict, once settled.
+    verdict: Rc<RefCell<Tally>>,
+    times: i64,
+    settled: bool,
+}
+
+impl Frame {
+    /// An empty window whose texts wait in this pool.
+    pub fn new(pool: Rc<RefCell<Pool>>) -> Self {
+        Self { pool, sum: Tally::default(), texts: HashMap::new(), unsettled: Vec::new() }
+    }
+
+    /// A review comes in.
+    ///
+    /// # Errors
+    /// As [`Pool::add`].
+    pub fn enter(&mut self, model: &Rc<Resolved>, text: &str) -> Result<(), Error> {
+        let key = key(model, text);
+        if let Some(inside) = self.texts.get_mut(&key) {
+            inside.times += 1;
+            return if inside.settled { self.sum.add(&inside.verdict.borrow(), 1) } else { Ok(()) };
+        }
+        let verdict = Rc::default();
+        self.pool.borrow_mut().add(model, text, &verdict)?;
+        self.texts.insert(key, Inside { verdict, times: 1, settled: false });
+        self.unsettled.push(key);
+        Ok(())
+    }
+
+    /// A review goes out. Returns `false` if it never came in, as when the default model was changed meanwhile.
+    ///
+    /// # Errors
+    /// As [`Tally::add`].
+    pub fn leave(&mut self, model: &Rc<Resolved>, text: &str) -> Result<bool, Error> {
+        let key = key(model, text);
+        let Some(inside) = self.texts.get_mut(&key) else { return Ok(false) };
+        inside.times -= 1;
+        if inside.settled {
+            self.sum.add(&inside.verdict.borrow(), -1)?;
+        }
+        if inside.times == 0 {
+            self.texts.remove(&key);
+        }
+        Ok(true)
+    }
+
+    /// What is inside, asking for what still waits.
+    ///
+    /// # Errors
+    /// As [`Pool::finish`].
+    pub fn settled(&mut self) -> Result<Tally, Error> {
+        self.pool.borrow_mut().finish()?;
+        for key in self.unsettled.drain(..) {
+            // One that left and came back is here twice.
+            if let Some(inside) = self.texts.get_mut(&key).filter(|inside| !inside.settled) {
+                inside.settled = true;
+                self.sum.add(&inside.verdict.borrow(), inside.times)?;
+            }
+        }
+        Ok(self.sum)
+    }
+}
+
+fn key(model: &Resolved, text: &str) -> Key {
+    let mut hash = Sha256::new();
+    hash.update(model.name.as_bytes());
+    hash.update(model.version.to_le_bytes());
+    hash.update(text.as_bytes());
+    hash.finalize().into()
+}

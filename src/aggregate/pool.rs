@@ -1,0 +1,216 @@
+//! Texts that wait for their verdict, of all groups of one aggregate call.
+//!
+//! Groups are many and often small, so their texts are asked together: when a request's worth has come, and all the rest
+//! when the first group is to be shown. It must not know what a group is: verdicts are added to tallies, held weakly,
+//! so that a group whose memory was released meanwhile is passed over. Invariant: texts that wait stay below
+//! [`most_bytes`], unless it is one alone, and while rows go on coming at most one request is in flight.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::rc::{Rc, Weak};
+
+use ecommerce_ml_protocol::{MAX_TEXT_BYTES, Prediction, ReplyBody, RequestBody};
+use pgrx::pg_sys;
+
+use super::tally::Tally;
+use crate::catalog::resolve::Resolved;
+use crate::client::{self, Ticket};
+use crate::error::Error;
+use crate::guc;
+
+/// Most bytes that wait, however large `work_mem` is.
+const MOST_BYTES: usize = 4 << 20;
+/// The engine works on one request while the next waits for it.
+const IN_FLIGHT: usize = 2;
+/// What a text costs here beside its bytes.
+const TEXT_BYTES: usize = size_of::<String>() + size_of::<usize>() + size_of::<Receivers>();
+
+/// Where the verdict of a text goes.
+type Receivers = Vec<Receiver>;
+
+struct Receiver {
+    tally: Weak<RefCell<Tally>>,
+    /// How often its group has met the text.
+    times: i64,
+}
+
+/// Texts for one model.
+struct Batch {
+    model: Rc<Resolved>,
+    /// Each distinct text's place in `receivers`.
+    places: HashMap<String, usize>,
+    receivers: Vec<Receivers>,
+}
+
+struct Flight {
+    ticket: Ticket,
+    model: Rc<Resolved>,
+    /// In the order of the request's texts.
+    receivers: Vec<Receivers>,
+}
+
+/// The texts that wait and those that are being read.
+#[derive(Default)]
+pub struct Pool {
+    /// One for each model, none empty.
+    waiting: Vec<Batch>,
+    /// Bytes in `waiting`.
+    bytes: usize,
+    in_flight: VecDeque<Flight>,
+}
+
+impl Pool {
+    /// Has a text's verdict added to a tally, at the latest by [`finish`](Self::finish). Blank ones have none.
+    ///
+    /// # Errors
+    /// [`Error::TextTooLong`], and those of earlier texts, as [`finish`](Self::finish).
+    pub fn add(&mut self, model: &Rc<Resolved>, text: &str, tally: &Rc<RefCell<Tally>>) -> Result<(), Error> {
+        if text.len() > MAX_TEXT_BYTES {
+            return Err(Error::TextTooLong(text.len()));
+        }
+        if self.bytes > 0 && self.bytes + text.len() > most_bytes() {
+            self.submit_all()?;
+        }
+        let place = self.batch_of(model);
+        self.bytes += self.waiting[place].add(text, tally);
+        if self.waiting[place].receivers.len() >= guc::batch_size() { self.submit(place) } else { Ok(()) }
+    }
+
+    /// Has every verdict added that is still out.
+    ///
+    /// # Errors
+    /// [`Error::NoMeaning`] if a model doesn't tell sentiments apart, and those of asking.
+    pub fn finish(&mut self) -> Result<(), Error> {
+        self.submit_all()?;
+        while !self.in_flight.is_empty() {
+            self.finish_first()?;
+        }
+        Ok(())
+    }
+
+    /// Place of the batch for a model. Two names of one model share it.
+    fn batch_of(&mut self, model: &Rc<Resolved>) -> usize {
+        let same = |batch: &Batch| {
+            Rc::ptr_eq(&batch.model, model) || batch.model.reference.source == model.reference.source
+        };
+        self.waiting.iter().position(same).unwrap_or_else(|| {
+            self.waiting.push(Batch {
+                model: Rc::clone(model),
+                places: HashMap::new(),
+                receivers: Vec::new(),
+            });
+            self.waiting.len() - 1
+        })
+    }
+
+    fn submit_all(&mut self) -> Result<(), Error> {
+        while !self.waiting.is_empty() {
+            self.submit(0)?;
+        }
+        Ok(())
+    }
+
+    fn submit(&mut self, place: usize) -> Result<(), Error> {
+        let batch = self.waiting.swap_remove(place);
+        self.bytes = self.bytes.saturating_sub(batch.bytes());
+        let model = Rc::clone(&batch.model);
+        let (texts, receivers) = batch.wanted();
+        if texts.is_empty() {
+            return Ok(());
+        }
+        let ticket = client::submit(RequestBody::Predict { model: model.reference.clone(), texts })?;
+        client::push()?;
+        self.in_flight.push_back(Flight { ticket, model, receivers });
+        if self.in_flight.len() == IN_FLIGHT { self.finish_first() } else { Ok(()) }
+    }
+
+    fn finish_first(&mut self) -> Result<(), Error> {
+        match self.in_flight.pop_front() {
+            Some(flight) => flight.finish(),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Batch {
+    /// Returns by how many bytes it grew. A text that comes again costs room only for whom to tell.
+    fn add(&mut self, text: &str, tally: &Rc<RefCell<Tally>>) -> usize {
+        let mut grown = 0;
+        let place = self.places.get(text).copied().unwrap_or_else(|| {
+            grown = text.len() + TEXT_BYTES;
+            self.receivers.push(Vec::new());
+            self.places.insert(text.to_owned(), self.receivers.len() - 1);
+            self.receivers.len() - 1
+        });
+        let receivers = &mut self.receivers[place];
+        match receivers.last_mut() {
+            Some(last) if std::ptr::eq(last.tally.as_ptr(), Rc::as_ptr(tally)) => last.times += 1,
+            _ => {
+                receivers.push(Receiver { tally: Rc::downgrade(tally), times: 1 });
+                grown += size_of::<Receiver>();
+            }
+        }
+        grown
+    }
+
+    fn bytes(&self) -> usize {
+        let texts: usize = self.places.keys().map(|text| text.len() + TEXT_BYTES).sum();
+        let receivers: usize = self.receivers.iter().map(Vec::len).sum();
+        texts + receivers * size_of::<Receiver>()
+    }
+
+    /// The texts whose verdict somebody still waits for, and who.
+    fn wanted(mut self) -> (Vec<String>, Vec<Receivers>) {
+        let mut texts = Vec::with_capacity(self.places.len());
+        let mut wanted = Vec::with_capacity(self.places.len());
+        for (text, place) in self.places {
+            let receivers = std::mem::take(&mut self.receivers[place]);
+            if receivers.iter().any(|receiver| receiver.tally.strong_count() > 0) {
+                texts.push(text);
+                wanted.push(receivers);
+            }
+        }
+        (texts, wanted)
+    }
+}
+
+impl Flight {
+    fn finish(self) -> Result<(), Error> {
+        let ReplyBody::Predictions { labels, rows, .. } = self.ticket.finish()? else {
+            return Err(Error::Unexpected("no predictions"));
+        };
+        if rows.len() != self.receivers.len() {
+            return Err(Error::Unexpected("another number of predictions than of texts"));
+        }
+        for (prediction, receivers) in rows.iter().zip(&self.receivers) {
+            if let Some(prediction) = prediction {
+                deliver(&verdict(&self.model, &labels, prediction)?, receivers)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn verdict(model: &Resolved, labels: &[String], prediction: &Prediction) -> Result<Tally, Error> {
+    Tally::of(prediction).ok_or_else(|| Error::NoMeaning {
+        model: format!("{}@{}", model.name, model.version),
+        wanted: "labels that mean sentiment",
+        labels: labels.to_vec(),
+    })
+}
+
+fn deliver(verdict: &Tally, receivers: &[Receiver]) -> Result<(), Error> {
+    for receiver in receivers {
+        if let Some(tally) = receiver.tally.upgrade() {
+            tally.borrow_mut().add(verdict, receiver.times)?;
+        }
+    }
+    Ok(())
+}
+
+/// A quarter of `work_mem`, within limits.
+fn most_bytes() -> usize {
+    // SAFETY: a setting of the server's, which changes in this thread only.
+    let kilobytes = unsafe { pg_sys::work_mem };
+    (usize::try_from(kilobytes).unwrap_or(0) * 1024 / 4).min(MOST_BYTES)
+}

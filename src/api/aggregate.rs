@@ -1,0 +1,249 @@
+//! The aggregates `summarize_reviews` and `rollup`: their support functions.
+//!
+//! `summarize_reviews` moves by `transition` or, in a window whose start moves, by `enter` and `leave`; `rollup` by
+//! `rollup_enter` and `rollup_leave`. The rest they share. Invariant: a transition never returns NULL, so that
+//! the server may take a row back that said nothing.
+
+use std::rc::Rc;
+
+use pgrx::datum::Internal;
+use pgrx::heap_tuple::PgHeapTuple;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{AllocatedByRust, pg_extern, pg_sys};
+
+use crate::aggregate::call::{Call, passing, state_mut};
+use crate::aggregate::frame::Frame;
+use crate::aggregate::group::Group;
+use crate::aggregate::summary;
+use crate::aggregate::tally::Tally;
+use crate::catalog::resolve::Resolved;
+use crate::error::Error;
+use crate::inference::model_of;
+
+type Summary = PgHeapTuple<'static, AllocatedByRust>;
+
+fn group(state: &mut Internal) -> Result<&Group, Error> {
+    // SAFETY: the functions below that take such a state are only given what those that make one returned.
+    unsafe { state_mut::<Group>(state) }.map(|group| &*group)
+}
+
+fn frame(state: &mut Internal) -> Result<&mut Frame, Error> {
+    // SAFETY: as above; the server calls one function at a time.
+    unsafe { state_mut(state) }
+}
+
+/// A review that may have a verdict, and who gives it.
+fn judged(
+    review: Option<&str>,
+    model: impl FnOnce() -> Result<Option<Rc<Resolved>>, Error>,
+) -> Result<Option<(Rc<Resolved>, &str)>, Error> {
+    match review {
+        Some(text) => Ok(model()?.map(|model| (model, text))),
+        None => Ok(None),
+    }
+}
+
+fn by_default() -> Result<Option<Rc<Resolved>>, Error> {
+    model_of(None).map(Some)
+}
+
+/// NULL gives no verdict, as it gives no prediction.
+fn by_name(name: Option<&str>) -> Result<Option<Rc<Resolved>>, Error> {
+    name.map(|name| model_of(Some(name))).transpose()
+}
+
+fn count(
+    state: Internal,
+    judged: Option<(Rc<Resolved>, &str)>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<Internal, Error> {
+    let call = Call::of(fcinfo)?;
+    let mut state = call.state_or(state, || Group::pooled(call.pool()));
+    if let Some((model, text)) = judged {
+        group(&mut state)?.review(&model, text)?;
+    }
+    Ok(state)
+}
+
+fn enter(
+    state: Internal,
+    judged: Option<(Rc<Resolved>, &str)>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<Internal, Error> {
+    let call = Call::of(fcinfo)?;
+    let mut state = call.state_or(state, || Frame::new(call.pool()));
+    if let Some((model, text)) = judged {
+        frame(&mut state)?.enter(&model, text)?;
+    }
+    Ok(state)
+}
+
+/// NULL tells the server to add up the window anew.
+fn leave(
+    mut state: Internal,
+    judged: Option<(Rc<Resolved>, &str)>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<Internal, Error> {
+    Call::of(fcinfo)?;
+    let left = match judged {
+        Some((model, text)) => frame(&mut state)?.leave(&model, text)?,
+        None => true,
+    };
+    Ok(if left { state } else { Internal::from(None) })
+}
+
+fn roll(
+    state: Internal,
+    row: Option<PgHeapTuple<'_, AllocatedByRust>>,
+    times: i64,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<Internal, Error> {
+    let call = Call::of(fcinfo)?;
+    let mut state = call.state_or(state, Group::default);
+    if let Some(tally) = row.map(|row| summary::read(&row)).transpose()?.flatten() {
+        group(&mut state)?.add(&tally, times)?;
+    }
+    Ok(state)
+}
+
+/// A review joins a group.
+#[pg_extern]
+fn summarize_reviews_transition(
+    state: Internal,
+    review: Option<&str>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<Internal, ErrorReport> {
+    Ok(count(state, judged(review, by_default)?, fcinfo)?)
+}
+
+/// A review joins a group, by a named model.
+#[pg_extern]
+fn summarize_reviews_transition_by(
+    state: Internal,
+    review: Option<&str>,
+    model: Option<&str>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<Internal, ErrorReport> {
+    Ok(count(state, judged(review, || by_name(model))?, fcinfo)?)
+}
+
+/// A review comes into a moving window.
+#[pg_extern]
+fn summarize_reviews_enter(
+    state: Internal,
+    review: Option<&str>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<Internal, ErrorReport> {
+    Ok(enter(state, judged(review, by_default)?, fcinfo)?)
+}
+
+/// A review comes into a moving window, by a named model.
+#[pg_extern]
+fn summarize_reviews_enter_by(
+    state: Internal,
+    review: Option<&str>,
+    model: Option<&str>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<Internal, ErrorReport> {
+    Ok(enter(state, judged(review, || by_name(model))?, fcinfo)?)
+}
+
+/// A review goes out of a moving window.
+#[pg_extern]
+fn summarize_reviews_leave(
+    state: Internal,
+    review: Option<&str>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<Internal, ErrorReport> {
+    Ok(leave(state, judged(review, by_default)?, fcinfo)?)
+}
+
+/// A review goes out of a moving window, by a named model.
+#[pg_extern]
+fn summarize_reviews_leave_by(
+    state: Internal,
+    review: Option<&str>,
+    model: Option<&str>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<Internal, ErrorReport> {
+    Ok(leave(state, judged(review, || by_name(model))?, fcinfo)?)
+}
+
+/// What is in a moving window.
+#[pg_extern]
+fn summarize_reviews_window(
+    mut state: Internal,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<Summary, ErrorReport> {
+    Call::of(fcinfo)?;
+    let tally = if state.initialized() { frame(&mut state)?.settled()? } else { Tally::default() };
+    Ok(summary::row(&tally, fcinfo)?)
+}
+
+/// A stored summary joins.
+#[pg_extern]
+fn rollup_enter(
+    state: Internal,
+    summary: Option<PgHeapTuple<'_, AllocatedByRust>>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<Internal, ErrorReport> {
+    Ok(roll(state, summary, 1, fcinfo)?)
+}
+
+/// A stored summary goes out of a moving window.
+#[pg_extern]
+fn rollup_leave(
+    state: Internal,
+    summary: Option<PgHeapTuple<'_, AllocatedByRust>>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<Internal, ErrorReport> {
+    Ok(roll(state, summary, -1, fcinfo)?)
+}
+
+/// Parts of a group that were counted apart.
+#[pg_extern]
+fn review_summary_combine(
+    state: Internal,
+    mut other: Internal,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<Internal, ErrorReport> {
+    let call = Call::of(fcinfo)?;
+    let mut state = call.state_or(state, Group::default);
+    if other.initialized() {
+        let tally = group(&mut other)?.settled()?;
+        group(&mut state)?.add(&tally, 1)?;
+    }
+    Ok(state)
+}
+
+/// A group on its way to another process.
+#[pg_extern]
+fn review_summary_serialize(
+    mut state: Internal,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<Vec<u8>, ErrorReport> {
+    Call::of(fcinfo)?;
+    Ok(group(&mut state)?.settled()?.to_bytes())
+}
+
+/// A group that came from another process.
+#[pg_extern]
+fn review_summary_deserialize(
+    bytes: &[u8],
+    _unused: Internal,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<Internal, ErrorReport> {
+    Call::of(fcinfo)?;
+    Ok(passing(Group::counted(Tally::from_bytes(bytes)?)))
+}
+
+/// What a group adds up to; nothing is no review.
+#[pg_extern]
+fn review_summary_final(
+    mut state: Internal,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<Summary, ErrorReport> {
+    Call::of(fcinfo)?;
+    let tally = if state.initialized() { group(&mut state)?.settled()? } else { Tally::default() };
+    Ok(summary::row(&tally, fcinfo)?)
+}

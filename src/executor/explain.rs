@@ -1,0 +1,94 @@
+//! What EXPLAIN tells about a node: its calls and their models, and with ANALYZE what it did.
+//!
+//! Invariant: names and values are the same in all formats.
+
+use std::ffi::{CStr, CString};
+
+use pgrx::pg_sys::{self, CustomScanState, ExplainState, List, Node, NodeTag};
+
+use super::counters::Counters;
+use super::lane::calls_of;
+use super::tree::{elements, list, tag};
+use crate::error::Error;
+use crate::guc;
+
+/// Writes what there is to say about a node.
+///
+/// # Errors
+/// [`Error::Unexpected`] for a setting that is no string of the server's.
+///
+/// # Safety
+/// The node has begun; the others are what the server gives to whom it asks to explain.
+pub unsafe fn tell(
+    node: *mut CustomScanState,
+    ancestors: *mut List,
+    output: *mut ExplainState,
+    counters: &Counters,
+) -> Result<(), Error> {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let plan = (*node).ss.ps.plan;
+        let names = pg_sys::set_deparse_context_plan((*output).deparse_cxt, plan, ancestors);
+        let many = (*output).rtable.is_null() || (*(*output).rtable).length > 1 || (*output).verbose;
+        let calls = calls_of(plan.cast());
+        let text = |node: *mut Node| pg_sys::deparse_expression(node, names, many, false);
+        pg_sys::ExplainPropertyList(
+            c"Calls".as_ptr(),
+            list(calls.iter().map(|call| text(call.cast()))),
+            output,
+        );
+        let default = CString::new(guc::default_model())
+            .map_err(|_| Error::Unexpected("a model name with a zero byte"))?;
+        let mut models: Vec<CString> = Vec::new();
+        for call in calls {
+            let name = match elements::<Node>((*call).args).get(1) {
+                None => default.clone(),
+                Some(model) => constant(*model).unwrap_or_else(|| CStr::from_ptr(text(*model)).to_owned()),
+            };
+            if !models.contains(&name) {
+                models.push(name);
+            }
+        }
+        let names = models.iter().map(|name| name.as_ptr().cast_mut());
+        pg_sys::ExplainPropertyList(c"Model".as_ptr(), list(names), output);
+        if (*output).analyze {
+            tell_counters(output, counters);
+        }
+    }
+    Ok(())
+}
+
+/// The name that a constant is.
+unsafe fn constant(node: *mut Node) -> Option<CString> {
+    // SAFETY: the tag tells the type; the argument is of type text.
+    unsafe {
+        let constant = node.cast::<pg_sys::Const>();
+        if tag(node) != NodeTag::T_Const || (*constant).constisnull {
+            return None;
+        }
+        Some(CStr::from_ptr(pg_sys::text_to_cstring((*constant).constvalue.cast_mut_ptr())).to_owned())
+    }
+}
+
+unsafe fn tell_counters(output: *mut ExplainState, counters: &Counters) {
+    let numbers = [
+        (c"Windows", counters.windows),
+        (c"Texts", counters.texts),
+        (c"Distinct Texts", counters.distinct),
+        (c"Cache Hits", counters.cached),
+        (c"Tokens", counters.tokens),
+    ];
+    let times = [(c"Engine Time", counters.engine_micros), (c"Waiting Time", counters.waiting_micros)];
+    // SAFETY: as the caller promises.
+    unsafe {
+        for (name, number) in numbers {
+            let number = i64::try_from(number).unwrap_or(i64::MAX);
+            pg_sys::ExplainPropertyInteger(name.as_ptr(), std::ptr::null(), number, output);
+        }
+        for (name, micros) in times.into_iter().filter(|_| (*output).timing) {
+            #[allow(clippy::cast_precision_loss)]
+            let millis = micros as f64 / 1000.0;
+            pg_sys::ExplainPropertyFloat(name.as_ptr(), c"ms".as_ptr(), millis, 3, output);
+        }
+    }
+}

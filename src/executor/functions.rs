@@ -1,0 +1,96 @@
+//! Which functions of a plan are ours.
+//!
+//! A function is batchable if its support function is ours and it is one of the functions of a single text; names
+//! and schemas don't matter. Invariant: what is kept is forgotten when a function changes.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+
+use pgrx::pg_sys::{self, Node, NodeTag};
+use pgrx::{Internal, pg_extern};
+
+use super::cost;
+use super::tree::tag;
+use crate::api::text::scalar_output;
+use crate::inference::Output;
+
+thread_local! {
+    static KEPT: RefCell<HashMap<pg_sys::Oid, Option<Output>>> = RefCell::default();
+    /// Set by the server's callback, which must not touch a map that may be in use.
+    static STALE: Cell<bool> = const { Cell::new(false) };
+    static LISTENING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The support function of every batchable function: tells the planner what they cost. That the planner calls it
+/// also loads this library before a session's first query runs.
+#[pg_extern]
+fn text_function_support(request: Internal) -> Internal {
+    let request = request.unwrap().filter(|request| {
+        // SAFETY: the planner passes a pointer to a node, which says what it asks for.
+        unsafe { cost::answer(request.cast_mut_ptr()) }
+    });
+    // Not SQL's NULL: a support function that has no answer returns a null pointer.
+    Internal::from(Some(request.unwrap_or(pg_sys::Datum::from(0))))
+}
+
+/// The call, if a node is one of a batchable function.
+///
+/// # Safety
+/// `node` points to a node.
+pub unsafe fn call(node: *mut Node) -> Option<*mut pg_sys::FuncExpr> {
+    // SAFETY: the tag tells the type.
+    unsafe {
+        let call = node.cast::<pg_sys::FuncExpr>();
+        (tag(node) == NodeTag::T_FuncExpr && output_of((*call).funcid).is_some()).then_some(call)
+    }
+}
+
+/// What a function returns, if it is batchable.
+pub fn output_of(function: pg_sys::Oid) -> Option<Output> {
+    if function.to_u32() < pg_sys::FirstNormalObjectId {
+        return None;
+    }
+    listen();
+    if STALE.replace(false) {
+        KEPT.with_borrow_mut(HashMap::clear);
+    }
+    if let Some(kept) = KEPT.with_borrow(|kept| kept.get(&function).copied()) {
+        return kept;
+    }
+    let output = look_up(function);
+    KEPT.with_borrow_mut(|kept| kept.insert(function, output));
+    output
+}
+
+fn look_up(function: pg_sys::Oid) -> Option<Output> {
+    // SAFETY: a look-up in the catalog, for functions that a plan names.
+    unsafe {
+        let support = pg_sys::get_func_support(function);
+        let ours = support.to_u32() >= pg_sys::FirstNormalObjectId
+            && address_of(support) == text_function_support_wrapper as *const () as usize;
+        if ours { scalar_output(address_of(function)) } else { None }
+    }
+}
+
+/// Where the code of a function is.
+unsafe fn address_of(function: pg_sys::Oid) -> usize {
+    // SAFETY: zero is a valid state of all fields, and the server fills them in.
+    unsafe {
+        let mut info: pg_sys::FmgrInfo = std::mem::zeroed();
+        pg_sys::fmgr_info(function, &mut info);
+        info.fn_addr.map_or(0, |code| code as usize)
+    }
+}
+
+fn listen() {
+    if !LISTENING.replace(true) {
+        let cache = pg_sys::SysCacheIdentifier::PROCOID as i32;
+        // SAFETY: a function of this library, which is never unloaded; called once in a process.
+        unsafe { pg_sys::CacheRegisterSyscacheCallback(cache, Some(on_change), pg_sys::Datum::from(0)) };
+    }
+}
+
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn on_change(_argument: pg_sys::Datum, _cache: i32, _hash: u32) {
+    STALE.set(true);
+}

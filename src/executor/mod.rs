@@ -1,0 +1,42 @@
+//! Plain SQL at batch speed: a plan node that fetches a window of rows, sends their texts at once, and emits the rows
+//! with the answers as columns.
+//!
+//! # Layout
+//! - [`hooks`]: when plans are rewritten.
+//! - [`rewrite`]: where in a plan a node helps, and may stand; [`settled`]: whether rows may be fetched ahead there;
+//!   [`clauses`]: what joins, aggregates and window functions compute from their input; [`split`]: taking a plan
+//!   node's expressions out of it.
+//! - [`level`]: the plan nodes that are put in; [`expression`] and [`tree`]: the server's trees, walked.
+//! - [`functions`]: which functions of a plan are ours; [`cost`]: what the planner is told about them.
+//! - [`node`]: the plan node as the executor sees it; [`scan`]: rows in, windows, rows out; [`window`]: rows whose texts
+//!   are being answered; [`lane`]: the texts of one column; [`pace`]: how many rows a window holds.
+//! - [`passage`]: the server's own errors on their way through our frames.
+//! - [`counters`] and [`explain`]: what EXPLAIN tells.
+//!
+//! It must not know what a model computes. Invariant: a query gives the answers that it gives row by row; where that
+//! can't be told from the plan, the plan is left alone.
+
+mod clauses;
+mod cost;
+mod counters;
+mod explain;
+mod expression;
+mod functions;
+mod hooks;
+mod lane;
+mod level;
+mod node;
+mod pace;
+mod passage;
+mod rewrite;
+mod scan;
+mod settled;
+mod split;
+mod tree;
+mod window;
+
+/// Called when the library is loaded.
+pub fn init() {
+    node::init();
+    hooks::init();
+}

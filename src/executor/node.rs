@@ -1,0 +1,314 @@
+//! The plan node as the executor sees it: `Custom Scan (ecommerce_ml batch)`.
+//!
+//! Invariant: the state is dropped with the executor's memory, on errors too, and takes requests under way along.
+
+use pgrx::pg_sys::{
+    self, CustomExecMethods, CustomScan, CustomScanMethods, CustomScanState, ExplainState, INDEX_VAR, List,
+    Node, NodeTag, ParallelContext, Plan,
+};
+use pgrx::{PgMemoryContexts, pg_guard};
+
+use super::counters::{Counters, Shares, place_of_worker};
+use super::expression::{any, column_of};
+use super::functions::output_of;
+use super::lane::{Calls, calls_of};
+use super::scan::{Limit, Parts, Scan};
+use super::tree::{elements, list, tag};
+use super::{explain, expression, passage};
+use crate::error::{Error, raise};
+
+/// Tables of functions that the server keeps pointers to.
+struct Table<T>(T);
+
+// SAFETY: they are never written.
+unsafe impl<T> Sync for Table<T> {}
+
+const NAME: &std::ffi::CStr = c"ecommerce_ml batch";
+
+static PLAN: Table<CustomScanMethods> =
+    Table(CustomScanMethods { CustomName: NAME.as_ptr(), CreateCustomScanState: Some(create) });
+
+static EXECUTION: Table<CustomExecMethods> = Table(CustomExecMethods {
+    CustomName: NAME.as_ptr(),
+    BeginCustomScan: Some(begin),
+    ExecCustomScan: Some(next),
+    EndCustomScan: Some(end),
+    ReScanCustomScan: Some(restart),
+    MarkPosCustomScan: None,
+    RestrPosCustomScan: None,
+    EstimateDSMCustomScan: Some(shared_size),
+    InitializeDSMCustomScan: Some(share),
+    ReInitializeDSMCustomScan: Some(share_again),
+    InitializeWorkerCustomScan: Some(join),
+    ShutdownCustomScan: Some(shut_down),
+    ExplainCustomScan: Some(explain),
+});
+
+/// The server's state of a custom scan, and ours behind it.
+#[repr(C)]
+struct State {
+    base: CustomScanState,
+    ours: *mut Ours,
+}
+
+/// What is dropped with the executor's memory.
+pub struct Ours {
+    scan: Scan,
+    /// The leader's.
+    shares: Option<Shares>,
+    /// A worker's.
+    place: Option<*mut Counters>,
+}
+
+/// Makes the node known, so that parallel workers can read plans that have it.
+pub fn init() {
+    // SAFETY: the table lives for ever.
+    unsafe { pg_sys::RegisterCustomScanMethods(&raw const PLAN.0) };
+}
+
+/// What a plan node of ours points to.
+pub fn methods() -> *const CustomScanMethods {
+    &raw const PLAN.0
+}
+
+/// Whether a plan node is of this kind.
+///
+/// # Safety
+/// `plan` points to a plan node.
+pub unsafe fn is_ours(plan: *mut Plan) -> bool {
+    // SAFETY: the tag tells the type.
+    unsafe { tag(plan) == NodeTag::T_CustomScan && (*plan.cast::<CustomScan>()).methods == methods() }
+}
+
+/// Tells nodes below a LIMIT how many rows it reads, as far down as rows aren't filtered.
+///
+/// # Safety
+/// `plan` is null or the input of the LIMIT.
+pub unsafe fn limit(plan: *mut Plan, limit: *mut pg_sys::Limit) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let exact = (*limit).limitOption == pg_sys::LimitOption::LIMIT_OPTION_COUNT
+            && !(*limit).limitCount.is_null()
+            && !pg_sys::contain_volatile_functions((*limit).limitCount)
+            && !pg_sys::contain_volatile_functions((*limit).limitOffset);
+        let mut plan = plan;
+        while exact && !plan.is_null() && is_ours(plan) && (*plan).qual.is_null() {
+            let bounds = [(*limit).limitCount, (*limit).limitOffset].into_iter().filter(|one| !one.is_null());
+            (*plan.cast::<CustomScan>()).custom_exprs = list(bounds.map(|one| expression::copy(one)));
+            plan = (*plan).lefttree;
+        }
+    }
+}
+
+/// Ours, in the state of a node that has begun.
+///
+/// # Safety
+/// `node` is the state of a node of this kind.
+unsafe fn ours<'a>(node: *mut CustomScanState) -> &'a mut Ours {
+    // SAFETY: `begin` set it, and it lives as long as the executor's memory.
+    unsafe { &mut *(*node.cast::<State>()).ours }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn create(_plan: *mut CustomScan) -> *mut Node {
+    // SAFETY: the server's nodes begin as zeros and their tag.
+    unsafe {
+        let state = pg_sys::palloc0(size_of::<State>()).cast::<State>();
+        (*state).base.ss.ps.type_ = NodeTag::T_CustomScanState;
+        (*state).base.methods = &raw const EXECUTION.0;
+        state.cast()
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn begin(node: *mut CustomScanState, estate: *mut pg_sys::EState, flags: i32) {
+    // SAFETY: the executor has set the node up, but for its input.
+    passage::callback(|| unsafe {
+        let plan = (*node).ss.ps.plan.cast::<CustomScan>();
+        // What reads backward or goes back asks nodes that can, and the rest begins anew.
+        let flags = flags & !((pg_sys::EXEC_FLAG_BACKWARD | pg_sys::EXEC_FLAG_MARK) as i32);
+        let input = passage::init_node((*plan).scan.plan.lefttree, estate, flags);
+        let parent = &raw mut (*node).ss.ps;
+        (*parent).lefttree = input;
+        let prepared = elements::<pg_sys::Expr>((*plan).custom_exprs)
+            .into_iter()
+            .map(|bound| pg_sys::ExecInitExpr(bound, parent))
+            .collect::<Vec<_>>();
+        let offset = prepared.get(1).copied().unwrap_or(std::ptr::null_mut());
+        let parts = Parts {
+            input,
+            context: (*parent).ps_ExprContext,
+            kept_row: pg_sys::ExecInitExtraTupleSlot(
+                estate,
+                (*input).ps_ResultTupleDesc,
+                &raw const pg_sys::TTSOpsMinimalTuple,
+            ),
+            shown_row: (*node).ss.ss_ScanTupleSlot,
+            condition: (*parent).qual,
+            limit: prepared.first().map(|count| Limit { count: *count, offset }),
+            memory: (*estate).es_query_cxt,
+        };
+        let calls = calls_of(plan);
+        calls.iter().for_each(|call| check_permission((**call).funcid));
+        let scan = Scan::new(parts, Calls::prepare(plan, parent), tested(plan, calls.len()));
+        let made = Ours { scan, shares: None, place: None };
+        (*node.cast::<State>()).ours =
+            PgMemoryContexts::For((*estate).es_query_cxt).leak_and_drop_on_delete(made);
+    })
+}
+
+/// Which calls a node's conditions refer to.
+unsafe fn tested(plan: *mut CustomScan, calls: usize) -> Vec<bool> {
+    // SAFETY: as the caller promises; calls are the last columns.
+    unsafe {
+        let columns = elements::<Node>((*plan).custom_scan_tlist).len() - calls;
+        let mut tested = vec![false; calls];
+        any((*plan).scan.plan.qual.cast(), |node| {
+            let number = column_of(INDEX_VAR, node).and_then(|number| number.checked_sub(columns + 1));
+            if let Some(used) = number.and_then(|number| tested.get_mut(number)) {
+                *used = true;
+            }
+            false
+        });
+        tested
+    }
+}
+
+/// The right to call a function, which the server checks for calls that it makes itself.
+unsafe fn check_permission(function: pg_sys::Oid) {
+    // SAFETY: the plan depends on the function, so it exists.
+    unsafe {
+        let mode = pg_sys::ACL_EXECUTE as pg_sys::AclMode;
+        #[cfg(any(feature = "pg14", feature = "pg15"))]
+        let result = pg_sys::pg_proc_aclcheck(function, pg_sys::GetUserId(), mode);
+        #[cfg(not(any(feature = "pg14", feature = "pg15")))]
+        let result =
+            pg_sys::object_aclcheck(pg_sys::ProcedureRelationId, function, pg_sys::GetUserId(), mode);
+        if result != pg_sys::AclResult::ACLCHECK_OK {
+            let name = pg_sys::get_func_name(function);
+            pg_sys::aclcheck_error(result, pg_sys::ObjectType::OBJECT_FUNCTION, name);
+        }
+    }
+    debug_assert!(output_of(function).is_some());
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn next(node: *mut CustomScanState) -> *mut pg_sys::TupleTableSlot {
+    // SAFETY: the node has begun.
+    passage::callback(|| unsafe {
+        let instruments = (*node).ss.ps.instrument;
+        let failed = || {
+            if !instruments.is_null() {
+                (*instruments).nfiltered1 += 1.0;
+            }
+        };
+        let ours = ours(node);
+        let row = ours.scan.next(failed);
+        if let Some(place) = ours.place {
+            place.write_volatile(ours.scan.counters);
+        }
+        let projection = (*node).ss.ps.ps_ProjInfo;
+        match row {
+            Ok(Some(_)) if projection.is_null() => (*node).ss.ss_ScanTupleSlot,
+            Ok(Some(_)) => passage::project(projection),
+            Ok(None) => std::ptr::null_mut(),
+            Err(error) => raise(error),
+        }
+    })
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn end(node: *mut CustomScanState) {
+    // SAFETY: the node has begun.
+    passage::callback(|| unsafe {
+        ours(node).scan.restart();
+        passage::end_node((*node).ss.ps.lefttree);
+    })
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn restart(node: *mut CustomScanState) {
+    // SAFETY: the node has begun. An input whose parameters changed begins anew when its first row is asked for.
+    passage::callback(|| unsafe {
+        ours(node).scan.restart();
+        let input = (*node).ss.ps.lefttree;
+        if (*input).chgParam.is_null() {
+            passage::rescan(input);
+        }
+    })
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn shared_size(
+    _node: *mut CustomScanState,
+    parallel: *mut ParallelContext,
+) -> pg_sys::Size {
+    // SAFETY: the leader's context.
+    Shares::size(usize::try_from(unsafe { (*parallel).nworkers }).unwrap_or(0)) as _
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn share(
+    node: *mut CustomScanState,
+    parallel: *mut ParallelContext,
+    memory: *mut std::ffi::c_void,
+) {
+    // SAFETY: the memory has the size that was asked for.
+    unsafe {
+        let workers = usize::try_from((*parallel).nworkers).unwrap_or(0);
+        ours(node).shares = Some(Shares::make(memory.cast(), workers));
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn share_again(
+    node: *mut CustomScanState,
+    _parallel: *mut ParallelContext,
+    _memory: *mut std::ffi::c_void,
+) {
+    // SAFETY: the memory is that of before.
+    unsafe { collect(ours(node)) };
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn join(
+    node: *mut CustomScanState,
+    _contents: *mut pg_sys::shm_toc,
+    memory: *mut std::ffi::c_void,
+) {
+    // SAFETY: the leader made a place for each worker.
+    unsafe { ours(node).place = Some(place_of_worker(memory.cast())) };
+}
+
+/// Shared memory is about to go.
+#[pg_guard]
+unsafe extern "C-unwind" fn shut_down(node: *mut CustomScanState) {
+    // SAFETY: the node has begun.
+    unsafe {
+        let ours = ours(node);
+        collect(ours);
+        ours.shares = None;
+        ours.place = None;
+    }
+}
+
+unsafe fn collect(ours: &mut Ours) {
+    if let Some(shares) = &ours.shares {
+        // SAFETY: as the caller promises.
+        unsafe { shares.collect(&mut ours.scan.counters) };
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn explain(
+    node: *mut CustomScanState,
+    ancestors: *mut List,
+    output: *mut ExplainState,
+) {
+    // SAFETY: the node has begun.
+    let told = unsafe { explain::tell(node, ancestors, output, &ours(node).scan.counters) };
+    if let Err(error) = told {
+        let error: Error = error;
+        raise(error);
+    }
+}

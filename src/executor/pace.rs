@@ -1,0 +1,80 @@
+//! How many rows a window holds.
+//!
+//! The first window is small, since a query may stop after a few rows, and each is twice as large as the one before; where
+//! a LIMIT is known, no more is fetched than it wants. Invariant: no window holds more than the setting or the memory
+//! budget allows, except a single row that is larger.
+
+use ecommerce_ml_protocol::MAX_TEXT_BYTES;
+use pgrx::pg_sys;
+
+use crate::guc;
+
+const FIRST_WINDOW: usize = 4;
+/// The engine works on one window while the next waits for it.
+pub const IN_FLIGHT: usize = 2;
+/// Windows that are in memory at most: those in flight, and the one whose rows are being handed out.
+const ALIVE: usize = IN_FLIGHT + 1;
+/// Most bytes of text in a window, so that a request fits into a frame and a cancelled one keeps the engine busy for no
+/// more than some seconds. A token takes some four of them.
+const MOST_TEXT: usize = MAX_TEXT_BYTES / 4;
+
+/// The pace of one scan.
+pub struct Pace {
+    next: usize,
+    /// Rows that are still wanted, if it is known.
+    wanted: Option<usize>,
+    /// Whether the reader came back after the first window.
+    trusted: bool,
+}
+
+/// What one window may hold.
+pub struct Room {
+    pub rows: usize,
+    /// Bytes of rows and texts together.
+    pub bytes: usize,
+    pub text_bytes: usize,
+}
+
+impl Pace {
+    /// The pace of a scan of which `wanted` rows will be read, if that is known.
+    pub fn start(wanted: Option<usize>) -> Self {
+        Self { next: FIRST_WINDOW, wanted, trusted: wanted.is_some() }
+    }
+
+    /// The pace of another scan like the last, which was read to its end: it needn't begin small.
+    pub fn again(self, wanted: Option<usize>) -> Self {
+        Self { next: self.next, wanted, trusted: true }
+    }
+
+    /// Room for the next window; none for rows that nobody wants.
+    pub fn room(&self) -> Room {
+        let most = guc::batch_size();
+        let rows = match self.wanted {
+            Some(wanted) => wanted.min(most),
+            None => self.next.min(most),
+        };
+        Room { rows, bytes: memory() / ALIVE, text_bytes: MOST_TEXT }
+    }
+
+    /// Notes that a window of so many rows was filled.
+    pub fn filled(&mut self, rows: usize) {
+        self.next = self.next.saturating_mul(2).min(guc::batch_size());
+        self.wanted = self.wanted.map(|wanted| wanted.saturating_sub(rows));
+    }
+
+    /// Notes that the reader has read a whole window and wants more.
+    pub fn trust(&mut self) {
+        self.trusted = true;
+    }
+
+    /// Whether a window should be fetched while the engine works on another.
+    pub fn reads_ahead(&self) -> bool {
+        self.trusted && self.wanted != Some(0)
+    }
+}
+
+/// `work_mem` in bytes.
+fn memory() -> usize {
+    // SAFETY: a setting of the server's, read by its only thread.
+    usize::try_from(unsafe { pg_sys::work_mem }).unwrap_or(64).saturating_mul(1024)
+}

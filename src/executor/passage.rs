@@ -1,0 +1,191 @@
+//! The server's own errors on their way through our frames.
+//!
+//! Queries raise errors below and around us that are none of ours: a division by zero in a scan, a syntax error in a function
+//! that the planner inlines. pgrx would make reports of its own of them and lose context, position and names of objects;
+//! here they stay with the server while our frames are left in order, and then go on as they were. Invariant: code
+//! that runs inside [`call`] is the server's, with nothing of ours to be dropped on its stack.
+
+use std::ffi::c_char;
+use std::mem::MaybeUninit;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use cee_scape::{SigJmpBufFields, call_with_sigsetjmp};
+use pgrx::pg_sys::{self, ExprContext, ExprState, PlanState, TupleTableSlot};
+
+/// What unwinds our frames while the server holds an error.
+struct Passing;
+
+/// Functions of the server's, without pgrx's handling of errors.
+mod raw {
+    use super::*;
+
+    unsafe extern "C-unwind" {
+        pub fn pg_re_throw() -> !;
+        pub fn standard_planner(
+            query: *mut pg_sys::Query,
+            text: *const c_char,
+            cursor_options: i32,
+            parameters: pg_sys::ParamListInfo,
+        ) -> *mut pg_sys::PlannedStmt;
+        pub fn standard_ExecutorStart(query: *mut pg_sys::QueryDesc, flags: i32);
+        pub fn ExecInitNode(
+            plan: *mut pg_sys::Plan,
+            estate: *mut pg_sys::EState,
+            flags: i32,
+        ) -> *mut PlanState;
+        pub fn ExecReScan(node: *mut PlanState);
+        pub fn ExecEndNode(node: *mut PlanState);
+    }
+}
+
+/// Calls the server. An error that it raises unwinds our frames up to [`callback`].
+///
+/// # Safety
+/// `server` does nothing but call functions of the server's.
+unsafe fn call<T>(server: impl FnOnce() -> T) -> T {
+    let mut result = MaybeUninit::uninit();
+    // SAFETY: the server's stack of handlers is restored however this is left; what it points to lives until then.
+    unsafe {
+        let (handlers, contexts) = (pg_sys::PG_exception_stack, pg_sys::error_context_stack);
+        let raised = call_with_sigsetjmp(false, |buffer| {
+            pg_sys::PG_exception_stack = std::ptr::from_ref::<SigJmpBufFields>(buffer).cast_mut().cast();
+            result.write(server());
+            0
+        });
+        pg_sys::PG_exception_stack = handlers;
+        pg_sys::error_context_stack = contexts;
+        if raised != 0 {
+            resume_unwind(Box::new(Passing));
+        }
+        result.assume_init()
+    }
+}
+
+/// The body of a function that the server calls. Lets errors of the server's go on where they were going.
+pub fn callback<T>(body: impl FnOnce() -> T) -> T {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(value) => value,
+        // SAFETY: the server has an error in hand, and our frames have been left.
+        Err(payload) if payload.is::<Passing>() => unsafe { raw::pg_re_throw() },
+        Err(payload) => resume_unwind(payload),
+    }
+}
+
+/// Plans a query as the server would without us.
+///
+/// # Safety
+/// The arguments are what the server gives to planners.
+pub unsafe fn plan(
+    before: pg_sys::planner_hook_type,
+    query: *mut pg_sys::Query,
+    text: *const c_char,
+    cursor_options: i32,
+    parameters: pg_sys::ParamListInfo,
+) -> *mut pg_sys::PlannedStmt {
+    let planner = before.unwrap_or(raw::standard_planner);
+    // SAFETY: as the caller promises.
+    unsafe { call(|| planner(query, text, cursor_options, parameters)) }
+}
+
+/// Begins to execute a query as the server would without us.
+///
+/// # Safety
+/// The arguments are what the server gives to executors.
+pub unsafe fn start(before: pg_sys::ExecutorStart_hook_type, query: *mut pg_sys::QueryDesc, flags: i32) {
+    let executor = before.unwrap_or(raw::standard_ExecutorStart);
+    // SAFETY: as the caller promises.
+    unsafe { call(|| executor(query, flags)) }
+}
+
+/// Begins to execute an input.
+///
+/// # Safety
+/// As of the server's function of that name.
+pub unsafe fn init_node(plan: *mut pg_sys::Plan, estate: *mut pg_sys::EState, flags: i32) -> *mut PlanState {
+    // SAFETY: as the caller promises.
+    unsafe { call(|| raw::ExecInitNode(plan, estate, flags)) }
+}
+
+/// Ends the execution of an input.
+///
+/// # Safety
+/// As of the server's function of that name.
+pub unsafe fn end_node(node: *mut PlanState) {
+    // SAFETY: as the caller promises.
+    unsafe { call(|| raw::ExecEndNode(node)) }
+}
+
+/// Begins an input anew.
+///
+/// # Safety
+/// As of the server's function of that name.
+pub unsafe fn rescan(node: *mut PlanState) {
+    // SAFETY: as the caller promises.
+    unsafe { call(|| raw::ExecReScan(node)) }
+}
+
+/// The next row of an input, if there is one.
+///
+/// # Safety
+/// The input has begun.
+pub unsafe fn next_row(node: *mut PlanState) -> Option<*mut TupleTableSlot> {
+    // SAFETY: as the caller promises; a plan node that has begun has a function for its rows.
+    unsafe {
+        let slot = call(|| {
+            if !(*node).chgParam.is_null() {
+                raw::ExecReScan(node);
+            }
+            (*node).ExecProcNode.map_or(std::ptr::null_mut(), |next| next(node))
+        });
+        let empty = slot.is_null() || u32::from((*slot).tts_flags) & pg_sys::TTS_FLAG_EMPTY != 0;
+        (!empty).then_some(slot)
+    }
+}
+
+/// The value of an expression, in the current memory context; nothing for NULL.
+///
+/// # Safety
+/// The context holds the rows that the expression refers to.
+pub unsafe fn evaluate(state: *mut ExprState, context: *mut ExprContext) -> Option<pg_sys::Datum> {
+    let mut null = true;
+    // SAFETY: as the caller promises; a prepared expression has a function for its value.
+    unsafe {
+        let value = call(|| (*state).evalfunc.map(|value| value(state, context, &raw mut null)));
+        value.filter(|_| !null)
+    }
+}
+
+/// Whether a condition holds; a null pointer stands for one that always does.
+///
+/// # Safety
+/// As [`evaluate`].
+pub unsafe fn holds(condition: *mut ExprState, context: *mut ExprContext) -> bool {
+    // SAFETY: as the caller promises. The server compiles a list of conditions so that it isn't NULL.
+    unsafe {
+        if condition.is_null() {
+            return true;
+        }
+        let before = pg_sys::MemoryContextSwitchTo((*context).ecxt_per_tuple_memory);
+        let value = evaluate(condition, context);
+        pg_sys::MemoryContextSwitchTo(before);
+        value.is_some_and(|value| value.value() != 0)
+    }
+}
+
+/// Computes a target list into its row.
+///
+/// # Safety
+/// As [`evaluate`], and the projection is one of a node that has begun.
+pub unsafe fn project(projection: *mut pg_sys::ProjectionInfo) -> *mut TupleTableSlot {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let context = (*projection).pi_exprContext;
+        let state = &raw mut (*projection).pi_state;
+        let slot = (*state).resultslot;
+        pg_sys::ExecClearTuple(slot);
+        let before = pg_sys::MemoryContextSwitchTo((*context).ecxt_per_tuple_memory);
+        evaluate(state, context);
+        pg_sys::MemoryContextSwitchTo(before);
+        pg_sys::ExecStoreVirtualTuple(slot)
+    }
+}

@@ -1,0 +1,225 @@
+//! Where in a plan a node helps, and may stand.
+//!
+//! Invariant: a plan that isn't understood is left as it is, and every node that is put in gives the columns that the plan
+//! node below it gave.
+
+use pgrx::pg_sys::{self, CmdType, NodeTag, Plan, PlannedStmt};
+
+use super::clauses::{lift_join_conditions, move_down};
+use super::expression::has_call;
+use super::level::{Work, put_over};
+use super::node;
+use super::settled::{Subplans, locks_rows, reads_all};
+use super::split::{has_calls, take_out};
+use super::tree::{any, cells, elements, inputs, tag};
+
+/// Whether a call is anywhere in a statement's plans, other than in nodes of ours.
+///
+/// # Safety
+/// `statement` points to a planned statement.
+pub unsafe fn has_work(statement: *mut PlannedStmt) -> bool {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let mut test = |plan: *mut Plan| {
+            !node::is_ours(plan)
+                && (has_call((*plan).targetlist.cast())
+                    || has_call((*plan).qual.cast())
+                    || (is_join(tag(plan)) && has_call((*plan.cast::<pg_sys::Join>()).joinqual.cast()))
+                    || (tag(plan) == NodeTag::T_HashJoin
+                        && has_call((*plan.cast::<pg_sys::HashJoin>()).hashclauses.cast())))
+        };
+        all_plans(statement).into_iter().any(|plan| any(*plan, &mut test))
+    }
+}
+
+/// Puts nodes into a statement's plans. `backward`: its result may be read backward, which nodes can't; a plan node that
+/// keeps the result is put on top then.
+///
+/// # Safety
+/// `statement` points to a planned statement that nobody else uses.
+pub unsafe fn rewrite(statement: *mut PlannedStmt, backward: bool) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let plans = all_plans(statement);
+        if plans.iter().any(|plan| locks_rows(**plan)) {
+            return;
+        }
+        let mut last = 0;
+        for plan in &plans {
+            any(**plan, &mut |plan| {
+                last = last.max((*plan).plan_node_id);
+                false
+            });
+        }
+        let mut rewriter =
+            Rewriter { subplans: Subplans((*statement).subplans), next_id: last + 1, first_id: last + 1 };
+        let completed = (*statement).commandType != CmdType::CMD_SELECT;
+        for (at, plan) in plans.into_iter().enumerate() {
+            *plan = rewriter.visit(*plan, at == 0 && completed);
+        }
+        let top = (*statement).planTree;
+        if backward && rewriter.next_id > rewriter.first_id && !pg_sys::ExecSupportsBackwardScan(top) {
+            (*statement).planTree = rewriter.keep(top);
+        }
+    }
+}
+
+/// Where the plans of a statement hang: its own first, then those of its subqueries.
+unsafe fn all_plans(statement: *mut PlannedStmt) -> Vec<*mut *mut Plan> {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let own = std::iter::once(&raw mut (*statement).planTree);
+        own.chain(cells((*statement).subplans)).filter(|plan| !(**plan).is_null()).collect()
+    }
+}
+
+struct Rewriter {
+    subplans: Subplans,
+    next_id: i32,
+    first_id: i32,
+}
+
+impl Rewriter {
+    /// Rewrites a plan tree. `drained`: all of its rows are going to be read.
+    unsafe fn visit(&mut self, plan: *mut Plan, drained: bool) -> *mut Plan {
+        // SAFETY: as the caller of `rewrite` promises.
+        unsafe {
+            if !node::is_ours(plan) {
+                move_down(plan, self.subplans, drains_first(plan, drained), &mut self.next_id);
+                lift_join_conditions(plan);
+            }
+            for (at, input) in inputs(plan).into_iter().enumerate() {
+                let first_of_it = self.next_id;
+                *input = self.visit(*input, drains(plan, at, drained));
+                if at == 1 && self.next_id > first_of_it && goes_back(plan) && !keeps(*input) {
+                    *input = self.keep(*input);
+                }
+            }
+            if tag(plan) == NodeTag::T_Limit {
+                node::limit((*plan).lefttree, plan.cast());
+            }
+            if evaluates(plan) && has_calls(plan) && (drained || self.subplans.settled_below(plan)) {
+                return self.put_over(plan);
+            }
+            plan
+        }
+    }
+
+    /// Puts nodes over a plan node that do what is computed from calls.
+    unsafe fn put_over(&mut self, plan: *mut Plan) -> *mut Plan {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let only_computes = tag(plan) == NodeTag::T_Result
+                && !(*plan).lefttree.is_null()
+                && (*plan.cast::<pg_sys::Result>()).resconstantqual.is_null()
+                && (*plan).qual.is_null();
+            let initial = std::mem::replace(&mut (*plan).initPlan, std::ptr::null_mut());
+            let top = if only_computes {
+                let work = Work { targets: elements((*plan).targetlist), conditions: Vec::new() };
+                put_over((*plan).lefttree, work, plan, &mut self.next_id)
+            } else {
+                let like = *plan;
+                let work = take_out(plan);
+                (*plan).async_capable = false;
+                put_over(plan, work, &like, &mut self.next_id)
+            };
+            (*top).initPlan = initial;
+            top
+        }
+    }
+
+    /// A plan node that keeps the rows of another, so that they can be read again in any direction.
+    unsafe fn keep(&mut self, plan: *mut Plan) -> *mut Plan {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let kept = pg_sys::materialize_finished_plan(plan);
+            (*kept).plan_node_id = self.next_id;
+            self.next_id += 1;
+            kept
+        }
+    }
+}
+
+fn is_join(kind: NodeTag) -> bool {
+    matches!(kind, NodeTag::T_NestLoop | NodeTag::T_HashJoin | NodeTag::T_MergeJoin)
+}
+
+/// Whether a plan node evaluates its target list and conditions for each row of a known kind of input.
+unsafe fn evaluates(plan: *mut Plan) -> bool {
+    // SAFETY: the tag tells the type.
+    unsafe {
+        match tag(plan) {
+            // A single row gains nothing.
+            NodeTag::T_Result => !(*plan).lefttree.is_null(),
+            // One that changes rows at the other server gives back what is left to say about them.
+            NodeTag::T_ForeignScan => (*plan.cast::<pg_sys::ForeignScan>()).operation == CmdType::CMD_SELECT,
+            kind => {
+                is_join(kind)
+                    || matches!(
+                        kind,
+                        NodeTag::T_Agg
+                            | NodeTag::T_BitmapHeapScan
+                            | NodeTag::T_CteScan
+                            | NodeTag::T_FunctionScan
+                            | NodeTag::T_Gather
+                            | NodeTag::T_GatherMerge
+                            | NodeTag::T_Group
+                            | NodeTag::T_IndexOnlyScan
+                            | NodeTag::T_IndexScan
+                            | NodeTag::T_NamedTuplestoreScan
+                            | NodeTag::T_SampleScan
+                            | NodeTag::T_SeqScan
+                            | NodeTag::T_SubqueryScan
+                            | NodeTag::T_TableFuncScan
+                            | NodeTag::T_TidRangeScan
+                            | NodeTag::T_TidScan
+                            | NodeTag::T_ValuesScan
+                            | NodeTag::T_WindowAgg
+                            | NodeTag::T_WorkTableScan
+                    )
+            }
+        }
+    }
+}
+
+/// Whether a plan node reads all rows of an input (by its place among the inputs), given that its own are all read.
+unsafe fn drains(plan: *mut Plan, input: usize, drained: bool) -> bool {
+    // SAFETY: the tag tells the type.
+    unsafe {
+        match tag(plan) {
+            NodeTag::T_Sort | NodeTag::T_Hash => true,
+            NodeTag::T_Agg => drained || reads_all(plan),
+            NodeTag::T_ModifyTable => drained,
+            NodeTag::T_Append
+            | NodeTag::T_CustomScan
+            | NodeTag::T_Gather
+            | NodeTag::T_GatherMerge
+            | NodeTag::T_Group
+            | NodeTag::T_IncrementalSort
+            | NodeTag::T_ProjectSet
+            | NodeTag::T_Result
+            | NodeTag::T_SubqueryScan
+            | NodeTag::T_Unique
+            | NodeTag::T_WindowAgg => drained,
+            NodeTag::T_HashJoin | NodeTag::T_NestLoop => drained && input == 0,
+            _ => false,
+        }
+    }
+}
+
+unsafe fn drains_first(plan: *mut Plan, drained: bool) -> bool {
+    // SAFETY: as the caller promises.
+    unsafe { drains(plan, 0, drained) }
+}
+
+/// Whether a plan node returns to marked rows of its second input.
+unsafe fn goes_back(plan: *mut Plan) -> bool {
+    // SAFETY: the tag tells the type.
+    unsafe { tag(plan) == NodeTag::T_MergeJoin && !(*plan.cast::<pg_sys::MergeJoin>()).skip_mark_restore }
+}
+
+/// Whether a plan node can return to marked rows, whatever its input.
+unsafe fn keeps(plan: *mut Plan) -> bool {
+    // SAFETY: as the caller promises.
+    unsafe { matches!(tag(plan), NodeTag::T_Material | NodeTag::T_Sort) }
+}

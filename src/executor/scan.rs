@@ -1,0 +1,272 @@
+//! Rows in, windows, rows out.
+//!
+//! While the rows of one window are handed out, the engine works on the next: before this waits for a window's answers it
+//! fetches and sends the window after it. Invariant: rows leave in the order in which they came.
+
+use std::collections::VecDeque;
+
+use pgrx::pg_sys::{self, ExprContext, ExprState, PlanState, TupleTableSlot};
+
+use super::counters::Counters;
+use super::lane::Calls;
+use super::pace::{IN_FLIGHT, Pace};
+use super::passage;
+use super::window::Window;
+use crate::error::Error;
+
+/// What a scan needs of the plan node's state; all of it lives as long as that.
+pub struct Parts {
+    pub input: *mut PlanState,
+    pub context: *mut ExprContext,
+    /// Holds a row of the input that was kept in a window.
+    pub kept_row: *mut TupleTableSlot,
+    /// Shows the columns: the input's, then the calls'.
+    pub shown_row: *mut TupleTableSlot,
+    pub condition: *mut ExprState,
+    /// LIMIT's count and offset, if a LIMIT is all that is above.
+    pub limit: Option<Limit>,
+    /// Parent of the windows' memory.
+    pub memory: pg_sys::MemoryContext,
+}
+
+/// How many rows will be read.
+#[derive(Clone, Copy)]
+pub struct Limit {
+    pub count: *mut ExprState,
+    /// May be null.
+    pub offset: *mut ExprState,
+}
+
+/// The state of a node of ours.
+pub struct Scan {
+    parts: Parts,
+    calls: Calls,
+    /// Which calls the condition needs; the others are read only for rows that pass.
+    tested: Vec<bool>,
+    in_flight: VecDeque<Window>,
+    current: Option<Window>,
+    /// Memory of windows that were given back.
+    free: Vec<pg_sys::MemoryContext>,
+    pace: Option<Pace>,
+    /// The input has no more rows.
+    exhausted: bool,
+    pub counters: Counters,
+}
+
+/// A row that passed the conditions; its columns are in the slot.
+pub struct Passed;
+
+impl Scan {
+    /// A scan that hasn't begun.
+    pub fn new(parts: Parts, calls: Calls, tested: Vec<bool>) -> Self {
+        Self {
+            parts,
+            calls,
+            tested,
+            in_flight: VecDeque::new(),
+            current: None,
+            free: Vec::new(),
+            pace: None,
+            exhausted: false,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Fetches the next row that passes the conditions, calling `failed` for each that doesn't.
+    ///
+    /// # Errors
+    /// What went wrong with one of the row's calls.
+    ///
+    /// # Safety
+    /// The parts are alive, and the executor is running.
+    pub unsafe fn next(&mut self, mut failed: impl FnMut()) -> Result<Option<Passed>, Error> {
+        // SAFETY: as the caller promises.
+        unsafe {
+            loop {
+                pgrx::check_for_interrupts!();
+                pg_sys::MemoryContextReset((*self.parts.context).ecxt_per_tuple_memory);
+                let Some(row) = self.advance() else { return Ok(None) };
+                self.show(row)?;
+                (*self.parts.context).ecxt_scantuple = self.parts.shown_row;
+                if passage::holds(self.parts.condition, self.parts.context) {
+                    self.read(row, false)?;
+                    return Ok(Some(Passed));
+                }
+                failed();
+            }
+        }
+    }
+
+    /// Begins anew. Requests that are under way are cancelled.
+    pub fn restart(&mut self) {
+        let drained = self.exhausted && self.current.is_none();
+        self.in_flight.drain(..).chain(self.current.take()).for_each(|window| {
+            // SAFETY: the rows in it are not used any more.
+            unsafe { pg_sys::MemoryContextReset(window.memory) };
+            self.free.push(window.memory);
+        });
+        self.exhausted = false;
+        // The limit may depend on what made this begin anew.
+        self.pace = self.pace.take().filter(|_| drained).map(|pace| pace.again(None));
+        if self.parts.limit.is_some() {
+            self.pace = None;
+        }
+    }
+
+    /// Moves on to the next row and puts the input's columns into the slot that shows them.
+    unsafe fn advance(&mut self) -> Option<usize> {
+        // SAFETY: as the caller promises.
+        unsafe {
+            loop {
+                if let Some((number, row)) = self.current.as_mut().and_then(Window::next) {
+                    let kept = pg_sys::ExecStoreMinimalTuple(row, self.parts.kept_row, false);
+                    pg_sys::slot_getallattrs(kept);
+                    return Some(number);
+                }
+                self.give_back();
+                self.current = Some(self.next_window()?);
+            }
+        }
+    }
+
+    unsafe fn give_back(&mut self) {
+        let Some(window) = self.current.take() else { return };
+        // SAFETY: the rows in it are not used any more: the slot that held the last is emptied first.
+        unsafe {
+            pg_sys::ExecClearTuple(self.parts.kept_row);
+            pg_sys::MemoryContextReset(window.memory);
+        }
+        self.free.push(window.memory);
+        if let Some(pace) = &mut self.pace {
+            pace.trust();
+        }
+    }
+
+    /// The next window, answered.
+    unsafe fn next_window(&mut self) -> Option<Window> {
+        // SAFETY: as the caller promises.
+        unsafe {
+            if self.in_flight.is_empty() {
+                self.send_window();
+            }
+            while self.in_flight.len() < IN_FLIGHT && self.pace.as_ref().is_some_and(Pace::reads_ahead) {
+                if !self.send_window() {
+                    break;
+                }
+            }
+        }
+        let mut window = self.in_flight.pop_front()?;
+        window.wait(&mut self.counters);
+        Some(window)
+    }
+
+    /// Fills a window and sends it. Returns `false` if there were no rows.
+    unsafe fn send_window(&mut self) -> bool {
+        // SAFETY: as the caller promises.
+        unsafe {
+            if self.exhausted {
+                return false;
+            }
+            let wanted = self.parts.limit.and_then(|limit| rows_wanted(limit, self.parts.context));
+            let mut pace = self.pace.take().unwrap_or_else(|| Pace::start(wanted));
+            let memory = self.free.pop().unwrap_or_else(|| window_memory(self.parts.memory));
+            let mut window = Window::new(memory, self.calls.lanes.len());
+            let room = pace.room();
+            while window.has_room(&room) {
+                if !self.fetch(&mut window) {
+                    self.exhausted = true;
+                    break;
+                }
+            }
+            pace.filled(window.len());
+            self.pace = Some(pace);
+            if window.len() == 0 {
+                self.free.push(window.memory);
+                return false;
+            }
+            window.ask(&mut self.counters);
+            self.in_flight.push_back(window);
+            true
+        }
+    }
+
+    /// Puts a row of the input into a window; `false` if there is none.
+    unsafe fn fetch(&self, window: &mut Window) -> bool {
+        // SAFETY: as the caller promises; a row of the input is valid until the next one is asked for.
+        unsafe {
+            let Some(slot) = passage::next_row(self.parts.input) else { return false };
+            let context = self.parts.context;
+            pg_sys::MemoryContextReset((*context).ecxt_per_tuple_memory);
+            (*context).ecxt_outertuple = slot;
+            let before = pg_sys::MemoryContextSwitchTo((*context).ecxt_per_tuple_memory);
+            window.add(slot, Window::questions(&self.calls, context));
+            pg_sys::MemoryContextSwitchTo(before);
+            true
+        }
+    }
+
+    /// Shows a row: the input's columns, and the calls' that the conditions need.
+    unsafe fn show(&mut self, row: usize) -> Result<(), Error> {
+        // SAFETY: the slot has as many columns as the input and the calls together.
+        unsafe {
+            let (kept, shown) = (self.parts.kept_row, self.parts.shown_row);
+            pg_sys::ExecClearTuple(shown);
+            let columns = self.input_columns();
+            std::ptr::copy_nonoverlapping((*kept).tts_values, (*shown).tts_values, columns);
+            std::ptr::copy_nonoverlapping((*kept).tts_isnull, (*shown).tts_isnull, columns);
+            std::ptr::write_bytes((*shown).tts_isnull.add(columns), 1, self.calls.calls.len());
+            self.read(row, true)?;
+            pg_sys::ExecStoreVirtualTuple(shown);
+        }
+        Ok(())
+    }
+
+    /// Reads the values of the calls that the conditions need, or of the others.
+    unsafe fn read(&mut self, row: usize, tested: bool) -> Result<(), Error> {
+        // SAFETY: as `show`; the values live as long as the row is shown.
+        unsafe {
+            let (shown, columns) = (self.parts.shown_row, self.input_columns());
+            let Some(window) = &mut self.current else { return Ok(()) };
+            let memory = (*self.parts.context).ecxt_per_tuple_memory;
+            let before = pg_sys::MemoryContextSwitchTo(memory);
+            let calls = self.calls.calls.iter().enumerate();
+            for (number, call) in calls.filter(|(number, _)| self.tested[*number] == tested) {
+                let value = window.value(row, call)?;
+                *(*shown).tts_isnull.add(columns + number) = value.is_none();
+                *(*shown).tts_values.add(columns + number) = value.unwrap_or(pg_sys::Datum::from(0));
+            }
+            pg_sys::MemoryContextSwitchTo(before);
+        }
+        Ok(())
+    }
+
+    unsafe fn input_columns(&self) -> usize {
+        // SAFETY: as the caller promises.
+        let columns = unsafe { (*(*self.parts.kept_row).tts_tupleDescriptor).natts };
+        usize::try_from(columns).unwrap_or(0)
+    }
+}
+
+/// How many rows the LIMIT above will read; nothing if there is no bound.
+unsafe fn rows_wanted(limit: Limit, context: *mut ExprContext) -> Option<usize> {
+    // SAFETY: as the caller promises; LIMIT's expressions are of type bigint and refer to no row.
+    let evaluate = |state| unsafe {
+        passage::evaluate(state, context).map(|value| usize::try_from(value.value() as i64).unwrap_or(0))
+    };
+    let count = evaluate(limit.count)?;
+    let offset = if limit.offset.is_null() { 0 } else { evaluate(limit.offset).unwrap_or(0) };
+    Some(count.saturating_add(offset))
+}
+
+unsafe fn window_memory(parent: pg_sys::MemoryContext) -> pg_sys::MemoryContext {
+    // SAFETY: the name lives for ever.
+    unsafe {
+        pg_sys::AllocSetContextCreateInternal(
+            parent,
+            c"ecommerce_ml window".as_ptr(),
+            pg_sys::ALLOCSET_DEFAULT_MINSIZE as usize,
+            pg_sys::ALLOCSET_DEFAULT_INITSIZE as usize,
+            pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
+        )
+    }
+}

@@ -1,0 +1,166 @@
+//! Whether rows of a plan may be fetched before they are asked for.
+//!
+//! A query that stops early (LIMIT, EXISTS, a cursor) would otherwise evaluate volatile functions for rows that it never
+//! reaches. Invariant: kinds of plan nodes that aren't known here may not be read ahead.
+
+use pgrx::pg_sys::{self, AggStrategy, Node, NodeTag, Plan};
+
+use super::expression;
+use super::tree::{any, cells, inputs, tag};
+
+/// Where the plans of subqueries are.
+#[derive(Clone, Copy)]
+pub struct Subplans(pub *mut pg_sys::List);
+
+impl Subplans {
+    /// Whether fetching rows of `plan` ahead has no effect but the rows. `repeated`: it may be started several times.
+    ///
+    /// # Safety
+    /// `plan` is null or points to a plan tree of the statement.
+    pub unsafe fn settled(self, plan: *mut Plan, repeated: bool) -> bool {
+        // SAFETY: as the caller promises; the tag tells the type.
+        unsafe {
+            if plan.is_null() {
+                return true;
+            }
+            match tag(plan) {
+                // These read all of their input before they give a row.
+                NodeTag::T_Sort | NodeTag::T_Hash => true,
+                NodeTag::T_Agg if reads_all(plan) => self.steady(plan),
+                NodeTag::T_NestLoop => {
+                    self.steady(plan)
+                        && self.steady_list((*plan.cast::<pg_sys::Join>()).joinqual)
+                        && self.settled((*plan).lefttree, repeated)
+                        && self.settled((*plan).righttree, true)
+                }
+                NodeTag::T_HashJoin | NodeTag::T_MergeJoin => {
+                    self.steady_list((*plan.cast::<pg_sys::Join>()).joinqual)
+                        && self.all_settled(plan, repeated)
+                }
+                // Functions in FROM are read to their end before they give a row.
+                NodeTag::T_FunctionScan => {
+                    let functions = (*plan.cast::<pg_sys::FunctionScan>()).functions;
+                    self.steady(plan) && (!repeated || self.steady_list(functions))
+                }
+                NodeTag::T_ValuesScan => {
+                    self.steady_list((*plan.cast::<pg_sys::ValuesScan>()).values_lists) && self.steady(plan)
+                }
+                NodeTag::T_CteScan => {
+                    let number = (*plan.cast::<pg_sys::CteScan>()).ctePlanId;
+                    self.steady(plan) && self.settled(self.plan(number), repeated)
+                }
+                kind if TRANSPARENT.contains(&kind) => self.all_settled(plan, repeated),
+                _ => false,
+            }
+        }
+    }
+
+    /// As [`settled`](Self::settled) for a node that takes over a plan node's target list: what is volatile there is
+    /// evaluated when a row is asked for, as before. Not so in arguments of aggregates and window functions.
+    ///
+    /// # Safety
+    /// `plan` points to a plan tree of the statement.
+    pub unsafe fn settled_below(self, plan: *mut Plan) -> bool {
+        // SAFETY: as the caller promises; the target list is put back.
+        unsafe {
+            if matches!(tag(plan), NodeTag::T_Agg | NodeTag::T_WindowAgg) {
+                return self.settled(plan, false);
+            }
+            let targets = std::mem::replace(&mut (*plan).targetlist, std::ptr::null_mut());
+            let settled = self.settled(plan, false);
+            (*plan).targetlist = targets;
+            settled
+        }
+    }
+
+    unsafe fn all_settled(self, plan: *mut Plan, repeated: bool) -> bool {
+        // SAFETY: as the caller promises.
+        unsafe { self.steady(plan) && inputs(plan).into_iter().all(|input| self.settled(*input, repeated)) }
+    }
+
+    /// Whether what a plan node evaluates itself isn't volatile.
+    unsafe fn steady(self, plan: *mut Plan) -> bool {
+        // SAFETY: as the caller promises.
+        unsafe { self.steady_list((*plan).targetlist) && self.steady_list((*plan).qual) }
+    }
+
+    /// Whether expressions aren't volatile, the subqueries in them included.
+    ///
+    /// # Safety
+    /// `expressions` is null or a list of expressions.
+    pub unsafe fn steady_list(self, expressions: *mut pg_sys::List) -> bool {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let node = expressions.cast::<Node>();
+            let moving = expression::any(node, |node| {
+                let subplan = node.cast::<pg_sys::SubPlan>();
+                tag(node) == NodeTag::T_SubPlan && !self.settled(self.plan((*subplan).plan_id), true)
+            });
+            !moving && !pg_sys::contain_volatile_functions(node)
+        }
+    }
+
+    /// The plan of a subquery, by the number that plans refer to it by, or null.
+    unsafe fn plan(self, number: i32) -> *mut Plan {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let at = usize::try_from(number - 1).unwrap_or(usize::MAX);
+            cells(self.0).get(at).map_or(std::ptr::null_mut(), |cell| **cell)
+        }
+    }
+}
+
+/// Plan nodes that evaluate their target list and conditions, and nothing else, for each row of their inputs.
+const TRANSPARENT: [NodeTag; 32] = [
+    NodeTag::T_Agg,
+    NodeTag::T_Append,
+    NodeTag::T_BitmapAnd,
+    NodeTag::T_BitmapHeapScan,
+    NodeTag::T_BitmapIndexScan,
+    NodeTag::T_BitmapOr,
+    NodeTag::T_ForeignScan,
+    NodeTag::T_Gather,
+    NodeTag::T_GatherMerge,
+    NodeTag::T_Group,
+    NodeTag::T_IncrementalSort,
+    NodeTag::T_IndexOnlyScan,
+    NodeTag::T_IndexScan,
+    NodeTag::T_Limit,
+    NodeTag::T_Material,
+    NodeTag::T_Memoize,
+    NodeTag::T_MergeAppend,
+    NodeTag::T_NamedTuplestoreScan,
+    NodeTag::T_ProjectSet,
+    NodeTag::T_RecursiveUnion,
+    NodeTag::T_Result,
+    NodeTag::T_SampleScan,
+    NodeTag::T_SeqScan,
+    NodeTag::T_SetOp,
+    NodeTag::T_SubqueryScan,
+    NodeTag::T_TableFuncScan,
+    NodeTag::T_TidRangeScan,
+    NodeTag::T_TidScan,
+    NodeTag::T_Unique,
+    NodeTag::T_WindowAgg,
+    NodeTag::T_WorkTableScan,
+    NodeTag::T_CustomScan,
+];
+
+/// Whether an aggregation reads all of its input before it gives a row.
+///
+/// # Safety
+/// `plan` points to an aggregation.
+pub unsafe fn reads_all(plan: *mut Plan) -> bool {
+    // SAFETY: as the caller promises.
+    let strategy = unsafe { (*plan.cast::<pg_sys::Agg>()).aggstrategy };
+    matches!(strategy, AggStrategy::AGG_PLAIN | AggStrategy::AGG_HASHED)
+}
+
+/// Whether rows are locked anywhere in a plan.
+///
+/// # Safety
+/// `plan` is null or points to a plan tree.
+pub unsafe fn locks_rows(plan: *mut Plan) -> bool {
+    // SAFETY: as the caller promises.
+    unsafe { any(plan, &mut |plan| tag(plan) == NodeTag::T_LockRows) }
+}
