@@ -48,6 +48,18 @@ SELECT jsonb_object_agg(id, @any(r.body)) FROM reviews AS r WHERE id < 80;
 -- array of arrays
 SELECT sum(cardinality(@array(@text(r)))) FROM reviews AS r;
 
+-- summary of reviews
+SELECT lang, summarize_reviews(@text(r)), count(*) FILTER (WHERE predict_sentiment(body) = 'positive') FROM reviews AS r GROUP BY lang;
+
+-- summary by a named model, of filtered rows
+SELECT product_id, (summarize_reviews(body, 'shop') FILTER (WHERE @label(r.body) <> 'neutral')).positive FROM reviews AS r GROUP BY product_id;
+
+-- merged summaries
+SELECT rollup(s) FROM (SELECT @label(r.body) AS answer, summarize_reviews(body) AS s FROM reviews AS r GROUP BY 1) AS parts;
+
+-- summary in a window
+SELECT id, (summarize_reviews(body, 'shop') OVER (PARTITION BY @label(r.body) ORDER BY id ROWS 5 PRECEDING)).reviews FROM reviews AS r;
+
 -- boolean aggregates
 SELECT product_id, bool_or(@label(r.body) = 'negative'), bool_and(@number(r.body) > 0) FROM reviews AS r GROUP BY 1;
 

@@ -129,7 +129,7 @@ SELECT id, @any(@text(r)) FROM reviews AS r OFFSET 37 LIMIT 11;
 -- fetch first with ties [ordered]
 SELECT @label(@text(r)) AS answer FROM reviews AS r ORDER BY answer FETCH FIRST 4 ROWS WITH TIES;
 
--- fetch first with ties after an offset
+-- fetch first with ties after an offset [arbitrary]
 SELECT stars, @number(r.body) FROM reviews AS r ORDER BY stars OFFSET 3 FETCH FIRST 5 ROWS WITH TIES;
 
 -- group by a call

@@ -22,7 +22,6 @@ DECLARE c CURSOR FOR SELECT id, @any(@text(r)) FROM reviews AS r ORDER BY id;
 FETCH c;
 FETCH 2 FROM c;
 FETCH 10 FROM c;
-FETCH 0 FROM c;
 MOVE 30 IN c;
 FETCH 3 FROM c;
 FETCH ALL FROM c;
@@ -53,7 +52,12 @@ FETCH BACKWARD 4 FROM c;
 FETCH ALL FROM c;
 FETCH BACKWARD ALL FROM c;
 
--- cursor that was not asked to scroll [ordered]
+-- cursor that was not asked to scroll, its row again [ordered]
+DECLARE c CURSOR FOR SELECT id, @any(@text(r)) FROM reviews AS r ORDER BY id;
+FETCH 3 FROM c;
+FETCH 0 FROM c;
+
+-- cursor that was not asked to scroll, backward [ordered]
 DECLARE c CURSOR FOR SELECT id, @any(@text(r)) FROM reviews AS r WHERE id < 70;
 FETCH 3 FROM c;
 FETCH BACKWARD 2 FROM c;
@@ -68,6 +72,12 @@ DECLARE c CURSOR WITH HOLD FOR SELECT id, @any(@text(r)) FROM reviews AS r ORDER
 FETCH 5 FROM c;
 COMMIT;
 FETCH 5 FROM c;
+CLOSE c;
+
+-- cursor with hold, backward [ordered]
+DECLARE c CURSOR WITH HOLD FOR SELECT id, @any(@text(r)) FROM reviews AS r ORDER BY id;
+FETCH 5 FROM c;
+COMMIT;
 FETCH BACKWARD 2 FROM c;
 CLOSE c;
 
@@ -112,6 +122,18 @@ FETCH 3 FROM c;
 UPDATE reviews SET stars = 77 WHERE CURRENT OF c RETURNING id;
 FETCH 4 FROM c;
 DELETE FROM reviews WHERE CURRENT OF c RETURNING id;
+
+-- PL/pgSQL, loop that changes the current row
+DO $$ DECLARE c CURSOR FOR SELECT id, predict_class(body, 'shop') AS a FROM reviews; BEGIN FOR one IN c LOOP UPDATE reviews SET model = one.a WHERE CURRENT OF c; EXIT WHEN one.id > 50; END LOOP; END $$;
+SELECT id, model FROM reviews;
+
+-- PL/pgSQL, loop that changes the current row, locked
+DO $$ DECLARE c CURSOR FOR SELECT id, predict_class(body, 'shop') AS a FROM reviews FOR UPDATE; BEGIN FOR one IN c LOOP UPDATE reviews SET model = one.a WHERE CURRENT OF c; EXIT WHEN one.id > 50; END LOOP; END $$;
+SELECT id, model FROM reviews;
+
+-- PL/pgSQL, cursor that moves to and fro
+CREATE FUNCTION to_and_fro() RETURNS text LANGUAGE plpgsql AS $$ DECLARE c SCROLL CURSOR FOR SELECT id, predict_class(body, 'shop') AS a FROM reviews ORDER BY id; r record; s record; BEGIN OPEN c; MOVE FORWARD 20 FROM c; FETCH PRIOR FROM c INTO r; FETCH RELATIVE 5 FROM c INTO s; RETURN r::text || s::text; END $$;
+SELECT to_and_fro();
 
 -- for update
 SELECT id, @label(@text(r)) FROM reviews AS r WHERE lang = 'de' AND @label(r.body) <> 'neutral' FOR UPDATE;

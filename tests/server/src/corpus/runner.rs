@@ -28,8 +28,8 @@ pub enum Answer {
     Rows(Vec<Vec<Option<String>>>, u64),
     /// What was copied to the client, line by line.
     Copied(Vec<String>),
-    /// An SQLSTATE, and a message for the reader.
-    Failed(String, String),
+    /// What the server said: SQLSTATE, message, detail, hint.
+    Failed(String),
 }
 
 /// A cluster with the corpus' tables.
@@ -129,5 +129,5 @@ fn failure(statement: &str, error: &Error) -> Answer {
     let said = error.as_db_error().unwrap_or_else(|| panic!("{statement}\n{error:?}"));
     let meant = matches!(said.code().code(), UNDEFINED_OBJECT | INSUFFICIENT_PRIVILEGE);
     assert!(meant || !said.code().code().starts_with("42"), "{statement}\n{}", describe(error));
-    Answer::Failed(said.code().code().to_owned(), said.message().to_owned())
+    Answer::Failed(describe(error))
 }
