@@ -181,6 +181,33 @@ fn the_first_statement_of_a_session_is_batched() {
 }
 
 #[test]
+fn parameters_and_portals_read_in_steps() {
+    let (_cluster, mut session) = cluster_with_reviews();
+    let expected = ids(
+        &mut session,
+        "SELECT id FROM reviews WHERE ecommerce_ml.predict_class(body) IN ('1 star', '2 stars')",
+    );
+    assert!(expected.len() > 50);
+    let query = "SELECT id, ecommerce_ml.predict_class(body, $1) FROM reviews \
+                 WHERE ecommerce_ml.predict_class(body, $1) = ANY ($2)";
+    let wanted = vec!["1 star", "2 stars"];
+    // The sixth time the server may choose a plan for any parameters.
+    for _ in 0..7 {
+        let rows = session.query(query, &[&"reviews", &wanted]).expect("the query succeeds");
+        assert_eq!(rows.iter().map(|row| row.get(0)).collect::<Vec<i32>>(), expected);
+    }
+    let mut transaction = session.transaction().expect("a transaction begins");
+    let portal = transaction.bind(query, &[&"reviews", &wanted]).expect("the query can be planned");
+    let mut read = Vec::new();
+    for step in [1, 2, 10, 3, 0] {
+        let rows = transaction.query_portal(&portal, step).expect("rows are there");
+        assert!(step == 0 || rows.len() == usize::try_from(step).expect("a step forward"));
+        read.extend(rows.iter().map(|row| row.get::<_, i32>(0)));
+    }
+    assert_eq!(read, expected);
+}
+
+#[test]
 fn a_setting_switches_batches_off() {
     let (_cluster, mut session) = cluster_with_reviews();
     let query = "SELECT id, ecommerce_ml.predict_rating(body) FROM reviews WHERE id <= 40";

@@ -17,13 +17,15 @@ pub struct Difference {
     pub position: usize,
     with: String,
     without: String,
+    /// How the case was run.
+    pub circumstances: String,
     /// Of that statement, with batches.
     pub plan: String,
 }
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "---- {}", self.title)?;
+        writeln!(f, "---- {} ({})", self.title, self.circumstances)?;
         for statement in &self.statements[..=self.position] {
             writeln!(f, "{statement};")?;
         }
@@ -43,6 +45,7 @@ pub fn differences(case: &Case, with: &[Answer], without: &[Answer]) -> Option<D
         position,
         with: beside(&with, &without, case.ordered),
         without: beside(&without, &with, case.ordered),
+        circumstances: String::new(),
         plan: String::new(),
     })
 }

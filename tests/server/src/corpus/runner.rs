@@ -42,37 +42,86 @@ pub fn corpus_cluster() -> Cluster {
     cluster
 }
 
-/// Runs a case both ways, and says where the answers differ.
-pub fn compare(session: &mut Client, case: &Case, batches_first: bool) -> Option<Difference> {
-    set_batches(session, batches_first);
-    let first = answers(session, case);
-    set_batches(session, !batches_first);
-    let second = answers(session, case);
-    let (with, without) = if batches_first { (first, second) } else { (second, first) };
-    let mut difference = differences(case, &with, &without)?;
-    set_batches(session, true);
-    difference.plan = explain(session, &case.statements[difference.position]).unwrap_or_default();
-    Some(difference)
+/// A cluster whose server loads the library when it starts, with the corpus' tables.
+pub fn preloaded_corpus_cluster() -> Cluster {
+    let cluster = corpus_cluster();
+    cluster.configure(&["shared_preload_libraries = 'ecommerce_ml'"]);
+    cluster.restart();
+    cluster
 }
 
-/// Runs the cases both ways.
-///
-/// # Panics
-/// If any differ, with all that do.
-pub fn assert_alike<'a>(session: &mut Client, what: &str, cases: impl IntoIterator<Item = &'a Case>) {
-    let mut count = 0;
-    let mut found = Vec::new();
-    for case in cases {
-        // One way warms the engine's memory for the other; both deserve a cold start.
-        found.extend(compare(session, case, count % 3 != 2));
-        count += 1;
+/// Comparisons, counted.
+#[derive(Debug, Default)]
+pub struct Tally {
+    count: usize,
+    found: Vec<Difference>,
+}
+
+impl Tally {
+    /// Runs cases both ways in a session.
+    pub fn compare<'a>(
+        &mut self,
+        session: &mut Client,
+        circumstances: &str,
+        cases: impl IntoIterator<Item = &'a Case>,
+    ) {
+        for case in cases {
+            // One way warms the engine's memory for the other; both deserve a cold start.
+            let batches_first = self.count % 3 != 2;
+            set_batches(session, batches_first);
+            let first = answers(session, case);
+            set_batches(session, !batches_first);
+            let second = answers(session, case);
+            let (with, without) = if batches_first { (first, second) } else { (second, first) };
+            self.note(session, circumstances, case, &with, &without);
+        }
     }
-    println!("{what}: {count} cases, {} differ", found.len());
-    let report = found.iter().fold(String::new(), |mut report, difference| {
-        let _ = writeln!(report, "{difference}");
-        report
-    });
-    assert!(found.is_empty(), "{what}: {} of {count} cases differ\n{report}", found.len());
+
+    /// Runs cases both ways, each time in a session that hasn't loaded the library.
+    pub fn compare_in_new_sessions<'a>(
+        &mut self,
+        cluster: &Cluster,
+        cases: impl IntoIterator<Item = &'a Case>,
+    ) {
+        for case in cases {
+            let with = answers(&mut cluster.session(), case);
+            let mut session = cluster.session();
+            set_batches(&mut session, false);
+            let without = answers(&mut session, case);
+            self.note(&mut session, "new sessions", case, &with, &without);
+        }
+    }
+
+    fn note(
+        &mut self,
+        session: &mut Client,
+        circumstances: &str,
+        case: &Case,
+        with: &[Answer],
+        without: &[Answer],
+    ) {
+        self.count += 1;
+        let Some(mut difference) = differences(case, with, without) else { return };
+        set_batches(session, true);
+        let plan = explain(session, &case.statements[difference.position]);
+        difference.plan = plan.unwrap_or_default();
+        difference.circumstances = circumstances.to_owned();
+        self.found.push(difference);
+    }
+
+    /// Ends the comparisons.
+    ///
+    /// # Panics
+    /// If answers differed, with all that did.
+    pub fn assert_alike(self) {
+        let Self { count, found } = self;
+        println!("{count} cases, {} differ", found.len());
+        let report = found.iter().fold(String::new(), |mut report, difference| {
+            let _ = writeln!(report, "{difference}");
+            report
+        });
+        assert!(found.is_empty(), "{} of {count} cases differ\n{report}", found.len());
+    }
 }
 
 /// Runs a case in a transaction of its own, whose changes are undone.
