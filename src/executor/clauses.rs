@@ -189,7 +189,11 @@ unsafe fn collect(expressions: *mut pg_sys::List, found: &mut Vec<Call>) {
     unsafe { elements::<Node>(expressions).into_iter().for_each(|one| always_evaluated(one, found)) }
 }
 
-unsafe fn distinct(calls: Vec<Call>) -> Vec<Call> {
+/// Without those that are equal to an earlier one.
+///
+/// # Safety
+/// They are calls.
+pub unsafe fn distinct(calls: Vec<Call>) -> Vec<Call> {
     let mut kept: Vec<Call> = Vec::new();
     for call in calls {
         // SAFETY: as the caller promises.
@@ -200,8 +204,12 @@ unsafe fn distinct(calls: Vec<Call>) -> Vec<Call> {
     kept
 }
 
-/// Gives an input a column for each call, which are about its other columns, and tells their numbers.
-unsafe fn provide(
+/// Gives an input a column for each call, which are about its other columns, and tells their numbers; nothing if there is
+/// no call, or none may be evaluated early.
+///
+/// # Safety
+/// `input` is where an input hangs; `drained` is true only if all of its rows will be read.
+pub unsafe fn provide(
     input: *mut *mut Plan,
     calls: &[Call],
     subplans: Subplans,

@@ -4,7 +4,8 @@
 //! # Layout
 //! - [`hooks`]: when plans are rewritten.
 //! - [`rewrite`]: where in a plan a node helps, and may stand; [`settled`]: whether rows may be fetched ahead there;
-//!   [`clauses`]: what joins, aggregates and window functions compute from their input; [`split`]: taking a plan
+//!   [`clauses`]: what joins, aggregates and window functions compute from their input; [`lateral`]: what functions in FROM
+//!   compute from the other side of a loop; [`split`]: taking a plan
 //!   node's expressions out of it.
 //! - [`level`]: the plan nodes that are put in; [`expression`] and [`tree`]: the server's trees, walked.
 //! - [`functions`]: which functions of a plan are ours; [`cost`]: what the planner is told about them.
@@ -24,6 +25,7 @@ mod expression;
 mod functions;
 mod hooks;
 mod lane;
+mod lateral;
 mod level;
 mod node;
 mod pace;

@@ -135,8 +135,13 @@ unsafe extern "C-unwind" fn begin(node: *mut CustomScanState, estate: *mut pg_sy
             .map(|bound| pg_sys::ExecInitExpr(bound, parent))
             .collect::<Vec<_>>();
         let offset = prepared.get(1).copied().unwrap_or(std::ptr::null_mut());
+        let table = table_scan(input);
+        if let Some(table) = table {
+            (*node).ss.ss_currentRelation = (*table).ss_currentRelation;
+        }
         let parts = Parts {
             input,
+            table,
             context: (*parent).ps_ExprContext,
             kept_row: pg_sys::ExecInitExtraTupleSlot(
                 estate,
@@ -155,6 +160,21 @@ unsafe extern "C-unwind" fn begin(node: *mut CustomScanState, estate: *mut pg_sy
         (*node.cast::<State>()).ours =
             PgMemoryContexts::For((*estate).es_query_cxt).leak_and_drop_on_delete(made);
     })
+}
+
+/// The state of a plan node that scans a table and shows in its slot where a row is.
+unsafe fn table_scan(input: *mut pg_sys::PlanState) -> Option<*mut pg_sys::ScanState> {
+    // SAFETY: the tag tells the type.
+    let kind = unsafe { tag(input) };
+    let kinds = [
+        NodeTag::T_SeqScanState,
+        NodeTag::T_SampleScanState,
+        NodeTag::T_IndexScanState,
+        NodeTag::T_BitmapHeapScanState,
+        NodeTag::T_TidScanState,
+        NodeTag::T_TidRangeScanState,
+    ];
+    kinds.contains(&kind).then_some(input.cast())
 }
 
 /// Which calls a node's conditions refer to.

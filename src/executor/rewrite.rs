@@ -7,6 +7,7 @@ use pgrx::pg_sys::{self, CmdType, NodeTag, Plan, PlannedStmt};
 
 use super::clauses::{lift_join_conditions, move_down};
 use super::expression::has_call;
+use super::lateral::move_to_outer;
 use super::level::{Work, put_over};
 use super::node;
 use super::settled::{Subplans, locks_rows, reads_all};
@@ -26,7 +27,9 @@ pub unsafe fn has_work(statement: *mut PlannedStmt) -> bool {
                     || has_call((*plan).qual.cast())
                     || (is_join(tag(plan)) && has_call((*plan.cast::<pg_sys::Join>()).joinqual.cast()))
                     || (tag(plan) == NodeTag::T_HashJoin
-                        && has_call((*plan.cast::<pg_sys::HashJoin>()).hashclauses.cast())))
+                        && has_call((*plan.cast::<pg_sys::HashJoin>()).hashclauses.cast()))
+                    || (tag(plan) == NodeTag::T_FunctionScan
+                        && has_call((*plan.cast::<pg_sys::FunctionScan>()).functions.cast())))
         };
         all_plans(statement).into_iter().any(|plan| any(*plan, &mut test))
     }
@@ -51,8 +54,12 @@ pub unsafe fn rewrite(statement: *mut PlannedStmt, backward: bool) {
                 false
             });
         }
-        let mut rewriter =
-            Rewriter { subplans: Subplans((*statement).subplans), next_id: last + 1, first_id: last + 1 };
+        let mut rewriter = Rewriter {
+            statement,
+            subplans: Subplans((*statement).subplans),
+            next_id: last + 1,
+            first_id: last + 1,
+        };
         let completed = (*statement).commandType != CmdType::CMD_SELECT;
         for (at, plan) in plans.into_iter().enumerate() {
             *plan = rewriter.visit(*plan, at == 0 && completed);
@@ -74,6 +81,7 @@ unsafe fn all_plans(statement: *mut PlannedStmt) -> Vec<*mut *mut Plan> {
 }
 
 struct Rewriter {
+    statement: *mut PlannedStmt,
     subplans: Subplans,
     next_id: i32,
     first_id: i32,
@@ -85,7 +93,9 @@ impl Rewriter {
         // SAFETY: as the caller of `rewrite` promises.
         unsafe {
             if !node::is_ours(plan) {
-                move_down(plan, self.subplans, drains_first(plan, drained), &mut self.next_id);
+                let first_drained = drains(plan, 0, drained);
+                move_down(plan, self.subplans, first_drained, &mut self.next_id);
+                move_to_outer(plan, self.statement, self.subplans, first_drained, &mut self.next_id);
                 lift_join_conditions(plan);
             }
             for (at, input) in inputs(plan).into_iter().enumerate() {
@@ -205,11 +215,6 @@ unsafe fn drains(plan: *mut Plan, input: usize, drained: bool) -> bool {
             _ => false,
         }
     }
-}
-
-unsafe fn drains_first(plan: *mut Plan, drained: bool) -> bool {
-    // SAFETY: as the caller promises.
-    unsafe { drains(plan, 0, drained) }
 }
 
 /// Whether a plan node returns to marked rows of its second input.

@@ -11,13 +11,15 @@ use super::counters::Counters;
 use super::lane::Calls;
 use super::pace::{IN_FLIGHT, Pace};
 use super::passage;
-use super::window::Window;
+use super::window::{Origin, Window};
 use crate::error::Error;
 
 /// What a scan needs of the plan node's state; all of it lives as long as that.
 pub struct Parts {
     pub input: *mut PlanState,
     pub context: *mut ExprContext,
+    /// The input, if it scans a table: then `WHERE CURRENT OF` finds the current row here as it would there.
+    pub table: Option<*mut pg_sys::ScanState>,
     /// Holds a row of the input that was kept in a window.
     pub kept_row: *mut TupleTableSlot,
     /// Shows the columns: the input's, then the calls'.
@@ -85,7 +87,10 @@ impl Scan {
             loop {
                 pgrx::check_for_interrupts!();
                 pg_sys::MemoryContextReset((*self.parts.context).ecxt_per_tuple_memory);
-                let Some(row) = self.advance() else { return Ok(None) };
+                let Some(row) = self.advance() else {
+                    pg_sys::ExecClearTuple(self.parts.shown_row);
+                    return Ok(None);
+                };
                 self.show(row)?;
                 (*self.parts.context).ecxt_scantuple = self.parts.shown_row;
                 if passage::holds(self.parts.condition, self.parts.context) {
@@ -199,7 +204,8 @@ impl Scan {
             pg_sys::MemoryContextReset((*context).ecxt_per_tuple_memory);
             (*context).ecxt_outertuple = slot;
             let before = pg_sys::MemoryContextSwitchTo((*context).ecxt_per_tuple_memory);
-            window.add(slot, Window::questions(&self.calls, context));
+            let origin = self.parts.table.map(|table| Origin::of((*table).ss_ScanTupleSlot));
+            window.add(slot, origin, Window::questions(&self.calls, context));
             pg_sys::MemoryContextSwitchTo(before);
             true
         }
@@ -217,6 +223,10 @@ impl Scan {
             std::ptr::write_bytes((*shown).tts_isnull.add(columns), 1, self.calls.calls.len());
             self.read(row, true)?;
             pg_sys::ExecStoreVirtualTuple(shown);
+            if let Some(origin) = self.current.as_ref().and_then(|window| window.origin(row)) {
+                (*shown).tts_tableOid = origin.table;
+                (*shown).tts_tid = origin.row;
+            }
         }
         Ok(())
     }

@@ -44,11 +44,31 @@ enum State {
     Failed(Option<Error>),
 }
 
+/// Where a row of a table is.
+#[derive(Clone, Copy)]
+pub struct Origin {
+    pub table: pg_sys::Oid,
+    pub row: pg_sys::ItemPointerData,
+}
+
+impl Origin {
+    /// Of the row that a table scan's slot holds.
+    ///
+    /// # Safety
+    /// `slot` is a slot.
+    pub unsafe fn of(slot: *mut pg_sys::TupleTableSlot) -> Self {
+        // SAFETY: as the caller promises.
+        unsafe { Self { table: (*slot).tts_tableOid, row: (*slot).tts_tid } }
+    }
+}
+
 /// Some rows of the input.
 pub struct Window {
     /// Holds the rows.
     pub memory: pg_sys::MemoryContext,
     rows: Vec<pg_sys::MinimalTuple>,
+    /// Where each row comes from, if the input scans a table.
+    origins: Vec<Origin>,
     /// A place for each lane of each row.
     places: Vec<Place>,
     lanes: usize,
@@ -61,8 +81,8 @@ pub struct Window {
 impl Window {
     /// An empty window, whose rows will be in `memory`.
     pub fn new(memory: pg_sys::MemoryContext, lanes: usize) -> Self {
-        let (rows, places, groups) = (Vec::new(), Vec::new(), Vec::new());
-        Self { memory, rows, places, lanes, groups, bytes: 0, text_bytes: 0, next: 0 }
+        let (rows, origins, places, groups) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { memory, rows, origins, places, lanes, groups, bytes: 0, text_bytes: 0, next: 0 }
     }
 
     /// Number of rows.
@@ -83,12 +103,14 @@ impl Window {
     pub unsafe fn add(
         &mut self,
         slot: *mut pg_sys::TupleTableSlot,
+        origin: Option<Origin>,
         questions: impl Iterator<Item = (Pass, Option<Question>)>,
     ) {
         for (pass, question) in questions {
             let place = question.map_or(Place::Null, |question| self.put(pass, question));
             self.places.push(place);
         }
+        self.origins.extend(origin);
         // SAFETY: as the caller promises; the memory lives until the window is given back.
         unsafe {
             let before = pg_sys::MemoryContextSwitchTo(self.memory);
@@ -156,6 +178,11 @@ impl Window {
         let row = self.rows.get(self.next)?;
         self.next += 1;
         Some((self.next - 1, *row))
+    }
+
+    /// Where a row comes from.
+    pub fn origin(&self, row: usize) -> Option<Origin> {
+        self.origins.get(row).copied()
     }
 
     /// The value of a call for a row, in the current memory context.
