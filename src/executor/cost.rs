@@ -10,7 +10,7 @@ use pgrx::pg_sys::{self, Node, NodeTag};
 use super::expression;
 use super::functions;
 use super::tree::{elements, tag};
-use crate::inference::Pass;
+use crate::inference::{Output, Pass};
 
 /// Of an ordinary operator's cost, for each token of a text.
 const OPERATORS_PER_TOKEN: f64 = 20.0;
@@ -28,58 +28,102 @@ const UNKNOWN_WIDTH: i32 = 250;
 /// # Safety
 /// `request` points to a request to a support function.
 pub unsafe fn answer(request: *mut Node) -> bool {
-    // SAFETY: the tag tells the type.
+    // SAFETY: the tag tells the type; the planner says which call it asks about, or nothing.
     unsafe {
         if tag(request) != NodeTag::T_SupportRequestCost {
             return false;
         }
         let request = request.cast::<pg_sys::SupportRequestCost>();
         let Some(output) = functions::output_of((*request).funcid) else { return false };
-        let operators = match output.pass() {
-            Pass::Tokenize(_) => OPERATORS_PER_TOKEN_TOKENIZED,
-            Pass::Predict | Pass::Embed => OPERATORS_PER_TOKEN,
-        };
-        let tokens = SPECIAL_TOKENS + f64::from(width((*request).root, (*request).node)) / BYTES_PER_TOKEN;
+        let (root, call) = ((*request).root, (*request).node);
+        let known = !root.is_null() && !call.is_null() && tag(call) == NodeTag::T_FuncExpr;
+        let width = if known { width(call.cast(), &|number| planned_relation(root, number)) } else { 0 };
         (*request).startup = 0.0;
-        (*request).per_tuple = tokens * operators * pg_sys::cpu_operator_cost;
+        (*request).per_tuple = of_text(output, width);
         true
     }
 }
 
-/// Average width in bytes of the text that a call is given.
-unsafe fn width(root: *mut pg_sys::PlannerInfo, call: *mut Node) -> i32 {
-    // SAFETY: the planner says which call it asks about, or nothing.
+/// What the calls among expressions of a finished plan cost for a row, by the same reckoning, as far as their texts
+/// are columns of tables.
+///
+/// # Safety
+/// `relations` are the statement's.
+pub unsafe fn of_calls(expressions: &[*mut Node], relations: *mut pg_sys::List) -> f64 {
+    // SAFETY: as the caller promises.
     unsafe {
-        let known = !root.is_null() && !call.is_null() && tag(call) == NodeTag::T_FuncExpr;
-        let arguments =
-            if known { elements((*call.cast::<pg_sys::FuncExpr>()).args) } else { Vec::<*mut Node>::new() };
-        let mut sum = 0;
-        for argument in arguments.into_iter().take(1) {
-            expression::any(argument, |node| {
-                sum += column_width(root, node);
+        let relations = elements::<pg_sys::RangeTblEntry>(relations);
+        let relation = |number: i32| {
+            let number = usize::try_from(number).ok()?.checked_sub(1)?;
+            relations.get(number).copied()
+        };
+        let mut sum = 0.0;
+        for expression in expressions {
+            expression::any(*expression, |node| {
+                let Some(call) = functions::call(node) else { return false };
+                let (output, width) = (functions::output_of((*call).funcid), width(call, &relation));
+                sum += output.filter(|_| width > 0).map_or(0.0, |output| of_text(output, width));
                 false
             });
         }
-        if sum == 0 { UNKNOWN_WIDTH } else { sum }
+        sum
+    }
+}
+
+/// Of a call with a text of this width in bytes; 0 stands for an unknown one.
+fn of_text(output: Output, width: i32) -> f64 {
+    let operators = match output.pass() {
+        Pass::Tokenize(_) => OPERATORS_PER_TOKEN_TOKENIZED,
+        Pass::Predict | Pass::Embed => OPERATORS_PER_TOKEN,
+    };
+    let width = if width == 0 { UNKNOWN_WIDTH } else { width };
+    let tokens = SPECIAL_TOKENS + f64::from(width) / BYTES_PER_TOKEN;
+    // SAFETY: a setting of the server's, read by its only thread.
+    tokens * operators * unsafe { pg_sys::cpu_operator_cost }
+}
+
+type Relations<'a> = &'a dyn Fn(i32) -> Option<*mut pg_sys::RangeTblEntry>;
+
+/// Average width in bytes of the text that a call is given; 0 if nothing is known.
+unsafe fn width(call: *mut pg_sys::FuncExpr, relations: Relations<'_>) -> i32 {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let mut sum = 0;
+        for argument in elements::<Node>((*call).args).into_iter().take(1) {
+            expression::any(argument, |node| {
+                sum += column_width(node, relations);
+                false
+            });
+        }
+        sum
     }
 }
 
 /// Average width of a column of a table; 0 for other nodes.
-unsafe fn column_width(root: *mut pg_sys::PlannerInfo, node: *mut Node) -> i32 {
-    // SAFETY: the planner's tables of relations have an entry for each that a column refers to.
+unsafe fn column_width(node: *mut Node, relations: Relations<'_>) -> i32 {
+    // SAFETY: the tag tells the type.
     unsafe {
         let column = node.cast::<pg_sys::Var>();
-        if tag(node) != NodeTag::T_Var || (*column).varlevelsup > 0 || (*root).simple_rte_array.is_null() {
+        if tag(node) != NodeTag::T_Var || (*column).varlevelsup > 0 {
             return 0;
         }
-        let number = expression::input_of(column);
-        if number < 1 || number >= (*root).simple_rel_array_size {
-            return 0;
-        }
-        let relation = *(*root).simple_rte_array.add(number.unsigned_abs() as usize);
+        let Some(relation) = relations(expression::input_of(column)) else { return 0 };
         if relation.is_null() || (*relation).rtekind != pg_sys::RTEKind::RTE_RELATION {
             return 0;
         }
         pg_sys::get_attavgwidth((*relation).relid, (*column).varattno).max(0)
+    }
+}
+
+/// A relation of the query that is being planned.
+unsafe fn planned_relation(
+    root: *mut pg_sys::PlannerInfo,
+    number: i32,
+) -> Option<*mut pg_sys::RangeTblEntry> {
+    // SAFETY: the planner's array has an entry for each number below its size, the first unused.
+    unsafe {
+        let known =
+            !(*root).simple_rte_array.is_null() && (1..(*root).simple_rel_array_size).contains(&number);
+        known.then(|| *(*root).simple_rte_array.add(number.unsigned_abs() as usize))
     }
 }

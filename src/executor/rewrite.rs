@@ -3,9 +3,10 @@
 //! Invariant: a plan that isn't understood is left as it is, and every node that is put in gives the columns that the plan
 //! node below it gave.
 
-use pgrx::pg_sys::{self, CmdType, NodeTag, Plan, PlannedStmt};
+use pgrx::pg_sys::{self, CmdType, NodeTag, Plan, PlannedStmt, TargetEntry};
 
 use super::clauses::{lift_join_conditions, move_down};
+use super::cost::of_calls;
 use super::expression::has_call;
 use super::lateral::move_to_outer;
 use super::level::{Work, put_over};
@@ -129,12 +130,24 @@ impl Rewriter {
                 put_over((*plan).lefttree, work, plan, &mut self.next_id)
             } else {
                 let like = *plan;
+                self.cheapen(plan);
                 let work = take_out(plan);
                 (*plan).async_capable = false;
                 put_over(plan, work, &like, &mut self.next_id)
             };
             (*top).initPlan = initial;
             top
+        }
+    }
+
+    /// Takes the cost of calls in a plan node's target list off it: they are going to be evaluated above it.
+    unsafe fn cheapen(&self, plan: *mut Plan) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let targets = elements::<TargetEntry>((*plan).targetlist);
+            let targets: Vec<_> = targets.into_iter().map(|target| (*target).expr.cast()).collect();
+            let calls = (*plan).plan_rows * of_calls(&targets, (*self.statement).rtable);
+            (*plan).total_cost = ((*plan).total_cost - calls).max((*plan).startup_cost);
         }
     }
 
