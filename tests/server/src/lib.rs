@@ -1,7 +1,9 @@
 //! Private clusters, and what tests of the installed extension do with them.
 //!
 //! # Layout
+//! - [`batches`]: what batching is called, how a plan shows it, and what the engine was asked.
 //! - [`cluster`]: a PostgreSQL cluster of one's own, removed when dropped.
+//! - [`corpus`]: statements in number, to be answered alike with and without batches.
 //! - [`installation`]: where the server and the extension are installed, and as whom a cluster runs.
 //! - [`processes`]: the engine processes of a cluster, as the kernel lists them.
 //! - [`statement`]: short ways to ask one thing, and to say how a statement must fail.
@@ -13,7 +15,9 @@
 //! The tests are in `tests/`, a theme a file. They need `make install` and either root, whose clusters run as
 //! user postgres, or any other user.
 
+pub mod batches;
 pub mod cluster;
+pub mod corpus;
 pub mod fixtures;
 pub mod hub;
 pub mod installation;
