@@ -142,7 +142,8 @@ pub unsafe fn has_call(node: *mut Node) -> bool {
     unsafe { any(node, |node| functions::call(node).is_some()) }
 }
 
-/// The batchable calls that are evaluated whenever the expression is, except those that take other calls' results.
+/// The batchable calls that are evaluated whenever the expression is, except those that take other calls' results and
+/// those of volatile texts, of which two that look the same aren't.
 /// Inner nodes of aggregates and window functions aren't looked at: they are evaluated elsewhere.
 ///
 /// # Safety
@@ -160,6 +161,7 @@ pub unsafe fn always_evaluated(node: *mut Node, found: &mut Vec<*mut pg_sys::Fun
         if found.len() == before
             && let Some(call) = functions::call(node)
             && !elements::<Node>((*call).args).into_iter().any(|argument| has_call(argument))
+            && !pg_sys::contain_volatile_functions((*call).args.cast())
         {
             found.push(call);
         }

@@ -3,6 +3,8 @@
 //! A query that stops early (LIMIT, EXISTS, a cursor) would otherwise evaluate volatile functions for rows that it never
 //! reaches. Invariant: kinds of plan nodes that aren't known here may not be read ahead.
 
+use std::ffi::c_void;
+
 use pgrx::pg_sys::{self, AggStrategy, Node, NodeTag, Plan};
 
 use super::expression;
@@ -78,13 +80,13 @@ impl Subplans {
         unsafe { self.steady(plan) && inputs(plan).into_iter().all(|input| self.settled(*input, repeated)) }
     }
 
-    /// Whether what a plan node evaluates itself isn't volatile.
+    /// Whether what a plan node evaluates itself has no effects.
     unsafe fn steady(self, plan: *mut Plan) -> bool {
         // SAFETY: as the caller promises.
         unsafe { self.steady_list((*plan).targetlist) && self.steady_list((*plan).qual) }
     }
 
-    /// Whether expressions aren't volatile, the subqueries in them included.
+    /// Whether expressions have no effects that could be counted, the subqueries in them included.
     ///
     /// # Safety
     /// `expressions` is null or a list of expressions.
@@ -92,11 +94,13 @@ impl Subplans {
         // SAFETY: as the caller promises.
         unsafe {
             let node = expressions.cast::<Node>();
-            let moving = expression::any(node, |node| {
-                let subplan = node.cast::<pg_sys::SubPlan>();
-                tag(node) == NodeTag::T_SubPlan && !self.settled(self.plan((*subplan).plan_id), true)
-            });
-            !moving && !pg_sys::contain_volatile_functions(node)
+            !expression::any(node, |node| match tag(node) {
+                NodeTag::T_SubPlan => {
+                    !self.settled(self.plan((*node.cast::<pg_sys::SubPlan>()).plan_id), true)
+                }
+                NodeTag::T_NextValueExpr => true,
+                _ => pg_sys::check_functions_in_node(node, Some(has_effects), std::ptr::null_mut()),
+            })
         }
     }
 
@@ -109,6 +113,18 @@ impl Subplans {
         }
     }
 }
+
+/// Whether a function may do more than give a value. Volatile ones may, except these, whose calls leave nothing behind:
+/// rows that are sampled with `random()` may be read ahead.
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn has_effects(function: pg_sys::Oid, _context: *mut c_void) -> bool {
+    // SAFETY: a look-up in the catalog, for a function that a plan names.
+    let volatile = unsafe { pg_sys::func_volatile(function) } as u8 == pg_sys::PROVOLATILE_VOLATILE;
+    volatile && !VOLATILE_WITHOUT_EFFECTS.contains(&function.to_u32())
+}
+
+/// `random()`, `clock_timestamp()`, `timeofday()`, `gen_random_uuid()`: their numbers never change.
+const VOLATILE_WITHOUT_EFFECTS: [u32; 4] = [1598, 2649, 274, 3432];
 
 /// Plan nodes that evaluate their target list and conditions, and nothing else, for each row of their inputs.
 const TRANSPARENT: [NodeTag; 32] = [

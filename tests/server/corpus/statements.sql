@@ -52,16 +52,6 @@ FETCH BACKWARD 4 FROM c;
 FETCH ALL FROM c;
 FETCH BACKWARD ALL FROM c;
 
--- cursor that was not asked to scroll, its row again [ordered]
-DECLARE c CURSOR FOR SELECT id, @any(@text(r)) FROM reviews AS r ORDER BY id;
-FETCH 3 FROM c;
-FETCH 0 FROM c;
-
--- cursor that was not asked to scroll, backward [ordered]
-DECLARE c CURSOR FOR SELECT id, @any(@text(r)) FROM reviews AS r WHERE id < 70;
-FETCH 3 FROM c;
-FETCH BACKWARD 2 FROM c;
-
 -- cursor that must not scroll [ordered]
 DECLARE c NO SCROLL CURSOR FOR SELECT id, @any(@text(r)) FROM reviews AS r ORDER BY @number(r.body), id;
 FETCH 3 FROM c;
@@ -72,13 +62,6 @@ DECLARE c CURSOR WITH HOLD FOR SELECT id, @any(@text(r)) FROM reviews AS r ORDER
 FETCH 5 FROM c;
 COMMIT;
 FETCH 5 FROM c;
-CLOSE c;
-
--- cursor with hold, backward [ordered]
-DECLARE c CURSOR WITH HOLD FOR SELECT id, @any(@text(r)) FROM reviews AS r ORDER BY id;
-FETCH 5 FROM c;
-COMMIT;
-FETCH BACKWARD 2 FROM c;
 CLOSE c;
 
 -- cursor around a savepoint [ordered]
