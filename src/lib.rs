@@ -33,7 +33,18 @@ pgrx::pg_module_magic!(name, version);
 /// Called by the server when it loads the library.
 #[pgrx::pg_guard]
 pub extern "C-unwind" fn _PG_init() {
+    hide_call_stacks();
     guc::init();
     supervisor::init();
     executor::init();
+}
+
+/// Where the server's environment says `RUST_BACKTRACE=1`, pgrx would append the call stack to the DETAIL of every error
+/// that passes through it. Who wants that sets `RUST_LIB_BACKTRACE`.
+fn hide_call_stacks() {
+    const VARIABLE: &str = "RUST_LIB_BACKTRACE";
+    if std::env::var_os(VARIABLE).is_none() {
+        // SAFETY: a server process has one thread.
+        unsafe { std::env::set_var(VARIABLE, "0") };
+    }
 }
