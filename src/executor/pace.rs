@@ -46,13 +46,11 @@ impl Pace {
         Self { next: self.next, wanted, trusted: true }
     }
 
-    /// Room for the next window; none for rows that nobody wants.
+    /// Room for the next window.
     pub fn room(&self) -> Room {
         let most = guc::batch_size();
-        let rows = match self.wanted {
-            Some(wanted) => wanted.min(most),
-            None => self.next.min(most),
-        };
+        // Whoever asks for more than was wanted gets it all the same.
+        let rows = self.wanted.filter(|wanted| *wanted > 0).unwrap_or(self.next).min(most);
         Room { rows, bytes: memory() / ALIVE, text_bytes: MOST_TEXT }
     }
 
