@@ -40,7 +40,8 @@ pub unsafe fn move_down(plan: *mut Plan, subplans: Subplans, drained: bool, ids:
     }
 }
 
-/// Conditions of an inner join that have calls are tested after the join as well as in it.
+/// Has conditions of an inner join that have calls, and those that follow them, tested after the join, which comes to the
+/// same and lets them be batched.
 ///
 /// # Safety
 /// `plan` points to a plan node.
