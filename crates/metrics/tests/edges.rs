@@ -1,5 +1,7 @@
 //! Rows that are few, odd or many.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
 use ecommerce_ml_metrics::{Calibration, Confusion, Curve, Refused, Regression, Scored};
 
 #[test]

@@ -1,5 +1,7 @@
 //! The metrics are scikit-learn's: tests/reference/metrics.json, written by make_metrics.py beside it.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
 use std::fs;
 use std::path::Path;
 
