@@ -1,6 +1,6 @@
 //! Rows that are few, odd or many.
 
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use ecommerce_ml_metrics::{Calibration, Confusion, Curve, Refused, Regression, Scored};
 

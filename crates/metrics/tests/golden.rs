@@ -1,6 +1,6 @@
 //! The metrics are scikit-learn's: tests/reference/metrics.json, written by make_metrics.py beside it.
 
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::path::Path;

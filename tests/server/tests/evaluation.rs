@@ -181,3 +181,19 @@ fn a_large_relation_is_read_in_little_memory() {
     let grown = peak(&mut session) - before;
     assert!(grown < 60 << 10, "{grown} KiB more");
 }
+
+#[test]
+fn an_evaluation_can_be_cancelled_and_sees_its_own_transaction() {
+    let (_cluster, mut superuser, _analyst) = with_analyst();
+    let _: f64 = ask(&mut superuser, COUNT);
+    run(&mut superuser, "BEGIN; INSERT INTO marked VALUES ('Fine, but loud', 3, 1, 'other')");
+    assert!((ask::<f64>(&mut superuser, COUNT) - 5.0).abs() < 0.5);
+    run(
+        &mut superuser,
+        "ROLLBACK; CREATE TABLE long AS SELECT i || repeat(' not bad', 2000) AS body, 3 AS stars \
+                         FROM generate_series(1, 500) AS i; SET statement_timeout = '1s'",
+    );
+    fails_with(&mut superuser, &COUNT.replace("'marked'", "'long'"), "57014");
+    run(&mut superuser, "RESET statement_timeout");
+    assert!((ask::<f64>(&mut superuser, COUNT) - 4.0).abs() < 0.5);
+}
