@@ -5,9 +5,9 @@
 
 use crate::{Calibration, Confusion, Curve, Refused, ratio};
 
-/// Different scores that all curves together may hold: about 32 MB.
+/// Different scores that all curves together may hold, at about 32 bytes each.
 const MOST_SCORES: usize = 1 << 20;
-/// And what a curve may hold at least.
+/// And what a curve may hold at least, so that more than 256 classes take more.
 const LEAST_SCORES: usize = 1 << 12;
 
 /// What is kept of the rows.
