@@ -28,6 +28,24 @@ pub enum Error {
     UnknownRole(String),
     #[error("model \"{model}\" has no {wanted}")]
     NoMeaning { model: String, wanted: &'static str, labels: Vec<String> },
+    #[error("relation with OID {0} does not exist")]
+    UnknownRelation(u32),
+    #[error("\"{0}\" is not a table, view, materialized view, or foreign table")]
+    NotARelation(String),
+    #[error("column \"{column}\" of relation \"{relation}\" does not exist")]
+    UnknownColumn { relation: String, column: String },
+    #[error("column \"{column}\" is of type {type_name}")]
+    ColumnType { column: String, type_name: String, expected: &'static str },
+    #[error("columns \"{}\" and \"{}\" cannot be compared", columns[0], columns[1])]
+    ColumnsUnlike { columns: [String; 2], types: [String; 2] },
+    #[error("label \"{label}\" is not one of the labels of model \"{model}\"")]
+    UnknownLabel { label: String, model: String, labels: Vec<String> },
+    #[error("a label or prediction is NaN or infinite")]
+    NotFinite,
+    #[error("there are more than {0} classes")]
+    TooManyClasses(usize),
+    #[error("there are no rows to evaluate")]
+    NothingToEvaluate { skipped: u64 },
     #[error("cannot drop version {version} of model \"{name}\" because it is live")]
     VersionLive { name: String, version: i32 },
     #[error("cannot drop the built-in version of model \"{0}\"")]
@@ -110,6 +128,10 @@ impl Error {
             Error::UnknownModel(_) | Error::UnknownVersion { .. } | Error::UnknownRole(_) => {
                 Code::ERRCODE_UNDEFINED_OBJECT
             }
+            Error::UnknownRelation(_) => Code::ERRCODE_UNDEFINED_TABLE,
+            Error::NotARelation(_) => Code::ERRCODE_WRONG_OBJECT_TYPE,
+            Error::UnknownColumn { .. } => Code::ERRCODE_UNDEFINED_COLUMN,
+            Error::ColumnType { .. } | Error::ColumnsUnlike { .. } => Code::ERRCODE_DATATYPE_MISMATCH,
             Error::NameTaken(_) => Code::ERRCODE_DUPLICATE_OBJECT,
             Error::ModelDenied(_)
             | Error::NotOwner(_)
@@ -122,6 +144,9 @@ impl Error {
             | Error::OptionsNotObject
             | Error::InvalidSource(_)
             | Error::RelativePath(_)
+            | Error::UnknownLabel { .. }
+            | Error::NotFinite
+            | Error::NothingToEvaluate { .. }
             | Error::MalformedSummary(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
             Error::CountOutOfRange => Code::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
             Error::VersionLive { .. } | Error::VersionBuiltIn(_) => Code::ERRCODE_OBJECT_IN_USE,
@@ -131,7 +156,9 @@ impl Error {
             Error::FileMissing(_) | Error::NoModelFiles(_) => Code::ERRCODE_UNDEFINED_FILE,
             Error::DirectoryNotEmpty(_) => Code::ERRCODE_DUPLICATE_FILE,
             Error::File { .. } => Code::ERRCODE_IO_ERROR,
-            Error::TextTooLong(_) | Error::FileTooLarge { .. } => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+            Error::TextTooLong(_) | Error::FileTooLarge { .. } | Error::TooManyClasses(_) => {
+                Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED
+            }
             Error::NoWorkerSlot => Code::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
             Error::Encoding(_) => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
             Error::EngineNotStarted(_) | Error::EngineLost => Code::ERRCODE_SYSTEM_ERROR,
@@ -148,11 +175,21 @@ impl Error {
             Error::NoMeaning { labels, .. } if labels.is_empty() => {
                 Some("The model has no classes.".to_owned())
             }
-            Error::NoMeaning { labels, .. } => Some(format!("Its labels are: {}.", labels.join(", "))),
+            Error::NoMeaning { labels, .. } | Error::UnknownLabel { labels, .. } => {
+                Some(format!("Its labels are: {}.", labels.join(", ")))
+            }
             Error::RoleMissing { role, .. } => {
                 Some(format!("Only roles with privileges of the \"{role}\" role may do so."))
             }
-            Error::InvalidOption { expected, .. } => Some(format!("Expected {expected}.")),
+            Error::ColumnsUnlike { types: [one, other], .. } => {
+                Some(format!("They are of types {one} and {other}."))
+            }
+            Error::NothingToEvaluate { skipped } => {
+                Some(format!("Rows with all that it takes: 0; rows left out: {skipped}."))
+            }
+            Error::InvalidOption { expected, .. } | Error::ColumnType { expected, .. } => {
+                Some(format!("Expected {expected}."))
+            }
             Error::TextTooLong(_) => Some(format!("The limit is {MAX_TEXT_BYTES} bytes.")),
             Error::FileTooLarge { .. } => Some("The limit of a model's file is 64 GB.".to_owned()),
             Error::EngineNotStarted(reason) => Some(reason.clone()),
@@ -183,6 +220,14 @@ impl Error {
                 "A source is \"file:///directory\" or \"hf://owner/repository[@revision]\"."
             }
             Error::NoModelFiles(_) => "A model's directory holds config.json, a tokenizer and *.safetensors.",
+            Error::UnknownLabel { .. } => {
+                "Labels of another kind can be compared with any function of the text, in a view, by \
+                 ecommerce_ml.evaluate_predictions()."
+            }
+            Error::TooManyClasses(_) => "Cast numbers that are no classes to double precision, in a view.",
+            Error::NothingToEvaluate { .. } => {
+                "Rows are left out whose text is NULL or blank, or whose label or prediction is NULL."
+            }
             Error::VersionLive { .. } => "Deploy another version first, or drop the whole model.",
             Error::VersionBuiltIn(_) => "It is part of the extension.",
             Error::Encoding(_) => "Models read UTF-8: use a database with encoding UTF8.",

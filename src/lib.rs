@@ -3,6 +3,7 @@
 //! # Layout
 //! - [`api`]: the SQL functions, thin.
 //! - [`aggregate`]: what they need to summarize many reviews.
+//! - [`evaluation`]: models and predictions measured on the rows of a relation.
 //! - [`executor`]: the plan node that sends many rows' texts at once, and the rewriting of plans that puts it in.
 //! - [`inference`]: texts in, answers out.
 //! - [`catalog`]: models and their files in our tables; who may use them.
@@ -21,6 +22,7 @@ mod api;
 mod catalog;
 mod client;
 mod error;
+mod evaluation;
 mod executor;
 mod guc;
 mod inference;

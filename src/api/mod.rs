@@ -3,6 +3,7 @@
 //! # Layout
 //! - [`text`]: the functions of review text.
 //! - [`aggregate`]: the summaries of many reviews.
+//! - [`evaluate`]: metrics of models and of predictions.
 //! - [`models`]: deploying, rolling back, dropping, pinning, granting.
 //! - [`import`] and [`export`]: models to and from Hugging Face layout.
 //! - [`options`]: options given as JSON.
@@ -15,6 +16,7 @@
 #![allow(clippy::result_large_err)]
 
 mod aggregate;
+mod evaluate;
 mod export;
 mod import;
 mod models;

@@ -127,6 +127,15 @@ impl Answers {
         self.completed
     }
 
+    /// All that the model says of a text; nothing of a blank one.
+    ///
+    /// # Errors
+    /// [`Error::Unexpected`] if something else was asked for.
+    pub fn prediction(&self, text: usize) -> Result<Option<&Prediction>, Error> {
+        let Rows::Predictions(rows) = &self.rows else { return Err(OTHER) };
+        Ok(rows.get(text).ok_or(OTHER)?.as_ref())
+    }
+
     /// Word pieces, special tokens included; none for a blank text.
     ///
     /// # Errors
@@ -227,8 +236,7 @@ impl Answers {
         wanted: &'static str,
         read: impl FnOnce(&Prediction) -> Option<T>,
     ) -> Result<Option<T>, Error> {
-        let Rows::Predictions(rows) = &self.rows else { return Err(OTHER) };
-        let Some(row) = rows.get(text).ok_or(OTHER)? else { return Ok(None) };
+        let Some(row) = self.prediction(text)? else { return Ok(None) };
         read(row).map(Some).ok_or_else(|| self.meaningless(wanted))
     }
 

@@ -1,0 +1,49 @@
+//! What predictions are worth, told row by row, with scikit-learn's names and definitions.
+//!
+//! # Layout
+//! - [`confusion`]: counts of actual and predicted classes: accuracy, precision, recall, F1.
+//! - [`scored`]: rows with a probability for each class: all of the above, calibration, log loss, ROC AUC.
+//! - [`calibration`]: whether probabilities are what they say.
+//! - [`curve`]: the area under a ROC curve, in bounded memory.
+//! - [`regression`]: numbers predicted for numbers: errors, R2, correlation.
+//!
+//! It must not know where rows come from: no PostgreSQL, no models, no I/O. Invariant: memory doesn't grow with the
+//! number of rows, and what has no value, such as the mean of nothing, is `None` and never NaN.
+
+pub mod calibration;
+pub mod confusion;
+pub mod curve;
+pub mod regression;
+pub mod scored;
+
+pub use calibration::Calibration;
+pub use confusion::{ClassScores, Confusion};
+pub use curve::Curve;
+pub use regression::Regression;
+pub use scored::Scored;
+
+/// Why a row can't be counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// A number is NaN or infinite.
+    NotFinite,
+    /// A class that there isn't, or not one probability for each class.
+    NoSuchClass,
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Refused::NotFinite => "a number is not finite",
+            Refused::NoSuchClass => "a row does not fit the classes",
+        })
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// A quotient of counts or sums; nothing divided by nothing has no value.
+#[allow(clippy::cast_precision_loss)]
+pub(crate) fn ratio(part: f64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part / whole as f64)
+}

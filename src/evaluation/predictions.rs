@@ -1,0 +1,115 @@
+//! Two columns against each other: what was predicted, and what is.
+//!
+//! Both of a numeric type, and one of them at least not of an integer type, are numbers and measured as a regression.
+//! All else is classes, equal where their text is. Invariant: numbers are never compared with words.
+
+use std::collections::HashMap;
+use std::ffi::CStr;
+
+use ecommerce_ml_metrics::{Confusion, Regression};
+use pgrx::spi::{self, SpiHeapTupleData};
+
+use super::measure::{not_empty, read_two};
+use super::relation::{Column, Kind, Relation};
+use super::report::{self, Metric};
+use super::rows;
+use crate::error::Error;
+
+/// Most classes: their matrix has a million cells then.
+const MOST_CLASSES: usize = 1000;
+
+/// Metrics of the predictions in a relation.
+///
+/// # Errors
+/// Those of [`Relation`], [`Error::ColumnsUnlike`], [`Error::TooManyClasses`], [`Error::NotFinite`],
+/// [`Error::NothingToEvaluate`].
+pub fn compare(relation: &Relation, predicted: &CStr, actual: &CStr) -> Result<Vec<Metric>, Error> {
+    let (predicted, actual) = (relation.column(predicted)?, relation.column(actual)?);
+    if are_numbers(&predicted, &actual)? {
+        numbers(relation, &predicted, &actual)
+    } else {
+        classes(relation, &predicted, &actual)
+    }
+}
+
+fn are_numbers(predicted: &Column, actual: &Column) -> Result<bool, Error> {
+    let kinds = [predicted.kind()?, actual.kind()?];
+    let broken = kinds.iter().any(|kind| matches!(kind, Kind::Decimal | Kind::Float));
+    let wordy = kinds.iter().any(|kind| matches!(kind, Kind::Text | Kind::Truth));
+    if broken && wordy { Err(predicted.unlike(actual)) } else { Ok(broken) }
+}
+
+fn numbers(relation: &Relation, predicted: &Column, actual: &Column) -> Result<Vec<Metric>, Error> {
+    let (predicted, actual) = (predicted.as_number()?, actual.as_number()?);
+    let query = format!("SELECT {predicted}, {actual} FROM {} AS t", relation.from());
+    let (mut regression, mut skipped) = (Regression::default(), 0);
+    rows::for_each(&query, read_two::<f64, f64>, |row| match row {
+        (Some(predicted), Some(actual)) => regression.add(actual, predicted).map_err(|_| Error::NotFinite),
+        _ => {
+            skipped += 1;
+            Ok(())
+        }
+    })?;
+    not_empty(regression.rows(), skipped)?;
+    Ok(report::of_numbers(&regression, skipped))
+}
+
+/// Rows that have this predicted and this actual class.
+type Group = (Option<String>, Option<String>, u64);
+
+fn read_group(row: &SpiHeapTupleData<'_>) -> spi::Result<Group> {
+    let rows = row.get::<i64>(3)?.unwrap_or_default();
+    Ok((row.get(1)?, row.get(2)?, u64::try_from(rows).unwrap_or_default()))
+}
+
+fn classes(relation: &Relation, predicted: &Column, actual: &Column) -> Result<Vec<Metric>, Error> {
+    let (predicted, actual) = (predicted.as_label()?, actual.as_label()?);
+    let query = format!(
+        "SELECT {predicted}, {actual}, pg_catalog.count(*) FROM {} AS t GROUP BY 1, 2",
+        relation.from()
+    );
+    let (mut names, mut skipped) = (Names::default(), 0);
+    let mut groups = Vec::new();
+    rows::for_each(&query, read_group, |group| match group {
+        (Some(predicted), Some(actual), rows) => {
+            groups.push((names.number(predicted)?, names.number(actual)?, rows));
+            Ok(())
+        }
+        (_, _, rows) => {
+            skipped += rows;
+            Ok(())
+        }
+    })?;
+    let (names, places) = names.sorted();
+    let mut confusion = Confusion::new(names.len());
+    for (predicted, actual, rows) in groups {
+        confusion
+            .add(places[actual], places[predicted], rows)
+            .map_err(|_| Error::Unexpected("a new class"))?;
+    }
+    not_empty(confusion.total(), skipped)?;
+    Ok(report::of_classes(&names, &confusion, skipped))
+}
+
+/// Names of classes, numbered as they come.
+#[derive(Default)]
+struct Names(HashMap<String, usize>);
+
+impl Names {
+    fn number(&mut self, name: String) -> Result<usize, Error> {
+        let next = self.0.len();
+        let number = *self.0.entry(name).or_insert(next);
+        if number < MOST_CLASSES { Ok(number) } else { Err(Error::TooManyClasses(MOST_CLASSES)) }
+    }
+
+    /// All names in order, and the place of each number among them. Whole numbers are in their own order.
+    fn sorted(self) -> (Vec<String>, Vec<usize>) {
+        let mut all: Vec<(String, usize)> = self.0.into_iter().collect();
+        all.sort_by_cached_key(|(name, _)| (name.parse::<i64>().unwrap_or(i64::MAX), name.clone()));
+        let mut places = vec![0; all.len()];
+        for (place, (_, number)) in all.iter().enumerate() {
+            places[*number] = place;
+        }
+        (all.into_iter().map(|(name, _)| name).collect(), places)
+    }
+}

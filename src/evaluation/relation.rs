@@ -1,0 +1,184 @@
+//! The relation and columns that a call names.
+//!
+//! Invariant: what [`Relation::from`] and the expressions of a [`Column`] return can be put into a statement as it is,
+//! whatever the names and the `search_path`.
+
+use std::ffi::{CStr, c_char};
+
+use pgrx::pg_sys;
+use pgrx::spi::{quote_identifier, quote_qualified_identifier};
+
+use crate::error::Error;
+
+/// A table, view, materialized view or foreign table.
+pub struct Relation {
+    oid: pg_sys::Oid,
+    name: String,
+    from: String,
+}
+
+/// What kind of values a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Texts of any type, enumerations too.
+    Text,
+    /// Booleans.
+    Truth,
+    /// Integers.
+    Whole,
+    /// `numeric`.
+    Decimal,
+    /// `real` and `double precision`.
+    Float,
+}
+
+/// A column of a relation.
+pub struct Column {
+    name: String,
+    quoted: String,
+    type_name: String,
+    kind: Option<Kind>,
+}
+
+impl Relation {
+    /// The relation of this id.
+    ///
+    /// # Errors
+    /// [`Error::UnknownRelation`], [`Error::NotARelation`].
+    pub fn open(oid: pg_sys::Oid) -> Result<Self, Error> {
+        let unknown = || Error::UnknownRelation(oid.to_u32());
+        // SAFETY: looks into catalogs only; what isn't there is reported by the result.
+        let (kind, name, schema) = unsafe {
+            let schema = pg_sys::get_namespace_name(pg_sys::get_rel_namespace(oid));
+            (pg_sys::get_rel_relkind(oid), owned(pg_sys::get_rel_name(oid)), owned(schema))
+        };
+        let (name, schema) = (name.ok_or_else(unknown)?, schema.ok_or_else(unknown)?);
+        let readable = [
+            pg_sys::RELKIND_RELATION,
+            pg_sys::RELKIND_VIEW,
+            pg_sys::RELKIND_MATVIEW,
+            pg_sys::RELKIND_FOREIGN_TABLE,
+            pg_sys::RELKIND_PARTITIONED_TABLE,
+        ];
+        if !readable.into_iter().any(|known| known == kind.cast_unsigned()) {
+            return Err(Error::NotARelation(name));
+        }
+        let from = quote_qualified_identifier(&schema, &name);
+        Ok(Self { oid, name, from })
+    }
+
+    /// How a FROM clause names it.
+    pub fn from(&self) -> &str {
+        &self.from
+    }
+
+    /// A column of it.
+    ///
+    /// # Errors
+    /// [`Error::UnknownColumn`].
+    pub fn column(&self, name: &CStr) -> Result<Column, Error> {
+        let shown = name.to_string_lossy().into_owned();
+        // SAFETY: a terminated string; a missing column is reported by the result, and a type that a column has exists.
+        let type_oid = unsafe {
+            let number = pg_sys::get_attnum(self.oid, name.as_ptr());
+            if number <= 0 {
+                return Err(Error::UnknownColumn { relation: self.name.clone(), column: shown });
+            }
+            pg_sys::get_atttype(self.oid, number)
+        };
+        Ok(Column {
+            quoted: format!("t.{}", quote_identifier(&shown)),
+            name: shown,
+            // SAFETY: as above.
+            type_name: unsafe { owned(pg_sys::format_type_be(type_oid)) }.unwrap_or_default(),
+            kind: kind(type_oid),
+        })
+    }
+}
+
+impl Column {
+    /// What it holds.
+    ///
+    /// # Errors
+    /// [`Error::ColumnType`] for types that are neither labels nor numbers.
+    pub fn kind(&self) -> Result<Kind, Error> {
+        self.kind.ok_or_else(|| self.unfit("text, integer, boolean or a number"))
+    }
+
+    /// Its values as text, if that is what they are.
+    ///
+    /// # Errors
+    /// [`Error::ColumnType`].
+    pub fn as_review(&self) -> Result<String, Error> {
+        match self.kind {
+            Some(Kind::Text) => Ok(format!("{}::pg_catalog.text", self.quoted)),
+            _ => Err(self.unfit("text")),
+        }
+    }
+
+    /// Its values as labels: texts of one form each, compared byte by byte.
+    ///
+    /// # Errors
+    /// As [`kind`](Self::kind).
+    pub fn as_label(&self) -> Result<String, Error> {
+        let Self { quoted, .. } = self;
+        Ok(match self.kind()? {
+            // 4.00 is 4.
+            Kind::Decimal => format!("pg_catalog.trim_scale({quoted})::pg_catalog.text"),
+            _ => format!("{quoted}::pg_catalog.text COLLATE pg_catalog.\"C\""),
+        })
+    }
+
+    /// Its values as `double precision`, if they are numbers.
+    ///
+    /// # Errors
+    /// [`Error::ColumnType`].
+    pub fn as_number(&self) -> Result<String, Error> {
+        match self.kind {
+            Some(Kind::Whole | Kind::Decimal | Kind::Float) => {
+                Ok(format!("{}::pg_catalog.float8", self.quoted))
+            }
+            _ => Err(self.unfit("a number")),
+        }
+    }
+
+    fn unfit(&self, expected: &'static str) -> Error {
+        Error::ColumnType { column: self.name.clone(), type_name: self.type_name.clone(), expected }
+    }
+
+    /// Says that this column can't be compared with another.
+    pub fn unlike(&self, other: &Column) -> Error {
+        Error::ColumnsUnlike {
+            columns: [self.name.clone(), other.name.clone()],
+            types: [self.type_name.clone(), other.type_name.clone()],
+        }
+    }
+}
+
+/// What values of a type are; those of a domain are what its base type's are.
+fn kind(type_oid: pg_sys::Oid) -> Option<Kind> {
+    let (mut category, mut preferred) = (0, false);
+    // SAFETY: the type of a column exists.
+    let base = unsafe {
+        let base = pg_sys::getBaseType(type_oid);
+        pg_sys::get_type_category_preferred(base, &raw mut category, &raw mut preferred);
+        base
+    };
+    match base {
+        pg_sys::BOOLOID => Some(Kind::Truth),
+        pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID => Some(Kind::Whole),
+        pg_sys::NUMERICOID => Some(Kind::Decimal),
+        pg_sys::FLOAT4OID | pg_sys::FLOAT8OID => Some(Kind::Float),
+        _ => matches!(category.cast_unsigned(), pg_sys::TYPCATEGORY_STRING | pg_sys::TYPCATEGORY_ENUM)
+            .then_some(Kind::Text),
+    }
+}
+
+/// A name that the server returned, or null.
+///
+/// # Safety
+/// The pointer is null or that of a terminated string.
+unsafe fn owned(name: *const c_char) -> Option<String> {
+    // SAFETY: as demanded above.
+    (!name.is_null()).then(|| unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned())
+}

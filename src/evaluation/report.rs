@@ -1,0 +1,98 @@
+//! Metrics as rows.
+//!
+//! Invariant: a metric of all rows has no class, one of a class names it; what has no value has no row.
+
+use ecommerce_ml_metrics::{ClassScores, Confusion, Regression, Scored};
+
+/// Name, class, value.
+pub type Metric = (String, Option<String>, f64);
+
+/// Actual class, predicted class, rows.
+pub type Cell = (String, String, i64);
+
+fn overall(name: &str, value: Option<f64>) -> Option<Metric> {
+    value.map(|value| (name.to_owned(), None, value))
+}
+
+fn of_class(name: &str, class: &str, value: Option<f64>) -> Option<Metric> {
+    value.map(|value| (name.to_owned(), Some(class.to_owned()), value))
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn counts(counted: u64, skipped: u64) -> [Option<Metric>; 2] {
+    [overall("count", Some(counted as f64)), overall("skipped", Some(skipped as f64))]
+}
+
+fn average(kind: &str, scores: Option<ClassScores>) -> [Option<Metric>; 3] {
+    let metric =
+        |name: &str, read: fn(ClassScores) -> f64| overall(&format!("{kind}_{name}"), scores.map(read));
+    [
+        metric("precision", |scores| scores.precision),
+        metric("recall", |scores| scores.recall),
+        metric("f1", |scores| scores.f1),
+    ]
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn scores(class: &str, scores: ClassScores) -> [Option<Metric>; 4] {
+    [
+        of_class("precision", class, Some(scores.precision)),
+        of_class("recall", class, Some(scores.recall)),
+        of_class("f1", class, Some(scores.f1)),
+        of_class("support", class, Some(scores.support as f64)),
+    ]
+}
+
+/// What follows from classes alone.
+pub fn of_classes(names: &[String], confusion: &Confusion, skipped: u64) -> Vec<Metric> {
+    let mut metrics = Vec::from(counts(confusion.total(), skipped));
+    metrics.push(overall("accuracy", confusion.accuracy()));
+    metrics.extend(average("macro", confusion.macro_average()));
+    metrics.extend(average("weighted", confusion.weighted_average()));
+    let per_class = confusion.occurring().flat_map(|class| scores(&names[class], confusion.class(class)));
+    metrics.extend(per_class);
+    metrics.into_iter().flatten().collect()
+}
+
+/// What takes the probabilities too. Of two classes, one has a curve: the other's has the same area.
+pub fn of_probabilities(names: &[String], positive: Option<usize>, scored: &Scored) -> Vec<Metric> {
+    let mut metrics = vec![
+        overall("log_loss", scored.log_loss()),
+        overall("calibration_error", scored.calibration_error()),
+    ];
+    let classes = names.iter().enumerate();
+    let classes = classes.filter(|(class, _)| positive.is_none_or(|positive| positive == *class));
+    metrics.extend(classes.map(|(class, name)| of_class("roc_auc", name, scored.roc_auc(class))));
+    if positive.is_none() {
+        metrics.push(overall("macro_roc_auc", scored.macro_roc_auc()));
+    }
+    metrics.into_iter().flatten().collect()
+}
+
+/// Errors of expected stars.
+pub fn of_rating(rating: &Regression) -> impl Iterator<Item = Metric> {
+    [overall("mae", rating.mae()), overall("rmse", rating.rmse())].into_iter().flatten()
+}
+
+/// What follows from numbers.
+pub fn of_numbers(numbers: &Regression, skipped: u64) -> Vec<Metric> {
+    let mut metrics = Vec::from(counts(numbers.rows(), skipped));
+    metrics.extend([
+        overall("mae", numbers.mae()),
+        overall("rmse", numbers.rmse()),
+        overall("r2", numbers.r2()),
+        overall("pearson_r", numbers.pearson()),
+    ]);
+    metrics.into_iter().flatten().collect()
+}
+
+/// All pairs of the classes that occur.
+pub fn of_matrix(names: &[String], confusion: &Confusion) -> Vec<Cell> {
+    let pairs =
+        confusion.occurring().flat_map(|actual| confusion.occurring().map(move |other| (actual, other)));
+    let cell = |(actual, predicted): (usize, usize)| {
+        let rows = i64::try_from(confusion.count(actual, predicted)).unwrap_or(i64::MAX);
+        (names[actual].clone(), names[predicted].clone(), rows)
+    };
+    pairs.map(cell).collect()
+}

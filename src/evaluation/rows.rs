@@ -1,0 +1,75 @@
+//! What a query returns, a few rows at a time.
+//!
+//! Invariant: memory doesn't grow with the number of rows: what a fetch takes in the server's contexts is given back
+//! before the next.
+
+use pgrx::spi::{self, SpiCursor, SpiHeapTupleData};
+use pgrx::{PgMemoryContexts, Spi, pg_sys};
+
+use crate::error::Error;
+
+/// Rows of a fetch: few, since a text may have megabytes.
+const FETCHED: i64 = 32;
+
+/// Reads a row.
+pub type Read<T> = fn(&SpiHeapTupleData<'_>) -> spi::Result<T>;
+
+/// Runs a query as the calling role and hands out its rows in order.
+///
+/// # Errors
+/// Those of `take`; the server's own errors end the statement.
+pub fn for_each<T>(
+    query: &str,
+    read: Read<T>,
+    mut take: impl FnMut(T) -> Result<(), Error>,
+) -> Result<(), Error> {
+    Spi::connect(|client| {
+        let scratch = Scratch::new();
+        let mut cursor = client.try_open_cursor(query, &[])?;
+        loop {
+            let rows = scratch.fetch(&mut cursor, read)?;
+            if rows.is_empty() {
+                return Ok(());
+            }
+            rows.into_iter().try_for_each(&mut take)?;
+        }
+    })
+}
+
+/// Where values of rows are unpacked. Two contexts, because pgrx puts what it copies into the parent of the current one.
+struct Scratch {
+    // Declared first, so dropped first.
+    values: PgMemoryContexts,
+    copies: PgMemoryContexts,
+}
+
+impl Scratch {
+    fn new() -> Self {
+        let mut copies = PgMemoryContexts::new("ecommerce_ml copies of values");
+        // SAFETY: nothing is allocated but the context itself.
+        let values = unsafe { copies.switch_to(|_| PgMemoryContexts::new("ecommerce_ml values")) };
+        Self { values, copies }
+    }
+
+    fn fetch<T>(&self, cursor: &mut SpiCursor<'_>, read: Read<T>) -> Result<Vec<T>, Error> {
+        let mut values = PgMemoryContexts::For(self.values.value());
+        // SAFETY: all that is allocated meanwhile is copied into Rust's memory before it is given back below.
+        let rows = unsafe { values.switch_to(|_| fetch(cursor, read)) };
+        // SAFETY: as above; nothing refers to the contexts' memory any more.
+        unsafe {
+            pg_sys::MemoryContextResetOnly(self.values.value());
+            pg_sys::MemoryContextResetOnly(self.copies.value());
+        }
+        rows
+    }
+}
+
+fn fetch<T>(cursor: &mut SpiCursor<'_>, read: Read<T>) -> Result<Vec<T>, Error> {
+    let table = cursor.fetch(FETCHED)?;
+    // SAFETY: set by the fetch; reading rows runs no other statement.
+    let fetched = unsafe { pg_sys::SPI_tuptable };
+    let rows = table.map(|row| read(&row)).collect::<spi::Result<Vec<T>>>();
+    // SAFETY: the rows have been read, and what refers to the table is gone.
+    unsafe { pg_sys::SPI_freetuptable(fetched) };
+    Ok(rows?)
+}

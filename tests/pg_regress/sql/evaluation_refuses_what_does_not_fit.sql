@@ -1,0 +1,24 @@
+-- Errors name what was wrong.
+CREATE TABLE marked (body text, stars integer, label text, tags text[], guess real, "Body" text);
+CREATE SEQUENCE counter;
+CREATE INDEX marked_stars ON marked (stars);
+SELECT ecommerce_ml.evaluate_model('reviews', 'marked', 'body', 'stars');
+INSERT INTO marked VALUES (NULL, 1, 'good', NULL, 1), ('Good', NULL, NULL, NULL, NULL);
+SELECT ecommerce_ml.evaluate_model('reviews', 'marked', 'body', 'stars');
+SELECT ecommerce_ml.evaluate_predictions('marked', 'label', 'Body');
+INSERT INTO marked VALUES ('Good', 6, 'good', '{}', 'NaN');
+SELECT ecommerce_ml.evaluate_model('reviews', 'marked', 'body', 'stars');
+SELECT ecommerce_ml.evaluate_model('reviews', 'marked', 'body', 'label');
+SELECT ecommerce_ml.evaluate_model('reviews', 'marked', 'body', 'tags');
+SELECT ecommerce_ml.evaluate_model('reviews', 'marked', 'stars', 'label');
+SELECT ecommerce_ml.evaluate_model('reviews', 'marked', 'text', 'stars');
+SELECT ecommerce_ml.evaluate_model('reviews', 'marked', 'body', 'ctid');
+SELECT ecommerce_ml.evaluate_model('reviews', 'marked', 'body', 'stars; DROP TABLE marked');
+SELECT ecommerce_ml.evaluate_model('nothing', 'marked', 'body', 'stars');
+SELECT ecommerce_ml.evaluate_predictions('marked_stars', 'stars', 'stars');
+SELECT ecommerce_ml.evaluate_predictions('counter', 'last_value', 'last_value');
+SELECT ecommerce_ml.evaluate_predictions(0, 'stars', 'stars');
+SELECT ecommerce_ml.evaluate_predictions('marked', 'guess', 'label');
+SELECT ecommerce_ml.evaluate_predictions('marked', 'guess', 'stars');
+CREATE VIEW many AS SELECT i FROM generate_series(1, 2000) AS i;
+SELECT ecommerce_ml.evaluate_predictions('many', 'i', 'i');
