@@ -59,13 +59,17 @@ pub(super) fn update(
         .for_each(|((weights, gradient), (first, second))| task(factors, weights, gradient, first, second));
 }
 
-/// One loop over slices, without branches or calls, so that the compiler makes vectors of it.
+/// One loop over slices, without branches or calls, so that the compiler makes vectors of it. Everything is loaded before
+/// anything is stored: large slices begin at the same place of a page, and a load that follows a store to the same place
+/// of another page waits for it.
 fn task(by: Factors, weights: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]) {
     for (((weight, gradient), first), second) in weights.iter_mut().zip(gradient).zip(first).zip(second) {
-        let gradient = by.gradient * gradient;
-        *first += by.towards * (gradient - *first);
-        *second = by.beta2 * *second + by.one_less_beta2 * (gradient * gradient);
-        let divisor = second.sqrt() * by.correction + by.epsilon;
-        *weight = by.keep * *weight - by.step_size * (*first / divisor);
+        let (old, gradient, mean, squares) = (*weight, by.gradient * gradient, *first, *second);
+        let mean = mean + by.towards * (gradient - mean);
+        let squares = by.beta2 * squares + by.one_less_beta2 * (gradient * gradient);
+        let divisor = squares.sqrt() * by.correction + by.epsilon;
+        *weight = by.keep * old - by.step_size * (mean / divisor);
+        *first = mean;
+        *second = squares;
     }
 }
