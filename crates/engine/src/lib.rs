@@ -12,6 +12,9 @@
 //! - [`store`]: prepared weights kept on disk.
 //! - [`loader`]: files to models, by the settings.
 //!
+//! Training:
+//! - [`train`]: what fine-tuning needs apart from a network.
+//!
 //! Serving many clients:
 //! - [`served`]: what serving needs of a model.
 //! - [`cache`]: loaded models, least recently used first out.
@@ -56,3 +59,4 @@ pub mod served;
 pub mod server;
 pub mod store;
 pub mod tokenizer;
+pub mod train;

@@ -1,0 +1,75 @@
+//! The arithmetic of AdamW, on slices.
+//!
+//! It must not know names, or which step it is. Invariant: every weight is computed by itself, so bits don't depend on
+//! how slices are cut.
+
+use rayon::prelude::*;
+
+use super::AdamWSettings;
+
+/// Weights that a thread takes at a time: 1 MiB of weights, gradients and moments.
+const PER_TASK: usize = 64 * 1024;
+
+/// What is the same for all weights of a parameter in one step, in single precision as in `torch`, whose scalars are
+/// computed in double precision and rounded last.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Factors {
+    gradient: f32,
+    /// What is left of a weight.
+    keep: f32,
+    /// How far the mean of gradients goes towards the new one.
+    towards: f32,
+    beta2: f32,
+    one_less_beta2: f32,
+    /// Root of the correction of the mean of squares, upside down.
+    correction: f32,
+    epsilon: f32,
+    step_size: f32,
+}
+
+impl Factors {
+    /// Those of an update, counted from 1.
+    pub fn of(settings: &AdamWSettings, step: u64, learning_rate: f64, decay: f64, gradient: f32) -> Self {
+        let after = |beta: f64| 1.0 - beta.powf(step as f64);
+        Self {
+            gradient,
+            keep: (1.0 - learning_rate * decay) as f32,
+            towards: (1.0 - settings.beta1) as f32,
+            beta2: settings.beta2 as f32,
+            one_less_beta2: (1.0 - settings.beta2) as f32,
+            correction: after(settings.beta2).sqrt().recip() as f32,
+            epsilon: settings.epsilon as f32,
+            step_size: (learning_rate / after(settings.beta1)) as f32,
+        }
+    }
+}
+
+/// Changes weights and moments; all slices have the same length.
+pub(super) fn update(
+    factors: Factors,
+    weights: &mut [f32],
+    gradient: &[f32],
+    first: &mut [f32],
+    second: &mut [f32],
+) {
+    weights
+        .par_chunks_mut(PER_TASK)
+        .zip(gradient.par_chunks(PER_TASK))
+        .zip(first.par_chunks_mut(PER_TASK).zip(second.par_chunks_mut(PER_TASK)))
+        .for_each(|((weights, gradient), (first, second))| task(factors, weights, gradient, first, second));
+}
+
+/// One loop over slices, without branches or calls, so that the compiler makes vectors of it. Everything is loaded before
+/// anything is stored: large slices begin at the same place of a page, and a load that follows a store to the same place
+/// of another page waits for it.
+fn task(by: Factors, weights: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]) {
+    for (((weight, gradient), first), second) in weights.iter_mut().zip(gradient).zip(first).zip(second) {
+        let (old, gradient, mean, squares) = (*weight, by.gradient * gradient, *first, *second);
+        let mean = mean + by.towards * (gradient - mean);
+        let squares = by.beta2 * squares + by.one_less_beta2 * (gradient * gradient);
+        let divisor = squares.sqrt() * by.correction + by.epsilon;
+        *weight = by.keep * old - by.step_size * (mean / divisor);
+        *first = mean;
+        *second = squares;
+    }
+}
