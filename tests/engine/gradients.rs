@@ -209,6 +209,42 @@ fn dropout_changes_losses_but_not_their_mean_by_much() {
     assert!((mean / case.expected.loss - 1.0).abs() < 0.05, "{mean} {}", case.expected.loss);
 }
 
+/// The gradients of adapters follow from those of the weights, which are PyTorch's: `dB = s dW Aᵀ`, `dA = s Bᵀ dW`.
+#[test]
+fn adapters_change_queries_and_values() {
+    let mut case = Case::open("bert-several", 2);
+    let before = case.step(None, &mut case.gradients(Tuning::Head));
+    let lora = case.network.adapt(&mut case.parameters, 4, 8.0, 1);
+    lora.merge(&mut case.parameters);
+    assert_eq!(case.step(None, &mut case.gradients(Tuning::Head)), before);
+    let name = |matrix: &str| format!("bert.encoder.layer.0.attention.self.value.lora_{matrix}.weight");
+    let places = [name("A"), name("B")].map(|name| case.parameters.get(&name).unwrap().0.range.clone());
+    case.parameters.values[places[1].clone()]
+        .iter_mut()
+        .enumerate()
+        .for_each(|(at, b)| *b = (at as f32).sin());
+    lora.merge(&mut case.parameters);
+    let mut gradients = case.gradients(Tuning::Lora);
+    case.step(None, &mut gradients);
+    lora.spread(&case.parameters, &mut gradients);
+    assert_eq!(gradients.list.len(), 4 + 2 * 2 * 2);
+    for (matrix, place) in ["A", "B"].into_iter().zip(places) {
+        let numbers = gradients.get(&name(matrix)).unwrap();
+        let entry =
+            (0..numbers.len()).max_by(|&a, &b| numbers[a].abs().total_cmp(&numbers[b].abs())).unwrap();
+        let slope = f64::from(numbers[entry]);
+        let mut loss_at = |change: f32| {
+            case.parameters.values[place.start + entry] += change;
+            lora.merge(&mut case.parameters);
+            let loss = case.step(None, &mut case.gradients(Tuning::Head));
+            case.parameters.values[place.start + entry] -= change;
+            f64::from(loss)
+        };
+        let found = (loss_at(4e-3) - loss_at(-4e-3)) / 8e-3;
+        assert!((found - slope).abs() < 0.02 * slope.abs() + 1e-4, "{matrix}: {found} {slope}");
+    }
+}
+
 /// Decoupled weight decay (Loshchilov and Hutter 2019), as `torch.optim.AdamW` has it.
 fn adamw(case: &mut Case, gradients: &Gradients, moments: &mut [(f64, f64)], step: i32) {
     let (rate, decay) = (case.expected.learning_rate, case.expected.weight_decay);

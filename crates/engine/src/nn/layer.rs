@@ -10,6 +10,7 @@ use super::network::Step;
 use super::norm::Normed;
 use super::parameters::Gradients;
 use super::plan::{LayerPlan, drops_after_attention};
+use crate::cpu::product::{Matrix, multiply_together};
 
 /// What the backward pass needs.
 #[derive(Debug, Default)]
@@ -75,10 +76,16 @@ impl LayerWork<'_> {
         dense::backward(step, &plan.attention_output, &tape.context, &d_attended, gradients);
         let d_context = dense::input_gradient(step, &plan.attention_output, &d_attended);
         let (d_queries, d_others) = self.attention(&tape.queries, &tape.keys_values).backward(&d_context);
+        self.adapters_backward(
+            tape.picked.as_deref().unwrap_or(input),
+            input,
+            (&d_queries, &d_others),
+            gradients,
+        );
         let (queries, others) = (plan.projections.part(0..width), plan.projections.part(width..3 * width));
         dense::backward(step, &queries, tape.picked.as_deref().unwrap_or(input), &d_queries, gradients);
         dense::backward(step, &others, input, &d_others, gradients);
-        if gradients.start() >= plan.start() {
+        if gradients.start() >= plan.start() && !(gradients.adapts() && self.index > 0) {
             return None;
         }
         let mut d_own = gradient;
@@ -109,6 +116,27 @@ impl LayerWork<'_> {
         dense::add_input_gradient(step, &plan.intermediate, &d_inner, &mut gradient);
         tape.attended.backward(step, &plan.attention_norm, &mut gradient, gradients);
         gradient
+    }
+
+    /// Adds to the gradients of the weights of queries and values, if these have adapters.
+    fn adapters_backward(
+        &self,
+        own: &[f32],
+        input: &[f32],
+        (d_queries, d_others): (&[f32], &[f32]),
+        gradients: &mut Gradients,
+    ) {
+        if !gradients.adapts() {
+            return;
+        }
+        let (team, width) = (&self.step.cpu.team, self.step.config.hidden_size);
+        let (queries, tokens) = (own.len() / width, input.len() / width);
+        let own = Matrix::new(own, (queries, width), width);
+        let d_queries = Matrix::new(d_queries, (queries, width), width).transposed();
+        multiply_together(team, d_queries, own, gradients.adapted(2 * self.index, width * width), true);
+        let input = Matrix::new(input, (tokens, width), width);
+        let d_values = Matrix::new(&d_others[width..], (tokens, width), 2 * width).transposed();
+        multiply_together(team, d_values, input, gradients.adapted(2 * self.index + 1, width * width), true);
     }
 
     fn attention<'a>(&'a self, queries: &'a [f32], keys_values: &'a [f32]) -> Attention<'a> {

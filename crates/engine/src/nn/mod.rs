@@ -4,6 +4,7 @@
 //! - [`parameters`]: all numbers that training may change, and their gradients, each in one piece.
 //! - `plan`: which parameters a model has, under which names.
 //! - [`tuning`]: which of them are trained.
+//! - [`lora`]: low-rank changes to weights.
 //! - [`network`]: the whole network, forward and backward.
 //! - `embeddings`, `layer`, `attention`, `norm`, `dense`, `head`: its parts.
 //! - [`dropout`]: what is left out at random.
@@ -18,6 +19,7 @@ pub mod dropout;
 mod embeddings;
 mod head;
 mod layer;
+pub mod lora;
 pub mod loss;
 pub mod network;
 mod norm;
@@ -26,6 +28,7 @@ mod plan;
 pub mod tuning;
 
 pub use dropout::Dropout;
+pub use lora::Lora;
 pub use network::{Network, Tape};
 pub use parameters::{Gradients, Parameter, Parameters};
 pub use tuning::Tuning;

@@ -11,6 +11,7 @@ use super::dropout::{Dropout, Mask, Place, mix};
 use super::embeddings;
 use super::head::{self, HeadTape};
 use super::layer::{LayerTape, LayerWork};
+use super::lora::{Adapter, Lora};
 use super::norm::Normed;
 use super::parameters::{Gradients, Parameter, Parameters};
 use super::plan::Plan;
@@ -121,9 +122,39 @@ impl Network {
         let start = match tuning {
             Tuning::Full => 0,
             Tuning::Frozen { layers } => self.plan.layers.get(layers).map_or(head, |layer| layer.start()),
-            Tuning::Head => head,
+            Tuning::Head | Tuning::Lora => head,
         };
-        Gradients::new(parameters, start)
+        let adapters = if tuning == Tuning::Lora { 2 * self.plan.layers.len() } else { 0 };
+        Gradients::new(parameters, start, adapters)
+    }
+
+    /// Adds adapters to the weights of queries and values, behind all other parameters.
+    pub fn adapt(&self, parameters: &mut Parameters, rank: usize, alpha: f32, seed: u64) -> Lora {
+        let width = self.config.hidden_size;
+        let (mut list, mut adapters) = (parameters.list.to_vec(), Vec::new());
+        let mut add = |name: String, shape: [usize; 2], seed: Option<u64>| {
+            let start = parameters.values.len();
+            let range = start..start + shape[0] * shape[1];
+            let parameter = Parameter { name, shape: shape.to_vec(), range: range.clone() };
+            let zeros = || vec![0.0; parameter.range.len()];
+            parameters.values.extend(seed.map_or_else(zeros, |seed| initial(&parameter, seed)));
+            list.push(parameter);
+            range
+        };
+        for layer in &self.plan.layers {
+            for part in [0, 2] {
+                let weight = layer.projections.part(part * width..(part + 1) * width).weight;
+                let name = parameters.list.iter().find(|parameter| parameter.range == weight);
+                let stem = name.map_or("", |found| found.name.trim_end_matches(".weight"));
+                let a = add(format!("{stem}.lora_A.weight"), [rank, width], Some(seed));
+                let b = add(format!("{stem}.lora_B.weight"), [width, rank], None);
+                adapters.push(Adapter { weight, a, b, sizes: (width, rank) });
+            }
+        }
+        let weights = adapters.iter().map(|adapter: &Adapter| &parameters.values[adapter.weight.clone()]);
+        let before = weights.map(<[f32]>::to_vec).collect();
+        parameters.list = list.into();
+        Lora { adapters, before, scale: alpha / rank as f32 }
     }
 
     /// Sequences of token ids through the network. Without dropout the outputs are those of prediction. What isn't needed for
@@ -159,7 +190,8 @@ impl Network {
         Tape { batch, embedded, layers, head, dropout }
     }
 
-    /// Adds to the gradients those of `d_logits`, which has the shape of [`Tape::logits`].
+    /// Adds to the gradients those of `d_logits`, which has the shape of [`Tape::logits`]. With adapters, [`Lora::spread`] has
+    /// to follow.
     ///
     /// # Panics
     /// If the forward pass was for gradients of fewer parameters.
@@ -190,7 +222,7 @@ impl Network {
 
     /// Whether anything of a layer is trained.
     fn reaches(&self, gradients: &Gradients, layer: usize) -> bool {
-        gradients.start() < self.plan.layers[layer].output_norm.bias.end
+        gradients.adapts() || gradients.start() < self.plan.layers[layer].output_norm.bias.end
     }
 
     fn step<'a>(&'a self, parameters: &'a Parameters, dropout: Option<Dropout>) -> Step<'a> {

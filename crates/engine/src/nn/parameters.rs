@@ -42,6 +42,8 @@ pub struct Gradients {
     start: usize,
     /// Rows of the word embeddings that may have gradients other than zero, ascending.
     touched: Vec<u32>,
+    /// Gradients of weights that have adapters, two for each layer; not there until they are needed.
+    adapted: Vec<Option<Vec<f32>>>,
 }
 
 impl Parameters {
@@ -54,13 +56,14 @@ impl Parameters {
 
 impl Gradients {
     /// Zeros for all parameters from number `start` on, which begins a parameter.
-    pub(super) fn new(parameters: &Parameters, start: usize) -> Self {
+    pub(super) fn new(parameters: &Parameters, start: usize, adapters: usize) -> Self {
         let trained = parameters.list.iter().filter(|parameter| parameter.range.start >= start);
         Self {
             list: trained.cloned().collect(),
             values: vec![0.0; parameters.values.len() - start],
             start,
             touched: Vec::new(),
+            adapted: vec![None; adapters],
         }
     }
 
@@ -84,10 +87,25 @@ impl Gradients {
     pub fn clear(&mut self) {
         self.values.fill(0.0);
         self.touched.clear();
+        self.adapted.fill(None);
     }
 
     pub(super) fn trains(&self, range: &Range<usize>) -> bool {
         range.start >= self.start
+    }
+
+    /// Whether weights have adapters.
+    pub(super) fn adapts(&self) -> bool {
+        !self.adapted.is_empty()
+    }
+
+    /// The gradient of the weight of an adapter, of so many numbers, zero at first.
+    pub(super) fn adapted(&mut self, index: usize, size: usize) -> &mut [f32] {
+        self.adapted[index].get_or_insert_with(|| vec![0.0; size])
+    }
+
+    pub(super) fn take_adapted(&mut self, index: usize) -> Option<Vec<f32>> {
+        self.adapted.get_mut(index).and_then(Option::take)
     }
 
     pub(super) fn touch(&mut self, words: &[u32]) {

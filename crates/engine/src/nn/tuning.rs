@@ -1,6 +1,6 @@
 //! Which parameters are trained.
 //!
-//! Invariant: what is trained is always the end of the network, so that the backward pass can stop where it begins.
+//! Invariant: what is trained is always the last parameters, so that the backward pass can stop where it begins.
 
 /// A choice among the parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,4 +14,6 @@ pub enum Tuning {
     },
     /// The two dense layers of the head, BERT's pooler included.
     Head,
+    /// The head and the adapters that [`Network::adapt`](super::Network::adapt) has added.
+    Lora,
 }
