@@ -8,8 +8,12 @@ use std::ops::Range;
 
 use super::team::Team;
 
-/// Rows of a product that one thread computes at a time: enough to make packing the other factor a small part of the work.
-const BLOCK: usize = 128;
+/// Most rows of a product that one thread computes at a time: enough to make packing the other factor a small part of the
+/// work, few enough to keep several threads busy.
+const MOST_ROWS: usize = 192;
+
+/// Blocks of rows are multiples of this.
+const ROWS: usize = 16;
 
 /// A matrix within a slice.
 #[derive(Debug, Clone, Copy)]
@@ -98,12 +102,19 @@ pub fn multiply_together(team: &Team, a: Matrix<'_>, b: Matrix<'_>, into: &mut [
     if into.is_empty() {
         return;
     }
-    let blocks = into.chunks_mut(BLOCK * b.columns).enumerate();
+    let block = block(a.rows);
+    let blocks = into.chunks_mut(block * b.columns).enumerate();
     team.each(blocks, |(index, into)| {
-        let first = index * BLOCK;
-        let rows = a.row_range(first..(first + BLOCK).min(a.rows));
+        let first = index * block;
+        let rows = a.row_range(first..(first + block).min(a.rows));
         multiply(rows, b, 1.0, (into, b.columns), add);
     });
+}
+
+/// Rows of a block: an even number of blocks, nearly of the same size.
+fn block(rows: usize) -> usize {
+    let count = 2 * rows.div_ceil(2 * MOST_ROWS);
+    rows.div_ceil(count).next_multiple_of(ROWS)
 }
 
 /// Numbers from the first of the first row to the last of the last.
