@@ -9,6 +9,7 @@
 //! - [`model`]: the encoder, its head, and the forward pass.
 //! - [`device`]: where the forward pass runs.
 //! - [`cpu`]: how it runs on the processor.
+//! - [`nn`]: the network as it is trained.
 //! - [`store`]: prepared weights kept on disk.
 //! - [`loader`]: files to models, by the settings.
 //!
@@ -50,6 +51,7 @@ pub mod hub;
 pub mod labels;
 pub mod loader;
 pub mod model;
+pub mod nn;
 pub mod predict;
 pub mod process;
 pub mod results;

@@ -62,17 +62,35 @@ pub(super) unsafe fn exp<S: Simd>(x: S::Floats) -> S::Floats {
     }
 }
 
-/// `x Φ(x)` with the normal distribution function `Φ`, to within 3e-7 `|x|`.
+/// `Φ(x) - 1/2` with the normal distribution function `Φ`, to within 3e-7.
 #[inline(always)]
-unsafe fn gelu_erf<S: Simd>(x: S::Floats) -> S::Floats {
+unsafe fn half_erf<S: Simd>(x: S::Floats) -> S::Floats {
     // SAFETY: the caller's.
     unsafe {
         let bounded = S::max(S::splat(-HALF_ERF_BOUND), S::min(S::splat(HALF_ERF_BOUND), x));
         let square = S::mul(bounded, bounded);
         let p = polynomial::<S, 6>(HALF_ERF_P, square);
         let q = polynomial::<S, 6>(HALF_ERF_Q, square);
-        let half_erf = S::mul(S::mul(bounded, p), S::reciprocal(q));
-        S::mul(x, S::add(half_erf, S::splat(0.5)))
+        S::mul(S::mul(bounded, p), S::reciprocal(q))
+    }
+}
+
+/// `x Φ(x)`, to within 3e-7 `|x|`.
+#[inline(always)]
+unsafe fn gelu_erf<S: Simd>(x: S::Floats) -> S::Floats {
+    // SAFETY: the caller's.
+    unsafe { S::mul(x, S::add(half_erf::<S>(x), S::splat(0.5))) }
+}
+
+/// `Φ(x) + x φ(x)` with the density `φ`.
+#[inline(always)]
+unsafe fn gelu_erf_gradient<S: Simd>(x: S::Floats) -> S::Floats {
+    // SAFETY: the caller's.
+    unsafe {
+        let factor = 0.5 * std::f32::consts::FRAC_2_SQRT_PI * std::f32::consts::FRAC_1_SQRT_2;
+        let density = exp::<S>(S::mul(S::mul(x, x), S::splat(-0.5)));
+        let distribution = S::add(half_erf::<S>(x), S::splat(0.5));
+        S::mul_add(S::mul(x, density), S::splat(factor), distribution)
     }
 }
 
@@ -86,6 +104,29 @@ unsafe fn gelu_tanh<S: Simd>(x: S::Floats) -> S::Floats {
         let inner = S::mul(x, S::mul_add(square, S::splat(0.044_715 * factor), S::splat(factor)));
         S::mul(x, S::reciprocal(S::add(exp::<S>(inner), S::splat(1.0))))
     }
+}
+
+/// `s + x s (1 - s) u'` with the logistic function `s` of `u = 2 √(2/π) (x + 0.044715 x³)`.
+#[inline(always)]
+unsafe fn gelu_tanh_gradient<S: Simd>(x: S::Floats) -> S::Floats {
+    // SAFETY: the caller's.
+    unsafe {
+        let factor = 2.0 * std::f32::consts::FRAC_2_SQRT_PI * std::f32::consts::FRAC_1_SQRT_2;
+        let square = S::mul(x, x);
+        let inner = S::mul(x, S::mul_add(square, S::splat(-0.044_715 * factor), S::splat(-factor)));
+        let logistic = S::reciprocal(S::add(exp::<S>(inner), S::splat(1.0)));
+        let slope = S::mul_add(square, S::splat(3.0 * 0.044_715 * factor), S::splat(factor));
+        let rest = S::mul(S::mul(x, slope), S::sub(S::splat(1.0), logistic));
+        S::mul_add(logistic, rest, logistic)
+    }
+}
+
+/// 1 above zero, 0 below.
+#[inline(always)]
+unsafe fn relu_gradient<S: Simd>(x: S::Floats) -> S::Floats {
+    // In this order of arguments NaN passes.
+    // SAFETY: the caller's.
+    unsafe { S::min(S::splat(1.0), S::max(S::splat(0.0), S::mul(x, S::splat(f32::MAX)))) }
 }
 
 #[inline(always)]
@@ -106,6 +147,22 @@ pub(super) unsafe fn activate<S: Simd>(activation: Activation, x: S::Floats) -> 
             Activation::GeluErf => gelu_erf::<S>(x),
             Activation::GeluTanh => gelu_tanh::<S>(x),
             Activation::Relu => relu::<S>(x),
+        }
+    }
+}
+
+/// The derivative of [`activate`].
+///
+/// # Safety
+/// The machine has the instruction set.
+#[inline(always)]
+pub(super) unsafe fn activation_gradient<S: Simd>(activation: Activation, x: S::Floats) -> S::Floats {
+    // SAFETY: the caller's.
+    unsafe {
+        match activation {
+            Activation::GeluErf => gelu_erf_gradient::<S>(x),
+            Activation::GeluTanh => gelu_tanh_gradient::<S>(x),
+            Activation::Relu => relu_gradient::<S>(x),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use super::attention::{self, Attention, attend};
 use super::dense::{DenseF32, DenseI8, dense_f32, dense_i8};
+use super::gradients;
 use super::peak;
 use super::rows::{self, Steps};
 use super::simd::portable::Portable;
@@ -24,6 +25,11 @@ pub struct Kernels {
     activate: unsafe fn(*mut f32, usize, Activation),
     quantise: unsafe fn((*mut f32, *mut u8), usize, Option<Activation>, (*const f32, *const f32)) -> Steps,
     attend: unsafe fn(&Attention<'_>, (&mut [f32], usize), &mut [f32]),
+    norm: unsafe fn((*mut f32, *mut f32), usize, (*const f32, *const f32), f32) -> f32,
+    norm_gradient: unsafe fn((*mut f32, *const f32), (usize, f32), *const f32, (*mut f32, *mut f32)),
+    softmax: unsafe fn(*mut f32, usize),
+    softmax_gradient: unsafe fn((*mut f32, *const f32), usize),
+    activate_gradient: unsafe fn((*mut f32, *const f32), usize, Activation),
     multiply_floats: unsafe fn() -> usize,
     multiply_bytes: unsafe fn() -> usize,
 }
@@ -77,6 +83,41 @@ macro_rules! kernels {
                 // SAFETY: see above.
                 unsafe { super::attend::<$simd, V>(head, output, scratch) }
             }
+            $(#[target_feature(enable = $features)])?
+            unsafe fn norm(
+                rows: (*mut f32, *mut f32),
+                width: usize,
+                parameters: (*const f32, *const f32),
+                eps: f32,
+            ) -> f32 {
+                // SAFETY: see above.
+                unsafe { gradients::norm::<$simd>(rows, width, parameters, eps) }
+            }
+            $(#[target_feature(enable = $features)])?
+            unsafe fn norm_gradient(
+                rows: (*mut f32, *const f32),
+                about: (usize, f32),
+                weight: *const f32,
+                gradients: (*mut f32, *mut f32),
+            ) {
+                // SAFETY: see above.
+                unsafe { gradients::norm_gradient::<$simd>(rows, about, weight, gradients) }
+            }
+            $(#[target_feature(enable = $features)])?
+            unsafe fn softmax(x: *mut f32, width: usize) {
+                // SAFETY: see above.
+                unsafe { gradients::softmax::<$simd>(x, width) }
+            }
+            $(#[target_feature(enable = $features)])?
+            unsafe fn softmax_gradient(rows: (*mut f32, *const f32), width: usize) {
+                // SAFETY: see above.
+                unsafe { gradients::softmax_gradient::<$simd>(rows, width) }
+            }
+            $(#[target_feature(enable = $features)])?
+            unsafe fn activate_gradient(rows: (*mut f32, *const f32), width: usize, activation: Activation) {
+                // SAFETY: see above.
+                unsafe { gradients::activate_gradient::<$simd>(rows, width, activation) }
+            }
 
             $(#[target_feature(enable = $features)])?
             unsafe fn multiply_floats() -> usize {
@@ -98,6 +139,11 @@ macro_rules! kernels {
                 activate,
                 quantise,
                 attend,
+                norm,
+                norm_gradient,
+                softmax,
+                softmax_gradient,
+                activate_gradient,
                 multiply_floats,
                 multiply_bytes,
             };
@@ -214,7 +260,7 @@ impl Kernels {
     }
 
     /// Applies an activation to a row.
-    pub(super) fn activate(&self, x: &mut [f32], activation: Activation) {
+    pub(crate) fn activate(&self, x: &mut [f32], activation: Activation) {
         // SAFETY: the table exists only for instruction sets that the machine has.
         unsafe { (self.activate)(x.as_mut_ptr(), x.len(), activation) }
     }
@@ -248,6 +294,60 @@ impl Kernels {
         assert!(output.len() >= span(head.count, stride, head.width));
         // SAFETY: the table exists only for instruction sets that the machine has; the slices have just been checked.
         unsafe { (self.attend)(head, (output, stride), scratch) }
+    }
+}
+
+/// For training; see [`gradients`].
+impl Kernels {
+    /// Normalises a row, writes it weighed to `y`, and returns by what it was multiplied.
+    pub(crate) fn norm(
+        &self,
+        x: &mut [f32],
+        y: &mut [f32],
+        (weight, bias): (&[f32], &[f32]),
+        eps: f32,
+    ) -> f32 {
+        let width = x.len();
+        assert!(y.len() == width && weight.len() == width && bias.len() == width);
+        let (rows, parameters) = ((x.as_mut_ptr(), y.as_mut_ptr()), (weight.as_ptr(), bias.as_ptr()));
+        // SAFETY: the table exists only for instruction sets that the machine has; the slices have just been checked.
+        unsafe { (self.norm)(rows, width, parameters, eps) }
+    }
+
+    /// From the gradient of a normalised row's output to that of its input, and adds to those of weight and bias.
+    pub(crate) fn norm_gradient(
+        &self,
+        (dy, x): (&mut [f32], &[f32]),
+        factor: f32,
+        weight: &[f32],
+        (d_weight, d_bias): (&mut [f32], &mut [f32]),
+    ) {
+        let width = dy.len();
+        assert!(x.len() == width && weight.len() == width);
+        assert!(d_weight.len() == width && d_bias.len() == width);
+        let (rows, sums) = ((dy.as_mut_ptr(), x.as_ptr()), (d_weight.as_mut_ptr(), d_bias.as_mut_ptr()));
+        // SAFETY: the table exists only for instruction sets that the machine has; the slices have just been checked.
+        unsafe { (self.norm_gradient)(rows, (width, factor), weight.as_ptr(), sums) }
+    }
+
+    /// Probabilities in the place of a row of scores.
+    pub(crate) fn softmax(&self, x: &mut [f32]) {
+        // SAFETY: the table exists only for instruction sets that the machine has.
+        unsafe { (self.softmax)(x.as_mut_ptr(), x.len()) }
+    }
+
+    /// From the gradient of probabilities to that of the scores.
+    pub(crate) fn softmax_gradient(&self, dp: &mut [f32], p: &[f32]) {
+        assert!(dp.len() == p.len());
+        // SAFETY: the table exists only for instruction sets that the machine has; the slices have just been checked.
+        unsafe { (self.softmax_gradient)((dp.as_mut_ptr(), p.as_ptr()), p.len()) }
+    }
+
+    /// From the gradient of an activation's output to that of its input `x`.
+    pub(crate) fn activate_gradient(&self, dy: &mut [f32], x: &[f32], activation: Activation) {
+        assert!(dy.len() == x.len());
+        // SAFETY: the table exists only for instruction sets that the machine has; the slices have just been checked.
+        unsafe { (self.activate_gradient)((dy.as_mut_ptr(), x.as_ptr()), x.len(), activation) }
     }
 }
 

@@ -5,12 +5,14 @@
 //! - `simd`: vectors of numbers, once for each instruction set.
 //! - `functions`: exponential, GELU.
 //! - `dense`, `rows`, `attention`: the kernels, generic over the instruction set.
+//! - `gradients`: more of them, for training.
 //! - [`kernels`]: the kernels behind safe functions, chosen at run time.
 //!
 //! From the weights up:
 //! - [`image`]: prepared weights in memory or in a mapped file.
 //! - `linear`, `embeddings`, `layer`, `head`: the parts of the network.
 //! - `encoder`: batches of sequences through the parts; `stepwise`: a layer at a time.
+//! - [`product`]: products of plain matrices, for training.
 //! - `peak`, [`samples`]: what the machine can do, and kernels at work, for benchmarks.
 //! - `team`, `shared`: threads, and the memory that they share.
 //!
@@ -22,12 +24,14 @@ mod dense;
 mod embeddings;
 mod encoder;
 mod functions;
+mod gradients;
 mod head;
 pub mod image;
 pub mod kernels;
 mod layer;
 mod linear;
 mod peak;
+pub mod product;
 mod rows;
 pub mod samples;
 mod shared;

@@ -51,6 +51,27 @@ impl Team {
             work(0);
         });
     }
+
+    /// Calls `work` for all items, each on whichever thread comes to it first; returns when all are done.
+    ///
+    /// # Panics
+    /// If `work` panics.
+    pub fn each<I>(&self, items: I, work: impl Fn(I::Item) + Sync)
+    where
+        I: Iterator + Send,
+        I::Item: Send,
+    {
+        if self.size == 1 {
+            return items.for_each(work);
+        }
+        let items = Mutex::new(items);
+        self.run(self.size, |_| {
+            loop {
+                let Some(item) = items.lock().next() else { return };
+                work(item);
+            }
+        });
+    }
 }
 
 impl std::fmt::Debug for Team {

@@ -7,21 +7,21 @@ use ecommerce_ml_protocol::Family;
 use super::weights::Weights;
 
 /// Names of the modules of one transformer layer, below the name of the layer.
-pub(super) struct LayerNames {
-    pub(super) query: &'static str,
-    pub(super) key: &'static str,
-    pub(super) value: &'static str,
-    pub(super) attention_output: &'static str,
-    pub(super) attention_norm: &'static str,
-    pub(super) intermediate: &'static str,
-    pub(super) output: &'static str,
-    pub(super) output_norm: &'static str,
+pub(crate) struct LayerNames {
+    pub(crate) query: &'static str,
+    pub(crate) key: &'static str,
+    pub(crate) value: &'static str,
+    pub(crate) attention_output: &'static str,
+    pub(crate) attention_norm: &'static str,
+    pub(crate) intermediate: &'static str,
+    pub(crate) output: &'static str,
+    pub(crate) output_norm: &'static str,
 }
 
 /// Names of the two dense layers of a head.
-pub(super) struct HeadNames {
-    pub(super) hidden: String,
-    pub(super) output: &'static str,
+pub(crate) struct HeadNames {
+    pub(crate) hidden: String,
+    pub(crate) output: &'static str,
 }
 
 /// `BertLayer` and `RobertaLayer`.
@@ -49,7 +49,7 @@ const DISTILBERT_LAYER: LayerNames = LayerNames {
 };
 
 /// Builds the names of a model's weights.
-pub(super) struct Names {
+pub(crate) struct Names {
     family: Family,
     /// Before the names of the encoder: a model with a head puts it into a field of its own, a bare one doesn't.
     prefix: &'static str,
@@ -57,7 +57,7 @@ pub(super) struct Names {
 
 impl Names {
     /// Looks which of the two ways of naming the weights follow.
-    pub(super) fn detect(family: Family, weights: &Weights<'_>) -> Self {
+    pub(crate) fn detect(family: Family, weights: &Weights<'_>) -> Self {
         let prefix = match family {
             Family::Bert => "bert.",
             Family::DistilBert => "distilbert.",
@@ -70,23 +70,23 @@ impl Names {
     }
 
     /// A module of the embeddings.
-    pub(super) fn embeddings(&self, module: &str) -> String {
+    pub(crate) fn embeddings(&self, module: &str) -> String {
         format!("{}embeddings.{module}", self.prefix)
     }
 
     /// A transformer layer; its modules come after a dot.
-    pub(super) fn layer(&self, index: usize) -> String {
+    pub(crate) fn layer(&self, index: usize) -> String {
         let layers = if self.family == Family::DistilBert { "transformer" } else { "encoder" };
         format!("{}{layers}.layer.{index}", self.prefix)
     }
 
     /// The modules of a layer.
-    pub(super) fn in_layer(&self) -> &'static LayerNames {
+    pub(crate) fn in_layer(&self) -> &'static LayerNames {
         if self.family == Family::DistilBert { &DISTILBERT_LAYER } else { &BERT_LAYER }
     }
 
     /// The modules of the head.
-    pub(super) fn head(&self) -> HeadNames {
+    pub(crate) fn head(&self) -> HeadNames {
         match self.family {
             Family::Bert => {
                 HeadNames { hidden: format!("{}pooler.dense", self.prefix), output: "classifier" }

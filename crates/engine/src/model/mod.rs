@@ -25,13 +25,13 @@ use crate::tokenizer::Tokenizer;
 mod agreement;
 mod candle;
 mod combine;
-mod family;
+pub(crate) mod family;
 mod head;
 mod network;
 mod packed;
-mod positions;
+pub(crate) mod positions;
 mod prepare;
-mod weights;
+pub(crate) mod weights;
 
 pub use crate::tokenizer::Window;
 use candle::CandleNetwork;

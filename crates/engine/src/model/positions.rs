@@ -8,13 +8,13 @@ use crate::config::ModelConfig;
 
 /// How a family counts positions.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Positions {
+pub(crate) struct Positions {
     /// The padding token, where positions are counted without it.
     uncounted: Option<u32>,
 }
 
 impl Positions {
-    pub(super) fn new(config: &ModelConfig) -> Self {
+    pub(crate) fn new(config: &ModelConfig) -> Self {
         Self { uncounted: (config.family == Family::Roberta).then_some(config.pad_token_id) }
     }
 
@@ -22,7 +22,7 @@ impl Positions {
     ///
     /// RoBERTa begins after the padding token's id and gives that id itself to padding tokens, which a text can
     /// contain by name (`create_position_ids_from_input_ids` in `transformers`).
-    pub(super) fn of(self, ids: &[u32]) -> Vec<u32> {
+    pub(crate) fn of(self, ids: &[u32]) -> Vec<u32> {
         let Some(padding) = self.uncounted else { return (0..ids.len() as u32).collect() };
         let mut last = padding;
         let position = |&id: &u32| {

@@ -19,7 +19,7 @@ const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 
 /// The weights of a model, still in their files.
-pub(super) struct Weights<'a> {
+pub(crate) struct Weights<'a> {
     shards: Vec<SafeTensors<'a>>,
     parameters: u64,
 }
@@ -35,24 +35,24 @@ impl<'a> Weights<'a> {
     ///
     /// # Errors
     /// [`ErrorKind::FileMissing`] if there are none or not all; [`ErrorKind::DamagedModel`] for a damaged header.
-    pub(super) fn open(files: &'a ModelFiles) -> Result<Self, EngineError> {
+    pub(crate) fn open(files: &'a ModelFiles) -> Result<Self, EngineError> {
         let names = shard_names(files)?;
         let shards = names.iter().map(|name| open_shard(files, name)).collect::<Result<_, _>>()?;
         Ok(Self { shards, parameters: 0 })
     }
 
     /// Whether there is a tensor of this name.
-    pub(super) fn contains(&self, name: &str) -> bool {
+    pub(crate) fn contains(&self, name: &str) -> bool {
         self.find(name).is_some()
     }
 
     /// The shape of a tensor, if it is there.
-    pub(super) fn shape(&self, name: &str) -> Option<Vec<usize>> {
+    pub(crate) fn shape(&self, name: &str) -> Option<Vec<usize>> {
         self.find(name).map(|view| view.shape().to_vec())
     }
 
     /// Refuses weights of more layers than `layers`.
-    pub(super) fn refuse_more_layers(&self, names: &Names, layers: usize) -> Result<(), EngineError> {
+    pub(crate) fn refuse_more_layers(&self, names: &Names, layers: usize) -> Result<(), EngineError> {
         let prefix = format!("{}.", names.layer(layers));
         if self.shards.iter().any(|shard| shard.iter().any(|(name, _)| name.starts_with(&prefix))) {
             return Err(damaged(format!("weights have more than the {layers} layers of config.json")));
@@ -61,7 +61,7 @@ impl<'a> Weights<'a> {
     }
 
     /// How many numbers have been handed out.
-    pub(super) fn parameters(&self) -> u64 {
+    pub(crate) fn parameters(&self) -> u64 {
         self.parameters
     }
 
@@ -70,7 +70,7 @@ impl<'a> Weights<'a> {
     /// # Errors
     /// [`ErrorKind::DamagedModel`] if it is missing, has another shape or values that aren't finite;
     /// [`ErrorKind::UnsupportedModel`] if its numbers are of another type than F32, F16 and BF16.
-    pub(super) fn values(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, EngineError> {
+    pub(crate) fn values(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, EngineError> {
         Ok(match self.rows(name, shape)? {
             WordWeights::F32(values) => values,
             WordWeights::F16(values) => values.into_iter().map(f32::from).collect(),
@@ -79,7 +79,7 @@ impl<'a> Weights<'a> {
     }
 
     /// As [`values`](Self::values), in the type of the file.
-    pub(super) fn rows(&mut self, name: &str, shape: &[usize]) -> Result<WordWeights, EngineError> {
+    pub(crate) fn rows(&mut self, name: &str, shape: &[usize]) -> Result<WordWeights, EngineError> {
         let view = self.find(name).ok_or_else(|| damaged(format!("weights have no tensor \"{name}\"")))?;
         if view.shape() != shape {
             let found = view.shape();
@@ -104,7 +104,7 @@ impl<'a> Weights<'a> {
     }
 
     /// The dense layer `name`, from `inputs` to `outputs` features.
-    pub(super) fn dense(
+    pub(crate) fn dense(
         &mut self,
         name: &str,
         inputs: usize,
@@ -117,7 +117,7 @@ impl<'a> Weights<'a> {
     }
 
     /// The layer norm `name` over `width` features.
-    pub(super) fn norm(&mut self, name: &str, width: usize) -> Result<NormWeights, EngineError> {
+    pub(crate) fn norm(&mut self, name: &str, width: usize) -> Result<NormWeights, EngineError> {
         Ok(NormWeights {
             weight: self.values(&format!("{name}.weight"), &[width])?,
             bias: self.values(&format!("{name}.bias"), &[width])?,

@@ -1,0 +1,32 @@
+//! The network as it is trained on the CPU: BERT, DistilBERT and RoBERTa with a head, forward and backward, in `f32`.
+//!
+//! # Layout
+//! - [`parameters`]: all numbers that training may change, and their gradients, each in one piece.
+//! - `plan`: which parameters a model has, under which names.
+//! - [`tuning`]: which of them are trained.
+//! - [`lora`]: low-rank changes to weights.
+//! - [`network`]: the whole network, forward and backward.
+//! - `embeddings`, `layer`, `attention`, `norm`, `dense`, `head`: its parts.
+//! - [`dropout`]: what is left out at random.
+//!
+//! Sequences lie end to end, without padding. It must not know text, optimizers or files other than of weights.
+//! Invariant: losses and gradients have the same bits however many threads there are.
+
+mod attention;
+mod dense;
+pub mod dropout;
+mod embeddings;
+mod head;
+mod layer;
+pub mod lora;
+pub mod network;
+mod norm;
+pub mod parameters;
+mod plan;
+pub mod tuning;
+
+pub use dropout::Dropout;
+pub use lora::Lora;
+pub use network::{Network, Tape};
+pub use parameters::{Gradients, Parameter, Parameters};
+pub use tuning::Tuning;
