@@ -4,6 +4,7 @@
 //! - [`frame`]: length-prefixed frames over any byte stream, with a size limit.
 //! - [`hello`]: the first frame of either side; the only layout that may never change.
 //! - [`message`]: requests, replies, and the plain values that they carry.
+//! - [`training`]: what a training job and its own engine process say to each other.
 //! - [`error`]: what the engine says when it can't answer.
 //!
 //! This crate does no I/O and knows neither PostgreSQL nor any model library.
@@ -14,6 +15,7 @@ pub mod error;
 pub mod frame;
 pub mod hello;
 pub mod message;
+pub mod training;
 
 pub use error::{EngineError, ErrorKind};
 pub use frame::{DecodeError, FrameDecoder, MAX_FRAME_BYTES, encode_frame};
@@ -30,8 +32,8 @@ pub use message::{
 /// has gone away.
 pub const MAX_TEXT_BYTES: usize = 4 << 20;
 
-/// Most bytes of model file in one [`UploadPart::Chunk`].
+/// Most bytes of a model's file in one [`UploadPart::Chunk`], and of a checkpoint in one message.
 pub const UPLOAD_CHUNK_BYTES: usize = 1 << 20;
 
 /// Build of this crate: both ends of a connection must carry the same.
-pub const BUILD: &str = concat!(env!("CARGO_PKG_VERSION"), "/2");
+pub const BUILD: &str = concat!(env!("CARGO_PKG_VERSION"), "/3");

@@ -1,0 +1,235 @@
+//! What the worker of a training job and its engine process (mode `train`) say to each other.
+//!
+//! After the greetings the worker sends [`JobInput`]s: first [`JobInput::Begin`], last [`JobInput::Start`], everything
+//! else between them in any order. The engine then sends [`JobOutput`]s: one [`JobOutput::Prepared`], any number of
+//! progress reports, epochs and checkpoints, and as its last one [`JobOutput::Finished`] or, at any time,
+//! [`JobOutput::Failed`]. Nothing is answered: the worker stops a training by ending the process, and the engine
+//! ends when the worker's end of the stream closes.
+//! Invariant: what the engine does depends on the input alone, not on when it comes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::EngineError;
+use crate::message::{ModelInfo, ModelSource, Sha256, UploadPart};
+
+/// What a model is trained for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Objective {
+    /// Classes without an order.
+    Classification,
+    /// One to five stars.
+    Rating,
+    /// A number.
+    Regression,
+}
+
+/// What to train.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainingPlan {
+    /// What for.
+    pub objective: Objective,
+    /// The user's options, a JSON object.
+    pub options: String,
+    /// The model to begin with. Unless it is built in, its files come as [`JobInput::File`].
+    pub base: ModelSource,
+    /// A model to compare the new one with, on the rows held out. Its files come too, unless they are the base's.
+    pub rival: Option<ModelSource>,
+    /// Most bytes of memory that the training may take.
+    pub memory_limit: u64,
+    /// Seconds after which a checkpoint is due, besides those at the end of each epoch.
+    pub checkpoint_interval: u64,
+}
+
+/// Whose file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Role {
+    /// That of [`TrainingPlan::base`].
+    Base,
+    /// That of [`TrainingPlan::rival`].
+    Rival,
+}
+
+/// What a text is labelled with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Label {
+    /// A class, for [`Objective::Classification`].
+    Class(String),
+    /// A number: stars from 1 to 5, or the value of a regression.
+    Number(f64),
+}
+
+/// A row to learn from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainingRow {
+    /// Neither empty nor blank, at most [`crate::MAX_TEXT_BYTES`] long.
+    pub text: String,
+    /// What it is labelled with.
+    pub label: Label,
+    /// Other words for the same, which are learned from where the row itself is.
+    pub paraphrases: Vec<String>,
+}
+
+/// What the worker sends.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum JobInput {
+    /// What to do.
+    Begin(TrainingPlan),
+    /// A part of a model.
+    File {
+        /// Of which one.
+        role: Role,
+        /// The part.
+        part: UploadPart,
+    },
+    /// Rows, in any order; their order makes no difference.
+    Rows(Vec<TrainingRow>),
+    /// Words with others that may stand for them.
+    Synonyms(Vec<(String, String)>),
+    /// The next bytes of the latest checkpoint, at most [`crate::UPLOAD_CHUNK_BYTES`]; none for a new training.
+    Checkpoint(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// That was all.
+    Start,
+}
+
+/// What a training is going to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Prepared {
+    /// Rows to learn from.
+    pub training_rows: u64,
+    /// Rows held out.
+    pub held_out_rows: u64,
+    /// Classes in the order of the head's outputs, with their rows; empty for a regression.
+    pub labels: Vec<(String, u64)>,
+    /// Stands for all rows, in whatever order they came.
+    pub rows_sha256: Sha256,
+    /// Rows that came but weren't there when the checkpoint was made; they are left out.
+    pub ignored_rows: u64,
+    /// Epochs in all.
+    pub epochs: u32,
+    /// Updates of the weights in all.
+    pub steps: u64,
+    /// Updates that the checkpoint has behind it.
+    pub resumed_at: u64,
+    /// Bytes of memory that it will take, as estimated.
+    pub memory: u64,
+}
+
+/// Where a training is.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The current epoch, counted from 1.
+    pub epoch: u32,
+    /// Updates of the weights so far.
+    pub step: u64,
+    /// Mean loss of the latest updates.
+    pub loss: f64,
+    /// Learning rate of the latest update.
+    pub learning_rate: f64,
+    /// Rows seen since the process started.
+    pub examples: u64,
+    /// Rows a second, lately.
+    pub examples_per_second: f64,
+    /// Seconds that are left, as estimated.
+    pub seconds_left: f64,
+}
+
+/// A value of a metric, under the names of `evaluate_model`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Metric {
+    /// Its name.
+    pub name: String,
+    /// Of which class; `None` if of all rows.
+    pub class: Option<String>,
+    /// The value.
+    pub value: f64,
+}
+
+/// An epoch that is over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Epoch {
+    /// Counted from 1.
+    pub epoch: u32,
+    /// Updates of the weights so far.
+    pub step: u64,
+    /// Mean loss of its updates.
+    pub training_loss: f64,
+    /// On the rows held out; none if it wasn't evaluated.
+    pub evaluation: Vec<Metric>,
+    /// Whether the model of this epoch is the best so far.
+    pub best: bool,
+    /// Time that it took, evaluation included and interruptions left out.
+    pub seconds: f64,
+}
+
+/// A checkpoint on its way to where it is kept. It replaces the one before when its end has come.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum CheckpointPart {
+    /// One begins.
+    Begin {
+        /// Updates of the weights that it has behind it.
+        step: u64,
+        /// Bytes in all.
+        size: u64,
+    },
+    /// Its next bytes, at most [`crate::UPLOAD_CHUNK_BYTES`].
+    Chunk(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// It is complete.
+    End,
+}
+
+/// The new model beside its rival, on the same rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// What they are compared by: `accuracy`, or `mae` for ratings and regressions.
+    pub metric: String,
+    /// Of the new model.
+    pub new: f64,
+    /// Of its rival.
+    pub rival: f64,
+    /// The paired test: `mcnemar` or `bootstrap`.
+    pub test: String,
+    /// Probability of a difference as large as this one between equally good models.
+    pub p_value: f64,
+    /// Rows that only the new model gets right, or where it is closer.
+    pub wins: u64,
+    /// Rows that only its rival gets right, or where that is closer.
+    pub losses: u64,
+    /// Rows compared.
+    pub rows: u64,
+    /// Whether the new model is better: by more than chance explains, at a level of 5 %.
+    pub better: bool,
+}
+
+/// How a training ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Finished {
+    /// What the new model is.
+    pub info: ModelInfo,
+    /// Metrics on the rows held out, computed as queries will be; none if no row is held out.
+    pub metrics: Vec<Metric>,
+    /// The epoch whose model it is.
+    pub epoch: u32,
+    /// Whether it ended before its last epoch because no later one got better.
+    pub stopped_early: bool,
+    /// How it compares with the rival, if there is one and rows are held out.
+    pub comparison: Option<Comparison>,
+}
+
+/// What the engine sends.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum JobOutput {
+    /// All has been read and checked; the training begins.
+    Prepared(Prepared),
+    /// Several times a second.
+    Progress(Progress),
+    /// An epoch is over.
+    Epoch(Epoch),
+    /// A checkpoint.
+    Checkpoint(CheckpointPart),
+    /// The new model, before [`JobOutput::Finished`].
+    Model(UploadPart),
+    /// The end.
+    Finished(Box<Finished>),
+    /// It can't go on.
+    Failed(EngineError),
+}
