@@ -54,6 +54,7 @@ CREATE TABLE stored_version (
     info jsonb NOT NULL,
     base text,
     metrics jsonb,
+    training jsonb,
     source text NOT NULL,
     pinned boolean NOT NULL DEFAULT false,
     role name NOT NULL DEFAULT session_user,
@@ -82,6 +83,61 @@ CREATE TABLE stored_grant (
 );
 COMMENT ON TABLE stored_grant IS 'roles that may use a model beside its owner; 0 stands for everyone';
 
+CREATE TABLE stored_job (
+    job bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text COLLATE "C" NOT NULL,
+    relation regclass NOT NULL,
+    relation_name text NOT NULL,
+    text_column name NOT NULL,
+    label_column name NOT NULL,
+    task text NOT NULL,
+    base text NOT NULL,
+    options jsonb NOT NULL,
+    -- Who called, by which login, and what names meant then.
+    owner regrole NOT NULL,
+    login regrole NOT NULL,
+    search_path text NOT NULL,
+    -- The cluster that the job is for: one that was restored from a dump doesn't start by itself.
+    cluster bigint NOT NULL,
+    state text NOT NULL CHECK (state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
+    cancelled_by name,
+    submitted timestamptz NOT NULL DEFAULT now(),
+    started timestamptz,
+    ended timestamptz,
+    -- Starts since there was the last progress that is kept.
+    attempts integer NOT NULL DEFAULT 0,
+    prepared jsonb,
+    version integer,
+    outcome text,
+    comparison jsonb,
+    error jsonb
+);
+CREATE INDEX ON stored_job (job) WHERE state IN ('queued', 'running');
+COMMENT ON TABLE stored_job IS 'trainings, those that have ended too';
+
+CREATE TABLE stored_epoch (
+    job bigint REFERENCES stored_job ON DELETE CASCADE,
+    epoch integer,
+    step bigint NOT NULL,
+    training_loss double precision NOT NULL,
+    evaluation jsonb NOT NULL,
+    best boolean NOT NULL,
+    seconds double precision NOT NULL,
+    ended timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (job, epoch)
+);
+COMMENT ON TABLE stored_epoch IS 'what became of each epoch of a training';
+
+CREATE TABLE stored_checkpoint (
+    job bigint REFERENCES stored_job ON DELETE CASCADE,
+    step bigint,
+    chunk integer,
+    data bytea NOT NULL,
+    PRIMARY KEY (job, step, chunk)
+);
+ALTER TABLE stored_checkpoint ALTER COLUMN data SET STORAGE EXTERNAL;
+COMMENT ON TABLE stored_checkpoint IS 'where a training goes on after an interruption, at most 1 MiB a row';
+
 -- The model that comes with the extension is there without being stored.
 INSERT INTO stored_model (name, owner) VALUES ('reviews', quote_ident(current_user)::regrole);
 INSERT INTO stored_version (name, version, info, base, metrics, source) VALUES ('reviews', 1,
@@ -104,6 +160,10 @@ SELECT pg_catalog.pg_extension_config_dump('stored_chunk', '');
 SELECT pg_catalog.pg_extension_config_dump('stored_version', 'WHERE content IS NOT NULL');
 SELECT pg_catalog.pg_extension_config_dump('stored_deployment', 'WHERE NOT (name = ''reviews'' AND deployment = 1)');
 SELECT pg_catalog.pg_extension_config_dump('stored_grant', 'WHERE name <> ''reviews''');
+SELECT pg_catalog.pg_extension_config_dump('stored_job', '');
+SELECT pg_catalog.pg_extension_config_dump('stored_job_job_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('stored_epoch', '');
+SELECT pg_catalog.pg_extension_config_dump('stored_checkpoint', '');
 
 CREATE VIEW stored_live AS
     SELECT DISTINCT ON (name) name, version, deployed FROM stored_deployment
@@ -502,7 +562,49 @@ CREATE FUNCTION evaluate_predictions(relation regclass, predicted name, actual n
 COMMENT ON FUNCTION evaluate_predictions(regclass, name, name) IS
     'what predictions that a table holds are worth';
 
+-- Training. Rows are read by a background worker, as the calling role.
+
+CREATE FUNCTION train_model(
+    name text, relation regclass, text_column name, label_column name, task text DEFAULT 'classification',
+    base text DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE COST 100000
+    AS 'MODULE_PATHNAME', 'train_model_wrapper';
+COMMENT ON FUNCTION train_model(text, regclass, name, name, text, text, jsonb) IS
+    'train a new version of a model from labelled rows, in the background, and return the number of the job';
+
+CREATE FUNCTION cancel_job(job bigint) RETURNS boolean
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 1000
+    AS 'MODULE_PATHNAME', 'cancel_job_wrapper';
+COMMENT ON FUNCTION cancel_job(bigint) IS 'cancel a training; false if it has ended already';
+
+CREATE FUNCTION resume_job(job bigint) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 1000
+    AS 'MODULE_PATHNAME', 'resume_job_wrapper';
+COMMENT ON FUNCTION resume_job(bigint) IS
+    'let a training that failed or was cancelled or interrupted go on from its last checkpoint';
+
+CREATE FUNCTION drop_job(job bigint) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 1000
+    AS 'MODULE_PATHNAME', 'drop_job_wrapper';
+COMMENT ON FUNCTION drop_job(bigint) IS
+    'forget a training that has ended, its metrics and its checkpoint; the model that it made stays';
+
+CREATE FUNCTION wait_for_job(job bigint, timeout interval DEFAULT NULL) RETURNS text
+    LANGUAGE c VOLATILE PARALLEL UNSAFE COST 100000
+    AS 'MODULE_PATHNAME', 'wait_for_job_wrapper';
+COMMENT ON FUNCTION wait_for_job(bigint, interval) IS
+    'wait until a training has ended, or the time is over, and return its state';
+
 -- Views
+
+CREATE FUNCTION training_progress(
+    OUT job bigint, OUT pid integer, OUT engine_pid integer, OUT phase text, OUT rows_read bigint,
+    OUT epoch integer, OUT epochs integer, OUT step bigint, OUT steps bigint, OUT loss double precision,
+    OUT learning_rate double precision, OUT examples_per_second double precision, OUT eta interval,
+    OUT memory bigint) RETURNS SETOF record
+    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED COST 1000 ROWS 1
+    AS 'MODULE_PATHNAME', 'training_progress_wrapper';
+COMMENT ON FUNCTION training_progress() IS 'trainings of this database that have a worker';
 
 CREATE FUNCTION engine_stats(
     OUT pid integer, OUT supervisor_pid integer, OUT build text, OUT device text, OUT kernels text,
@@ -527,7 +629,7 @@ CREATE VIEW model_versions AS
            v.info ->> 'architecture' AS architecture,
            (v.info ->> 'parameters')::bigint AS parameters,
            (v.info ->> 'max_length')::integer AS max_length,
-           v.base, v.metrics, coalesce(c.size, (v.info ->> 'size')::bigint) AS size,
+           v.base, v.metrics, v.training, coalesce(c.size, (v.info ->> 'size')::bigint) AS size,
            v.pinned, v.source, encode(v.content, 'hex') AS sha256, v.role, v.created
     FROM stored_version v
     LEFT JOIN stored_live l ON l.name = v.name AND l.version = v.version
@@ -559,4 +661,43 @@ COMMENT ON COLUMN stat_models.tokens IS 'tokens that went through the model';
 COMMENT ON COLUMN stat_models.cache_hits IS
     'texts whose answer was kept from an earlier request; repetitions within a request that was computed are none';
 
-GRANT SELECT ON models, model_versions, stat_engine, stat_models TO PUBLIC;
+-- A role sees its own trainings, and those of the roles that it belongs to; monitoring roles see all.
+CREATE VIEW jobs AS
+    SELECT j.job, j.name,
+           CASE WHEN j.state = 'running' AND p.job IS NULL THEN 'interrupted' ELSE j.state END AS state,
+           j.version, j.outcome, j.relation_name AS relation, j.text_column, j.label_column, j.task, j.base, j.options,
+           j.owner, j.submitted, j.started, j.ended,
+           (j.prepared ->> 'training_rows')::bigint AS training_rows,
+           (j.prepared ->> 'held_out_rows')::bigint AS held_out_rows,
+           j.prepared -> 'labels' AS labels, j.comparison,
+           j.error ->> 'message' AS error, j.error ->> 'detail' AS detail, j.error ->> 'hint' AS hint,
+           j.error ->> 'sqlstate' AS sqlstate, j.cancelled_by
+    FROM stored_job j LEFT JOIN training_progress() p ON p.job = j.job
+    WHERE pg_has_role(j.owner, 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
+COMMENT ON VIEW jobs IS 'trainings: queued, running, interrupted, succeeded, failed or cancelled';
+COMMENT ON COLUMN jobs.outcome IS 'whether the new version was deployed, and why';
+COMMENT ON COLUMN jobs.comparison IS 'the new version beside the one that was live, on the same rows held out';
+
+CREATE VIEW job_metrics AS
+    SELECT e.job, j.name, e.epoch, e.step, e.training_loss, e.best, e.seconds, e.ended,
+           (e.evaluation ->> 'loss')::double precision AS loss,
+           (e.evaluation ->> 'accuracy')::double precision AS accuracy,
+           (e.evaluation ->> 'macro_f1')::double precision AS macro_f1,
+           (e.evaluation ->> 'mae')::double precision AS mae,
+           (e.evaluation ->> 'rmse')::double precision AS rmse,
+           e.evaluation AS metrics
+    FROM stored_epoch e JOIN stored_job j ON j.job = e.job
+    WHERE pg_has_role(j.owner, 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
+COMMENT ON VIEW job_metrics IS 'losses of each epoch of a training, and metrics on the rows held out';
+COMMENT ON COLUMN job_metrics.best IS 'whether no earlier epoch was better';
+
+CREATE VIEW stat_progress_training AS
+    SELECT p.job, j.name, p.pid, p.engine_pid, p.phase, p.rows_read, p.epoch, p.epochs, p.step, p.steps, p.loss,
+           p.learning_rate, p.examples_per_second, p.eta, p.memory
+    FROM training_progress() p JOIN stored_job j ON j.job = p.job
+    WHERE pg_has_role(j.owner, 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
+COMMENT ON VIEW stat_progress_training IS 'where each running training is';
+COMMENT ON COLUMN stat_progress_training.eta IS 'time that is left, as estimated';
+COMMENT ON COLUMN stat_progress_training.memory IS 'bytes that the training takes, as estimated before its start';
+
+GRANT SELECT ON models, model_versions, stat_engine, stat_models, jobs, job_metrics, stat_progress_training TO PUBLIC;

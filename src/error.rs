@@ -3,9 +3,13 @@
 //! Messages follow PostgreSQL's style guide: lower case, no full stop, the names and numbers in.
 //! Invariant: [`Error::sqlstate`] is exhaustive, so that a new variant can't be added without a code.
 
+use std::ffi::CStr;
+
 use ecommerce_ml_protocol::{DecodeError, EngineError, ErrorKind, MAX_TEXT_BYTES};
 use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::{PgLogLevel, PgSqlErrorCode, spi};
+use pgrx::{PgLogLevel, PgSqlErrorCode, pg_sys, spi};
+
+use crate::catalog::jobs::Failure;
 
 /// What can go wrong in the extension.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +54,26 @@ pub enum Error {
     VersionLive { name: String, version: i32 },
     #[error("cannot drop the built-in version of model \"{0}\"")]
     VersionBuiltIn(String),
+    #[error("cannot drop model \"{name}\" because job {job} is being trained from it")]
+    ModelInUse { name: String, job: i64 },
+    #[error("job {0} does not exist")]
+    UnknownJob(i64),
+    #[error("permission denied for job {0}")]
+    JobDenied(i64),
+    #[error("job {job} {state}")]
+    JobState { job: i64, state: &'static str },
+    #[error("cannot wait for job {0} before it is submitted")]
+    JobNotSubmitted(i64),
+    #[error("unrecognized training task \"{0}\"")]
+    UnknownTask(String),
+    #[error("argument \"{0}\" must not be NULL")]
+    ArgumentNull(&'static str),
+    #[error("model \"{0}\" cannot be trained further")]
+    NotTrainable(String),
+    #[error("training was lost {0} times without progress")]
+    TrainingLost(i32, String),
+    #[error("no free background worker slot for job {0}")]
+    NoJobSlot(i64),
     #[error("model \"{0}\" has no earlier deployment to return to")]
     NothingToRollBack(String),
     #[error("cannot change who may use the built-in model \"{0}\"")]
@@ -125,15 +149,17 @@ impl Error {
     fn sqlstate(&self) -> PgSqlErrorCode {
         use PgSqlErrorCode as Code;
         match self {
-            Error::UnknownModel(_) | Error::UnknownVersion { .. } | Error::UnknownRole(_) => {
-                Code::ERRCODE_UNDEFINED_OBJECT
-            }
+            Error::UnknownModel(_)
+            | Error::UnknownVersion { .. }
+            | Error::UnknownRole(_)
+            | Error::UnknownJob(_) => Code::ERRCODE_UNDEFINED_OBJECT,
             Error::UnknownRelation(_) => Code::ERRCODE_UNDEFINED_TABLE,
             Error::NotARelation(_) => Code::ERRCODE_WRONG_OBJECT_TYPE,
             Error::UnknownColumn { .. } => Code::ERRCODE_UNDEFINED_COLUMN,
             Error::ColumnType { .. } | Error::ColumnsUnlike { .. } => Code::ERRCODE_DATATYPE_MISMATCH,
             Error::NameTaken(_) => Code::ERRCODE_DUPLICATE_OBJECT,
             Error::ModelDenied(_)
+            | Error::JobDenied(_)
             | Error::NotOwner(_)
             | Error::RoleMissing { .. }
             | Error::GrantBuiltIn(_) => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
@@ -146,22 +172,30 @@ impl Error {
             | Error::RelativePath(_)
             | Error::UnknownLabel { .. }
             | Error::NotFinite
+            | Error::UnknownTask(_)
+            | Error::NotTrainable(_)
             | Error::NothingToEvaluate { .. }
             | Error::MalformedSummary(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
             Error::CountOutOfRange => Code::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
-            Error::VersionLive { .. } | Error::VersionBuiltIn(_) => Code::ERRCODE_OBJECT_IN_USE,
-            Error::NothingToRollBack(_) | Error::BuildMismatch { .. } => {
-                Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
+            Error::VersionLive { .. } | Error::VersionBuiltIn(_) | Error::ModelInUse { .. } => {
+                Code::ERRCODE_OBJECT_IN_USE
             }
+            Error::ArgumentNull(_) => Code::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+            Error::NothingToRollBack(_)
+            | Error::BuildMismatch { .. }
+            | Error::JobState { .. }
+            | Error::JobNotSubmitted(_) => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Error::FileMissing(_) | Error::NoModelFiles(_) => Code::ERRCODE_UNDEFINED_FILE,
             Error::DirectoryNotEmpty(_) => Code::ERRCODE_DUPLICATE_FILE,
             Error::File { .. } => Code::ERRCODE_IO_ERROR,
             Error::TextTooLong(_) | Error::FileTooLarge { .. } | Error::TooManyClasses(_) => {
                 Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED
             }
-            Error::NoWorkerSlot => Code::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+            Error::NoWorkerSlot | Error::NoJobSlot(_) => Code::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
             Error::Encoding(_) => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
-            Error::EngineNotStarted(_) | Error::EngineLost => Code::ERRCODE_SYSTEM_ERROR,
+            Error::EngineNotStarted(_) | Error::EngineLost | Error::TrainingLost(..) => {
+                Code::ERRCODE_SYSTEM_ERROR
+            }
             Error::NotJson { .. } | Error::ContentMissing(_) => Code::ERRCODE_DATA_CORRUPTED,
             Error::Wire(_) | Error::Spi(_) | Error::Unexpected(_) | Error::OutsideAggregate => {
                 Code::ERRCODE_INTERNAL_ERROR
@@ -192,6 +226,7 @@ impl Error {
             }
             Error::TextTooLong(_) => Some(format!("The limit is {MAX_TEXT_BYTES} bytes.")),
             Error::FileTooLarge { .. } => Some("The limit of a model's file is 64 GB.".to_owned()),
+            Error::TrainingLost(_, words) => Some(words.clone()),
             Error::EngineNotStarted(reason) => Some(reason.clone()),
             Error::MalformedSummary(detail) => Some(detail.clone()),
             Error::NotJson { reason, .. } => Some(format!("{reason}.")),
@@ -203,6 +238,19 @@ impl Error {
 
     fn hint(&self) -> Option<String> {
         let hint = match self {
+            Error::UnknownJob(_) => "The view ecommerce_ml.jobs lists the jobs.",
+            Error::JobDenied(_) => "Only members of the role that started it may do so.",
+            Error::JobNotSubmitted(_) => "A job is submitted when the transaction that made it commits.",
+            Error::UnknownTask(_) => "Tasks are \"classification\", \"rating\" and \"regression\".",
+            Error::NotTrainable(_) => "Choose another base.",
+            Error::TrainingLost(..) => {
+                "The server log tells more. If it was killed for want of memory, lower max_length or train with \
+                 \"tuning\": \"head\"; SELECT ecommerce_ml.resume_job() lets it go on from its last checkpoint."
+            }
+            Error::NoJobSlot(_) => "Raise max_worker_processes.",
+            Error::ModelInUse { job, .. } => {
+                return Some(format!("Cancel it first: SELECT ecommerce_ml.cancel_job({job});"));
+            }
             Error::UnknownModel(_) => "The view ecommerce_ml.models lists the models.",
             Error::UnknownVersion { .. } => "The view ecommerce_ml.model_versions lists the versions.",
             Error::InvalidModelName(_) => {
@@ -262,6 +310,23 @@ fn engine_sqlstate(kind: ErrorKind) -> PgSqlErrorCode {
         ErrorKind::DeviceMissing => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
         ErrorKind::Cancelled => Code::ERRCODE_QUERY_CANCELED,
         ErrorKind::Internal => Code::ERRCODE_INTERNAL_ERROR,
+    }
+}
+
+/// The five characters of a code.
+pub fn sqlstate_text(code: PgSqlErrorCode) -> String {
+    // SAFETY: returns a terminated string in a buffer of the server's.
+    unsafe { CStr::from_ptr(pg_sys::unpack_sql_state(code as i32)) }.to_string_lossy().into_owned()
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self {
+            sqlstate: sqlstate_text(error.sqlstate()),
+            detail: error.detail(),
+            hint: error.hint(),
+            message: error.to_string(),
+        }
     }
 }
 

@@ -19,6 +19,10 @@ static ENGINE_THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
 static ENGINE_NICE: GucSetting<i32> = GucSetting::<i32>::new(0);
 static ENGINE_IDLE_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(600);
 static MODEL_CACHE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(2 << 20);
+static MAX_TRAINING_JOBS: GucSetting<i32> = GucSetting::<i32>::new(1);
+static TRAINING_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(4 << 20);
+static TRAINING_NICE: GucSetting<i32> = GucSetting::<i32>::new(19);
+static TRAINING_CHECKPOINT_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(300);
 static RESULT_CACHE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(64 << 10);
 
 /// The model that a call without one uses.
@@ -44,6 +48,26 @@ pub fn batch_size() -> usize {
 /// Added to the engine's niceness, 0 to 19.
 pub fn engine_nice() -> i32 {
     ENGINE_NICE.get()
+}
+
+/// Most jobs of the cluster that train at a time.
+pub fn max_training_jobs() -> u16 {
+    u16::try_from(MAX_TRAINING_JOBS.get()).unwrap_or(1)
+}
+
+/// Bytes of memory that a training may take.
+pub fn training_memory() -> u64 {
+    bytes(&TRAINING_MEMORY)
+}
+
+/// Added to the niceness of training processes, 0 to 19.
+pub fn training_nice() -> i32 {
+    TRAINING_NICE.get()
+}
+
+/// Time after which a training is due for a checkpoint.
+pub fn training_checkpoint_interval() -> Duration {
+    Duration::from_secs(u64::try_from(TRAINING_CHECKPOINT_INTERVAL.get()).unwrap_or(0))
 }
 
 /// What the supervisor tells the engine. A change means a new engine.
@@ -169,11 +193,51 @@ pub fn init() {
         GucContext::Sighup,
         GucFlags::UNIT_KB,
     );
+    define_training();
     #[cfg(not(feature = "pg14"))]
     // SAFETY: a terminated string without special characters, during library load.
     unsafe {
         pgrx::pg_sys::MarkGUCPrefixReserved(c"ecommerce_ml".as_ptr());
     }
+}
+
+fn define_training() {
+    define_int(
+        c"ecommerce_ml.max_training_jobs",
+        c"Most trainings at a time.",
+        c"Others wait in the queue. 0 lets all wait.",
+        &MAX_TRAINING_JOBS,
+        0..=64,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    define_int(
+        c"ecommerce_ml.training_memory",
+        c"Memory that a training may take.",
+        c"It is estimated before a training starts.",
+        &TRAINING_MEMORY,
+        1024..=i32::MAX,
+        GucContext::Sighup,
+        GucFlags::UNIT_KB,
+    );
+    define_int(
+        c"ecommerce_ml.training_nice",
+        c"Added to the niceness of training processes.",
+        c"19 leaves the processor to every other process first.",
+        &TRAINING_NICE,
+        0..=19,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    define_int(
+        c"ecommerce_ml.training_checkpoint_interval",
+        c"Time after which a training is due for a checkpoint.",
+        c"There is one at the end of each epoch too.",
+        &TRAINING_CHECKPOINT_INTERVAL,
+        1..=i32::MAX,
+        GucContext::Sighup,
+        GucFlags::UNIT_S,
+    );
 }
 
 fn define_batch_execution() {

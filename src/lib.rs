@@ -6,9 +6,12 @@
 //! - [`evaluation`]: models and predictions measured on the rows of a relation.
 //! - [`executor`]: the plan node that sends many rows' texts at once, and the rewriting of plans that puts it in.
 //! - [`inference`]: texts in, answers out.
-//! - [`catalog`]: models and their files in our tables; who may use them.
+//! - [`jobs`]: trainings in the background.
+//! - [`catalog`]: models, their files and trainings in our tables; who may use them.
 //! - [`client`]: asks the engine on behalf of a session.
 //! - [`supervisor`]: the background worker that starts and watches the engine.
+//! - [`relation`] and [`rows`]: what a call names, and what a query returns.
+//! - [`child`] and [`stream`]: an engine process, and a connection to one.
 //! - [`runtime`]: names of the files that sessions and supervisor share.
 //! - [`latch`]: the one way in which this extension waits.
 //! - [`guc`]: the settings.
@@ -20,14 +23,19 @@
 mod aggregate;
 mod api;
 mod catalog;
+mod child;
 mod client;
 mod error;
 mod evaluation;
 mod executor;
 mod guc;
 mod inference;
+mod jobs;
 mod latch;
+mod relation;
+mod rows;
 mod runtime;
+mod stream;
 mod supervisor;
 
 pgrx::pg_module_magic!(name, version);
@@ -38,6 +46,7 @@ pub extern "C-unwind" fn _PG_init() {
     hide_call_stacks();
     guc::init();
     supervisor::init();
+    jobs::launch::init();
     executor::init();
 }
 

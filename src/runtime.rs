@@ -21,6 +21,8 @@ pub const SOCKET: &str = "pgsql_tmp_ecommerce_ml/engine.sock";
 pub const SUPERVISOR_LOCK: &str = "pgsql_tmp_ecommerce_ml/engine.lock";
 /// Locked by a session while it starts the supervisor.
 pub const LAUNCH_LOCK: &str = "pgsql_tmp_ecommerce_ml/launch.lock";
+/// Places in it are locked by what works on jobs.
+pub const JOB_LOCKS: &str = "pgsql_tmp_ecommerce_ml/jobs.lock";
 /// Folder in which the engine keeps prepared weights; nothing is lost with it but time.
 pub const WEIGHTS: &str = "pgsql_tmp_ecommerce_ml/weights";
 

@@ -6,7 +6,8 @@ use pgrx::iter::TableIterator;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{name, pg_extern, pg_sys};
 
-use crate::evaluation::{self, Relation};
+use crate::evaluation;
+use crate::relation::Relation;
 
 /// What a model's predictions for a column of texts are worth, given a column of labels.
 #[pg_extern]

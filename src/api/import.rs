@@ -54,7 +54,14 @@ fn import(name: &str, source: &str, folder: &Path, options: &ImportOptions) -> R
     let is_new = versions::claim(name)?;
     let sha256 = store(&files)?;
     let info = describe(sha256)?;
-    let version = NewVersion { content: sha256, info: info_json(&info), source: source.to_owned() };
+    let version = NewVersion {
+        content: sha256,
+        info: versions::info_json(&info),
+        source: source.to_owned(),
+        base: None,
+        metrics: None,
+        training: None,
+    };
     let version = versions::add(name, &version)?;
     if is_new || options.deploy {
         versions::deploy(name, version)?;
@@ -291,18 +298,4 @@ fn describe(sha256: Sha256) -> Result<ModelInfo, Error> {
         ReplyBody::Described(info) => Ok(info),
         _ => Err(Error::Unexpected("no description")),
     }
-}
-
-/// What the views show of a model.
-fn info_json(info: &ModelInfo) -> Value {
-    json!({
-        "architecture": format!("{:?}", info.family).to_lowercase(),
-        "task": info.task.as_str(),
-        "labels": info.labels,
-        "has_sentiment": info.has_sentiment,
-        "has_rating": info.has_rating,
-        "max_length": info.max_length,
-        "hidden_size": info.hidden_size,
-        "parameters": info.parameters,
-    })
 }

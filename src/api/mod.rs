@@ -4,6 +4,7 @@
 //! - [`text`]: the functions of review text.
 //! - [`aggregate`]: the summaries of many reviews.
 //! - [`evaluate`]: metrics of models and of predictions.
+//! - [`training`]: trainings in the background.
 //! - [`models`]: deploying, rolling back, dropping, pinning, granting.
 //! - [`import`] and [`export`]: models to and from Hugging Face layout.
 //! - [`options`]: options given as JSON.
@@ -23,3 +24,4 @@ mod models;
 mod options;
 mod stats;
 pub mod text;
+mod training;

@@ -1,17 +1,22 @@
-//! Models in the database: what there is, who may use it, where its content lies.
+//! Models and trainings in the database: what there is, who may use it, where its content lies.
 //!
 //! # Layout
 //! - [`name`]: `name` and `name@version`.
 //! - [`resolve`]: from a name to what the engine is asked for, cached in the session.
 //! - [`versions`]: adding, deploying, rolling back, dropping, pinning, granting.
 //! - [`content`]: the files of a version, in chunks.
+//! - [`jobs`] and [`checkpoints`]: trainings, and where they go on.
+//! - [`statement`]: statements against our own tables.
 //! - [`privilege`]: working with our own tables on behalf of any role.
 //!
 //! It must not know how an engine is reached. Invariant: a version's content never changes, and has the SHA-256 that
 //! names it.
 
+pub mod checkpoints;
 pub mod content;
+pub mod jobs;
 pub mod name;
 pub mod privilege;
 pub mod resolve;
+pub mod statement;
 pub mod versions;

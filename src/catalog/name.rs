@@ -2,6 +2,8 @@
 //!
 //! Invariant: a [`ModelName`] can be put into any message or file name as it is.
 
+use std::fmt;
+
 use crate::error::Error;
 
 /// Longest name of a model, as of any PostgreSQL identifier.
@@ -40,6 +42,15 @@ impl ModelName {
         match Self::parse(text)? {
             Self { name, version: None } => Ok(name),
             _ => Err(Error::InvalidModelName(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for ModelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.version {
+            Some(version) => write!(f, "{}@{version}", self.name),
+            None => f.write_str(&self.name),
         }
     }
 }

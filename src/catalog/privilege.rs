@@ -1,4 +1,5 @@
-//! Working with our own tables, which no role but their owner may touch, on behalf of any role.
+//! Working with our own tables, which no role but their owner may touch, on behalf of any role; and on behalf of a role in
+//! the background.
 //!
 //! Invariant: [`as_owner`] runs only our own statements, with `search_path` set to the system's schema; what it switches
 //! is switched back when it returns, and by the server when an error ends the transaction.
@@ -9,14 +10,50 @@ use pgrx::pg_sys;
 
 use crate::error::Error;
 
+/// What names mean in our own statements.
+const SYSTEM_PATH: &CStr = c"pg_catalog, pg_temp";
+
 /// Switches to the owner of our tables for the time of the call.
 ///
 /// # Errors
 /// Those of `work`.
 pub fn as_owner<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     let owner = tables_owner()?;
-    let _switched = Switched::to(owner);
+    let _switched = Switched::to(owner, SYSTEM_PATH);
     work()
+}
+
+/// Switches to a role, and to what names meant to it, for the time of the call: as if it had called a function of its own
+/// that is `SECURITY DEFINER`.
+///
+/// # Errors
+/// Those of `work`.
+pub fn as_role<T>(
+    role: pg_sys::Oid,
+    search_path: &str,
+    work: impl FnOnce() -> Result<T, Error>,
+) -> Result<T, Error> {
+    let path = CString::new(search_path).map_err(|_| Error::Unexpected("a search_path with a NUL"))?;
+    let _switched = Switched::to(role, &path);
+    work()
+}
+
+/// Name of the calling role.
+///
+/// # Errors
+/// [`Error::UnknownRole`] if it has been dropped.
+pub fn current_user() -> Result<String, Error> {
+    // SAFETY: looks into catalogs only.
+    let role = unsafe { pg_sys::GetUserId() };
+    role_name(role).ok_or_else(|| Error::UnknownRole(role.to_u32().to_string()))
+}
+
+/// Name of a role; `None` if there is none of this id.
+pub fn role_name(role: pg_sys::Oid) -> Option<String> {
+    // SAFETY: looks into catalogs only; a role that isn't there is reported by the result.
+    let name = unsafe { pg_sys::GetUserNameFromId(role, true) };
+    // SAFETY: the result is null or a terminated string.
+    (!name.is_null()).then(|| unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned())
 }
 
 /// Whether the calling role has the privileges of a role.
@@ -77,7 +114,7 @@ fn tables_owner() -> Result<pg_sys::Oid, Error> {
     }
 }
 
-/// What the call of [`as_owner`] must switch back.
+/// What a switch to a role must switch back.
 struct Switched {
     user: pg_sys::Oid,
     context: i32,
@@ -85,18 +122,18 @@ struct Switched {
 }
 
 impl Switched {
-    fn to(owner: pg_sys::Oid) -> Self {
+    fn to(role: pg_sys::Oid, search_path: &CStr) -> Self {
         let mut before = Self { user: pg_sys::InvalidOid, context: 0, nesting: 0 };
         // SAFETY: the pattern of the server's own code for security-definer functions; an error inside is put right by the
         // abort of the (sub)transaction, which restores user and settings.
         unsafe {
             pg_sys::GetUserIdAndSecContext(&mut before.user, &mut before.context);
             let restricted = before.context | pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32;
-            pg_sys::SetUserIdAndSecContext(owner, restricted);
+            pg_sys::SetUserIdAndSecContext(role, restricted);
             before.nesting = pg_sys::NewGUCNestLevel();
             pg_sys::set_config_option(
                 c"search_path".as_ptr(),
-                c"pg_catalog, pg_temp".as_ptr(),
+                search_path.as_ptr(),
                 pg_sys::GucContext::PGC_USERSET,
                 pg_sys::GucSource::PGC_S_SESSION,
                 pg_sys::GucAction::GUC_ACTION_SAVE,

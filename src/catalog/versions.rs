@@ -4,13 +4,14 @@
 //! Invariant: every change locks the model's row first, so changes of one model happen one after another, and every
 //! change ends with the news to all sessions.
 
-use ecommerce_ml_protocol::Sha256;
-use pgrx::datum::DatumWithOid;
+use ecommerce_ml_protocol::{ModelInfo, Sha256};
 use pgrx::{JsonB, Spi, pg_sys};
+use serde_json::json;
 
 use super::name::ModelName;
 use super::privilege::{acts_as, as_owner};
-use super::{content, resolve};
+use super::statement::{returning_one, run};
+use super::{content, jobs, resolve};
 use crate::error::Error;
 
 /// What is recorded of a new version.
@@ -20,6 +21,12 @@ pub struct NewVersion {
     pub info: serde_json::Value,
     /// Where it came from, as the user named it.
     pub source: String,
+    /// The model that it was trained from.
+    pub base: Option<String>,
+    /// What it is worth, as a JSON object.
+    pub metrics: Option<serde_json::Value>,
+    /// How it was trained, as a JSON object.
+    pub training: Option<serde_json::Value>,
 }
 
 /// Makes the model if it doesn't exist, owned by the calling role, and locks it. Returns whether it is new.
@@ -45,14 +52,26 @@ pub fn claim(name: &str) -> Result<bool, Error> {
     }
 }
 
+/// Refuses a name that another role's model has.
+///
+/// # Errors
+/// [`Error::NameTaken`].
+pub fn require_ownable(name: &str) -> Result<(), Error> {
+    let query = "SELECT owner::oid FROM ecommerce_ml.stored_model WHERE name = $1";
+    match returning_one::<pg_sys::Oid>(query, &[name.into()])? {
+        Some(owner) if !acts_as(owner) => Err(Error::NameTaken(name.to_owned())),
+        _ => Ok(()),
+    }
+}
+
 /// Adds a version to a locked model and returns its number.
 ///
 /// # Errors
 /// When our table can't be written.
 pub fn add(name: &str, version: &NewVersion) -> Result<i32, Error> {
     let statement = "
-        INSERT INTO ecommerce_ml.stored_version (name, version, content, info, source)
-        SELECT $1, coalesce(max(v.version), 0) + 1, $2, $3, $4
+        INSERT INTO ecommerce_ml.stored_version (name, version, content, info, source, base, metrics, training)
+        SELECT $1, coalesce(max(v.version), 0) + 1, $2, $3, $4, $5, $6, $7
         FROM ecommerce_ml.stored_version v WHERE v.name = $1
         RETURNING version";
     let arguments = [
@@ -60,6 +79,9 @@ pub fn add(name: &str, version: &NewVersion) -> Result<i32, Error> {
         version.content.0.to_vec().into(),
         JsonB(version.info.clone()).into(),
         version.source.as_str().into(),
+        version.base.as_deref().into(),
+        version.metrics.clone().map(JsonB).into(),
+        version.training.clone().map(JsonB).into(),
     ];
     returning_one(statement, &arguments)?.ok_or(Error::Unexpected("no version number"))
 }
@@ -103,7 +125,7 @@ pub fn roll_back(name: &str) -> Result<i32, Error> {
 /// Drops a model with all its versions.
 ///
 /// # Errors
-/// [`Error::UnknownModel`], [`Error::NotOwner`], [`Error::VersionBuiltIn`].
+/// [`Error::UnknownModel`], [`Error::NotOwner`], [`Error::VersionBuiltIn`], [`Error::ModelInUse`].
 pub fn drop_model(name: &str) -> Result<(), Error> {
     lock(name)?;
     let built_in =
@@ -111,6 +133,7 @@ pub fn drop_model(name: &str) -> Result<(), Error> {
     if returning_one::<bool>(built_in, &[name.into()])? == Some(true) {
         return Err(Error::VersionBuiltIn(name.to_owned()));
     }
+    refuse_in_use(name, None)?;
     run("DELETE FROM ecommerce_ml.stored_model WHERE name = $1", &[name.into()])?;
     content::delete_orphans()?;
     resolve::invalidate()
@@ -120,7 +143,7 @@ pub fn drop_model(name: &str) -> Result<(), Error> {
 ///
 /// # Errors
 /// [`Error::UnknownModel`], [`Error::UnknownVersion`], [`Error::NotOwner`], [`Error::VersionBuiltIn`],
-/// [`Error::VersionLive`].
+/// [`Error::VersionLive`], [`Error::ModelInUse`].
 pub fn drop_version(name: &str, version: i32) -> Result<(), Error> {
     lock(name)?;
     if require_version(name, version)?.is_none() {
@@ -129,6 +152,7 @@ pub fn drop_version(name: &str, version: i32) -> Result<(), Error> {
     if live(name)? == Some(version) {
         return Err(Error::VersionLive { name: name.to_owned(), version });
     }
+    refuse_in_use(name, Some(version))?;
     let statement = "DELETE FROM ecommerce_ml.stored_version WHERE name = $1 AND version = $2";
     run(statement, &[name.into(), version.into()])?;
     content::delete_orphans()?;
@@ -188,7 +212,18 @@ fn lock(name: &str) -> Result<(), Error> {
     if acts_as(owner) { Ok(()) } else { Err(Error::NotOwner(name.to_owned())) }
 }
 
-fn live(name: &str) -> Result<Option<i32>, Error> {
+fn refuse_in_use(name: &str, version: Option<i32>) -> Result<(), Error> {
+    match jobs::using(name, version)? {
+        Some(job) => Err(Error::ModelInUse { name: name.to_owned(), job }),
+        None => Ok(()),
+    }
+}
+
+/// The version that a model's name stands for, if there is one.
+///
+/// # Errors
+/// When our table can't be read.
+pub fn live(name: &str) -> Result<Option<i32>, Error> {
     returning_one("SELECT version FROM ecommerce_ml.stored_live WHERE name = $1", &[name.into()])
 }
 
@@ -206,19 +241,16 @@ fn require_version(name: &str, version: i32) -> Result<Option<Vec<u8>>, Error> {
     })
 }
 
-fn run(statement: &str, arguments: &[DatumWithOid<'_>]) -> Result<(), Error> {
-    as_owner(|| Ok(Spi::run_with_args(statement, arguments)?))
-}
-
-/// The first value of the first row, or `None` if there is no row. Sees the changes of this transaction.
-fn returning_one<T: pgrx::FromDatum + pgrx::IntoDatum>(
-    statement: &str,
-    arguments: &[DatumWithOid<'_>],
-) -> Result<Option<T>, Error> {
-    as_owner(|| {
-        Spi::connect_mut(|client| {
-            let found = client.update(statement, Some(1), arguments)?;
-            if found.is_empty() { Ok(None) } else { Ok(found.first().get_one()?) }
-        })
+/// What the views show of a model.
+pub fn info_json(info: &ModelInfo) -> serde_json::Value {
+    json!({
+        "architecture": format!("{:?}", info.family).to_lowercase(),
+        "task": info.task.as_str(),
+        "labels": info.labels,
+        "has_sentiment": info.has_sentiment,
+        "has_rating": info.has_rating,
+        "max_length": info.max_length,
+        "hidden_size": info.hidden_size,
+        "parameters": info.parameters,
     })
 }

@@ -10,8 +10,9 @@ use ecommerce_ml_protocol::{BUILD, Hello};
 use pgrx::bgworkers::{BackgroundWorkerStatus, DynamicBackgroundWorker};
 use pgrx::pg_sys;
 
-use super::connection::{Attempt, Broken, Connection};
+use super::connection::{Attempt, attempt};
 use crate::error::Error;
+use crate::stream::{Broken, Stream};
 use crate::{latch, runtime, supervisor};
 
 /// How long to try for an engine that greets.
@@ -25,11 +26,11 @@ const LAUNCHES: u32 = 3;
 ///
 /// # Errors
 /// [`Error::NoWorkerSlot`], [`Error::EngineNotStarted`], [`Error::BuildMismatch`], or trouble with the socket.
-pub fn connect() -> Result<Connection, Error> {
+pub fn connect() -> Result<Stream, Error> {
     let started = Instant::now();
     let (mut launches, mut strangers) = (0, 0);
     while started.elapsed() < DEADLINE {
-        match Connection::attempt()? {
+        match attempt()? {
             Attempt::Connected(connection) => match greet(connection)? {
                 Greeting::Understood(connection) => return Ok(connection),
                 Greeting::Gone => latch::wait(None, Some(TICK)),
@@ -53,13 +54,13 @@ pub fn connect() -> Result<Connection, Error> {
 }
 
 enum Greeting {
-    Understood(Connection),
+    Understood(Stream),
     /// The engine went before it greeted: it, or its supervisor, is being replaced.
     Gone,
     Stranger(String),
 }
 
-fn greet(mut connection: Connection) -> Result<Greeting, Error> {
+fn greet(mut connection: Stream) -> Result<Greeting, Error> {
     match connection.greeting() {
         Ok(hello) if Hello::ours().understands(&hello) => Ok(Greeting::Understood(connection)),
         Ok(hello) => Ok(Greeting::Stranger(hello.build)),

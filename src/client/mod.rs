@@ -1,7 +1,7 @@
 //! Asking the engine on behalf of a session.
 //!
 //! # Layout
-//! - [`connection`]: one socket, greeted and framed, never blocking.
+//! - [`connection`]: connecting to the socket that the supervisor holds.
 //! - [`session`]: the requests that this backend has open, and what happens to them when the engine is lost.
 //! - [`launch`]: starting the supervisor when nobody listens.
 //! - [`upload`]: giving the engine a stored model that it asks for.

@@ -9,9 +9,9 @@ use std::rc::Rc;
 
 use ecommerce_ml_protocol::{Reply, ReplyBody, Request, RequestBody, RequestId, Sha256, encode_frame};
 
-use super::connection::{Broken, Connection};
 use super::launch;
 use crate::error::Error;
+use crate::stream::{Broken, Stream};
 
 /// Engines that one request may see die.
 const LOSSES: u32 = 2;
@@ -24,7 +24,7 @@ thread_local! {
 #[derive(Default)]
 struct Session {
     /// Lost and renewed as engines come and go.
-    connection: Option<Connection>,
+    connection: Option<Stream>,
     /// Never reused, so that late replies to a cancelled request can't be taken for another's.
     last_id: u64,
     open: BTreeMap<RequestId, Open>,
@@ -65,7 +65,7 @@ pub fn push() -> Result<(), Error> {
         if session.connection.is_none() {
             session.connect()?;
         }
-        match session.connection.as_mut().map(Connection::flush) {
+        match session.connection.as_mut().map(Stream::flush) {
             Some(Err(broken)) => session.lose(broken),
             _ => Ok(()),
         }
@@ -132,7 +132,7 @@ impl Session {
     /// An engine that went while this session was idle must not count as lost by the next request.
     fn forget_dead_connection(&mut self) {
         while let Some(connection) = &mut self.connection {
-            match connection.receive() {
+            match connection.receive::<Reply>() {
                 Ok(Some(_late)) => {}
                 Ok(None) => return,
                 Err(_) => self.connection = None,
@@ -144,11 +144,11 @@ impl Session {
     fn pump(&mut self) -> Result<(), Error> {
         let Some(connection) = &mut self.connection else { return self.connect() };
         let unsent = connection.unsent();
-        let received = connection.flush().and_then(|()| connection.receive());
+        let received = connection.flush().and_then(|()| connection.receive::<Reply>());
         match received {
             Ok(Some(reply)) => self.take_in(reply),
             Ok(None) if connection.unsent() < unsent => {}
-            Ok(None) => connection.wait(),
+            Ok(None) => connection.wait(None),
             Err(broken) => return self.lose(broken),
         }
         Ok(())

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use ecommerce_ml_protocol::ModelInfo;
 
-use super::relation::Kind;
+use crate::relation::Kind;
 
 /// The classes of a model.
 pub struct Labels {

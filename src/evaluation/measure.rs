@@ -14,12 +14,12 @@ use pgrx::spi::{self, SpiHeapTupleData};
 
 use super::labels::Labels;
 use super::pipeline::Pipeline;
-use super::relation::{Column, Relation};
 use super::report::{self, Cell, Metric};
-use super::rows;
 use crate::catalog::resolve::{Resolved, resolve};
 use crate::client;
 use crate::error::Error;
+use crate::relation::{Column, Relation};
+use crate::rows;
 
 /// Characters of a label that an error shows.
 const SHOWN: usize = 100;

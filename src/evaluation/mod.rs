@@ -1,8 +1,6 @@
 //! What models and predictions are worth, measured on the rows of a relation.
 //!
 //! # Layout
-//! - [`relation`]: the relation and columns that a call names, checked, and as SQL.
-//! - [`rows`]: what a query returns, a few rows at a time.
 //! - [`labels`]: which class of a model a label of the user's means.
 //! - [`pipeline`]: texts through a model while the next are read.
 //! - [`measure`]: a model against labels.
@@ -16,10 +14,7 @@ mod labels;
 mod measure;
 mod pipeline;
 mod predictions;
-mod relation;
 mod report;
-mod rows;
 
 pub use measure::{confusion, measure};
 pub use predictions::compare;
-pub use relation::Relation;

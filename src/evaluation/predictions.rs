@@ -10,10 +10,10 @@ use ecommerce_ml_metrics::{Confusion, Regression};
 use pgrx::spi::{self, SpiHeapTupleData};
 
 use super::measure::{not_empty, read_two};
-use super::relation::{Column, Kind, Relation};
 use super::report::{self, Metric};
-use super::rows;
 use crate::error::Error;
+use crate::relation::{Column, Kind, Relation};
+use crate::rows;
 
 /// Most classes: their matrix has a million cells then.
 const MOST_CLASSES: usize = 1000;

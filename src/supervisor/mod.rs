@@ -7,8 +7,8 @@
 //! It must not touch a database or run model code: whatever the engine does, this process stays sound, because
 //! the server answers the crash of a background worker by restarting every session.
 
+mod engine;
 mod office;
-mod process;
 mod watch;
 
 use std::time::Duration;

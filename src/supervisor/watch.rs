@@ -6,7 +6,6 @@
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -14,8 +13,9 @@ use ecommerce_ml_protocol::{FrameDecoder, Hello};
 use pgrx::bgworkers::BackgroundWorker;
 use pgrx::{log, pg_sys, warning};
 
+use super::engine::Engine;
 use super::office::Office;
-use super::process::Engine;
+use crate::child::describe;
 use crate::guc::EngineSettings;
 use crate::latch::{self, Interest};
 use crate::runtime;
@@ -83,9 +83,9 @@ fn live(office: &Office, restarts: u32) -> End {
     let mut probe = Probe::start();
     loop {
         let timeout = (!probe.served).then_some(TICK);
-        latch::wait(Some((engine.words(), Interest::Readable)), timeout);
+        latch::wait(Some((engine.child.words(), Interest::Readable)), timeout);
         probe.look();
-        let (lines, closed) = engine.listen();
+        let (lines, closed) = engine.child.listen();
         lines.iter().for_each(|line| log!("ecommerce_ml engine: {line}"));
         if let Some(end) = dismissed(&settings) {
             return end;
@@ -114,7 +114,7 @@ fn dismissed(settings: &EngineSettings) -> Option<End> {
 
 /// The engine has closed its standard error, which it does only by ending.
 fn autopsy(engine: &mut Engine, probe: &Probe) -> End {
-    let pid = engine.pid();
+    let pid = engine.child.pid();
     let status = match await_end(engine) {
         Ok(status) => status,
         Err(error) => {
@@ -126,27 +126,19 @@ fn autopsy(engine: &mut Engine, probe: &Probe) -> End {
         log!("ecommerce_ml engine (PID {pid}) ended after being idle");
         return End::Idle;
     }
-    let words = engine.last_words();
+    let words = engine.child.last_words();
     warning!("ecommerce_ml engine (PID {pid}) {}; last words: {words}", describe(status));
     if probe.served { End::Died } else { End::StillBorn }
 }
 
 fn await_end(engine: &mut Engine) -> std::io::Result<ExitStatus> {
     for _ in 0..20 {
-        if let Some(status) = engine.ended()? {
+        if let Some(status) = engine.child.ended()? {
             return Ok(status);
         }
         latch::wait(None, Some(TICK));
     }
-    engine.kill()
-}
-
-fn describe(status: ExitStatus) -> String {
-    match (status.signal(), status.code()) {
-        (Some(signal), _) => format!("was terminated by signal {signal}"),
-        (None, Some(code)) => format!("exited with exit code {code}"),
-        (None, None) => status.to_string(),
-    }
+    engine.child.kill()
 }
 
 /// Our own connection to the engine, which tells whether it serves, and whether it is of our build.

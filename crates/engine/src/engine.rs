@@ -18,6 +18,7 @@ use crate::clock::unix_seconds;
 use crate::hub;
 use crate::model::Output;
 use crate::scheduler::{Finished, Scheduler, Work};
+use crate::train::options::TrainingOptions;
 
 /// What statistics say of the process.
 #[derive(Debug, Clone)]
@@ -68,6 +69,10 @@ impl Engine {
             RequestBody::Describe { model } => {
                 let entry = self.cache.get(&model, client).await?;
                 Ok(ReplyBody::Described(entry.model().info().clone()))
+            }
+            RequestBody::CheckTraining { objective, options } => {
+                let options = serde_json::from_str(&options).map_err(|error| invalid(error.to_string()))?;
+                TrainingOptions::parse(&options, objective).map(|_| ReplyBody::TrainingChecked)
             }
             RequestBody::Fetch { repository, revision, endpoint, directory } => {
                 fetch(hub::Fetch { repository, revision, endpoint, directory: directory.into() }).await

@@ -9,6 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::EngineError;
+use crate::training::Objective;
 
 /// Names a request within its connection; chosen by the client, never reused while in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -87,6 +88,13 @@ pub enum RequestBody {
     Describe {
         /// Which model.
         model: ModelRef,
+    },
+    /// Whether a training could be done with these options; answered by [`ReplyBody::TrainingChecked`].
+    CheckTraining {
+        /// What for.
+        objective: Objective,
+        /// The user's options, a JSON object.
+        options: String,
     },
     /// Bring a repository of a Hugging Face hub into a folder; answered by [`ReplyBody::Fetched`].
     Fetch {
@@ -190,6 +198,8 @@ pub enum ReplyBody {
     },
     /// To [`RequestBody::Describe`].
     Described(ModelInfo),
+    /// To [`RequestBody::CheckTraining`]: nothing is wrong with the options.
+    TrainingChecked,
     /// To [`RequestBody::Fetch`].
     Fetched {
         /// The commit that the revision stood for.

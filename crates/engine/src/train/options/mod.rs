@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::ops::{Bound, RangeInclusive};
 
 use ecommerce_ml_protocol::EngineError;
+pub use ecommerce_ml_protocol::training::Objective;
 use serde_json::Value;
 
 use super::class_weights::ClassWeights;
@@ -19,17 +20,6 @@ use super::schedule::SchedulerType;
 mod reader;
 
 use reader::{Reader, alternatives, described, number_in, refused, unexpected};
-
-/// What a model is trained for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Objective {
-    /// Classes without an order.
-    Classification,
-    /// One to five stars.
-    Rating,
-    /// A number.
-    Regression,
-}
 
 /// Which weights a training changes.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,26 +1,24 @@
-//! One engine process: its birth, its words, its end.
+//! An engine process: its birth, its words, its end.
 //!
-//! Invariant: an [`Engine`] never outlives its supervisor. It holds one end of a lifeline whose other end the
-//! engine reads until it closes, and the kernel kills the engine when the supervisor's process ends.
+//! It must not know what the process is for. Invariant: a [`Child`] never outlives the process that started it: the
+//! kernel kills it when that ends.
 
 use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{self, Command, ExitStatus, Stdio};
 
-use crate::guc::EngineSettings;
 use crate::runtime;
 
 /// Lines kept to be shown should the engine die.
 const LAST_WORDS: usize = 10;
 
 /// A running engine.
-pub struct Engine {
-    child: Child,
-    /// The engine ends when this closes.
-    _lifeline: UnixStream,
+pub struct Child {
+    process: process::Child,
     /// Our end of its standard error.
     words: UnixStream,
     /// What has been read of a line that is not complete yet.
@@ -29,28 +27,32 @@ pub struct Engine {
     latest: VecDeque<String>,
 }
 
-impl Engine {
-    /// Starts an engine that serves the listener's clients.
-    pub fn start(settings: &EngineSettings, listener: &UnixListener, restarts: u32) -> io::Result<Self> {
-        let (lifeline, its_lifeline) = UnixStream::pair()?;
+impl Child {
+    /// Starts an engine with these arguments, standard input and output, and so much added to its niceness.
+    ///
+    /// # Errors
+    /// If there is no such program, or no room for another process.
+    pub fn start(
+        arguments: impl IntoIterator<Item = OsString>,
+        (input, output): (OwnedFd, OwnedFd),
+        nice: i32,
+    ) -> io::Result<Self> {
         let (words, its_words) = UnixStream::pair()?;
         words.set_nonblocking(true)?;
         let mut command = Command::new(runtime::engine_binary());
         command
-            .args(arguments(settings, restarts))
-            .stdin(Stdio::from(OwnedFd::from(listener.try_clone()?)))
-            .stdout(Stdio::from(OwnedFd::from(its_lifeline)))
+            .args(arguments)
+            .stdin(Stdio::from(input))
+            .stdout(Stdio::from(output))
             .stderr(Stdio::from(OwnedFd::from(its_words)));
-        let nice = settings.nice;
         // SAFETY: between fork and exec the closure makes system calls only; it neither allocates nor locks.
         unsafe { command.pre_exec(move || prepare(nice)) };
-        let child = command.spawn()?;
-        Ok(Self { child, _lifeline: lifeline, words, partial: Vec::new(), latest: VecDeque::new() })
+        Ok(Self { process: command.spawn()?, words, partial: Vec::new(), latest: VecDeque::new() })
     }
 
     /// Its process id.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.process.id()
     }
 
     /// Becomes readable when the engine says something, or ends.
@@ -91,37 +93,21 @@ impl Engine {
 
     /// Whether and how it ended.
     pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
-        self.child.try_wait()
+        self.process.try_wait()
     }
 
     /// Ends it at once: it keeps no state.
     pub fn kill(&mut self) -> io::Result<ExitStatus> {
-        self.child.kill()?;
-        self.child.wait()
+        self.process.kill()?;
+        self.process.wait()
     }
 }
 
-impl Drop for Engine {
+impl Drop for Child {
     fn drop(&mut self) {
         // It may have ended by itself; then there is nothing to kill.
         let _ = self.kill();
     }
-}
-
-fn arguments(settings: &EngineSettings, restarts: u32) -> Vec<std::ffi::OsString> {
-    let mut arguments = vec!["serve".into(), "--builtin".into(), runtime::builtin_models().into_os_string()];
-    let named = [
-        ("--device", settings.device.clone()),
-        ("--precision", settings.precision.clone()),
-        ("--threads", settings.threads.to_string()),
-        ("--model-cache", settings.model_cache_bytes.to_string()),
-        ("--weights-cache", runtime::WEIGHTS.to_owned()),
-        ("--result-cache", settings.result_cache_bytes.to_string()),
-        ("--idle-timeout", settings.idle_timeout.as_secs().to_string()),
-        ("--restarts", restarts.to_string()),
-    ];
-    arguments.extend(named.into_iter().flat_map(|(name, value)| [name.into(), value.into()]));
-    arguments
 }
 
 /// Runs in the child between fork and exec. `Command` itself resets the signal mask and SIGPIPE, and exec
@@ -139,4 +125,13 @@ fn prepare(nice: i32) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// How a process ended, in words that follow its name.
+pub fn describe(status: ExitStatus) -> String {
+    match (status.signal(), status.code()) {
+        (Some(signal), _) => format!("was terminated by signal {signal}"),
+        (None, Some(code)) => format!("exited with exit code {code}"),
+        (None, None) => status.to_string(),
+    }
 }

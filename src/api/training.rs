@@ -1,0 +1,122 @@
+//! Trainings in the background.
+
+use std::ffi::CStr;
+use std::time::Duration;
+
+use pgrx::datum::Interval;
+use pgrx::iter::TableIterator;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{JsonB, name, pg_extern, pg_sys};
+
+use crate::catalog::privilege::require_writable;
+use crate::error::Error;
+use crate::jobs::{self, Progress, Wanted};
+
+/// Trains a new version of a model from labelled rows, in the background.
+#[pg_extern]
+fn train_model(
+    name: Option<&str>,
+    relation: Option<pg_sys::Oid>,
+    text_column: Option<&CStr>,
+    label_column: Option<&CStr>,
+    task: Option<&str>,
+    base: Option<&str>,
+    options: Option<JsonB>,
+) -> Result<i64, ErrorReport> {
+    require_writable(c"train_model()");
+    let wanted = Wanted {
+        name: name.ok_or(Error::ArgumentNull("name"))?,
+        relation: relation.ok_or(Error::ArgumentNull("relation"))?,
+        text_column: text_column.ok_or(Error::ArgumentNull("text_column"))?,
+        label_column: label_column.ok_or(Error::ArgumentNull("label_column"))?,
+        task: task.ok_or(Error::ArgumentNull("task"))?,
+        base,
+        options: options.ok_or(Error::ArgumentNull("options"))?.0,
+    };
+    Ok(jobs::submit(wanted)?)
+}
+
+/// Cancels a training; false if it has ended already.
+#[pg_extern]
+fn cancel_job(job: i64) -> Result<bool, ErrorReport> {
+    require_writable(c"cancel_job()");
+    Ok(jobs::cancel(job)?)
+}
+
+/// Lets a training go on from its last checkpoint.
+#[pg_extern]
+fn resume_job(job: i64) -> Result<(), ErrorReport> {
+    require_writable(c"resume_job()");
+    Ok(jobs::resume(job)?)
+}
+
+/// Forgets a training that has ended.
+#[pg_extern]
+fn drop_job(job: i64) -> Result<(), ErrorReport> {
+    require_writable(c"drop_job()");
+    Ok(jobs::forget(job)?)
+}
+
+/// Waits until a training has ended, or the time is over, and returns its state.
+#[pg_extern]
+fn wait_for_job(job: Option<i64>, timeout: Option<Interval>) -> Result<Option<String>, ErrorReport> {
+    let Some(job) = job else { return Ok(None) };
+    Ok(Some(jobs::wait(job, timeout.map(duration))?))
+}
+
+/// One that lies behind us is over at once.
+fn duration(interval: Interval) -> Duration {
+    Duration::from_micros(u64::try_from(interval.as_micros()).unwrap_or(0))
+}
+
+/// A row for each training of this database that has a worker.
+#[pg_extern]
+#[allow(clippy::type_complexity)]
+fn training_progress() -> TableIterator<
+    'static,
+    (
+        name!(job, i64),
+        name!(pid, i32),
+        name!(engine_pid, Option<i32>),
+        name!(phase, String),
+        name!(rows_read, i64),
+        name!(epoch, Option<i32>),
+        name!(epochs, Option<i32>),
+        name!(step, Option<i64>),
+        name!(steps, Option<i64>),
+        name!(loss, Option<f64>),
+        name!(learning_rate, Option<f64>),
+        name!(examples_per_second, Option<f64>),
+        name!(eta, Option<Interval>),
+        name!(memory, Option<i64>),
+    ),
+> {
+    let row = |progress: Progress| {
+        (
+            progress.job,
+            progress.pid,
+            progress.engine_pid,
+            progress.phase,
+            progress.rows_read,
+            progress.epoch,
+            progress.epochs,
+            progress.step,
+            progress.steps,
+            progress.loss,
+            progress.learning_rate,
+            progress.examples_per_second,
+            progress.seconds_left.and_then(interval),
+            progress.memory,
+        )
+    };
+    TableIterator::new(jobs::progress().into_iter().map(row))
+}
+
+/// About a century.
+const MOST_SECONDS: f64 = 3e9;
+
+/// Whole seconds are exact enough for an estimate.
+fn interval(seconds: f64) -> Option<Interval> {
+    let seconds = if seconds.is_finite() { seconds.clamp(0.0, MOST_SECONDS) } else { return None };
+    Interval::new(0, 0, (seconds.round() as i64).saturating_mul(1_000_000)).ok()
+}

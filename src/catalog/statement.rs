@@ -1,0 +1,85 @@
+//! Statements against our own tables.
+//!
+//! Invariant: all of them run as the owner of the tables, and see what this transaction has changed.
+
+use std::ffi::CStr;
+
+use pgrx::datum::DatumWithOid;
+use pgrx::spi::SpiHeapTupleData;
+use pgrx::{FromDatum, IntoDatum, Spi, pg_sys};
+
+use super::privilege::as_owner;
+use crate::error::Error;
+
+/// Runs a statement and returns how many rows it changed.
+///
+/// # Errors
+/// When our table can't be written.
+pub fn run(statement: &str, arguments: &[DatumWithOid<'_>]) -> Result<usize, Error> {
+    as_owner(|| Spi::connect_mut(|client| Ok(client.update(statement, None, arguments)?.len())))
+}
+
+/// The first value of the first row, or `None` if there is no row.
+///
+/// # Errors
+/// As [`run`].
+pub fn returning_one<T: FromDatum + IntoDatum>(
+    statement: &str,
+    arguments: &[DatumWithOid<'_>],
+) -> Result<Option<T>, Error> {
+    as_owner(|| {
+        Spi::connect_mut(|client| {
+            let found = client.update(statement, Some(1), arguments)?;
+            if found.is_empty() { Ok(None) } else { Ok(found.first().get_one()?) }
+        })
+    })
+}
+
+/// All rows, read by `read`.
+///
+/// # Errors
+/// As [`run`], and those of `read`.
+pub fn returning<T>(
+    statement: &str,
+    arguments: &[DatumWithOid<'_>],
+    read: impl Fn(&SpiHeapTupleData<'_>) -> Result<T, Error>,
+) -> Result<Vec<T>, Error> {
+    as_owner(|| {
+        Spi::connect_mut(|client| client.update(statement, None, arguments)?.map(|row| read(&row)).collect())
+    })
+}
+
+/// The first value of a query's first row, as committed now, whatever the snapshot of the transaction; `None` if there is
+/// no row. `$1` is a number.
+///
+/// # Errors
+/// When our table can't be read.
+pub fn committed(query: &CStr, number: i64) -> Result<Option<String>, Error> {
+    as_owner(|| {
+        Spi::connect(|_| {
+            let (mut kind, mut value) = (pg_sys::INT8OID, pg_sys::Datum::from(number));
+            // SAFETY: one argument of the type that is named, and a snapshot that is popped again; an error inside ends
+            // the transaction and with it the snapshot. Read-only, since otherwise the transaction's snapshot would be used.
+            unsafe {
+                pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot());
+                let code = pg_sys::SPI_execute_with_args(
+                    query.as_ptr(),
+                    1,
+                    &raw mut kind,
+                    &raw mut value,
+                    std::ptr::null(),
+                    true,
+                    1,
+                );
+                pg_sys::PopActiveSnapshot();
+                Spi::check_status(code)?;
+                if pg_sys::SPI_processed == 0 {
+                    return Ok(None);
+                }
+                let table = pg_sys::SPI_tuptable;
+                let text = pg_sys::SPI_getvalue(*(*table).vals, (*table).tupdesc, 1);
+                Ok((!text.is_null()).then(|| CStr::from_ptr(text).to_string_lossy().into_owned()))
+            }
+        })
+    })
+}

@@ -1,0 +1,156 @@
+//! What a training process says, and what is kept of it.
+//!
+//! Invariant: what is recorded is recorded for a job that is running; one that was cancelled or dropped meanwhile ends
+//! here, within a second.
+
+use std::time::{Duration, Instant};
+
+use ecommerce_ml_protocol::training::{CheckpointPart, Epoch, JobOutput, Prepared, Progress as Reached};
+use pgrx::pg_sys;
+
+use super::feed::{self, Sent};
+use super::outcome;
+use super::progress::Progress;
+use super::trainer::Trainer;
+use super::transaction::transaction;
+use super::worker::TICK;
+use crate::catalog::jobs::{Failure, Job};
+use crate::catalog::{checkpoints, jobs};
+use crate::error::Error;
+
+/// How a training ended, if it didn't fail.
+pub enum End {
+    /// With a new version.
+    Succeeded,
+    /// Cancelled, or dropped.
+    Cancelled,
+    /// Its process was lost, with these words.
+    Lost(String),
+}
+
+/// Trains a job with a process of its own.
+///
+/// # Errors
+/// Why it failed.
+pub fn train(job: &Job, report: &mut Progress, database: pg_sys::Oid) -> Result<End, Failure> {
+    *report = Progress { phase: "reading rows".to_owned(), ..Progress::new(report.job) };
+    report.report(database);
+    let mut trainer = Trainer::start()?;
+    report.engine_pid = i32::try_from(trainer.pid()).ok();
+    let sent = transaction(|| {
+        feed::feed(&mut trainer, job, |rows| {
+            report.rows_read = rows;
+            report.report(database);
+        })
+    })?;
+    "preparing".clone_into(&mut report.phase);
+    report.report(database);
+    let mut following = Following { job, trainer, report, database, sent };
+    following.follow()
+}
+
+/// A training that goes on.
+struct Following<'a> {
+    job: &'a Job,
+    trainer: Trainer,
+    report: &'a mut Progress,
+    database: pg_sys::Oid,
+    sent: Sent,
+}
+
+impl Following<'_> {
+    fn follow(&mut self) -> Result<End, Failure> {
+        let mut looked = Instant::now();
+        loop {
+            let still_running = match self.trainer.receive(TICK) {
+                Some(JobOutput::Prepared(prepared)) => self.prepared(&prepared)?,
+                Some(JobOutput::Progress(reached)) => self.progress(&reached),
+                Some(JobOutput::Epoch(epoch)) => self.epoch(&epoch)?,
+                Some(JobOutput::Checkpoint(part)) => self.checkpoint(&part)?,
+                Some(JobOutput::Model(part)) => {
+                    self.phase("saving");
+                    let (job, trainer) = (self.job, &mut self.trainer);
+                    return transaction(|| outcome::store(job, trainer, part)).map(|()| End::Succeeded);
+                }
+                Some(JobOutput::Finished(_)) => {
+                    return Err(Error::Unexpected("a training without a model").into());
+                }
+                Some(JobOutput::Failed(error)) => return Err(Error::from(error).into()),
+                None if self.trainer.is_lost() => return Ok(End::Lost(self.trainer.epitaph())),
+                None => true,
+            };
+            let due = looked.elapsed() >= TICK;
+            if !still_running || (due && !transaction(|| jobs::is_running(self.job.id))?) {
+                return Ok(End::Cancelled);
+            }
+            if due {
+                looked = Instant::now();
+            }
+        }
+    }
+
+    fn phase(&mut self, phase: &str) {
+        phase.clone_into(&mut self.report.phase);
+        self.report.report(self.database);
+    }
+
+    fn prepared(&mut self, prepared: &Prepared) -> Result<bool, Failure> {
+        self.report.epochs = i32::try_from(prepared.epochs).ok();
+        self.report.steps = i64::try_from(prepared.steps).ok();
+        self.report.step = i64::try_from(prepared.resumed_at).ok();
+        self.report.memory = i64::try_from(prepared.memory).ok();
+        self.phase("training");
+        transaction(|| jobs::record_prepared(self.job.id, prepared, self.sent.skipped))
+    }
+
+    fn progress(&mut self, reached: &Reached) -> bool {
+        self.report.epoch = i32::try_from(reached.epoch).ok();
+        self.report.step = i64::try_from(reached.step).ok();
+        self.report.loss = Some(reached.loss);
+        self.report.learning_rate = Some(reached.learning_rate);
+        self.report.examples_per_second = Some(reached.examples_per_second);
+        self.report.seconds_left = Some(reached.seconds_left);
+        self.report.report(self.database);
+        true
+    }
+
+    fn epoch(&mut self, epoch: &Epoch) -> Result<bool, Failure> {
+        transaction(|| jobs::record_epoch(self.job.id, epoch))
+    }
+
+    /// Stores a checkpoint in one transaction. One that isn't completed isn't stored: the loss of its process is found
+    /// by whoever receives next.
+    fn checkpoint(&mut self, begin: &CheckpointPart) -> Result<bool, Failure> {
+        let CheckpointPart::Begin { step, .. } = *begin else {
+            return Err(Error::Unexpected("a part of a checkpoint that did not begin").into());
+        };
+        let step = i64::try_from(step).unwrap_or(i64::MAX);
+        let (id, trainer) = (self.job.id, &mut self.trainer);
+        let stored = transaction(|| {
+            checkpoints::delete(id, None)?;
+            for chunk in 0.. {
+                match await_part(trainer) {
+                    Some(JobOutput::Checkpoint(CheckpointPart::Chunk(data))) => {
+                        checkpoints::store(id, step, chunk, data)?;
+                    }
+                    Some(JobOutput::Checkpoint(CheckpointPart::End)) => break,
+                    Some(_) => return Err(Error::Unexpected("something else within a checkpoint")),
+                    None => return Err(Error::EngineLost),
+                }
+            }
+            jobs::record_progress(id)
+        });
+        if stored.is_err() && self.trainer.is_lost() { Ok(true) } else { stored }
+    }
+}
+
+/// The next message; `None` if the process is lost.
+pub fn await_part(trainer: &mut Trainer) -> Option<JobOutput> {
+    loop {
+        match trainer.receive(Duration::from_secs(1)) {
+            None if trainer.is_lost() => return None,
+            None => {}
+            output => return output,
+        }
+    }
+}

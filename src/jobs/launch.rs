@@ -1,0 +1,186 @@
+//! Workers for jobs that have none.
+//!
+//! A job that is submitted gets one when the transaction commits. The server itself starts a worker again that a crash of
+//! the server ended; after a restart of the server it is for the launcher to do, where the library is preloaded, or else
+//! for the next session that has to do with jobs. Invariant: a worker too many does no harm, since it ends as soon as it
+//! finds the job's lock taken.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder, BgWorkerStartTime};
+use pgrx::{PgXactCallbackEvent, pg_guard, pg_sys, register_xact_callback, warning};
+
+use super::transaction::transaction;
+use super::{locks, worker};
+use crate::catalog::jobs::{self, Waiting};
+use crate::catalog::privilege;
+use crate::error::Error;
+
+/// Type of a job's worker, in pg_stat_activity.
+const TYPE: &str = "ecommerce_ml job";
+/// Type of the workers that look for jobs.
+const LAUNCHER: &str = "ecommerce_ml job launcher";
+/// After which the server starts a worker again that didn't end by itself.
+const RESTART: Duration = Duration::from_secs(5);
+
+thread_local! {
+    /// Jobs that this transaction has submitted.
+    static SUBMITTED: RefCell<Vec<Waiting>> = RefCell::default();
+}
+
+/// Starts the launcher with the server, where the library is preloaded.
+pub fn init() {
+    // SAFETY: a flag that only the postmaster changes, before this library is loaded and after.
+    if unsafe { pg_sys::process_shared_preload_libraries_in_progress } {
+        builder(LAUNCHER, LAUNCHER, "ecommerce_ml_launch_jobs").load();
+    }
+}
+
+/// Starts a worker when the transaction commits.
+pub fn at_commit(waiting: Waiting) {
+    let is_first = SUBMITTED.with_borrow_mut(|submitted| {
+        submitted.push(waiting);
+        submitted.len() == 1
+    });
+    if is_first {
+        register_xact_callback(PgXactCallbackEvent::Commit, || {
+            SUBMITTED.take().into_iter().for_each(start_or_warn)
+        });
+        register_xact_callback(PgXactCallbackEvent::Abort, || drop(SUBMITTED.take()));
+    }
+}
+
+/// Whether this transaction has submitted a job, which no worker can see yet.
+pub fn is_submitted(job: i64) -> bool {
+    SUBMITTED.with_borrow(|submitted| submitted.iter().any(|waiting| waiting.job == job))
+}
+
+/// Starts workers for all jobs of this database that should have one and don't. Queued ones get one at a time: the one at
+/// the head of the queue sees to the next.
+///
+/// # Errors
+/// When our tables can't be read, or [`Error::NoJobSlot`].
+pub fn recover() -> Result<(), Error> {
+    let open = jobs::open()?;
+    open.into_iter().filter(|waiting| !locks::has_worker(waiting.job)).try_for_each(start)
+}
+
+/// Starts a worker for the job that is next, unless it is this one or has a worker.
+///
+/// # Errors
+/// As [`recover`].
+pub fn next(after: i64) -> Result<(), Error> {
+    let mut open = jobs::open()?.into_iter();
+    match open.find(|waiting| waiting.job != after && !locks::has_worker(waiting.job)) {
+        Some(waiting) => start(waiting),
+        None => Ok(()),
+    }
+}
+
+fn start_or_warn(waiting: Waiting) {
+    if start(waiting).is_err() {
+        // An error would come too late: the transaction has committed.
+        warning!("job {} stays in the queue: no free background worker slot", waiting.job);
+    }
+}
+
+fn start(waiting: Waiting) -> Result<(), Error> {
+    let name = format!("{TYPE} {}", waiting.job);
+    // SAFETY: set before this library runs in a process that is connected to a database.
+    let database = unsafe { pg_sys::MyDatabaseId };
+    let started = builder(&name, TYPE, "ecommerce_ml_train")
+        .set_restart_time(Some(RESTART))
+        .set_extra(&format!("{} {} {}", database.to_u32(), waiting.login.to_u32(), waiting.job))
+        .load_dynamic();
+    started.map(drop).map_err(|_| Error::NoJobSlot(waiting.job))
+}
+
+fn builder(name: &str, kind: &str, function: &str) -> BackgroundWorkerBuilder {
+    BackgroundWorkerBuilder::new(name)
+        .set_type(kind)
+        .set_library("ecommerce_ml")
+        .set_function(function)
+        .set_start_time(BgWorkerStartTime::RecoveryFinished)
+        .enable_spi_access()
+}
+
+/// Numbers that [`start`] gave to this worker.
+fn extra() -> Vec<u64> {
+    BackgroundWorker::get_extra().split(' ').filter_map(|word| word.parse().ok()).collect()
+}
+
+fn oid(number: u64) -> pg_sys::Oid {
+    u32::try_from(number).map_or(pg_sys::InvalidOid, pg_sys::Oid::from)
+}
+
+/// Main function of a job's worker.
+#[pg_guard]
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn ecommerce_ml_train(_argument: pg_sys::Datum) {
+    worker::heed_signals();
+    if let [database, login, job] = extra()[..] {
+        worker::main(oid(database), oid(login), job.cast_signed());
+    }
+}
+
+/// Main function of the launcher: looks into each database, once.
+#[pg_guard]
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn ecommerce_ml_launch_jobs(_argument: pg_sys::Datum) {
+    worker::heed_signals();
+    BackgroundWorker::connect_worker_to_spi(None, None);
+    for database in transaction(databases).unwrap_or_default() {
+        let name = format!("{LAUNCHER} of database {}", database.to_u32());
+        // SAFETY: set once when this process starts.
+        let pid = unsafe { pg_sys::MyProcPid };
+        let looking = builder(&name, LAUNCHER, "ecommerce_ml_launch_jobs_here")
+            .set_extra(&database.to_u32().to_string())
+            .set_notify_pid(pid)
+            .load_dynamic();
+        match looking {
+            Ok(worker) => drop(worker.wait_for_shutdown()),
+            Err(_) => warning!(
+                "could not look for jobs in database {}: no free background worker slot",
+                database.to_u32()
+            ),
+        }
+    }
+}
+
+/// Main function of a worker that looks into one database.
+#[pg_guard]
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn ecommerce_ml_launch_jobs_here(_argument: pg_sys::Datum) {
+    worker::heed_signals();
+    let [database] = extra()[..] else { return };
+    BackgroundWorker::connect_worker_to_spi_by_oid(Some(oid(database)), None);
+    let looked = transaction(|| if privilege::table_oid(c"stored_job").is_ok() { recover() } else { Ok(()) });
+    if let Err(failure) = looked {
+        warning!("could not start jobs: {}", failure.message);
+    }
+}
+
+/// Databases that can be connected to. There is no connection to one yet, so the shared catalog is read as it is.
+fn databases() -> Result<Vec<pg_sys::Oid>, Error> {
+    let mut found = Vec::new();
+    // SAFETY: the pattern of the server's own launchers: a catalog that is always there, scanned in a transaction and
+    // closed before it ends; what a tuple holds is copied while it is there.
+    unsafe {
+        let catalog = pg_sys::table_open(pg_sys::DatabaseRelationId, pg_sys::AccessShareLock as i32);
+        let scan = pg_sys::table_beginscan_catalog(catalog, 0, std::ptr::null_mut());
+        loop {
+            let tuple = pg_sys::heap_getnext(scan, pg_sys::ScanDirection::ForwardScanDirection);
+            if tuple.is_null() {
+                break;
+            }
+            let row = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_database>();
+            if (*row).datallowconn && !(*row).datistemplate {
+                found.push((*row).oid);
+            }
+        }
+        pg_sys::table_endscan(scan);
+        pg_sys::table_close(catalog, pg_sys::AccessShareLock as i32);
+    }
+    Ok(found)
+}

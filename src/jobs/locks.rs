@@ -1,0 +1,88 @@
+//! Which jobs have a worker, and whose turn it is: locks that the kernel takes back when a process ends.
+//!
+//! They are places in one file of the cluster, locked with the open file, not with the process, so that a look at a lock
+//! by its own process tells the truth too. Invariant: a job has at most one worker, and at most `max_training_jobs` have
+//! a turn, whatever is started how often.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
+
+use pgrx::pg_sys;
+
+use crate::runtime;
+
+/// Something that one process at a time can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// A job of this database: its worker has it.
+    Job(i64),
+    /// The head of the queue of this database.
+    Queue,
+    /// One of the turns of the cluster, counted from 0.
+    Turn(u16),
+}
+
+impl Place {
+    /// A byte of the file. Ids of databases are never 0, numbers of jobs neither; those beyond 2^31 share locks with
+    /// others, which then wait for each other.
+    fn offset(self) -> libc::off_t {
+        // SAFETY: set before this library runs in a process that is connected to a database.
+        let database = libc::off_t::from(unsafe { pg_sys::MyDatabaseId }.to_u32()) << 31;
+        match self {
+            Place::Job(job) => database | (job & 0x7FFF_FFFF),
+            Place::Queue => database,
+            Place::Turn(turn) => libc::off_t::from(turn),
+        }
+    }
+}
+
+/// A place that is taken as long as this lives.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// Takes a place; `None` if another has it.
+///
+/// # Errors
+/// When the file can't be opened or locked.
+pub fn take(place: Place) -> io::Result<Option<Lock>> {
+    let file = open()?;
+    match control(&file, place, libc::F_OFD_SETLK) {
+        Ok(_) => Ok(Some(Lock { _file: file })),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a job of this database has a worker.
+pub fn has_worker(job: i64) -> bool {
+    let found = open().and_then(|file| control(&file, Place::Job(job), libc::F_OFD_GETLK));
+    found.is_ok_and(|lock| libc::c_int::from(lock.l_type) != libc::F_UNLCK)
+}
+
+fn open() -> io::Result<File> {
+    runtime::make_directory()?;
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(runtime::JOB_LOCKS)
+}
+
+/// Asks for a write lock of one byte, or what is in its way.
+fn control(file: &File, place: Place, command: libc::c_int) -> io::Result<libc::flock> {
+    // SAFETY: a structure of integers.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = libc::F_WRLCK as libc::c_short;
+    lock.l_whence = libc::SEEK_SET as libc::c_short;
+    lock.l_start = place.offset();
+    lock.l_len = 1;
+    // SAFETY: an open file, and a structure that outlives the call.
+    let done = unsafe { libc::fcntl(file.as_raw_fd(), command, &raw mut lock) };
+    if done == -1 { Err(io::Error::last_os_error()) } else { Ok(lock) }
+}

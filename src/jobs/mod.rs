@@ -1,0 +1,68 @@
+//! Trainings in the background.
+//!
+//! # Layout
+//! - [`submit`]: what `train_model` was asked for, checked and put into the queue.
+//! - [`launch`]: workers for jobs that have none, at commit and after a restart of the server.
+//! - [`locks`]: which jobs have a worker, and whose turn it is.
+//! - [`progress`]: where running jobs are, for other sessions.
+//! - [`worker`]: the background worker of a job, from its start to its end.
+//! - [`transaction`]: its transactions, whatever goes wrong in them.
+//! - [`trainer`]: its engine process, in mode `train`.
+//! - [`feed`]: what that process is told: plan, models, rows.
+//! - [`follow`]: what that process says, and what is kept of it.
+//! - [`outcome`]: the new version, and whether it is deployed.
+//! - [`wait`]: other sessions that wait for a job.
+//!
+//! It must not know how a model is trained: that is the engine's. Invariant: what a job has done is in the database, so
+//! whichever process ends, another one goes on from there; and rows are read as the role that called.
+
+mod feed;
+mod follow;
+pub mod launch;
+mod locks;
+mod outcome;
+mod progress;
+mod submit;
+mod trainer;
+mod transaction;
+mod wait;
+mod worker;
+
+pub use progress::{Progress, all as progress};
+pub use submit::{Wanted, submit};
+pub use wait::wait;
+
+use crate::catalog::jobs;
+use crate::error::Error;
+
+/// Lets a job that isn't running go on from its last checkpoint, at commit.
+///
+/// # Errors
+/// [`Error::UnknownJob`], [`Error::JobDenied`], [`Error::JobState`].
+pub fn resume(job: i64) -> Result<(), Error> {
+    jobs::require(job, &[])?;
+    if locks::has_worker(job) {
+        return Err(Error::JobState { job, state: "is running" });
+    }
+    let waiting = jobs::requeue(job)?.ok_or(Error::JobState { job, state: "has succeeded" })?;
+    launch::at_commit(waiting);
+    Ok(())
+}
+
+/// Cancels a job, at commit; `false` if it has ended already.
+///
+/// # Errors
+/// [`Error::UnknownJob`], [`Error::JobDenied`].
+pub fn cancel(job: i64) -> Result<bool, Error> {
+    jobs::require(job, &["pg_signal_backend"])?;
+    jobs::cancel(job, Some(&crate::catalog::privilege::current_user()?))
+}
+
+/// Forgets a job that has ended.
+///
+/// # Errors
+/// [`Error::UnknownJob`], [`Error::JobDenied`], [`Error::JobState`].
+pub fn forget(job: i64) -> Result<(), Error> {
+    jobs::require(job, &[])?;
+    if jobs::delete(job)? { Ok(()) } else { Err(Error::JobState { job, state: "has not ended" }) }
+}

@@ -1,0 +1,154 @@
+//! The new version that a training made, and whether it is deployed.
+//!
+//! Invariant: the version, its deployment and the end of the job are one transaction's.
+
+use ecommerce_ml_protocol::training::{Comparison, Finished, JobOutput};
+use ecommerce_ml_protocol::{FileEntry, Sha256, UPLOAD_CHUNK_BYTES, UploadPart};
+use serde_json::{Value, json};
+
+use super::follow::await_part;
+use super::trainer::Trainer;
+use crate::catalog::jobs::{self, Job};
+use crate::catalog::privilege::{as_role, role_name};
+use crate::catalog::versions::{self, NewVersion};
+use crate::catalog::{checkpoints, content};
+use crate::error::Error;
+
+/// What becomes of a new version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deploy {
+    /// It is deployed.
+    Always,
+    /// It is deployed unless the live version is as good.
+    IfBetter,
+    /// It is kept.
+    Never,
+}
+
+impl Deploy {
+    /// The option `deploy`; `if_better` unless it is given.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`].
+    pub fn of(options: &Value) -> Result<Self, Error> {
+        match options.get("deploy") {
+            None | Some(Value::Null) => Ok(Self::IfBetter),
+            Some(word) => match word.as_str() {
+                Some("always") => Ok(Self::Always),
+                Some("if_better") => Ok(Self::IfBetter),
+                Some("never") => Ok(Self::Never),
+                _ => Err(Error::InvalidOption {
+                    name: "deploy",
+                    expected: "\"always\", \"if_better\" or \"never\"",
+                }),
+            },
+        }
+    }
+}
+
+/// Stores the model that the process is about to send, of which this is the first part, and ends the job.
+///
+/// # Errors
+/// When the process is lost, the job was cancelled, or its role may not own the model any more.
+pub fn store(job: &Job, trainer: &mut Trainer, first: UploadPart) -> Result<(), Error> {
+    let UploadPart::Begin { files } = first else {
+        return Err(Error::Unexpected("a model that did not begin"));
+    };
+    let content = content::address(&files);
+    let is_new = content::record(content, &files)?;
+    let finished = receive(trainer, &files, |file, chunk, data| {
+        if is_new { content::store_chunk(content, file, chunk, data) } else { Ok(()) }
+    })?;
+    if role_name(job.owner).is_none() {
+        return Err(Error::UnknownRole(job.owner.to_u32().to_string()));
+    }
+    let (version, outcome) = as_role(job.owner, &job.search_path, || {
+        versions::claim(&job.name)?;
+        let live = versions::live(&job.name)?;
+        let version = versions::add(&job.name, &new_version(job, content, &finished)?)?;
+        let (deploy, outcome) = verdict(Deploy::of(&job.options)?, live, finished.comparison.as_ref());
+        if deploy {
+            versions::deploy(&job.name, version)?;
+        }
+        Ok((version, outcome))
+    })?;
+    checkpoints::delete(job.id, None)?;
+    if !jobs::succeed(job.id, version, &outcome, finished.comparison.as_ref())? {
+        return Err(Error::JobState { job: job.id, state: "was cancelled" });
+    }
+    checkpoints::delete_ended(&job.name)
+}
+
+/// Hands out the chunks of a model's files with their numbers, and returns what the process says at its end.
+fn receive(
+    trainer: &mut Trainer,
+    files: &[FileEntry],
+    mut take: impl FnMut(u32, u32, &[u8]) -> Result<(), Error>,
+) -> Result<Finished, Error> {
+    let mut sizes = vec![0_u64; files.len()];
+    loop {
+        match await_part(trainer) {
+            Some(JobOutput::Model(UploadPart::Chunk { file, data })) => {
+                let size =
+                    sizes.get_mut(file as usize).ok_or(Error::Unexpected("a file that was not announced"))?;
+                let chunk = u32::try_from(*size / UPLOAD_CHUNK_BYTES as u64);
+                take(file, chunk.map_err(|_| Error::Unexpected("a file too large"))?, &data)?;
+                *size += data.len() as u64;
+            }
+            Some(JobOutput::Model(UploadPart::End)) => {}
+            Some(JobOutput::Finished(finished)) => {
+                let complete = files.iter().zip(&sizes).all(|(file, size)| file.size == *size);
+                return if complete { Ok(*finished) } else { Err(Error::Unexpected("an incomplete model")) };
+            }
+            Some(JobOutput::Failed(error)) => return Err(error.into()),
+            Some(_) => return Err(Error::Unexpected("something else within a model")),
+            None => return Err(Error::EngineLost),
+        }
+    }
+}
+
+fn new_version(job: &Job, content: Sha256, finished: &Finished) -> Result<NewVersion, Error> {
+    let mut training = jobs::prepared(job.id)?;
+    training["job"] = json!(job.id);
+    training["relation"] = json!(job.relation_name);
+    training["text_column"] = json!(job.text_column);
+    training["label_column"] = json!(job.label_column);
+    training["task"] = json!(jobs::task_name(job.task));
+    training["given_options"] = job.options.clone();
+    training["epoch"] = json!(finished.epoch);
+    training["stopped_early"] = json!(finished.stopped_early);
+    training["seconds"] = json!(jobs::seconds(job.id)?);
+    if let Some(comparison) = &finished.comparison {
+        training["comparison"] = jobs::comparison_json(comparison);
+    }
+    let metrics =
+        (!finished.metrics.is_empty()).then(|| json!({"held_out": jobs::metrics_json(&finished.metrics)}));
+    Ok(NewVersion {
+        content,
+        info: versions::info_json(&finished.info),
+        source: format!("job {}", job.id),
+        base: Some(job.base.to_string()),
+        metrics,
+        training: Some(training),
+    })
+}
+
+/// Whether the new version is deployed, and why, in words for the user.
+fn verdict(deploy: Deploy, live: Option<i32>, comparison: Option<&Comparison>) -> (bool, String) {
+    match (deploy, live, comparison) {
+        (Deploy::Always, ..) => (true, "deployed".to_owned()),
+        (Deploy::Never, ..) => (false, "not deployed, as asked".to_owned()),
+        (Deploy::IfBetter, None, _) => (true, "deployed: there was no live version".to_owned()),
+        (Deploy::IfBetter, Some(live), None) => {
+            (false, format!("not deployed: there were no rows held out to compare it with version {live}"))
+        }
+        (Deploy::IfBetter, Some(live), Some(found)) => {
+            let figures = format!(
+                "{} {:.4} against {:.4} on {} rows, p = {:.4}",
+                found.metric, found.new, found.rival, found.rows, found.p_value
+            );
+            let (deployed, is) = if found.better { ("deployed", "is") } else { ("not deployed", "is not") };
+            (found.better, format!("{deployed}: it {is} better than version {live} ({figures})"))
+        }
+    }
+}

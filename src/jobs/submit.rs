@@ -1,0 +1,102 @@
+//! What `train_model` was asked for, checked and put into the queue.
+//!
+//! Invariant: what can be known to be wrong is refused here, where the caller sees it, and not in the background.
+
+use std::ffi::{CStr, CString};
+
+use ecommerce_ml_protocol::RequestBody;
+use ecommerce_ml_protocol::training::Objective;
+use pgrx::{Spi, pg_sys};
+use serde_json::Value;
+
+use super::feed::Rows;
+use super::launch;
+use super::outcome::Deploy;
+use crate::catalog::jobs::{self, Job};
+use crate::catalog::name::ModelName;
+use crate::catalog::resolve::resolve;
+use crate::catalog::versions;
+use crate::client;
+use crate::error::Error;
+
+/// The model that a training begins with, unless another is named.
+const BASE: &str = "reviews";
+
+/// The arguments of `train_model`.
+pub struct Wanted<'a> {
+    pub name: &'a str,
+    pub relation: pg_sys::Oid,
+    pub text_column: &'a CStr,
+    pub label_column: &'a CStr,
+    pub task: &'a str,
+    pub base: Option<&'a str>,
+    pub options: Value,
+}
+
+/// Puts a job into the queue and returns its number. Its worker starts when the transaction commits.
+///
+/// # Errors
+/// Whatever is wrong with the arguments, or keeps the calling role from reading the rows or owning the model.
+pub fn submit(wanted: Wanted<'_>) -> Result<i64, Error> {
+    let job = check(wanted)?;
+    Rows::of(&job)?.require_readable()?;
+    launch::recover()?;
+    let id = jobs::insert(&job)?;
+    launch::at_commit(jobs::Waiting { job: id, login: job.login });
+    Ok(id)
+}
+
+fn check(wanted: Wanted<'_>) -> Result<Job, Error> {
+    let task = jobs::task_named(wanted.task).ok_or_else(|| Error::UnknownTask(wanted.task.to_owned()))?;
+    let name = ModelName::parse_bare(wanted.name)?;
+    versions::require_ownable(&name)?;
+    let base = resolve(wanted.base.unwrap_or(BASE))?;
+    Deploy::of(&wanted.options)?;
+    check_options(task, &wanted.options)?;
+    let relation = crate::relation::Relation::open(wanted.relation)?;
+    // SAFETY: both are set in a session.
+    let (owner, login) = unsafe { (pg_sys::GetUserId(), pg_sys::GetSessionUserId()) };
+    Ok(Job {
+        id: 0,
+        name,
+        relation: wanted.relation,
+        relation_name: relation.from().to_owned(),
+        text_column: wanted.text_column.to_string_lossy().into_owned(),
+        label_column: wanted.label_column.to_string_lossy().into_owned(),
+        task,
+        base: ModelName { name: base.name.clone(), version: Some(base.version) },
+        options: wanted.options,
+        owner,
+        login,
+        search_path: search_path(),
+        attempts: 0,
+    })
+}
+
+/// Options are the engine's to judge, but for those that it passes over.
+fn check_options(objective: Objective, options: &Value) -> Result<(), Error> {
+    client::ask(RequestBody::CheckTraining { objective, options: options.to_string() }).map(drop)
+}
+
+fn search_path() -> String {
+    // SAFETY: a setting that every server has; the value is a terminated string of the server's.
+    let value = unsafe { pg_sys::GetConfigOption(c"search_path".as_ptr(), false, false) };
+    // SAFETY: as above.
+    unsafe { CStr::from_ptr(value) }.to_string_lossy().into_owned()
+}
+
+/// Opens a query and closes it again, so that the server says what is wrong with it or who may not run it.
+///
+/// # Errors
+/// Those of opening a cursor; the server's own errors end the statement.
+pub fn require_runs(query: &str) -> Result<(), Error> {
+    Spi::connect(|client| client.try_open_cursor(query, &[]).map(drop).map_err(Error::from))
+}
+
+/// A name as the server's functions want it.
+///
+/// # Errors
+/// None in practice: no name has a NUL.
+pub fn terminated(name: &str) -> Result<CString, Error> {
+    CString::new(name).map_err(|_| Error::Unexpected("a name with a NUL"))
+}

@@ -1,0 +1,59 @@
+//! Transactions of a background worker.
+//!
+//! Invariant: a transaction either commits or is aborted, and the worker goes on, whatever was raised in it.
+
+use std::panic::AssertUnwindSafe;
+
+use pgrx::pg_sys::panic::{CaughtError, ErrorReportWithLevel};
+use pgrx::{PgTryBuilder, pg_sys};
+
+use crate::catalog::jobs::Failure;
+use crate::error::Error;
+
+/// Runs `work` in a transaction, which commits if it returns a value.
+///
+/// # Errors
+/// Its error, or that of the server.
+pub fn transaction<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Failure> {
+    let body = || {
+        // SAFETY: a worker between transactions; what `work` raises goes to the handler below.
+        unsafe {
+            pg_sys::SetCurrentStatementStartTimestamp();
+            pg_sys::StartTransactionCommand();
+            pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+        }
+        let value = work().map_err(Failure::from)?;
+        // SAFETY: in the transaction that was begun above, with the snapshot that was pushed there.
+        unsafe {
+            pg_sys::PopActiveSnapshot();
+            pg_sys::CommitTransactionCommand();
+        }
+        Ok(value)
+    };
+    let result = PgTryBuilder::new(AssertUnwindSafe(body))
+        .catch_others(|caught| Err(failure(&caught)))
+        .catch_rust_panic(|caught| Err(failure(&caught)))
+        .execute();
+    if result.is_err() {
+        // SAFETY: outside of any handler; does nothing where there is no transaction.
+        unsafe { pg_sys::AbortCurrentTransaction() };
+    }
+    result
+}
+
+fn failure(caught: &CaughtError) -> Failure {
+    match caught {
+        CaughtError::PostgresError(report)
+        | CaughtError::ErrorReport(report)
+        | CaughtError::RustPanic { ereport: report, .. } => reported(report),
+    }
+}
+
+fn reported(report: &ErrorReportWithLevel) -> Failure {
+    Failure {
+        sqlstate: crate::error::sqlstate_text(report.sql_error_code()),
+        message: report.message().to_owned(),
+        detail: report.detail().map(str::to_owned),
+        hint: report.hint().map(str::to_owned),
+    }
+}
