@@ -7,6 +7,7 @@ use std::fs;
 use std::io;
 
 use pgrx::pg_sys;
+use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 
 use super::locks;
@@ -45,6 +46,12 @@ impl Progress {
         // SAFETY: set once when this process starts.
         let pid = unsafe { pg_sys::MyProcPid };
         Self { job, pid, ..Self::default() }
+    }
+
+    /// Whether it is the last report of a worker that ended before it was connected.
+    pub fn died_connecting(&self) -> bool {
+        let is_gone = Pid::from_raw(self.pid).is_none_or(|pid| test_kill_process(pid).is_err());
+        self.phase == CONNECTING && is_gone
     }
 
     /// Writes the report, in place of the one before. One that can't be written is missed by nobody but a reader.

@@ -12,7 +12,7 @@ use crate::latch;
 /// How often a job is looked at.
 const TICK: Duration = Duration::from_millis(100);
 /// How often jobs without workers are looked for meanwhile.
-const RECOVERY: Duration = Duration::from_secs(5);
+const RECOVERY: Duration = Duration::from_secs(2);
 
 /// Waits until a job has ended, or the time is over, and returns its state.
 ///
@@ -23,16 +23,16 @@ pub fn wait(job: i64, timeout: Option<Duration>) -> Result<String, Error> {
         return Err(Error::JobNotSubmitted(job));
     }
     let started = Instant::now();
-    let mut recovered: Option<Instant> = None;
+    let mut recovered = started;
     loop {
         let state = jobs::state(job)?;
         let is_open = matches!(&*state, "queued" | "running");
         if !is_open || timeout.is_some_and(|timeout| started.elapsed() >= timeout) {
             return Ok(state);
         }
-        if recovered.is_none_or(|before| before.elapsed() > RECOVERY) && is_writable() {
+        if recovered.elapsed() > RECOVERY && is_writable() {
             launch::recover()?;
-            recovered = Some(Instant::now());
+            recovered = Instant::now();
         }
         let left = timeout.map_or(TICK, |timeout| timeout.saturating_sub(started.elapsed()));
         latch::wait(None, Some(left.min(TICK)));

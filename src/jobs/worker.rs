@@ -58,7 +58,7 @@ fn handle(signal: u32, handler: unsafe extern "C-unwind" fn(i32)) {
 /// Runs a job, if it is there and nobody else does.
 pub fn main(database: pg_sys::Oid, login: pg_sys::Oid, job: i64) {
     // Where a connection isn't possible, the server would start this worker again and again.
-    if progress::last(database, job).is_some_and(|last| last.phase == progress::CONNECTING) {
+    if progress::last(database, job).is_some_and(|last| last.died_connecting()) {
         log!("job {job} could not connect to its database, giving up");
         progress::remove(database, job);
         return;
