@@ -6,13 +6,18 @@
 //! - [`calibration`]: whether probabilities are what they say.
 //! - [`curve`]: the area under a ROC curve, in bounded memory.
 //! - [`regression`]: numbers predicted for numbers: errors, R2, correlation.
+//! - [`paired`]: whether two models differ on the same rows.
+//! - `binomial`: the tail of a binomial distribution.
 //!
 //! It must not know where rows come from: no PostgreSQL, no models, no I/O. Invariant: memory doesn't grow with the
-//! number of rows, and what has no value, such as the mean of nothing, is `None` and never NaN.
+//! number of rows, but for [`paired::bootstrap`], and what has no value, such as the mean of nothing, is `None` and
+//! never NaN.
 
+mod binomial;
 pub mod calibration;
 pub mod confusion;
 pub mod curve;
+pub mod paired;
 pub mod regression;
 pub mod scored;
 
