@@ -8,7 +8,7 @@ use super::learner::MICRO_BATCH;
 use crate::config::ModelConfig;
 
 /// What the process takes besides: code, threads, buffers of the wire.
-const PROCESS: u64 = 48 << 20;
+const PROCESS: u64 = 32 << 20;
 
 /// Scores that all ROC curves together keep at most, and bytes for each.
 const SCORES: u64 = 1 << 20;
