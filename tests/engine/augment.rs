@@ -49,8 +49,8 @@ proptest! {
 
     #[test]
     fn no_text_becomes_empty(
-        changes in changes(), table in table(), seed: u64, text in text(), others in proptest::collection::vec(text(), 0..3),
-        look in look(),
+        changes in changes(), table in table(), seed: u64, text in text(), look in look(),
+        others in proptest::collection::vec(text(), 0..3),
     ) {
         let others: Vec<String> = others.into_iter().filter(|other| !other.trim().is_empty()).collect();
         let augmenter = Augmenter::new(changes, seed, Synonyms::table(table));

@@ -1,7 +1,7 @@
 //! Rows of scarce classes, repeated.
 //!
-//! It must not know texts. Invariant: each row is there once before any copy, and within a class no row has two copies more
-//! than another.
+//! It must not know texts. Invariant: each row is there once before any copy, and within a class no row has two copies
+//! more than another.
 
 use std::collections::BTreeMap;
 

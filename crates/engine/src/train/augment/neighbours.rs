@@ -1,9 +1,9 @@
 //! Words whose embeddings lie close together.
 //!
 //! Vectors are counted from the mean of all words, because what all have in common says nothing about any (Mu and
-//! Viswanath, "All-but-the-top", 2018), scaled to one length, and rounded to whole numbers, whose products are the same on
-//! every machine: those of single precision, which are fast, only choose which are computed. It must not know which model
-//! the embeddings are of. Invariant: a word is never its own neighbour, whatever its case.
+//! Viswanath, "All-but-the-top", 2018), scaled to one length, and rounded to whole numbers, whose products are the same
+//! on every machine: those of single precision, which are fast, only choose which are computed. It must not know which
+//! model the embeddings are of. Invariant: a word is never its own neighbour, whatever its case.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,8 @@ use crate::cpu::product::{Matrix, multiply};
 /// Neighbours of a word, at most.
 const MOST: usize = 5;
 
-/// Cosine from which on words are neighbours: in all-MiniLM-L6-v2, "terrible" and "awful" have 0.68, "good" and "bad" 0.53.
+/// Cosine from which on words are neighbours: in all-MiniLM-L6-v2, "terrible" and "awful" have 0.68, "good" and "bad"
+/// 0.53.
 const LEAST_SIMILARITY: f64 = 0.6;
 
 /// Length of the vectors. Each of their numbers is rounded by a part of that which is far below what a cosine is worth.

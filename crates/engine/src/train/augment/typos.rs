@@ -1,7 +1,7 @@
 //! Slips of the fingers.
 //!
-//! A letter is a grapheme cluster (UAX #29) that begins with one, so that accents stay with it; digits are facts and stay
-//! right. Invariant: no word loses its last letter.
+//! A letter is a grapheme cluster (UAX #29) that begins with one, so that accents stay with it; digits are facts and
+//! stay right. Invariant: no word loses its last letter.
 
 use std::borrow::Cow;
 

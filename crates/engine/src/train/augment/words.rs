@@ -1,8 +1,8 @@
 //! A text as words and what lies between them.
 //!
-//! Words are what UAX #29 (Unicode text segmentation) finds between word boundaries, if it has a letter or a digit: "don't"
-//! is one, and so is each character of Chinese. It must not know why a word changes. Invariant: there is one gap more than
-//! there are words, and joining what was not changed gives the text.
+//! Words are what UAX #29 (Unicode text segmentation) finds between word boundaries, if it has a letter or a digit:
+//! "don't" is one, and so is each character of Chinese. It must not know why a word changes. Invariant: there is one
+//! gap more than there are words, and joining what was not changed gives the text.
 
 use std::borrow::Cow;
 

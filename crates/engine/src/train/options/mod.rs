@@ -110,8 +110,8 @@ pub struct TrainingOptions {
     /// Changes made to texts. Default none.
     pub augment: Changes,
     /// How far the embeddings of words are moved along the gradient for a second look at each batch (Miyato, Dai and
-    /// Goodfellow, "Adversarial training methods for semi-supervised text classification", 2017), 0 to 10. Default 0, not at
-    /// all. Only where embeddings are trained.
+    /// Goodfellow, "Adversarial training methods for semi-supervised text classification", 2017), 0 to 10. Default 0,
+    /// not at all. Only where embeddings are trained.
     pub adversarial_epsilon: f64,
 }
 

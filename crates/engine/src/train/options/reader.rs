@@ -36,8 +36,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads the object that is the value of an option, each of whose keys must be one of these; `kind` says what they are.
-    /// `None` if the option isn't given.
+    /// Reads the object that is the value of an option, each of whose keys must be one of these; `kind` says what they
+    /// are. `None` if the option isn't given.
     pub fn within(&self, name: &str, kind: &str, keys: &[&str]) -> Result<Option<Self>, EngineError> {
         let Some(value) = self.given(name) else { return Ok(None) };
         let Value::Object(values) = value else {
