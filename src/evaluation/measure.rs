@@ -6,6 +6,7 @@
 use std::ffi::CStr;
 use std::rc::Rc;
 
+use ecommerce_ml_metrics::report::{self, Cell, Metric};
 use ecommerce_ml_metrics::{Regression, Scored};
 use ecommerce_ml_protocol::{ModelInfo, Prediction, ReplyBody, RequestBody, Task};
 use pgrx::FromDatum;
@@ -15,7 +16,6 @@ use pgrx::spi::{self, SpiHeapTupleData};
 use super::labels::Labels;
 use super::pipeline::Pipeline;
 use super::relation::{Column, Relation};
-use super::report::{self, Cell, Metric};
 use super::rows;
 use crate::catalog::resolve::{Resolved, resolve};
 use crate::client;

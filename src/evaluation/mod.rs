@@ -7,7 +7,6 @@
 //! - [`pipeline`]: texts through a model while the next are read.
 //! - [`measure`]: a model against labels.
 //! - [`predictions`]: two columns against each other.
-//! - [`report`]: metrics as rows.
 //!
 //! It must not know how a metric is computed: that is `ecommerce_ml_metrics`. Invariant: rows are read by a statement
 //! of the calling role, so privileges and row security hold, and no more than two batches of them are held.
@@ -17,7 +16,6 @@ mod measure;
 mod pipeline;
 mod predictions;
 mod relation;
-mod report;
 mod rows;
 
 pub use measure::{confusion, measure};

@@ -6,12 +6,12 @@
 use std::collections::HashMap;
 use std::ffi::CStr;
 
+use ecommerce_ml_metrics::report::{self, Metric};
 use ecommerce_ml_metrics::{Confusion, Regression};
 use pgrx::spi::{self, SpiHeapTupleData};
 
 use super::measure::{not_empty, read_two};
 use super::relation::{Column, Kind, Relation};
-use super::report::{self, Metric};
 use super::rows;
 use crate::error::Error;
 

@@ -6,6 +6,7 @@
 //! - [`calibration`]: whether probabilities are what they say.
 //! - [`curve`]: the area under a ROC curve, in bounded memory.
 //! - [`regression`]: numbers predicted for numbers: errors, R2, correlation.
+//! - [`report`]: all of these as rows, under the names that SQL shows.
 //! - [`paired`]: whether two models differ on the same rows.
 //! - `binomial`: the tail of a binomial distribution.
 //!
@@ -19,6 +20,7 @@ pub mod confusion;
 pub mod curve;
 pub mod paired;
 pub mod regression;
+pub mod report;
 pub mod scored;
 
 pub use calibration::Calibration;

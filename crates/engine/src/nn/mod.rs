@@ -29,6 +29,7 @@ pub mod tuning;
 
 pub use adversarial::Moved;
 pub use dropout::Dropout;
+pub use head::HeadTape;
 pub use lora::Lora;
 pub use network::{Network, Tape};
 pub use parameters::{Gradients, Parameter, Parameters};
