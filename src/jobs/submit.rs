@@ -40,9 +40,8 @@ pub struct Wanted<'a> {
 pub fn submit(wanted: Wanted<'_>) -> Result<i64, Error> {
     let job = check(wanted)?;
     Rows::of(&job)?.require_readable()?;
-    launch::recover()?;
     let id = jobs::insert(&job)?;
-    launch::at_commit(jobs::Waiting { job: id, login: job.login });
+    launch::at_commit(jobs::Waiting { job: id, login: job.login, was_running: false });
     Ok(id)
 }
 
