@@ -230,7 +230,7 @@ fn data_that_teach_nothing_are_refused_with_their_counts() {
     let (_cluster, mut superuser, _analyst) = with_analyst();
     run(&mut superuser, ODD);
     for (kind, label, task, said_too) in [
-        ("one class", "label", "classification", "\"good\": 50"),
+        ("one class", "label", "classification", "50 of \"good\""),
         ("few", "label", "classification", "3"),
         ("empty", "label", "classification", "0"),
         ("empty", "stars", "regression", "0"),
