@@ -16,7 +16,7 @@ ifdef DESTDIR
 export DESTDIR
 endif
 
-.PHONY: help build install uninstall demo psql stop test test-arm test-regress test-sqlsmith bench bench-engine bench-peers bench-sql bench-training lint setup clean
+.PHONY: help build install uninstall demo psql stop test test-arm test-regress test-sqlsmith bench bench-engine bench-peers bench-sql bench-training bench-queries lint setup clean
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
@@ -65,6 +65,9 @@ bench-sql: install ## measure through SQL, beside the engine alone, PL/Python an
 
 bench-training: ## compare training with PyTorch
 	@scripts/bench-training $(BENCH_TRAINING)
+
+bench-queries: install ## measure queries beside a training
+	@scripts/bench-queries
 
 lint: setup ## formatting, clippy, licences
 	@scripts/lint

@@ -141,6 +141,7 @@ fn heed_settings() {
 fn run(job: i64, report: &mut Progress, database: pg_sys::Oid) {
     let mut words = "The worker of the job was lost.".to_owned();
     loop {
+        heed_settings();
         let end = transaction(|| jobs::begin(job)).and_then(|begun| match begun {
             None => Ok(End::Cancelled),
             Some(begun) if begun.attempts > PATIENCE => {

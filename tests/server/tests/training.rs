@@ -311,3 +311,30 @@ fn succeed_in_snapshot(session: &mut postgres::Client, job: i64) {
     let state: String = ask(session, &format!("SELECT ecommerce_ml.wait_for_job({job}, '1 minute')"));
     assert_eq!(state, "succeeded");
 }
+
+#[test]
+fn a_training_that_is_too_large_is_refused_with_its_estimate() {
+    let cluster = Cluster::with_settings(&[F32, "ecommerce_ml.training_memory = '8MB'"]);
+    let mut session = cluster.session();
+    prepare(&cluster, &mut session, 100);
+    let job = submit(&mut session, "mine", json!({}));
+    assert_eq!(wait(&mut session, job), "failed");
+    let end = said(&mut session, job);
+    assert!(end.starts_with("failed; 53200; ") && end.contains("ecommerce_ml.training_memory"), "{end}");
+}
+
+#[test]
+fn without_a_free_slot_a_job_stays_in_the_queue() {
+    // One slot is the server's own, one the engine's.
+    let cluster = Cluster::with_settings(&[F32, "max_worker_processes = 2"]);
+    let mut session = cluster.session();
+    prepare(&cluster, &mut session, 100);
+    let job = submit(&mut session, "mine", json!({}));
+    let said = fails_with(&mut session, &format!("SELECT ecommerce_ml.wait_for_job({job})"), "53400");
+    assert_eq!(said.hint(), Some("Raise max_worker_processes."));
+    let state = format!("SELECT state FROM ecommerce_ml.jobs WHERE job = {job}");
+    assert_eq!(ask::<String>(&mut session, &state), "queued");
+    cluster.configure(&["max_worker_processes = 8"]);
+    cluster.restart();
+    succeed(&mut cluster.session(), job);
+}
