@@ -4,31 +4,31 @@
 //! VACUUM. Invariant: rows are read as the role that called, with what names meant to it, so privileges and row security
 //! hold; no more than a message of them is held.
 
-use ecommerce_ml_protocol::training::{JobInput, Label, Objective, Role, TrainingPlan, TrainingRow};
-use ecommerce_ml_protocol::{MAX_TEXT_BYTES, ModelSource, Sha256, UploadPart};
-use pgrx::spi::{self, SpiHeapTupleData};
+use ecommerce_ml_protocol::training::{JobInput, Role, TrainingPlan, TrainingRow};
+use ecommerce_ml_protocol::{ModelSource, Sha256, UploadPart};
 
 use super::outcome::Deploy;
-use super::submit::{require_runs, terminated};
+use super::rows::Rows;
+use super::seen::Seen;
 use super::trainer::Trainer;
 use crate::catalog::jobs::Job;
 use crate::catalog::privilege::as_role;
 use crate::catalog::resolve::resolve;
 use crate::catalog::{checkpoints, content, versions};
 use crate::error::Error;
-use crate::relation::Relation;
-use crate::{guc, rows};
+use crate::guc;
 
 /// Most rows of a message.
 const ROWS: usize = 256;
 /// Bytes of text after which a message is sent.
 const BYTES: usize = 1 << 20;
 
-/// How many rows were sent, and how many had no text or no label.
-#[derive(Debug, Clone, Copy, Default)]
+/// Which rows were sent, and how many had no text or no label.
+#[derive(Default)]
 pub struct Sent {
     pub rows: i64,
     pub skipped: i64,
+    pub seen: Seen,
 }
 
 /// Tells the process all that it has to know. `report` is called now and then with the number of rows so far. Ends early
@@ -52,7 +52,7 @@ pub fn feed(trainer: &mut Trainer, job: &Job, mut report: impl FnMut(i64)) -> Re
                 known.push(ModelSource::Content(sha256));
             }
         }
-        let sent = Rows::of(job)?.send(trainer, &mut report)?;
+        let sent = send_rows(trainer, &Rows::of(job)?, &mut report)?;
         checkpoints::for_each_chunk(job.id, |chunk| trainer.send(&JobInput::Checkpoint(chunk)).map(drop))?;
         trainer.send(&JobInput::Start)?;
         Ok(sent)
@@ -88,87 +88,25 @@ fn send_model(trainer: &mut Trainer, role: Role, sha256: Sha256) -> Result<(), E
     Ok(())
 }
 
-/// The labelled rows of a job.
-pub struct Rows {
-    query: String,
-    task: Objective,
-}
-
-impl Rows {
-    /// Those that the job's relation has now.
-    ///
-    /// # Errors
-    /// Those of [`Relation`]; [`Error::InvalidOption`] for a `where` that is no text.
-    pub fn of(job: &Job) -> Result<Self, Error> {
-        let relation = Relation::open(job.relation)?;
-        let text = relation.column(&terminated(&job.text_column)?)?.as_review()?;
-        let label = relation.column(&terminated(&job.label_column)?)?;
-        let label = match job.task {
-            Objective::Classification => label.as_label()?,
-            Objective::Rating | Objective::Regression => label.as_number()?,
+fn send_rows(trainer: &mut Trainer, rows: &Rows, report: &mut impl FnMut(i64)) -> Result<Sent, Error> {
+    let mut message = Message { trainer, rows: Vec::new(), bytes: 0 };
+    let mut sent = Sent::default();
+    rows.for_each(|row| {
+        let Some((text, label)) = row else {
+            sent.skipped += 1;
+            return Ok(());
         };
-        let condition = match job.options.get("where") {
-            None | Some(serde_json::Value::Null) => String::new(),
-            // On lines of its own, so that a comment at its end hides nothing of ours.
-            Some(serde_json::Value::String(condition)) => format!(" WHERE (\n{condition}\n)"),
-            Some(_) => {
-                return Err(Error::InvalidOption { name: "where", expected: "a condition, as a string" });
-            }
-        };
-        let query = format!("SELECT {text}, {label} FROM {} AS t{condition}", relation.from());
-        Ok(Self { query, task: job.task })
-    }
-
-    /// Lets the server say what keeps the current role from reading them.
-    ///
-    /// # Errors
-    /// The server's.
-    pub fn require_readable(&self) -> Result<(), Error> {
-        require_runs(&self.query)
-    }
-
-    fn send(&self, trainer: &mut Trainer, report: &mut impl FnMut(i64)) -> Result<Sent, Error> {
-        let mut message = Message { trainer, rows: Vec::new(), bytes: 0 };
-        let mut sent = Sent::default();
-        let mut take = |(text, label): (Option<String>, Option<Label>)| {
-            match (text, label) {
-                (Some(text), Some(label)) if !text.trim().is_empty() => {
-                    message.add(TrainingRow { text: shortened(text), label, paraphrases: Vec::new() })?;
-                    sent.rows += 1;
-                    if sent.rows % 1024 == 0 {
-                        report(sent.rows);
-                    }
-                }
-                _ => sent.skipped += 1,
-            }
-            Ok(())
-        };
-        match self.task {
-            Objective::Classification => rows::for_each(&self.query, read_class, &mut take)?,
-            Objective::Rating | Objective::Regression => rows::for_each(&self.query, read_number, &mut take)?,
+        sent.seen.add(&text, &label);
+        message.add(TrainingRow { text, label, paraphrases: Vec::new() })?;
+        sent.rows += 1;
+        if sent.rows % 1024 == 0 {
+            report(sent.rows);
         }
-        message.flush()?;
-        report(sent.rows);
-        Ok(sent)
-    }
-}
-
-type Row = (Option<String>, Option<Label>);
-
-fn read_class(row: &SpiHeapTupleData<'_>) -> spi::Result<Row> {
-    Ok((row.get(1)?, row.get(2)?.map(Label::Class)))
-}
-
-fn read_number(row: &SpiHeapTupleData<'_>) -> spi::Result<Row> {
-    Ok((row.get(1)?, row.get(2)?.map(Label::Number)))
-}
-
-/// A training reads the beginning of a text only.
-fn shortened(mut text: String) -> String {
-    if text.len() > MAX_TEXT_BYTES {
-        text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
-    }
-    text
+        Ok(())
+    })?;
+    message.flush()?;
+    report(sent.rows);
+    Ok(sent)
 }
 
 /// Rows on their way.
