@@ -6,6 +6,7 @@
 use std::ffi::CStr;
 use std::rc::Rc;
 
+use ecommerce_ml_metrics::report::{self, Cell, Metric};
 use ecommerce_ml_metrics::{Regression, Scored};
 use ecommerce_ml_protocol::{ModelInfo, Prediction, ReplyBody, RequestBody, Task};
 use pgrx::FromDatum;
@@ -14,7 +15,6 @@ use pgrx::spi::{self, SpiHeapTupleData};
 
 use super::labels::Labels;
 use super::pipeline::Pipeline;
-use super::report::{self, Cell, Metric};
 use crate::catalog::resolve::{Resolved, resolve};
 use crate::client;
 use crate::error::Error;

@@ -5,7 +5,6 @@
 //! - [`pipeline`]: texts through a model while the next are read.
 //! - [`measure`]: a model against labels.
 //! - [`predictions`]: two columns against each other.
-//! - [`report`]: metrics as rows.
 //!
 //! It must not know how a metric is computed: that is `ecommerce_ml_metrics`. Invariant: rows are read by a statement
 //! of the calling role, so privileges and row security hold, and no more than two batches of them are held.
@@ -14,7 +13,6 @@ mod labels;
 mod measure;
 mod pipeline;
 mod predictions;
-mod report;
 
 pub use measure::{confusion, measure};
 pub use predictions::compare;

@@ -6,11 +6,11 @@
 use std::collections::HashMap;
 use std::ffi::CStr;
 
+use ecommerce_ml_metrics::report::{self, Metric};
 use ecommerce_ml_metrics::{Confusion, Regression};
 use pgrx::spi::{self, SpiHeapTupleData};
 
 use super::measure::{not_empty, read_two};
-use super::report::{self, Metric};
 use crate::error::Error;
 use crate::relation::{Column, Kind, Relation};
 use crate::rows;

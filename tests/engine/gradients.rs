@@ -219,7 +219,7 @@ fn dropout_changes_losses_but_not_their_mean_by_much() {
 fn adapters_change_queries_and_values() {
     let mut case = Case::open("bert-several", 2);
     let before = case.step(None, &mut case.gradients(Tuning::Head));
-    let lora = case.network.adapt(&mut case.parameters, 4, 8.0, 1);
+    let lora = case.network.adapt(&mut case.parameters, (4, 8.0), 0, 1);
     lora.merge(&mut case.parameters);
     assert_eq!(case.step(None, &mut case.gradients(Tuning::Head)), before);
     let name = |matrix: &str| format!("bert.encoder.layer.0.attention.self.value.lora_{matrix}.weight");
@@ -229,7 +229,7 @@ fn adapters_change_queries_and_values() {
         .enumerate()
         .for_each(|(at, b)| *b = (at as f32).sin());
     lora.merge(&mut case.parameters);
-    let mut gradients = case.gradients(Tuning::Lora);
+    let mut gradients = case.gradients(Tuning::Lora { frozen: 0 });
     case.step(None, &mut gradients);
     lora.spread(&case.parameters, &mut gradients);
     assert_eq!(gradients.list.len(), 4 + 2 * 2 * 2);

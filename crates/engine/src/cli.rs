@@ -11,6 +11,7 @@ Runs the models of ecommerce_ml.
 
 Usage: ecommerce_ml_engine serve [OPTIONS]
        ecommerce_ml_engine predict --model DIR [OPTIONS] < TEXTS
+       ecommerce_ml_engine train [OPTIONS] < JOB > RESULT
        ecommerce_ml_engine bench --model DIR [OPTIONS] < COMMANDS
 
 serve: answers requests on the listening unix socket that is standard input. Standard output
@@ -32,6 +33,12 @@ predict: reads a text from each line of standard input, writes a line of JSON fo
   --json                  each line of the input is a JSON string
   --batch-tokens N        tokens of a batch; by default it follows the speed of the model
   --device, --precision, --threads: as for serve
+
+train: trains what the job on standard input says, writes what becomes of it to standard output,
+both as messages of the extension's background worker; exits when standard input ends.
+  --builtin DIR           folder that holds the folders of built-in models
+  --device, --precision, --threads: as for serve; the device must be a CPU, the precision is that of
+                          the predictions that the new model is measured by
 
 bench: does what each line of standard input says, writes a line of JSON with the times it took;
 for `make bench-peers`.
@@ -55,6 +62,8 @@ pub enum Command {
     Serve(Serve),
     /// Answer lines of text.
     Predict(Predict),
+    /// Train a model.
+    Train(Train),
     /// Measure.
     Bench(Bench),
     /// Show [`HELP`].
@@ -121,6 +130,15 @@ pub struct Predict {
     pub compute: Compute,
 }
 
+/// How to train.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Train {
+    /// Folder of the built-in models' folders.
+    pub builtin: Option<PathBuf>,
+    /// How to compute.
+    pub compute: Compute,
+}
+
 /// What to measure.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Bench {
@@ -141,9 +159,10 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, l
         Some(Long("version") | Short('V')) => Ok(Command::Version),
         Some(Value(mode)) if mode == "serve" => serve(parser),
         Some(Value(mode)) if mode == "predict" => predict(parser),
+        Some(Value(mode)) if mode == "train" => train(parser),
         Some(Value(mode)) if mode == "bench" => bench(parser),
         Some(argument) => Err(argument.unexpected()),
-        None => Err("expected serve, predict or bench; --help tells more".into()),
+        None => Err("expected serve, predict, train or bench; --help tells more".into()),
     }
 }
 
@@ -195,6 +214,21 @@ fn predict(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
     }
     let model = model.ok_or("missing option --model")?;
     Ok(Command::Predict(Predict { model, task, json, batch_tokens, compute }))
+}
+
+fn train(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
+    let (mut builtin, mut compute) = (None, Compute::default());
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("help") => return Ok(Command::Help),
+            Long("builtin") => builtin = Some(parser.value()?.into()),
+            Long("device") => compute.device = parser.value()?.string()?,
+            Long("precision") => compute.precision = parser.value()?.string()?,
+            Long("threads") => compute.threads = parser.value()?.parse()?,
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Command::Train(Train { builtin, compute }))
 }
 
 fn bench(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {

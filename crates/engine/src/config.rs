@@ -11,8 +11,10 @@ use serde_json::Value;
 
 use crate::files::ModelFiles;
 
+mod dropout;
 mod tokenizer_config;
 
+pub use dropout::DropoutShares;
 pub use tokenizer_config::{SpecialTokens, TokenizerConfig};
 
 const MAX_HIDDEN_SIZE: u64 = 16_384;

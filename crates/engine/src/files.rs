@@ -4,7 +4,7 @@
 //! Invariant: the content address depends on names and bytes alone, not on where they came from or in which order.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ecommerce_ml_protocol::{EngineError, ErrorKind, FileEntry, Sha256};
 use sha2::Digest;
@@ -125,4 +125,23 @@ pub fn content_address(manifest: &[FileEntry]) -> Sha256 {
         hasher.update(format!("{}\0{}\0{}\n", entry.name, entry.size, entry.sha256));
     }
     Sha256(hasher.finalize().into())
+}
+
+/// The folder of a built-in model below the folder of all of them.
+///
+/// # Errors
+/// [`ErrorKind::InvalidRequest`] if there is none of this name.
+pub fn builtin_folder(builtin: Option<&Path>, name: &str) -> Result<PathBuf, EngineError> {
+    let refuse = |message: String| EngineError::new(ErrorKind::InvalidRequest, message);
+    if !is_builtin_name(name) {
+        return Err(refuse(format!("invalid name of a built-in model: \"{}\"", name.escape_debug())));
+    }
+    let folder = builtin.map(|builtin| builtin.join(name)).filter(|folder| folder.is_dir());
+    folder.ok_or_else(|| refuse(format!("built-in model \"{name}\" does not exist")))
+}
+
+/// Whether this can be the name of a folder among the built-in models, and not a way out of it.
+fn is_builtin_name(name: &str) -> bool {
+    let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+    !name.is_empty() && name.bytes().all(allowed)
 }

@@ -15,6 +15,7 @@
 //!
 //! Training:
 //! - [`train`]: what fine-tuning needs apart from a network.
+//! - [`trainer`]: rows and a model to a new model.
 //!
 //! Serving many clients:
 //! - [`served`]: what serving needs of a model.
@@ -62,3 +63,4 @@ pub mod server;
 pub mod store;
 pub mod tokenizer;
 pub mod train;
+pub mod trainer;

@@ -49,6 +49,20 @@ impl ModelLoader {
         self.cpu_and_precision().map(|(cpu, _)| cpu)
     }
 
+    /// The processor, for what only runs there.
+    ///
+    /// # Errors
+    /// If the device or the precision isn't there, or the device is another one.
+    pub fn require_cpu(&self) -> Result<&Cpu, EngineError> {
+        match self.opened.as_ref().map_err(EngineError::clone)? {
+            (Device::Cpu(cpu), _) => Ok(cpu),
+            (other, _) => {
+                let message = format!("models can't be trained on device \"{}\"", other.name());
+                Err(EngineError::new(ErrorKind::NotCompiledIn, message))
+            }
+        }
+    }
+
     /// The model of these files; nothing is kept.
     ///
     /// # Errors

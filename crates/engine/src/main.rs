@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use ecommerce_ml_engine::cli::{self, Command, HELP};
 use ecommerce_ml_engine::server::note;
-use ecommerce_ml_engine::{bench, predict, process, serve};
+use ecommerce_ml_engine::{bench, predict, process, serve, trainer};
 
 /// Exit status for arguments that can't be understood.
 const USAGE: u8 = 2;
@@ -33,6 +33,10 @@ fn run(command: Command) -> Result<(), String> {
             process::use_threads(options.compute.threads).map_err(|error| error.to_string())?;
             let output = io::BufWriter::new(io::stdout().lock());
             predict::predict(&options, io::stdin().lock(), output).map_err(|error| error.to_string())
+        }
+        Command::Train(options) => {
+            process::use_threads(options.compute.threads).map_err(|error| error.to_string())?;
+            trainer::session::run(options).map_err(|error| error.to_string())
         }
         Command::Bench(options) => {
             process::use_threads(options.compute.threads).map_err(|error| error.to_string())?;

@@ -111,6 +111,20 @@ impl Tokenizer {
         Ok(window_ranges(ids.len(), self.room()).into_iter().map(window).collect())
     }
 
+    /// The beginning of a text, in at most `limit` tokens, special ones included; `None` for an empty or blank text.
+    ///
+    /// # Errors
+    /// As [`tokenize`](Self::tokenize).
+    pub fn first_window(&self, text: &str, limit: usize) -> Result<Option<Window>, EngineError> {
+        if is_blank(text) {
+            return Ok(None);
+        }
+        let content = self.encode(text)?;
+        let room = limit.min(self.max_length).saturating_sub(self.special_count()).max(1);
+        let content = content.get_ids().get(..room).unwrap_or(content.get_ids());
+        Ok(Some(Window { ids: self.surround(content), content_tokens: content.len() }))
+    }
+
     /// `encode_fast` leaves the pieces out of an encoding.
     fn pieces(&self, ids: &[u32]) -> Vec<String> {
         ids.iter().map(|&id| self.inner.id_to_token(id).unwrap_or_default()).collect()

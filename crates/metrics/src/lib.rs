@@ -6,14 +6,21 @@
 //! - [`calibration`]: whether probabilities are what they say.
 //! - [`curve`]: the area under a ROC curve, in bounded memory.
 //! - [`regression`]: numbers predicted for numbers: errors, R2, correlation.
+//! - [`report`]: all of these as rows, under the names that SQL shows.
+//! - [`paired`]: whether two models differ on the same rows.
+//! - `binomial`: the tail of a binomial distribution.
 //!
 //! It must not know where rows come from: no PostgreSQL, no models, no I/O. Invariant: memory doesn't grow with the
-//! number of rows, and what has no value, such as the mean of nothing, is `None` and never NaN.
+//! number of rows, but for [`paired::bootstrap`], and what has no value, such as the mean of nothing, is `None` and
+//! never NaN.
 
+mod binomial;
 pub mod calibration;
 pub mod confusion;
 pub mod curve;
+pub mod paired;
 pub mod regression;
+pub mod report;
 pub mod scored;
 
 pub use calibration::Calibration;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use ecommerce_ml_metrics::paired::{bootstrap, mcnemar};
 use ecommerce_ml_metrics::{Calibration, Confusion, Curve, Refused, Regression, Scored};
 
 #[test]
@@ -87,4 +88,39 @@ fn scores_of_either_sign_are_in_order() {
     }
     // Of six pairs four are in order, one is a tie, one is not.
     assert_eq!(curve.area(), Some(4.5 / 6.0));
+}
+
+#[test]
+fn models_that_swap_places_differ_as_much() {
+    for (wins, losses) in [(0, 9), (17, 40), (1000, 1101), (u64::MAX, u64::MAX)] {
+        assert_eq!(mcnemar(wins, losses).to_bits(), mcnemar(losses, wins).to_bits());
+    }
+    let differences: Vec<f64> = (0..50).map(|row| f64::from(row % 7) - 2.5).collect();
+    let swapped: Vec<f64> = differences.iter().map(|value| -value).collect();
+    assert_eq!(bootstrap(&differences, 1).to_bits(), bootstrap(&swapped, 1).to_bits());
+}
+
+#[test]
+fn more_wins_are_less_likely_to_be_chance() {
+    for losses in [0, 1, 15, 16, 100, 5000] {
+        let probabilities: Vec<f64> = (losses..losses + 400).map(|wins| mcnemar(wins, losses)).collect();
+        assert!(probabilities.windows(2).all(|pair| pair[1] <= pair[0] && pair[1] > 0.0), "{losses}");
+    }
+    // Some 1e-400 is no number any more.
+    assert_eq!(mcnemar(0, 2000), 0.0);
+}
+
+#[test]
+fn few_or_odd_differences_prove_nothing() {
+    for differences in [&[][..], &[3.0], &[0.0; 9], &[1.0, f64::NAN], &[1.0, f64::INFINITY]] {
+        assert_eq!(bootstrap(differences, 1), 1.0);
+    }
+    assert_eq!([bootstrap(&[2.0, 2.0], 1), bootstrap(&[0.1; 4], 1)], [0.5, 0.125]);
+    assert_eq!(bootstrap(&[0.1; 100], 1), 1e-4);
+}
+
+#[test]
+fn bootstraps_never_change() {
+    let differences: Vec<f64> = (0..30).map(|row| f64::from(row % 7) - 2.5).collect();
+    assert_eq!([bootstrap(&differences, 1), bootstrap(&differences, 2)], [0.3741, 0.3799]);
 }

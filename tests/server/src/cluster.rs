@@ -225,7 +225,17 @@ impl Cluster {
 
     /// Process ids of all engines that work for this cluster, as the kernel lists them.
     pub fn engines(&self) -> Vec<i32> {
-        processes::engines_in(&self.data())
+        processes::engines_in(&self.data(), "serve")
+    }
+
+    /// Process ids of the engines that train for this cluster.
+    pub fn trainers(&self) -> Vec<i32> {
+        processes::engines_in(&self.data(), "train")
+    }
+
+    /// Process ids of the background workers of jobs.
+    pub fn job_workers(&self) -> Vec<i32> {
+        processes::workers_of(self.postmaster(), "ecommerce_ml job")
     }
 
     /// Process id of the one engine that works for this cluster.
@@ -240,7 +250,7 @@ impl Cluster {
 
     /// Process ids of the background workers that watch over the engine, as the kernel lists them.
     pub fn supervisors(&self) -> Vec<i32> {
-        processes::supervisors_of(self.postmaster())
+        processes::workers_of(self.postmaster(), "ecommerce_ml engine")
     }
 
     fn log_file(&self) -> PathBuf {

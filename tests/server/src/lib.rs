@@ -6,6 +6,7 @@
 //! - [`corpus`]: statements in number, to be answered alike with and without batches.
 //! - [`installation`]: where the server and the extension are installed, and as whom a cluster runs.
 //! - [`processes`]: the engine processes of a cluster, as the kernel lists them.
+//! - [`jobs`]: rows to learn from, and trainings small enough to wait for.
 //! - [`statement`]: short ways to ask one thing, and to say how a statement must fail.
 //! - [`fixtures`]: copies of the reference models, whole or damaged.
 //! - [`hub`]: a Hugging Face hub of one repository, on this machine.
@@ -21,6 +22,7 @@ pub mod corpus;
 pub mod fixtures;
 pub mod hub;
 pub mod installation;
+pub mod jobs;
 pub mod processes;
 pub mod readme;
 pub mod statement;

@@ -5,16 +5,16 @@
 use std::fs;
 use std::path::Path;
 
-/// Process ids of the engines that work in a data directory, defunct ones aside.
-pub fn engines_in(data: &Path) -> Vec<i32> {
-    processes().filter(|pid| is_engine_in(*pid, data).unwrap_or(false)).collect()
+/// Process ids of the engines that work in a data directory in this mode, defunct ones aside.
+pub fn engines_in(data: &Path, mode: &str) -> Vec<i32> {
+    processes().filter(|pid| is_engine_in(*pid, data, mode).unwrap_or(false)).collect()
 }
 
-/// Process ids of the background workers "ecommerce_ml engine" of a server.
-pub fn supervisors_of(postmaster: i32) -> Vec<i32> {
+/// Process ids of the background workers of a server whose names begin so.
+pub fn workers_of(postmaster: i32, name: &str) -> Vec<i32> {
     let is_one = |pid| {
         let title = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        title.starts_with("postgres: ecommerce_ml engine") && parent(pid) == Some(postmaster) && is_alive(pid)
+        title.starts_with(&format!("postgres: {name}")) && parent(pid) == Some(postmaster) && is_alive(pid)
     };
     processes().filter(|pid| is_one(*pid)).collect()
 }
@@ -58,9 +58,13 @@ fn parent(pid: i32) -> Option<i32> {
     status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
 }
 
-fn is_engine_in(pid: i32, data: &Path) -> std::io::Result<bool> {
+fn is_engine_in(pid: i32, data: &Path, mode: &str) -> std::io::Result<bool> {
     let command = fs::read(format!("/proc/{pid}/cmdline"))?;
-    let program = command.split(|byte| *byte == 0).next().unwrap_or_default();
+    let mut words = command.split(|byte| *byte == 0);
+    let (program, first) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let folder = fs::read_link(format!("/proc/{pid}/cwd"))?;
-    Ok(program.ends_with(b"ecommerce_ml_engine") && folder.starts_with(data) && is_alive(pid))
+    Ok(program.ends_with(b"ecommerce_ml_engine")
+        && first == mode.as_bytes()
+        && folder.starts_with(data)
+        && is_alive(pid))
 }

@@ -28,7 +28,7 @@ use tokio::task::spawn_blocking;
 pub use client::{Ask, Client, UploadSlot};
 pub use entry::Entry;
 
-use crate::files::ModelFiles;
+use crate::files::{ModelFiles, builtin_folder};
 use crate::served::{Load, Served, guarded};
 use client::Setback;
 use pending::{Outcome, Pending, Wait};
@@ -125,7 +125,7 @@ impl ModelCache {
                 Wait::Turn(turn) => turn,
             };
             let origin = match &wanted.source {
-                ModelSource::Builtin(name) => Origin::Folder(self.builtin_folder(name)?),
+                ModelSource::Builtin(name) => Origin::Folder(builtin_folder(self.builtin.as_deref(), name)?),
                 ModelSource::Content(sha) => match self.recall_or_ask(*sha, pending, client).await {
                     Ok(origin) => origin,
                     Err(Setback::Failed(error)) => return Err(error),
@@ -199,15 +199,6 @@ impl ModelCache {
         state.slots.insert(wanted.source.clone(), Slot::Loaded(Arc::clone(&entry)));
         Ok(entry)
     }
-
-    fn builtin_folder(&self, name: &str) -> Result<PathBuf, EngineError> {
-        let refuse = |message: String| EngineError::new(ErrorKind::InvalidRequest, message);
-        if !is_builtin_name(name) {
-            return Err(refuse(format!("invalid name of a built-in model: \"{}\"", name.escape_debug())));
-        }
-        let folder = self.builtin.as_ref().map(|builtin| builtin.join(name)).filter(|folder| folder.is_dir());
-        folder.ok_or_else(|| refuse(format!("built-in model \"{name}\" does not exist")))
-    }
 }
 
 impl Slot {
@@ -250,12 +241,6 @@ async fn read(origin: Origin) -> Result<Candidate, EngineError> {
 fn weights_size(files: &ModelFiles) -> u64 {
     let weights = files.names_ending_in(".safetensors");
     weights.filter_map(|name| files.get(name)).map(|bytes| bytes.len() as u64).sum()
-}
-
-/// Whether this can be the name of a folder among the built-in models, and not a way out of it.
-fn is_builtin_name(name: &str) -> bool {
-    let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
-    !name.is_empty() && name.bytes().all(allowed)
 }
 
 fn lost() -> EngineError {

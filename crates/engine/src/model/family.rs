@@ -49,6 +49,7 @@ const DISTILBERT_LAYER: LayerNames = LayerNames {
 };
 
 /// Builds the names of a model's weights.
+#[derive(Debug)]
 pub(crate) struct Names {
     family: Family,
     /// Before the names of the encoder: a model with a head puts it into a field of its own, a bare one doesn't.
@@ -58,15 +59,19 @@ pub(crate) struct Names {
 impl Names {
     /// Looks which of the two ways of naming the weights follow.
     pub(crate) fn detect(family: Family, weights: &Weights<'_>) -> Self {
-        let prefix = match family {
-            Family::Bert => "bert.",
-            Family::DistilBert => "distilbert.",
-            Family::Roberta => "roberta.",
-        };
-        let named = Self { family, prefix };
+        let named = Self { family, prefix: prefix(family) };
         let bare = Self { family, prefix: "" };
         let is_bare = weights.contains(&format!("{}.weight", bare.embeddings("word_embeddings")));
         if is_bare { bare } else { named }
+    }
+
+    /// The name of a weight in a model with a head, which may have another in a bare one.
+    pub(crate) fn with_head(&self, name: &str) -> String {
+        let is_of_head = name.starts_with("classifier.") || name.starts_with("pre_classifier.");
+        if is_of_head || !self.prefix.is_empty() {
+            return name.to_owned();
+        }
+        format!("{}{name}", prefix(self.family))
     }
 
     /// A module of the embeddings.
@@ -96,5 +101,14 @@ impl Names {
                 HeadNames { hidden: "classifier.dense".to_owned(), output: "classifier.out_proj" }
             }
         }
+    }
+}
+
+/// The field of a model with a head that its encoder is in.
+fn prefix(family: Family) -> &'static str {
+    match family {
+        Family::Bert => "bert.",
+        Family::DistilBert => "distilbert.",
+        Family::Roberta => "roberta.",
     }
 }

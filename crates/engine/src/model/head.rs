@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 use super::family::Names;
 use super::weights::Weights;
 use crate::config::{HeadPresence, MAX_LABELS, ModelConfig, Problem, default_labels};
+use crate::files::ModelFiles;
 
 /// A head's purpose.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct HeadPlan {
+pub(crate) struct HeadPlan {
     /// Names of the outputs of a classification; `None` for a regression.
-    pub(super) labels: Option<Vec<String>>,
+    pub(crate) labels: Option<Vec<String>>,
 }
 
 impl HeadPlan {
@@ -22,7 +23,7 @@ impl HeadPlan {
     ///
     /// # Errors
     /// [`ErrorKind::UnsupportedModel`] for heads that this engine can't compute.
-    pub(super) fn read(
+    pub(crate) fn read(
         weights: &Weights<'_>,
         names: &Names,
         config: &ModelConfig,
@@ -42,8 +43,17 @@ impl HeadPlan {
         Ok(Some(Self { labels }))
     }
 
+    /// As [`read`](Self::read), of a model that is only files yet.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), and if files are missing or damaged.
+    pub(crate) fn of_files(files: &ModelFiles) -> Result<Option<Self>, EngineError> {
+        let (config, weights) = (ModelConfig::load(files)?, Weights::open(files)?);
+        Self::read(&weights, &Names::detect(config.family, &weights), &config)
+    }
+
     /// How many outputs.
-    pub(super) fn outputs(&self) -> usize {
+    pub(crate) fn outputs(&self) -> usize {
         self.labels.as_ref().map_or(1, Vec::len)
     }
 }

@@ -26,7 +26,7 @@ mod agreement;
 mod candle;
 mod combine;
 pub(crate) mod family;
-mod head;
+pub(crate) mod head;
 mod network;
 mod packed;
 pub(crate) mod positions;

@@ -51,6 +51,11 @@ impl<'a> Weights<'a> {
         self.find(name).map(|view| view.shape().to_vec())
     }
 
+    /// The type of a tensor's numbers, if it is there.
+    pub(crate) fn dtype(&self, name: &str) -> Option<Dtype> {
+        self.find(name).map(|view| view.dtype())
+    }
+
     /// Refuses weights of more layers than `layers`.
     pub(crate) fn refuse_more_layers(&self, names: &Names, layers: usize) -> Result<(), EngineError> {
         let prefix = format!("{}.", names.layer(layers));

@@ -12,7 +12,7 @@ use super::plan::Plan;
 
 /// What the backward pass needs.
 #[derive(Debug)]
-pub(super) struct HeadTape {
+pub struct HeadTape {
     input: Vec<f32>,
     /// After the nonlinearity.
     active: Vec<f32>,
@@ -20,6 +20,13 @@ pub(super) struct HeadTape {
     dropped: Vec<f32>,
     /// Shape `[rows, outputs]`.
     pub(super) logits: Vec<f32>,
+}
+
+impl HeadTape {
+    /// Shape `[rows, outputs]`.
+    pub fn logits(&self) -> &[f32] {
+        &self.logits
+    }
 }
 
 /// Logits of states, shape `[rows, hidden]`.

@@ -85,7 +85,9 @@ impl LayerWork<'_> {
         let (queries, others) = (plan.projections.part(0..width), plan.projections.part(width..3 * width));
         dense::backward(step, &queries, tape.picked.as_deref().unwrap_or(input), &d_queries, gradients);
         dense::backward(step, &others, input, &d_others, gradients);
-        if gradients.start() >= plan.start() && !(gradients.adapts() && self.index > 0) {
+        if gradients.start() >= plan.start()
+            && !self.index.checked_sub(1).is_some_and(|before| gradients.adapts_up_to(before))
+        {
             return None;
         }
         let mut d_own = gradient;
@@ -126,17 +128,17 @@ impl LayerWork<'_> {
         (d_queries, d_others): (&[f32], &[f32]),
         gradients: &mut Gradients,
     ) {
-        if !gradients.adapts() {
+        if !gradients.adapts_up_to(self.index) {
             return;
         }
         let (team, width) = (&self.step.cpu.team, self.step.config.hidden_size);
         let (queries, tokens) = (own.len() / width, input.len() / width);
         let own = Matrix::new(own, (queries, width), width);
         let d_queries = Matrix::new(d_queries, (queries, width), width).transposed();
-        multiply_together(team, d_queries, own, gradients.adapted(2 * self.index, width * width), true);
+        multiply_together(team, d_queries, own, gradients.adapted(self.index, 0, width * width), true);
         let input = Matrix::new(input, (tokens, width), width);
         let d_values = Matrix::new(&d_others[width..], (tokens, width), 2 * width).transposed();
-        multiply_together(team, d_values, input, gradients.adapted(2 * self.index + 1, width * width), true);
+        multiply_together(team, d_values, input, gradients.adapted(self.index, 1, width * width), true);
     }
 
     fn attention<'a>(&'a self, queries: &'a [f32], keys_values: &'a [f32]) -> Attention<'a> {

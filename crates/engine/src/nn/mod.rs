@@ -26,6 +26,7 @@ mod plan;
 pub mod tuning;
 
 pub use dropout::Dropout;
+pub use head::HeadTape;
 pub use lora::Lora;
 pub use network::{Network, Tape};
 pub use parameters::{Gradients, Parameter, Parameters};

@@ -122,14 +122,21 @@ impl Network {
         let start = match tuning {
             Tuning::Full => 0,
             Tuning::Frozen { layers } => self.plan.layers.get(layers).map_or(head, |layer| layer.start()),
-            Tuning::Head | Tuning::Lora => head,
+            Tuning::Head | Tuning::Lora { .. } => head,
         };
-        let adapters = if tuning == Tuning::Lora { 2 * self.plan.layers.len() } else { 0 };
-        Gradients::new(parameters, start, adapters)
+        let layers = self.plan.layers.len();
+        let adapted = if let Tuning::Lora { frozen } = tuning { frozen.min(layers)..layers } else { 0..0 };
+        Gradients::new(parameters, start, adapted)
     }
 
-    /// Adds adapters to the weights of queries and values, behind all other parameters.
-    pub fn adapt(&self, parameters: &mut Parameters, rank: usize, alpha: f32, seed: u64) -> Lora {
+    /// Adds adapters to the weights of queries and values of all layers but the first `frozen`, behind all other parameters.
+    pub fn adapt(
+        &self,
+        parameters: &mut Parameters,
+        (rank, alpha): (usize, f32),
+        frozen: usize,
+        seed: u64,
+    ) -> Lora {
         let width = self.config.hidden_size;
         let (mut list, mut adapters) = (parameters.list.to_vec(), Vec::new());
         let mut add = |name: String, shape: [usize; 2], seed: Option<u64>| {
@@ -141,7 +148,7 @@ impl Network {
             list.push(parameter);
             range
         };
-        for layer in &self.plan.layers {
+        for layer in self.plan.layers.iter().skip(frozen) {
             for part in [0, 2] {
                 let weight = layer.projections.part(part * width..(part + 1) * width).weight;
                 let name = parameters.list.iter().find(|parameter| parameter.range == weight);
@@ -155,6 +162,46 @@ impl Network {
         let before = weights.map(<[f32]>::to_vec).collect();
         parameters.list = list.into();
         Lora { adapters, before, scale: alpha / rank as f32 }
+    }
+
+    /// Gives the head's last layer new weights, by the seed.
+    pub fn renew_output(&self, parameters: &mut Parameters, seed: u64) {
+        for parameter in parameters.list.clone().iter().filter(|parameter| self.is_output(parameter)) {
+            parameters.values[parameter.range.clone()].copy_from_slice(&initial(parameter, seed));
+        }
+    }
+
+    /// Whether a parameter is of the head's last layer.
+    pub fn is_output(&self, parameter: &Parameter) -> bool {
+        (self.plan.output.weight.start..self.plan.output.bias.end).contains(&parameter.range.start)
+    }
+
+    /// Weights and biases of the head's last layer.
+    pub fn output_layer<'a>(&self, parameters: &'a mut Parameters) -> (&'a mut [f32], &'a mut [f32]) {
+        let output = &self.plan.output;
+        let both = &mut parameters.values[output.weight.start..output.bias.end];
+        both.split_at_mut(output.weight.len())
+    }
+
+    /// The head alone, over the last states of first tokens, a row for each sequence.
+    pub fn forward_head(
+        &self,
+        parameters: &Parameters,
+        states: Vec<f32>,
+        dropout: Option<Dropout>,
+    ) -> HeadTape {
+        head::forward(&self.step(parameters, dropout), &self.plan, states)
+    }
+
+    /// As [`backward`](Self::backward), of the head alone, with the same dropout as in the forward pass.
+    pub fn backward_head(
+        &self,
+        parameters: &Parameters,
+        (tape, dropout): (&HeadTape, Option<Dropout>),
+        d_logits: &[f32],
+        gradients: &mut Gradients,
+    ) {
+        head::backward(&self.step(parameters, dropout), &self.plan, tape, d_logits, gradients);
     }
 
     /// Sequences of token ids through the network. Without dropout the outputs are those of prediction. What isn't needed for
@@ -222,7 +269,7 @@ impl Network {
 
     /// Whether anything of a layer is trained.
     fn reaches(&self, gradients: &Gradients, layer: usize) -> bool {
-        gradients.adapts() || gradients.start() < self.plan.layers[layer].output_norm.bias.end
+        gradients.adapts_up_to(layer) || gradients.start() < self.plan.layers[layer].output_norm.bias.end
     }
 
     fn step<'a>(&'a self, parameters: &'a Parameters, dropout: Option<Dropout>) -> Step<'a> {

@@ -44,6 +44,8 @@ pub struct Gradients {
     touched: Vec<u32>,
     /// Gradients of weights that have adapters, two for each layer; not there until they are needed.
     adapted: Vec<Option<Vec<f32>>>,
+    /// The first layer with adapters.
+    adapted_from: usize,
 }
 
 impl Parameters {
@@ -55,15 +57,16 @@ impl Parameters {
 }
 
 impl Gradients {
-    /// Zeros for all parameters from number `start` on, which begins a parameter.
-    pub(super) fn new(parameters: &Parameters, start: usize, adapters: usize) -> Self {
+    /// Zeros for all parameters from number `start` on, which begins a parameter. Some layers have adapters.
+    pub(super) fn new(parameters: &Parameters, start: usize, adapted: Range<usize>) -> Self {
         let trained = parameters.list.iter().filter(|parameter| parameter.range.start >= start);
         Self {
             list: trained.cloned().collect(),
             values: vec![0.0; parameters.values.len() - start],
             start,
             touched: Vec::new(),
-            adapted: vec![None; adapters],
+            adapted: vec![None; 2 * adapted.len()],
+            adapted_from: adapted.start,
         }
     }
 
@@ -94,14 +97,14 @@ impl Gradients {
         range.start >= self.start
     }
 
-    /// Whether weights have adapters.
-    pub(super) fn adapts(&self) -> bool {
-        !self.adapted.is_empty()
+    /// Whether weights of a layer, or of one before it, have adapters.
+    pub(super) fn adapts_up_to(&self, layer: usize) -> bool {
+        !self.adapted.is_empty() && self.adapted_from <= layer
     }
 
-    /// The gradient of the weight of an adapter, of so many numbers, zero at first.
-    pub(super) fn adapted(&mut self, index: usize, size: usize) -> &mut [f32] {
-        self.adapted[index].get_or_insert_with(|| vec![0.0; size])
+    /// The gradient of one of the two weights of a layer that have adapters, of so many numbers, zero at first.
+    pub(super) fn adapted(&mut self, layer: usize, which: usize, size: usize) -> &mut [f32] {
+        self.adapted[2 * (layer - self.adapted_from) + which].get_or_insert_with(|| vec![0.0; size])
     }
 
     pub(super) fn take_adapted(&mut self, index: usize) -> Option<Vec<f32>> {

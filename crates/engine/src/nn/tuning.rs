@@ -15,5 +15,8 @@ pub enum Tuning {
     /// The two dense layers of the head, BERT's pooler included.
     Head,
     /// The head and the adapters that [`Network::adapt`](super::Network::adapt) has added.
-    Lora,
+    Lora {
+        /// Layers without adapters, counted from the embeddings.
+        frozen: usize,
+    },
 }

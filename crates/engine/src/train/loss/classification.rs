@@ -7,12 +7,29 @@ use ecommerce_ml_protocol::{EngineError, ErrorKind};
 
 use super::{Loss, mismatch};
 
+/// What a row should be: a class, or, where classes have an order, something between it and the next one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Target {
+    /// The class, or the lower one of two.
+    pub class: u32,
+    /// How far it is from `class` to the next one, from 0 to below 1: that part of the target is the next class's.
+    pub towards_next: f64,
+}
+
+impl From<u32> for Target {
+    fn from(class: u32) -> Self {
+        Self { class, towards_next: 0.0 }
+    }
+}
+
 /// The loss of a classification, as `torch.nn.functional.cross_entropy` defines it for `reduction="mean"`: rows are
 /// weighted by the weight of their class, and their sum is divided by the sum of these weights.
 ///
 /// With p the softmax of a row's logits, y its class, w the weights, C the number of classes and s the smoothing:
 /// `-(1 - s) w[y] ln p[y] - s / C * sum over c of w[c] ln p[c]`, plus `ordinal * w[y] * sum over k of (P[k] - T[k])^2`
 /// with the running sums P of p and T of the one-hot target.
+///
+/// A target between two classes is the two one-hot targets, and their weights, mixed in its proportion.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CrossEntropy {
     classes: usize,
@@ -58,16 +75,21 @@ impl CrossEntropy {
     ///
     /// # Errors
     /// [`ErrorKind::Internal`] if a target is none of the classes.
-    pub fn denominator(&self, targets: &[u32]) -> Result<f64, EngineError> {
-        targets.iter().map(|&target| self.weight(target)).sum()
+    pub fn denominator<T: Copy + Into<Target>>(&self, targets: &[T]) -> Result<f64, EngineError> {
+        targets.iter().map(|&target| self.weights_of(target.into()).map(|(one, next)| one + next)).sum()
     }
 
-    /// Loss of some rows: `logits` are rows x classes, row by row; `targets` is the class of each row. Nothing is left
+    /// Loss of some rows: `logits` are rows x classes, row by row; `targets` is what each row should be. Nothing is left
     /// of loss and gradient if the denominator is 0.
     ///
     /// # Errors
     /// [`ErrorKind::Internal`] if shapes don't fit or a target is none of the classes.
-    pub fn compute(&self, logits: &[f32], targets: &[u32], denominator: f64) -> Result<Loss, EngineError> {
+    pub fn compute<T: Copy + Into<Target>>(
+        &self,
+        logits: &[f32],
+        targets: &[T],
+        denominator: f64,
+    ) -> Result<Loss, EngineError> {
         if self.classes == 0 || logits.len() != targets.len() * self.classes {
             return Err(mismatch(logits.len(), targets.len()));
         }
@@ -76,11 +98,12 @@ impl CrossEntropy {
         let mut row = Row::new(self.classes);
         let rows = logits.chunks_exact(self.classes).zip(loss.gradient.chunks_exact_mut(self.classes));
         for ((logits, gradient), &target) in rows.zip(targets) {
-            let weight = self.weight(target)?;
+            let target = target.into();
+            let weights = self.weights_of(target)?;
             row.softmax(logits);
-            loss.value += scale * row.cross_entropy(self, target, weight);
+            loss.value += scale * row.cross_entropy(self, target, weights);
             if self.ordinal != 0.0 {
-                loss.value += scale * row.squared_distance(target, self.ordinal * weight);
+                loss.value += scale * row.squared_distance(target, self.ordinal * (weights.0 + weights.1));
             }
             for (gradient, value) in gradient.iter_mut().zip(&row.gradient) {
                 *gradient = (scale * value) as f32;
@@ -89,12 +112,16 @@ impl CrossEntropy {
         Ok(loss)
     }
 
-    fn weight(&self, target: u32) -> Result<f64, EngineError> {
-        let unknown = || {
-            let message = format!("class {target} is none of {} classes", self.classes);
-            EngineError::new(ErrorKind::Internal, message)
+    /// What the two classes of a target weigh in it; the second one nothing unless the target lies between both.
+    fn weights_of(&self, target: Target) -> Result<(f64, f64), EngineError> {
+        let weight = |class: usize| {
+            let message = || format!("class {class} is none of {} classes", self.classes);
+            let unknown = || EngineError::new(ErrorKind::Internal, message());
+            self.weights.get(class).copied().ok_or_else(unknown)
         };
-        self.weights.get(target as usize).copied().ok_or_else(unknown)
+        let (class, share) = (target.class as usize, target.towards_next);
+        let next = if share > 0.0 { share * weight(class + 1)? } else { 0.0 };
+        Ok(((1.0 - share) * weight(class)?, next))
     }
 }
 
@@ -126,12 +153,16 @@ impl Row {
 
     /// The row's cross entropy; its gradient replaces what was there: with q the smoothed and weighted target, that is
     /// `p * (sum of q) - q`.
-    fn cross_entropy(&mut self, by: &CrossEntropy, target: u32, weight: f64) -> f64 {
+    fn cross_entropy(&mut self, by: &CrossEntropy, target: Target, weights: (f64, f64)) -> f64 {
         let spread = by.smoothing / by.classes as f64;
-        let total = (1.0 - by.smoothing) * weight + spread * by.weights.iter().sum::<f64>();
+        let total = (1.0 - by.smoothing) * (weights.0 + weights.1) + spread * by.weights.iter().sum::<f64>();
         let mut value = 0.0;
         for class in 0..by.classes {
-            let whole = if class == target as usize { (1.0 - by.smoothing) * weight } else { 0.0 };
+            let whole = match class.checked_sub(target.class as usize) {
+                Some(0) => (1.0 - by.smoothing) * weights.0,
+                Some(1) => (1.0 - by.smoothing) * weights.1,
+                _ => 0.0,
+            };
             let wanted = whole + spread * by.weights[class];
             // A class that nobody wants adds nothing, even if its probability is 0 and the logarithm infinite.
             value -= if wanted == 0.0 { 0.0 } else { wanted * self.log_probabilities[class] };
@@ -142,12 +173,16 @@ impl Row {
 
     /// `factor` times the row's squared earth mover's distance, whose gradient is added: with `d[k] = P[k] - T[k]` and
     /// `g[c] = 2 * (sum of d[k] over k >= c)`, that is `p[c] * (g[c] - sum over j of p[j] g[j])`.
-    fn squared_distance(&mut self, target: u32, factor: f64) -> f64 {
+    fn squared_distance(&mut self, target: Target, factor: f64) -> f64 {
         let (mut value, mut running) = (0.0, 0.0);
         let mut slopes = vec![0.0; self.probabilities.len()];
         for (class, slope) in slopes.iter_mut().enumerate() {
             running += self.probabilities[class];
-            let difference = running - if class >= target as usize { 1.0 } else { 0.0 };
+            let difference = match class.checked_sub(target.class as usize) {
+                None => running,
+                Some(0) => running - (1.0 - target.towards_next),
+                Some(_) => running - 1.0,
+            };
             value += difference * difference;
             *slope = 2.0 * difference;
         }
@@ -167,7 +202,7 @@ mod tests {
     use super::*;
 
     /// Of the loss at one logit, by central differences.
-    fn slope(by: &CrossEntropy, logits: &[f32], targets: &[u32], at: usize) -> f64 {
+    fn slope(by: &CrossEntropy, logits: &[f32], targets: &[Target], at: usize) -> f64 {
         let moved = |by_how_much: f32| {
             let mut logits = logits.to_vec();
             logits[at] += by_how_much;
@@ -186,9 +221,10 @@ mod tests {
                 .with_weights(&[1.0, 0.5, 2.0, 0.25, 3.0])
                 .with_smoothing(smoothing)
                 .with_ordinal(ordinal);
-            let loss = by.compute(&logits, &[3, 0], 2.0).unwrap();
+            let targets = [Target { class: 3, towards_next: 0.25 }, Target::from(0)];
+            let loss = by.compute(&logits, &targets, 2.0).unwrap();
             for (at, &gradient) in loss.gradient.iter().enumerate() {
-                let slope = slope(&by, &logits, &[3, 0], at);
+                let slope = slope(&by, &logits, &targets, at);
                 assert!((f64::from(gradient) - slope).abs() < 2e-6, "{gradient} is not {slope}");
             }
         }
@@ -200,7 +236,7 @@ mod tests {
         let loss = |guess: usize| {
             let mut logits = [0.0; 5];
             logits[guess] = 8.0;
-            by.compute(&logits, &[4], 1.0).unwrap().value
+            by.compute(&logits, &[4_u32], 1.0).unwrap().value
         };
         assert!(loss(4) < loss(3) && loss(3) < loss(2) && loss(2) < loss(1) && loss(1) < loss(0));
     }
@@ -208,7 +244,7 @@ mod tests {
     #[test]
     fn loss_does_not_depend_on_how_rows_are_cut_into_batches() {
         let by = CrossEntropy::new(2).with_weights(&[1.0, 3.0]).with_smoothing(0.1);
-        let (logits, targets) = ([0.5, -0.5, 1.0, 2.0, -1.0, 0.0], [0, 1, 1]);
+        let (logits, targets) = ([0.5, -0.5, 1.0, 2.0, -1.0, 0.0], [0_u32, 1, 1]);
         let denominator = by.denominator(&targets).unwrap();
         let whole = by.compute(&logits, &targets, denominator).unwrap();
         let first = by.compute(&logits[..2], &targets[..1], denominator).unwrap();
@@ -218,24 +254,33 @@ mod tests {
     }
 
     #[test]
+    fn half_way_between_two_classes_both_are_as_good() {
+        let target = Target { class: 1, towards_next: 0.5 };
+        let gradient = CrossEntropy::new(3).compute(&[0.0; 3], &[target], 1.0).unwrap().gradient;
+        assert!(gradient[0] > 0.0 && gradient[1] < 0.0);
+        assert_eq!(gradient[1], gradient[2]);
+    }
+
+    #[test]
     fn enormous_logits_give_numbers() {
-        let loss = CrossEntropy::new(2).compute(&[3e38, -3e38], &[0], 1.0).unwrap();
+        let loss = CrossEntropy::new(2).compute(&[3e38, -3e38], &[0_u32], 1.0).unwrap();
         assert_eq!((loss.value, loss.gradient), (0.0, vec![0.0, 0.0]));
     }
 
     #[test]
     fn what_does_not_fit_is_refused() {
         let by = CrossEntropy::new(2);
-        assert!(by.compute(&[0.0; 3], &[0], 1.0).is_err());
-        assert!(by.compute(&[0.0; 2], &[2], 1.0).is_err());
-        assert!(by.denominator(&[0, 7]).is_err());
-        assert!(CrossEntropy::new(0).compute(&[], &[], 1.0).is_err());
+        assert!(by.compute(&[0.0; 3], &[0_u32], 1.0).is_err());
+        assert!(by.compute(&[0.0; 2], &[2_u32], 1.0).is_err());
+        assert!(by.denominator(&[0_u32, 7]).is_err());
+        assert!(by.denominator(&[Target { class: 1, towards_next: 0.5 }]).is_err());
+        assert!(CrossEntropy::new(0).compute::<u32>(&[], &[], 1.0).is_err());
     }
 
     #[test]
     fn rows_of_no_weight_give_nothing() {
         let by = CrossEntropy::new(2).with_weights(&[0.0, 1.0]);
-        let loss = by.compute(&[1.0, 2.0], &[0], by.denominator(&[0]).unwrap()).unwrap();
+        let loss = by.compute(&[1.0, 2.0], &[0_u32], by.denominator(&[0_u32]).unwrap()).unwrap();
         assert_eq!((loss.value, loss.gradient), (0.0, vec![0.0, 0.0]));
     }
 }

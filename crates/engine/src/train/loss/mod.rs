@@ -12,7 +12,7 @@ use ecommerce_ml_protocol::{EngineError, ErrorKind};
 mod classification;
 mod regression;
 
-pub use classification::CrossEntropy;
+pub use classification::{CrossEntropy, Target};
 pub use regression::{Regression, RegressionLoss};
 
 /// A loss and its gradient.

@@ -4,7 +4,7 @@
 //! - `gradients`: their norm, and how much of them is taken.
 //! - `decay`: which parameters are drawn towards 0.
 //! - `update`: the arithmetic, on slices.
-//! - `state`: moments to bytes and back, for checkpoints.
+//! - `state`: moments out and back in, for checkpoints.
 //!
 //! It must not know networks: a parameter is a name and a slice. Invariant: an update gives the same bits however the
 //! parameters are cut into slices or spread over threads, and after a checkpoint as without one.

@@ -1,8 +1,9 @@
-//! Metrics as rows.
+//! Metrics as rows, under the names that SQL shows.
 //!
-//! Invariant: a metric of all rows has no class, one of a class names it; what has no value has no row.
+//! It must not know who reads them. Invariant: a metric of all rows has no class, one of a class names it; what has no
+//! value has no row.
 
-use ecommerce_ml_metrics::{ClassScores, Confusion, Regression, Scored};
+use crate::{ClassScores, Confusion, Regression, Scored};
 
 /// Name, class, value.
 pub type Metric = (String, Option<String>, f64);

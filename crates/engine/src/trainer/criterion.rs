@@ -1,0 +1,89 @@
+//! How wrong the head's outputs are for the examples of a training.
+//!
+//! It must not know networks. Invariant: what examples add to loss and gradient doesn't depend on which of an update's other
+//! examples they come with.
+
+use ecommerce_ml_protocol::EngineError;
+
+use super::targets::{Targets, star_target};
+use crate::train::class_weights::ClassWeights;
+use crate::train::loss::{CrossEntropy, Loss, Regression, RegressionLoss, Target};
+use crate::train::options::TrainingOptions;
+
+/// How much the squared earth mover's distance of stars counts beside the cross entropy.
+const ORDINAL: f64 = 1.0;
+
+/// A loss, and the target of every row.
+#[derive(Debug)]
+pub(super) enum Criterion {
+    /// Of classes or stars.
+    Classes(CrossEntropy, Vec<Target>),
+    /// Of numbers, counted in standard deviations from their mean.
+    Numbers(Regression, Vec<f32>),
+}
+
+impl Criterion {
+    /// The loss that the options ask for. `learned` are the rows to learn from.
+    ///
+    /// # Errors
+    /// As of [`ClassWeights::resolve`].
+    pub(super) fn new(
+        targets: &Targets,
+        learned: &[usize],
+        options: &TrainingOptions,
+    ) -> Result<Self, EngineError> {
+        let cross_entropy = |ordinal: f64| -> Result<CrossEntropy, EngineError> {
+            let (labels, counts) = (targets.labels(), targets.counts(learned.iter().copied()));
+            let weights = by_label(&options.class_weights, targets).resolve(&labels, &counts)?;
+            let loss = CrossEntropy::new(labels.len()).with_smoothing(options.label_smoothing);
+            let loss = loss.with_ordinal(ordinal);
+            Ok(match weights {
+                Some(weights) => loss.with_weights(&weights),
+                None => loss,
+            })
+        };
+        Ok(match targets {
+            Targets::Classes { of, .. } => {
+                Self::Classes(cross_entropy(0.0)?, of.iter().copied().map(Target::from).collect())
+            }
+            Targets::Stars(stars) => {
+                Self::Classes(cross_entropy(ORDINAL)?, stars.iter().copied().map(star_target).collect())
+            }
+            Targets::Numbers(numbers) => {
+                let (mean, deviation) = targets.scale(learned);
+                let numbers = numbers.iter().map(|number| ((number - mean) / deviation) as f32);
+                Self::Numbers(Regression { loss: RegressionLoss::SquaredError }, numbers.collect())
+            }
+        })
+    }
+
+    /// What the losses of an update are divided by.
+    pub(super) fn denominator(&self, rows: &[usize]) -> Result<f64, EngineError> {
+        match self {
+            Self::Classes(loss, targets) => loss.denominator(&pick(targets, rows)),
+            Self::Numbers(..) => Ok(rows.len() as f64),
+        }
+    }
+
+    /// The loss of rows with these outputs.
+    pub(super) fn loss(&self, outputs: &[f32], rows: &[usize], by: f64) -> Result<Loss, EngineError> {
+        match self {
+            Self::Classes(loss, targets) => loss.compute(outputs, &pick(targets, rows), by),
+            Self::Numbers(loss, targets) => loss.compute(outputs, &pick(targets, rows), by),
+        }
+    }
+}
+
+fn pick<T: Copy>(all: &[T], rows: &[usize]) -> Vec<T> {
+    rows.iter().map(|&row| all[row]).collect()
+}
+
+/// Weights by the names of the labels: stars may be written as numbers.
+fn by_label(weights: &ClassWeights, targets: &Targets) -> ClassWeights {
+    let (ClassWeights::Given(given), Targets::Stars(_)) = (weights, targets) else { return weights.clone() };
+    let name = |label: &String| match label.parse::<usize>() {
+        Ok(stars @ 1..=5) => targets.labels()[stars - 1].clone(),
+        _ => label.clone(),
+    };
+    ClassWeights::Given(given.iter().map(|(label, &weight)| (name(label), weight)).collect())
+}

@@ -1,0 +1,223 @@
+//! Toy languages are learned.
+
+use ecommerce_ml_protocol::Task;
+use ecommerce_ml_protocol::training::{Label, Objective};
+use serde_json::{Value, json};
+
+use crate::kit::{Said, job, number, row, run, run_with, stars, text, two_classes};
+
+/// Options that learn a toy language quickly.
+fn options(tuning: Value) -> Value {
+    let mut options = json!({
+        "num_train_epochs": 12,
+        "learning_rate": 3e-3,
+        "per_device_train_batch_size": 16,
+        "hidden_dropout": 0.0,
+        "eval_fraction": 0.2,
+    });
+    options.as_object_mut().unwrap().extend(tuning.as_object().unwrap().clone());
+    options
+}
+
+fn tunings() -> Vec<Value> {
+    vec![
+        json!({}),
+        json!({ "freeze_layers": 1, "num_train_epochs": 20 }),
+        json!({ "tuning": "lora", "learning_rate": 1e-2, "num_train_epochs": 20 }),
+        json!({ "tuning": "lora", "learning_rate": 2e-2, "freeze_layers": 1, "num_train_epochs": 20 }),
+        json!({ "tuning": "head", "learning_rate": 2e-2, "num_train_epochs": 40 }),
+    ]
+}
+
+#[test]
+fn classes_are_learned_with_every_tuning() {
+    for model in ["bert-classification-3", "distilbert-regression", "roberta-embedding"] {
+        for tuning in tunings() {
+            let said = run(job(model, Objective::Classification, options(tuning.clone()), two_classes(200)));
+            let finished = said.finished();
+            // Nothing in the frozen encoders, whose weights are random, tells words apart on purpose.
+            let least = if tuning == json!({}) { 0.99 } else { 0.7 };
+            assert!(said.metric("accuracy") > least, "{model} {tuning}: {:?}", said.finished().metrics);
+            assert_eq!(finished.info.labels, ["bad", "good"]);
+            let prepared = said.prepared.unwrap();
+            assert_eq!((prepared.training_rows + prepared.held_out_rows, prepared.resumed_at), (200, 0));
+            assert_eq!(prepared.labels, [("bad".to_owned(), 100), ("good".to_owned(), 100)]);
+        }
+    }
+}
+
+#[test]
+fn stars_are_learned_with_every_tuning() {
+    for tuning in tunings() {
+        let said = run(job("bert-gelu-new", Objective::Rating, options(tuning.clone()), stars(400)));
+        assert!(
+            said.metric("mae") < if tuning == json!({}) { 0.3 } else { 0.9 },
+            "{tuning}: {:?}",
+            said.finished().metrics
+        );
+        assert!(said.finished().info.has_rating);
+    }
+}
+
+#[test]
+fn numbers_are_learned_in_their_unit() {
+    for tuning in tunings() {
+        let rows = (0..300).map(|at| number(text(at % 5, at / 5), 5000.0 + 100.0 * (at % 5) as f64));
+        let job =
+            job("roberta-classification-3", Objective::Regression, options(tuning.clone()), rows.collect());
+        let said = run(job);
+        assert!(
+            said.metric("mae") < if tuning == json!({}) { 40.0 } else { 120.0 },
+            "{tuning}: {:?}",
+            said.finished().metrics
+        );
+        assert_eq!(said.finished().info.task, Task::Regression);
+    }
+}
+
+#[test]
+fn stars_may_lie_between_two() {
+    let rows = (0..300).map(|at| number(text(at % 5, at / 5), [1.0, 1.5, 3.0, 3.5, 5.0][at % 5])).collect();
+    let said = run(job("bert-embedding", Objective::Rating, options(json!({})), rows));
+    assert!(said.metric("mae") < 0.3, "{:?}", said.finished().metrics);
+}
+
+#[test]
+fn a_constant_can_be_learned() {
+    let rows = (0..40).map(|at| number(text(at % 5, at), 7.25)).collect();
+    let said =
+        run(job("bert-regression", Objective::Regression, options(json!({ "num_train_epochs": 40 })), rows));
+    assert!(said.metric("mae") < 0.2, "{:?}", said.finished().metrics);
+}
+
+#[test]
+fn a_thousand_classes_are_learned() {
+    let rows = (0..3000).map(|at| row(text(at % 5, at), format!("class {}", at % 1000))).collect();
+    let options = json!({ "num_train_epochs": 1, "tuning": "head" });
+    let said = run(job("bert-classification-3", Objective::Classification, options, rows));
+    assert_eq!(said.finished().info.labels.len(), 1000);
+}
+
+#[test]
+fn integers_and_truths_are_classes() {
+    for (labels, expected) in [(["10", "9"], ["9", "10"]), (["true", "false"], ["false", "true"])] {
+        let rows = (0..60).map(|at| row(text(4 * (at % 2), at / 2), labels[at % 2])).collect();
+        let said = run(job("bert-classification-3", Objective::Classification, options(json!({})), rows));
+        assert_eq!(said.finished().info.labels, expected);
+    }
+}
+
+#[test]
+fn long_texts_contradictions_and_duplicates_do_no_harm() {
+    let mut rows = two_classes(60);
+    rows.extend((0..4).map(|at| row("good ".repeat(20_000), ["bad", "good"][at % 2])));
+    rows.extend(two_classes(30));
+    rows.extend((0..10).map(|_| row("the same", "good")));
+    rows.push(row("the same", "bad"));
+    let options = json!({ "num_train_epochs": 1, "per_device_train_batch_size": 64 });
+    let said = run(job("distilbert-classification", Objective::Classification, options, rows));
+    assert!(said.metric("count") > 0.0);
+}
+
+#[test]
+fn paraphrases_are_learned_where_their_rows_are() {
+    let mut rows = two_classes(100);
+    let steps = |said: &Said| said.prepared.as_ref().unwrap().steps;
+    let options = json!({ "num_train_epochs": 1, "per_device_train_batch_size": 1 });
+    let job = |rows| job("bert-embedding", Objective::Classification, options.clone(), rows);
+    let before = steps(&run(job(rows.clone())));
+    rows.iter_mut().for_each(|row| row.paraphrases = vec![format!("again: {}", row.text), " ".to_owned()]);
+    let after = steps(&run(job(rows)));
+    assert_eq!(after, 2 * before);
+}
+
+#[test]
+fn order_of_rows_and_threads_make_no_difference() {
+    for tuning in ["full", "head", "lora"] {
+        let options =
+            json!({ "num_train_epochs": 2, "tuning": tuning, "seed": 7, "early_stopping_patience": 1 });
+        let make = |rows| job("bert-classification-3", Objective::Classification, options.clone(), rows);
+        let one = run_with(make(two_classes(80)), 1).unwrap();
+        let mut rows = two_classes(80);
+        rows.rotate_left(31);
+        rows.reverse();
+        for threads in [1, 2, 3] {
+            let other = run_with(make(rows.clone()), threads).unwrap();
+            assert_eq!(one.losses(), other.losses(), "{tuning}");
+            assert_eq!(one.model(), other.model(), "{tuning}");
+            assert_eq!(one.prepared, other.prepared);
+        }
+        let other = json!({ "num_train_epochs": 2, "tuning": tuning, "seed": 8 });
+        let other = run(job("bert-classification-3", Objective::Classification, other, two_classes(80)));
+        assert_ne!(one.model(), other.model());
+    }
+}
+
+#[test]
+fn size_of_micro_batches_aside_accumulated_batches_are_one_batch() {
+    let run = |size: usize, accumulation: usize| {
+        let options = json!({
+            "num_train_epochs": 1, "hidden_dropout": 0.0, "tuning": "head", "learning_rate": 1e-2,
+            "per_device_train_batch_size": size, "gradient_accumulation_steps": accumulation,
+            "label_smoothing": 0.1, "class_weights": "balanced", "eval_fraction": 0.0,
+        });
+        // RoBERTa's heads have dropout of the classifier only, which `hidden_dropout` sets too.
+        run(job("roberta-embedding", Objective::Classification, options, two_classes(64)))
+    };
+    let (whole, parted) = (run(64, 1), run(16, 4));
+    assert_eq!(whole.prepared.as_ref().unwrap().steps, parted.prepared.as_ref().unwrap().steps);
+    let (one, other) = (whole.epochs[0].training_loss, parted.epochs[0].training_loss);
+    assert!((one - other).abs() < 1e-5, "{one} {other}");
+}
+
+#[test]
+fn without_rows_held_out_nothing_is_evaluated() {
+    let options = json!({ "eval_fraction": 0, "num_train_epochs": 2 });
+    let said = run(job("bert-embedding", Objective::Classification, options, two_classes(20)));
+    assert_eq!(said.prepared.as_ref().unwrap().held_out_rows, 0);
+    assert!(said.epochs.iter().all(|epoch| epoch.evaluation.is_empty() && !epoch.best));
+    assert!(said.finished().metrics.is_empty() && said.finished().comparison.is_none());
+    assert_eq!(said.finished().epoch, 2);
+}
+
+#[test]
+fn the_best_epoch_counts_and_patience_ends() {
+    let options = json!({
+        "num_train_epochs": 50, "learning_rate": 1e-2, "early_stopping_patience": 2,
+        "metric_for_best_model": "f1", "hidden_dropout": 0.0,
+    });
+    let said = run(job("bert-classification-3", Objective::Classification, options, two_classes(120)));
+    let finished = said.finished();
+    assert!(finished.stopped_early && said.epochs.len() < 50);
+    assert_eq!(finished.epoch as usize, said.epochs.len() - 2);
+    assert!(said.epochs[finished.epoch as usize - 1].best);
+    let names: Vec<&str> = said.epochs[0].evaluation.iter().map(|metric| metric.name.as_str()).collect();
+    for name in ["loss", "accuracy", "macro_f1", "log_loss", "calibration_error", "count"] {
+        assert!(names.contains(&name), "{names:?}");
+    }
+}
+
+#[test]
+fn a_rival_is_compared_on_the_same_rows() {
+    let mut job =
+        job("bert-classification-3", Objective::Classification, options(json!({})), two_classes(200));
+    job.rows.iter_mut().for_each(|row| {
+        let good = row.label == Label::Class("good".to_owned());
+        row.label = Label::Class(if good { "positive" } else { "negative" }.to_owned());
+    });
+    (job.plan.rival, job.rival) = (Some(job.plan.base.clone()), Some(job.base.clone()));
+    let said = run(job);
+    let comparison = said.finished().comparison.clone().unwrap();
+    assert_eq!((comparison.metric.as_str(), comparison.test.as_str()), ("accuracy", "mcnemar"));
+    assert_eq!(comparison.new, said.metric("accuracy"));
+    assert!(comparison.better && comparison.wins > comparison.losses, "{comparison:?}");
+}
+
+#[test]
+fn a_rival_of_something_else_is_not_compared() {
+    let mut job =
+        job("bert-classification-3", Objective::Classification, options(json!({})), two_classes(40));
+    job.rival = Some(crate::support::tiny("bert-regression").files());
+    job.plan.rival = Some(job.plan.base.clone());
+    assert_eq!(run(job).finished().comparison, None);
+}

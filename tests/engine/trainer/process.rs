@@ -1,0 +1,163 @@
+//! The program in mode `train`, as the background worker runs it.
+
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
+
+use ecommerce_ml_protocol::training::{JobInput, JobOutput, Objective, Role};
+use ecommerce_ml_protocol::{ErrorKind, FrameDecoder, Hello, UPLOAD_CHUNK_BYTES, UploadPart, encode_frame};
+use serde_json::json;
+
+use crate::kit::{Said, job, two_classes};
+
+/// An engine and our end of its standard input and output; killed when the test ends.
+struct Worker {
+    stream: UnixStream,
+    decoder: FrameDecoder,
+    engine: Child,
+}
+
+impl Worker {
+    fn start(arguments: &[&str]) -> Self {
+        let (stream, theirs) = UnixStream::pair().unwrap();
+        let engine = Command::new(env!("CARGO_BIN_EXE_ecommerce_ml_engine"))
+            .arg("train")
+            .args(arguments)
+            .stdin(OwnedFd::from(theirs.try_clone().unwrap()))
+            .stdout(OwnedFd::from(theirs))
+            .spawn()
+            .unwrap();
+        let mut worker = Self { stream, decoder: FrameDecoder::default(), engine };
+        worker.stream.write_all(&Hello::ours().encode().unwrap()).unwrap();
+        let hello = worker.receive(Hello::decode).unwrap();
+        assert!(hello.understands(&Hello::ours()));
+        worker
+    }
+
+    fn send(&mut self, input: &JobInput) {
+        self.stream.write_all(&encode_frame(input).unwrap()).unwrap();
+    }
+
+    fn send_job(&mut self, job: ecommerce_ml_engine::trainer::Job) {
+        self.send(&JobInput::Begin(job.plan));
+        let part = |part| JobInput::File { role: Role::Base, part };
+        self.send(&part(UploadPart::Begin { files: job.base.manifest() }));
+        for (file, (_, bytes)) in (0..).zip(job.base.iter()) {
+            for chunk in bytes.chunks(UPLOAD_CHUNK_BYTES) {
+                self.send(&part(UploadPart::Chunk { file, data: chunk.to_vec() }));
+            }
+        }
+        self.send(&part(UploadPart::End));
+        for rows in job.rows.chunks(7) {
+            self.send(&JobInput::Rows(rows.to_vec()));
+        }
+        self.send(&JobInput::Start);
+    }
+
+    fn receive<T>(
+        &mut self,
+        decode: impl Fn(&[u8]) -> Result<T, ecommerce_ml_protocol::DecodeError>,
+    ) -> Option<T> {
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            if let Some(payload) = self.decoder.next_payload().unwrap() {
+                return Some(decode(payload).unwrap());
+            }
+            match self.stream.read(&mut buffer).unwrap() {
+                0 => return None,
+                count => self.decoder.push(&buffer[..count]),
+            }
+        }
+    }
+
+    fn output(&mut self) -> Option<JobOutput> {
+        self.receive(ecommerce_ml_protocol::frame::decode_payload)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.engine.kill();
+        let _ = self.engine.wait();
+    }
+}
+
+fn toy() -> ecommerce_ml_engine::trainer::Job {
+    job("bert-classification-3", Objective::Classification, json!({ "num_train_epochs": 2 }), two_classes(40))
+}
+
+#[test]
+fn a_job_goes_in_and_a_model_comes_out() {
+    let mut worker = Worker::start(&["--threads", "1", "--precision", "f32"]);
+    worker.send_job(toy());
+    let mut said = Said::default();
+    while said.finished.is_none() {
+        said.take(worker.output().expect("it goes on until it has finished"));
+    }
+    assert!(worker.output().is_none());
+    assert!(worker.engine.wait().unwrap().success());
+    assert_eq!(said.model(), crate::kit::run(toy()).model());
+    assert_eq!(said.checkpoints.len(), 2);
+}
+
+#[test]
+fn failures_are_told_and_end_it_well() {
+    let mut worker = Worker::start(&[]);
+    let mut job = toy();
+    job.rows.truncate(3);
+    worker.send_job(job);
+    let Some(JobOutput::Failed(error)) = worker.output() else { panic!("it has to fail") };
+    assert_eq!(error.kind, ErrorKind::InvalidRequest);
+    assert!(worker.output().is_none());
+    assert!(worker.engine.wait().unwrap().success());
+}
+
+#[test]
+fn what_is_no_job_is_refused() {
+    for inputs in [vec![JobInput::Start], vec![JobInput::Rows(two_classes(8)), JobInput::Start]] {
+        let mut worker = Worker::start(&[]);
+        inputs.iter().for_each(|input| worker.send(input));
+        let Some(JobOutput::Failed(error)) = worker.output() else { panic!("it has to fail") };
+        assert_eq!(error.kind, ErrorKind::InvalidRequest);
+        assert!(worker.engine.wait().unwrap().success());
+    }
+    let mut worker = Worker::start(&[]);
+    worker.stream.write_all(&[3, 0, 0, 0, 255, 255, 255]).unwrap();
+    let Some(JobOutput::Failed(error)) = worker.output() else { panic!("it has to fail") };
+    assert!(error.message.starts_with("malformed training job"), "{error:?}");
+}
+
+#[test]
+fn it_ends_with_its_worker() {
+    let mut worker = Worker::start(&[]);
+    let mut job = toy();
+    job.plan.options = json!({ "num_train_epochs": 1000 }).to_string();
+    worker.send_job(job);
+    assert!(matches!(worker.output(), Some(JobOutput::Prepared(_))));
+    worker.stream.shutdown(std::net::Shutdown::Write).unwrap();
+    assert!(worker.engine.wait().unwrap().success());
+    let mut unborn = Worker::start(&[]);
+    unborn.stream.shutdown(std::net::Shutdown::Write).unwrap();
+    assert!(unborn.engine.wait().unwrap().success());
+}
+
+#[test]
+fn plain_pipes_will_do() {
+    let mut engine = Command::new(env!("CARGO_BIN_EXE_ecommerce_ml_engine"))
+        .arg("train")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = engine.stdin.take().unwrap();
+    input.write_all(&Hello::ours().encode().unwrap()).unwrap();
+    input.write_all(&encode_frame(&JobInput::Start).unwrap()).unwrap();
+    let mut bytes = Vec::new();
+    engine.stdout.take().unwrap().read_to_end(&mut bytes).unwrap();
+    let mut decoder = FrameDecoder::default();
+    decoder.push(&bytes);
+    assert!(decoder.next_payload().unwrap().is_some());
+    assert!(matches!(decoder.next_message().unwrap(), Some(JobOutput::Failed(_))));
+    assert!(engine.wait().unwrap().success());
+}
