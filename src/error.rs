@@ -40,6 +40,8 @@ pub enum Error {
     UnknownColumn { relation: String, column: String },
     #[error("column \"{column}\" is of type {type_name}")]
     ColumnType { column: String, type_name: String, expected: &'static str },
+    #[error("function \"{0}\" does not give other words for a text")]
+    NotAParaphraser(String),
     #[error("columns \"{}\" and \"{}\" cannot be compared", columns[0], columns[1])]
     ColumnsUnlike { columns: [String; 2], types: [String; 2] },
     #[error("label \"{label}\" is not one of the labels of model \"{model}\"")]
@@ -167,7 +169,9 @@ impl Error {
             Error::UnknownRelation(_) => Code::ERRCODE_UNDEFINED_TABLE,
             Error::NotARelation(_) => Code::ERRCODE_WRONG_OBJECT_TYPE,
             Error::UnknownColumn { .. } => Code::ERRCODE_UNDEFINED_COLUMN,
-            Error::ColumnType { .. } | Error::ColumnsUnlike { .. } => Code::ERRCODE_DATATYPE_MISMATCH,
+            Error::ColumnType { .. } | Error::ColumnsUnlike { .. } | Error::NotAParaphraser(_) => {
+                Code::ERRCODE_DATATYPE_MISMATCH
+            }
             Error::NameTaken(_) => Code::ERRCODE_DUPLICATE_OBJECT,
             Error::ModelDenied(_)
             | Error::JobDenied(_)
@@ -232,6 +236,9 @@ impl Error {
             }
             Error::ColumnsUnlike { types: [one, other], .. } => {
                 Some(format!("They are of types {one} and {other}."))
+            }
+            Error::NotAParaphraser(_) => {
+                Some("Expected a function of a text that returns one text.".to_owned())
             }
             Error::NothingToEvaluate { skipped } => {
                 Some(format!("Rows with all that it takes: 0; rows left out: {skipped}."))

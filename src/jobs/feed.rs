@@ -1,25 +1,29 @@
-//! What a training process is told: the plan, models, rows, and where to go on.
+//! What a training process is told: the plan, models, synonyms, rows, and where to go on.
 //!
 //! All of it is read in one transaction, which is over before the training begins, so that no training holds back
 //! VACUUM. Invariant: rows are read as the role that called, with what names meant to it, so privileges and row security
 //! hold; no more than a message of them is held.
 
+use std::time::Instant;
+
 use ecommerce_ml_protocol::training::{JobInput, Role, TrainingPlan, TrainingRow};
 use ecommerce_ml_protocol::{ModelSource, Sha256, UploadPart};
 
+use super::augment::Augment;
 use super::outcome::Deploy;
 use super::rows::Rows;
 use super::seen::Seen;
 use super::trainer::Trainer;
-use crate::catalog::jobs::Job;
+use super::worker::TICK;
+use crate::catalog::jobs::{self, Job};
 use crate::catalog::privilege::as_role;
 use crate::catalog::resolve::resolve;
 use crate::catalog::{checkpoints, content, versions};
 use crate::error::Error;
 use crate::guc;
 
-/// Most rows of a message.
-const ROWS: usize = 256;
+/// Most rows, or pairs of words, of a message.
+const THINGS: usize = 256;
 /// Bytes of text after which a message is sent.
 const BYTES: usize = 1 << 20;
 
@@ -35,7 +39,7 @@ pub struct Sent {
 /// if the process is lost: it is then for the caller to hear why.
 ///
 /// # Errors
-/// When something isn't there any more, or can't be read.
+/// When something isn't there any more, or can't be read, or the job has been cancelled.
 pub fn feed(trainer: &mut Trainer, job: &Job, mut report: impl FnMut(i64)) -> Result<Sent, Error> {
     let as_caller =
         |work: &mut dyn FnMut() -> Result<Sent, Error>| as_role(job.owner, &job.search_path, work);
@@ -52,7 +56,9 @@ pub fn feed(trainer: &mut Trainer, job: &Job, mut report: impl FnMut(i64)) -> Re
                 known.push(ModelSource::Content(sha256));
             }
         }
-        let sent = send_rows(trainer, &Rows::of(job)?, &mut report)?;
+        let augment = Augment::of(&job.options)?;
+        send_synonyms(trainer, &augment)?;
+        let sent = send_rows(trainer, job, &augment, &mut report)?;
         checkpoints::for_each_chunk(job.id, |chunk| trainer.send(&JobInput::Checkpoint(chunk)).map(drop))?;
         trainer.send(&JobInput::Start)?;
         Ok(sent)
@@ -88,44 +94,74 @@ fn send_model(trainer: &mut Trainer, role: Role, sha256: Sha256) -> Result<(), E
     Ok(())
 }
 
-fn send_rows(trainer: &mut Trainer, rows: &Rows, report: &mut impl FnMut(i64)) -> Result<Sent, Error> {
-    let mut message = Message { trainer, rows: Vec::new(), bytes: 0 };
+fn send_rows(
+    trainer: &mut Trainer,
+    job: &Job,
+    augment: &Augment,
+    report: &mut impl FnMut(i64),
+) -> Result<Sent, Error> {
+    let mut messages = Messages::new(trainer, JobInput::Rows);
     let mut sent = Sent::default();
-    rows.for_each(|row| {
+    let mut looked = Instant::now();
+    Rows::of(job)?.for_each(|row| {
+        // Paraphrases may take a while.
+        if looked.elapsed() >= TICK {
+            require_running(job)?;
+            report(sent.rows);
+            looked = Instant::now();
+        }
         let Some((text, label)) = row else {
             sent.skipped += 1;
             return Ok(());
         };
         sent.seen.add(&text, &label);
-        message.add(TrainingRow { text, label, paraphrases: Vec::new() })?;
+        let paraphrases = augment.paraphrases(&text)?;
+        let bytes = text.len() + paraphrases.iter().map(String::len).sum::<usize>();
+        messages.add(TrainingRow { text, label, paraphrases }, bytes)?;
         sent.rows += 1;
-        if sent.rows % 1024 == 0 {
-            report(sent.rows);
-        }
         Ok(())
     })?;
-    message.flush()?;
+    messages.flush()?;
     report(sent.rows);
     Ok(sent)
 }
 
-/// Rows on their way.
-struct Message<'a> {
+fn send_synonyms(trainer: &mut Trainer, augment: &Augment) -> Result<(), Error> {
+    let mut messages = Messages::new(trainer, JobInput::Synonyms);
+    augment.for_each_synonym(|pair| {
+        let bytes = pair.0.len() + pair.1.len();
+        messages.add(pair, bytes)
+    })?;
+    messages.flush()
+}
+
+fn require_running(job: &Job) -> Result<(), Error> {
+    let state = "is not to be run any more";
+    if jobs::is_running(job.id)? { Ok(()) } else { Err(Error::JobState { job: job.id, state }) }
+}
+
+/// Things on their way, many in a message.
+struct Messages<'a, T> {
     trainer: &'a mut Trainer,
-    rows: Vec<TrainingRow>,
+    message: fn(Vec<T>) -> JobInput,
+    things: Vec<T>,
     bytes: usize,
 }
 
-impl Message<'_> {
-    fn add(&mut self, row: TrainingRow) -> Result<(), Error> {
-        self.bytes += row.text.len();
-        self.rows.push(row);
-        if self.rows.len() >= ROWS || self.bytes >= BYTES { self.flush() } else { Ok(()) }
+impl<'a, T> Messages<'a, T> {
+    fn new(trainer: &'a mut Trainer, message: fn(Vec<T>) -> JobInput) -> Self {
+        Self { trainer, message, things: Vec::new(), bytes: 0 }
+    }
+
+    fn add(&mut self, thing: T, bytes: usize) -> Result<(), Error> {
+        self.bytes += bytes;
+        self.things.push(thing);
+        if self.things.len() >= THINGS || self.bytes >= BYTES { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<(), Error> {
         self.bytes = 0;
-        let rows = std::mem::take(&mut self.rows);
-        if rows.is_empty() { Ok(()) } else { self.trainer.send(&JobInput::Rows(rows)).map(drop) }
+        let things = std::mem::take(&mut self.things);
+        if things.is_empty() { Ok(()) } else { self.trainer.send(&(self.message)(things)).map(drop) }
     }
 }

@@ -10,6 +10,7 @@
 //! - [`transaction`]: its transactions, whatever goes wrong in them.
 //! - [`trainer`]: its engine process, in mode `train`.
 //! - [`rows`]: the labelled rows of a job; [`seen`]: which of them a training has seen.
+//! - [`augment`]: synonyms and other words for texts, from where the user says.
 //! - [`feed`]: what that process is told: plan, models, rows.
 //! - [`follow`]: what that process says, and what is kept of it.
 //! - [`outcome`]: the new version, and whether it is deployed.
@@ -18,6 +19,7 @@
 //! It must not know how a model is trained: that is the engine's. Invariant: what a job has done is in the database, so
 //! whichever process ends, another one goes on from there; and rows are read as the role that called.
 
+mod augment;
 mod cron;
 mod feed;
 mod follow;

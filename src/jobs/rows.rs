@@ -5,7 +5,6 @@
 
 use ecommerce_ml_protocol::MAX_TEXT_BYTES;
 use ecommerce_ml_protocol::training::{Label, Objective};
-use pgrx::Spi;
 use pgrx::spi::{self, SpiHeapTupleData};
 use serde_json::Value;
 
@@ -51,7 +50,7 @@ impl Rows {
     /// # Errors
     /// Those of opening a cursor; the server's own errors end the statement.
     pub fn require_readable(&self) -> Result<(), Error> {
-        Spi::connect(|client| client.try_open_cursor(&*self.query, &[]).map(drop).map_err(Error::from))
+        rows::require_runs(&self.query, &[])
     }
 
     /// Hands out what can be learned from each row: a text and its label, or `None` where either is missing.
@@ -66,7 +65,7 @@ impl Rows {
             Objective::Classification => read_class,
             Objective::Rating | Objective::Regression => read_number,
         };
-        rows::for_each(&self.query, read, |row| {
+        rows::for_each(&self.query, &[], read, |row| {
             take(
                 row.filter(|(text, _)| !text.trim().is_empty()).map(|(text, label)| (shortened(text), label)),
             )
@@ -85,7 +84,7 @@ fn read_number(row: &SpiHeapTupleData<'_>) -> spi::Result<Row> {
 }
 
 /// A training reads the beginning of a text only.
-fn shortened(mut text: String) -> String {
+pub fn shortened(mut text: String) -> String {
     if text.len() > MAX_TEXT_BYTES {
         text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
     }

@@ -9,6 +9,7 @@ use ecommerce_ml_protocol::training::Objective;
 use pgrx::pg_sys;
 use serde_json::Value;
 
+use super::augment::Augment;
 use super::launch;
 use super::outcome::Deploy;
 use super::rows::Rows;
@@ -84,6 +85,7 @@ pub fn check(wanted: &Wanted<'_>) -> Result<Job, Error> {
         attempts: 0,
     };
     Rows::of(&job)?.require_readable()?;
+    Augment::of(&job.options)?.require_usable()?;
     Ok(job)
 }
 
