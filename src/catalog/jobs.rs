@@ -51,6 +51,8 @@ pub struct Waiting {
     pub job: i64,
     /// The role that the worker connects as.
     pub login: pg_sys::Oid,
+    /// It had a worker before.
+    pub was_running: bool,
 }
 
 /// The word for a task in SQL.
@@ -273,7 +275,7 @@ pub fn requeue(id: i64) -> Result<Option<Waiting>, Error> {
         UPDATE ecommerce_ml.stored_job
         SET state = 'queued', ended = NULL, attempts = 0, cancelled_by = NULL, error = NULL, cluster = $2
         WHERE job = $1 AND state <> 'succeeded'
-        RETURNING job, login::oid";
+        RETURNING job, login::oid, false";
     Ok(returning(statement, &[id.into(), cluster().into()], read_waiting)?.pop())
 }
 
@@ -293,14 +295,18 @@ pub fn delete(id: i64) -> Result<bool, Error> {
 /// When our table can't be read.
 pub fn open() -> Result<Vec<Waiting>, Error> {
     let query = "
-        SELECT job, login::oid FROM ecommerce_ml.stored_job
+        SELECT job, login::oid, state = 'running' FROM ecommerce_ml.stored_job
         WHERE state IN ('queued', 'running') AND cluster = $1 ORDER BY state DESC, job";
     returning(query, &[cluster().into()], read_waiting)
 }
 
 fn read_waiting(row: &SpiHeapTupleData<'_>) -> Result<Waiting, Error> {
     const DAMAGED: Error = Error::Unexpected("a damaged row in stored_job");
-    Ok(Waiting { job: row.get(1)?.ok_or(DAMAGED)?, login: row.get(2)?.ok_or(DAMAGED)? })
+    Ok(Waiting {
+        job: row.get(1)?.ok_or(DAMAGED)?,
+        login: row.get(2)?.ok_or(DAMAGED)?,
+        was_running: row.get(3)?.ok_or(DAMAGED)?,
+    })
 }
 
 /// A job that hasn't ended and needs this version of a model, or any version, as its base.

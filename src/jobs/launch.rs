@@ -11,8 +11,9 @@ use std::time::Duration;
 use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder, BgWorkerStartTime};
 use pgrx::{PgXactCallbackEvent, pg_guard, pg_sys, register_xact_callback, warning};
 
+use super::locks::{self, Place};
 use super::transaction::transaction;
-use super::{locks, worker};
+use super::worker;
 use crate::catalog::jobs::{self, Waiting};
 use crate::catalog::privilege;
 use crate::error::Error;
@@ -56,14 +57,18 @@ pub fn is_submitted(job: i64) -> bool {
     SUBMITTED.with_borrow(|submitted| submitted.iter().any(|waiting| waiting.job == job))
 }
 
-/// Starts workers for all jobs of this database that should have one and don't. Queued ones get one at a time: the one at
-/// the head of the queue sees to the next.
+/// Starts workers for all jobs of this database that should have one and don't: those that were running, and the next one
+/// in the queue.
 ///
 /// # Errors
 /// When our tables can't be read, or [`Error::NoJobSlot`].
 pub fn recover() -> Result<(), Error> {
-    let open = jobs::open()?;
-    open.into_iter().filter(|waiting| !locks::has_worker(waiting.job)).try_for_each(start)
+    let (running, queued): (Vec<_>, Vec<_>) = jobs::open()?
+        .into_iter()
+        .filter(|waiting| !locks::has_worker(waiting.job))
+        .partition(|waiting| waiting.was_running);
+    running.into_iter().try_for_each(start)?;
+    queued.first().copied().map_or(Ok(()), start_queued)
 }
 
 /// Starts a worker for the job that is next, unless it is this one or has a worker.
@@ -79,10 +84,16 @@ pub fn next(after: i64) -> Result<(), Error> {
 }
 
 fn start_or_warn(waiting: Waiting) {
-    if start(waiting).is_err() {
+    if start_queued(waiting).is_err() {
         // An error would come too late: the transaction has committed.
         warning!("job {} stays in the queue: no free background worker slot", waiting.job);
     }
+}
+
+/// Starts a worker for a job that is queued, unless another waits for its turn already: that one will see to it. It looks
+/// for the next one after it has left the head of the queue, so a job that was committed before is not overlooked.
+fn start_queued(waiting: Waiting) -> Result<(), Error> {
+    if locks::is_taken(Place::Queue) { Ok(()) } else { start(waiting) }
 }
 
 fn start(waiting: Waiting) -> Result<(), Error> {

@@ -59,7 +59,12 @@ pub fn take(place: Place) -> io::Result<Option<Lock>> {
 
 /// Whether a job of this database has a worker.
 pub fn has_worker(job: i64) -> bool {
-    let found = open().and_then(|file| control(&file, Place::Job(job), libc::F_OFD_GETLK));
+    is_taken(Place::Job(job))
+}
+
+/// Whether a place is taken by this or any other process.
+pub fn is_taken(place: Place) -> bool {
+    let found = open().and_then(|file| control(&file, place, libc::F_OFD_GETLK));
     found.is_ok_and(|lock| libc::c_int::from(lock.l_type) != libc::F_UNLCK)
 }
 

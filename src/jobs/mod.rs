@@ -50,7 +50,7 @@ use crate::error::Error;
 /// [`Error::UnknownJob`], [`Error::JobDenied`], [`Error::JobState`].
 pub fn resume(job: i64) -> Result<(), Error> {
     jobs::require(job, &[])?;
-    if locks::has_worker(job) {
+    if jobs::is_open(job)? && locks::has_worker(job) {
         return Err(Error::JobState { job, state: "is running" });
     }
     let waiting = jobs::requeue(job)?.ok_or(Error::JobState { job, state: "has succeeded" })?;

@@ -38,10 +38,9 @@ pub struct Wanted<'a> {
 /// Puts a job into the queue and returns its number. Its worker starts when the transaction commits.
 ///
 /// # Errors
-/// As [`check`], and [`Error::NoJobSlot`].
+/// As [`check`], and when our table can't be written.
 pub fn submit(wanted: &Wanted<'_>) -> Result<i64, Error> {
     let job = check(wanted)?;
-    launch::recover()?;
     enqueue(&job)
 }
 
@@ -51,7 +50,7 @@ pub fn submit(wanted: &Wanted<'_>) -> Result<i64, Error> {
 /// When our table can't be written.
 pub fn enqueue(job: &Job) -> Result<i64, Error> {
     let id = jobs::insert(job)?;
-    launch::at_commit(jobs::Waiting { job: id, login: job.login });
+    launch::at_commit(jobs::Waiting { job: id, login: job.login, was_running: false });
     Ok(id)
 }
 

@@ -33,7 +33,7 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// Starts the process and greets it.
+    /// Starts the process and greets it. One that ends before it greets is lost, as any later.
     ///
     /// # Errors
     /// [`Error::EngineNotStarted`], [`Error::BuildMismatch`].
@@ -49,12 +49,12 @@ impl Trainer {
             ))
         })?;
         let mut stream = Stream::greet(ours)?;
-        match stream.greeting() {
-            Ok(hello) if Hello::ours().understands(&hello) => {}
+        let is_lost = match stream.greeting() {
+            Ok(hello) if Hello::ours().understands(&hello) => false,
             Ok(hello) => return Err(Error::BuildMismatch { engine: hello.build, library: BUILD }),
-            Err(_) => return Err(Error::EngineNotStarted("It ended before it greeted.".to_owned())),
-        }
-        Ok(Self { child, stream, heard: VecDeque::new(), is_lost: false })
+            Err(_) => true,
+        };
+        Ok(Self { child, stream, heard: VecDeque::new(), is_lost })
     }
 
     /// Its process id.

@@ -15,22 +15,29 @@ use crate::error::Error;
 /// # Errors
 /// Its error, or that of the server.
 pub fn transaction<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Failure> {
-    let body = || {
-        // SAFETY: a worker between transactions; what `work` raises goes to the handler below.
+    guarded(|| {
+        // SAFETY: a worker between transactions; what `work` raises is caught outside.
         unsafe {
             pg_sys::SetCurrentStatementStartTimestamp();
             pg_sys::StartTransactionCommand();
             pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
         }
-        let value = work().map_err(Failure::from)?;
+        let value = work()?;
         // SAFETY: in the transaction that was begun above, with the snapshot that was pushed there.
         unsafe {
             pg_sys::PopActiveSnapshot();
             pg_sys::CommitTransactionCommand();
         }
         Ok(value)
-    };
-    let result = PgTryBuilder::new(AssertUnwindSafe(body))
+    })
+}
+
+/// Runs `work`, in whose transactions and between them the server may raise errors.
+///
+/// # Errors
+/// Its error, or that of the server. There is no transaction any more then.
+pub fn guarded<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    let result = PgTryBuilder::new(AssertUnwindSafe(work))
         .catch_others(|caught| Err(failure(&caught)))
         .catch_rust_panic(|caught| Err(failure(&caught)))
         .execute();

@@ -12,7 +12,7 @@ use super::follow::{self, End};
 use super::launch;
 use super::locks::{self, Lock, Place};
 use super::progress::{self, Progress};
-use super::transaction::transaction;
+use super::transaction::{guarded, transaction};
 use crate::catalog::jobs::{self, Failure};
 use crate::error::Error;
 use crate::{guc, latch};
@@ -146,7 +146,7 @@ fn run(job: i64, report: &mut Progress, database: pg_sys::Oid) {
             Some(begun) if begun.attempts > PATIENCE => {
                 Err(Error::TrainingLost(begun.attempts - 1, words.clone()).into())
             }
-            Some(begun) => follow::train(&begun, report, database),
+            Some(begun) => guarded(|| follow::train(&begun, report, database)),
         });
         match end {
             Ok(End::Succeeded) => return log!("job {job} has succeeded"),

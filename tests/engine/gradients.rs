@@ -27,6 +27,8 @@ struct Expected {
     sequences: Vec<Vec<u32>>,
     targets: Vec<f64>,
     loss: f32,
+    epsilon: f64,
+    adversarial_loss: f32,
     learning_rate: f64,
     weight_decay: f64,
     losses: Vec<f32>,
@@ -248,6 +250,51 @@ fn adapters_change_queries_and_values() {
         let found = (loss_at(4e-3) - loss_at(-4e-3)) / 8e-3;
         assert!((found - slope).abs() < 0.02 * slope.abs() + 1e-4, "{matrix}: {found} {slope}");
     }
+}
+
+#[test]
+fn second_looks_are_pytorchs() {
+    for name in CASES {
+        let mut case = Case::open(name, 2);
+        let before = case.parameters.values.clone();
+        let mut gradients = case.gradients(Tuning::Full);
+        case.step(None, &mut gradients);
+        let moved = case.network.move_embeddings(&mut case.parameters, &gradients, case.expected.epsilon);
+        let loss = case.step(None, &mut gradients);
+        moved.back(&mut case.parameters);
+        assert!(case.parameters.values == before, "{name}: embeddings were not moved back");
+        assert!((loss / case.expected.adversarial_loss - 1.0).abs() < 1e-5, "{name}: {loss}");
+        let mut worst = 0.0;
+        for (tensor, expected) in expected_gradients(&format!("{name}-adversarial"), &case) {
+            let found = gradients.get(&tensor).unwrap();
+            let size = norm(expected.iter().map(|&number| f64::from(number)));
+            let difference = norm(expected.iter().zip(found).map(|(a, b)| f64::from(*a) - f64::from(*b)));
+            // Biases of keys have no gradient but rounding.
+            if !["key.bias", "k_lin.bias"].iter().any(|name| tensor.ends_with(name)) {
+                assert!(difference < 1e-4 * size, "{name} {tensor}: {difference} of {size}");
+                worst = f64::max(worst, difference / size);
+            }
+        }
+        println!("{name}: worst difference {worst:.1e}");
+    }
+}
+
+#[test]
+fn embeddings_that_are_not_trained_are_not_moved() {
+    let mut case = Case::open("bert-several", 1);
+    let before = case.parameters.values.clone();
+    for tuning in [Tuning::Frozen { layers: 0 }, Tuning::Head] {
+        let mut gradients = case.gradients(tuning);
+        case.step(None, &mut gradients);
+        let moved = case.network.move_embeddings(&mut case.parameters, &gradients, 1.0);
+        assert!(case.parameters.values == before, "{tuning:?}");
+        moved.back(&mut case.parameters);
+    }
+    let mut gradients = case.gradients(Tuning::Full);
+    case.step(None, &mut gradients);
+    gradients.values.fill(0.0);
+    case.network.move_embeddings(&mut case.parameters, &gradients, 1.0).back(&mut case.parameters);
+    assert!(case.parameters.values == before);
 }
 
 /// Decoupled weight decay (Loshchilov and Hutter 2019), as `torch.optim.AdamW` has it.

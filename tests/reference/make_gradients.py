@@ -4,10 +4,12 @@
 
 Sequences go through the model one at a time, without padding and without dropout; the loss is the mean over them.
 Of the word embeddings' gradient only rows of tokens that occur are stored, in ascending order; all others are zero.
+`NAME-adversarial.safetensors` has the gradients after a second look with the embeddings of words moved along theirs.
 """
 
 import json
 import random
+from pathlib import Path
 
 import torch
 import transformers
@@ -18,6 +20,7 @@ from common import HERE, SEED, record
 STEPS = 10
 LEARNING_RATE = 1e-3
 DECAY = 0.01
+EPSILON = 0.5
 # Name of the files, model, lengths of sequences.
 CASES = [
     ("bert-one", "bert-classification-3", [9]),
@@ -61,6 +64,29 @@ def steps(model: torch.nn.Module, sequences: list[list[int]], targets: list) -> 
     return losses
 
 
+def look_again(model: torch.nn.Module, sequences: list[list[int]], targets: list) -> float:
+    """Miyato, Dai and Goodfellow 2017, equations 3 and 5, for the gradients of a batch: the loss with moved embeddings."""
+    words = model.get_input_embeddings().weight
+    before = words.detach().clone()
+    with torch.no_grad():
+        words += EPSILON * words.grad / words.grad.norm()
+    loss = loss_of(model, sequences, targets)
+    loss.backward()
+    with torch.no_grad():
+        words.copy_(before)
+    return loss.item()
+
+
+def save_gradients(model: torch.nn.Module, words: list[int], file: Path) -> None:
+    """All gradients as they are now."""
+    gradients = {}
+    for key, parameter in model.named_parameters():
+        rows = words if key.endswith("word_embeddings.weight") else slice(None)
+        gradients[key] = parameter.grad[rows].contiguous()
+    save_file(gradients, file)
+    file.chmod(0o644)
+
+
 def main() -> None:
     """Write all files anew."""
     (HERE / "gradients").mkdir(exist_ok=True)
@@ -73,18 +99,16 @@ def main() -> None:
         loss = loss_of(model, sequences, targets)
         loss.backward()
         words = sorted({word for ids in sequences for word in ids})
-        gradients = {}
-        for key, parameter in model.named_parameters():
-            rows = words if key.endswith("word_embeddings.weight") else slice(None)
-            gradients[key] = parameter.grad[rows].contiguous()
-        file = HERE / "gradients" / f"{name}.safetensors"
-        save_file(gradients, file)
-        file.chmod(0o644)
+        save_gradients(model, words, HERE / "gradients" / f"{name}.safetensors")
+        adversarial_loss = look_again(model, sequences, targets)
+        save_gradients(model, words, HERE / "gradients" / f"{name}-adversarial.safetensors")
         values = {
             "model": folder,
             "sequences": sequences,
             "targets": targets,
             "loss": loss.item(),
+            "epsilon": EPSILON,
+            "adversarial_loss": adversarial_loss,
             "learning_rate": LEARNING_RATE,
             "weight_decay": DECAY,
             "losses": steps(model, sequences, targets),

@@ -8,8 +8,8 @@ use std::f64::consts::{LN_2, TAU};
 
 /// P(X <= k) of a binomial X of n throws of a fair coin, for k below half of n.
 ///
-/// The likeliest term is computed, and all others from it by their ratio, until they no longer matter: after at most some
-/// 6 sqrt(n) of them, and far sooner in the tail.
+/// The likeliest term is computed, and all others from it by their ratio, until they no longer matter: after at most
+/// some 6 sqrt(n) of them, and far sooner in the tail.
 pub(crate) fn lower_tail(k: f64, n: f64) -> f64 {
     let (mut term, mut sum) = (1.0, 1.0);
     let (mut below, mut above) = (k, n - k + 1.0);

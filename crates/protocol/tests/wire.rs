@@ -1,6 +1,7 @@
 //! Decoding is total, encoding is its inverse.
 
 use ecommerce_ml_protocol::frame::decode_payload;
+use ecommerce_ml_protocol::training::*;
 use ecommerce_ml_protocol::*;
 use proptest::prelude::*;
 
@@ -67,6 +68,122 @@ fn reply() -> impl Strategy<Value = Reply> {
     (any::<u64>(), body).prop_map(|(id, body)| Reply { id: RequestId(id), body })
 }
 
+fn training_row() -> impl Strategy<Value = TrainingRow> {
+    let label = prop_oneof![".{0,12}".prop_map(Label::Class), (-1e9..1e9).prop_map(Label::Number)];
+    (".{0,80}", label, proptest::collection::vec(".{0,30}", 0..3))
+        .prop_map(|(text, label, paraphrases)| TrainingRow { text, label, paraphrases })
+}
+
+fn plan() -> impl Strategy<Value = TrainingPlan> {
+    let objective =
+        prop_oneof![Just(Objective::Classification), Just(Objective::Rating), Just(Objective::Regression)];
+    (objective, ".{0,40}", model(), proptest::option::of(model()), any::<(u64, u64)>()).prop_map(
+        |(objective, options, base, rival, (memory_limit, checkpoint_interval))| TrainingPlan {
+            objective,
+            options,
+            base: base.source,
+            rival: rival.map(|rival| rival.source),
+            memory_limit,
+            checkpoint_interval,
+        },
+    )
+}
+
+fn job_input() -> impl Strategy<Value = JobInput> {
+    let role = prop_oneof![Just(Role::Base), Just(Role::Rival)];
+    prop_oneof![
+        plan().prop_map(JobInput::Begin),
+        (role, upload()).prop_map(|(role, part)| JobInput::File { role, part }),
+        proptest::collection::vec(training_row(), 0..6).prop_map(JobInput::Rows),
+        proptest::collection::vec((".{0,9}", ".{0,9}"), 0..4).prop_map(JobInput::Synonyms),
+        proptest::collection::vec(any::<u8>(), 0..200).prop_map(JobInput::Checkpoint),
+        Just(JobInput::Start),
+    ]
+}
+
+fn metrics() -> impl Strategy<Value = Vec<Metric>> {
+    let metric = (".{0,12}", proptest::option::of(".{0,9}"), -1e3..1e3)
+        .prop_map(|(name, class, value)| Metric { name, class, value });
+    proptest::collection::vec(metric, 0..5)
+}
+
+fn finished() -> impl Strategy<Value = Finished> {
+    let comparison =
+        (any::<(u64, u64, u64, bool)>(), 0.0..1.0).prop_map(|((wins, losses, rows, better), value)| {
+            let (metric, test) = ("mae".to_owned(), "bootstrap".to_owned());
+            Comparison { metric, new: value, rival: -value, test, p_value: value, wins, losses, rows, better }
+        });
+    let info = (proptest::collection::vec(".{0,9}", 0..5), any::<(u32, u64)>()).prop_map(
+        |(labels, (width, bytes))| {
+            let (family, task) = (Family::Roberta, Task::Classification);
+            let (has_sentiment, has_rating, max_length) = (true, false, 512);
+            ModelInfo {
+                family,
+                task,
+                labels,
+                has_sentiment,
+                has_rating,
+                max_length,
+                hidden_size: width,
+                parameters: bytes,
+                bytes,
+            }
+        },
+    );
+    (info, metrics(), any::<(u32, bool)>(), proptest::option::of(comparison)).prop_map(
+        |(info, metrics, (epoch, stopped_early), comparison)| Finished {
+            info,
+            metrics,
+            epoch,
+            stopped_early,
+            comparison,
+        },
+    )
+}
+
+fn job_output() -> impl Strategy<Value = JobOutput> {
+    let numbers = || any::<(u32, u64, u64)>();
+    let labels = proptest::collection::vec((".{0,9}", any::<u64>()), 0..5);
+    let checkpoint = prop_oneof![
+        any::<(u64, u64)>().prop_map(|(step, size)| CheckpointPart::Begin { step, size }),
+        proptest::collection::vec(any::<u8>(), 0..200).prop_map(CheckpointPart::Chunk),
+        Just(CheckpointPart::End),
+    ];
+    prop_oneof![
+        (labels, numbers(), any::<[u8; 32]>()).prop_map(|(labels, (epochs, rows, steps), sha)| {
+            JobOutput::Prepared(Prepared {
+                training_rows: rows,
+                held_out_rows: steps,
+                labels,
+                rows_sha256: Sha256(sha),
+                ignored_rows: rows,
+                epochs,
+                steps,
+                resumed_at: steps,
+                memory: rows,
+            })
+        }),
+        (numbers(), -1e3..1e3).prop_map(|((epoch, step, examples), value)| {
+            JobOutput::Progress(Progress {
+                epoch,
+                step,
+                loss: value,
+                learning_rate: value,
+                examples,
+                examples_per_second: value,
+                seconds_left: value,
+            })
+        }),
+        (numbers(), metrics(), any::<bool>()).prop_map(|((epoch, step, _), evaluation, best)| {
+            JobOutput::Epoch(Epoch { epoch, step, training_loss: 0.5, evaluation, best, seconds: 1.5 })
+        }),
+        checkpoint.prop_map(JobOutput::Checkpoint),
+        upload().prop_map(JobOutput::Model),
+        finished().prop_map(|finished| JobOutput::Finished(Box::new(finished))),
+        ".{0,30}".prop_map(|message| JobOutput::Failed(EngineError::new(ErrorKind::OutOfMemory, message))),
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
@@ -74,6 +191,8 @@ proptest! {
     fn any_bytes_decode_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
         let _ = decode_payload::<Request>(&bytes);
         let _ = decode_payload::<Reply>(&bytes);
+        let _ = decode_payload::<JobInput>(&bytes);
+        let _ = decode_payload::<JobOutput>(&bytes);
         let _ = Hello::decode(&bytes);
         let mut decoder = FrameDecoder::default();
         decoder.push(&bytes);
@@ -102,6 +221,25 @@ proptest! {
             }
         }
         prop_assert_eq!(received, requests);
+    }
+
+    #[test]
+    fn training_jobs_round_trip(input in job_input(), output in job_output()) {
+        let mut decoder = FrameDecoder::default();
+        decoder.push(&encode_frame(&input).unwrap());
+        prop_assert_eq!(decoder.next_message::<JobInput>().unwrap(), Some(input));
+        decoder.push(&encode_frame(&output).unwrap());
+        prop_assert_eq!(decoder.next_message::<JobOutput>().unwrap(), Some(output));
+    }
+
+    #[test]
+    fn a_damaged_job_is_a_message_or_an_error(input in job_input(), position in any::<prop::sample::Index>(), flip in 1u8..) {
+        let mut frame = encode_frame(&input).unwrap();
+        let position = position.index(frame.len());
+        frame[position] ^= flip;
+        let mut decoder = FrameDecoder::default();
+        decoder.push(&frame);
+        let _ = decoder.next_message::<JobInput>();
     }
 
     #[test]

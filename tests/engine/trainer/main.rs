@@ -7,6 +7,7 @@ mod support;
 
 mod kit;
 mod learning;
+mod measuring;
 mod process;
 mod refusing;
 mod resuming;

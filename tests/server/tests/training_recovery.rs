@@ -80,7 +80,10 @@ fn a_killed_worker_is_replaced() {
         &[],
         &[
             // The server treats it as a crash and starts all sessions anew.
-            |cluster, _| kill_all(cluster.job_workers(), libc::SIGKILL),
+            |cluster, _| {
+                kill_all(cluster.job_workers(), libc::SIGKILL);
+                eventually("sessions have ended", || cluster.log().contains("reinitializing"));
+            },
             |cluster, _| kill_all(cluster.job_workers(), libc::SIGTERM),
         ],
     );
@@ -255,6 +258,9 @@ fn a_standby_that_is_promoted_goes_on() {
 #[test]
 fn a_dump_carries_jobs_that_wait_to_be_resumed() {
     let source = Cluster::with_settings(&SETTINGS);
+    let target = Cluster::without_extension(&SETTINGS);
+    let file = target.folder("transfer").join("shop.sql");
+    let file = file.to_string_lossy();
     let mut session = source.session();
     prepare(&source, &mut session, 200);
     let done = submit(&mut session, "mine", middling());
@@ -262,9 +268,6 @@ fn a_dump_carries_jobs_that_wait_to_be_resumed() {
     let expected = losses(&mut session, done);
     let job = submit(&mut session, "yours", middling());
     reach_checkpoint(&mut session, job);
-    let target = Cluster::without_extension(&SETTINGS);
-    let file = target.folder("transfer").join("shop.sql");
-    let file = file.to_string_lossy();
     source.output("pg_dump", &["-f", &file]);
     run(&mut session, &format!("SELECT ecommerce_ml.cancel_job({job})"));
     target.output("psql", &["-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", &file]);

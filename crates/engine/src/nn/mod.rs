@@ -8,10 +8,12 @@
 //! - [`network`]: the whole network, forward and backward.
 //! - `embeddings`, `layer`, `attention`, `norm`, `dense`, `head`: its parts.
 //! - [`dropout`]: what is left out at random.
+//! - [`adversarial`]: embeddings moved for a second look.
 //!
 //! Sequences lie end to end, without padding. It must not know text, optimizers or files other than of weights.
 //! Invariant: losses and gradients have the same bits however many threads there are.
 
+pub mod adversarial;
 mod attention;
 mod dense;
 pub mod dropout;
@@ -25,6 +27,7 @@ pub mod parameters;
 mod plan;
 pub mod tuning;
 
+pub use adversarial::Moved;
 pub use dropout::Dropout;
 pub use head::HeadTape;
 pub use lora::Lora;

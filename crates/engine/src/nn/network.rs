@@ -3,6 +3,7 @@
 //! It must not know losses, optimizers or text. Invariant: the backward pass goes no further than the first trained parameter.
 
 use std::f64::consts::TAU;
+use std::ops::Range;
 
 use ecommerce_ml_protocol::EngineError;
 
@@ -114,6 +115,11 @@ impl Network {
     /// What the model is.
     pub fn config(&self) -> &ModelConfig {
         &self.config
+    }
+
+    /// Where the embeddings of words lie among all parameters.
+    pub(super) fn word_embeddings(&self) -> Range<usize> {
+        self.plan.embeddings.words.clone()
     }
 
     /// Gradients of zero for what is trained.

@@ -1,9 +1,10 @@
-//! What fine-tuning needs apart from a network: options, data order, loss, optimizer.
+//! What fine-tuning needs apart from a network: options, data order, changes to texts, loss, optimizer.
 //!
 //! # Layout
 //! - [`options`]: what the user may choose, under Hugging Face's names.
 //! - [`split`]: which rows are held out.
 //! - [`batches`]: which rows come together, and in which order.
+//! - [`augment`]: other words for the same.
 //! - [`loss`]: how wrong outputs are, and in which direction.
 //! - [`class_weights`]: how much each class counts in it.
 //! - [`optimizer`]: gradients to changes of the weights.
@@ -11,10 +12,11 @@
 //! - [`early_stopping`]: which evaluation was the best, and when the training ends.
 //! - [`random`]: what a seed decides.
 //!
-//! It must not know networks, texts or where rows come from: it works on numbers in slices.
+//! It must not know networks or where rows come from: it works on numbers in slices and, in [`augment`], on texts.
 //! Invariant: the same rows, options and seed give the same data order and the same bits, also when a training goes on
 //! from a checkpoint.
 
+pub mod augment;
 pub mod batches;
 pub mod class_weights;
 pub mod early_stopping;

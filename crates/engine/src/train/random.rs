@@ -44,6 +44,11 @@ impl SplitMix64 {
         ((u128::from(self.next_u64()) * limit as u128) >> 64) as usize
     }
 
+    /// Whether something of this probability comes true.
+    pub fn chance(&mut self, probability: f64) -> bool {
+        ((self.next_u64() >> 11) as f64) < probability * (1_u64 << 53) as f64
+    }
+
     /// Puts values into random order: Fisher and Yates, from the end (Knuth, algorithm 3.4.2 P).
     pub fn shuffle<T>(&mut self, values: &mut [T]) {
         for last in (1..values.len()).rev() {
@@ -93,6 +98,14 @@ mod tests {
 
     /// Written down once; a change would give every seed another meaning.
     const SHUFFLED: [u8; 10] = [4, 2, 9, 0, 3, 8, 1, 5, 7, 6];
+
+    #[test]
+    fn chances_come_true_as_often_as_they_should() {
+        let mut generator = SplitMix64::new(5);
+        let mut often = |probability| (0..10_000).filter(|_| generator.chance(probability)).count();
+        assert_eq!([often(0.0), often(1.0)], [0, 10_000]);
+        assert!(often(0.1).abs_diff(1_000) < 100);
+    }
 
     #[test]
     fn numbers_stay_below_their_limit() {

@@ -8,7 +8,7 @@ use super::learner::MICRO_BATCH;
 use crate::config::ModelConfig;
 
 /// What the process takes besides: code, threads, buffers of the wire.
-const PROCESS: u64 = 48 << 20;
+const PROCESS: u64 = 32 << 20;
 
 /// Scores that all ROC curves together keep at most, and bytes for each.
 const SCORES: u64 = 1 << 20;
@@ -50,15 +50,16 @@ impl Sizes<'_> {
         let always = PROCESS + self.texts + self.tokens + self.tokenizer + self.metrics();
         let (weights, trained) = (self.parameters * number, self.trained * number);
         let states = if self.head_only { self.examples * self.config.hidden_size as u64 * number } else { 0 };
-        // The encoder that computes the states once has its own copy.
-        let begin = self.base + weights + states + if self.head_only { weights } else { 0 };
+        // The encoder that computes the states once has its own copy, made from words that are read at a time.
+        let words = (self.config.vocab_size * self.config.hidden_size) as u64 * number;
+        let begin = self.base + weights + states + if self.head_only { weights + words } else { 0 };
         let rival = 2 * self.rival.max(self.base);
         let moments = 2 * trained;
         let best = if self.keeps_best { trained } else { 0 };
         let restore = weights + self.checkpoint + moments + best + states;
         let learn = weights + trained + moments + best + states + self.activations() * number;
-        // Files, what is made of them, and a second network for as long as the better precision isn't found.
-        let end = 4 * weights;
+        // The parameters as they are and as they are written; then these files, and what predicts.
+        let end = 3 * weights + states;
         always + self.rival + begin.max(rival).max(restore + trained).max(learn).max(end)
     }
 

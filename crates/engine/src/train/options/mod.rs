@@ -2,6 +2,7 @@
 //!
 //! # Layout
 //! - `reader`: JSON to checked values.
+//! - `changes`: the option `augment`.
 //!
 //! It must not know rows or networks. Invariant: every [`TrainingOptions`] that there is can be trained with; what
 //! contradicts itself or has a range of its own was refused, with its name and what was expected.
@@ -13,10 +14,12 @@ use ecommerce_ml_protocol::EngineError;
 pub use ecommerce_ml_protocol::training::Objective;
 use serde_json::Value;
 
+use super::augment::Changes;
 use super::class_weights::ClassWeights;
 use super::early_stopping::Metric;
 use super::schedule::SchedulerType;
 
+mod changes;
 mod reader;
 
 use reader::{Reader, alternatives, described, number_in, refused, unexpected};
@@ -94,11 +97,11 @@ pub struct TrainingOptions {
     pub metric_for_best_model: Metric,
     /// What is trained. Default full.
     pub tuning: Tuning,
-    /// Changes made to texts, each with the probability (0 to 1) that a text gets it. Default none. Which changes there
-    /// are is for whoever makes them to say.
-    pub augment: BTreeMap<String, f64>,
-    /// How far embeddings are moved against the gradient for a second look at each batch (Miyato, Dai and Goodfellow,
-    /// "Adversarial training methods for semi-supervised text classification", 2017), 0 to 10. Default 0, not at all.
+    /// Changes made to texts. Default none.
+    pub augment: Changes,
+    /// How far the embeddings of words are moved along the gradient for a second look at each batch (Miyato, Dai and
+    /// Goodfellow, "Adversarial training methods for semi-supervised text classification", 2017), 0 to 10. Default 0,
+    /// not at all. Only where embeddings are trained.
     pub adversarial_epsilon: f64,
 }
 
@@ -172,8 +175,8 @@ impl TrainingOptions {
             early_stopping_patience: patience(&reader, eval_strategy)?,
             metric_for_best_model: metric(&reader, objective, eval_strategy)?,
             tuning,
-            augment: probabilities(&reader)?,
-            adversarial_epsilon: reader.number("adversarial_epsilon", 0.0, 0.0..=10.0)?,
+            augment: changes::read(&reader, objective)?,
+            adversarial_epsilon: adversarial_epsilon(&reader, tuning)?,
         })
     }
 }
@@ -275,7 +278,7 @@ fn refuse_classes(reader: &Reader<'_>, objective: Objective) -> Result<(), Engin
 /// Refuses options if they are given.
 fn refuse(reader: &Reader<'_>, names: &[&str], why: &str) -> Result<(), EngineError> {
     match names.iter().find(|name| reader.given(name).is_some()) {
-        Some(name) => Err(refused(format!("training option \"{name}\" {why}"))),
+        Some(name) => Err(refused(format!("training option \"{}\" {why}", reader.full(name)))),
         None => Ok(()),
     }
 }
@@ -291,11 +294,16 @@ fn class_weights(reader: &Reader<'_>) -> Result<ClassWeights, EngineError> {
     }
 }
 
-fn probabilities(reader: &Reader<'_>) -> Result<BTreeMap<String, f64>, EngineError> {
-    match reader.given("augment") {
-        None => Ok(BTreeMap::new()),
-        Some(value) => numbers("augment", "an object of changes with", value, 0.0..=1.0),
-    }
+fn adversarial_epsilon(reader: &Reader<'_>, tuning: Tuning) -> Result<f64, EngineError> {
+    const NAME: &str = "adversarial_epsilon";
+    let epsilon = reader.number(NAME, 0.0, 0.0..=10.0)?;
+    let why = match tuning {
+        _ if epsilon == 0.0 => return Ok(0.0),
+        Tuning::Full { freeze_layers: 0 } => return Ok(epsilon),
+        Tuning::Full { .. } => "needs \"freeze_layers\" to be 0, because it moves embeddings",
+        Tuning::Head | Tuning::Lora { .. } => "needs \"tuning\" to be \"full\", because it moves embeddings",
+    };
+    Err(refused(format!("training option \"{NAME}\" {why}")))
 }
 
 /// An object of numbers.

@@ -18,6 +18,8 @@ const LARGEST_INTEGER: f64 = 9_007_199_254_740_992.0;
 /// Options as the user wrote them. `null` is the same as not given.
 pub(super) struct Reader<'a> {
     values: &'a Map<String, Value>,
+    /// The option whose value the object is, with a point behind it; empty for the options themselves.
+    path: String,
 }
 
 impl<'a> Reader<'a> {
@@ -30,7 +32,21 @@ impl<'a> Reader<'a> {
         match values.keys().find(|name| !names.contains(&name.as_str())) {
             Some(unknown) => Err(refused(format!("unknown training option \"{unknown}\""))
                 .with_hint(format!("Options are {}.", names.join(", ")))),
-            None => Ok(Self { values }),
+            None => Ok(Self { values, path: String::new() }),
+        }
+    }
+
+    /// Reads the object that is the value of an option, each of whose keys must be one of these; `kind` says what they
+    /// are. `None` if the option isn't given.
+    pub fn within(&self, name: &str, kind: &str, keys: &[&str]) -> Result<Option<Self>, EngineError> {
+        let Some(value) = self.given(name) else { return Ok(None) };
+        let Value::Object(values) = value else {
+            return Err(unexpected(name, &format!("an object of {kind}"), value));
+        };
+        match values.keys().find(|key| !keys.contains(&key.as_str())) {
+            Some(unknown) => Err(refused(format!("training option \"{name}\" has no \"{unknown}\""))
+                .with_hint(format!("It may have {}.", keys.join(", ")))),
+            None => Ok(Some(Self { values, path: format!("{name}.") })),
         }
     }
 
@@ -42,7 +58,22 @@ impl<'a> Reader<'a> {
     /// A number in a range.
     pub fn number(&self, name: &str, default: f64, range: impl RangeBounds<f64>) -> Result<f64, EngineError> {
         let Some(value) = self.given(name) else { return Ok(default) };
+        let name = &self.full(name);
         number_in(value, &range).ok_or_else(|| unexpected(name, &described("a number", &range), value))
+    }
+
+    /// Some text that isn't blank, unless it isn't given.
+    pub fn text(&self, name: &str) -> Result<Option<&'a str>, EngineError> {
+        let Some(value) = self.given(name) else { return Ok(None) };
+        match value.as_str().filter(|text| !text.trim().is_empty()) {
+            None => Err(unexpected(&self.full(name), "some text", value)),
+            found => Ok(found),
+        }
+    }
+
+    /// The name of an option as errors show it.
+    pub fn full(&self, name: &str) -> String {
+        format!("{}{name}", self.path)
     }
 
     /// A whole number in a range, unless it isn't given; `3.0` is one.
@@ -53,7 +84,7 @@ impl<'a> Reader<'a> {
             .as_u64()
             .or_else(|| value.as_f64().filter(|&number| whole(number)).map(|number| number as u64));
         match found.filter(|found| range.contains(found)) {
-            None => Err(unexpected(name, &described("a whole number", &range), value)),
+            None => Err(unexpected(&self.full(name), &described("a whole number", &range), value)),
             found => Ok(found),
         }
     }
@@ -63,6 +94,7 @@ impl<'a> Reader<'a> {
         let Some(value) = self.given(name) else { return Ok(default) };
         let chosen = choices.iter().find(|(word, _)| value.as_str() == Some(word));
         let words = || choices.iter().map(|(word, _)| format!("\"{word}\"")).collect::<Vec<_>>();
+        let name = &self.full(name);
         chosen.map(|&(_, choice)| choice).ok_or_else(|| unexpected(name, &alternatives(&words()), value))
     }
 }

@@ -25,7 +25,7 @@ fn nothing_given_means_defaults() {
     assert_eq!((options.eval_fraction, options.eval_strategy), (0.1, EvalStrategy::Epoch));
     assert_eq!((options.early_stopping_patience, options.metric_for_best_model), (None, Metric::Loss));
     assert_eq!(options.tuning, Tuning::Full { freeze_layers: 0 });
-    assert_eq!((options.augment, options.adversarial_epsilon), (BTreeMap::new(), 0.0));
+    assert_eq!((options.augment, options.adversarial_epsilon), (Changes::default(), 0.0));
 }
 
 #[test]
@@ -36,14 +36,14 @@ fn all_options_are_read() {
         "max_grad_norm": 0, "label_smoothing": 0.1, "class_weights": {"a": 2, "b": 0.5}, "hidden_dropout": 0.2,
         "max_length": 128, "seed": 7, "eval_fraction": 0.2, "eval_strategy": "epoch", "early_stopping_patience": 2,
         "metric_for_best_model": "eval_f1", "tuning": "lora", "lora_r": 4, "lora_alpha": 8, "freeze_layers": 3,
-        "augment": {"drop_word": 0.1}, "adversarial_epsilon": 1, "where": "lang = 'en'", "deploy": "never",
+        "augment": {"word_drop": 0.1}, "adversarial_epsilon": 0, "where": "lang = 'en'", "deploy": "never",
     }))
     .unwrap();
     assert_eq!((options.num_train_epochs, options.max_length, options.seed), (5, Some(128), 7));
     assert_eq!((options.hidden_dropout, options.early_stopping_patience), (Some(0.2), Some(2)));
     assert_eq!(options.metric_for_best_model, Metric::F1);
     assert_eq!(options.tuning, Tuning::Lora { r: 4, alpha: 8.0, freeze_layers: 3 });
-    assert_eq!(options.augment, BTreeMap::from([("drop_word".to_owned(), 0.1)]));
+    assert_eq!(options.augment, Changes { word_drop: 0.1, ..Changes::default() });
     let weights = BTreeMap::from([("a".to_owned(), 2.0), ("b".to_owned(), 0.5)]);
     assert_eq!(options.class_weights, ClassWeights::Given(weights));
 }
@@ -113,6 +113,70 @@ fn options_that_contradict_each_other_are_refused() {
         assert_refused(options, &format!("training option {message}"));
     }
     assert_eq!(parse(json!({"eval_fraction": 0})).unwrap().eval_strategy, EvalStrategy::No);
+}
+
+#[test]
+fn all_changes_are_read() {
+    let changes = parse(json!({"augment": {
+        "duplicate": 0.5, "synonym": 0.1, "synonym_table": "public.synonyms", "word_drop": 0.2, "word_swap": 0.3,
+        "noise": 0.02, "back_translation": 1, "back_translation_function": "public.paraphrase",
+    }}));
+    let expected = Changes {
+        duplicate: 0.5,
+        synonym: 0.1,
+        synonym_table: true,
+        word_drop: 0.2,
+        word_swap: 0.3,
+        noise: 0.02,
+        back_translation: 1.0,
+    };
+    assert_eq!(changes.unwrap().augment, expected);
+    let neighbours = parse(json!({"augment": {"synonym": 0.1}})).unwrap().augment;
+    assert!(neighbours.wants_neighbours() && !expected.wants_neighbours());
+}
+
+#[test]
+fn changes_are_checked_as_options_are() {
+    for (changes, message) in [
+        (json!(0.1), "\"augment\" must be an object of changes, not 0.1"),
+        (json!({"drop_word": 0.1}), "\"augment\" has no \"drop_word\""),
+        (json!({"noise": 1.5}), "\"augment.noise\" must be a number from 0 to 1, not 1.5"),
+        (json!({"synonym": 1, "synonym_table": 7}), "\"augment.synonym_table\" must be some text, not 7"),
+        (json!({"synonym_table": "words"}), "\"augment.synonym_table\" needs \"synonym\" to be above 0"),
+        (
+            json!({"back_translation": 0.5}),
+            "\"augment.back_translation\" needs \"back_translation_function\", which gives other words for a text",
+        ),
+        (
+            json!({"back_translation_function": "f", "back_translation": 0}),
+            "\"augment.back_translation_function\" needs \"back_translation\" to be above 0",
+        ),
+    ] {
+        assert_refused(json!({"augment": changes}), &format!("training option {message}"));
+    }
+    let hint = parse(json!({"augment": {"drop": 1}})).unwrap_err().hint.unwrap();
+    assert!(hint.starts_with("It may have duplicate, synonym, synonym_table, word_drop, "), "{hint}");
+    let error =
+        TrainingOptions::parse(&json!({"augment": {"duplicate": 1}}), Objective::Regression).unwrap_err();
+    assert_eq!(error.message, "training option \"augment.duplicate\" is not for regressions");
+}
+
+#[test]
+fn only_embeddings_that_are_trained_can_be_moved() {
+    let with = |mut options: Value| {
+        options["adversarial_epsilon"] = json!(0.5);
+        parse(options).map(|options| options.adversarial_epsilon)
+    };
+    assert_eq!(with(json!({})).unwrap(), 0.5);
+    for (options, needed) in [
+        (json!({"tuning": "lora"}), "\"tuning\" to be \"full\""),
+        (json!({"tuning": "head"}), "\"tuning\" to be \"full\""),
+        (json!({"freeze_layers": 1}), "\"freeze_layers\" to be 0"),
+    ] {
+        let message =
+            format!("training option \"adversarial_epsilon\" needs {needed}, because it moves embeddings");
+        assert_eq!(with(options).unwrap_err().message, message);
+    }
 }
 
 #[test]
