@@ -6,6 +6,7 @@
 #   REGRESS="--with-extension"     options for `make test-regress`; scripts/test-regress lists them
 #   SQLSMITH="--statements 20000"  options for `make test-sqlsmith`; scripts/test-sqlsmith lists them
 #   BENCH_SQL="--quick"            options for `make bench-sql`; scripts/bench-sql lists them
+#   BENCH_TRAINING="--quality"     options for `make bench-training`; scripts/bench-training lists them
 #   CARGO_TARGET_DIR=/some/folder  where artefacts are kept (default: target/, or a shared cache with CI=true)
 
 ifdef PG_CONFIG
@@ -15,7 +16,7 @@ ifdef DESTDIR
 export DESTDIR
 endif
 
-.PHONY: help build install uninstall demo psql stop test test-arm test-regress test-sqlsmith bench bench-engine bench-peers bench-sql lint setup clean
+.PHONY: help build install uninstall demo psql stop test test-arm test-regress test-sqlsmith bench bench-engine bench-peers bench-sql bench-training lint setup clean
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
@@ -61,6 +62,9 @@ bench-peers: ## compare the engine with PyTorch, ONNX Runtime, OpenVINO and cand
 
 bench-sql: install ## measure through SQL, beside the engine alone, PL/Python and a client script
 	@scripts/bench-sql $(BENCH_SQL)
+
+bench-training: ## compare training with PyTorch
+	@scripts/bench-training $(BENCH_TRAINING)
 
 lint: setup ## formatting, clippy, licences
 	@scripts/lint

@@ -125,6 +125,11 @@ impl Tokenizer {
         Ok(Some(Window { ids: self.surround(content), content_tokens: content.len() }))
     }
 
+    /// All pieces in the order of their ids, below `limit`; those that there aren't are empty.
+    pub fn vocabulary(&self, limit: usize) -> Vec<String> {
+        (0..limit as u32).map(|id| self.inner.id_to_token(id).unwrap_or_default()).collect()
+    }
+
     /// `encode_fast` leaves the pieces out of an encoding.
     fn pieces(&self, ids: &[u32]) -> Vec<String> {
         ids.iter().map(|&id| self.inner.id_to_token(id).unwrap_or_default()).collect()

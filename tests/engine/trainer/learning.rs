@@ -133,9 +133,9 @@ fn paraphrases_are_learned_where_their_rows_are() {
 
 #[test]
 fn order_of_rows_and_threads_make_no_difference() {
-    for tuning in ["full", "head", "lora"] {
-        let options =
-            json!({ "num_train_epochs": 2, "tuning": tuning, "seed": 7, "early_stopping_patience": 1 });
+    for (tuning, swap) in [("full", 0.0), ("head", 0.0), ("lora", 0.0), ("full", 0.1), ("head", 0.1)] {
+        let augment = json!({ "word_swap": swap, "synonym": swap });
+        let options = json!({ "num_train_epochs": 2, "tuning": tuning, "seed": 7, "augment": augment });
         let make = |rows| job("bert-classification-3", Objective::Classification, options.clone(), rows);
         let one = run_with(make(two_classes(80)), 1).unwrap();
         let mut rows = two_classes(80);
@@ -168,6 +168,54 @@ fn size_of_micro_batches_aside_accumulated_batches_are_one_batch() {
     assert_eq!(whole.prepared.as_ref().unwrap().steps, parted.prepared.as_ref().unwrap().steps);
     let (one, other) = (whole.epochs[0].training_loss, parted.epochs[0].training_loss);
     assert!((one - other).abs() < 1e-5, "{one} {other}");
+}
+
+#[test]
+fn changed_texts_are_learned() {
+    for changes in [
+        json!({ "augment": { "word_drop": 0.1, "word_swap": 0.1, "noise": 0.02, "synonym": 0.1 } }),
+        json!({ "adversarial_epsilon": 0.1 }),
+        json!({ "tuning": "lora", "learning_rate": 1e-2, "augment": { "word_swap": 0.2 } }),
+        json!({ "tuning": "head", "learning_rate": 2e-2, "augment": { "word_swap": 0.2 } }),
+    ] {
+        let learn = |changes: Value| {
+            run(job("bert-gelu-new", Objective::Classification, options(changes), two_classes(200)))
+        };
+        let mut without = changes.clone();
+        without.as_object_mut().unwrap().retain(|name, _| name == "tuning" || name == "learning_rate");
+        let (with, without) = (learn(changes.clone()), learn(without));
+        assert!(with.metric("accuracy") > 0.7, "{changes}: {:?}", with.finished().metrics);
+        assert_ne!(with.losses(), without.losses(), "{changes}");
+        assert_eq!(with.prepared.unwrap().steps, without.prepared.unwrap().steps);
+    }
+}
+
+#[test]
+fn scarce_classes_are_repeated() {
+    let mut rows = two_classes(100);
+    rows.retain(|row| row.label == Label::Class("good".to_owned()) || row.text.ends_with('3'));
+    let steps = |augment: Value| {
+        let options = json!({ "num_train_epochs": 1, "per_device_train_batch_size": 1, "augment": augment });
+        run(job("bert-embedding", Objective::Classification, options, rows.clone())).prepared.unwrap().steps
+    };
+    assert!(steps(json!({ "duplicate": 1 })) > steps(json!({})) + 30);
+}
+
+#[test]
+fn paraphrases_and_synonyms_take_the_place_of_words() {
+    let learn = |augment: Value| {
+        let options = json!({ "num_train_epochs": 1, "augment": augment });
+        let mut job = job("bert-embedding", Objective::Classification, options, two_classes(60));
+        job.rows.iter_mut().for_each(|row| row.paraphrases = vec![format!("indeed {}", row.text)]);
+        job.synonyms = vec![("great".to_owned(), "nice".to_owned()), ("awful".to_owned(), "poor".to_owned())];
+        run(job)
+    };
+    let plain = learn(json!({}));
+    let synonyms = learn(json!({ "synonym": 1, "synonym_table": "synonyms" }));
+    let paraphrases = learn(json!({ "back_translation": 0.5, "back_translation_function": "paraphrase" }));
+    assert_ne!(synonyms.model(), plain.model());
+    let steps = |said: &Said| said.prepared.as_ref().unwrap().steps;
+    assert_eq!((steps(&plain), steps(&synonyms), steps(&paraphrases)), (4, 4, 2));
 }
 
 #[test]

@@ -28,6 +28,13 @@ fn from_every_checkpoint_the_same_model() {
         (json!({}), Objective::Classification, two_classes(60)),
         (json!({ "tuning": "lora" }), Objective::Rating, stars(60)),
         (json!({ "tuning": "head" }), Objective::Regression, stars(60)),
+        (json!({ "adversarial_epsilon": 0.5 }), Objective::Rating, stars(60)),
+        (json!({ "augment": { "word_swap": 0.2, "noise": 0.1 } }), Objective::Regression, stars(60)),
+        (
+            json!({ "tuning": "head", "augment": { "synonym": 0.3, "duplicate": 1.0 } }),
+            Objective::Classification,
+            two_classes(61).split_off(1),
+        ),
     ] {
         let mut options = json!({
             "num_train_epochs": 3, "per_device_train_batch_size": 8, "gradient_accumulation_steps": 2,
@@ -35,7 +42,7 @@ fn from_every_checkpoint_the_same_model() {
         });
         options.as_object_mut().unwrap().extend(tuning.as_object().unwrap().clone());
         let whole = run(often(objective, options.clone(), rows.clone()));
-        assert!(whole.checkpoints.len() > 8);
+        assert!(whole.checkpoints.len() > 4);
         for (step, checkpoint) in &whole.checkpoints {
             let rest = resumed(often(objective, options.clone(), rows.clone()), checkpoint);
             assert_eq!(rest.prepared.as_ref().unwrap().resumed_at, *step);

@@ -8,10 +8,12 @@ use std::ops::Range;
 
 use ecommerce_ml_protocol::EngineError;
 
+use super::changing::Changing;
 use super::criterion::Criterion;
-use super::examples::{Examples, Tokens};
+use super::examples::Examples;
+use super::frozen::Frozen;
 use crate::config::DropoutShares;
-use crate::nn::{self, Dropout, Gradients, Lora, Network, Parameters};
+use crate::nn::{self, Dropout, Gradients, Lora, Moved, Network, Parameters};
 use crate::train::optimizer::{self, AdamW};
 use crate::train::random::hash;
 
@@ -23,12 +25,15 @@ pub(super) const MICRO_BATCH: usize = 1024;
 const PURPOSE: u64 = u64::from_be_bytes(*b"dropout ");
 
 /// What the network reads.
-#[derive(Debug)]
 pub(super) enum Inputs {
     /// Token ids.
     Tokens,
-    /// The last states of first tokens, a row of this width for each example: all that a head needs, and no more is trained.
-    States(usize, Vec<f32>),
+    /// Token ids of texts that are other ones in each epoch.
+    Changing(Box<Changing>),
+    /// The last states of first tokens, computed once: all that a head needs, and no more is trained.
+    States(Vec<f32>),
+    /// These states of texts that are other ones in each epoch.
+    Encoded(Box<Frozen>, Box<Changing>),
 }
 
 /// How much is left out at random while learning.
@@ -39,8 +44,18 @@ pub(super) struct Shares {
     pub(super) classifier: f32,
 }
 
+/// When a batch is learned from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Look {
+    /// Counted from 0.
+    pub(super) epoch: u32,
+    /// Updates before.
+    pub(super) step: u64,
+    /// Number of the batch in the update; another look at it has another number.
+    pub(super) batch: u64,
+}
+
 /// The network and all that changes with it.
-#[derive(Debug)]
 pub(super) struct Learner {
     pub(super) network: Network,
     pub(super) parameters: Parameters,
@@ -74,65 +89,72 @@ impl Learner {
 
     /// Lengths of examples, as far as they decide the order of the data.
     pub(super) fn lengths(&self, examples: &Examples) -> Vec<u32> {
-        let length = |&example: &usize| match self.inputs {
-            Inputs::Tokens => examples.tokens.get(example).len() as u32,
-            Inputs::States(..) => 1,
-        };
-        examples.training.iter().map(length).collect()
+        examples.training.iter().map(|&example| self.length(examples.tokens(example)) as u32).collect()
     }
 
     /// Adds the gradients of a batch, and gives its part of the loss, which is divided `by` what the update's is.
     ///
     /// # Errors
-    /// As of [`Criterion::loss`].
+    /// As of [`Criterion::loss`], and if the tokenizer can't cope with a changed text.
     pub(super) fn learn(
         &mut self,
-        examples: &Examples,
+        (examples, criterion): (&Examples, &Criterion),
         batch: &[usize],
-        criterion: &Criterion,
         by: f64,
-        place: (u64, u64),
+        look: Look,
     ) -> Result<f64, EngineError> {
+        let changed = match &self.inputs {
+            Inputs::Changing(changing) | Inputs::Encoded(_, changing) => {
+                Some(changing.read(examples, batch, look.epoch)?)
+            }
+            Inputs::Tokens | Inputs::States(_) => None,
+        };
+        let tokens =
+            |at: usize| changed.as_ref().map_or_else(|| examples.tokens(batch[at]), |tokens| tokens.get(at));
+        let sequences: Vec<&[u32]> = (0..batch.len()).map(tokens).collect();
         let mut value = 0.0;
-        for (number, some) in micro_batches(&self.inputs, &examples.tokens, batch).into_iter().enumerate() {
-            let (rows, dropout) = (examples.rows(&batch[some.clone()]), self.dropout(place, number));
-            value += match &self.inputs {
-                Inputs::Tokens => {
-                    let sequences = sequences(&examples.tokens, &batch[some]);
-                    let (network, parameters) = (&self.network, &self.parameters);
-                    let tape = network.forward(parameters, &sequences, dropout, Some(&self.gradients));
-                    let loss = criterion.loss(tape.logits(), &rows, by)?;
-                    network.backward(parameters, &tape, &loss.gradient, &mut self.gradients);
-                    loss.value
-                }
-                Inputs::States(width, states) => {
-                    let states = pick(states, *width, &batch[some]);
-                    let (network, parameters) = (&self.network, &self.parameters);
-                    let tape = network.forward_head(parameters, states, dropout);
-                    let loss = criterion.loss(tape.logits(), &rows, by)?;
-                    let pass = (&tape, dropout);
-                    network.backward_head(parameters, pass, &loss.gradient, &mut self.gradients);
-                    loss.value
-                }
+        for (number, some) in self.micro_batches(&sequences).into_iter().enumerate() {
+            let (rows, dropout) = (examples.rows(&batch[some.clone()]), self.dropout(look, number));
+            let (network, parameters) = (&self.network, &self.parameters);
+            let states = self.states(&batch[some.clone()], &sequences[some.clone()]);
+            let loss = if let Some(states) = states {
+                let tape = network.forward_head(parameters, states, dropout);
+                let loss = criterion.loss(tape.logits(), &rows, by)?;
+                network.backward_head(parameters, (&tape, dropout), &loss.gradient, &mut self.gradients);
+                loss
+            } else {
+                let tape = network.forward(parameters, &sequences[some], dropout, Some(&self.gradients));
+                let loss = criterion.loss(tape.logits(), &rows, by)?;
+                network.backward(parameters, &tape, &loss.gradient, &mut self.gradients);
+                loss
             };
+            value += loss.value;
         }
         Ok(value)
     }
 
-    /// What the head says of examples, a row of outputs for each, with nothing left out.
+    /// Moves the embeddings of words along their gradients, for another look at the same batches.
+    pub(super) fn move_embeddings(&mut self, epsilon: f64) -> Moved {
+        self.network.move_embeddings(&mut self.parameters, &self.gradients, epsilon)
+    }
+
+    /// Moves them back.
+    pub(super) fn move_back(&mut self, moved: Moved) {
+        moved.back(&mut self.parameters);
+    }
+
+    /// What the head says of examples as they are, a row of outputs for each, with nothing left out.
     pub(super) fn outputs(&self, examples: &Examples, some: &[usize]) -> Vec<f32> {
+        let sequences: Vec<&[u32]> = some.iter().map(|&example| examples.tokens(example)).collect();
         let mut outputs = Vec::new();
-        for range in micro_batches(&self.inputs, &examples.tokens, some) {
-            let some = &some[range];
-            match &self.inputs {
-                Inputs::Tokens => {
-                    let sequences = sequences(&examples.tokens, some);
-                    let tape = self.network.forward(&self.parameters, &sequences, None, None);
+        for range in self.micro_batches(&sequences) {
+            match self.states(&some[range.clone()], &sequences[range.clone()]) {
+                Some(states) => {
+                    let tape = self.network.forward_head(&self.parameters, states, None);
                     outputs.extend_from_slice(tape.logits());
                 }
-                Inputs::States(width, states) => {
-                    let states = pick(states, *width, some);
-                    let tape = self.network.forward_head(&self.parameters, states, None);
+                None => {
+                    let tape = self.network.forward(&self.parameters, &sequences[range], None, None);
                     outputs.extend_from_slice(tape.logits());
                 }
             }
@@ -195,38 +217,49 @@ impl Learner {
         }
     }
 
-    /// What is left out in a micro-batch of a batch of an update.
-    fn dropout(&self, (step, batch): (u64, u64), number: usize) -> Option<Dropout> {
+    /// What is left out in a micro-batch.
+    fn dropout(&self, look: Look, number: usize) -> Option<Dropout> {
         let Shares { hidden, attention, classifier } = self.shares;
         if hidden == 0.0 && attention == 0.0 && classifier == 0.0 {
             return None;
         }
-        let place: Vec<u8> = [step, batch, number as u64].into_iter().flat_map(u64::to_le_bytes).collect();
+        let place = [look.step, look.batch, number as u64];
+        let place: Vec<u8> = place.into_iter().flat_map(u64::to_le_bytes).collect();
         Some(Dropout { hidden, attention, classifier, seed: hash(self.seed, PURPOSE, &place) })
     }
-}
 
-/// Cuts examples into runs of bounded size.
-fn micro_batches(inputs: &Inputs, tokens: &Tokens, examples: &[usize]) -> Vec<Range<usize>> {
-    let (mut ranges, mut start, mut filled) = (Vec::new(), 0, 0);
-    for (place, &example) in examples.iter().enumerate() {
-        let length = if matches!(inputs, Inputs::Tokens) { tokens.get(example).len() } else { 1 };
-        if filled > 0 && filled + length > MICRO_BATCH {
-            ranges.push(start..place);
-            (start, filled) = (place, 0);
+    /// The states of examples with these tokens, if only a head learns.
+    fn states(&self, examples: &[usize], sequences: &[&[u32]]) -> Option<Vec<f32>> {
+        match &self.inputs {
+            Inputs::Tokens | Inputs::Changing(_) => None,
+            Inputs::Encoded(encoder, _) => Some(encoder.states(sequences)),
+            Inputs::States(states) => {
+                let width = self.network.config().hidden_size;
+                let row = |&example: &usize| &states[example * width..][..width];
+                Some(examples.iter().flat_map(row).copied().collect())
+            }
         }
-        filled += length;
     }
-    if filled > 0 {
-        ranges.push(start..examples.len());
+
+    /// What a sequence counts in a micro-batch.
+    fn length(&self, sequence: &[u32]) -> usize {
+        if matches!(self.inputs, Inputs::States(_)) { 1 } else { sequence.len() }
     }
-    ranges
-}
 
-fn sequences<'a>(tokens: &'a Tokens, examples: &[usize]) -> Vec<&'a [u32]> {
-    examples.iter().map(|&example| tokens.get(example)).collect()
-}
-
-fn pick(states: &[f32], width: usize, examples: &[usize]) -> Vec<f32> {
-    examples.iter().flat_map(|&example| &states[example * width..][..width]).copied().collect()
+    /// Cuts sequences into runs of bounded size.
+    fn micro_batches(&self, sequences: &[&[u32]]) -> Vec<Range<usize>> {
+        let (mut ranges, mut start, mut filled) = (Vec::new(), 0, 0);
+        for (place, sequence) in sequences.iter().enumerate() {
+            let length = self.length(sequence);
+            if filled > 0 && filled + length > MICRO_BATCH {
+                ranges.push(start..place);
+                (start, filled) = (place, 0);
+            }
+            filled += length;
+        }
+        if filled > 0 {
+            ranges.push(start..sequences.len());
+        }
+        ranges
+    }
 }

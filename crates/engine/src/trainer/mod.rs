@@ -5,10 +5,11 @@
 //! - [`job`]: what is asked for, put together from messages.
 //! - `dataset`: rows in an order of their own.
 //! - `targets`: what their labels mean.
-//! - `examples`: what is learned from and what is held out, in tokens.
+//! - `examples`, `tokens`: what is learned from and what is held out.
+//! - `changing`: texts that are other ones in each epoch.
 //! - `criterion`: how wrong outputs are.
 //! - `setup`: the network that is to learn.
-//! - `learner`: a network that learns.
+//! - `learner`: a network that learns; `frozen`: one that doesn't.
 //! - `training`: updates, epochs, evaluations.
 //! - `evaluation`: metrics of predictions.
 //! - `checkpoint`: where a training is, as bytes.
@@ -21,12 +22,14 @@
 //! bit, in whatever order the rows came, with any number of threads, interrupted or not.
 
 mod answers;
+mod changing;
 mod checkpoint;
 mod comparison;
 mod criterion;
 mod dataset;
 mod evaluation;
 mod examples;
+mod frozen;
 pub mod job;
 mod learner;
 mod memory;
@@ -35,6 +38,7 @@ mod save;
 pub mod session;
 mod setup;
 mod targets;
+mod tokens;
 mod training;
 
 use std::time::Duration;

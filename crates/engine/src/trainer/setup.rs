@@ -3,35 +3,30 @@
 //! It must not know updates or epochs. Invariant: a [`Setup`] can be trained with: what the rows, the options, the base and
 //! the checkpoint contradict each other in was refused, and it fits into the memory it may take.
 
-use std::sync::Arc;
-
-use ecommerce_ml_protocol::training::Objective;
+use ecommerce_ml_protocol::training::{Objective, TrainingRow};
 use ecommerce_ml_protocol::{EngineError, ErrorKind, ModelSource, Sha256};
 use serde_json::Value;
 
+use super::changing::Changing;
 use super::checkpoint::Checkpoint;
 use super::criterion::Criterion;
 use super::dataset::{Dataset, RowHash};
 use super::examples::Examples;
+use super::frozen::Frozen;
 use super::job::Job;
 use super::learner::{Inputs, Learner, Shares};
 use super::memory::Sizes;
 use super::save::Layout;
 use super::targets::{Targets, are_stars};
 use crate::config::{DropoutShares, ModelConfig};
-use crate::cpu::{Encoder, Pooling, Precision, Sequence};
 use crate::device::Cpu;
 use crate::files::{ModelFiles, content_address};
 use crate::loader::ModelLoader;
 use crate::model::head::HeadPlan;
-use crate::model::positions::Positions;
-use crate::model::{Model, PrecisionChoice};
 use crate::nn::{self, Network, Parameters};
 use crate::tokenizer::Tokenizer;
+use crate::train::augment::{Augmenter, Synonyms};
 use crate::train::options::{self, EvalStrategy, SQL_OPTIONS, TrainingOptions, Tuning};
-
-/// Examples whose states are computed together.
-const TOGETHER: usize = 512;
 
 /// What a training begins with.
 pub(super) struct Setup {
@@ -50,10 +45,20 @@ pub(super) struct Setup {
     pub(super) rival: Option<ModelFiles>,
     pub(super) memory: u64,
     held_out_texts: Vec<String>,
+    /// What texts that change from epoch to epoch are made of.
+    texts: Option<Texts>,
     base: ModelFiles,
     config: ModelConfig,
     /// Whether the head of the base is what the new one begins with.
     keeps_head: bool,
+}
+
+/// Texts to change.
+struct Texts {
+    rows: Vec<TrainingRow>,
+    synonyms: Vec<(String, String)>,
+    tokenizer: Tokenizer,
+    limit: usize,
 }
 
 impl Setup {
@@ -62,7 +67,7 @@ impl Setup {
     /// # Errors
     /// What is wrong with it.
     pub(super) fn new(job: Job, loader: &ModelLoader) -> Result<Self, EngineError> {
-        let Job { plan, base, rival, rows, synonyms: _, checkpoint } = job;
+        let Job { plan, base, rival, rows, synonyms, checkpoint } = job;
         loader.require_cpu()?;
         let (options, canonical) = read_options(&plan.options, plan.objective)?;
         let fingerprint = fingerprint(plan.objective, &canonical, &plan.base, &base);
@@ -88,10 +93,10 @@ impl Setup {
         let (criterion, scale) = (Criterion::new(&targets, &learned, &options)?, targets.scale(&learned));
         let tokenizer = Tokenizer::load(&base, &config)?;
         let limit = options.max_length.unwrap_or(usize::MAX);
-        let examples = Examples::new(&dataset, split, &tokenizer, limit)?;
+        let examples = Examples::new(&mut dataset, split, &classes, &options, (&tokenizer, limit))?;
         let bytes = |files: &ModelFiles| files.iter().map(|(_, bytes)| bytes.len() as u64).sum::<u64>();
         let (parameters, trained, layers) = count(&config, &options, targets.outputs());
-        let text_bytes = |row: &ecommerce_ml_protocol::training::TrainingRow| row.text.len() as u64 + 96;
+        let text_bytes = |row: &TrainingRow| row.text.len() as u64 + 96;
         let sizes = Sizes {
             config: &config,
             parameters,
@@ -102,10 +107,10 @@ impl Setup {
             rival: rival.as_ref().map_or(0, bytes),
             tokenizer: tokenizer.bytes(),
             texts: dataset.rows.iter().map(text_bytes).sum(),
-            tokens: examples.tokens.bytes(),
-            examples: examples.tokens.len() as u64,
+            tokens: examples.bytes(),
+            examples: examples.len() as u64,
             held_out: examples.held_out.len() as u64,
-            longest: examples.tokens.longest() as u64,
+            longest: examples.longest() as u64,
             classes: targets.labels().len() as u64,
             checkpoint: checkpoint_bytes,
             keeps_best: options.eval_strategy == EvalStrategy::Epoch,
@@ -114,7 +119,10 @@ impl Setup {
         let rows_sha256 = dataset.sha256();
         let held_out_texts = examples.held_out.iter().map(|&row| std::mem::take(&mut dataset.rows[row].text));
         let held_out_texts = held_out_texts.collect();
-        let hashes = dataset.hashes;
+        let Dataset { rows, hashes } = dataset;
+        let texts =
+            Augmenter::new(options.augment.clone(), options.seed, Synonyms::default()).changes_texts();
+        let texts = texts.then_some(Texts { rows, synonyms, tokenizer, limit });
         Ok(Self {
             options,
             targets,
@@ -129,6 +137,7 @@ impl Setup {
             rival,
             memory,
             held_out_texts,
+            texts,
             base,
             config,
             keeps_head,
@@ -166,30 +175,35 @@ impl Setup {
                 nn::Tuning::Lora { frozen }
             }
         };
-        let inputs = match self.options.tuning {
-            Tuning::Head => Inputs::States(self.config.hidden_size, self.states(&base, cpu)?),
-            Tuning::Full { .. } | Tuning::Lora { .. } => Inputs::Tokens,
+        let changing = self.changing(&parameters).map(Box::new);
+        let inputs = match (self.options.tuning, changing) {
+            (Tuning::Head, None) => {
+                Inputs::States(Frozen::open(&base, &self.config, cpu)?.all(&self.examples))
+            }
+            (Tuning::Head, Some(changing)) => {
+                Inputs::Encoded(Box::new(Frozen::open(&base, &self.config, cpu)?), changing)
+            }
+            (Tuning::Full { .. } | Tuning::Lora { .. }, None) => Inputs::Tokens,
+            (Tuning::Full { .. } | Tuning::Lora { .. }, Some(changing)) => Inputs::Changing(changing),
         };
         Ok((Learner::new((network, parameters), tuning, lora, inputs, (shares, seed)), layout))
     }
 
-    /// The last states of first tokens of all examples, by the encoder that also predicts.
-    fn states(&self, base: &ModelFiles, cpu: &Cpu) -> Result<Vec<f32>, EngineError> {
-        let image = Arc::new(Model::prepare(base, cpu, PrecisionChoice::Fixed(Precision::F32))?);
-        let damaged = || EngineError::new(ErrorKind::DamagedModel, "weights don't fit their model");
-        let encoder = Encoder::open(&image, &self.config, cpu.kernels, &cpu.team).ok_or_else(damaged)?;
-        let (positions, tokens) = (Positions::new(&self.config), &self.examples.tokens);
-        let mut states = Vec::with_capacity(tokens.len() * self.config.hidden_size);
-        let numbers: Vec<usize> = (0..tokens.len()).collect();
-        for some in numbers.chunks(TOGETHER) {
-            let sequence = |&example: &usize| {
-                let ids = tokens.get(example);
-                Sequence { ids, positions: positions.of(ids) }
-            };
-            let sequences: Vec<_> = some.iter().map(sequence).collect();
-            states.extend(encoder.forward(&sequences, Pooling::First));
-        }
-        Ok(states)
+    /// What changes texts from epoch to epoch, if they change.
+    fn changing(&mut self, parameters: &Parameters) -> Option<Changing> {
+        let Texts { rows, synonyms, tokenizer, limit } = self.texts.take()?;
+        let changes = self.options.augment.clone();
+        let synonyms = if changes.wants_neighbours() {
+            let learned = self.examples.rows(&self.examples.training);
+            let texts = learned.iter().map(|&row| rows[row].text.as_str());
+            // The embeddings of words are the first parameter.
+            let words = parameters.list.first().map_or(0..0, |words| words.range.clone());
+            Synonyms::nearest(texts, &tokenizer.vocabulary(self.config.vocab_size), &parameters.values[words])
+        } else {
+            Synonyms::table(synonyms)
+        };
+        let augmenter = Augmenter::new(changes, self.options.seed, synonyms);
+        Some(Changing { rows, hashes: self.hashes.clone(), augmenter, tokenizer, limit })
     }
 }
 

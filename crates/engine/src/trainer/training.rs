@@ -14,7 +14,7 @@ use super::criterion::Criterion;
 use super::dataset::RowHash;
 use super::evaluation::{Tally, prediction};
 use super::examples::Examples;
-use super::learner::Learner;
+use super::learner::{Learner, Look};
 use super::progress::{Reporter, Update};
 use super::targets::Targets;
 use crate::labels::Meaning;
@@ -166,8 +166,18 @@ impl<'a> Training<'a> {
         let all = batches.concat();
         let by = criterion.denominator(&examples.rows(&all))?;
         let mut loss = 0.0;
-        for (number, batch) in batches.iter().enumerate() {
-            loss += self.learner.learn(examples, batch, criterion, by, (self.state.step, number as u64))?;
+        let mut look = Look { epoch, step: self.state.step, batch: 0 };
+        for batch in &batches {
+            loss += self.learner.learn((examples, criterion), batch, by, look)?;
+            look.batch += 1;
+        }
+        if options.adversarial_epsilon > 0.0 {
+            let moved = self.learner.move_embeddings(options.adversarial_epsilon);
+            for batch in &batches {
+                self.learner.learn((examples, criterion), batch, by, look)?;
+                look.batch += 1;
+            }
+            self.learner.move_back(moved);
         }
         let norm = self.learner.norm();
         if !norm.is_finite() || !loss.is_finite() {
