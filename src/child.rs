@@ -45,8 +45,9 @@ impl Child {
             .stdin(Stdio::from(input))
             .stdout(Stdio::from(output))
             .stderr(Stdio::from(OwnedFd::from(its_words)));
+        let niceness = nice.to_string();
         // SAFETY: between fork and exec the closure makes system calls only; it neither allocates nor locks.
-        unsafe { command.pre_exec(move || prepare(nice)) };
+        unsafe { command.pre_exec(move || prepare(nice, &niceness)) };
         Ok(Self { process: command.spawn()?, words, partial: Vec::new(), latest: VecDeque::new() })
     }
 
@@ -112,7 +113,7 @@ impl Drop for Child {
 
 /// Runs in the child between fork and exec. `Command` itself resets the signal mask and SIGPIPE, and exec
 /// resets the handlers.
-fn prepare(nice: i32) -> io::Result<()> {
+fn prepare(nice: i32, niceness: &str) -> io::Result<()> {
     // SAFETY: plain system calls. The descriptors are marked instead of closed because `Command` still needs one to
     // report a failing exec; kernels before 5.9 lack the call, and there the server's own descriptors leak.
     unsafe {
@@ -122,6 +123,13 @@ fn prepare(nice: i32) -> io::Result<()> {
         libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
         if nice > 0 {
             libc::setpriority(libc::PRIO_PROCESS, 0, nice);
+            // Each server process has a session of its own, and a kernel that schedules by sessions compares niceness only
+            // within one; so the session gets it too. The file is missing where the kernel doesn't.
+            let file = libc::open(c"/proc/self/autogroup".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+            if file >= 0 {
+                libc::write(file, niceness.as_ptr().cast(), niceness.len());
+                libc::close(file);
+            }
         }
     }
     Ok(())

@@ -167,6 +167,7 @@ pub fn record_prepared(id: i64, prepared: &Prepared, skipped: i64) -> Result<boo
         "epochs": prepared.epochs,
         "steps": prepared.steps,
         "memory": prepared.memory,
+        "options": serde_json::from_str::<Value>(&prepared.options).unwrap_or_default(),
     });
     let statement = "UPDATE ecommerce_ml.stored_job SET prepared = $2 WHERE job = $1 AND state = 'running'";
     Ok(run(statement, &[id.into(), JsonB(prepared).into()])? > 0)

@@ -115,7 +115,6 @@ fn new_version(job: &Job, content: Sha256, finished: &Finished) -> Result<NewVer
     training["text_column"] = json!(job.text_column);
     training["label_column"] = json!(job.label_column);
     training["task"] = json!(jobs::task_name(job.task));
-    training["options"] = job.options.clone();
     training["epoch"] = json!(finished.epoch);
     training["stopped_early"] = json!(finished.stopped_early);
     training["seconds"] = json!(jobs::seconds(job.id)?);

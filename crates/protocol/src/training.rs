@@ -112,6 +112,8 @@ pub struct Prepared {
     pub resumed_at: u64,
     /// Bytes of memory that it will take, as estimated.
     pub memory: u64,
+    /// All options that hold, a JSON object: the user's, and the defaults of the others.
+    pub options: String,
 }
 
 /// Where a training is.

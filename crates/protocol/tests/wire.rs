@@ -161,6 +161,7 @@ fn job_output() -> impl Strategy<Value = JobOutput> {
                 steps,
                 resumed_at: steps,
                 memory: rows,
+                options: "{}".to_owned(),
             })
         }),
         (numbers(), -1e3..1e3).prop_map(|((epoch, step, examples), value)| {

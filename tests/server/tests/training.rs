@@ -32,6 +32,10 @@ fn labelled_rows_become_a_deployed_model() {
         (Some(320), Some(80))
     );
     assert_eq!(training["labels"], json!([{"label": "bad", "rows": 200}, {"label": "good", "rows": 200}]));
+    assert_eq!(
+        (&training["options"]["seed"], &training["options"]["num_train_epochs"]),
+        (&json!(42), &json!(3))
+    );
     assert_eq!(training["rows_sha256"].as_str().map(str::len), Some(64));
     assert_eq!(
         (&training["relation"], &training["task"]),

@@ -161,6 +161,7 @@ impl Setup {
             steps: training::steps(&self.options, &self.examples),
             resumed_at: self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.header.step),
             memory: self.memory,
+            options: self.effective_options.clone(),
         }
     }
 }

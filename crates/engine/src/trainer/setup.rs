@@ -26,7 +26,7 @@ use crate::model::head::HeadPlan;
 use crate::nn::{self, Network, Parameters};
 use crate::tokenizer::Tokenizer;
 use crate::train::augment::{Augmenter, Synonyms};
-use crate::train::options::{self, EvalStrategy, SQL_OPTIONS, TrainingOptions, Tuning};
+use crate::train::options::{EvalStrategy, SQL_OPTIONS, TrainingOptions, Tuning};
 
 /// What a training begins with.
 pub(super) struct Setup {
@@ -44,6 +44,8 @@ pub(super) struct Setup {
     pub(super) checkpoint: Option<Checkpoint>,
     pub(super) rival: Option<ModelFiles>,
     pub(super) memory: u64,
+    /// As a JSON object, for whoever keeps a record.
+    pub(super) effective_options: String,
     held_out_texts: Vec<String>,
     /// What texts that change from epoch to epoch are made of.
     texts: Option<Texts>,
@@ -69,7 +71,7 @@ impl Setup {
     pub(super) fn new(job: Job, loader: &ModelLoader) -> Result<Self, EngineError> {
         let Job { plan, base, rival, rows, synonyms, checkpoint } = job;
         loader.require_cpu()?;
-        let (options, canonical) = read_options(&plan.options, plan.objective)?;
+        let (options, effective, canonical) = read_options(&plan.options, plan.objective)?;
         let fingerprint = fingerprint(plan.objective, &canonical, &plan.base, &base);
         let checkpoint_bytes = checkpoint.len() as u64;
         let checkpoint = Checkpoint::read(checkpoint)?;
@@ -101,6 +103,10 @@ impl Setup {
             config: &config,
             parameters,
             trained,
+            adapted: match options.tuning {
+                Tuning::Lora { .. } => (layers * 2 * config.hidden_size.pow(2)) as u64,
+                Tuning::Full { .. } | Tuning::Head => 0,
+            },
             layers,
             head_only: options.tuning == Tuning::Head,
             base: bytes(&base),
@@ -136,6 +142,7 @@ impl Setup {
             checkpoint,
             rival,
             memory,
+            effective_options: effective,
             held_out_texts,
             texts,
             base,
@@ -222,21 +229,17 @@ fn rescale(network: &Network, parameters: &mut Parameters, factor: f64, shift: f
 }
 
 /// The options, and the same as text that is the same for the same options.
-fn read_options(json: &str, objective: Objective) -> Result<(TrainingOptions, String), EngineError> {
+fn read_options(json: &str, objective: Objective) -> Result<(TrainingOptions, String, String), EngineError> {
     let mut value: Value = serde_json::from_str(json).map_err(|error| {
         let message = format!("training options are no JSON: {error}");
         EngineError::new(ErrorKind::InvalidRequest, message)
     })?;
-    let objective = match objective {
-        Objective::Classification => options::Objective::Classification,
-        Objective::Rating => options::Objective::Rating,
-        Objective::Regression => options::Objective::Regression,
-    };
     let options = TrainingOptions::parse(&value, objective)?;
+    let effective = options.effective(&value).to_string();
     if let Value::Object(values) = &mut value {
         values.retain(|name, value| !value.is_null() && !SQL_OPTIONS.contains(&name.as_str()));
     }
-    Ok((options, value.to_string()))
+    Ok((options, effective, value.to_string()))
 }
 
 /// Stands for what a checkpoint can't be used without.

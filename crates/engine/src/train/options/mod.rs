@@ -3,6 +3,7 @@
 //! # Layout
 //! - `reader`: JSON to checked values.
 //! - `changes`: the option `augment`.
+//! - `effective`: checked values to JSON.
 //!
 //! It must not know rows or networks. Invariant: every [`TrainingOptions`] that there is can be trained with; what
 //! contradicts itself or has a range of its own was refused, with its name and what was expected.
@@ -20,6 +21,7 @@ use super::early_stopping::Metric;
 use super::schedule::SchedulerType;
 
 mod changes;
+mod effective;
 mod reader;
 
 use reader::{Reader, alternatives, described, number_in, refused, unexpected};

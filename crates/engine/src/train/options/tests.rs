@@ -201,6 +201,22 @@ fn null_is_the_same_as_not_given() {
 }
 
 #[test]
+fn effective_options_are_the_same_ones() {
+    for given in [
+        json!({}),
+        json!({"tuning": "head", "seed": null, "where": "lang = 'en'"}),
+        json!({"tuning": "lora", "lora_r": 4, "freeze_layers": 2, "augment": {"noise": 0.1}}),
+        json!({"eval_fraction": 0, "class_weights": "balanced", "lr_scheduler_type": "cosine"}),
+        json!({"early_stopping_patience": 2, "metric_for_best_model": "eval_f1", "max_length": 64}),
+    ] {
+        let options = parse(given.clone()).unwrap();
+        let effective = options.effective(&given);
+        assert_eq!(parse(effective.clone()).unwrap(), options, "{effective}");
+        assert!(effective["learning_rate"].is_number() && effective["seed"].is_number(), "{effective}");
+    }
+}
+
+#[test]
 fn few_weights_learn_faster() {
     let rate = |tuning: &str| parse(json!({"tuning": tuning})).unwrap().learning_rate;
     assert_eq!([rate("full"), rate("lora"), rate("head")], [5e-5, 5e-4, 1e-3]);
