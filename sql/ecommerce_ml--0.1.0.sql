@@ -138,6 +138,40 @@ CREATE TABLE stored_checkpoint (
 ALTER TABLE stored_checkpoint ALTER COLUMN data SET STORAGE EXTERNAL;
 COMMENT ON TABLE stored_checkpoint IS 'where a training goes on after an interruption, at most 1 MiB a row';
 
+CREATE TABLE stored_schedule (
+    name text COLLATE "C" PRIMARY KEY CHECK (name ~ '^[a-z_][a-z0-9_]{0,62}$'),
+    cron text,
+    relation regclass NOT NULL,
+    text_column name NOT NULL,
+    label_column name NOT NULL,
+    task text NOT NULL,
+    base text,
+    options jsonb NOT NULL,
+    min_new_rows bigint NOT NULL CHECK (min_new_rows >= 0),
+    -- Who made it, and what names meant then.
+    owner regrole NOT NULL,
+    search_path text NOT NULL,
+    last_run timestamptz,
+    last_job bigint,
+    last_outcome text
+);
+COMMENT ON TABLE stored_schedule IS 'models that are trained again and again';
+
+CREATE TABLE stored_seen (
+    -- Of a training until it succeeds, then of the version that it made.
+    job bigint REFERENCES stored_job ON DELETE CASCADE,
+    name text COLLATE "C",
+    version integer,
+    chunk integer NOT NULL,
+    data bytea NOT NULL,
+    UNIQUE (job, chunk),
+    UNIQUE (name, chunk),
+    FOREIGN KEY (name, version) REFERENCES stored_version ON DELETE CASCADE,
+    CHECK ((job IS NULL) = (version IS NOT NULL) AND (name IS NULL) = (version IS NULL))
+);
+ALTER TABLE stored_seen ALTER COLUMN data SET STORAGE EXTERNAL;
+COMMENT ON TABLE stored_seen IS 'rows that the latest training of a model has seen, 8 bytes each, at most 1 MiB a row';
+
 -- The model that comes with the extension is there without being stored.
 INSERT INTO stored_model (name, owner) VALUES ('reviews', quote_ident(current_user)::regrole);
 INSERT INTO stored_version (name, version, info, base, metrics, source) VALUES ('reviews', 1,
@@ -164,6 +198,8 @@ SELECT pg_catalog.pg_extension_config_dump('stored_job', '');
 SELECT pg_catalog.pg_extension_config_dump('stored_job_job_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('stored_epoch', '');
 SELECT pg_catalog.pg_extension_config_dump('stored_checkpoint', '');
+SELECT pg_catalog.pg_extension_config_dump('stored_schedule', '');
+SELECT pg_catalog.pg_extension_config_dump('stored_seen', '');
 
 CREATE VIEW stored_live AS
     SELECT DISTINCT ON (name) name, version, deployed FROM stored_deployment
@@ -595,6 +631,25 @@ CREATE FUNCTION wait_for_job(job bigint, timeout interval DEFAULT NULL) RETURNS 
 COMMENT ON FUNCTION wait_for_job(bigint, interval) IS
     'wait until a training has ended, or the time is over, and return its state';
 
+CREATE FUNCTION schedule_training(
+    name text, cron text, relation regclass, text_column name, label_column name, task text DEFAULT 'classification',
+    base text DEFAULT NULL, options jsonb DEFAULT '{}', min_new_rows bigint DEFAULT 1) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE COST 100000
+    AS 'MODULE_PATHNAME', 'schedule_training_wrapper';
+COMMENT ON FUNCTION schedule_training(text, text, regclass, name, name, text, text, jsonb, bigint) IS
+    'train new versions of a model at the times that cron names, whenever there are enough new rows';
+
+CREATE FUNCTION unschedule_training(name text) RETURNS boolean
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 1000
+    AS 'MODULE_PATHNAME', 'unschedule_training_wrapper';
+COMMENT ON FUNCTION unschedule_training(text) IS 'end the schedule of a model; false if it has none';
+
+CREATE FUNCTION run_scheduled_training(name text) RETURNS bigint
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 1000000
+    AS 'MODULE_PATHNAME', 'run_scheduled_training_wrapper';
+COMMENT ON FUNCTION run_scheduled_training(text) IS
+    'train a model as its schedule says and return the number of the job; NULL if there is nothing to do';
+
 -- Views
 
 CREATE FUNCTION training_progress(
@@ -700,4 +755,15 @@ COMMENT ON VIEW stat_progress_training IS 'where each running training is';
 COMMENT ON COLUMN stat_progress_training.eta IS 'time that is left, as estimated';
 COMMENT ON COLUMN stat_progress_training.memory IS 'bytes that the training takes, as estimated before its start';
 
-GRANT SELECT ON models, model_versions, stat_engine, stat_models, jobs, job_metrics, stat_progress_training TO PUBLIC;
+CREATE VIEW training_schedules AS
+    SELECT s.name, s.cron, s.relation, s.text_column, s.label_column, s.task, s.base, s.options, s.min_new_rows, s.owner,
+           s.last_run, s.last_job, s.last_outcome
+    FROM stored_schedule s
+    WHERE pg_has_role(s.owner, 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
+COMMENT ON VIEW training_schedules IS 'models that are trained again and again';
+COMMENT ON COLUMN training_schedules.cron IS 'when pg_cron runs it; NULL if another scheduler does';
+COMMENT ON COLUMN training_schedules.last_job IS 'the training of the latest run that had something to do';
+COMMENT ON COLUMN training_schedules.last_outcome IS 'what became of the latest run that did not fail';
+
+GRANT SELECT ON models, model_versions, stat_engine, stat_models, jobs, job_metrics, stat_progress_training,
+    training_schedules TO PUBLIC;

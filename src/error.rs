@@ -40,6 +40,8 @@ pub enum Error {
     UnknownColumn { relation: String, column: String },
     #[error("column \"{column}\" is of type {type_name}")]
     ColumnType { column: String, type_name: String, expected: &'static str },
+    #[error("function \"{0}\" does not give other words for a text")]
+    NotAParaphraser(String),
     #[error("columns \"{}\" and \"{}\" cannot be compared", columns[0], columns[1])]
     ColumnsUnlike { columns: [String; 2], types: [String; 2] },
     #[error("label \"{label}\" is not one of the labels of model \"{model}\"")]
@@ -64,10 +66,20 @@ pub enum Error {
     JobState { job: i64, state: &'static str },
     #[error("cannot wait for job {0} before it is submitted")]
     JobNotSubmitted(i64),
+    #[error("model \"{0}\" has no training schedule")]
+    UnknownSchedule(String),
+    #[error("permission denied for the training schedule of model \"{0}\"")]
+    ScheduleDenied(String),
+    #[error("cannot drop model \"{0}\" because it has a training schedule")]
+    ModelScheduled(String),
+    #[error("extension \"pg_cron\" is not in this database")]
+    SchedulerMissing,
     #[error("unrecognized training task \"{0}\"")]
     UnknownTask(String),
     #[error("argument \"{0}\" must not be NULL")]
     ArgumentNull(&'static str),
+    #[error("argument \"{0}\" must not be negative")]
+    ArgumentNegative(&'static str),
     #[error("model \"{0}\" cannot be trained further")]
     NotTrainable(String),
     #[error("training was lost {0} times without progress")]
@@ -152,14 +164,18 @@ impl Error {
             Error::UnknownModel(_)
             | Error::UnknownVersion { .. }
             | Error::UnknownRole(_)
-            | Error::UnknownJob(_) => Code::ERRCODE_UNDEFINED_OBJECT,
+            | Error::UnknownJob(_)
+            | Error::UnknownSchedule(_) => Code::ERRCODE_UNDEFINED_OBJECT,
             Error::UnknownRelation(_) => Code::ERRCODE_UNDEFINED_TABLE,
             Error::NotARelation(_) => Code::ERRCODE_WRONG_OBJECT_TYPE,
             Error::UnknownColumn { .. } => Code::ERRCODE_UNDEFINED_COLUMN,
-            Error::ColumnType { .. } | Error::ColumnsUnlike { .. } => Code::ERRCODE_DATATYPE_MISMATCH,
+            Error::ColumnType { .. } | Error::ColumnsUnlike { .. } | Error::NotAParaphraser(_) => {
+                Code::ERRCODE_DATATYPE_MISMATCH
+            }
             Error::NameTaken(_) => Code::ERRCODE_DUPLICATE_OBJECT,
             Error::ModelDenied(_)
             | Error::JobDenied(_)
+            | Error::ScheduleDenied(_)
             | Error::NotOwner(_)
             | Error::RoleMissing { .. }
             | Error::GrantBuiltIn(_) => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
@@ -173,17 +189,20 @@ impl Error {
             | Error::UnknownLabel { .. }
             | Error::NotFinite
             | Error::UnknownTask(_)
+            | Error::ArgumentNegative(_)
             | Error::NotTrainable(_)
             | Error::NothingToEvaluate { .. }
             | Error::MalformedSummary(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
             Error::CountOutOfRange => Code::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
-            Error::VersionLive { .. } | Error::VersionBuiltIn(_) | Error::ModelInUse { .. } => {
-                Code::ERRCODE_OBJECT_IN_USE
-            }
+            Error::VersionLive { .. }
+            | Error::VersionBuiltIn(_)
+            | Error::ModelInUse { .. }
+            | Error::ModelScheduled(_) => Code::ERRCODE_OBJECT_IN_USE,
             Error::ArgumentNull(_) => Code::ERRCODE_NULL_VALUE_NOT_ALLOWED,
             Error::NothingToRollBack(_)
             | Error::BuildMismatch { .. }
             | Error::JobState { .. }
+            | Error::SchedulerMissing
             | Error::JobNotSubmitted(_) => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Error::FileMissing(_) | Error::NoModelFiles(_) => Code::ERRCODE_UNDEFINED_FILE,
             Error::DirectoryNotEmpty(_) => Code::ERRCODE_DUPLICATE_FILE,
@@ -218,6 +237,9 @@ impl Error {
             Error::ColumnsUnlike { types: [one, other], .. } => {
                 Some(format!("They are of types {one} and {other}."))
             }
+            Error::NotAParaphraser(_) => {
+                Some("Expected a function of a text that returns one text.".to_owned())
+            }
             Error::NothingToEvaluate { skipped } => {
                 Some(format!("Rows with all that it takes: 0; rows left out: {skipped}."))
             }
@@ -241,6 +263,16 @@ impl Error {
             Error::UnknownJob(_) => "The view ecommerce_ml.jobs lists the jobs.",
             Error::JobDenied(_) => "Only members of the role that started it may do so.",
             Error::JobNotSubmitted(_) => "A job is submitted when the transaction that made it commits.",
+            Error::UnknownSchedule(_) => "The view ecommerce_ml.training_schedules lists the schedules.",
+            Error::ScheduleDenied(_) => "Only members of the role that made it may do so.",
+            Error::ModelScheduled(name) => {
+                return Some(format!("End it first: SELECT ecommerce_ml.unschedule_training('{name}');"));
+            }
+            Error::SchedulerMissing => {
+                "Install it (on Debian, package postgresql-15-cron), add pg_cron to shared_preload_libraries, set \
+                 cron.database_name to this database, restart the server and run CREATE EXTENSION pg_cron. Or schedule \
+                 with cron => NULL, and let any other scheduler call ecommerce_ml.run_scheduled_training()."
+            }
             Error::UnknownTask(_) => "Tasks are \"classification\", \"rating\" and \"regression\".",
             Error::NotTrainable(_) => "Choose another base.",
             Error::TrainingLost(..) => {

@@ -3,6 +3,7 @@
 //! Invariant: memory doesn't grow with the number of rows: what a fetch takes in the server's contexts is given back
 //! before the next.
 
+use pgrx::datum::DatumWithOid;
 use pgrx::spi::{self, SpiCursor, SpiHeapTupleData};
 use pgrx::{PgMemoryContexts, Spi, pg_sys};
 
@@ -14,18 +15,20 @@ const FETCHED: i64 = 32;
 /// Reads a row.
 pub type Read<T> = fn(&SpiHeapTupleData<'_>) -> spi::Result<T>;
 
-/// Runs a query as the calling role and hands out its rows in order.
+/// Runs a query, whose parameters are these texts, as the calling role and hands out its rows in order.
 ///
 /// # Errors
 /// Those of `take`; the server's own errors end the statement.
 pub fn for_each<T>(
     query: &str,
+    texts: &[&str],
     read: Read<T>,
     mut take: impl FnMut(T) -> Result<(), Error>,
 ) -> Result<(), Error> {
     Spi::connect(|client| {
         let scratch = Scratch::new();
-        let mut cursor = client.try_open_cursor(query, &[])?;
+        let texts: Vec<DatumWithOid<'_>> = texts.iter().map(|text| (*text).into()).collect();
+        let mut cursor = client.try_open_cursor(query, &texts)?;
         loop {
             let rows = scratch.fetch(&mut cursor, read)?;
             if rows.is_empty() {
@@ -33,6 +36,18 @@ pub fn for_each<T>(
             }
             rows.into_iter().try_for_each(&mut take)?;
         }
+    })
+}
+
+/// Opens a query like that of [`for_each`] and closes it again, so that the server says what is wrong with it, or that the
+/// calling role may not run it.
+///
+/// # Errors
+/// Those of opening a cursor; the server's own errors end the statement.
+pub fn require_runs(query: &str, texts: &[&str]) -> Result<(), Error> {
+    Spi::connect(|client| {
+        let texts: Vec<DatumWithOid<'_>> = texts.iter().map(|text| (*text).into()).collect();
+        client.try_open_cursor(query, &texts).map(drop).map_err(Error::from)
     })
 }
 

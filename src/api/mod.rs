@@ -4,7 +4,7 @@
 //! - [`text`]: the functions of review text.
 //! - [`aggregate`]: the summaries of many reviews.
 //! - [`evaluate`]: metrics of models and of predictions.
-//! - [`training`]: trainings in the background.
+//! - [`training`]: trainings in the background; [`schedules`]: again and again.
 //! - [`models`]: deploying, rolling back, dropping, pinning, granting.
 //! - [`import`] and [`export`]: models to and from Hugging Face layout.
 //! - [`options`]: options given as JSON.
@@ -22,6 +22,7 @@ mod export;
 mod import;
 mod models;
 mod options;
+mod schedules;
 mod stats;
 pub mod text;
 mod training;

@@ -24,6 +24,7 @@ fn train_model(
     options: Option<JsonB>,
 ) -> Result<i64, ErrorReport> {
     require_writable(c"train_model()");
+    let options = options.ok_or(Error::ArgumentNull("options"))?.0;
     let wanted = Wanted {
         name: name.ok_or(Error::ArgumentNull("name"))?,
         relation: relation.ok_or(Error::ArgumentNull("relation"))?,
@@ -31,9 +32,9 @@ fn train_model(
         label_column: label_column.ok_or(Error::ArgumentNull("label_column"))?,
         task: task.ok_or(Error::ArgumentNull("task"))?,
         base,
-        options: options.ok_or(Error::ArgumentNull("options"))?.0,
+        options: &options,
     };
-    Ok(jobs::submit(wanted)?)
+    Ok(jobs::submit(&wanted)?)
 }
 
 /// Cancels a training; false if it has ended already.

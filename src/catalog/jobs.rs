@@ -322,6 +322,19 @@ pub fn using(name: &str, version: Option<i32>) -> Result<Option<i64>, Error> {
     returning_one(query, &[name.into(), version.into(), cluster().into()])
 }
 
+/// A job that hasn't ended and trains this model, with its state.
+///
+/// # Errors
+/// When our table can't be read.
+pub fn open_of(name: &str) -> Result<Option<(i64, String)>, Error> {
+    const DAMAGED: Error = Error::Unexpected("a damaged row in stored_job");
+    let query = "
+        SELECT job, state FROM ecommerce_ml.stored_job
+        WHERE state IN ('queued', 'running') AND cluster = $2 AND name = $1 ORDER BY state DESC, job LIMIT 1";
+    let read = |row: &SpiHeapTupleData<'_>| Ok((row.get(1)?.ok_or(DAMAGED)?, row.get(2)?.ok_or(DAMAGED)?));
+    Ok(returning(query, &[name.into(), cluster().into()], read)?.pop())
+}
+
 /// State of a job, as its row has it now, for roles that may see it.
 ///
 /// # Errors

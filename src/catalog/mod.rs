@@ -6,6 +6,7 @@
 //! - [`versions`]: adding, deploying, rolling back, dropping, pinning, granting.
 //! - [`content`]: the files of a version, in chunks.
 //! - [`jobs`] and [`checkpoints`]: trainings, and where they go on.
+//! - [`schedules`] and [`seen`]: trainings again and again, and which rows they have seen.
 //! - [`statement`]: statements against our own tables.
 //! - [`privilege`]: working with our own tables on behalf of any role.
 //!
@@ -18,5 +19,7 @@ pub mod jobs;
 pub mod name;
 pub mod privilege;
 pub mod resolve;
+pub mod schedules;
+pub mod seen;
 pub mod statement;
 pub mod versions;

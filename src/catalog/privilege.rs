@@ -11,16 +11,14 @@ use pgrx::pg_sys;
 use crate::error::Error;
 
 /// What names mean in our own statements.
-const SYSTEM_PATH: &CStr = c"pg_catalog, pg_temp";
+pub const SYSTEM_PATH: &str = "pg_catalog, pg_temp";
 
 /// Switches to the owner of our tables for the time of the call.
 ///
 /// # Errors
 /// Those of `work`.
 pub fn as_owner<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    let owner = tables_owner()?;
-    let _switched = Switched::to(owner, SYSTEM_PATH);
-    work()
+    as_role(tables_owner()?, SYSTEM_PATH, work)
 }
 
 /// Switches to a role, and to what names meant to it, for the time of the call: as if it had called a function of its own

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::name::ModelName;
 use super::privilege::{acts_as, as_owner};
 use super::statement::{returning_one, run};
-use super::{content, jobs, resolve};
+use super::{content, jobs, resolve, schedules};
 use crate::error::Error;
 
 /// What is recorded of a new version.
@@ -57,11 +57,22 @@ pub fn claim(name: &str) -> Result<bool, Error> {
 /// # Errors
 /// [`Error::NameTaken`].
 pub fn require_ownable(name: &str) -> Result<(), Error> {
-    let query = "SELECT owner::oid FROM ecommerce_ml.stored_model WHERE name = $1";
-    match returning_one::<pg_sys::Oid>(query, &[name.into()])? {
+    match owner(name)? {
         Some(owner) if !acts_as(owner) => Err(Error::NameTaken(name.to_owned())),
         _ => Ok(()),
     }
+}
+
+/// Whether there is a model of this name and the calling role has the privileges of its owner.
+///
+/// # Errors
+/// When our table can't be read.
+pub fn owns(name: &str) -> Result<bool, Error> {
+    Ok(owner(name)?.is_some_and(acts_as))
+}
+
+fn owner(name: &str) -> Result<Option<pg_sys::Oid>, Error> {
+    returning_one("SELECT owner::oid FROM ecommerce_ml.stored_model WHERE name = $1", &[name.into()])
 }
 
 /// Adds a version to a locked model and returns its number.
@@ -125,7 +136,8 @@ pub fn roll_back(name: &str) -> Result<i32, Error> {
 /// Drops a model with all its versions.
 ///
 /// # Errors
-/// [`Error::UnknownModel`], [`Error::NotOwner`], [`Error::VersionBuiltIn`], [`Error::ModelInUse`].
+/// [`Error::UnknownModel`], [`Error::NotOwner`], [`Error::VersionBuiltIn`], [`Error::ModelInUse`],
+/// [`Error::ModelScheduled`].
 pub fn drop_model(name: &str) -> Result<(), Error> {
     lock(name)?;
     let built_in =
@@ -134,6 +146,9 @@ pub fn drop_model(name: &str) -> Result<(), Error> {
         return Err(Error::VersionBuiltIn(name.to_owned()));
     }
     refuse_in_use(name, None)?;
+    if schedules::exists(name)? {
+        return Err(Error::ModelScheduled(name.to_owned()));
+    }
     run("DELETE FROM ecommerce_ml.stored_model WHERE name = $1", &[name.into()])?;
     content::delete_orphans()?;
     resolve::invalidate()

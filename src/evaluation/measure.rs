@@ -126,7 +126,7 @@ impl Trial {
                 Ok(())
             }
         };
-        rows::for_each(&query, read_two::<String, L>, |row| match row {
+        rows::for_each(&query, &[], read_two::<String, L>, |row| match row {
             (Some(text), Some(label)) if !text.trim().is_empty() => {
                 pipeline.push(text, mean(label)?, &mut take)
             }

@@ -43,7 +43,7 @@ fn numbers(relation: &Relation, predicted: &Column, actual: &Column) -> Result<V
     let (predicted, actual) = (predicted.as_number()?, actual.as_number()?);
     let query = format!("SELECT {predicted}, {actual} FROM {} AS t", relation.from());
     let (mut regression, mut skipped) = (Regression::default(), 0);
-    rows::for_each(&query, read_two::<f64, f64>, |row| match row {
+    rows::for_each(&query, &[], read_two::<f64, f64>, |row| match row {
         (Some(predicted), Some(actual)) => regression.add(actual, predicted).map_err(|_| Error::NotFinite),
         _ => {
             skipped += 1;
@@ -70,7 +70,7 @@ fn classes(relation: &Relation, predicted: &Column, actual: &Column) -> Result<V
     );
     let (mut names, mut skipped) = (Names::default(), 0);
     let mut groups = Vec::new();
-    rows::for_each(&query, read_group, |group| match group {
+    rows::for_each(&query, &[], read_group, |group| match group {
         (Some(predicted), Some(actual), rows) => {
             groups.push((names.number(predicted)?, names.number(actual)?, rows));
             Ok(())

@@ -1,41 +1,45 @@
-//! What a training process is told: the plan, models, rows, and where to go on.
+//! What a training process is told: the plan, models, synonyms, rows, and where to go on.
 //!
 //! All of it is read in one transaction, which is over before the training begins, so that no training holds back
 //! VACUUM. Invariant: rows are read as the role that called, with what names meant to it, so privileges and row security
 //! hold; no more than a message of them is held.
 
-use ecommerce_ml_protocol::training::{JobInput, Label, Objective, Role, TrainingPlan, TrainingRow};
-use ecommerce_ml_protocol::{MAX_TEXT_BYTES, ModelSource, Sha256, UploadPart};
-use pgrx::spi::{self, SpiHeapTupleData};
+use std::time::Instant;
 
+use ecommerce_ml_protocol::training::{JobInput, Role, TrainingPlan, TrainingRow};
+use ecommerce_ml_protocol::{ModelSource, Sha256, UploadPart};
+
+use super::augment::Augment;
 use super::outcome::Deploy;
-use super::submit::{require_runs, terminated};
+use super::rows::Rows;
+use super::seen::Seen;
 use super::trainer::Trainer;
-use crate::catalog::jobs::Job;
+use super::worker::TICK;
+use crate::catalog::jobs::{self, Job};
 use crate::catalog::privilege::as_role;
 use crate::catalog::resolve::resolve;
 use crate::catalog::{checkpoints, content, versions};
 use crate::error::Error;
-use crate::relation::Relation;
-use crate::{guc, rows};
+use crate::guc;
 
-/// Most rows of a message.
-const ROWS: usize = 256;
+/// Most rows, or pairs of words, of a message.
+const THINGS: usize = 256;
 /// Bytes of text after which a message is sent.
 const BYTES: usize = 1 << 20;
 
-/// How many rows were sent, and how many had no text or no label.
-#[derive(Debug, Clone, Copy, Default)]
+/// Which rows were sent, and how many had no text or no label.
+#[derive(Default)]
 pub struct Sent {
     pub rows: i64,
     pub skipped: i64,
+    pub seen: Seen,
 }
 
 /// Tells the process all that it has to know. `report` is called now and then with the number of rows so far. Ends early
 /// if the process is lost: it is then for the caller to hear why.
 ///
 /// # Errors
-/// When something isn't there any more, or can't be read.
+/// When something isn't there any more, or can't be read, or the job has been cancelled.
 pub fn feed(trainer: &mut Trainer, job: &Job, mut report: impl FnMut(i64)) -> Result<Sent, Error> {
     let as_caller =
         |work: &mut dyn FnMut() -> Result<Sent, Error>| as_role(job.owner, &job.search_path, work);
@@ -52,7 +56,9 @@ pub fn feed(trainer: &mut Trainer, job: &Job, mut report: impl FnMut(i64)) -> Re
                 known.push(ModelSource::Content(sha256));
             }
         }
-        let sent = Rows::of(job)?.send(trainer, &mut report)?;
+        let augment = Augment::of(&job.options)?;
+        send_synonyms(trainer, &augment)?;
+        let sent = send_rows(trainer, job, &augment, &mut report)?;
         checkpoints::for_each_chunk(job.id, |chunk| trainer.send(&JobInput::Checkpoint(chunk)).map(drop))?;
         trainer.send(&JobInput::Start)?;
         Ok(sent)
@@ -88,106 +94,74 @@ fn send_model(trainer: &mut Trainer, role: Role, sha256: Sha256) -> Result<(), E
     Ok(())
 }
 
-/// The labelled rows of a job.
-pub struct Rows {
-    query: String,
-    task: Objective,
-}
-
-impl Rows {
-    /// Those that the job's relation has now.
-    ///
-    /// # Errors
-    /// Those of [`Relation`]; [`Error::InvalidOption`] for a `where` that is no text.
-    pub fn of(job: &Job) -> Result<Self, Error> {
-        let relation = Relation::open(job.relation)?;
-        let text = relation.column(&terminated(&job.text_column)?)?.as_review()?;
-        let label = relation.column(&terminated(&job.label_column)?)?;
-        let label = match job.task {
-            Objective::Classification => label.as_label()?,
-            Objective::Rating | Objective::Regression => label.as_number()?,
-        };
-        let condition = match job.options.get("where") {
-            None | Some(serde_json::Value::Null) => String::new(),
-            // On lines of its own, so that a comment at its end hides nothing of ours.
-            Some(serde_json::Value::String(condition)) => format!(" WHERE (\n{condition}\n)"),
-            Some(_) => {
-                return Err(Error::InvalidOption { name: "where", expected: "a condition, as a string" });
-            }
-        };
-        let query = format!("SELECT {text}, {label} FROM {} AS t{condition}", relation.from());
-        Ok(Self { query, task: job.task })
-    }
-
-    /// Lets the server say what keeps the current role from reading them.
-    ///
-    /// # Errors
-    /// The server's.
-    pub fn require_readable(&self) -> Result<(), Error> {
-        require_runs(&self.query)
-    }
-
-    fn send(&self, trainer: &mut Trainer, report: &mut impl FnMut(i64)) -> Result<Sent, Error> {
-        let mut message = Message { trainer, rows: Vec::new(), bytes: 0 };
-        let mut sent = Sent::default();
-        let mut take = |(text, label): (Option<String>, Option<Label>)| {
-            match (text, label) {
-                (Some(text), Some(label)) if !text.trim().is_empty() => {
-                    message.add(TrainingRow { text: shortened(text), label, paraphrases: Vec::new() })?;
-                    sent.rows += 1;
-                    if sent.rows % 1024 == 0 {
-                        report(sent.rows);
-                    }
-                }
-                _ => sent.skipped += 1,
-            }
-            Ok(())
-        };
-        match self.task {
-            Objective::Classification => rows::for_each(&self.query, read_class, &mut take)?,
-            Objective::Rating | Objective::Regression => rows::for_each(&self.query, read_number, &mut take)?,
+fn send_rows(
+    trainer: &mut Trainer,
+    job: &Job,
+    augment: &Augment,
+    report: &mut impl FnMut(i64),
+) -> Result<Sent, Error> {
+    let mut messages = Messages::new(trainer, JobInput::Rows);
+    let mut sent = Sent::default();
+    let mut looked = Instant::now();
+    Rows::of(job)?.for_each(|row| {
+        // Paraphrases may take a while.
+        if looked.elapsed() >= TICK {
+            require_running(job)?;
+            report(sent.rows);
+            looked = Instant::now();
         }
-        message.flush()?;
-        report(sent.rows);
-        Ok(sent)
-    }
+        let Some((text, label)) = row else {
+            sent.skipped += 1;
+            return Ok(());
+        };
+        sent.seen.add(&text, &label);
+        let paraphrases = augment.paraphrases(&text)?;
+        let bytes = text.len() + paraphrases.iter().map(String::len).sum::<usize>();
+        messages.add(TrainingRow { text, label, paraphrases }, bytes)?;
+        sent.rows += 1;
+        Ok(())
+    })?;
+    messages.flush()?;
+    report(sent.rows);
+    Ok(sent)
 }
 
-type Row = (Option<String>, Option<Label>);
-
-fn read_class(row: &SpiHeapTupleData<'_>) -> spi::Result<Row> {
-    Ok((row.get(1)?, row.get(2)?.map(Label::Class)))
+fn send_synonyms(trainer: &mut Trainer, augment: &Augment) -> Result<(), Error> {
+    let mut messages = Messages::new(trainer, JobInput::Synonyms);
+    augment.for_each_synonym(|pair| {
+        let bytes = pair.0.len() + pair.1.len();
+        messages.add(pair, bytes)
+    })?;
+    messages.flush()
 }
 
-fn read_number(row: &SpiHeapTupleData<'_>) -> spi::Result<Row> {
-    Ok((row.get(1)?, row.get(2)?.map(Label::Number)))
+fn require_running(job: &Job) -> Result<(), Error> {
+    let state = "is not to be run any more";
+    if jobs::is_running(job.id)? { Ok(()) } else { Err(Error::JobState { job: job.id, state }) }
 }
 
-/// A training reads the beginning of a text only.
-fn shortened(mut text: String) -> String {
-    if text.len() > MAX_TEXT_BYTES {
-        text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
-    }
-    text
-}
-
-/// Rows on their way.
-struct Message<'a> {
+/// Things on their way, many in a message.
+struct Messages<'a, T> {
     trainer: &'a mut Trainer,
-    rows: Vec<TrainingRow>,
+    message: fn(Vec<T>) -> JobInput,
+    things: Vec<T>,
     bytes: usize,
 }
 
-impl Message<'_> {
-    fn add(&mut self, row: TrainingRow) -> Result<(), Error> {
-        self.bytes += row.text.len();
-        self.rows.push(row);
-        if self.rows.len() >= ROWS || self.bytes >= BYTES { self.flush() } else { Ok(()) }
+impl<'a, T> Messages<'a, T> {
+    fn new(trainer: &'a mut Trainer, message: fn(Vec<T>) -> JobInput) -> Self {
+        Self { trainer, message, things: Vec::new(), bytes: 0 }
+    }
+
+    fn add(&mut self, thing: T, bytes: usize) -> Result<(), Error> {
+        self.bytes += bytes;
+        self.things.push(thing);
+        if self.things.len() >= THINGS || self.bytes >= BYTES { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<(), Error> {
         self.bytes = 0;
-        let rows = std::mem::take(&mut self.rows);
-        if rows.is_empty() { Ok(()) } else { self.trainer.send(&JobInput::Rows(rows)).map(drop) }
+        let things = std::mem::take(&mut self.things);
+        if things.is_empty() { Ok(()) } else { self.trainer.send(&(self.message)(things)).map(drop) }
     }
 }

@@ -100,7 +100,15 @@ impl Following<'_> {
         self.report.step = i64::try_from(prepared.resumed_at).ok();
         self.report.memory = i64::try_from(prepared.memory).ok();
         self.phase("training");
-        transaction(|| jobs::record_prepared(self.job.id, prepared, self.sent.skipped))
+        let (id, seen) = (self.job.id, std::mem::take(&mut self.sent.seen));
+        transaction(|| {
+            let still_running = jobs::record_prepared(id, prepared, self.sent.skipped)?;
+            // A training that goes on leaves out rows that weren't there when it began.
+            if still_running && prepared.resumed_at == 0 {
+                seen.store(id)?;
+            }
+            Ok(still_running)
+        })
     }
 
     fn progress(&mut self, reached: &Reached) -> bool {

@@ -2,12 +2,15 @@
 //!
 //! # Layout
 //! - [`submit`]: what `train_model` was asked for, checked and put into the queue.
+//! - [`schedule`]: trainings again and again, when there is something to do; [`cron`]: at the times that pg_cron keeps.
 //! - [`launch`]: workers for jobs that have none, at commit and after a restart of the server.
 //! - [`locks`]: which jobs have a worker, and whose turn it is.
 //! - [`progress`]: where running jobs are, for other sessions.
 //! - [`worker`]: the background worker of a job, from its start to its end.
 //! - [`transaction`]: its transactions, whatever goes wrong in them.
 //! - [`trainer`]: its engine process, in mode `train`.
+//! - [`rows`]: the labelled rows of a job; [`seen`]: which of them a training has seen.
+//! - [`augment`]: synonyms and other words for texts, from where the user says.
 //! - [`feed`]: what that process is told: plan, models, rows.
 //! - [`follow`]: what that process says, and what is kept of it.
 //! - [`outcome`]: the new version, and whether it is deployed.
@@ -16,12 +19,17 @@
 //! It must not know how a model is trained: that is the engine's. Invariant: what a job has done is in the database, so
 //! whichever process ends, another one goes on from there; and rows are read as the role that called.
 
+mod augment;
+mod cron;
 mod feed;
 mod follow;
 pub mod launch;
 mod locks;
 mod outcome;
 mod progress;
+mod rows;
+mod schedule;
+mod seen;
 mod submit;
 mod trainer;
 mod transaction;
@@ -29,6 +37,7 @@ mod wait;
 mod worker;
 
 pub use progress::{Progress, all as progress};
+pub use schedule::{run as run_schedule, schedule, unschedule};
 pub use submit::{Wanted, submit};
 pub use wait::wait;
 

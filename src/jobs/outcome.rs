@@ -11,7 +11,7 @@ use super::trainer::Trainer;
 use crate::catalog::jobs::{self, Job};
 use crate::catalog::privilege::{as_role, role_name};
 use crate::catalog::versions::{self, NewVersion};
-use crate::catalog::{checkpoints, content};
+use crate::catalog::{checkpoints, content, seen};
 use crate::error::Error;
 
 /// What becomes of a new version.
@@ -72,6 +72,7 @@ pub fn store(job: &Job, trainer: &mut Trainer, first: UploadPart) -> Result<(), 
         }
         Ok((version, outcome))
     })?;
+    seen::hand_over(job.id, &job.name, version)?;
     checkpoints::delete(job.id, None)?;
     if !jobs::succeed(job.id, version, &outcome, finished.comparison.as_ref())? {
         return Err(Error::JobState { job: job.id, state: "was cancelled" });

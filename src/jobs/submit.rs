@@ -6,12 +6,13 @@ use std::ffi::{CStr, CString};
 
 use ecommerce_ml_protocol::RequestBody;
 use ecommerce_ml_protocol::training::Objective;
-use pgrx::{Spi, pg_sys};
+use pgrx::pg_sys;
 use serde_json::Value;
 
-use super::feed::Rows;
+use super::augment::Augment;
 use super::launch;
 use super::outcome::Deploy;
+use super::rows::Rows;
 use crate::catalog::jobs::{self, Job};
 use crate::catalog::name::ModelName;
 use crate::catalog::resolve::resolve;
@@ -23,6 +24,7 @@ use crate::error::Error;
 const BASE: &str = "reviews";
 
 /// The arguments of `train_model`.
+#[derive(Clone)]
 pub struct Wanted<'a> {
     pub name: &'a str,
     pub relation: pg_sys::Oid,
@@ -30,32 +32,43 @@ pub struct Wanted<'a> {
     pub label_column: &'a CStr,
     pub task: &'a str,
     pub base: Option<&'a str>,
-    pub options: Value,
+    pub options: &'a Value,
 }
 
 /// Puts a job into the queue and returns its number. Its worker starts when the transaction commits.
 ///
 /// # Errors
-/// Whatever is wrong with the arguments, or keeps the calling role from reading the rows or owning the model.
-pub fn submit(wanted: Wanted<'_>) -> Result<i64, Error> {
+/// As [`check`], and when our table can't be written.
+pub fn submit(wanted: &Wanted<'_>) -> Result<i64, Error> {
     let job = check(wanted)?;
-    Rows::of(&job)?.require_readable()?;
-    let id = jobs::insert(&job)?;
+    enqueue(&job)
+}
+
+/// Puts a job that was checked into the queue.
+///
+/// # Errors
+/// When our table can't be written.
+pub fn enqueue(job: &Job) -> Result<i64, Error> {
+    let id = jobs::insert(job)?;
     launch::at_commit(jobs::Waiting { job: id, login: job.login, was_running: false });
     Ok(id)
 }
 
-fn check(wanted: Wanted<'_>) -> Result<Job, Error> {
+/// The job that is wanted, not stored yet.
+///
+/// # Errors
+/// Whatever is wrong with the arguments, or keeps the calling role from reading the rows or owning the model.
+pub fn check(wanted: &Wanted<'_>) -> Result<Job, Error> {
     let task = jobs::task_named(wanted.task).ok_or_else(|| Error::UnknownTask(wanted.task.to_owned()))?;
     let name = ModelName::parse_bare(wanted.name)?;
     versions::require_ownable(&name)?;
     let base = resolve(wanted.base.unwrap_or(BASE))?;
-    Deploy::of(&wanted.options)?;
-    check_options(task, &wanted.options)?;
+    Deploy::of(wanted.options)?;
+    check_options(task, wanted.options)?;
     let relation = crate::relation::Relation::open(wanted.relation)?;
     // SAFETY: both are set in a session.
     let (owner, login) = unsafe { (pg_sys::GetUserId(), pg_sys::GetSessionUserId()) };
-    Ok(Job {
+    let job = Job {
         id: 0,
         name,
         relation: wanted.relation,
@@ -64,12 +77,15 @@ fn check(wanted: Wanted<'_>) -> Result<Job, Error> {
         label_column: wanted.label_column.to_string_lossy().into_owned(),
         task,
         base: ModelName { name: base.name.clone(), version: Some(base.version) },
-        options: wanted.options,
+        options: wanted.options.clone(),
         owner,
         login,
         search_path: search_path(),
         attempts: 0,
-    })
+    };
+    Rows::of(&job)?.require_readable()?;
+    Augment::of(&job.options)?.require_usable()?;
+    Ok(job)
 }
 
 /// Options are the engine's to judge, but for those that it passes over.
@@ -82,14 +98,6 @@ fn search_path() -> String {
     let value = unsafe { pg_sys::GetConfigOption(c"search_path".as_ptr(), false, false) };
     // SAFETY: as above.
     unsafe { CStr::from_ptr(value) }.to_string_lossy().into_owned()
-}
-
-/// Opens a query and closes it again, so that the server says what is wrong with it or who may not run it.
-///
-/// # Errors
-/// Those of opening a cursor; the server's own errors end the statement.
-pub fn require_runs(query: &str) -> Result<(), Error> {
-    Spi::connect(|client| client.try_open_cursor(query, &[]).map(drop).map_err(Error::from))
 }
 
 /// A name as the server's functions want it.

@@ -1,0 +1,57 @@
+//! Trainings by schedule.
+
+use std::ffi::CStr;
+
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{JsonB, notice, pg_extern, pg_sys};
+
+use crate::catalog::privilege::require_writable;
+use crate::error::Error;
+use crate::jobs::{self, Wanted};
+
+/// Lets a model be trained again and again.
+#[pg_extern]
+#[allow(clippy::too_many_arguments)]
+fn schedule_training(
+    name: Option<&str>,
+    cron: Option<&str>,
+    relation: Option<pg_sys::Oid>,
+    text_column: Option<&CStr>,
+    label_column: Option<&CStr>,
+    task: Option<&str>,
+    base: Option<&str>,
+    options: Option<JsonB>,
+    min_new_rows: Option<i64>,
+) -> Result<(), ErrorReport> {
+    require_writable(c"schedule_training()");
+    let options = options.ok_or(Error::ArgumentNull("options"))?.0;
+    let wanted = Wanted {
+        name: name.ok_or(Error::ArgumentNull("name"))?,
+        relation: relation.ok_or(Error::ArgumentNull("relation"))?,
+        text_column: text_column.ok_or(Error::ArgumentNull("text_column"))?,
+        label_column: label_column.ok_or(Error::ArgumentNull("label_column"))?,
+        task: task.ok_or(Error::ArgumentNull("task"))?,
+        base,
+        options: &options,
+    };
+    let min_new_rows = min_new_rows.ok_or(Error::ArgumentNull("min_new_rows"))?;
+    Ok(jobs::schedule(&wanted, cron, min_new_rows)?)
+}
+
+/// Ends the schedule of a model; false if it has none.
+#[pg_extern]
+fn unschedule_training(name: &str) -> Result<bool, ErrorReport> {
+    require_writable(c"unschedule_training()");
+    Ok(jobs::unschedule(name)?)
+}
+
+/// Trains a model if its schedule says that there is something to do; says so otherwise.
+#[pg_extern]
+fn run_scheduled_training(name: &str) -> Result<Option<i64>, ErrorReport> {
+    require_writable(c"run_scheduled_training()");
+    let run = jobs::run_schedule(name)?;
+    if run.job.is_none() {
+        notice!("model \"{name}\" is not trained: {}", run.outcome);
+    }
+    Ok(run.job)
+}

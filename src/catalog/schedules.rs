@@ -1,0 +1,130 @@
+//! Which models are trained again and again, from what, and what became of it last.
+//!
+//! It must not know what runs them. Invariant: whoever reads a schedule here to change it or to run it has locked it
+//! until the transaction ends, so runs of one schedule happen one after another.
+
+use pgrx::spi::SpiHeapTupleData;
+use pgrx::{JsonB, pg_sys};
+use serde_json::Value;
+
+use super::privilege::acts_as;
+use super::statement::{returning, returning_one, run};
+use crate::error::Error;
+
+/// What a model is trained from, and when there is something to do.
+pub struct Schedule {
+    /// Of the model.
+    pub name: String,
+    /// When pg_cron runs it; `None` if another scheduler does.
+    pub cron: Option<String>,
+    pub relation: pg_sys::Oid,
+    pub text_column: String,
+    pub label_column: String,
+    pub task: String,
+    /// As it was asked for.
+    pub base: Option<String>,
+    pub options: Value,
+    pub min_new_rows: i64,
+    /// The role that rows are read as.
+    pub owner: pg_sys::Oid,
+    pub search_path: String,
+}
+
+impl Schedule {
+    /// Refuses unless the calling role has the privileges of the owner.
+    ///
+    /// # Errors
+    /// [`Error::ScheduleDenied`].
+    pub fn require_owner(&self) -> Result<(), Error> {
+        if acts_as(self.owner) { Ok(()) } else { Err(Error::ScheduleDenied(self.name.clone())) }
+    }
+}
+
+/// The schedule of a model, locked.
+///
+/// # Errors
+/// When our table can't be read, or doesn't hold what we write.
+pub fn lock(name: &str) -> Result<Option<Schedule>, Error> {
+    let query = "
+        SELECT name, cron, relation::oid, text_column::text, label_column::text, task, base, options, min_new_rows,
+               owner::oid, search_path
+        FROM ecommerce_ml.stored_schedule WHERE name = $1 FOR UPDATE";
+    Ok(returning(query, &[name.into()], read)?.pop())
+}
+
+fn read(row: &SpiHeapTupleData<'_>) -> Result<Schedule, Error> {
+    const DAMAGED: Error = Error::Unexpected("a damaged row in stored_schedule");
+    let text = |column| row.get::<String>(column)?.ok_or(DAMAGED);
+    Ok(Schedule {
+        name: text(1)?,
+        cron: row.get(2)?,
+        relation: row.get(3)?.ok_or(DAMAGED)?,
+        text_column: text(4)?,
+        label_column: text(5)?,
+        task: text(6)?,
+        base: row.get(7)?,
+        options: row.get::<JsonB>(8)?.map(|JsonB(options)| options).ok_or(DAMAGED)?,
+        min_new_rows: row.get(9)?.ok_or(DAMAGED)?,
+        owner: row.get(10)?.ok_or(DAMAGED)?,
+        search_path: text(11)?,
+    })
+}
+
+/// Stores a schedule, in place of the one that the model had; what became of that stays.
+///
+/// # Errors
+/// When our table can't be written.
+pub fn store(schedule: &Schedule) -> Result<(), Error> {
+    let statement = "
+        INSERT INTO ecommerce_ml.stored_schedule (name, cron, relation, text_column, label_column, task, base, options,
+                                                  min_new_rows, owner, search_path)
+        VALUES ($1, $2, $3, $4::name, $5::name, $6, $7, $8, $9, $10::oid::regrole, $11)
+        ON CONFLICT (name) DO UPDATE
+        SET cron = excluded.cron, relation = excluded.relation, text_column = excluded.text_column,
+            label_column = excluded.label_column, task = excluded.task, base = excluded.base,
+            options = excluded.options, min_new_rows = excluded.min_new_rows, owner = excluded.owner,
+            search_path = excluded.search_path";
+    let arguments = [
+        schedule.name.as_str().into(),
+        schedule.cron.as_deref().into(),
+        schedule.relation.into(),
+        schedule.text_column.as_str().into(),
+        schedule.label_column.as_str().into(),
+        schedule.task.as_str().into(),
+        schedule.base.as_deref().into(),
+        JsonB(schedule.options.clone()).into(),
+        schedule.min_new_rows.into(),
+        schedule.owner.into(),
+        schedule.search_path.as_str().into(),
+    ];
+    run(statement, &arguments).map(drop)
+}
+
+/// Removes the schedule of a model.
+///
+/// # Errors
+/// When our table can't be written.
+pub fn delete(name: &str) -> Result<(), Error> {
+    run("DELETE FROM ecommerce_ml.stored_schedule WHERE name = $1", &[name.into()]).map(drop)
+}
+
+/// Whether a model has a schedule.
+///
+/// # Errors
+/// When our table can't be read.
+pub fn exists(name: &str) -> Result<bool, Error> {
+    let query = "SELECT true FROM ecommerce_ml.stored_schedule WHERE name = $1";
+    Ok(returning_one::<bool>(query, &[name.into()])?.is_some())
+}
+
+/// Records what became of a run, and its job if it has one.
+///
+/// # Errors
+/// When our table can't be written.
+pub fn record_run(name: &str, job: Option<i64>, outcome: &str) -> Result<(), Error> {
+    let statement = "
+        UPDATE ecommerce_ml.stored_schedule
+        SET last_run = clock_timestamp(), last_job = coalesce($2, last_job), last_outcome = $3
+        WHERE name = $1";
+    run(statement, &[name.into(), job.into(), outcome.into()]).map(drop)
+}

@@ -1,0 +1,92 @@
+//! The labelled rows of a job.
+//!
+//! It must not know what they are read for. Invariant: whoever reads the rows of a job gets the same texts and labels, as
+//! the current role may see them now.
+
+use ecommerce_ml_protocol::MAX_TEXT_BYTES;
+use ecommerce_ml_protocol::training::{Label, Objective};
+use pgrx::spi::{self, SpiHeapTupleData};
+use serde_json::Value;
+
+use super::submit::terminated;
+use crate::catalog::jobs::Job;
+use crate::error::Error;
+use crate::relation::Relation;
+use crate::rows;
+
+/// Rows that can be read.
+pub struct Rows {
+    query: String,
+    task: Objective,
+}
+
+impl Rows {
+    /// Those that the job's relation has now.
+    ///
+    /// # Errors
+    /// Those of [`Relation`]; [`Error::InvalidOption`] for a `where` that is no text.
+    pub fn of(job: &Job) -> Result<Self, Error> {
+        let relation = Relation::open(job.relation)?;
+        let text = relation.column(&terminated(&job.text_column)?)?.as_review()?;
+        let label = relation.column(&terminated(&job.label_column)?)?;
+        let label = match job.task {
+            Objective::Classification => label.as_label()?,
+            Objective::Rating | Objective::Regression => label.as_number()?,
+        };
+        let condition = match job.options.get("where") {
+            None | Some(Value::Null) => String::new(),
+            // On lines of its own, so that a comment at its end hides nothing of ours.
+            Some(Value::String(condition)) => format!(" WHERE (\n{condition}\n)"),
+            Some(_) => {
+                return Err(Error::InvalidOption { name: "where", expected: "a condition, as a string" });
+            }
+        };
+        let query = format!("SELECT {text}, {label} FROM {} AS t{condition}", relation.from());
+        Ok(Self { query, task: job.task })
+    }
+
+    /// Lets the server say what keeps the current role from reading them.
+    ///
+    /// # Errors
+    /// Those of opening a cursor; the server's own errors end the statement.
+    pub fn require_readable(&self) -> Result<(), Error> {
+        rows::require_runs(&self.query, &[])
+    }
+
+    /// Hands out what can be learned from each row: a text and its label, or `None` where either is missing.
+    ///
+    /// # Errors
+    /// Those of `take`; the server's own errors end the statement.
+    pub fn for_each(
+        &self,
+        mut take: impl FnMut(Option<(String, Label)>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let read = match self.task {
+            Objective::Classification => read_class,
+            Objective::Rating | Objective::Regression => read_number,
+        };
+        rows::for_each(&self.query, &[], read, |row| {
+            take(
+                row.filter(|(text, _)| !text.trim().is_empty()).map(|(text, label)| (shortened(text), label)),
+            )
+        })
+    }
+}
+
+type Row = Option<(String, Label)>;
+
+fn read_class(row: &SpiHeapTupleData<'_>) -> spi::Result<Row> {
+    Ok(row.get(1)?.zip(row.get(2)?.map(Label::Class)))
+}
+
+fn read_number(row: &SpiHeapTupleData<'_>) -> spi::Result<Row> {
+    Ok(row.get(1)?.zip(row.get(2)?.map(Label::Number)))
+}
+
+/// A training reads the beginning of a text only.
+pub fn shortened(mut text: String) -> String {
+    if text.len() > MAX_TEXT_BYTES {
+        text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
+    }
+    text
+}

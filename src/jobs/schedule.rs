@@ -1,0 +1,133 @@
+//! Trainings by schedule: when there is something to do, and what is done then.
+//!
+//! It must not know how time passes: pg_cron or any other scheduler calls [`run`]. Invariant: a run works as the role that
+//! made the schedule, with what names meant to it, whoever calls.
+
+use super::rows::Rows;
+use super::seen::Seen;
+use super::submit::{self, Wanted};
+use super::{cron, launch};
+use crate::catalog::privilege::{as_role, role_name};
+use crate::catalog::schedules::{self, Schedule};
+use crate::catalog::{jobs, versions};
+use crate::error::Error;
+
+/// Lets a model be trained again and again, as `wanted` says, in place of the schedule that it had.
+///
+/// # Errors
+/// As [`submit`](super::submit()); [`Error::ScheduleDenied`], [`Error::ArgumentNegative`], [`Error::SchedulerMissing`].
+pub fn schedule(wanted: &Wanted<'_>, cron: Option<&str>, min_new_rows: i64) -> Result<(), Error> {
+    if min_new_rows < 0 {
+        return Err(Error::ArgumentNegative("min_new_rows"));
+    }
+    let job = submit::check(&Wanted { base: starting_point(wanted)?, ..wanted.clone() })?;
+    let fresh = Schedule {
+        name: job.name,
+        cron: cron.map(str::to_owned),
+        relation: job.relation,
+        text_column: job.text_column,
+        label_column: job.label_column,
+        task: wanted.task.to_owned(),
+        base: wanted.base.map(str::to_owned),
+        options: job.options,
+        min_new_rows,
+        owner: job.owner,
+        search_path: job.search_path,
+    };
+    if let Some(old) = schedules::lock(&fresh.name)? {
+        old.require_owner()?;
+        unplan(&old)?;
+    }
+    schedules::store(&fresh)?;
+    fresh.cron.as_deref().map_or(Ok(()), |cron| cron::add(&fresh, cron))
+}
+
+/// Ends the schedule of a model; `false` if it has none. The model's owner may do so too.
+///
+/// # Errors
+/// [`Error::ScheduleDenied`].
+pub fn unschedule(name: &str) -> Result<bool, Error> {
+    let Some(schedule) = schedules::lock(name)? else { return Ok(false) };
+    if !versions::owns(name)? {
+        schedule.require_owner()?;
+    }
+    unplan(&schedule)?;
+    schedules::delete(name)?;
+    Ok(true)
+}
+
+fn unplan(schedule: &Schedule) -> Result<(), Error> {
+    // What a role that was dropped had planned is pg_cron's to fail at.
+    let is_planned = schedule.cron.is_some() && role_name(schedule.owner).is_some();
+    if is_planned { cron::remove(schedule) } else { Ok(()) }
+}
+
+/// What became of a run.
+pub struct Run {
+    /// The training, if there was something to do.
+    pub job: Option<i64>,
+    /// In words for the user.
+    pub outcome: String,
+}
+
+/// Trains a model if its schedule says that there is something to do.
+///
+/// # Errors
+/// [`Error::UnknownSchedule`], [`Error::ScheduleDenied`], [`Error::UnknownRole`], and as [`submit`](super::submit()).
+pub fn run(name: &str) -> Result<Run, Error> {
+    let schedule = schedules::lock(name)?.ok_or_else(|| Error::UnknownSchedule(name.to_owned()))?;
+    schedule.require_owner()?;
+    if role_name(schedule.owner).is_none() {
+        return Err(Error::UnknownRole(schedule.owner.to_u32().to_string()));
+    }
+    // One that was interrupted goes on.
+    launch::recover()?;
+    let run = match jobs::open_of(name)? {
+        Some((job, state)) => Run { job: None, outcome: format!("job {job} is still {state}") },
+        None => as_role(schedule.owner, &schedule.search_path, || train_if_due(&schedule))?,
+    };
+    schedules::record_run(name, run.job, &run.outcome)?;
+    Ok(run)
+}
+
+fn train_if_due(schedule: &Schedule) -> Result<Run, Error> {
+    let (text_column, label_column) =
+        (submit::terminated(&schedule.text_column)?, submit::terminated(&schedule.label_column)?);
+    let wanted = Wanted {
+        name: &schedule.name,
+        relation: schedule.relation,
+        text_column: &text_column,
+        label_column: &label_column,
+        task: &schedule.task,
+        base: schedule.base.as_deref(),
+        options: &schedule.options,
+    };
+    let job = submit::check(&Wanted { base: starting_point(&wanted)?, ..wanted })?;
+    let new = new_rows(&schedule.name, &Rows::of(&job)?)?;
+    let rows = if new == 1 { "1 new row".to_owned() } else { format!("{new} new rows") };
+    if new < schedule.min_new_rows {
+        let outcome = format!("{rows} of at least {}: nothing to do", schedule.min_new_rows);
+        return Ok(Run { job: None, outcome });
+    }
+    let job = submit::enqueue(&job)?;
+    Ok(Run { job: Some(job), outcome: format!("{rows}: job {job}") })
+}
+
+/// How many rows the latest training of a model has not seen, neither themselves nor their like.
+fn new_rows(model: &str, rows: &Rows) -> Result<i64, Error> {
+    let seen = Seen::by(model)?;
+    let mut new = 0;
+    rows.for_each(|row| {
+        new += i64::from(row.is_some_and(|(text, label)| !seen.contains(&text, &label)));
+        Ok(())
+    })?;
+    Ok(new)
+}
+
+/// The base to ask for now: a model that is to go on from itself begins as others do while nothing of it is live.
+fn starting_point<'a>(wanted: &Wanted<'a>) -> Result<Option<&'a str>, Error> {
+    match wanted.base {
+        Some(base) if base == wanted.name && versions::live(base)?.is_none() => Ok(None),
+        base => Ok(base),
+    }
+}
