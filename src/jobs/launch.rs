@@ -83,6 +83,16 @@ pub fn next(after: i64) -> Result<(), Error> {
     }
 }
 
+/// A job that waits and was submitted before this one, which waits too.
+///
+/// # Errors
+/// As [`recover`].
+pub fn older(than: i64) -> Result<Option<Waiting>, Error> {
+    let queued: Vec<Waiting> = jobs::open()?.into_iter().filter(|waiting| !waiting.was_running).collect();
+    let waits = queued.iter().any(|waiting| waiting.job == than);
+    Ok(queued.first().copied().filter(|first| waits && first.job < than))
+}
+
 fn start_or_warn(waiting: Waiting) {
     if start_queued(waiting).is_err() {
         // An error would come too late: the transaction has committed.
@@ -96,7 +106,11 @@ fn start_queued(waiting: Waiting) -> Result<(), Error> {
     if locks::is_taken(Place::Queue) { Ok(()) } else { start(waiting) }
 }
 
-fn start(waiting: Waiting) -> Result<(), Error> {
+/// Starts a worker for a job.
+///
+/// # Errors
+/// [`Error::NoJobSlot`].
+pub fn start(waiting: Waiting) -> Result<(), Error> {
     let name = format!("{TYPE} {}", waiting.job);
     // SAFETY: set before this library runs in a process that is connected to a database.
     let database = unsafe { pg_sys::MyDatabaseId };

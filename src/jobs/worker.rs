@@ -73,6 +73,7 @@ pub fn main(database: pg_sys::Oid, login: pg_sys::Oid, job: i64) {
         if let Some(turn) = await_turn(job) {
             run(job, &mut report, database);
             drop(turn);
+            launch_or_warn(launch::recover);
         }
         progress::remove(database, job);
     } else if progress::last(database, job).is_some_and(|last| last.pid == report.pid) {
@@ -101,6 +102,12 @@ fn take_over(job: i64) -> Option<Lock> {
 /// of the server's for workers, however many they are.
 fn await_turn(job: i64) -> Option<Lock> {
     let head = locks::take(Place::Queue).ok().flatten()?;
+    if let Ok(Some(older)) = transaction(|| launch::older(job)) {
+        // Its worker may have found the head of the queue taken by us.
+        drop(head);
+        launch_or_warn(|| launch::start(older));
+        return None;
+    }
     let turn = loop {
         if let Some(turn) =
             (0..guc::max_training_jobs()).find_map(|turn| locks::take(Place::Turn(turn)).ok()?)
@@ -121,7 +128,11 @@ fn await_turn(job: i64) -> Option<Lock> {
 }
 
 fn see_to_next(job: i64) {
-    if let Err(failure) = transaction(|| launch::next(job)) {
+    launch_or_warn(|| launch::next(job));
+}
+
+fn launch_or_warn(launch: impl FnOnce() -> Result<(), Error>) {
+    if let Err(failure) = transaction(launch) {
         warning!("could not start the next job: {}", failure.message);
     }
 }

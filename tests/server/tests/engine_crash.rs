@@ -60,7 +60,7 @@ struct Statements {
 /// others see at once.
 fn predict_until(stop: &AtomicBool, session: &mut Client, number: usize) -> Statements {
     let pid_before = ask(session, "SELECT pg_backend_pid()");
-    run(session, &format!("SET ecommerce_ml.batch_execution = {}", number % 2 == 0));
+    run(session, &format!("SET ecommerce_ml.batch_execution = {}", number.is_multiple_of(2)));
     let mut succeeded = 0;
     while !stop.load(Ordering::Relaxed) {
         let query = format!(

@@ -95,9 +95,10 @@ impl Augmenter {
 
     fn paraphrase<'a>(&self, text: &'a str, paraphrases: &'a [String], look: Look) -> &'a str {
         let mut random = self.random(look, Decision::Paraphrase);
-        let chosen = random.chance(self.changes.back_translation);
-        let place = random.below(paraphrases.len());
-        paraphrases.get(place).filter(|_| chosen).map_or(text, String::as_str)
+        match random.below(paraphrases.len() + 1) {
+            0 => text,
+            place => paraphrases.get(place - 1).map_or(text, String::as_str),
+        }
     }
 
     fn random(&self, look: Look, decision: Decision) -> SplitMix64 {
