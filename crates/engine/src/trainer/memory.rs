@@ -8,7 +8,7 @@ use super::learner::MICRO_BATCH;
 use crate::config::ModelConfig;
 
 /// What the process takes besides: code, threads, buffers of the wire.
-const PROCESS: u64 = 32 << 20;
+const PROCESS: u64 = 40 << 20;
 
 /// Scores that all ROC curves together keep at most, and bytes for each.
 const SCORES: u64 = 1 << 20;
@@ -21,6 +21,8 @@ pub(super) struct Sizes<'a> {
     /// Parameters, in numbers; and how many of them are trained.
     pub(super) parameters: u64,
     pub(super) trained: u64,
+    /// Weights that have adapters, in numbers.
+    pub(super) adapted: u64,
     /// Layers that the backward pass goes through.
     pub(super) layers: usize,
     /// Whether only the head learns, from states that are computed once.
@@ -57,7 +59,9 @@ impl Sizes<'_> {
         let moments = 2 * trained;
         let best = if self.keeps_best { trained } else { 0 };
         let restore = weights + self.checkpoint + moments + best + states;
-        let learn = weights + trained + moments + best + states + self.activations() * number;
+        // Of weights with adapters there are what they were before, and gradients.
+        let adapted = 2 * self.adapted * number;
+        let learn = weights + trained + adapted + moments + best + states + self.activations() * number;
         // The parameters as they are and as they are written; then these files, and what predicts.
         let end = 3 * weights + states;
         always + self.rival + begin.max(rival).max(restore + trained).max(learn).max(end)

@@ -102,6 +102,10 @@ impl Setup {
             config: &config,
             parameters,
             trained,
+            adapted: match options.tuning {
+                Tuning::Lora { .. } => (layers * 2 * config.hidden_size.pow(2)) as u64,
+                Tuning::Full { .. } | Tuning::Head => 0,
+            },
             layers,
             head_only: options.tuning == Tuning::Head,
             base: bytes(&base),
