@@ -4,8 +4,8 @@
 
 The same defaults as `train_model`: AdamW with decay of matrices, linear schedule with warm-up, clipping, the model's
 own dropout. Rows are tokenized once. Batches are made of rows of similar length, as `group_by_length` of
-`transformers.Trainer` does it, and padded to their longest. With `"tuning": "head"` the encoder runs under `no_grad` in
-every epoch, and its pooler and classifier are trained.
+`transformers.Trainer` does it, and padded to their longest. With `"tuning": "head"` the encoder runs under `no_grad` and
+without dropout, which costs most of attention's speed, in every epoch; pooler and classifier are trained.
 """
 
 import json
@@ -67,6 +67,9 @@ class Trainer:
     def epoch(self) -> None:
         """All rows once."""
         self.model.train()
+        if self.head_only:
+            self.model.bert.embeddings.eval()
+            self.model.bert.encoder.eval()
         for batch in self.batches():
             ids = {"input_ids": [self.ids[row] for row in batch]}
             inputs = self.tokenizer.pad(ids, return_tensors="pt")

@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod augmenting;
 mod kit;
 mod learning;
 mod measuring;

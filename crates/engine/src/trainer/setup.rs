@@ -91,11 +91,12 @@ impl Setup {
         let rows = dataset.rows.len();
         let classes: Vec<u32> = (0..rows).map(|row| targets.class(row)).collect();
         let split = dataset.split(&classes, options.eval_fraction, options.seed);
-        let learned = split.training.clone();
-        let (criterion, scale) = (Criterion::new(&targets, &learned, &options)?, targets.scale(&learned));
         let tokenizer = Tokenizer::load(&base, &config)?;
         let limit = options.max_length.unwrap_or(usize::MAX);
         let examples = Examples::new(&mut dataset, split, &classes, &options, (&tokenizer, limit))?;
+        // Copies count, or balanced weights would make up for scarce classes a second time.
+        let learned = examples.rows(&examples.training);
+        let (criterion, scale) = (Criterion::new(&targets, &learned, &options)?, targets.scale(&learned));
         let bytes = |files: &ModelFiles| files.iter().map(|(_, bytes)| bytes.len() as u64).sum::<u64>();
         let (parameters, trained, layers) = count(&config, &options, targets.outputs());
         let text_bytes = |row: &TrainingRow| row.text.len() as u64 + 96;
@@ -182,7 +183,7 @@ impl Setup {
                 nn::Tuning::Lora { frozen }
             }
         };
-        let changing = self.changing(&parameters).map(Box::new);
+        let changing = self.changing(&parameters)?.map(Box::new);
         let inputs = match (self.options.tuning, changing) {
             (Tuning::Head, None) => {
                 Inputs::States(Frozen::open(&base, &self.config, cpu)?.all(&self.examples))
@@ -197,8 +198,11 @@ impl Setup {
     }
 
     /// What changes texts from epoch to epoch, if they change.
-    fn changing(&mut self, parameters: &Parameters) -> Option<Changing> {
-        let Texts { rows, synonyms, tokenizer, limit } = self.texts.take()?;
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] for a table of synonyms that has none.
+    fn changing(&mut self, parameters: &Parameters) -> Result<Option<Changing>, EngineError> {
+        let Some(Texts { rows, synonyms, tokenizer, limit }) = self.texts.take() else { return Ok(None) };
         let changes = self.options.augment.clone();
         let synonyms = if changes.wants_neighbours() {
             let learned = self.examples.rows(&self.examples.training);
@@ -209,8 +213,12 @@ impl Setup {
         } else {
             Synonyms::table(synonyms)
         };
+        if changes.synonym_table && synonyms.is_empty() {
+            let message = "table of training option \"augment.synonym_table\" has no synonyms";
+            return Err(EngineError::new(ErrorKind::InvalidRequest, message));
+        }
         let augmenter = Augmenter::new(changes, self.options.seed, synonyms);
-        Some(Changing { rows, hashes: self.hashes.clone(), augmenter, tokenizer, limit })
+        Ok(Some(Changing { rows, hashes: self.hashes.clone(), augmenter, tokenizer, limit }))
     }
 }
 
