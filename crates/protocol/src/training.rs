@@ -65,7 +65,7 @@ pub struct TrainingRow {
     pub text: String,
     /// What it is labelled with.
     pub label: Label,
-    /// Other words for the same, which are learned from where the row itself is.
+    /// Other words for the same, which are read now and then in its place where the row is learned from.
     pub paraphrases: Vec<String>,
 }
 

@@ -1,10 +1,12 @@
 //! Toy languages are learned.
 
+use ecommerce_ml_engine::files::ModelFiles;
 use ecommerce_ml_protocol::Task;
-use ecommerce_ml_protocol::training::{Label, Objective};
+use ecommerce_ml_protocol::training::{Label, Objective, TrainingRow};
 use serde_json::{Value, json};
 
-use crate::kit::{Said, job, number, row, run, run_with, stars, text, two_classes};
+use crate::kit::{Said, job, job_of, number, row, run, run_with, stars, text, two_classes};
+use crate::support::root;
 
 /// Options that learn a toy language quickly.
 fn options(tuning: Value) -> Value {
@@ -43,6 +45,45 @@ fn classes_are_learned_with_every_tuning() {
             assert_eq!((prepared.training_rows + prepared.held_out_rows, prepared.resumed_at), (200, 0));
             assert_eq!(prepared.labels, [("bad".to_owned(), 100), ("good".to_owned(), 100)]);
         }
+    }
+}
+
+/// Rows about three things, said in words that only an encoder that has read before relates to each other.
+fn complaints() -> Vec<TrainingRow> {
+    let things = ["kettle", "lamp", "phone", "bag", "toaster", "tent", "camera", "chair", "clock", "mirror"];
+    let sentences = [
+        (
+            "delivery",
+            ["The % came two weeks late.", "My % got lost in the mail.", "Still waiting for the %."],
+        ),
+        ("quality", ["The % broke after a day.", "The % fell to pieces at once.", "The % stopped working."]),
+        (
+            "price",
+            ["The % is far too expensive.", "I paid twice what the % is worth.", "This % costs a fortune."],
+        ),
+    ];
+    let rows = sentences
+        .iter()
+        .flat_map(|(topic, sentences)| sentences.iter().map(move |sentence| (topic, sentence)));
+    rows.flat_map(|(topic, sentence)| things.map(|thing| row(sentence.replace('%', thing), *topic))).collect()
+}
+
+#[test]
+fn an_encoder_that_knows_words_learns_with_every_tuning() {
+    let base = ModelFiles::from_directory(&root().join("models/reviews")).unwrap();
+    for tuning in [
+        json!({ "learning_rate": 2e-4 }),
+        json!({ "learning_rate": 3e-4, "freeze_layers": 4 }),
+        json!({ "tuning": "lora", "learning_rate": 2e-3 }),
+        json!({ "tuning": "head", "num_train_epochs": 40 }),
+    ] {
+        let mut options =
+            json!({ "num_train_epochs": 5, "eval_fraction": 0.2, "per_device_train_batch_size": 16 });
+        options.as_object_mut().unwrap().extend(tuning.as_object().unwrap().clone());
+        let mut job = job_of(base.clone(), Objective::Classification, options, complaints());
+        job.plan.memory_limit = 4 << 30;
+        let said = run(job);
+        assert!(said.metric("accuracy") >= 0.9, "{tuning}: {:?}", said.finished().metrics);
     }
 }
 
@@ -117,18 +158,6 @@ fn long_texts_contradictions_and_duplicates_do_no_harm() {
     let options = json!({ "num_train_epochs": 1, "per_device_train_batch_size": 64 });
     let said = run(job("distilbert-classification", Objective::Classification, options, rows));
     assert!(said.metric("count") > 0.0);
-}
-
-#[test]
-fn paraphrases_are_learned_where_their_rows_are() {
-    let mut rows = two_classes(100);
-    let steps = |said: &Said| said.prepared.as_ref().unwrap().steps;
-    let options = json!({ "num_train_epochs": 1, "per_device_train_batch_size": 1 });
-    let job = |rows| job("bert-embedding", Objective::Classification, options.clone(), rows);
-    let before = steps(&run(job(rows.clone())));
-    rows.iter_mut().for_each(|row| row.paraphrases = vec![format!("again: {}", row.text), " ".to_owned()]);
-    let after = steps(&run(job(rows)));
-    assert_eq!(after, 2 * before);
 }
 
 #[test]
@@ -213,9 +242,9 @@ fn paraphrases_and_synonyms_take_the_place_of_words() {
     let plain = learn(json!({}));
     let synonyms = learn(json!({ "synonym": 1, "synonym_table": "synonyms" }));
     let paraphrases = learn(json!({ "back_translation": 0.5, "back_translation_function": "paraphrase" }));
-    assert_ne!(synonyms.model(), plain.model());
+    assert!(synonyms.model() != plain.model() && paraphrases.model() != plain.model());
     let steps = |said: &Said| said.prepared.as_ref().unwrap().steps;
-    assert_eq!((steps(&plain), steps(&synonyms), steps(&paraphrases)), (4, 4, 2));
+    assert_eq!([&plain, &synonyms, &paraphrases].map(steps), [2; 3]);
 }
 
 #[test]

@@ -5,11 +5,13 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 
+use ecommerce_ml_engine::files::ModelFiles;
 use ecommerce_ml_protocol::training::{JobInput, JobOutput, Objective, Role};
 use ecommerce_ml_protocol::{ErrorKind, FrameDecoder, Hello, UPLOAD_CHUNK_BYTES, UploadPart, encode_frame};
 use serde_json::json;
 
-use crate::kit::{Said, job, two_classes};
+use crate::kit::{Said, job, job_of, two_classes};
+use crate::support::root;
 
 /// An engine and our end of its standard input and output; killed when the test ends.
 struct Worker {
@@ -99,6 +101,38 @@ fn a_job_goes_in_and_a_model_comes_out() {
     assert!(worker.engine.wait().unwrap().success());
     assert_eq!(said.model(), crate::kit::run(toy()).model());
     assert_eq!(said.checkpoints.len(), 2);
+}
+
+/// Most memory that a process has had, in bytes.
+fn peak(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0");
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or_default() * 1024
+}
+
+#[test]
+fn memory_is_estimated_before_it_is_taken() {
+    let base = ModelFiles::from_directory(&root().join("models/reviews")).unwrap();
+    for tuning in ["full", "lora", "head"] {
+        let options = json!({ "num_train_epochs": 1, "tuning": tuning, "max_length": 128 });
+        let mut rows = two_classes(24);
+        rows.iter_mut().for_each(|row| row.text = format!("{} ", row.text).repeat(20));
+        let mut job = job_of(base.clone(), Objective::Classification, options, rows);
+        job.plan.memory_limit = 4 << 30;
+        let mut worker = Worker::start(&["--threads", "2", "--precision", "f32"]);
+        worker.send_job(job);
+        let mut said = Said::default();
+        let mut taken = 0;
+        while said.finished.is_none() {
+            taken = taken.max(peak(worker.engine.id()));
+            said.take(worker.output().expect("it goes on until it has finished"));
+        }
+        let estimated = said.prepared.unwrap().memory;
+        assert!(
+            taken <= estimated && estimated < 2 * taken,
+            "{tuning}: {estimated} estimated, {taken} taken"
+        );
+    }
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! What is learned from and what is held out.
 //!
-//! An example is a row, a copy of one, or a paraphrase of one: numbers below the number of rows are rows, those behind are
-//! the others.
+//! An example is a row or a copy of one: numbers below the number of rows are rows, those behind are copies.
 //! It must not know networks. Invariant: no text that is held out is learned from.
 
 use std::collections::BTreeSet;
@@ -20,28 +19,25 @@ use crate::train::split::Split;
 pub(super) struct Examples {
     rows: usize,
     /// What those behind the rows are.
-    others: Vec<Other>,
+    copies: Vec<Repeat>,
     /// Numbers of examples to learn from.
     pub(super) training: Vec<usize>,
     /// Numbers of rows that are held out.
     pub(super) held_out: Vec<usize>,
-    /// The first window of each row, then of each paraphrase.
+    /// The first window of each row.
     tokens: Tokens,
 }
 
-/// What isn't a row.
-#[derive(Debug, Clone, Copy)]
-struct Other {
+/// A row once more.
+#[derive(Debug, Clone)]
+struct Repeat {
     row: usize,
-    /// 0 for a paraphrase.
-    copy: u32,
-    /// Where its tokens are.
-    tokens: usize,
+    /// From 1.
+    number: u32,
 }
 
 impl Examples {
-    /// Tokenizes all rows, and the paraphrases of those to learn from, to at most `limit` tokens each. Paraphrases that the
-    /// options have read in the place of rows are no examples. `classes` are those of the rows.
+    /// Tokenizes all rows, to at most `limit` tokens each. `classes` are those of the rows.
     ///
     /// # Errors
     /// If a text is blank, or the tokenizer can't cope with it.
@@ -54,46 +50,39 @@ impl Examples {
     ) -> Result<Self, EngineError> {
         leave_out_what_is_held_out(dataset, &split);
         let rows = &dataset.rows;
-        let mut texts: Vec<&str> = rows.iter().map(|row| row.text.as_str()).collect();
-        let (mut others, mut training) = (Vec::new(), split.training);
+        let texts: Vec<&str> = rows.iter().map(|row| row.text.as_str()).collect();
+        let mut training = split.training;
         let own: Vec<u32> = training.iter().map(|&row| classes[row]).collect();
-        let copies =
-            Augmenter::new(options.augment.clone(), options.seed, Synonyms::default()).examples(&own);
-        for example in copies.iter().filter(|example| example.copy > 0) {
-            let row = training[example.row];
-            others.push(Other { row, copy: example.copy, tokens: row });
-        }
-        if options.augment.back_translation == 0.0 {
-            for &row in &training {
-                for text in &rows[row].paraphrases {
-                    others.push(Other { row, copy: 0, tokens: texts.len() });
-                    texts.push(text);
-                }
-            }
-        }
-        training.extend(rows.len()..rows.len() + others.len());
+        let augmenter = Augmenter::new(options.augment.clone(), options.seed, Synonyms::default());
+        let copies: Vec<Repeat> = augmenter
+            .examples(&own)
+            .iter()
+            .filter(|example| example.copy > 0)
+            .map(|example| Repeat { row: training[example.row], number: example.copy })
+            .collect();
+        training.extend(rows.len()..rows.len() + copies.len());
         let tokens = Tokens::read(tokenizer, &texts, limit)?;
-        Ok(Self { rows: rows.len(), others, training, held_out: split.held_out, tokens })
+        Ok(Self { rows: rows.len(), copies, training, held_out: split.held_out, tokens })
     }
 
     /// How many.
     pub(super) fn len(&self) -> usize {
-        self.rows + self.others.len()
+        self.rows + self.copies.len()
     }
 
     /// The row of an example.
     pub(super) fn row(&self, example: usize) -> usize {
-        self.other(example).map_or(example, |other| other.row)
+        self.copied(example).map_or(example, |copy| copy.row)
     }
 
     /// Number of the copy of its row that an example is; 0 for the row itself.
     pub(super) fn copy(&self, example: usize) -> u32 {
-        self.other(example).map_or(0, |other| other.copy)
+        self.copied(example).map_or(0, |copy| copy.number)
     }
 
     /// Token ids of an example.
     pub(super) fn tokens(&self, example: usize) -> &[u32] {
-        self.tokens.get(self.other(example).map_or(example, |other| other.tokens))
+        self.tokens.get(self.row(example))
     }
 
     /// The rows of examples.
@@ -103,7 +92,7 @@ impl Examples {
 
     /// Memory that they take.
     pub(super) fn bytes(&self) -> u64 {
-        self.tokens.bytes() + (self.others.len() * size_of::<Other>()) as u64
+        self.tokens.bytes() + (self.copies.len() * size_of::<Repeat>()) as u64
     }
 
     /// Tokens of the longest.
@@ -111,8 +100,8 @@ impl Examples {
         self.tokens.longest()
     }
 
-    fn other(&self, example: usize) -> Option<&Other> {
-        self.others.get(example.checked_sub(self.rows)?)
+    fn copied(&self, example: usize) -> Option<&Repeat> {
+        self.copies.get(example.checked_sub(self.rows)?)
     }
 }
 

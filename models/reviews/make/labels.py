@@ -1,6 +1,6 @@
 """Write the rows of the `reviews` model as labels for `train_model`.
 
-    python rows.py --data DATA --out rows.csv
+    python labels.py --data DATA --out rows.csv
 
 Columns: `text`, `kind` (as in `data.py`), `stars` (1 to 5, between two stars where the raters' mean is) and `split` (`train` or `valid`). `train_model`
 takes one kind of label, so those that name a group of stars become a number between the stars of the group: the loss of
