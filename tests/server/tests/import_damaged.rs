@@ -200,12 +200,7 @@ fn stored_content_that_was_changed_is_not_used() {
     let mut bench = Bench::new();
     let folder = place_model(&bench.cluster, CLASSIFIER, "whole");
     let _: i32 = ask(&mut bench.session, &import_statement("shop", &folder));
-    let table: String = ask(
-        &mut bench.session,
-        "SELECT attrelid::regclass::text FROM pg_attribute JOIN pg_class c ON c.oid = attrelid \
-         WHERE relnamespace = 'ecommerce_ml'::regnamespace AND relkind = 'r' AND attname = 'data' \
-         AND atttypid = 'bytea'::regtype",
-    );
+    let table = "ecommerce_ml.stored_chunk";
     let flip = format!(
         "UPDATE {table} SET data = set_bit(data, length(data) * 8 - 6, 1 - get_bit(data, length(data) * 8 - 6)) \
          WHERE length(data) > 100000"
