@@ -16,13 +16,12 @@ pub fn store(job: i64, step: i64, chunk: i32, data: Vec<u8>) -> Result<(), Error
     run(statement, &[job.into(), step.into(), chunk.into(), data.into()]).map(drop)
 }
 
-/// Removes the checkpoints of a job, but for that of one step.
+/// Removes the checkpoint of a job.
 ///
 /// # Errors
 /// When our table can't be written.
-pub fn delete(job: i64, kept: Option<i64>) -> Result<(), Error> {
-    let statement = "DELETE FROM ecommerce_ml.stored_checkpoint WHERE job = $1 AND step IS DISTINCT FROM $2";
-    run(statement, &[job.into(), kept.into()]).map(drop)
+pub fn delete(job: i64) -> Result<(), Error> {
+    run("DELETE FROM ecommerce_ml.stored_checkpoint WHERE job = $1", &[job.into()]).map(drop)
 }
 
 /// Removes the checkpoints of all trainings of a model that have ended.

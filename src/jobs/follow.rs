@@ -69,8 +69,12 @@ impl Following<'_> {
                 Some(JobOutput::Checkpoint(part)) => self.checkpoint(&part)?,
                 Some(JobOutput::Model(part)) => {
                     self.phase("saving");
-                    let (job, trainer) = (self.job, &mut self.trainer);
-                    return transaction(|| outcome::store(job, trainer, part)).map(|()| End::Succeeded);
+                    return self.keep(|job, trainer| outcome::store(job, trainer, part)).map(
+                        |kept| match kept {
+                            Some(()) => End::Succeeded,
+                            None => End::Lost(self.trainer.epitaph()),
+                        },
+                    );
                 }
                 Some(JobOutput::Finished(_)) => {
                     return Err(Error::Unexpected("a training without a model").into());
@@ -126,29 +130,42 @@ impl Following<'_> {
         transaction(|| jobs::record_epoch(self.job.id, epoch))
     }
 
-    /// Stores a checkpoint in one transaction. One that isn't completed isn't stored: the loss of its process is found
-    /// by whoever receives next.
+    /// Keeps something that comes in several messages, in one transaction: all of it, or nothing and `None` if the process
+    /// is lost before its end.
+    fn keep<T>(
+        &mut self,
+        work: impl FnOnce(&Job, &mut Trainer) -> Result<T, Error>,
+    ) -> Result<Option<T>, Failure> {
+        let mut is_lost = false;
+        let kept = transaction(|| {
+            let result = work(self.job, &mut self.trainer);
+            is_lost = matches!(result, Err(Error::EngineLost));
+            result
+        });
+        if is_lost { Ok(None) } else { kept.map(Some) }
+    }
+
+    /// Stores a checkpoint. Whoever receives next finds the loss of a process before its end.
     fn checkpoint(&mut self, begin: &CheckpointPart) -> Result<bool, Failure> {
         let CheckpointPart::Begin { step, .. } = *begin else {
             return Err(Error::Unexpected("a part of a checkpoint that did not begin").into());
         };
         let step = i64::try_from(step).unwrap_or(i64::MAX);
-        let (id, trainer) = (self.job.id, &mut self.trainer);
-        let stored = transaction(|| {
-            checkpoints::delete(id, None)?;
+        let stored = self.keep(|job, trainer| {
+            checkpoints::delete(job.id)?;
             for chunk in 0.. {
                 match await_part(trainer) {
                     Some(JobOutput::Checkpoint(CheckpointPart::Chunk(data))) => {
-                        checkpoints::store(id, step, chunk, data)?;
+                        checkpoints::store(job.id, step, chunk, data)?;
                     }
                     Some(JobOutput::Checkpoint(CheckpointPart::End)) => break,
                     Some(_) => return Err(Error::Unexpected("something else within a checkpoint")),
                     None => return Err(Error::EngineLost),
                 }
             }
-            jobs::record_progress(id)
-        });
-        if stored.is_err() && self.trainer.is_lost() { Ok(true) } else { stored }
+            jobs::record_progress(job.id)
+        })?;
+        Ok(stored.unwrap_or(true))
     }
 }
 

@@ -73,7 +73,7 @@ pub fn store(job: &Job, trainer: &mut Trainer, first: UploadPart) -> Result<(), 
         Ok((version, outcome))
     })?;
     seen::hand_over(job.id, &job.name, version)?;
-    checkpoints::delete(job.id, None)?;
+    checkpoints::delete(job.id)?;
     if !jobs::succeed(job.id, version, &outcome, finished.comparison.as_ref())? {
         return Err(Error::JobState { job: job.id, state: "was cancelled" });
     }
@@ -140,7 +140,8 @@ fn verdict(deploy: Deploy, live: Option<i32>, comparison: Option<&Comparison>) -
         (Deploy::Never, ..) => (false, "not deployed, as asked".to_owned()),
         (Deploy::IfBetter, None, _) => (true, "deployed: there was no live version".to_owned()),
         (Deploy::IfBetter, Some(live), None) => {
-            (false, format!("not deployed: there were no rows held out to compare it with version {live}"))
+            let why = "no rows are held out, or the labels are others";
+            (false, format!("not deployed: it cannot be compared with version {live} ({why})"))
         }
         (Deploy::IfBetter, Some(live), Some(found)) => {
             let figures = format!(

@@ -1,15 +1,14 @@
 -- Trains the `reviews` model by `train_model`, in any database that has the extension; `train.py` is the reference.
 --
---     psql -v base=/folder/of/all-MiniLM-L6-v2 -v rows=rows.csv -v out=/empty/folder -f train.sql
+--     ROWS=rows.csv psql -v base=/folder/of/all-MiniLM-L6-v2 -v out=/empty/folder -f train.sql
 --
--- `base` and `out` are folders of the server's. Prints the correlation of expected with pseudo stars on the validation rows, by
+-- `labels.py` writes the rows; `base` and `out` are folders of the server's. Prints the correlation of expected with pseudo stars on the validation rows, by
 -- which train.py is judged too.
 
 \set ON_ERROR_STOP on
-CREATE TEMP TABLE given (text text, kind text, stars float8, split text);
-\copy given FROM PROGRAM 'cat "$ROWS"' WITH (FORMAT csv, HEADER)
 DROP TABLE IF EXISTS reviews_rows;
-CREATE TABLE reviews_rows AS SELECT * FROM given;
+CREATE TABLE reviews_rows (text text, kind text, stars float8, split text);
+\copy reviews_rows FROM PROGRAM 'cat "$ROWS"' WITH (FORMAT csv, HEADER)
 
 SELECT ecommerce_ml.import_model('minilm', 'file://' || :'base');
 SELECT ecommerce_ml.train_model('reviews_again', 'reviews_rows', 'text', 'stars', 'rating', 'minilm', '{

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ecommerce_ml_server_tests::fixtures::{CLASSIFIER, import_reference};
-use ecommerce_ml_server_tests::jobs::{losses, prepare, reach, said, submit, succeed, wait};
+use ecommerce_ml_server_tests::jobs::{losses, prepare, reach, said, submit, succeed, train, wait};
 use ecommerce_ml_server_tests::processes::signal;
 use ecommerce_ml_server_tests::statement::run;
 use ecommerce_ml_server_tests::{Cluster, Shutdown, ask, eventually, fails_with, wait_for};
@@ -72,6 +72,25 @@ fn a_killed_training_process_is_replaced() {
             |cluster, _| kill_all(cluster.trainers(), libc::SIGSEGV),
         ],
     );
+}
+
+#[test]
+fn a_training_process_that_is_lost_while_its_model_is_saved_is_replaced() {
+    let cluster = Cluster::with_settings(&SETTINGS[..1]);
+    let mut session = cluster.session();
+    prepare(&cluster, &mut session, 40);
+    // The built-in model is large enough to be caught while it is sent.
+    let call = train("mine", "label", "classification", json!({"tuning": "head", "num_train_epochs": 1}));
+    let job: i64 = ask(&mut session, &call.replace("'tiny'", "'reviews'"));
+    let phase = format!(
+        "SELECT coalesce((SELECT phase FROM ecommerce_ml.stat_progress_training WHERE job = {job}), '')"
+    );
+    wait_for("the model is being saved", Duration::from_secs(60), || {
+        let reached: String = ask(&mut session, &phase);
+        (reached == "saving").then(|| kill_all(cluster.trainers(), libc::SIGKILL))
+    });
+    succeed(&mut session, job);
+    assert!(cluster.log().contains("lost its training process"), "{}", cluster.log());
 }
 
 #[test]
