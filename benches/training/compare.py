@@ -69,12 +69,12 @@ class Sides:
     engine: Path
     base: Path
 
-    def train(self, side: str, job: dict, threads: int) -> dict:
-        """Have one side do a job, on so many processors."""
-        path = self.build / "job.json"
+    def train(self, side: str, job: dict, threads: int, first_cpu: int = 0) -> dict:
+        """Have one side do a job, on so many processors from this one on."""
+        path = self.build / f"{side}.json"
         path.write_text(json.dumps(job | {"threads": threads, "engine": str(self.engine), "base": str(self.base)}))
         program = [self.client] if side == SIDES[0] else [sys.executable, HERE / "torch_trainer.py"]
-        pinned = ["taskset", "-c", ",".join(map(str, cpus(threads)))]
+        pinned = ["taskset", "-c", ",".join(map(str, cpus(first_cpu + threads)[first_cpu:]))]
         environment = os.environ | {"OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "true"}
         with open(self.build / "log.txt", "a", encoding="utf-8") as log:
             command = [*pinned, *map(str, program), str(path)]
@@ -161,7 +161,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--client", type=Path, required=True, help="the program training_client")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_PART} times fewer rows: to try it")
-    parser.add_argument("--quality", action="store_true", help="compare macro-F1 of three seeds: takes an hour")
+    parser.add_argument("--quality", action="store_true", help="compare macro-F1 of several seeds: takes an hour")
     parser.add_argument("--seeds", type=int, default=3, help="how many, with --quality")
     return parser.parse_args()
 
