@@ -16,13 +16,16 @@ ifdef DESTDIR
 export DESTDIR
 endif
 
-.PHONY: help build install uninstall demo psql stop test test-arm test-regress test-sqlsmith bench bench-engine bench-peers bench-sql bench-training bench-queries lint setup clean
+.PHONY: help build engine-cuda install uninstall demo psql stop test test-arm test-regress test-sqlsmith bench bench-engine bench-peers bench-sql bench-training bench-queries lint setup clean
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
 
 build: setup ## build the extension and the engine
 	@scripts/build
+
+engine-cuda: ## build an engine that can use NVIDIA GPUs too; no GPU is needed for that
+	@scripts/engine-cuda
 
 install: build ## copy them, the SQL script and the built-in model into the server's folders
 	@scripts/install

@@ -7,13 +7,16 @@ use std::sync::Arc;
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 
 use crate::cpu::{Kernels, Team};
+use crate::cuda::Accelerator;
 
 /// A device that models can be loaded to.
 #[derive(Debug, Clone)]
 pub enum Device {
     /// The CPU, by the engine's own kernels.
     Cpu(Cpu),
-    /// A device of candle's. Its own CPU can't be asked for in settings; it is the reference of the kernels.
+    /// A machine with memory of its own.
+    Accelerator(Arc<dyn Accelerator>),
+    /// A device of candle's. None can be asked for in settings; its CPU is the reference of the kernels.
     Candle(candle_core::Device),
 }
 
@@ -27,21 +30,23 @@ pub struct Cpu {
 }
 
 impl Device {
-    /// Opens the device that setting `ecommerce_ml.device` names: `auto`, `cpu`, `cuda` or `cuda:N`. On the CPU, `threads`
-    /// compute.
+    /// Opens the device that setting `ecommerce_ml.device` names: `cpu`, `cuda` for the first GPU, `cuda:N`, or `auto` for the
+    /// first GPU if there is one and else the CPU. On the CPU, `threads` compute.
     ///
     /// # Errors
-    /// [`ErrorKind::NotCompiledIn`] for CUDA, [`ErrorKind::InvalidRequest`] for anything else.
+    /// [`ErrorKind::DeviceMissing`] for a GPU that isn't there, [`ErrorKind::NotCompiledIn`] for any in a build without CUDA,
+    /// [`ErrorKind::InvalidRequest`] for anything else.
     pub fn open(spec: &str, threads: usize) -> Result<Self, EngineError> {
-        match spec.trim().to_ascii_lowercase().as_str() {
-            "auto" | "cpu" => Ok(Self::Cpu(Cpu::new(Kernels::best(), threads))),
-            cuda if is_cuda(cuda) => Err(EngineError::new(
-                ErrorKind::NotCompiledIn,
-                format!("device \"{cuda}\" is not available: this engine was built without CUDA"),
-            )
-            .with_hint("Set ecommerce_ml.device to \"auto\" or \"cpu\".")),
-            _ => Err(EngineError::new(ErrorKind::InvalidRequest, format!("invalid device \"{spec}\""))
-                .with_hint("Valid devices are \"auto\", \"cpu\", \"cuda\" and \"cuda:N\".")),
+        let cpu = || Self::Cpu(Cpu::new(Kernels::best(), threads));
+        let spec = spec.trim().to_ascii_lowercase();
+        match (spec.as_str(), cuda_ordinal(&spec)) {
+            ("cpu", _) => Ok(cpu()),
+            ("auto", _) => Ok(open_gpu("cuda", 0).map_or_else(|_| cpu(), Self::Accelerator)),
+            (_, Some(ordinal)) => open_gpu(&spec, ordinal).map(Self::Accelerator),
+            (_, None) => {
+                Err(EngineError::new(ErrorKind::InvalidRequest, format!("invalid device \"{spec}\""))
+                    .with_hint("Valid devices are \"auto\", \"cpu\", \"cuda\" and \"cuda:N\"."))
+            }
         }
     }
 
@@ -49,6 +54,7 @@ impl Device {
     pub fn name(&self) -> String {
         match self {
             Device::Cpu(_) => "cpu".to_owned(),
+            Device::Accelerator(machine) => machine.name(),
             Device::Candle(device) => match device.location() {
                 candle_core::DeviceLocation::Cpu => "cpu".to_owned(),
                 candle_core::DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
@@ -65,8 +71,24 @@ impl Cpu {
     }
 }
 
-/// Whether a lower-case device name is `cuda` or `cuda:N`.
-fn is_cuda(spec: &str) -> bool {
-    let Some(rest) = spec.strip_prefix("cuda") else { return false };
-    rest.is_empty() || rest.strip_prefix(':').is_some_and(|ordinal| ordinal.parse::<u16>().is_ok())
+/// Which GPU `cuda` or `cuda:N` means.
+fn cuda_ordinal(spec: &str) -> Option<usize> {
+    match spec.strip_prefix("cuda")? {
+        "" => Some(0),
+        rest => rest.strip_prefix(':')?.parse::<u16>().ok().map(usize::from),
+    }
+}
+
+#[cfg(feature = "cuda")]
+fn open_gpu(_: &str, ordinal: usize) -> Result<Arc<dyn Accelerator>, EngineError> {
+    Ok(crate::cuda::Gpu::open(ordinal)?)
+}
+
+#[cfg(not(feature = "cuda"))]
+fn open_gpu(spec: &str, _: usize) -> Result<Arc<dyn Accelerator>, EngineError> {
+    Err(EngineError::new(
+        ErrorKind::NotCompiledIn,
+        format!("device \"{spec}\" is not available: this engine was built without CUDA"),
+    )
+    .with_hint("Set ecommerce_ml.device to \"auto\" or \"cpu\"."))
 }

@@ -9,6 +9,7 @@
 //! - [`model`]: the encoder, its head, and the forward pass.
 //! - [`device`]: where the forward pass runs.
 //! - [`cpu`]: how it runs on the processor.
+//! - [`cuda`]: how it runs on a GPU.
 //! - [`nn`]: the network as it is trained.
 //! - [`store`]: prepared weights kept on disk.
 //! - [`loader`]: files to models, by the settings.
@@ -45,6 +46,7 @@ pub mod clock;
 pub mod config;
 #[allow(unsafe_code)]
 pub mod cpu;
+pub mod cuda;
 pub mod device;
 pub mod engine;
 pub mod files;

@@ -7,9 +7,10 @@
 use std::sync::Arc;
 
 use ecommerce_ml_protocol::{BUILD, EngineError, ErrorKind, ModelSource};
+use once_cell::sync::OnceCell;
 
 use crate::cli::Compute;
-use crate::cpu::Precision;
+use crate::cpu::{Kernels, Precision};
 use crate::device::{Cpu, Device};
 use crate::files::ModelFiles;
 use crate::model::{Model, PrecisionChoice};
@@ -22,15 +23,22 @@ pub struct ModelLoader {
     /// What was asked for.
     device_setting: String,
     opened: Result<(Device, PrecisionChoice), EngineError>,
+    /// The processor, for what only runs there while the device is another one.
+    beside: OnceCell<Cpu>,
+    threads: usize,
     store: Option<Store>,
 }
 
 impl ModelLoader {
     /// Opens the device.
     pub fn new(compute: &Compute, store: Option<Store>) -> Self {
-        let opened = Device::open(&compute.device, process::count_threads(compute.threads))
-            .and_then(|device| Ok((device, precision_choice(&compute.precision)?)));
-        Self { device_setting: compute.device.clone(), opened, store }
+        let threads = process::count_threads(compute.threads);
+        let opened = Device::open(&compute.device, threads).and_then(|device| {
+            let precision = precision_choice(&compute.precision, &device)?;
+            Ok((device, precision))
+        });
+        let device_setting = compute.device.clone();
+        Self { device_setting, opened, beside: OnceCell::new(), threads, store }
     }
 
     /// The device for statistics; as it was asked for, if it isn't there.
@@ -49,17 +57,14 @@ impl ModelLoader {
         self.cpu_and_precision().map(|(cpu, _)| cpu)
     }
 
-    /// The processor, for what only runs there.
+    /// The processor, for what only runs there, whatever the device is.
     ///
     /// # Errors
-    /// If the device or the precision isn't there, or the device is another one.
+    /// If the device or the precision isn't there.
     pub fn require_cpu(&self) -> Result<&Cpu, EngineError> {
         match self.opened.as_ref().map_err(EngineError::clone)? {
             (Device::Cpu(cpu), _) => Ok(cpu),
-            (other, _) => {
-                let message = format!("models can't be trained on device \"{}\"", other.name());
-                Err(EngineError::new(ErrorKind::NotCompiledIn, message))
-            }
+            _ => Ok(self.beside.get_or_init(|| Cpu::new(Kernels::best(), self.threads))),
         }
     }
 
@@ -134,16 +139,20 @@ fn content_hash(files: &ModelFiles) -> String {
     hasher.finalize().to_string()
 }
 
-fn precision_choice(precision: &str) -> Result<PrecisionChoice, EngineError> {
-    match precision {
-        "auto" => Ok(PrecisionChoice::Auto),
-        "f32" => Ok(PrecisionChoice::Fixed(Precision::F32)),
-        "int8" => Ok(PrecisionChoice::Fixed(Precision::Int8)),
-        "bf16" => {
-            let message = "precision \"bf16\" is not compiled into this engine";
-            Err(EngineError::new(ErrorKind::NotCompiledIn, message)
-                .with_hint("Set ecommerce_ml.precision to \"auto\", \"f32\" or \"int8\"."))
-        }
+/// What is to be chosen on the CPU; elsewhere there is no choice.
+fn precision_choice(precision: &str, device: &Device) -> Result<PrecisionChoice, EngineError> {
+    let elsewhere = |hint: &str| {
+        let message = format!("precision \"{precision}\" is not available on device \"{}\"", device.name());
+        Err(EngineError::new(ErrorKind::NotCompiledIn, message).with_hint(hint))
+    };
+    match (precision, device) {
+        ("auto", _) | ("bf16", Device::Accelerator(_)) => Ok(PrecisionChoice::Auto),
+        ("f32" | "int8", Device::Accelerator(_)) => elsewhere(
+            "Set ecommerce_ml.precision to \"auto\" or \"bf16\", or ecommerce_ml.device to \"cpu\".",
+        ),
+        ("f32", _) => Ok(PrecisionChoice::Fixed(Precision::F32)),
+        ("int8", _) => Ok(PrecisionChoice::Fixed(Precision::Int8)),
+        ("bf16", _) => elsewhere("Set ecommerce_ml.precision to \"auto\", \"f32\" or \"int8\"."),
         _ => Err(EngineError::new(ErrorKind::InvalidRequest, format!("invalid precision \"{precision}\""))
             .with_hint("Valid precisions are \"auto\", \"f32\", \"int8\" and \"bf16\".")),
     }

@@ -14,7 +14,8 @@ SELECT ecommerce_ml.import_model('minilm', 'file://' || :'base');
 SELECT ecommerce_ml.train_model('reviews_again', 'reviews_rows', 'text', 'stars', 'rating', 'minilm', '{
     "where": "split = ''train''", "deploy": "always", "eval_fraction": 0.04,
     "num_train_epochs": 3, "per_device_train_batch_size": 32, "max_length": 96,
-    "learning_rate": 7e-5, "warmup_ratio": 0.06, "weight_decay": 0.01, "hidden_dropout": 0, "seed": 20240511}') AS job \gset
+    "learning_rate": 7e-5, "warmup_ratio": 0.06, "weight_decay": 0.01, "hidden_dropout": 0,
+    "metric_for_best_model": "mae", "seed": 20240511}') AS job \gset
 SELECT ecommerce_ml.wait_for_job(:job);
 SELECT outcome, error, detail, ended - started AS duration FROM ecommerce_ml.jobs WHERE job = :job;
 SELECT epoch, training_loss, loss, mae, best, seconds FROM ecommerce_ml.job_metrics WHERE job = :job ORDER BY epoch;

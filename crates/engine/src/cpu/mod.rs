@@ -16,7 +16,7 @@
 //! - `peak`, [`samples`]: what the machine can do, and kernels at work, for benchmarks.
 //! - `team`, `shared`: threads, and the memory that they share.
 //!
-//! It must not know text, labels, or names of weights. All of the engine's `unsafe` code is here.
+//! It must not know text, labels, or names of weights. All of the engine's `unsafe` code is here, but for that of GPUs.
 //! Invariant: a sequence's result has the same bits whatever else is in the batch and however many threads there are.
 
 mod attention;

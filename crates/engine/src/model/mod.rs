@@ -4,7 +4,7 @@
 //! - `weights`: named tensors out of safetensors files, checked.
 //! - `family`: how BERT, DistilBERT and RoBERTa name their weights.
 //! - `head`, `positions`: what the families' heads and positions are.
-//! - `network`: windows through the network, on the CPU by `packed`, elsewhere by `candle`.
+//! - `network`: windows through the network: on the CPU by `packed`, on a GPU by `resident`, as a reference by `candle`.
 //! - `prepare`, `agreement`: weights into the form and the precision that the CPU computes with.
 //! - `combine`: windows of one text into one answer.
 //!
@@ -31,6 +31,7 @@ mod network;
 mod packed;
 pub(crate) mod positions;
 mod prepare;
+mod resident;
 pub(crate) mod weights;
 
 pub use crate::tokenizer::Window;
@@ -42,6 +43,7 @@ use network::Network;
 use packed::PackedNetwork;
 pub use prepare::PrecisionChoice;
 use prepare::{About, Source};
+use resident::ResidentNetwork;
 use weights::Weights;
 
 /// What a forward pass shall compute for each window.
@@ -75,7 +77,7 @@ pub struct Operations {
 /// What a model is computed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelPrecision {
-    /// As the setting calls it: `f32` or `int8`.
+    /// As the setting calls it: `f32`, `int8` or `bf16`.
     pub name: &'static str,
     /// Why, in a few words; empty where there was no choice.
     pub note: String,
@@ -93,7 +95,17 @@ impl Model {
     ) -> Result<Self, EngineError> {
         match device {
             Device::Cpu(cpu) => Self::open(Self::prepare(files, cpu, precision)?, cpu),
-            Device::Candle(device) => Self::load_with_candle(files, device),
+            Device::Accelerator(machine) => {
+                Self::load_elsewhere(files, "bf16", |weights, names, config, head| {
+                    let (network, bytes) = ResidentNetwork::load(weights, names, config, head, machine)?;
+                    Ok((Network::Resident(network), bytes))
+                })
+            }
+            Device::Candle(device) => Self::load_elsewhere(files, "f32", |weights, names, config, head| {
+                let network = CandleNetwork::load(weights, config, names, head, device)?;
+                let bytes = weights.parameters() * size_of::<f32>() as u64;
+                Ok((Network::Candle(Box::new(network)), bytes))
+            }),
         }
     }
 
@@ -132,24 +144,28 @@ impl Model {
         })
     }
 
-    fn load_with_candle(files: &ModelFiles, device: &candle_core::Device) -> Result<Self, EngineError> {
+    /// A model whose network is not on the CPU; `load` says how many bytes it takes.
+    fn load_elsewhere(
+        files: &ModelFiles,
+        precision: &'static str,
+        load: impl FnOnce(
+            &mut Weights<'_>,
+            &Names,
+            &ModelConfig,
+            Option<&HeadPlan>,
+        ) -> Result<(Network, u64), EngineError>,
+    ) -> Result<Self, EngineError> {
         let config = ModelConfig::load(files)?;
         let tokenizer = Tokenizer::load(files, &config)?;
         let mut weights = Weights::open(files)?;
         let names = Names::detect(config.family, &weights);
         weights.refuse_more_layers(&names, config.layers)?;
         let head = HeadPlan::read(&weights, &names, &config)?;
-        let network = CandleNetwork::load(&mut weights, &config, &names, head.as_ref(), device)?;
-        let bytes = weights.parameters() * size_of::<f32>() as u64 + tokenizer.bytes();
-        let info = describe(&config, &tokenizer, head.as_ref(), (weights.parameters(), bytes));
-        let precision = ModelPrecision { name: "f32", note: String::new() };
-        Ok(Self {
-            tokenizer,
-            network: Network::Candle(Box::new(network)),
-            meaning: Meaning::of(&info.labels),
-            info,
-            precision,
-        })
+        let (network, bytes) = load(&mut weights, &names, &config, head.as_ref())?;
+        let sizes = (weights.parameters(), bytes + tokenizer.bytes());
+        let info = describe(&config, &tokenizer, head.as_ref(), sizes);
+        let precision = ModelPrecision { name: precision, note: String::new() };
+        Ok(Self { tokenizer, network, meaning: Meaning::of(&info.labels), info, precision })
     }
 
     /// What it is computed in.

@@ -6,6 +6,7 @@ use ecommerce_ml_protocol::{EngineError, ErrorKind};
 
 use super::candle::CandleNetwork;
 use super::packed::PackedNetwork;
+use super::resident::ResidentNetwork;
 use super::{Output, Window};
 
 /// A network, ready to compute.
@@ -13,6 +14,8 @@ use super::{Output, Window};
 pub(super) enum Network {
     /// On the CPU.
     Packed(Box<PackedNetwork>),
+    /// On a machine with memory of its own.
+    Resident(ResidentNetwork),
     /// On a device of candle's.
     Candle(Box<CandleNetwork>),
 }
@@ -22,6 +25,7 @@ impl Network {
     pub(super) fn forward(&self, windows: &[&Window], output: Output) -> Result<Vec<Vec<f32>>, EngineError> {
         let rows = match self {
             Network::Packed(network) => network.forward(windows, output)?,
+            Network::Resident(network) => network.forward(windows, output)?,
             Network::Candle(network) => network.forward(windows, output)?,
         };
         // Finite weights can still overflow on the way.

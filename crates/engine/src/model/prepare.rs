@@ -157,7 +157,8 @@ pub(super) fn small_files(image: &Arc<Image>) -> ModelFiles {
     ModelFiles::from_parts(files.collect())
 }
 
-fn embeddings(
+/// The embeddings of a model.
+pub(super) fn embeddings(
     weights: &mut Weights<'_>,
     names: &Names,
     config: &ModelConfig,
@@ -177,7 +178,8 @@ fn embeddings(
     Ok(EmbeddingWeights { words, positions, norm })
 }
 
-fn layer(
+/// A layer of a model.
+pub(super) fn layer(
     weights: &mut Weights<'_>,
     names: &Names,
     index: usize,
@@ -198,7 +200,8 @@ fn layer(
     })
 }
 
-fn head_weights(
+/// The head of a model.
+pub(super) fn head_weights(
     weights: &mut Weights<'_>,
     names: &Names,
     config: &ModelConfig,

@@ -1,0 +1,64 @@
+// Numbers in bf16, eight at a time, and sums over a warp.
+#pragma once
+
+#include "intrinsics.cuh"
+
+// The bits of a number in bf16: the upper half of those in f32.
+typedef unsigned short bf16;
+
+constexpr unsigned LANES = 32;
+constexpr unsigned EVERY_LANE = 0xffffffff;
+
+// Eight numbers in bf16, which a thread moves at once.
+struct alignas(16) Eight {
+    unsigned pairs[4];
+};
+
+__device__ inline float low(unsigned pair) {
+    return __uint_as_float(pair << 16);
+}
+
+__device__ inline float high(unsigned pair) {
+    return __uint_as_float(pair & 0xffff0000);
+}
+
+__device__ inline float number(bf16 bits) {
+    return __uint_as_float(static_cast<unsigned>(bits) << 16);
+}
+
+__device__ inline Eight load(const bf16* from) {
+    return *reinterpret_cast<const Eight*>(from);
+}
+
+__device__ inline void store(bf16* to, const Eight& eight) {
+    *reinterpret_cast<Eight*>(to) = eight;
+}
+
+// Calls `f` with each of the numbers, and where it is among them.
+template <class F>
+__device__ inline void each(const Eight& eight, F f) {
+#pragma unroll
+    for (unsigned pair = 0; pair < 4; ++pair) {
+        f(2 * pair, low(eight.pairs[pair]));
+        f(2 * pair + 1, high(eight.pairs[pair]));
+    }
+}
+
+// Rounds eight numbers, those of `f`.
+template <class F>
+__device__ inline Eight rounded(F f) {
+    Eight eight;
+#pragma unroll
+    for (unsigned pair = 0; pair < 4; ++pair) {
+        eight.pairs[pair] = pack(f(2 * pair), f(2 * pair + 1));
+    }
+    return eight;
+}
+
+__device__ inline float warp_sum(float value) {
+#pragma unroll
+    for (unsigned distance = LANES / 2; distance > 0; distance /= 2) {
+        value += __shfl_xor_sync(EVERY_LANE, value, distance);
+    }
+    return value;
+}

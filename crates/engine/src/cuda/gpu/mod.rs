@@ -1,0 +1,181 @@
+//! An NVIDIA GPU: its memory, our kernels on it, and cuBLASLt's matrix products.
+//!
+//! Libraries of NVIDIA's are opened while the engine runs, so the same binary works where there are none.
+//! It must not know networks. All of the engine's `unsafe` code outside of [`cpu`](crate::cpu) is here.
+//! Invariant: all work of a GPU is in one stream, so it is done in the order in which it is given.
+
+use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use cudarc::driver::{CudaContext, CudaFunction, CudaSlice, CudaStream, DevicePtr, DriverError, result, sys};
+use cudarc::nvrtc::Ptx;
+use ecommerce_ml_protocol::{EngineError, ErrorKind};
+
+mod products;
+
+use super::machine::{Argument, At, Kernel, Launch, Machine, MachineError, Product};
+use products::Products;
+
+/// Our kernels for several kinds of GPUs, made by the build script.
+const KERNELS: [&[u8]; 2] = [
+    include_bytes!(concat!(env!("OUT_DIR"), "/rows.fatbin")),
+    include_bytes!(concat!(env!("OUT_DIR"), "/attention.fatbin")),
+];
+
+/// The first GPUs with tensor cores for bf16.
+const LEAST_CAPABILITY: (i32, i32) = (8, 0);
+
+/// A GPU that was opened.
+#[derive(Debug)]
+pub struct Gpu {
+    stream: Arc<CudaStream>,
+    kernels: Vec<CudaFunction>,
+    products: Products,
+    ordinal: usize,
+}
+
+impl Gpu {
+    /// Opens GPU number `ordinal`, counted from 0.
+    ///
+    /// # Errors
+    /// [`ErrorKind::DeviceMissing`] if there is none, or it or a library of NVIDIA's is too old or missing.
+    pub fn open(ordinal: usize) -> Result<Arc<Self>, EngineError> {
+        // The bindings panic if a library lacks a function, as an older one may.
+        let opened = catch_unwind(AssertUnwindSafe(|| Self::try_open(ordinal)));
+        let opened =
+            opened.unwrap_or_else(|_| Err("A library of NVIDIA's is older than this engine.".to_owned()));
+        opened.map(Arc::new).map_err(|detail| {
+            EngineError::new(ErrorKind::DeviceMissing, format!("device \"cuda:{ordinal}\" is not available"))
+                .with_detail(detail)
+                .with_hint("Set ecommerce_ml.device to \"auto\" or \"cpu\".")
+        })
+    }
+
+    fn try_open(ordinal: usize) -> Result<Self, String> {
+        // SAFETY: opens and closes a library, whose initialisers are NVIDIA's.
+        if !unsafe { sys::is_culib_present() } {
+            return Err("NVIDIA's driver (libcuda.so) is not installed.".to_owned());
+        }
+        let count = CudaContext::device_count().map_err(|error| described("There is no GPU", error))?;
+        if usize::try_from(count).is_ok_and(|count| ordinal >= count) {
+            return Err(format!("The number of GPUs is {count}."));
+        }
+        let failed = |error| described("The GPU can't be opened", error);
+        let context = CudaContext::new(ordinal).map_err(failed)?;
+        let capability = context.compute_capability().map_err(failed)?;
+        if capability < LEAST_CAPABILITY {
+            let name = context.name().map_err(failed)?;
+            let ((major, minor), (least, _)) = (capability, LEAST_CAPABILITY);
+            return Err(format!("{name} has compute capability {major}.{minor}, but {least}.0 is needed."));
+        }
+        // SAFETY: memory is used in one stream only.
+        unsafe { context.disable_event_tracking() };
+        let stream = context.new_stream().map_err(failed)?;
+        let mut kernels = Vec::with_capacity(Kernel::ALL.len());
+        let modules = KERNELS.map(|image| context.load_module(Ptx::from_binary(image.to_vec())));
+        for kernel in Kernel::ALL {
+            let name = kernel.name().to_string_lossy();
+            let found = modules.iter().flatten().find_map(|module| module.load_function(&name).ok());
+            kernels
+                .push(found.ok_or_else(|| format!("The driver can't load kernel \"{name}\" for this GPU."))?);
+        }
+        let products = Products::new(&stream)?;
+        Ok(Self { stream, kernels, products, ordinal })
+    }
+
+    fn address(&self, at: At<'_, CudaSlice<u8>>) -> sys::CUdeviceptr {
+        // Without tracking of events nothing happens when the second value is dropped.
+        at.memory.device_ptr(&self.stream).0 + at.offset as u64
+    }
+}
+
+impl Machine for Gpu {
+    type Memory = CudaSlice<u8>;
+
+    fn name(&self) -> String {
+        format!("cuda:{}", self.ordinal)
+    }
+
+    fn allocate(&self, bytes: usize) -> Result<CudaSlice<u8>, MachineError> {
+        // SAFETY: bytes may have any value.
+        Ok(unsafe { self.stream.alloc(bytes.max(1)) }?)
+    }
+
+    fn upload(&self, bytes: &[u8]) -> Result<CudaSlice<u8>, MachineError> {
+        let mut memory = self.allocate(bytes.len())?;
+        self.stream.memcpy_htod(bytes, &mut memory)?;
+        Ok(memory)
+    }
+
+    fn download(&self, memory: &CudaSlice<u8>, bytes: &mut [u8]) -> Result<(), MachineError> {
+        self.stream.memcpy_dtoh(&memory.slice(..bytes.len()), bytes)?;
+        self.stream.synchronize()?;
+        Ok(())
+    }
+
+    fn launch(&self, launch: &Launch<'_, CudaSlice<u8>>) -> Result<(), MachineError> {
+        let function = Kernel::ALL.iter().position(|&kernel| kernel == launch.kernel);
+        let function = function.and_then(|place| self.kernels.get(place));
+        let Some(function) = function else {
+            return Err(MachineError::Failed("unknown kernel".to_owned()));
+        };
+        let mut values: Vec<Value> = launch
+            .arguments
+            .iter()
+            .map(|argument| match *argument {
+                Argument::At(at) => Value { address: self.address(at) },
+                Argument::Count(number) => Value { count: number },
+                Argument::Number(number) => Value { number },
+            })
+            .collect();
+        let mut pointers: Vec<*mut c_void> =
+            values.iter_mut().map(|value| (&raw mut *value).cast()).collect();
+        self.stream.context().bind_to_thread()?;
+        // SAFETY: `work` gives each kernel the arguments of its source, and memory that is large enough; the pointers point to
+        // values that live until the launch has read them.
+        unsafe {
+            result::launch_kernel(
+                function.cu_function(),
+                (launch.grid[0], launch.grid[1], 1),
+                (launch.threads, 1, 1),
+                launch.shared_bytes,
+                self.stream.cu_stream(),
+                &mut pointers,
+            )
+        }?;
+        Ok(())
+    }
+
+    fn multiply(&self, product: &Product<'_, CudaSlice<u8>>) -> Result<(), MachineError> {
+        let [input, weight, bias, output] =
+            [product.input, product.weight, product.bias, product.output].map(|at| self.address(at));
+        self.stream.context().bind_to_thread()?;
+        self.products.multiply(product, (input, weight, bias, output))
+    }
+}
+
+/// What a launch reads an argument from.
+#[derive(Clone, Copy)]
+union Value {
+    address: sys::CUdeviceptr,
+    count: u32,
+    number: f32,
+}
+
+impl From<DriverError> for MachineError {
+    fn from(error: DriverError) -> Self {
+        match error.0 {
+            sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY => MachineError::OutOfMemory,
+            _ => MachineError::Failed(words(error)),
+        }
+    }
+}
+
+fn words(error: DriverError) -> String {
+    error.error_string().map_or_else(|_| format!("{error:?}"), |words| words.to_string_lossy().into_owned())
+}
+
+fn described(what: &str, error: DriverError) -> String {
+    format!("{what}: {}.", words(error))
+}

@@ -1,0 +1,66 @@
+//! The network on a machine with memory of its own.
+//!
+//! It must not know how it is computed there. Invariant: as of [`Resident`]; probabilities are computed here, in f32.
+
+use std::sync::Arc;
+
+use ecommerce_ml_protocol::EngineError;
+
+use super::family::Names;
+use super::head::HeadPlan;
+use super::network::without_head;
+use super::packed::head_activation;
+use super::positions::Positions;
+use super::prepare;
+use super::weights::Weights;
+use super::{Output, Window};
+use crate::config::ModelConfig;
+use crate::cpu::{Sequence, softmax};
+use crate::cuda::{Accelerator, Resident, Wanted, WeightsBuilder};
+
+/// Encoder and head.
+#[derive(Debug)]
+pub(super) struct ResidentNetwork {
+    network: Box<dyn Resident>,
+    head: Option<HeadPlan>,
+    positions: Positions,
+}
+
+impl ResidentNetwork {
+    /// Brings a model to a machine, and says how many bytes it takes there.
+    pub(super) fn load(
+        weights: &mut Weights<'_>,
+        names: &Names,
+        config: &ModelConfig,
+        head: Option<&HeadPlan>,
+        machine: &Arc<dyn Accelerator>,
+    ) -> Result<(Self, u64), EngineError> {
+        let mut builder = WeightsBuilder::new(config, &prepare::embeddings(weights, names, config)?)?;
+        for index in 0..config.layers {
+            builder.layer(&prepare::layer(weights, names, index, config)?);
+        }
+        if let Some(plan) = head {
+            let head = prepare::head_weights(weights, names, config, plan)?;
+            builder.head(&head, head_activation(config.family), plan.outputs());
+        }
+        let weights = builder.finish();
+        let bytes = weights.size();
+        let network = Arc::clone(machine).load(weights)?;
+        Ok((Self { network, head: head.cloned(), positions: Positions::new(config) }, bytes))
+    }
+
+    /// A row for each window.
+    pub(super) fn forward(&self, windows: &[&Window], output: Output) -> Result<Vec<Vec<f32>>, EngineError> {
+        let sequences: Vec<Sequence<'_>> = windows
+            .iter()
+            .map(|window| Sequence { ids: &window.ids, positions: self.positions.of(&window.ids) })
+            .collect();
+        let Output::Head = output else { return self.network.forward(&sequences, Wanted::Mean) };
+        let Some(plan) = &self.head else { return Err(without_head()) };
+        let mut rows = self.network.forward(&sequences, Wanted::Logits)?;
+        if plan.labels.is_some() {
+            rows.iter_mut().for_each(|row| softmax(row));
+        }
+        Ok(rows)
+    }
+}

@@ -1,0 +1,365 @@
+//! Networks on a GPU, but for the GPU: the same kernels run on the CPU, one thread after the other.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ecommerce_ml_emulator::{Argument as Emulator, Memory};
+use ecommerce_ml_engine::cpu::{Kernels, Precision};
+use ecommerce_ml_engine::cuda::machine::{Argument, At, Epilogue, Kernel, Launch, Product};
+use ecommerce_ml_engine::cuda::{Accelerator, Machine, MachineError};
+use ecommerce_ml_engine::device::{Cpu, Device};
+use ecommerce_ml_engine::files::ModelFiles;
+use ecommerce_ml_engine::model::{Model, Output, PrecisionChoice, Window};
+use ecommerce_ml_protocol::ErrorKind;
+use half::bf16;
+use support::{json_lines, root, tiny};
+
+/// A machine with as many bytes of memory as it is given.
+#[derive(Debug)]
+struct Emulated {
+    bytes: usize,
+    used: Arc<AtomicUsize>,
+    launches: AtomicUsize,
+}
+
+impl Emulated {
+    fn new(bytes: usize) -> Arc<Self> {
+        Arc::new(Self { bytes, used: Arc::default(), launches: AtomicUsize::new(0) })
+    }
+
+    fn roomy() -> Arc<Self> {
+        Self::new(usize::MAX)
+    }
+}
+
+/// Numbers of a matrix.
+fn read(at: At<'_, Memory>, count: usize) -> Vec<f32> {
+    let bytes = at.memory.read(at.offset, count * size_of::<bf16>());
+    bytes.as_chunks::<2>().0.iter().map(|&bytes| bf16::from_le_bytes(bytes).to_f32()).collect()
+}
+
+impl Machine for Emulated {
+    type Memory = Memory;
+
+    fn name(&self) -> String {
+        "emulated".to_owned()
+    }
+
+    fn allocate(&self, bytes: usize) -> Result<Memory, MachineError> {
+        if self.used.load(Ordering::Relaxed).saturating_add(bytes) > self.bytes {
+            return Err(MachineError::OutOfMemory);
+        }
+        Ok(Memory::new(bytes, &self.used))
+    }
+
+    fn upload(&self, bytes: &[u8]) -> Result<Memory, MachineError> {
+        let memory = self.allocate(bytes.len())?;
+        memory.write(0, bytes);
+        Ok(memory)
+    }
+
+    fn download(&self, memory: &Memory, bytes: &mut [u8]) -> Result<(), MachineError> {
+        bytes.copy_from_slice(&memory.read(0, bytes.len()));
+        Ok(())
+    }
+
+    fn launch(&self, launch: &Launch<'_, Memory>) -> Result<(), MachineError> {
+        self.launches.fetch_add(1, Ordering::Relaxed);
+        let arguments: Vec<_> = launch
+            .arguments
+            .iter()
+            .map(|argument| match *argument {
+                Argument::At(at) => Emulator::At(at.memory, at.offset),
+                Argument::Count(number) => Emulator::Count(number),
+                Argument::Number(number) => Emulator::Number(number),
+            })
+            .collect();
+        let grid = [launch.grid[0], launch.grid[1], 1];
+        let (name, shared_bytes) = (launch.kernel.name(), launch.shared_bytes);
+        let launched = ecommerce_ml_emulator::launch(name, grid, launch.threads, shared_bytes, &arguments);
+        launched.map_err(|error| MachineError::Failed(error.to_owned()))
+    }
+
+    fn multiply(&self, product: &Product<'_, Memory>) -> Result<(), MachineError> {
+        let &Product { rows, inputs, outputs, .. } = product;
+        let (input, weight) = (read(product.input, rows * inputs), read(product.weight, outputs * inputs));
+        let bias = read(product.bias, outputs);
+        let mut output = vec![bf16::ZERO; rows * outputs];
+        for (row, output) in input.chunks_exact(inputs).zip(output.chunks_exact_mut(outputs)) {
+            for ((weight, bias), output) in weight.chunks_exact(inputs).zip(&bias).zip(output) {
+                // Eight sums, which the compiler makes a vector of.
+                let mut sums = [0.0_f32; 8];
+                for (a, b) in row.as_chunks::<8>().0.iter().zip(weight.as_chunks::<8>().0) {
+                    sums.iter_mut().zip(a.iter().zip(b)).for_each(|(sum, (a, b))| *sum += a * b);
+                }
+                *output = bf16::from_f32(after(product.epilogue, sums.iter().sum::<f32>() + bias));
+            }
+        }
+        let bytes: Vec<u8> = output.iter().flat_map(|number| number.to_le_bytes()).collect();
+        product.output.memory.write(product.output.offset, &bytes);
+        Ok(())
+    }
+}
+
+/// As cuBLASLt has it.
+fn after(epilogue: Epilogue, sum: f32) -> f32 {
+    match epilogue {
+        Epilogue::None => sum,
+        Epilogue::Relu => sum.max(0.0),
+        Epilogue::Gelu => {
+            let inner = (2.0 / std::f32::consts::PI).sqrt() * (sum + 0.044_715 * sum.powi(3));
+            0.5 * sum * (1.0 + inner.tanh())
+        }
+    }
+}
+
+fn on(machine: &Arc<Emulated>) -> Device {
+    Device::Accelerator(Arc::clone(machine) as Arc<dyn Accelerator>)
+}
+
+fn load(files: &ModelFiles, machine: &Arc<Emulated>) -> Model {
+    Model::load(files, &on(machine), PrecisionChoice::Auto).unwrap()
+}
+
+fn on_cpu(files: &ModelFiles) -> Model {
+    let cpu = Device::Cpu(Cpu::new(Kernels::best(), 1));
+    Model::load(files, &cpu, PrecisionChoice::Fixed(Precision::F32)).unwrap()
+}
+
+fn reviews() -> ModelFiles {
+    ModelFiles::from_directory(&root().join("models/reviews")).unwrap()
+}
+
+/// Texts of no more than so many characters.
+fn texts(count: usize, length: usize) -> Vec<String> {
+    let texts: Vec<String> = json_lines("texts.jsonl.gz");
+    let step = texts.len() / count;
+    texts.into_iter().step_by(step).map(|text| text.chars().take(length).collect()).collect()
+}
+
+fn windows(model: &Model, texts: &[String]) -> Vec<Window> {
+    texts.iter().flat_map(|text| model.windows(text).unwrap()).collect()
+}
+
+fn rows(model: &Model, windows: &[Window], output: Output) -> Vec<Vec<f32>> {
+    model.forward(&windows.iter().collect::<Vec<_>>(), output).unwrap()
+}
+
+fn best(row: &[f32]) -> usize {
+    (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap()
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let product =
+        |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    product(a, b) / (product(a, a) * product(b, b)).sqrt()
+}
+
+/// Compares a model with itself on the CPU: probabilities may differ by so much, and values by this part.
+fn agree(files: &ModelFiles, texts: &[String], bound: f32) {
+    let (expected, found) = (on_cpu(files), load(files, &Emulated::roomy()));
+    assert_eq!(found.info().labels, expected.info().labels);
+    assert_eq!(found.info().parameters, expected.info().parameters);
+    assert_eq!(found.precision().name, "bf16");
+    let windows = windows(&expected, texts);
+    let means = rows(&expected, &windows, Output::Embedding).into_iter().zip(rows(
+        &found,
+        &windows,
+        Output::Embedding,
+    ));
+    for (expected, found) in means {
+        assert!(cosine(&expected, &found) > 0.999, "{}", cosine(&expected, &found));
+    }
+    if expected.info().task == ecommerce_ml_protocol::Task::Embedding {
+        return;
+    }
+    let mut differences = Vec::new();
+    for (expected, found) in
+        rows(&expected, &windows, Output::Head).into_iter().zip(rows(&found, &windows, Output::Head))
+    {
+        assert_eq!(expected.len(), found.len());
+        // Values of regressions may be large.
+        let apart = |(a, b): (&f32, &f32)| (a - b).abs() / a.abs().max(1.0);
+        let difference = expected.iter().zip(&found).map(apart).fold(0.0, f32::max);
+        differences.push(difference);
+        assert!(difference < bound, "{expected:?} {found:?}");
+        let lead = expected[best(&expected)] - expected[best(&found)];
+        assert!(lead < bound, "{expected:?} {found:?}");
+    }
+    let mean = differences.iter().sum::<f32>() / differences.len() as f32;
+    assert!(mean < 1e-2, "{mean}");
+}
+
+#[test]
+fn agrees_with_the_cpu() {
+    let models = std::fs::read_dir(support::reference("models")).unwrap();
+    for name in models.map(|entry| entry.unwrap().file_name().into_string().unwrap()) {
+        // Their weights are random and large, so rounding grows from layer to layer as in no model that was trained.
+        agree(&tiny(&name).files(), &texts(15, 400), 6e-2);
+    }
+}
+
+#[test]
+fn agrees_with_the_cpu_on_the_built_in_model() {
+    agree(&reviews(), &texts(8, 500), 1e-2);
+}
+
+#[test]
+fn a_row_is_the_same_whatever_the_batch() {
+    let model = load(&tiny("bert-classification-3").files(), &Emulated::roomy());
+    let windows = windows(&model, &texts(12, 900));
+    for output in [Output::Head, Output::Embedding] {
+        let together = rows(&model, &windows, output);
+        for (window, expected) in windows.iter().zip(&together) {
+            assert_eq!(rows(&model, std::slice::from_ref(window), output), std::slice::from_ref(expected));
+        }
+    }
+}
+
+#[test]
+fn a_batch_that_does_not_fit_is_divided() {
+    let files = tiny("bert-classification-3").files();
+    let roomy = Emulated::roomy();
+    let model = load(&files, &roomy);
+    let weights = roomy.used.load(Ordering::Relaxed);
+    let windows = windows(&model, &texts(12, 900));
+    let expected = rows(&model, &windows, Output::Head);
+    let longest = windows.iter().max_by_key(|window| window.ids.len()).unwrap();
+    let before = roomy.launches.load(Ordering::Relaxed);
+    rows(&model, &windows, Output::Head);
+    let together = roomy.launches.load(Ordering::Relaxed) - before;
+
+    // Room for the longest alone, with as much again to spare.
+    let needed = longest.ids.len() * 2 * (2 * 1024);
+    let narrow = Emulated::new(weights + needed);
+    let model = load(&files, &narrow);
+    assert_eq!(rows(&model, &windows, Output::Head), expected);
+    assert!(narrow.launches.load(Ordering::Relaxed) > together, "it was not divided");
+    assert_eq!(narrow.used.load(Ordering::Relaxed), weights, "memory of batches is kept");
+
+    let crowded = Emulated::new(weights + 1000);
+    let model = load(&files, &crowded);
+    let error = model.forward(&[longest], Output::Head).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::OutOfMemory);
+    drop(model);
+    assert_eq!(crowded.used.load(Ordering::Relaxed), 0, "memory of the model is kept");
+    let error = Model::load(&files, &on(&Emulated::new(weights - 1)), PrecisionChoice::Auto).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::OutOfMemory);
+}
+
+/// Numbers that look random, from -1 to 1.
+fn noise(count: usize, seed: u64) -> Vec<bf16> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..count).map(|_| bf16::from_f32(next())).collect()
+}
+
+/// Attention of two heads over some sequences, by the formula: `softmax(q kᵀ / √depth) v`.
+fn by_formula(depth: usize, lengths: &[usize], projections: &[bf16]) -> Vec<f64> {
+    let width = 2 * depth;
+    let at = |token: usize, part: usize, place: usize| {
+        projections[token * 3 * width + part * width + place].to_f64()
+    };
+    let mut output = Vec::new();
+    let mut start = 0;
+    for &length in lengths {
+        for query in start..start + length {
+            for head in 0..2 {
+                let weight = |key: usize| {
+                    let product =
+                        |place| at(query, 0, head * depth + place) * at(key, 1, head * depth + place);
+                    ((0..depth).map(product).sum::<f64>() / (depth as f64).sqrt()).exp()
+                };
+                let weights: Vec<f64> = (start..start + length).map(weight).collect();
+                let total: f64 = weights.iter().sum();
+                output.extend((0..depth).map(|place| {
+                    let sum: f64 = weights
+                        .iter()
+                        .enumerate()
+                        .map(|(key, w)| w * at(start + key, 2, head * depth + place))
+                        .sum();
+                    sum / total
+                }));
+            }
+        }
+        start += length;
+    }
+    output
+}
+
+#[test]
+fn attention_follows_its_formula() {
+    let machine = Emulated::roomy();
+    let lengths = [1, 200, 64, 16, 65, 130, 63];
+    let tokens: usize = lengths.iter().sum();
+    for (depth, kernel) in [(32, Kernel::Attend32), (64, Kernel::Attend64), (128, Kernel::Attend128)] {
+        let width = 2 * depth;
+        // Larger than in any network, so that rows have a few heavy weights.
+        let projections: Vec<bf16> = noise(tokens * 3 * width, depth as u64)
+            .iter()
+            .map(|number| bf16::from_f32(number.to_f32() * 1.5))
+            .collect();
+        let bytes: Vec<u8> = projections.iter().flat_map(|number| number.to_le_bytes()).collect();
+        let memory = machine.upload(&bytes).unwrap();
+        let mut tiles: Vec<u8> = Vec::new();
+        let mut start = 0;
+        for length in lengths {
+            for first in (0..length).step_by(64) {
+                let tile = [start + first, (length - first).min(64), start, length];
+                tiles.extend(tile.iter().flat_map(|&number| (number as u32).to_le_bytes()));
+            }
+            start += length;
+        }
+        let (tile_memory, output) =
+            (machine.upload(&tiles).unwrap(), machine.allocate(tokens * width * 2).unwrap());
+        let part = |part: usize| Argument::At(At { memory: &memory, offset: part * width * 2 });
+        let stride = || Argument::Count(3 * width as u32);
+        let arguments = [
+            part(0),
+            stride(),
+            part(1),
+            part(2),
+            stride(),
+            Argument::At(At::start(&tile_memory)),
+            Argument::Number(std::f32::consts::LOG2_E / (depth as f32).sqrt()),
+            Argument::At(At::start(&output)),
+            Argument::Count(width as u32),
+        ];
+        let grid = [(tiles.len() / 16) as u32, 2];
+        machine
+            .launch(&Launch { kernel, grid, threads: 128, shared_bytes: 0, arguments: &arguments })
+            .unwrap();
+        let mut found = vec![0; tokens * width * 2];
+        machine.download(&output, &mut found).unwrap();
+        let found = found.as_chunks::<2>().0.iter().map(|&bytes| bf16::from_le_bytes(bytes).to_f64());
+        for (place, (expected, found)) in
+            by_formula(depth, &lengths, &projections).into_iter().zip(found).enumerate()
+        {
+            // Weights and results are rounded to eight bits.
+            let difference = (expected - found).abs();
+            assert!(difference < 8e-3, "{depth}: {expected} {found} for token {}", place / width);
+        }
+    }
+}
+
+#[test]
+fn a_device_that_is_not_there_is_refused() {
+    for spec in ["cuda", "cuda:0", "cuda:65535", " CUDA:1 "] {
+        let error = Device::open(spec, 1).unwrap_err();
+        let expected =
+            if cfg!(feature = "cuda") { ErrorKind::DeviceMissing } else { ErrorKind::NotCompiledIn };
+        assert_eq!(error.kind, expected, "{error:?}");
+        assert!(error.hint.is_some());
+    }
+    for spec in ["", "gpu", "cuda:", "cuda:x", "cuda:-1", "cuda0"] {
+        assert_eq!(Device::open(spec, 1).unwrap_err().kind, ErrorKind::InvalidRequest);
+    }
+    assert_eq!(Device::open("auto", 1).unwrap().name(), "cpu");
+}
