@@ -7,6 +7,7 @@
 #   SQLSMITH="--statements 20000"  options for `make test-sqlsmith`; scripts/test-sqlsmith lists them
 #   BENCH_SQL="--quick"            options for `make bench-sql`; scripts/bench-sql lists them
 #   BENCH_TRAINING="--quality"     options for `make bench-training`; scripts/bench-training lists them
+#   BENCH_GPU="--engine PATH"      options for `make bench-gpu`; scripts/bench-gpu lists them
 #   CARGO_TARGET_DIR=/some/folder  where artefacts are kept (default: target/, or a shared cache with CI=true)
 
 ifdef PG_CONFIG
@@ -16,7 +17,7 @@ ifdef DESTDIR
 export DESTDIR
 endif
 
-.PHONY: help build engine-cuda install uninstall demo psql stop test test-arm test-regress test-sqlsmith bench bench-engine bench-peers bench-sql bench-training bench-queries lint setup clean
+.PHONY: help build engine-cuda install uninstall demo psql stop test test-arm test-regress test-sqlsmith bench bench-engine bench-peers bench-sql bench-training bench-queries bench-gpu lint setup clean
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
@@ -68,6 +69,9 @@ bench-sql: install ## measure through SQL, beside the engine alone, PL/Python an
 
 bench-training: ## compare training with PyTorch
 	@scripts/bench-training $(BENCH_TRAINING)
+
+bench-gpu: ## compare the engine on a GPU with PyTorch
+	@scripts/bench-gpu $(BENCH_GPU)
 
 bench-queries: install ## measure queries beside a training
 	@scripts/bench-queries

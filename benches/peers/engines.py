@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from time import perf_counter
 from typing import IO
 
 from export import ONNX_FUSED, ONNX_INT8, OPENVINO_F32, OPENVINO_INT8
@@ -105,25 +106,21 @@ class Failed(Exception):
     """Why an engine can't take part."""
 
 
-class Running:
-    """A started engine."""
+class Process:
+    """A started process that answers the line protocol."""
 
-    def __init__(self, engine: Engine, setup: Setup, threads: int, cpus: list[int]) -> None:
-        self.log_path = engine.log(setup, threads)
+    def __init__(self, command: list[str], log_path: Path, environment: dict[str, str]) -> None:
+        self.log_path = log_path
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
-        pinned = ["taskset", "--cpu-list", ",".join(map(str, cpus))]
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
-                pinned + engine.command(setup, threads),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=environment(setup, threads),
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment
             )
 
-    def ask(self, command: dict) -> dict:
+    def ask(self, command: dict, patience: float = PATIENCE) -> dict:
         """The answer to a command."""
-        timer = threading.Timer(PATIENCE, self.process.kill)
+        start = perf_counter()
+        timer = threading.Timer(patience, self.process.kill)
         timer.start()
         try:
             stdin, stdout = pipe(self.process.stdin), pipe(self.process.stdout)
@@ -135,7 +132,8 @@ class Running:
         finally:
             timer.cancel()
         if not line:
-            raise Failed(self.last_words())
+            late = perf_counter() - start >= patience
+            raise Failed(f"no answer within {patience:.0f} seconds" if late else self.last_words())
         answer = json.loads(line)
         if "error" in answer:
             raise Failed(answer["error"])
@@ -153,6 +151,15 @@ class Running:
         self.process.wait()
 
 
+class Running(Process):
+    """A started engine, pinned to processors."""
+
+    def __init__(self, engine: Engine, setup: Setup, threads: int, cpus: list[int]) -> None:
+        pinned = ["taskset", "--cpu-list", ",".join(map(str, cpus))]
+        command = pinned + engine.command(setup, threads)
+        super().__init__(command, engine.log(setup, threads), environment(setup.build, threads))
+
+
 def pipe(stream: IO[bytes] | None) -> IO[bytes]:
     """A stream that is known to be a pipe."""
     if stream is None:
@@ -160,7 +167,7 @@ def pipe(stream: IO[bytes] | None) -> IO[bytes]:
     return stream
 
 
-def environment(setup: Setup, threads: int) -> dict[str, str]:
+def environment(build: Path, threads: int) -> dict[str, str]:
     """Environment of an engine: so many threads, and nothing from the network."""
     count = str(threads)
     return {
@@ -170,7 +177,7 @@ def environment(setup: Setup, threads: int) -> dict[str, str]:
         "RAYON_NUM_THREADS": count,
         "TOKENIZERS_PARALLELISM": "true",
         "TORCHINDUCTOR_COMPILE_THREADS": "1",
-        "TORCHINDUCTOR_CACHE_DIR": str(setup.build / "inductor"),
+        "TORCHINDUCTOR_CACHE_DIR": str(build / "inductor"),
         "HF_HUB_OFFLINE": "1",
     }
 
