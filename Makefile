@@ -17,7 +17,7 @@ ifdef DESTDIR
 export DESTDIR
 endif
 
-.PHONY: help build engine-cuda install uninstall demo psql stop test test-arm test-regress test-sqlsmith bench bench-engine bench-peers bench-sql bench-training bench-queries bench-gpu lint setup clean
+.PHONY: help build engine-cuda install install-cuda uninstall demo psql stop test test-arm test-regress test-sqlsmith bench bench-engine bench-peers bench-sql bench-training bench-queries bench-gpu lint setup clean
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
@@ -30,6 +30,10 @@ engine-cuda: ## build an engine that can use NVIDIA GPUs too; no GPU is needed f
 
 install: build ## copy them, the SQL script and the built-in model into the server's folders
 	@scripts/install
+
+install-cuda: setup engine-cuda ## the same, with an engine that can use NVIDIA GPUs
+	@scripts/build extension
+	@scripts/install cuda
 
 uninstall: ## remove them from there
 	@scripts/uninstall

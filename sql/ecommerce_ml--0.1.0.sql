@@ -662,8 +662,8 @@ CREATE FUNCTION training_progress(
 COMMENT ON FUNCTION training_progress() IS 'trainings of this database that have a worker';
 
 CREATE FUNCTION engine_stats(
-    OUT pid integer, OUT supervisor_pid integer, OUT build text, OUT device text, OUT kernels text,
-    OUT threads integer, OUT started timestamptz, OUT restarts integer, OUT connections integer,
+    OUT pid integer, OUT supervisor_pid integer, OUT build text, OUT device text,
+    OUT device_memory_used bigint, OUT device_memory_total bigint, OUT utilisation real, OUT kernels text, OUT threads integer, OUT started timestamptz, OUT restarts integer, OUT connections integer,
     OUT queued_requests bigint, OUT queued_texts bigint) RETURNS SETOF record
     LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED COST 1000 ROWS 1
     AS 'MODULE_PATHNAME', 'engine_stats_wrapper';
@@ -700,6 +700,9 @@ CREATE VIEW stat_engine AS
     SELECT CASE WHEN e.pid IS NULL THEN 'stopped' ELSE 'running' END AS state, e.*, now() - e.started AS uptime
     FROM (VALUES (1)) AS one LEFT JOIN engine_stats() e ON true;
 COMMENT ON VIEW stat_engine IS 'state of the engine; looking does not start it';
+COMMENT ON COLUMN stat_engine.device_memory_used IS 'bytes of the device''s own memory that are taken, be it by other programs';
+COMMENT ON COLUMN stat_engine.device_memory_total IS 'bytes of the device''s own memory';
+COMMENT ON COLUMN stat_engine.utilisation IS 'part of the last ten seconds, from 0 to 1, in which models were running';
 COMMENT ON COLUMN stat_engine.kernels IS 'what computes on the CPU, by its instruction set';
 
 CREATE VIEW stat_models AS
@@ -709,7 +712,7 @@ CREATE VIEW stat_models AS
     LEFT JOIN stored_version v
            ON v.content = s.content OR (v.content IS NULL AND s.content IS NULL AND v.name = s.builtin);
 COMMENT ON VIEW stat_models IS 'models in the engine''s memory; those of other databases have no name here';
-COMMENT ON COLUMN stat_models.precision IS 'what the weights are computed in: f32 or int8';
+COMMENT ON COLUMN stat_models.precision IS 'what the weights are computed in: f32, int8 or bf16';
 COMMENT ON COLUMN stat_models.precision_note IS 'why in this precision and no other';
 COMMENT ON COLUMN stat_models.texts IS 'texts of all requests, also those that took no computing';
 COMMENT ON COLUMN stat_models.tokens IS 'tokens that went through the model';

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use ecommerce_ml_emulator::{Argument as Emulator, Memory};
 use ecommerce_ml_engine::cpu::{Kernels, Precision};
 use ecommerce_ml_engine::cuda::machine::{Argument, At, Epilogue, Kernel, Launch, Product};
-use ecommerce_ml_engine::cuda::{Accelerator, Machine, MachineError};
+use ecommerce_ml_engine::cuda::{Accelerator, Machine, MachineError, MemoryUse, Several};
 use ecommerce_ml_engine::device::{Cpu, Device};
 use ecommerce_ml_engine::files::ModelFiles;
 use ecommerce_ml_engine::model::{Model, Output, PrecisionChoice, Window};
@@ -47,6 +47,10 @@ impl Machine for Emulated {
 
     fn name(&self) -> String {
         "emulated".to_owned()
+    }
+
+    fn memory(&self) -> Result<MemoryUse, MachineError> {
+        Ok(MemoryUse { used: self.used.load(Ordering::Relaxed) as u64, total: self.bytes as u64 })
     }
 
     fn allocate(&self, bytes: usize) -> Result<Memory, MachineError> {
@@ -249,6 +253,28 @@ fn a_batch_that_does_not_fit_is_divided() {
     assert_eq!(crowded.used.load(Ordering::Relaxed), 0, "memory of the model is kept");
     let error = Model::load(&files, &on(&Emulated::new(weights - 1)), PrecisionChoice::Auto).unwrap_err();
     assert_eq!(error.kind, ErrorKind::OutOfMemory);
+}
+
+#[test]
+fn several_machines_share_a_batch() {
+    let files = tiny("bert-classification-3").files();
+    let alone = load(&files, &Emulated::roomy());
+    let texts: Vec<String> = texts(12, 900).into_iter().cycle().take(60).collect();
+    let windows = windows(&alone, &texts);
+    assert!(windows.iter().map(|window| window.ids.len()).sum::<usize>() > 3 * 2048);
+    let machines = [Emulated::roomy(), Emulated::roomy(), Emulated::roomy()];
+    let several =
+        Several::of(machines.iter().map(|machine| Arc::clone(machine) as Arc<dyn Accelerator>).collect());
+    assert_eq!(several.name(), "emulated, emulated, emulated");
+    let together =
+        Model::load(&files, &Device::Accelerator(Arc::clone(&several)), PrecisionChoice::Auto).unwrap();
+    assert_eq!(rows(&together, &windows, Output::Head), rows(&alone, &windows, Output::Head));
+    for machine in &machines {
+        assert!(machine.launches.load(Ordering::Relaxed) > 0, "a machine did nothing");
+    }
+    let used: usize = machines.iter().map(|machine| machine.used.load(Ordering::Relaxed)).sum();
+    assert_eq!(several.memory().unwrap().used, used as u64);
+    assert_eq!(together.forward(&[], Output::Head).unwrap(), Vec::<Vec<f32>>::new());
 }
 
 /// Numbers that look random, from -1 to 1.

@@ -30,8 +30,8 @@ pub struct Cpu {
 }
 
 impl Device {
-    /// Opens the device that setting `ecommerce_ml.device` names: `cpu`, `cuda` for the first GPU, `cuda:N`, or `auto` for the
-    /// first GPU if there is one and else the CPU. On the CPU, `threads` compute.
+    /// Opens the device that setting `ecommerce_ml.device` names: `cpu`, `cuda` for all GPUs, `cuda:N` for one, or `auto` for
+    /// all GPUs if there is one and else the CPU. On the CPU, `threads` compute.
     ///
     /// # Errors
     /// [`ErrorKind::DeviceMissing`] for a GPU that isn't there, [`ErrorKind::NotCompiledIn`] for any in a build without CUDA,
@@ -39,10 +39,10 @@ impl Device {
     pub fn open(spec: &str, threads: usize) -> Result<Self, EngineError> {
         let cpu = || Self::Cpu(Cpu::new(Kernels::best(), threads));
         let spec = spec.trim().to_ascii_lowercase();
-        match (spec.as_str(), cuda_ordinal(&spec)) {
+        match (spec.as_str(), gpu_named(&spec)) {
             ("cpu", _) => Ok(cpu()),
-            ("auto", _) => Ok(open_gpu("cuda", 0).map_or_else(|_| cpu(), Self::Accelerator)),
-            (_, Some(ordinal)) => open_gpu(&spec, ordinal).map(Self::Accelerator),
+            ("auto", _) => Ok(any_gpu().map_or_else(cpu, Self::Accelerator)),
+            (_, Some(which)) => open_gpu(&spec, which).map(Self::Accelerator),
             (_, None) => {
                 Err(EngineError::new(ErrorKind::InvalidRequest, format!("invalid device \"{spec}\""))
                     .with_hint("Valid devices are \"auto\", \"cpu\", \"cuda\" and \"cuda:N\"."))
@@ -71,24 +71,43 @@ impl Cpu {
     }
 }
 
-/// Which GPU `cuda` or `cuda:N` means.
-fn cuda_ordinal(spec: &str) -> Option<usize> {
+/// Which GPU `cuda:N` means, `None` for `cuda`, which means all.
+fn gpu_named(spec: &str) -> Option<Option<usize>> {
     match spec.strip_prefix("cuda")? {
-        "" => Some(0),
-        rest => rest.strip_prefix(':')?.parse::<u16>().ok().map(usize::from),
+        "" => Some(None),
+        rest => Some(Some(rest.strip_prefix(':')?.parse::<u16>().ok()?.into())),
     }
 }
 
+/// All GPUs, if there is one. If there is a driver but something else is missing, the server log tells it: somebody wanted a GPU.
 #[cfg(feature = "cuda")]
-fn open_gpu(_: &str, ordinal: usize) -> Result<Arc<dyn Accelerator>, EngineError> {
-    Ok(crate::cuda::Gpu::open(ordinal)?)
+fn any_gpu() -> Option<Arc<dyn Accelerator>> {
+    let has_driver = crate::cuda::Gpu::has_driver();
+    let note = |error: &EngineError| {
+        let detail = error.detail.as_deref().unwrap_or_default();
+        crate::server::note(&format!("computing on the CPU: {error}. {detail}"));
+    };
+    has_driver.then(|| open_gpu("cuda", None).inspect_err(note).ok()).flatten()
 }
 
 #[cfg(not(feature = "cuda"))]
-fn open_gpu(spec: &str, _: usize) -> Result<Arc<dyn Accelerator>, EngineError> {
-    Err(EngineError::new(
-        ErrorKind::NotCompiledIn,
-        format!("device \"{spec}\" is not available: this engine was built without CUDA"),
-    )
-    .with_hint("Set ecommerce_ml.device to \"auto\" or \"cpu\"."))
+fn any_gpu() -> Option<Arc<dyn Accelerator>> {
+    None
+}
+
+#[cfg(feature = "cuda")]
+fn open_gpu(_: &str, which: Option<usize>) -> Result<Arc<dyn Accelerator>, EngineError> {
+    use crate::cuda::{Gpu, Several};
+    if let Some(ordinal) = which {
+        return Ok(Gpu::open(ordinal)?);
+    }
+    let all = Gpu::open_all()?.into_iter().map(|gpu| gpu as Arc<dyn Accelerator>);
+    Ok(Several::of(all.collect()))
+}
+
+#[cfg(not(feature = "cuda"))]
+fn open_gpu(spec: &str, _: Option<usize>) -> Result<Arc<dyn Accelerator>, EngineError> {
+    let message = format!("device \"{spec}\" is not available: this engine was built without CUDA");
+    Err(EngineError::new(ErrorKind::NotCompiledIn, message)
+        .with_hint("Set ecommerce_ml.device to \"auto\" or \"cpu\"."))
 }

@@ -8,13 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use ecommerce_ml_protocol::{
-    BUILD, Completed, EngineError, EngineStats, ErrorKind, MAX_FRAME_BYTES, MAX_TEXT_BYTES, ModelRef,
-    ReplyBody, RequestBody, TokenDetail,
+    BUILD, Completed, DeviceMemory, EngineError, EngineStats, ErrorKind, MAX_FRAME_BYTES, MAX_TEXT_BYTES,
+    ModelRef, ReplyBody, RequestBody, TokenDetail,
 };
 
 use crate::activity::Activity;
 use crate::cache::{Client, Entry, ModelCache};
 use crate::clock::unix_seconds;
+use crate::cuda::Accelerator;
 use crate::hub;
 use crate::model::Output;
 use crate::scheduler::{Finished, Scheduler, Work};
@@ -25,6 +26,8 @@ use crate::train::options::TrainingOptions;
 pub struct About {
     /// Name of the device that models run on.
     pub device: String,
+    /// That device, if it has memory of its own.
+    pub accelerator: Option<Arc<dyn Accelerator>>,
     /// Name of the kernels that compute on the CPU; may be empty.
     pub kernels: String,
     /// Threads used for computing.
@@ -137,10 +140,13 @@ impl Engine {
     }
 
     fn stats(&self) -> EngineStats {
+        let memory = self.about.accelerator.as_ref().and_then(|machine| machine.memory());
         EngineStats {
             pid: std::process::id(),
             build: BUILD.to_owned(),
             device: self.about.device.clone(),
+            device_memory: memory.map(|memory| DeviceMemory { used: memory.used, total: memory.total }),
+            utilisation: self.scheduler.utilisation(),
             kernels: self.about.kernels.clone(),
             threads: self.about.threads,
             started: self.started,

@@ -11,6 +11,7 @@ use once_cell::sync::OnceCell;
 
 use crate::cli::Compute;
 use crate::cpu::{Kernels, Precision};
+use crate::cuda::Accelerator;
 use crate::device::{Cpu, Device};
 use crate::files::ModelFiles;
 use crate::model::{Model, PrecisionChoice};
@@ -50,6 +51,14 @@ impl ModelLoader {
     pub fn kernels_name(&self) -> String {
         let cpu = self.cpu_and_precision();
         cpu.map(|(cpu, _)| cpu.kernels.name().to_owned()).unwrap_or_default()
+    }
+
+    /// The device, if it has memory of its own.
+    pub fn accelerator(&self) -> Option<Arc<dyn Accelerator>> {
+        match &self.opened {
+            Ok((Device::Accelerator(machine), _)) => Some(Arc::clone(machine)),
+            _ => None,
+        }
     }
 
     /// The processor, if that is the device.

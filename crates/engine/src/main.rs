@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use ecommerce_ml_engine::cli::{self, Command, HELP};
 use ecommerce_ml_engine::server::note;
 use ecommerce_ml_engine::{bench, predict, process, serve, trainer};
+use ecommerce_ml_protocol::EngineError;
 
 /// Exit status for arguments that can't be understood.
 const USAGE: u8 = 2;
@@ -32,7 +33,7 @@ fn run(command: Command) -> Result<(), String> {
         Command::Predict(options) => {
             process::use_threads(options.compute.threads).map_err(|error| error.to_string())?;
             let output = io::BufWriter::new(io::stdout().lock());
-            predict::predict(&options, io::stdin().lock(), output).map_err(|error| error.to_string())
+            predict::predict(&options, io::stdin().lock(), output).map_err(in_full)
         }
         Command::Train(options) => {
             process::use_threads(options.compute.threads).map_err(|error| error.to_string())?;
@@ -40,7 +41,7 @@ fn run(command: Command) -> Result<(), String> {
         }
         Command::Bench(options) => {
             process::use_threads(options.compute.threads).map_err(|error| error.to_string())?;
-            bench::bench(&options, io::stdin().lock(), io::stdout().lock()).map_err(|error| error.to_string())
+            bench::bench(&options, io::stdin().lock(), io::stdout().lock()).map_err(in_full)
         }
         Command::Help => show(HELP),
         Command::Version => show(concat!("ecommerce_ml_engine ", env!("CARGO_PKG_VERSION"), "\n")),
@@ -54,4 +55,10 @@ fn show(text: &str) -> Result<(), String> {
 fn failed(message: String) -> ExitCode {
     note(&message);
     ExitCode::FAILURE
+}
+
+/// An error with all that there is to say of it.
+fn in_full(error: EngineError) -> String {
+    let more = error.detail.iter().chain(&error.hint).map(|sentence| format!(" {sentence}"));
+    format!("{}.{}", error.message, more.collect::<String>())
 }

@@ -50,12 +50,13 @@ fn engine(options: Serve) -> io::Result<Engine> {
     let threads = process::count_threads(options.compute.threads);
     let store = options.weights_cache.map(|folder| Store::new(folder, options.model_cache));
     let loader = ModelLoader::new(&options.compute, store);
-    let (device, kernels) = (loader.device_name(), loader.kernels_name());
+    let (device, accelerator) = (loader.device_name(), loader.accelerator());
+    let kernels = loader.kernels_name();
     let cache = ModelCache::new(options.model_cache, options.builtin, Box::new(loader));
     let result_cache = options.result_cache;
     let scheduling = SchedulerOptions { tokenizing_threads: threads, batch_tokens: None, result_cache };
     let scheduler = Scheduler::start(scheduling)?;
     let threads = u32::try_from(threads).unwrap_or(u32::MAX);
-    let about = About { device, kernels, threads, restarts: options.restarts };
+    let about = About { device, accelerator, kernels, threads, restarts: options.restarts };
     Ok(Engine::new(cache, scheduler, about))
 }

@@ -21,9 +21,9 @@ pub use error::{EngineError, ErrorKind};
 pub use frame::{DecodeError, FrameDecoder, MAX_FRAME_BYTES, encode_frame};
 pub use hello::Hello;
 pub use message::{
-    Completed, EngineStats, Family, FileEntry, ModelInfo, ModelRef, ModelSource, ModelStats, Prediction,
-    Reply, ReplyBody, Request, RequestBody, RequestId, Sentiment, Sha256, Task, TokenDetail, Tokens,
-    UploadPart,
+    Completed, DeviceMemory, EngineStats, Family, FileEntry, ModelInfo, ModelRef, ModelSource, ModelStats,
+    Prediction, Reply, ReplyBody, Request, RequestBody, RequestId, Sentiment, Sha256, Task, TokenDetail,
+    Tokens, UploadPart,
 };
 
 /// Longest text that a request may carry, in bytes of UTF-8.
@@ -36,4 +36,4 @@ pub const MAX_TEXT_BYTES: usize = 4 << 20;
 pub const UPLOAD_CHUNK_BYTES: usize = 1 << 20;
 
 /// Build of this crate: both ends of a connection must carry the same.
-pub const BUILD: &str = concat!(env!("CARGO_PKG_VERSION"), "/3");
+pub const BUILD: &str = concat!(env!("CARGO_PKG_VERSION"), "/4");

@@ -331,8 +331,17 @@ pub struct ModelInfo {
     pub bytes: u64,
 }
 
+/// The memory of a device, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceMemory {
+    /// What is taken, be it by other programs.
+    pub used: u64,
+    /// All of it.
+    pub total: u64,
+}
+
 /// The state of the engine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EngineStats {
     /// Process id of the engine.
     pub pid: u32,
@@ -340,6 +349,10 @@ pub struct EngineStats {
     pub build: String,
     /// Device that models run on, for example `cpu` or `cuda:0`.
     pub device: String,
+    /// Memory of that device, if it has its own.
+    pub device_memory: Option<DeviceMemory>,
+    /// Part of the last seconds, from 0 to 1, in which models were running.
+    pub utilisation: f32,
     /// Name of the kernels that compute on the CPU, for example `avx512_vnni`; may be empty.
     pub kernels: String,
     /// Threads used for computing.

@@ -54,7 +54,7 @@ impl Kit {
         let cache = ModelCache::new(capacity, Some(builtin), Box::new(load));
         let options = SchedulerOptions { tokenizing_threads: 2, batch_tokens: Some(BUDGET), result_cache };
         let (device, kernels) = ("cpu".to_owned(), "abacus".to_owned());
-        let about = About { device, kernels, threads: 2, restarts: 3 };
+        let about = About { device, accelerator: None, kernels, threads: 2, restarts: 3 };
         let engine = Engine::new(cache, Scheduler::start(options).unwrap(), about);
         serve(engine, kit.socket());
         kit

@@ -26,7 +26,7 @@ const BF16: usize = 2;
 pub struct Encoder<M: Machine> {
     machine: Arc<M>,
     weights: M::Memory,
-    layout: Layout,
+    layout: Arc<Layout>,
 }
 
 impl<M: Machine> Encoder<M> {
@@ -34,9 +34,9 @@ impl<M: Machine> Encoder<M> {
     ///
     /// # Errors
     /// If there is no room, or the machine fails.
-    pub fn new(machine: Arc<M>, weights: NetworkWeights) -> Result<Self, MachineError> {
+    pub fn new(machine: Arc<M>, weights: &NetworkWeights) -> Result<Self, MachineError> {
         let memory = machine.upload(&weights.bytes)?;
-        Ok(Self { machine, weights: memory, layout: weights.layout })
+        Ok(Self { machine, weights: memory, layout: Arc::clone(&weights.layout) })
     }
 
     /// Computes sequences together, or half of them after the other if there is no room.

@@ -16,6 +16,12 @@ pub trait Machine: Debug + Send + Sync + 'static {
     /// The name that statistics show, for example `cuda:0`.
     fn name(&self) -> String;
 
+    /// Its memory, all of it and what of it is taken, be it by others.
+    ///
+    /// # Errors
+    /// If the machine fails.
+    fn memory(&self) -> Result<MemoryUse, MachineError>;
+
     /// Room for bytes, which may be anything.
     ///
     /// # Errors
@@ -45,6 +51,15 @@ pub trait Machine: Debug + Send + Sync + 'static {
     /// # Errors
     /// If the machine fails.
     fn multiply(&self, product: &Product<'_, Self::Memory>) -> Result<(), MachineError>;
+}
+
+/// A machine's memory in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MemoryUse {
+    /// What is taken.
+    pub used: u64,
+    /// All of it.
+    pub total: u64,
 }
 
 /// A place in memory.

@@ -6,6 +6,7 @@
 //! - `batch`: sequences as kernels read them.
 //! - `work`: each kernel behind a function. Their source is in `kernels/` of this crate.
 //! - [`encoder`]: batches of sequences through the kernels.
+//! - [`several`]: more than one of them.
 //! - `gpu`: the machine that is a GPU; only with feature `cuda`. Tests have another, which runs the same kernels on the CPU.
 //!
 //! candle has a CUDA backend too. A binary that links it doesn't start where there is no driver, and it has no attention for
@@ -26,13 +27,15 @@ pub mod encoder;
 #[allow(unsafe_code)]
 mod gpu;
 pub mod machine;
+pub mod several;
 pub mod weights;
 mod work;
 
 pub use encoder::Encoder;
 #[cfg(feature = "cuda")]
 pub use gpu::Gpu;
-pub use machine::{Machine, MachineError};
+pub use machine::{Machine, MachineError, MemoryUse};
+pub use several::Several;
 pub use weights::{NetworkWeights, WeightsBuilder};
 
 use crate::cpu::Sequence;
@@ -51,11 +54,14 @@ pub trait Accelerator: Debug + Send + Sync {
     /// The name that statistics show, for example `cuda:0`.
     fn name(&self) -> String;
 
+    /// Its memory; `None` if it doesn't tell.
+    fn memory(&self) -> Option<MemoryUse>;
+
     /// Brings a network into its memory.
     ///
     /// # Errors
     /// If there is no room, or the machine fails.
-    fn load(self: Arc<Self>, weights: NetworkWeights) -> Result<Box<dyn Resident>, EngineError>;
+    fn load(self: Arc<Self>, weights: &NetworkWeights) -> Result<Box<dyn Resident>, EngineError>;
 }
 
 /// A network in the memory of a machine, until it is dropped.
@@ -72,7 +78,11 @@ impl<M: Machine> Accelerator for M {
         Machine::name(self)
     }
 
-    fn load(self: Arc<Self>, weights: NetworkWeights) -> Result<Box<dyn Resident>, EngineError> {
+    fn memory(&self) -> Option<MemoryUse> {
+        Machine::memory(self).ok()
+    }
+
+    fn load(self: Arc<Self>, weights: &NetworkWeights) -> Result<Box<dyn Resident>, EngineError> {
         Ok(Box::new(Encoder::new(self, weights)?))
     }
 }

@@ -3,6 +3,8 @@
 //!
 //! It must not know where they come from. Invariant: every part begins at a multiple of [`ALIGNMENT`].
 
+use std::sync::Arc;
+
 use bytemuck::cast_slice;
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use half::bf16;
@@ -112,7 +114,7 @@ pub(super) struct Layout {
 #[derive(Debug)]
 pub struct NetworkWeights {
     pub(super) bytes: Vec<u8>,
-    pub(super) layout: Layout,
+    pub(super) layout: Arc<Layout>,
 }
 
 impl NetworkWeights {
@@ -202,7 +204,7 @@ impl WeightsBuilder {
 
     /// All that was added.
     pub fn finish(self) -> NetworkWeights {
-        NetworkWeights { bytes: self.bytes, layout: self.layout }
+        NetworkWeights { bytes: self.bytes, layout: Arc::new(self.layout) }
     }
 
     fn dense(

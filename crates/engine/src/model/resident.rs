@@ -45,7 +45,7 @@ impl ResidentNetwork {
         }
         let weights = builder.finish();
         let bytes = weights.size();
-        let network = Arc::clone(machine).load(weights)?;
+        let network = Arc::clone(machine).load(&weights)?;
         Ok((Self { network, head: head.cloned(), positions: Positions::new(config) }, bytes))
     }
 

@@ -5,12 +5,15 @@
 use std::collections::HashMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::Instant;
 
 use ecommerce_ml_protocol::EngineError;
+use parking_lot::Mutex;
 
+use super::busy::Busy;
 use super::job::{Job, row_count_mismatch};
 use super::pace::Pace;
 use super::queue::{Lane, Pick, Queue};
@@ -21,25 +24,30 @@ use crate::served::guarded;
 const MOST_PACES: usize = 64;
 
 /// Starts the thread; it ends when all senders are gone.
-pub(super) fn spawn(jobs: Receiver<Job>, fixed_budget: Option<usize>) -> io::Result<()> {
+pub(super) fn spawn(
+    jobs: Receiver<Job>,
+    fixed_budget: Option<usize>,
+    busy: Arc<Mutex<Busy>>,
+) -> io::Result<()> {
     let run = move || {
         // A defect of this module loses the queued jobs, which answers them, and the engine goes on.
-        while catch_unwind(AssertUnwindSafe(|| Compute::new(fixed_budget).run(&jobs))).is_err() {}
+        while catch_unwind(AssertUnwindSafe(|| Compute::new(fixed_budget, &busy).run(&jobs))).is_err() {}
     };
     thread::Builder::new().name("compute".to_owned()).spawn(run).map(drop)
 }
 
-struct Compute {
+struct Compute<'a> {
     queue: Queue,
     /// Speed by number of the model and output.
     paces: HashMap<(u64, Output), Pace>,
     /// Tokens of every batch, if they shall not follow the pace.
     fixed_budget: Option<usize>,
+    busy: &'a Mutex<Busy>,
 }
 
-impl Compute {
-    fn new(fixed_budget: Option<usize>) -> Self {
-        Self { queue: Queue::default(), paces: HashMap::new(), fixed_budget }
+impl<'a> Compute<'a> {
+    fn new(fixed_budget: Option<usize>, busy: &'a Mutex<Busy>) -> Self {
+        Self { queue: Queue::default(), paces: HashMap::new(), fixed_budget, busy }
     }
 
     fn run(&mut self, jobs: &Receiver<Job>) {
@@ -65,6 +73,7 @@ impl Compute {
         let tokens = picks.iter().map(|pick| pick.place.length).sum();
         let started = Instant::now();
         self.run_batch(&picks);
+        self.busy.lock().note(started, Instant::now());
         self.learn(key, tokens, started);
         self.queue.took_turn(lane, tokens);
     }

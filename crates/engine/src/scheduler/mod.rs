@@ -8,6 +8,7 @@
 //! - [`job`]: a tokenized request on its way through the model.
 //! - [`queue`]: jobs that wait, in two lanes.
 //! - [`batch`]: which windows go together.
+//! - [`busy`]: in which part of the time models run.
 //! - [`pace`]: how many tokens take about a tenth of a second.
 //! - [`compute`]: the one thread that runs models.
 //!
@@ -16,6 +17,7 @@
 //! work whose ticket was dropped costs at most the batch that was running.
 
 pub mod batch;
+mod busy;
 mod compute;
 mod division;
 mod job;
@@ -30,14 +32,17 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
+use std::time::Instant;
 
 use ecommerce_ml_protocol::{TokenDetail, Tokens};
+use parking_lot::Mutex;
 
 pub use job::{Finished, Work};
 pub use ticket::Ticket;
 
 use crate::results::ResultCache;
 use crate::served::Loaded;
+use busy::Busy;
 use division::{Divisible, Division};
 use job::Job;
 use pool::Pool;
@@ -72,6 +77,7 @@ pub struct Scheduler {
     queued_texts: Arc<AtomicU64>,
     /// Those of them that are not tokenized yet.
     untokenized_texts: Arc<AtomicU64>,
+    busy: Arc<Mutex<Busy>>,
 }
 
 impl Scheduler {
@@ -81,7 +87,8 @@ impl Scheduler {
     /// If the system refuses a thread.
     pub fn start(options: SchedulerOptions) -> io::Result<Self> {
         let (ready, jobs) = mpsc::channel();
-        compute::spawn(jobs, options.batch_tokens)?;
+        let busy = Arc::new(Mutex::new(Busy::new(Instant::now())));
+        compute::spawn(jobs, options.batch_tokens, Arc::clone(&busy))?;
         let tokenizing_threads = options.tokenizing_threads.max(1);
         Ok(Self {
             pool: Pool::start(tokenizing_threads)?,
@@ -90,6 +97,7 @@ impl Scheduler {
             ready,
             queued_texts: Arc::default(),
             untokenized_texts: Arc::default(),
+            busy,
         })
     }
 
@@ -114,6 +122,11 @@ impl Scheduler {
         let division = Division::new(request, texts, self.tokenizing_threads);
         let small = division.is_small();
         self.pool.push(Box::new(division), small);
+    }
+
+    /// The part of the last seconds, from 0 to 1, in which models were running.
+    pub fn utilisation(&self) -> f32 {
+        self.busy.lock().part(Instant::now())
     }
 
     /// Texts that have not gone through a model yet.

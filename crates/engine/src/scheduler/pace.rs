@@ -9,8 +9,8 @@ pub const TARGET: Duration = Duration::from_millis(100);
 /// Below this, the overhead of a batch outweighs its work.
 const LEAST: usize = 256;
 
-/// Beyond this, even a GPU gains nothing from larger batches.
-const MOST: usize = 16_384;
+/// Beyond this, even several GPUs gain nothing from larger batches.
+const MOST: usize = 65_536;
 
 /// Before the first measurement.
 const START: usize = 1024;

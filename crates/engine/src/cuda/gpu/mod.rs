@@ -14,7 +14,7 @@ use ecommerce_ml_protocol::{EngineError, ErrorKind};
 
 mod products;
 
-use super::machine::{Argument, At, Kernel, Launch, Machine, MachineError, Product};
+use super::machine::{Argument, At, Kernel, Launch, Machine, MachineError, MemoryUse, Product};
 use products::Products;
 
 /// Our kernels for several kinds of GPUs, made by the build script.
@@ -22,6 +22,9 @@ const KERNELS: [&[u8]; 2] = [
     include_bytes!(concat!(env!("OUT_DIR"), "/rows.fatbin")),
     include_bytes!(concat!(env!("OUT_DIR"), "/attention.fatbin")),
 ];
+
+/// Freed memory that is kept for the next batch. What is above it goes back to the GPU, as when a model is dropped.
+const KEPT_BYTES: u64 = 512 << 20;
 
 /// The first GPUs with tensor cores for bf16.
 const LEAST_CAPABILITY: (i32, i32) = (8, 0);
@@ -36,6 +39,22 @@ pub struct Gpu {
 }
 
 impl Gpu {
+    /// Whether NVIDIA's driver is installed.
+    pub fn has_driver() -> bool {
+        // SAFETY: opens and closes a library, whose initialisers are NVIDIA's.
+        unsafe { sys::is_culib_present() }
+    }
+
+    /// Opens all GPUs, but for those that are too old.
+    ///
+    /// # Errors
+    /// As of [`open`](Self::open), of the first one, if none can be opened.
+    pub fn open_all() -> Result<Vec<Arc<Self>>, EngineError> {
+        let first = Self::open(0)?;
+        let count = CudaContext::device_count().map_or(1, |count| usize::try_from(count).unwrap_or(1));
+        Ok([first].into_iter().chain((1..count).filter_map(|ordinal| Self::open(ordinal).ok())).collect())
+    }
+
     /// Opens GPU number `ordinal`, counted from 0.
     ///
     /// # Errors
@@ -43,21 +62,21 @@ impl Gpu {
     pub fn open(ordinal: usize) -> Result<Arc<Self>, EngineError> {
         // The bindings panic if a library lacks a function, as an older one may.
         let opened = catch_unwind(AssertUnwindSafe(|| Self::try_open(ordinal)));
-        let opened =
-            opened.unwrap_or_else(|_| Err("A library of NVIDIA's is older than this engine.".to_owned()));
-        opened.map(Arc::new).map_err(|detail| {
-            EngineError::new(ErrorKind::DeviceMissing, format!("device \"cuda:{ordinal}\" is not available"))
+        let too_old = |_| Err("A library of NVIDIA's is older than this engine.".to_owned());
+        opened.unwrap_or_else(too_old).map(Arc::new).map_err(|detail| {
+            let message = format!("device \"cuda:{ordinal}\" is not available");
+            EngineError::new(ErrorKind::DeviceMissing, message)
                 .with_detail(detail)
                 .with_hint("Set ecommerce_ml.device to \"auto\" or \"cpu\".")
         })
     }
 
     fn try_open(ordinal: usize) -> Result<Self, String> {
-        // SAFETY: opens and closes a library, whose initialisers are NVIDIA's.
-        if !unsafe { sys::is_culib_present() } {
+        if !Self::has_driver() {
             return Err("NVIDIA's driver (libcuda.so) is not installed.".to_owned());
         }
-        let count = CudaContext::device_count().map_err(|error| described("There is no GPU", error))?;
+        let count = result::init().and_then(|()| CudaContext::device_count());
+        let count = count.map_err(|error| described("No GPU can be used", error))?;
         if usize::try_from(count).is_ok_and(|count| ordinal >= count) {
             return Err(format!("The number of GPUs is {count}."));
         }
@@ -69,17 +88,19 @@ impl Gpu {
             let ((major, minor), (least, _)) = (capability, LEAST_CAPABILITY);
             return Err(format!("{name} has compute capability {major}.{minor}, but {least}.0 is needed."));
         }
+        // A thread that waits shall leave its core to the server.
+        context.set_blocking_synchronize().map_err(failed)?;
+        keep_memory(&context).map_err(failed)?;
         // SAFETY: memory is used in one stream only.
         unsafe { context.disable_event_tracking() };
         let stream = context.new_stream().map_err(failed)?;
-        let mut kernels = Vec::with_capacity(Kernel::ALL.len());
-        let modules = KERNELS.map(|image| context.load_module(Ptx::from_binary(image.to_vec())));
-        for kernel in Kernel::ALL {
+        let load = |image: &[u8]| context.load_module(Ptx::from_binary(image.to_vec()));
+        let modules = [load(KERNELS[0]).map_err(failed)?, load(KERNELS[1]).map_err(failed)?];
+        let kernels = Kernel::ALL.map(|kernel| {
             let name = kernel.name().to_string_lossy();
-            let found = modules.iter().flatten().find_map(|module| module.load_function(&name).ok());
-            kernels
-                .push(found.ok_or_else(|| format!("The driver can't load kernel \"{name}\" for this GPU."))?);
-        }
+            modules.iter().find_map(|module| module.load_function(&name).ok())
+        });
+        let kernels = kernels.into_iter().collect::<Option<_>>().ok_or("The GPU lacks a kernel.")?;
         let products = Products::new(&stream)?;
         Ok(Self { stream, kernels, products, ordinal })
     }
@@ -95,6 +116,11 @@ impl Machine for Gpu {
 
     fn name(&self) -> String {
         format!("cuda:{}", self.ordinal)
+    }
+
+    fn memory(&self) -> Result<MemoryUse, MachineError> {
+        let (free, total) = self.stream.context().mem_get_info()?;
+        Ok(MemoryUse { used: total.saturating_sub(free) as u64, total: total as u64 })
     }
 
     fn allocate(&self, bytes: usize) -> Result<CudaSlice<u8>, MachineError> {
@@ -115,9 +141,8 @@ impl Machine for Gpu {
     }
 
     fn launch(&self, launch: &Launch<'_, CudaSlice<u8>>) -> Result<(), MachineError> {
-        let function = Kernel::ALL.iter().position(|&kernel| kernel == launch.kernel);
-        let function = function.and_then(|place| self.kernels.get(place));
-        let Some(function) = function else {
+        let place = Kernel::ALL.iter().position(|&kernel| kernel == launch.kernel);
+        let Some(function) = place.and_then(|place| self.kernels.get(place)) else {
             return Err(MachineError::Failed("unknown kernel".to_owned()));
         };
         let mut values: Vec<Value> = launch
@@ -169,6 +194,20 @@ impl From<DriverError> for MachineError {
             sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY => MachineError::OutOfMemory,
             _ => MachineError::Failed(words(error)),
         }
+    }
+}
+
+/// Without this the driver would give all memory back whenever nothing runs, and ask for it again for the next batch.
+fn keep_memory(context: &CudaContext) -> Result<(), DriverError> {
+    if !context.has_async_alloc() {
+        return Ok(());
+    }
+    let (mut pool, mut bytes) = (std::ptr::null_mut(), KEPT_BYTES);
+    // SAFETY: the pool is the device's own; the attribute is a number of eight bytes.
+    unsafe {
+        sys::cuDeviceGetDefaultMemPool(&raw mut pool, context.cu_device()).result()?;
+        let threshold = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+        sys::cuMemPoolSetAttribute(pool, threshold, (&raw mut bytes).cast()).result()
     }
 }
 

@@ -59,7 +59,7 @@ impl Products {
             .map_err(|error| format!("There is no memory for cuBLASLt: {error}."));
         let workspace = workspace.inspect_err(|_| {
             // SAFETY: nothing uses the handle any more.
-            drop(unsafe { result::destroy_handle(handle) });
+            let _ = unsafe { result::destroy_handle(handle) };
         })?;
         Ok(Self { handle, workspace, stream: Arc::clone(stream), plans: Mutex::default() })
     }
@@ -111,7 +111,7 @@ impl Drop for Products {
     fn drop(&mut self) {
         self.plans.get_mut().clear();
         // SAFETY: nothing uses the handle any more.
-        drop(unsafe { result::destroy_handle(self.handle) });
+        let _ = unsafe { result::destroy_handle(self.handle) };
     }
 }
 
@@ -181,7 +181,7 @@ impl Description {
 impl Drop for Description {
     fn drop(&mut self) {
         // SAFETY: made by `new`, and dropped once.
-        drop(unsafe { result::destroy_matmul_desc(self.0) });
+        let _ = unsafe { result::destroy_matmul_desc(self.0) };
     }
 }
 
@@ -198,7 +198,7 @@ impl Matrix {
 impl Drop for Matrix {
     fn drop(&mut self) {
         // SAFETY: made by `new`, and dropped once.
-        drop(unsafe { result::destroy_matrix_layout(self.0) });
+        let _ = unsafe { result::destroy_matrix_layout(self.0) };
     }
 }
 
@@ -226,7 +226,7 @@ impl Preference {
 impl Drop for Preference {
     fn drop(&mut self) {
         // SAFETY: made by `new`, and dropped once.
-        drop(unsafe { result::destroy_matmul_pref(self.0) });
+        let _ = unsafe { result::destroy_matmul_pref(self.0) };
     }
 }
 
