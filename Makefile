@@ -17,7 +17,7 @@ ifdef DESTDIR
 export DESTDIR
 endif
 
-.PHONY: help build engine-cuda install install-cuda uninstall demo psql stop test test-arm test-regress test-sqlsmith bench bench-engine bench-peers bench-sql bench-training bench-queries bench-gpu lint setup clean
+.PHONY: help build engine-cuda install install-cuda uninstall demo psql stop test test-arm test-cuda test-regress test-sqlsmith bench bench-engine bench-peers bench-sql bench-training bench-queries bench-gpu lint setup clean
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
@@ -52,6 +52,9 @@ test: ## run all tests (installs into the server's folders)
 
 test-arm: ## test the kernels for 64-bit ARM under QEMU
 	@scripts/test-arm
+
+test-cuda: ## run the engine's tests in the build that can use NVIDIA GPUs; no GPU is needed for that
+	@scripts/engine-cuda test
 
 test-regress: install ## run PostgreSQL's own tests with and without the library, and compare
 	@scripts/test-regress $(REGRESS)
