@@ -77,7 +77,7 @@ impl Products {
         }
         let plan = match plans.entry(key) {
             std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::hash_map::Entry::Vacant(entry) => entry.insert(Plan::new(self.handle, key)?),
+            std::collections::hash_map::Entry::Vacant(entry) => entry.insert(Plan::new(self.handle, key, bias)?),
         };
         plan.set_bias(bias)?;
         let (one, zero) = (1.0_f32, 0.0_f32);
@@ -125,7 +125,8 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(handle: sys::cublasLtHandle_t, key: Key) -> Result<Self, CublasError> {
+    /// With a bias at this address, whose alignment the choice may depend on.
+    fn new(handle: sys::cublasLtHandle_t, key: Key, bias: CUdeviceptr) -> Result<Self, CublasError> {
         use sys::cublasLtMatmulDescAttributes_t as Attribute;
         let (rows, inputs, outputs, epilogue) = key;
         let description = Description::new()?;
@@ -137,6 +138,7 @@ impl Plan {
             Epilogue::Relu => sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_RELU_BIAS,
         };
         description.set(Attribute::CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue)?;
+        description.set(Attribute::CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias)?;
         let weight = Matrix::new(inputs, outputs)?;
         let (input, output) = (Matrix::new(inputs, rows)?, Matrix::new(outputs, rows)?);
         let preference = Preference::new()?;
