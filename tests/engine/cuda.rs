@@ -384,8 +384,10 @@ fn a_device_that_is_not_there_is_refused() {
         assert_eq!(error.kind, expected, "{error:?}");
         assert!(error.hint.is_some());
     }
-    for spec in ["", "gpu", "cuda:", "cuda:x", "cuda:-1", "cuda0"] {
+    for spec in ["", "gpu", "tpu", "cuda:", "cuda:x", "cuda:-1", "cuda0"] {
         assert_eq!(Device::open(spec, 1).unwrap_err().kind, ErrorKind::InvalidRequest);
     }
-    assert_eq!(Device::open("auto", 1).unwrap().name(), "cpu");
+    for spec in ["auto", "cpu", " CPU "] {
+        assert_eq!(Device::open(spec, 1).unwrap().name(), "cpu");
+    }
 }

@@ -4,7 +4,6 @@
 
 mod support;
 
-use ecommerce_ml_engine::device::Device;
 use ecommerce_ml_engine::files::{ModelFiles, content_address};
 use ecommerce_ml_engine::model::{Model, Output, Row, Window};
 use ecommerce_ml_protocol::{ErrorKind, Sentiment, Task, TokenDetail, Tokens};
@@ -174,19 +173,6 @@ fn a_folder_and_its_upload_have_the_same_address() {
     std::fs::write(cluttered.path().join("README.md"), "a model").unwrap();
     std::fs::create_dir(cluttered.path().join("onnx")).unwrap();
     assert_eq!(ModelFiles::from_directory(cluttered.path()).unwrap().manifest(), folder.manifest());
-}
-
-#[test]
-fn devices_are_parsed() {
-    for spec in ["auto", "cpu", " CPU "] {
-        assert_eq!(Device::open(spec, 1).unwrap().name(), "cpu");
-    }
-    for spec in ["cuda", "cuda:1"] {
-        assert_eq!(Device::open(spec, 1).unwrap_err().kind, ErrorKind::NotCompiledIn);
-    }
-    for spec in ["", "cuda:", "cuda:x", "cuda1", "tpu"] {
-        assert_eq!(Device::open(spec, 1).unwrap_err().kind, ErrorKind::InvalidRequest);
-    }
 }
 
 proptest! {

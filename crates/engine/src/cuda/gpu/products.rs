@@ -77,7 +77,9 @@ impl Products {
         }
         let plan = match plans.entry(key) {
             std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::hash_map::Entry::Vacant(entry) => entry.insert(Plan::new(self.handle, key, bias)?),
+            std::collections::hash_map::Entry::Vacant(entry) => {
+                entry.insert(Plan::new(self.handle, key, bias)?)
+            }
         };
         plan.set_bias(bias)?;
         let (one, zero) = (1.0_f32, 0.0_f32);
