@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let nvcc =
         env::var_os("CUDA_HOME").map_or_else(|| "nvcc".into(), |home| PathBuf::from(home).join("bin/nvcc"));
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets no OUT_DIR")?);
-    for kernel in ["rows", "attention"] {
+    for kernel in ["rows", "attention", "attention_backward", "training"] {
         compile(&nvcc, kernel, &out)?;
     }
     Ok(())

@@ -4,6 +4,7 @@
 // shared memory, and the weights of a tile never leave registers. Numbers are in bf16, sums and softmax in f32.
 // Invariant: a query's result does not depend on other sequences.
 
+#include "dropout.cuh"
 #include "numbers.cuh"
 
 namespace {
@@ -28,9 +29,17 @@ __device__ inline void stage(bf16 (*rows)[DEPTH + GAP], const bf16* from, size_t
     }
 }
 
-template <unsigned DEPTH>
+// What training adds: logarithms of sums of weights for the backward pass, of shape `[queries, heads]`, and what is left out.
+struct Training {
+    float* logarithms;
+    unsigned heads;
+    Mask mask;
+};
+
+template <unsigned DEPTH, bool TRAINS>
 __device__ inline void attend(const bf16* queries, unsigned query_stride, const bf16* keys, const bf16* values,
-                              unsigned key_stride, const Tile* tiles, float scale, bf16* output, unsigned output_stride) {
+                              unsigned key_stride, const Tile* tiles, float scale, bf16* output, unsigned output_stride,
+                              const Training& training) {
     alignas(16) __shared__ bf16 staged_keys[KEYS][DEPTH + GAP];
     alignas(16) __shared__ bf16 staged_values[KEYS][DEPTH + GAP];
     const Tile tile = tiles[blockIdx.x];
@@ -107,6 +116,13 @@ __device__ inline void attend(const bf16* queries, unsigned query_stride, const 
             for (unsigned i = 0; i < 4; ++i) {
                 weights[eighth][i] = power_of_two((weights[eighth][i] - largest[i / 2]) * scale);
                 total[i / 2] += weights[eighth][i];
+                if constexpr (TRAINS) {
+                    const size_t query = size_t(tile.first_query + row + i / 2 * 8) * training.heads + blockIdx.y;
+                    const unsigned key = first + 8 * eighth + column + i % 2;
+                    weights[eighth][i] *= training.mask.share == 0
+                                              ? 1
+                                              : factor(training.mask, row_of_mask(training.mask, query), key);
+                }
             }
         }
 
@@ -135,6 +151,12 @@ __device__ inline void attend(const bf16* queries, unsigned query_stride, const 
         if (own >= tile.queries) {
             continue;
         }
+        if constexpr (TRAINS) {
+            if (lane % 4 == 0) {
+                training.logarithms[size_t(tile.first_query + own) * training.heads + blockIdx.y] =
+                    largest[half] * scale + log2f(total[half]);
+            }
+        }
         bf16* to = output + size_t(tile.first_query + own) * output_stride + head + column;
 #pragma unroll
         for (unsigned eighth = 0; eighth < DEPTH / 8; ++eighth) {
@@ -151,7 +173,14 @@ __device__ inline void attend(const bf16* queries, unsigned query_stride, const 
     extern "C" __global__ void __launch_bounds__(WARPS* LANES)                                                                 \
         attend_##DEPTH(const bf16* queries, unsigned query_stride, const bf16* keys, const bf16* values, unsigned key_stride, \
                        const Tile* tiles, float scale, bf16* output, unsigned output_stride) {                                \
-        attend<DEPTH>(queries, query_stride, keys, values, key_stride, tiles, scale, output, output_stride);                  \
+        attend<DEPTH, false>(queries, query_stride, keys, values, key_stride, tiles, scale, output, output_stride, {});       \
+    }                                                                                                                          \
+    extern "C" __global__ void __launch_bounds__(WARPS* LANES) attend_training_##DEPTH(                                       \
+        const bf16* queries, unsigned query_stride, const bf16* keys, const bf16* values, unsigned key_stride,                \
+        const Tile* tiles, float scale, bf16* output, unsigned output_stride, float* logarithms, unsigned heads,              \
+        Bits mask_key, unsigned mask_share, float mask_scale) {                                                               \
+        const Training training = {logarithms, heads, {mask_key, mask_share, mask_scale}};                                    \
+        attend<DEPTH, true>(queries, query_stride, keys, values, key_stride, tiles, scale, output, output_stride, training);  \
     }
 
 ATTENTION(32)

@@ -37,8 +37,8 @@ predict: reads a text from each line of standard input, writes a line of JSON fo
 train: trains what the job on standard input says, writes what becomes of it to standard output,
 both as messages of the extension's background worker; exits when standard input ends.
   --builtin DIR           folder that holds the folders of built-in models
-  --device, --precision, --threads: as for serve; the device must be a CPU, the precision is that of
-                          the predictions that the new model is measured by
+  --device, --precision, --threads: as for serve; the precision is that of the predictions that the
+                          new model is measured by
 
 bench: does what each line of standard input says, writes a line of JSON with the times it took;
 for `make bench-peers`.

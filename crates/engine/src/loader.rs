@@ -42,6 +42,19 @@ impl ModelLoader {
         Self { device_setting, opened, beside: OnceCell::new(), threads, store }
     }
 
+    /// Loads to a device that is open, and keeps nothing.
+    pub fn on(device: Device) -> Self {
+        let device_setting = device.name();
+        let opened = Ok((device, PrecisionChoice::Auto));
+        Self {
+            device_setting,
+            opened,
+            beside: OnceCell::new(),
+            threads: process::count_threads(0),
+            store: None,
+        }
+    }
+
     /// The device for statistics; as it was asked for, if it isn't there.
     pub fn device_name(&self) -> String {
         self.opened.as_ref().map_or_else(|_| self.device_setting.clone(), |(device, _)| device.name())

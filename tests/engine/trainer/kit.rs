@@ -127,8 +127,13 @@ pub fn loader(threads: usize) -> ModelLoader {
 
 /// Does a job, with so many threads.
 pub fn run_with(job: Job, threads: usize) -> Result<Said, EngineError> {
+    run_on(job, &loader(threads))
+}
+
+/// Does a job on the loader's device.
+pub fn run_on(job: Job, loader: &ModelLoader) -> Result<Said, EngineError> {
     let mut said = Said::default();
-    train(job, &loader(threads), &mut |output| {
+    train(job, loader, &mut |output| {
         said.take(output);
         Ok(())
     })?;

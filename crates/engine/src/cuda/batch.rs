@@ -5,7 +5,7 @@
 use crate::cpu::Sequence;
 
 /// Queries that a block of the attention kernel works on.
-const TILE: usize = 64;
+pub(super) const TILE: usize = 64;
 
 /// Where parts of a batch begin, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,6 @@
 //! It must not know networks. Invariant: work is done in the order in which it is given; nothing waits for it but
 //! [`Machine::download`].
 
-use std::ffi::CStr;
 use std::fmt::Debug;
 
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
@@ -33,6 +32,18 @@ pub trait Machine: Debug + Send + Sync + 'static {
     /// # Errors
     /// If there is none, or the machine fails.
     fn upload(&self, bytes: &[u8]) -> Result<Self::Memory, MachineError>;
+
+    /// Replaces the first bytes.
+    ///
+    /// # Errors
+    /// If the machine fails.
+    fn replace(&self, memory: &mut Self::Memory, bytes: &[u8]) -> Result<(), MachineError>;
+
+    /// Makes all bytes 0.
+    ///
+    /// # Errors
+    /// If the machine fails.
+    fn clear(&self, memory: &mut Self::Memory) -> Result<(), MachineError>;
 
     /// Waits for all work that was given before, and brings the first bytes back.
     ///
@@ -86,53 +97,60 @@ impl<'a, M> At<'a, M> {
     }
 }
 
-/// A kernel of `kernels/`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kernel {
-    /// Embeddings of tokens.
-    Embed,
-    /// The layer norm of a sum.
-    AddNorm,
-    /// Some rows of many.
-    Choose,
-    /// Means of rows.
-    Mean,
-    /// The last layer of a head.
-    Classify,
-    /// Attention with heads of 32 numbers.
-    Attend32,
-    /// Attention with heads of 64 numbers.
-    Attend64,
-    /// Attention with heads of 128 numbers.
-    Attend128,
+/// The kernels of `kernels/`, with their names there.
+macro_rules! kernels {
+    ($($kernel:ident $name:literal),* $(,)?) => {
+        /// A kernel of `kernels/`, whose source says what it does.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Kernel {
+            $(#[doc = $name] $kernel),*
+        }
+
+        impl Kernel {
+            /// All kernels, in the order of their numbers.
+            pub const ALL: &'static [Kernel] = &[$(Kernel::$kernel),*];
+
+            /// Its name in the source.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Kernel::$kernel => $name),*
+                }
+            }
+        }
+    };
 }
 
-impl Kernel {
-    /// All kernels.
-    pub const ALL: [Kernel; 8] = [
-        Kernel::Embed,
-        Kernel::AddNorm,
-        Kernel::Choose,
-        Kernel::Mean,
-        Kernel::Classify,
-        Kernel::Attend32,
-        Kernel::Attend64,
-        Kernel::Attend128,
-    ];
-
-    /// Its name in the source.
-    pub fn name(self) -> &'static CStr {
-        match self {
-            Kernel::Embed => c"embed",
-            Kernel::AddNorm => c"add_norm",
-            Kernel::Choose => c"choose",
-            Kernel::Mean => c"mean",
-            Kernel::Classify => c"classify",
-            Kernel::Attend32 => c"attend_32",
-            Kernel::Attend64 => c"attend_64",
-            Kernel::Attend128 => c"attend_128",
-        }
-    }
+kernels! {
+    Embed "embed",
+    AddNorm "add_norm",
+    Choose "choose",
+    Mean "mean",
+    Classify "classify",
+    Attend32 "attend_32",
+    Attend64 "attend_64",
+    Attend128 "attend_128",
+    EmbedTraining "embed_training",
+    AddNormTraining "add_norm_training",
+    AttendTraining32 "attend_training_32",
+    AttendTraining64 "attend_training_64",
+    AttendTraining128 "attend_training_128",
+    AttendBackQueries32 "attend_back_queries_32",
+    AttendBackQueries64 "attend_back_queries_64",
+    AttendBackQueries128 "attend_back_queries_128",
+    AttendBackKeys32 "attend_back_keys_32",
+    AttendBackKeys64 "attend_back_keys_64",
+    AttendBackKeys128 "attend_back_keys_128",
+    HeadProducts "head_products",
+    NormBack "norm_back",
+    SumRows "sum_rows",
+    AddPartial "add_partial",
+    Activate "activate",
+    ActivateBack "activate_back",
+    LeaveOut "leave_out",
+    AddToTable "add_to_table",
+    AddChosen "add_chosen",
+    Round "round_numbers",
+    Columns "columns",
 }
 
 /// An argument of a kernel.
@@ -144,6 +162,8 @@ pub enum Argument<'a, M> {
     Count(u32),
     /// `float`.
     Number(f32),
+    /// `unsigned long long`.
+    Bits(u64),
 }
 
 /// A kernel with its arguments.
@@ -161,7 +181,7 @@ pub struct Launch<'a, M> {
     pub arguments: &'a [Argument<'a, M>],
 }
 
-/// What a dense layer does with its outputs.
+/// What is done with sums of products, when their bias has been added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Epilogue {
     /// Nothing.
@@ -173,25 +193,47 @@ pub enum Epilogue {
     Relu,
 }
 
-/// A dense layer in bf16, summed up in f32: `output = epilogue(input weightᵀ + bias)`, all matrices row by row without gaps.
+/// What becomes of a product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Sums {
+    /// Rounded to bf16, with a bias in bf16 before the epilogue.
+    Biased(Epilogue),
+    /// Rounded to bf16.
+    Replace,
+    /// Added to what is there in bf16.
+    Add,
+    /// Added to what is there in f32.
+    AddExact,
+}
+
+/// A matrix of bf16, row by row without gaps.
+#[derive(Debug)]
+pub struct Factor<'a, M> {
+    /// Where.
+    pub at: At<'a, M>,
+    /// Whether columns of what lies there are the rows.
+    pub transposed: bool,
+}
+
+/// A product of matrices in bf16, summed up in f32.
 #[derive(Debug)]
 pub struct Product<'a, M> {
-    /// Shape `[rows, inputs]`.
-    pub input: At<'a, M>,
-    /// Shape `[outputs, inputs]`.
-    pub weight: At<'a, M>,
-    /// Shape `[outputs]`.
-    pub bias: At<'a, M>,
-    /// Shape `[rows, outputs]`.
+    /// Shape `[rows, inner]`.
+    pub left: Factor<'a, M>,
+    /// Shape `[inner, columns]`.
+    pub right: Factor<'a, M>,
+    /// Shape `[rows, columns]`, row by row without gaps.
     pub output: At<'a, M>,
-    /// Rows of the input.
+    /// What becomes of it.
+    pub sums: Sums,
+    /// Shape `[columns]`; only for [`Sums::Biased`].
+    pub bias: Option<At<'a, M>>,
+    /// Rows of the left side.
     pub rows: usize,
-    /// Numbers of a row of the input.
-    pub inputs: usize,
-    /// Numbers of a row of the output.
-    pub outputs: usize,
-    /// After the sum.
-    pub epilogue: Epilogue,
+    /// Rows of the right side.
+    pub inner: usize,
+    /// Columns of the right side.
+    pub columns: usize,
 }
 
 /// Why a machine didn't do something.

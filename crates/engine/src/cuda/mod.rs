@@ -7,6 +7,7 @@
 //! - `work`: each kernel behind a function. Their source is in `kernels/` of this crate.
 //! - [`encoder`]: batches of sequences through the kernels.
 //! - [`several`]: more than one of them.
+//! - [`training`]: the encoder under training.
 //! - `gpu`: the machine that is a GPU; only with feature `cuda`. Tests have another, which runs the same kernels on the CPU.
 //!
 //! candle has a CUDA backend too. A binary that links it doesn't start where there is no driver, and it has no attention for
@@ -28,6 +29,7 @@ pub mod encoder;
 mod gpu;
 pub mod machine;
 pub mod several;
+pub mod training;
 pub mod weights;
 mod work;
 
@@ -39,6 +41,9 @@ pub use several::Several;
 pub use weights::{NetworkWeights, WeightsBuilder};
 
 use crate::cpu::Sequence;
+use crate::nn::elsewhere::Distant;
+use crate::nn::{Network, Parameters, Tuning};
+use training::DistantEncoder;
 
 /// What is wanted of each sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +67,17 @@ pub trait Accelerator: Debug + Send + Sync {
     /// # Errors
     /// If there is no room, or the machine fails.
     fn load(self: Arc<Self>, weights: &NetworkWeights) -> Result<Box<dyn Resident>, EngineError>;
+
+    /// Brings the encoder of a network there to be trained; `None` if there are no kernels for it, or nothing of it is trained.
+    ///
+    /// # Errors
+    /// If there is no room, or the machine fails.
+    fn train(
+        self: Arc<Self>,
+        network: &Network,
+        parameters: &Parameters,
+        tuning: Tuning,
+    ) -> Result<Option<Box<dyn Distant>>, EngineError>;
 }
 
 /// A network in the memory of a machine, until it is dropped.
@@ -84,5 +100,15 @@ impl<M: Machine> Accelerator for M {
 
     fn load(self: Arc<Self>, weights: &NetworkWeights) -> Result<Box<dyn Resident>, EngineError> {
         Ok(Box::new(Encoder::new(self, weights)?))
+    }
+
+    fn train(
+        self: Arc<Self>,
+        network: &Network,
+        parameters: &Parameters,
+        tuning: Tuning,
+    ) -> Result<Option<Box<dyn Distant>>, EngineError> {
+        let encoder = DistantEncoder::new(self, network, parameters, tuning)?;
+        Ok(encoder.map(|encoder| Box::new(encoder) as Box<dyn Distant>))
     }
 }

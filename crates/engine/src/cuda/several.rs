@@ -9,6 +9,8 @@ use ecommerce_ml_protocol::{EngineError, ErrorKind};
 
 use super::{Accelerator, MemoryUse, NetworkWeights, Resident, Wanted};
 use crate::cpu::Sequence;
+use crate::nn::elsewhere::Distant;
+use crate::nn::{Network, Parameters, Tuning};
 
 /// Tokens for which a machine is worth the trouble.
 const LEAST_TOKENS: usize = 2048;
@@ -45,6 +47,16 @@ impl Accelerator for Several {
     fn load(self: Arc<Self>, weights: &NetworkWeights) -> Result<Box<dyn Resident>, EngineError> {
         let copies = self.0.iter().map(|machine| Arc::clone(machine).load(weights));
         Ok(Box::new(Copies(copies.collect::<Result<_, _>>()?)))
+    }
+
+    /// On the first of them.
+    fn train(
+        self: Arc<Self>,
+        network: &Network,
+        parameters: &Parameters,
+        tuning: Tuning,
+    ) -> Result<Option<Box<dyn Distant>>, EngineError> {
+        self.0.first().map_or(Ok(None), |first| Arc::clone(first).train(network, parameters, tuning))
     }
 }
 

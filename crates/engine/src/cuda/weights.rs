@@ -10,6 +10,7 @@ use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use half::bf16;
 
 use super::machine::{Epilogue, Kernel};
+use super::training::AttentionKernels;
 use crate::config::{Activation, ModelConfig};
 use crate::cpu::{
     DenseWeights, EmbeddingWeights, HeadActivation, HeadWeights, LayerWeights, NormWeights, WordWeights,
@@ -21,6 +22,17 @@ pub const ALIGNMENT: usize = 256;
 /// Widths of heads that there are kernels for. A head of another width is filled up with zeros, which changes no product.
 const DEPTHS: [(usize, Kernel); 3] =
     [(32, Kernel::Attend32), (64, Kernel::Attend64), (128, Kernel::Attend128)];
+
+/// The kernels of training for heads of this width, which must be just that of the kernels.
+pub(super) fn training_kernels(head_width: usize) -> Option<AttentionKernels> {
+    let [forward, queries, keys] = match head_width {
+        32 => [Kernel::AttendTraining32, Kernel::AttendBackQueries32, Kernel::AttendBackKeys32],
+        64 => [Kernel::AttendTraining64, Kernel::AttendBackQueries64, Kernel::AttendBackKeys64],
+        128 => [Kernel::AttendTraining128, Kernel::AttendBackQueries128, Kernel::AttendBackKeys128],
+        _ => return None,
+    };
+    Some(AttentionKernels { forward, queries, keys })
+}
 
 /// Bytes of shared memory that any GPU gives to a block.
 pub(super) const SHARED_BYTES: usize = 48 << 10;

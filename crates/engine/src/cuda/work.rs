@@ -3,7 +3,7 @@
 //! It must not know the order in which a network calls them. Invariant: shapes and arguments fit the source of the kernel.
 
 use super::batch::Batch;
-use super::machine::{Argument, At, Kernel, Launch, Machine, MachineError, Product};
+use super::machine::{Argument, At, Factor, Kernel, Launch, Machine, MachineError, Product, Sums};
 use super::weights::{Dense, Head, Layout, Norm, SHARED_BYTES};
 use crate::cpu::HeadActivation;
 
@@ -165,14 +165,14 @@ impl<'a, M: Machine> Work<'a, M> {
     ) -> Result<(), MachineError> {
         let weight = |offset| At { memory: self.weights, offset };
         self.machine.multiply(&Product {
-            input: At::start(input),
-            weight: weight(layer.weight),
-            bias: weight(layer.bias),
+            left: Factor { at: At::start(input), transposed: false },
+            right: Factor { at: weight(layer.weight), transposed: true },
             output: At::start(output),
+            sums: Sums::Biased(layer.epilogue),
+            bias: Some(weight(layer.bias)),
             rows,
-            inputs: layer.inputs,
-            outputs: layer.outputs,
-            epilogue: layer.epilogue,
+            inner: layer.inputs,
+            columns: layer.outputs,
         })
     }
 

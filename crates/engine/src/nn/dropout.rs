@@ -18,7 +18,7 @@ pub struct Dropout {
 
 /// Where in the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     Embeddings,
     Probabilities(usize),
     Attention(usize),
@@ -42,16 +42,16 @@ impl Place {
 
 /// What is left out at a place.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Mask {
-    key: u64,
+pub(crate) struct Mask {
+    pub(crate) key: u64,
     /// Of 65536.
-    share: u64,
-    scale: f32,
+    pub(crate) share: u64,
+    pub(crate) scale: f32,
 }
 
 impl Dropout {
     /// The mask of a place; `None` if nothing is left out there.
-    pub(super) fn mask(&self, place: Place) -> Option<Mask> {
+    pub(crate) fn mask(&self, place: Place) -> Option<Mask> {
         let rate = match place {
             Place::Probabilities(_) => self.attention,
             Place::HeadInput | Place::HeadHidden => self.classifier,

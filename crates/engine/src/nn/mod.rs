@@ -7,6 +7,7 @@
 //! - [`lora`]: low-rank changes to weights.
 //! - [`network`]: the whole network, forward and backward.
 //! - `embeddings`, `layer`, `attention`, `norm`, `dense`, `head`: its parts.
+//! - [`elsewhere`]: an encoder on another machine.
 //! - [`dropout`]: what is left out at random.
 //! - [`adversarial`]: embeddings moved for a second look.
 //!
@@ -17,6 +18,7 @@ pub mod adversarial;
 mod attention;
 mod dense;
 pub mod dropout;
+pub mod elsewhere;
 mod embeddings;
 mod head;
 mod layer;
@@ -24,7 +26,7 @@ pub mod lora;
 pub mod network;
 mod norm;
 pub mod parameters;
-mod plan;
+pub(crate) mod plan;
 pub mod tuning;
 
 pub use adversarial::Moved;

@@ -46,10 +46,13 @@ pub(super) struct Step<'a> {
 
 /// Sequences, end to end.
 #[derive(Debug)]
-pub(super) struct Batch {
-    pub(super) ids: Vec<u32>,
-    pub(super) positions: Vec<u32>,
-    lengths: Vec<usize>,
+pub struct Batch {
+    /// Token ids.
+    pub ids: Vec<u32>,
+    /// The row of the position embeddings for each.
+    pub positions: Vec<u32>,
+    /// Tokens of each sequence.
+    pub lengths: Vec<usize>,
 }
 
 /// A forward pass: what came out, and what the backward pass needs.
@@ -199,15 +202,21 @@ impl Network {
         head::forward(&self.step(parameters, dropout), &self.plan, states)
     }
 
-    /// As [`backward`](Self::backward), of the head alone, with the same dropout as in the forward pass.
+    /// As [`backward`](Self::backward), of the head alone, with the same dropout as in the forward pass; the gradients of the
+    /// states, which the head was given.
     pub fn backward_head(
         &self,
         parameters: &Parameters,
         (tape, dropout): (&HeadTape, Option<Dropout>),
         d_logits: &[f32],
         gradients: &mut Gradients,
-    ) {
-        head::backward(&self.step(parameters, dropout), &self.plan, tape, d_logits, gradients);
+    ) -> Vec<f32> {
+        head::backward(&self.step(parameters, dropout), &self.plan, tape, d_logits, gradients)
+    }
+
+    /// What lies where among the parameters.
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// Sequences of token ids through the network. Without dropout the outputs are those of prediction. What isn't needed for
@@ -287,7 +296,11 @@ impl Network {
         LayerWork { step, index, plan: &self.plan.layers[index], spans, firsts }
     }
 
-    fn batch(&self, sequences: &[&[u32]]) -> Batch {
+    /// Sequences end to end.
+    ///
+    /// # Panics
+    /// As of [`forward`](Self::forward).
+    pub fn batch(&self, sequences: &[&[u32]]) -> Batch {
         assert!(sequences.iter().all(|ids| !ids.is_empty() && ids.len() <= self.config.max_length()));
         assert!(sequences.iter().copied().flatten().all(|&id| (id as usize) < self.config.vocab_size));
         Batch {

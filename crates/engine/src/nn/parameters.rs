@@ -103,7 +103,7 @@ impl Gradients {
     }
 
     /// The gradient of one of the two weights of a layer that have adapters, of so many numbers, zero at first.
-    pub(super) fn adapted(&mut self, layer: usize, which: usize, size: usize) -> &mut [f32] {
+    pub(crate) fn adapted(&mut self, layer: usize, which: usize, size: usize) -> &mut [f32] {
         self.adapted[2 * (layer - self.adapted_from) + which].get_or_insert_with(|| vec![0.0; size])
     }
 
@@ -111,7 +111,7 @@ impl Gradients {
         self.adapted.get_mut(index).and_then(Option::take)
     }
 
-    pub(super) fn touch(&mut self, words: &[u32]) {
+    pub(crate) fn touch(&mut self, words: &[u32]) {
         self.touched.extend_from_slice(words);
         self.touched.sort_unstable();
         self.touched.dedup();

@@ -14,17 +14,17 @@ use crate::model::family::Names;
 
 /// A dense layer `y = x Wᵀ + b`.
 #[derive(Debug, Clone)]
-pub(super) struct DensePlan {
+pub(crate) struct DensePlan {
     /// Shape `[outputs, inputs]`.
-    pub(super) weight: Range<usize>,
-    pub(super) bias: Range<usize>,
-    pub(super) inputs: usize,
-    pub(super) outputs: usize,
+    pub(crate) weight: Range<usize>,
+    pub(crate) bias: Range<usize>,
+    pub(crate) inputs: usize,
+    pub(crate) outputs: usize,
 }
 
 impl DensePlan {
     /// Some of the outputs.
-    pub(super) fn part(&self, outputs: Range<usize>) -> Self {
+    pub(crate) fn part(&self, outputs: Range<usize>) -> Self {
         let start = self.weight.start;
         Self {
             weight: start + outputs.start * self.inputs..start + outputs.end * self.inputs,
@@ -37,48 +37,48 @@ impl DensePlan {
 
 /// A layer norm.
 #[derive(Debug, Clone)]
-pub(super) struct NormPlan {
-    pub(super) weight: Range<usize>,
-    pub(super) bias: Range<usize>,
+pub(crate) struct NormPlan {
+    pub(crate) weight: Range<usize>,
+    pub(crate) bias: Range<usize>,
 }
 
 /// The embeddings.
 #[derive(Debug, Clone)]
-pub(super) struct EmbeddingsPlan {
-    pub(super) words: Range<usize>,
-    pub(super) positions: Range<usize>,
+pub(crate) struct EmbeddingsPlan {
+    pub(crate) words: Range<usize>,
+    pub(crate) positions: Range<usize>,
     /// DistilBERT has none.
-    pub(super) types: Option<Range<usize>>,
-    pub(super) norm: NormPlan,
+    pub(crate) types: Option<Range<usize>>,
+    pub(crate) norm: NormPlan,
 }
 
 /// A transformer layer.
 #[derive(Debug, Clone)]
-pub(super) struct LayerPlan {
+pub(crate) struct LayerPlan {
     /// Queries, keys and values.
-    pub(super) projections: DensePlan,
-    pub(super) attention_output: DensePlan,
-    pub(super) attention_norm: NormPlan,
-    pub(super) intermediate: DensePlan,
-    pub(super) output: DensePlan,
-    pub(super) output_norm: NormPlan,
+    pub(crate) projections: DensePlan,
+    pub(crate) attention_output: DensePlan,
+    pub(crate) attention_norm: NormPlan,
+    pub(crate) intermediate: DensePlan,
+    pub(crate) output: DensePlan,
+    pub(crate) output_norm: NormPlan,
 }
 
 impl LayerPlan {
     /// Where the layer begins.
-    pub(super) fn start(&self) -> usize {
+    pub(crate) fn start(&self) -> usize {
         self.projections.weight.start
     }
 }
 
 /// The whole network.
 #[derive(Debug, Clone)]
-pub(super) struct Plan {
-    pub(super) embeddings: EmbeddingsPlan,
-    pub(super) layers: Vec<LayerPlan>,
+pub(crate) struct Plan {
+    pub(crate) embeddings: EmbeddingsPlan,
+    pub(crate) layers: Vec<LayerPlan>,
     /// The two dense layers of the head.
-    pub(super) hidden: DensePlan,
-    pub(super) output: DensePlan,
+    pub(crate) hidden: DensePlan,
+    pub(crate) output: DensePlan,
 }
 
 /// Hands out places.
@@ -158,6 +158,6 @@ impl Plan {
 }
 
 /// Whether a family leaves out numbers after attention's output layer; DistilBERT doesn't (`TransformerBlock` in `transformers`).
-pub(super) fn drops_after_attention(family: Family) -> bool {
+pub(crate) fn drops_after_attention(family: Family) -> bool {
     family != Family::DistilBert
 }

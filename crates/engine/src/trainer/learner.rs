@@ -5,6 +5,7 @@
 //! It must not know epochs, schedules or text. Invariant: the same examples, seed and step give the same bits.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use ecommerce_ml_protocol::EngineError;
 
@@ -13,6 +14,8 @@ use super::criterion::Criterion;
 use super::examples::Examples;
 use super::frozen::Frozen;
 use crate::config::DropoutShares;
+use crate::cuda::Accelerator;
+use crate::nn::elsewhere::Distant;
 use crate::nn::{self, Dropout, Gradients, Lora, Moved, Network, Parameters};
 use crate::train::optimizer::{self, AdamW};
 use crate::train::random::hash;
@@ -20,6 +23,9 @@ use crate::train::random::hash;
 /// Tokens of a micro-batch, but for a single example that is longer: products of matrices are at their fastest from about
 /// this size on, and twice as many tokens take twice the memory.
 pub(super) const MICRO_BATCH: usize = 1024;
+
+/// The same on a GPU, which wants more to do at a time.
+const DISTANT_MICRO_BATCH: usize = 16_384;
 
 /// Sets the seeds of this module apart from others.
 const PURPOSE: u64 = u64::from_be_bytes(*b"dropout ");
@@ -61,6 +67,8 @@ pub(super) struct Learner {
     pub(super) parameters: Parameters,
     gradients: Gradients,
     lora: Option<Lora>,
+    /// The encoder, if it learns on another machine.
+    distant: Option<Box<dyn Distant>>,
     inputs: Inputs,
     shares: Shares,
     seed: u64,
@@ -84,7 +92,20 @@ impl Learner {
         (shares, seed): (Shares, u64),
     ) -> Self {
         let gradients = network.gradients(&parameters, tuning);
-        Self { network, parameters, gradients, lora, inputs, shares, seed }
+        Self { network, parameters, gradients, lora, distant: None, inputs, shares, seed }
+    }
+
+    /// Lets the encoder learn on another machine, as far as that one can.
+    ///
+    /// # Errors
+    /// If the machine fails, or its memory is full.
+    pub(super) fn go_to(
+        &mut self,
+        machine: &Arc<dyn Accelerator>,
+        tuning: nn::Tuning,
+    ) -> Result<(), EngineError> {
+        self.distant = Arc::clone(machine).train(&self.network, &self.parameters, tuning)?;
+        Ok(())
     }
 
     /// Lengths of examples, as far as they decide the order of the data.
@@ -115,9 +136,17 @@ impl Learner {
         let mut value = 0.0;
         for (number, some) in self.micro_batches(&sequences).into_iter().enumerate() {
             let (rows, dropout) = (examples.rows(&batch[some.clone()]), self.dropout(look, number));
-            let (network, parameters) = (&self.network, &self.parameters);
             let states = self.states(&batch[some.clone()], &sequences[some.clone()]);
-            let loss = if let Some(states) = states {
+            let (network, parameters) = (&self.network, &self.parameters);
+            let loss = if let (None, Some(distant)) = (&states, &mut self.distant) {
+                let states = distant.forward(network.batch(&sequences[some]), dropout, true)?;
+                let tape = network.forward_head(parameters, states, dropout);
+                let loss = criterion.loss(tape.logits(), &rows, by)?;
+                let (head, gradients) = ((&tape, dropout), &mut self.gradients);
+                let d_states = network.backward_head(parameters, head, &loss.gradient, gradients);
+                distant.backward(&d_states)?;
+                loss
+            } else if let Some(states) = states {
                 let tape = network.forward_head(parameters, states, dropout);
                 let loss = criterion.loss(tape.logits(), &rows, by)?;
                 network.backward_head(parameters, (&tape, dropout), &loss.gradient, &mut self.gradients);
@@ -134,21 +163,41 @@ impl Learner {
     }
 
     /// Moves the embeddings of words along their gradients, for another look at the same batches.
-    pub(super) fn move_embeddings(&mut self, epsilon: f64) -> Moved {
-        self.network.move_embeddings(&mut self.parameters, &self.gradients, epsilon)
+    ///
+    /// # Errors
+    /// If the machine that the encoder learns on fails.
+    pub(super) fn move_embeddings(&mut self, epsilon: f64) -> Result<Moved, EngineError> {
+        self.collect()?;
+        let moved = self.network.move_embeddings(&mut self.parameters, &self.gradients, epsilon);
+        self.refresh()?;
+        Ok(moved)
     }
 
     /// Moves them back.
-    pub(super) fn move_back(&mut self, moved: Moved) {
+    ///
+    /// # Errors
+    /// As of [`move_embeddings`](Self::move_embeddings).
+    pub(super) fn move_back(&mut self, moved: Moved) -> Result<(), EngineError> {
         moved.back(&mut self.parameters);
+        self.refresh()
     }
 
     /// What the head says of examples as they are, a row of outputs for each, with nothing left out.
-    pub(super) fn outputs(&self, examples: &Examples, some: &[usize]) -> Vec<f32> {
+    ///
+    /// # Errors
+    /// If the machine that the encoder learns on fails.
+    pub(super) fn outputs(&mut self, examples: &Examples, some: &[usize]) -> Result<Vec<f32>, EngineError> {
         let sequences: Vec<&[u32]> = some.iter().map(|&example| examples.tokens(example)).collect();
         let mut outputs = Vec::new();
         for range in self.micro_batches(&sequences) {
-            match self.states(&some[range.clone()], &sequences[range.clone()]) {
+            let states =
+                match (self.states(&some[range.clone()], &sequences[range.clone()]), &mut self.distant) {
+                    (None, Some(distant)) => {
+                        Some(distant.forward(self.network.batch(&sequences[range.clone()]), None, false)?)
+                    }
+                    (states, _) => states,
+                };
+            match states {
                 Some(states) => {
                     let tape = self.network.forward_head(&self.parameters, states, None);
                     outputs.extend_from_slice(tape.logits());
@@ -159,15 +208,19 @@ impl Learner {
                 }
             }
         }
-        outputs
+        Ok(outputs)
     }
 
     /// Ends an update's gradients; their norm, which isn't finite if they aren't.
-    pub(super) fn norm(&mut self) -> f64 {
+    ///
+    /// # Errors
+    /// If the machine that the encoder learns on fails.
+    pub(super) fn norm(&mut self) -> Result<f64, EngineError> {
+        self.collect()?;
         if let Some(lora) = &self.lora {
             lora.spread(&self.parameters, &mut self.gradients);
         }
-        optimizer::global_norm([&*self.gradients.values])
+        Ok(optimizer::global_norm([&*self.gradients.values]))
     }
 
     /// Changes the parameters by their gradients, and clears these.
@@ -187,7 +240,7 @@ impl Learner {
         adam.update(&mut list.collect::<Vec<_>>(), rate, scale)?;
         self.gradients.clear();
         self.merge();
-        Ok(())
+        self.refresh()
     }
 
     /// The trained parameters, end to end.
@@ -201,14 +254,28 @@ impl Learner {
     }
 
     /// Sets the trained parameters.
-    pub(super) fn set_trained(&mut self, values: &[f32]) {
+    ///
+    /// # Errors
+    /// If the machine that the encoder learns on fails.
+    pub(super) fn set_trained(&mut self, values: &[f32]) -> Result<(), EngineError> {
         self.parameters.values[self.gradients.start()..].copy_from_slice(values);
         self.merge();
+        self.refresh()
     }
 
     /// The network and its parameters, without what only learning needs.
     pub(super) fn into_parts(self) -> (Network, Parameters) {
         (self.network, self.parameters)
+    }
+
+    /// Brings gradients back from the machine that the encoder learns on.
+    fn collect(&mut self) -> Result<(), EngineError> {
+        self.distant.as_mut().map_or(Ok(()), |distant| distant.collect(&mut self.gradients))
+    }
+
+    /// Brings parameters there.
+    fn refresh(&mut self) -> Result<(), EngineError> {
+        self.distant.as_mut().map_or(Ok(()), |distant| distant.refresh(&self.parameters))
     }
 
     fn merge(&mut self) {
@@ -249,9 +316,10 @@ impl Learner {
     /// Cuts sequences into runs of bounded size.
     fn micro_batches(&self, sequences: &[&[u32]]) -> Vec<Range<usize>> {
         let (mut ranges, mut start, mut filled) = (Vec::new(), 0, 0);
+        let most = if self.distant.is_some() { DISTANT_MICRO_BATCH } else { MICRO_BATCH };
         for (place, sequence) in sequences.iter().enumerate() {
             let length = self.length(sequence);
-            if filled > 0 && filled + length > MICRO_BATCH {
+            if filled > 0 && filled + length > most {
                 ranges.push(start..place);
                 (start, filled) = (place, 0);
             }

@@ -84,7 +84,7 @@ pub fn train(job: Job, loader: &ModelLoader, sink: &mut dyn Sink) -> Result<(), 
         Some(files) if !texts.is_empty() => Some(predict(&files, loader, &borrowed(&texts))?),
         _ => None,
     };
-    let (learner, layout) = setup.learner(loader.require_cpu()?)?;
+    let (learner, layout) = setup.learner(loader.require_cpu()?, loader.accelerator().as_ref())?;
     let task = Task {
         options: &setup.options,
         targets: &setup.targets,

@@ -3,6 +3,8 @@
 //! It must not know updates or epochs. Invariant: a [`Setup`] can be trained with: what the rows, the options, the base and
 //! the checkpoint contradict each other in was refused, and it fits into the memory it may take.
 
+use std::sync::Arc;
+
 use ecommerce_ml_protocol::training::{Objective, TrainingRow};
 use ecommerce_ml_protocol::{EngineError, ErrorKind, ModelSource, Sha256};
 use serde_json::Value;
@@ -19,6 +21,7 @@ use super::memory::Sizes;
 use super::save::Layout;
 use super::targets::{Targets, are_stars};
 use crate::config::{DropoutShares, ModelConfig};
+use crate::cuda::Accelerator;
 use crate::device::Cpu;
 use crate::files::{ModelFiles, content_address};
 use crate::loader::ModelLoader;
@@ -161,7 +164,11 @@ impl Setup {
     ///
     /// # Errors
     /// If the base is damaged or not supported.
-    pub(super) fn learner(&mut self, cpu: &Cpu) -> Result<(Learner, Layout), EngineError> {
+    pub(super) fn learner(
+        &mut self,
+        cpu: &Cpu,
+        elsewhere: Option<&Arc<dyn Accelerator>>,
+    ) -> Result<(Learner, Layout), EngineError> {
         let base = std::mem::take(&mut self.base);
         let seed = self.options.seed;
         let (network, mut parameters) = Network::open(&base, self.targets.outputs(), seed, cpu)?;
@@ -194,7 +201,11 @@ impl Setup {
             (Tuning::Full { .. } | Tuning::Lora { .. }, None) => Inputs::Tokens,
             (Tuning::Full { .. } | Tuning::Lora { .. }, Some(changing)) => Inputs::Changing(changing),
         };
-        Ok((Learner::new((network, parameters), tuning, lora, inputs, (shares, seed)), layout))
+        let mut learner = Learner::new((network, parameters), tuning, lora, inputs, (shares, seed));
+        if let Some(machine) = elsewhere {
+            learner.go_to(machine, tuning)?;
+        }
+        Ok((learner, layout))
     }
 
     /// What changes texts from epoch to epoch, if they change.

@@ -116,7 +116,7 @@ impl<'a> Training<'a> {
             best = checkpoint.best();
             let trained = checkpoint.trained();
             drop(checkpoint);
-            learner.set_trained(&trained);
+            learner.set_trained(&trained)?;
         }
         let (reporter, now) = (Reporter::new(state.step, steps), Instant::now());
         let (epoch_began, checkpointed) = (now, now);
@@ -134,7 +134,7 @@ impl<'a> Training<'a> {
         let epoch = match self.best.take() {
             None => self.state.position.epoch,
             Some((epoch, best)) => {
-                self.learner.set_trained(&best);
+                self.learner.set_trained(&best)?;
                 epoch
             }
         };
@@ -172,14 +172,14 @@ impl<'a> Training<'a> {
             look.batch += 1;
         }
         if options.adversarial_epsilon > 0.0 {
-            let moved = self.learner.move_embeddings(options.adversarial_epsilon);
+            let moved = self.learner.move_embeddings(options.adversarial_epsilon)?;
             for batch in &batches {
                 self.learner.learn((examples, criterion), batch, by, look)?;
                 look.batch += 1;
             }
-            self.learner.move_back(moved);
+            self.learner.move_back(moved)?;
         }
-        let norm = self.learner.norm();
+        let norm = self.learner.norm()?;
         if !norm.is_finite() || !loss.is_finite() {
             return Err(diverged(self.state.step + 1));
         }
@@ -215,10 +215,10 @@ impl<'a> Training<'a> {
     }
 
     /// Metrics of all rows held out, and the one that epochs are compared by.
-    fn evaluate(&self) -> Result<(Vec<Metric>, f64), EngineError> {
+    fn evaluate(&mut self) -> Result<(Vec<Metric>, f64), EngineError> {
         let Task { options, targets, examples, criterion, scale, .. } = self.task;
         let rows = &examples.held_out;
-        let outputs = self.learner.outputs(examples, rows);
+        let outputs = self.learner.outputs(examples, rows)?;
         let loss = criterion.loss(&outputs, rows, criterion.denominator(rows)?)?.value;
         let (meaning, numbers) = (Meaning::of(&targets.labels()), matches!(targets, Targets::Numbers(_)));
         let mut tally = Tally::new(targets);

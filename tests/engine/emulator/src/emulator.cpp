@@ -151,7 +151,9 @@ float* emulator::launch_memory() {
 }
 
 #include "attention.cu"
+#include "attention_backward.cu"
 #include "rows.cu"
+#include "training.cu"
 
 namespace {
 
@@ -164,6 +166,28 @@ const std::pair<std::string_view, void (*)(void* const*)> KERNELS[] = {
     {"attend_32", call<attend_32>},
     {"attend_64", call<attend_64>},
     {"attend_128", call<attend_128>},
+    {"attend_training_32", call<attend_training_32>},
+    {"attend_training_64", call<attend_training_64>},
+    {"attend_training_128", call<attend_training_128>},
+    {"attend_back_queries_32", call<attend_back_queries_32>},
+    {"attend_back_queries_64", call<attend_back_queries_64>},
+    {"attend_back_queries_128", call<attend_back_queries_128>},
+    {"attend_back_keys_32", call<attend_back_keys_32>},
+    {"attend_back_keys_64", call<attend_back_keys_64>},
+    {"attend_back_keys_128", call<attend_back_keys_128>},
+    {"head_products", call<head_products>},
+    {"add_norm_training", call<add_norm_training>},
+    {"embed_training", call<embed_training>},
+    {"norm_back", call<norm_back>},
+    {"sum_rows", call<sum_rows>},
+    {"add_partial", call<add_partial>},
+    {"activate", call<activate>},
+    {"activate_back", call<activate_back>},
+    {"leave_out", call<leave_out>},
+    {"add_to_table", call<add_to_table>},
+    {"add_chosen", call<add_chosen>},
+    {"columns", call<columns>},
+    {"round_numbers", call<round_numbers>},
 };
 
 }  // namespace

@@ -4,7 +4,7 @@
 //! Invariant: a barrier that not all threads reach is an error, what was never written is NaN, and whoever goes beyond the end of
 //! memory ends the process.
 
-use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use std::ffi::{CString, c_char, c_int, c_uint, c_void};
 use std::sync::{Mutex, PoisonError};
 
 mod memory;
@@ -33,6 +33,8 @@ pub enum Argument<'a> {
     Count(u32),
     /// `float`.
     Number(f32),
+    /// `unsigned long long`.
+    Bits(u64),
 }
 
 /// Runs a kernel, which must have just these arguments.
@@ -40,18 +42,20 @@ pub enum Argument<'a> {
 /// # Errors
 /// Why it can't be run.
 pub fn launch(
-    name: &CStr,
+    name: &str,
     grid: [u32; 3],
     threads: u32,
     shared_bytes: u32,
     arguments: &[Argument<'_>],
 ) -> Result<(), &'static str> {
+    let name = CString::new(name).map_err(|_| "there is no such kernel")?;
     let mut values: Vec<u64> = arguments
         .iter()
         .map(|argument| match *argument {
             Argument::At(memory, offset) => memory.address(offset) as u64,
             Argument::Count(number) => number.into(),
             Argument::Number(number) => number.to_bits().into(),
+            Argument::Bits(bits) => bits,
         })
         .collect();
     let pointers: Vec<*mut c_void> = values.iter_mut().map(|value| (&raw mut *value).cast()).collect();

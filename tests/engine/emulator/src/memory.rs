@@ -49,6 +49,11 @@ impl Memory {
         Self { start, bytes, mapping, mapped, used: Arc::clone(used) }
     }
 
+    /// How many bytes.
+    pub fn size(&self) -> usize {
+        self.bytes
+    }
+
     /// The address of a byte.
     ///
     /// # Panics

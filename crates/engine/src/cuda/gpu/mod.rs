@@ -15,12 +15,14 @@ use ecommerce_ml_protocol::{EngineError, ErrorKind};
 mod products;
 
 use super::machine::{Argument, At, Kernel, Launch, Machine, MachineError, MemoryUse, Product};
-use products::Products;
+use products::{Addresses, Products};
 
 /// Our kernels for several kinds of GPUs, made by the build script.
-const KERNELS: [&[u8]; 2] = [
+const KERNELS: [&[u8]; 4] = [
     include_bytes!(concat!(env!("OUT_DIR"), "/rows.fatbin")),
     include_bytes!(concat!(env!("OUT_DIR"), "/attention.fatbin")),
+    include_bytes!(concat!(env!("OUT_DIR"), "/attention_backward.fatbin")),
+    include_bytes!(concat!(env!("OUT_DIR"), "/training.fatbin")),
 ];
 
 /// Freed memory that is kept for the next batch. What is above it goes back to the GPU, as when a model is dropped.
@@ -94,13 +96,12 @@ impl Gpu {
         // SAFETY: memory is used in one stream only.
         unsafe { context.disable_event_tracking() };
         let stream = context.new_stream().map_err(failed)?;
-        let load = |image: &[u8]| context.load_module(Ptx::from_binary(image.to_vec()));
-        let modules = [load(KERNELS[0]).map_err(failed)?, load(KERNELS[1]).map_err(failed)?];
-        let kernels = Kernel::ALL.map(|kernel| {
-            let name = kernel.name().to_string_lossy();
-            modules.iter().find_map(|module| module.load_function(&name).ok())
-        });
-        let kernels = kernels.into_iter().collect::<Option<_>>().ok_or("The GPU lacks a kernel.")?;
+        let load = |image: &&[u8]| context.load_module(Ptx::from_binary(image.to_vec()));
+        let modules = KERNELS.iter().map(load).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+        let kernels = Kernel::ALL
+            .iter()
+            .map(|kernel| modules.iter().find_map(|module| module.load_function(kernel.name()).ok()));
+        let kernels = kernels.collect::<Option<_>>().ok_or("The GPU lacks a kernel.")?;
         let products = Products::new(&stream)?;
         Ok(Self { stream, kernels, products, ordinal })
     }
@@ -134,6 +135,14 @@ impl Machine for Gpu {
         Ok(memory)
     }
 
+    fn replace(&self, memory: &mut CudaSlice<u8>, bytes: &[u8]) -> Result<(), MachineError> {
+        Ok(self.stream.memcpy_htod(bytes, memory)?)
+    }
+
+    fn clear(&self, memory: &mut CudaSlice<u8>) -> Result<(), MachineError> {
+        Ok(self.stream.memset_zeros(memory)?)
+    }
+
     fn download(&self, memory: &CudaSlice<u8>, bytes: &mut [u8]) -> Result<(), MachineError> {
         self.stream.memcpy_dtoh(&memory.slice(..bytes.len()), bytes)?;
         self.stream.synchronize()?;
@@ -152,6 +161,7 @@ impl Machine for Gpu {
                 Argument::At(at) => Value { address: self.address(at) },
                 Argument::Count(number) => Value { count: number },
                 Argument::Number(number) => Value { number },
+                Argument::Bits(bits) => Value { bits },
             })
             .collect();
         let mut pointers: Vec<*mut c_void> =
@@ -173,10 +183,14 @@ impl Machine for Gpu {
     }
 
     fn multiply(&self, product: &Product<'_, CudaSlice<u8>>) -> Result<(), MachineError> {
-        let [input, weight, bias, output] =
-            [product.input, product.weight, product.bias, product.output].map(|at| self.address(at));
+        let addresses = Addresses {
+            left: self.address(product.left.at),
+            right: self.address(product.right.at),
+            output: self.address(product.output),
+            bias: product.bias.map(|bias| self.address(bias)),
+        };
         self.stream.context().bind_to_thread()?;
-        self.products.multiply(product, (input, weight, bias, output))
+        self.products.multiply(product, addresses)
     }
 }
 
@@ -186,6 +200,7 @@ union Value {
     address: sys::CUdeviceptr,
     count: u32,
     number: f32,
+    bits: u64,
 }
 
 impl From<DriverError> for MachineError {

@@ -1,9 +1,10 @@
-//! Dense layers by cuBLASLt.
+//! Products of matrices by cuBLASLt.
 //!
-//! Its matrices lie column by column, so ours are transposed to it: `outputᵀ = weight inputᵀ`.
+//! Its matrices lie column by column, so ours are transposed to it: `outputᵀ = rightᵀ leftᵀ`.
 //! Invariant: for each shape the library is asked once which of its algorithms is the fastest.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ffi::c_void;
 use std::fmt;
 use std::sync::Arc;
@@ -14,16 +15,38 @@ use cudarc::driver::sys::CUdeviceptr;
 use cudarc::driver::{CudaSlice, CudaStream, DevicePtr};
 use parking_lot::Mutex;
 
-use crate::cuda::machine::{Epilogue, MachineError, Product};
+use crate::cuda::machine::{Epilogue, MachineError, Product, Sums};
 
 /// What NVIDIA recommends for Hopper, and enough for all others.
 const WORKSPACE_BYTES: usize = 32 << 20;
 
+/// What algorithms ask for at most.
+const MOST_ALIGNMENT: u32 = 256;
+
 /// Shapes that are remembered: batches have any number of rows.
 const MOST_PLANS: usize = 1024;
 
-/// Rows, inputs and outputs, and what comes after the sum.
-type Key = (usize, usize, usize, Epilogue);
+/// What an algorithm is chosen for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    rows: usize,
+    inner: usize,
+    columns: usize,
+    left_transposed: bool,
+    right_transposed: bool,
+    sums: Sums,
+    /// Bytes that all addresses are multiples of, at most [`MOST_ALIGNMENT`].
+    alignment: u32,
+}
+
+/// Where the matrices of a product are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Addresses {
+    pub(super) left: CUdeviceptr,
+    pub(super) right: CUdeviceptr,
+    pub(super) output: CUdeviceptr,
+    pub(super) bias: Option<CUdeviceptr>,
+}
 
 /// The library, on one stream.
 pub(super) struct Products {
@@ -64,37 +87,48 @@ impl Products {
         Ok(Self { handle, workspace, stream: Arc::clone(stream), plans: Mutex::default() })
     }
 
-    /// Multiplies matrices at these addresses: input, weight, bias and output.
+    /// Multiplies matrices at these addresses.
     pub(super) fn multiply<M>(
         &self,
         product: &Product<'_, M>,
-        (input, weight, bias, output): (CUdeviceptr, CUdeviceptr, CUdeviceptr, CUdeviceptr),
+        addresses: Addresses,
     ) -> Result<(), MachineError> {
-        let key = (product.rows, product.inputs, product.outputs, product.epilogue);
+        let Addresses { left, right, output, bias } = addresses;
+        let all = left | right | output | bias.unwrap_or_default() | u64::from(MOST_ALIGNMENT);
+        let key = Key {
+            rows: product.rows,
+            inner: product.inner,
+            columns: product.columns,
+            left_transposed: product.left.transposed,
+            right_transposed: product.right.transposed,
+            sums: product.sums,
+            alignment: 1 << all.trailing_zeros(),
+        };
         let mut plans = self.plans.lock();
         if plans.len() >= MOST_PLANS && !plans.contains_key(&key) {
             plans.clear();
         }
         let plan = match plans.entry(key) {
-            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::hash_map::Entry::Vacant(entry) => {
-                entry.insert(Plan::new(self.handle, key, bias)?)
-            }
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(Plan::new(self.handle, key, bias)?),
         };
-        plan.set_bias(bias)?;
-        let (one, zero) = (1.0_f32, 0.0_f32);
+        if let Some(bias) = bias {
+            plan.set_bias(bias)?;
+        }
+        let adds = matches!(product.sums, Sums::Add | Sums::AddExact);
+        let (factor, before) = (1.0_f32, if adds { 1.0_f32 } else { 0.0 });
         let workspace = self.workspace.device_ptr(&self.stream).0;
         // SAFETY: the descriptions fit the matrices, whose sizes `Product` promises, and live in the plan.
         unsafe {
             result::matmul(
                 self.handle,
                 plan.description.0,
-                (&raw const one).cast(),
-                (&raw const zero).cast(),
-                weight as *const c_void,
-                plan.weight.0,
-                input as *const c_void,
-                plan.input.0,
+                (&raw const factor).cast(),
+                (&raw const before).cast(),
+                right as *const c_void,
+                plan.right.0,
+                left as *const c_void,
+                plan.left.0,
                 output as *const c_void,
                 plan.output.0,
                 output as *mut c_void,
@@ -120,43 +154,56 @@ impl Drop for Products {
 /// How a shape is computed.
 struct Plan {
     description: Description,
-    weight: Matrix,
-    input: Matrix,
+    left: Matrix,
+    right: Matrix,
     output: Matrix,
     algorithm: sys::cublasLtMatmulAlgo_t,
 }
 
 impl Plan {
     /// With a bias at this address, whose alignment the choice may depend on.
-    fn new(handle: sys::cublasLtHandle_t, key: Key, bias: CUdeviceptr) -> Result<Self, CublasError> {
+    fn new(handle: sys::cublasLtHandle_t, key: Key, bias: Option<CUdeviceptr>) -> Result<Self, CublasError> {
         use sys::cublasLtMatmulDescAttributes_t as Attribute;
-        let (rows, inputs, outputs, epilogue) = key;
+        let Key { rows, inner, columns, left_transposed, right_transposed, sums, alignment } = key;
         let description = Description::new()?;
-        // Only the weight is transposed; 1 is `CUBLAS_OP_T`.
-        description.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSA, &1_i32)?;
-        let epilogue = match epilogue {
-            Epilogue::None => sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_BIAS,
-            Epilogue::Gelu => sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_GELU_BIAS,
-            Epilogue::Relu => sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_RELU_BIAS,
+        // 1 is `CUBLAS_OP_T`. What lies there row by row is transposed already.
+        description.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSA, &i32::from(right_transposed))?;
+        description.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSB, &i32::from(left_transposed))?;
+        let epilogue = match sums {
+            Sums::Biased(Epilogue::None) => sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_BIAS,
+            Sums::Biased(Epilogue::Gelu) => sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_GELU_BIAS,
+            Sums::Biased(Epilogue::Relu) => sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_RELU_BIAS,
+            Sums::Replace | Sums::Add | Sums::AddExact => sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_DEFAULT,
         };
         description.set(Attribute::CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue)?;
-        description.set(Attribute::CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias)?;
-        let weight = Matrix::new(inputs, outputs)?;
-        let (input, output) = (Matrix::new(inputs, rows)?, Matrix::new(outputs, rows)?);
-        let preference = Preference::new()?;
+        if let Some(bias) = bias {
+            description.set(Attribute::CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias)?;
+        }
+        let stored = |rows, columns, transposed| match transposed {
+            false => Matrix::new(sys::cudaDataType_t::CUDA_R_16BF, columns, rows),
+            true => Matrix::new(sys::cudaDataType_t::CUDA_R_16BF, rows, columns),
+        };
+        let right = stored(inner, columns, right_transposed)?;
+        let left = stored(rows, inner, left_transposed)?;
+        let number = match sums {
+            Sums::AddExact => sys::cudaDataType_t::CUDA_R_32F,
+            Sums::Biased(_) | Sums::Replace | Sums::Add => sys::cudaDataType_t::CUDA_R_16BF,
+        };
+        let output = Matrix::new(number, columns, rows)?;
+        let preference = Preference::new(alignment)?;
         // SAFETY: all handles live until the end of this function.
         let found = unsafe {
             result::get_matmul_algo_heuristic(
                 handle,
                 description.0,
-                weight.0,
-                input.0,
+                right.0,
+                left.0,
                 output.0,
                 output.0,
                 preference.0,
             )
         }?;
-        Ok(Self { description, weight, input, output, algorithm: found.algo })
+        Ok(Self { description, left, right, output, algorithm: found.algo })
     }
 
     fn set_bias(&self, bias: CUdeviceptr) -> Result<(), CublasError> {
@@ -189,12 +236,11 @@ impl Drop for Description {
     }
 }
 
-/// The shape of a matrix of bf16.
+/// The shape of a matrix, column by column.
 struct Matrix(sys::cublasLtMatrixLayout_t);
 
 impl Matrix {
-    fn new(rows: usize, columns: usize) -> Result<Self, CublasError> {
-        let number = sys::cudaDataType_t::CUDA_R_16BF;
+    fn new(number: sys::cudaDataType_t, rows: usize, columns: usize) -> Result<Self, CublasError> {
         result::create_matrix_layout(number, rows as u64, columns as u64, rows as i64).map(Self)
     }
 }
@@ -210,20 +256,31 @@ impl Drop for Matrix {
 struct Preference(sys::cublasLtMatmulPreference_t);
 
 impl Preference {
-    fn new() -> Result<Self, CublasError> {
+    fn new(alignment: u32) -> Result<Self, CublasError> {
         use sys::cublasLtMatmulPreferenceAttributes_t as Attribute;
         let preference = Self(result::create_matmul_pref()?);
-        let bytes = WORKSPACE_BYTES as u64;
-        // SAFETY: the library copies the eight bytes that it wants.
-        unsafe {
-            result::set_matmul_pref_attribute(
-                preference.0,
-                Attribute::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
-                (&raw const bytes).cast(),
-                size_of_val(&bytes),
-            )
-        }?;
+        preference.set(Attribute::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &(WORKSPACE_BYTES as u64))?;
+        for of in [
+            Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES,
+            Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+            Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
+            Attribute::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES,
+        ] {
+            preference.set(of, &alignment)?;
+        }
         Ok(preference)
+    }
+
+    /// Sets an attribute, whose type the library's manual names.
+    fn set<T>(
+        &self,
+        attribute: sys::cublasLtMatmulPreferenceAttributes_t,
+        value: &T,
+    ) -> Result<(), CublasError> {
+        // SAFETY: the library copies as many bytes as the value has.
+        unsafe {
+            result::set_matmul_pref_attribute(self.0, attribute, (&raw const *value).cast(), size_of::<T>())
+        }
     }
 }
 

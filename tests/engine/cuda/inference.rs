@@ -1,125 +1,19 @@
-//! Networks on a GPU, but for the GPU: the same kernels run on the CPU, one thread after the other.
-
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod support;
+//! What models answer there.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
-use ecommerce_ml_emulator::{Argument as Emulator, Memory};
 use ecommerce_ml_engine::cpu::{Kernels, Precision};
-use ecommerce_ml_engine::cuda::machine::{Argument, At, Epilogue, Kernel, Launch, Product};
-use ecommerce_ml_engine::cuda::{Accelerator, Machine, MachineError, MemoryUse, Several};
+use ecommerce_ml_engine::cuda::machine::{Argument, At, Kernel, Launch};
+use ecommerce_ml_engine::cuda::{Accelerator, Machine, Several};
 use ecommerce_ml_engine::device::{Cpu, Device};
 use ecommerce_ml_engine::files::ModelFiles;
 use ecommerce_ml_engine::model::{Model, Output, PrecisionChoice, Window};
 use ecommerce_ml_protocol::ErrorKind;
 use half::bf16;
-use support::{json_lines, root, tiny};
 
-/// A machine with as many bytes of memory as it is given.
-#[derive(Debug)]
-struct Emulated {
-    bytes: usize,
-    used: Arc<AtomicUsize>,
-    launches: AtomicUsize,
-}
-
-impl Emulated {
-    fn new(bytes: usize) -> Arc<Self> {
-        Arc::new(Self { bytes, used: Arc::default(), launches: AtomicUsize::new(0) })
-    }
-
-    fn roomy() -> Arc<Self> {
-        Self::new(usize::MAX)
-    }
-}
-
-/// Numbers of a matrix.
-fn read(at: At<'_, Memory>, count: usize) -> Vec<f32> {
-    let bytes = at.memory.read(at.offset, count * size_of::<bf16>());
-    bytes.as_chunks::<2>().0.iter().map(|&bytes| bf16::from_le_bytes(bytes).to_f32()).collect()
-}
-
-impl Machine for Emulated {
-    type Memory = Memory;
-
-    fn name(&self) -> String {
-        "emulated".to_owned()
-    }
-
-    fn memory(&self) -> Result<MemoryUse, MachineError> {
-        Ok(MemoryUse { used: self.used.load(Ordering::Relaxed) as u64, total: self.bytes as u64 })
-    }
-
-    fn allocate(&self, bytes: usize) -> Result<Memory, MachineError> {
-        if self.used.load(Ordering::Relaxed).saturating_add(bytes) > self.bytes {
-            return Err(MachineError::OutOfMemory);
-        }
-        Ok(Memory::new(bytes, &self.used))
-    }
-
-    fn upload(&self, bytes: &[u8]) -> Result<Memory, MachineError> {
-        let memory = self.allocate(bytes.len())?;
-        memory.write(0, bytes);
-        Ok(memory)
-    }
-
-    fn download(&self, memory: &Memory, bytes: &mut [u8]) -> Result<(), MachineError> {
-        bytes.copy_from_slice(&memory.read(0, bytes.len()));
-        Ok(())
-    }
-
-    fn launch(&self, launch: &Launch<'_, Memory>) -> Result<(), MachineError> {
-        self.launches.fetch_add(1, Ordering::Relaxed);
-        let arguments: Vec<_> = launch
-            .arguments
-            .iter()
-            .map(|argument| match *argument {
-                Argument::At(at) => Emulator::At(at.memory, at.offset),
-                Argument::Count(number) => Emulator::Count(number),
-                Argument::Number(number) => Emulator::Number(number),
-            })
-            .collect();
-        let grid = [launch.grid[0], launch.grid[1], 1];
-        let (name, shared_bytes) = (launch.kernel.name(), launch.shared_bytes);
-        let launched = ecommerce_ml_emulator::launch(name, grid, launch.threads, shared_bytes, &arguments);
-        launched.map_err(|error| MachineError::Failed(error.to_owned()))
-    }
-
-    fn multiply(&self, product: &Product<'_, Memory>) -> Result<(), MachineError> {
-        let &Product { rows, inputs, outputs, .. } = product;
-        let (input, weight) = (read(product.input, rows * inputs), read(product.weight, outputs * inputs));
-        let bias = read(product.bias, outputs);
-        let mut output = vec![bf16::ZERO; rows * outputs];
-        for (row, output) in input.chunks_exact(inputs).zip(output.chunks_exact_mut(outputs)) {
-            for ((weight, bias), output) in weight.chunks_exact(inputs).zip(&bias).zip(output) {
-                // Eight sums, which the compiler makes a vector of.
-                let mut sums = [0.0_f32; 8];
-                for (a, b) in row.as_chunks::<8>().0.iter().zip(weight.as_chunks::<8>().0) {
-                    sums.iter_mut().zip(a.iter().zip(b)).for_each(|(sum, (a, b))| *sum += a * b);
-                }
-                *output = bf16::from_f32(after(product.epilogue, sums.iter().sum::<f32>() + bias));
-            }
-        }
-        let bytes: Vec<u8> = output.iter().flat_map(|number| number.to_le_bytes()).collect();
-        product.output.memory.write(product.output.offset, &bytes);
-        Ok(())
-    }
-}
-
-/// As cuBLASLt has it.
-fn after(epilogue: Epilogue, sum: f32) -> f32 {
-    match epilogue {
-        Epilogue::None => sum,
-        Epilogue::Relu => sum.max(0.0),
-        Epilogue::Gelu => {
-            let inner = (2.0 / std::f32::consts::PI).sqrt() * (sum + 0.044_715 * sum.powi(3));
-            0.5 * sum * (1.0 + inner.tanh())
-        }
-    }
-}
+use crate::machine::Emulated;
+use crate::support::{self, json_lines, root, tiny};
 
 fn on(machine: &Arc<Emulated>) -> Device {
     Device::Accelerator(Arc::clone(machine) as Arc<dyn Accelerator>)

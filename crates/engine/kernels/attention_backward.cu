@@ -1,0 +1,231 @@
+// The gradients of attention, by tensor cores (after Dao 2023, FlashAttention-2).
+//
+// Weights are computed anew from the logarithms of their sums, which the forward pass left. A block works on one head and up to 64
+// rows of one sequence, its own, a warp on 16 of them; the rows of the other side come by 32 through shared memory. Own rows are
+// queries for the gradient of queries, and keys for those of keys and values, so every gradient is summed up by one warp.
+// Invariant: a row's gradient does not depend on other sequences, and is the same each time.
+
+#include "dropout.cuh"
+#include "numbers.cuh"
+
+namespace {
+
+constexpr unsigned WARPS_BACK = 4;
+constexpr unsigned OTHERS = 32;
+constexpr unsigned GAP_BACK = 8;
+
+// Own rows and those of the other side: where they begin and how many they are; and own rows of the sequence before them.
+struct Sides {
+    unsigned first, count, other_first, other_count, before, unused[3];
+};
+
+// Rows of a matrix, so many numbers apart.
+struct Rows {
+    const bf16* start;
+    unsigned stride;
+};
+
+template <unsigned DEPTH>
+__device__ inline void bring(bf16 (*rows)[DEPTH + GAP_BACK], const Rows& from, unsigned first, unsigned head, unsigned count) {
+    constexpr unsigned PIECES = DEPTH / 8;
+    for (unsigned piece = threadIdx.x; piece < OTHERS * PIECES; piece += WARPS_BACK * LANES) {
+        const unsigned row = piece / PIECES, at = piece % PIECES * 8;
+        const bf16* place = from.start + size_t(first + row) * from.stride + head + at;
+        store(&rows[row][at], row < count ? load(place) : Eight{});
+    }
+}
+
+// The left side of products: rows `row` and `row + 8` of a warp's sixteen, from `column` on.
+template <unsigned DEPTH>
+__device__ inline void hold(unsigned (&held)[DEPTH / 16][4], const Rows& from, unsigned first, unsigned head, unsigned row,
+                            unsigned column, unsigned count) {
+    const auto pair = [&](unsigned of_row, unsigned at) {
+        const bf16* place = from.start + size_t(first + of_row) * from.stride + head + at;
+        return of_row < count ? *reinterpret_cast<const unsigned*>(place) : 0;
+    };
+#pragma unroll
+    for (unsigned part = 0; part < DEPTH / 16; ++part) {
+        held[part][0] = pair(row, 16 * part + column);
+        held[part][1] = pair(row + 8, 16 * part + column);
+        held[part][2] = pair(row, 16 * part + 8 + column);
+        held[part][3] = pair(row + 8, 16 * part + 8 + column);
+    }
+}
+
+// products = held staged^T, for eights of staged rows.
+template <unsigned DEPTH>
+__device__ inline void cross(float (&products)[OTHERS / 8][4], const unsigned (&held)[DEPTH / 16][4],
+                             const bf16 (*staged)[DEPTH + GAP_BACK], unsigned lane, unsigned column) {
+#pragma unroll
+    for (unsigned eighth = 0; eighth < OTHERS / 8; ++eighth) {
+#pragma unroll
+        for (unsigned part = 0; part < DEPTH / 16; ++part) {
+            const bf16* row = &staged[8 * eighth + lane / 4][16 * part + column];
+            multiply_add(products[eighth], held[part], *reinterpret_cast<const unsigned*>(row),
+                         *reinterpret_cast<const unsigned*>(row + 8));
+        }
+    }
+}
+
+// sums += weights staged.
+template <unsigned DEPTH>
+__device__ inline void gather(float (&sums)[DEPTH / 8][4], const float (&weights)[OTHERS / 8][4],
+                              const bf16 (*staged)[DEPTH + GAP_BACK], unsigned lane) {
+#pragma unroll
+    for (unsigned part = 0; part < OTHERS / 16; ++part) {
+        const float(&left)[4] = weights[2 * part];
+        const float(&right)[4] = weights[2 * part + 1];
+        const unsigned weight[4] = {pack(left[0], left[1]), pack(left[2], left[3]), pack(right[0], right[1]),
+                                    pack(right[2], right[3])};
+#pragma unroll
+        for (unsigned sixteenth = 0; sixteenth < DEPTH / 16; ++sixteenth) {
+            unsigned value[4];
+            load_transposed(value, &staged[16 * part + lane % 16][16 * sixteenth + lane / 16 * 8]);
+            multiply_add(sums[2 * sixteenth], weight, value[0], value[1]);
+            multiply_add(sums[2 * sixteenth + 1], weight, value[2], value[3]);
+        }
+    }
+}
+
+template <unsigned DEPTH>
+__device__ inline void put(bf16* output, unsigned stride, const float (&sums)[DEPTH / 8][4], const Sides& sides, unsigned head,
+                           unsigned row, unsigned column) {
+#pragma unroll
+    for (unsigned half = 0; half < 2; ++half) {
+        const unsigned own = row + 8 * half;
+        if (own >= sides.count) {
+            continue;
+        }
+        bf16* to = output + size_t(sides.first + own) * stride + head + column;
+#pragma unroll
+        for (unsigned eighth = 0; eighth < DEPTH / 8; ++eighth) {
+            *reinterpret_cast<unsigned*>(to + 8 * eighth) = pack(sums[eighth][2 * half], sums[eighth][2 * half + 1]);
+        }
+    }
+}
+
+// What the weights of a query are computed from.
+struct Queries {
+    // Logarithms to base 2 of sums of weights, and products of results and their gradients; `heads` for each query.
+    const float *logarithms, *products;
+    unsigned heads;
+    // Of products of queries and keys, to base 2 and as they are.
+    float scale2, scale;
+    Mask mask;
+};
+
+// The weight that a query gives to a key, with what is left out, and the gradient of their product.
+__device__ inline void weigh(const Queries& of, unsigned query, unsigned key, unsigned head, float& product, float& gradient) {
+    const size_t at = size_t(query) * of.heads + head;
+    const float weight = power_of_two(product * of.scale2 - of.logarithms[at]);
+    const float kept = of.mask.share == 0 ? 1 : factor(of.mask, row_of_mask(of.mask, at), key);
+    product = weight * kept;
+    gradient = weight * (gradient * kept - of.products[at]) * of.scale;
+}
+
+template <unsigned DEPTH, bool OWN_KEYS>
+__device__ inline void backward(const Rows& own, const Rows& own_partner, const Rows& other, const Rows& other_partner,
+                                const Sides* all, const Queries& of, bf16* output, bf16* partner_output, unsigned stride) {
+    alignas(16) __shared__ bf16 staged[OTHERS][DEPTH + GAP_BACK];
+    alignas(16) __shared__ bf16 staged_partner[OTHERS][DEPTH + GAP_BACK];
+    const Sides sides = all[blockIdx.x];
+    const unsigned head = blockIdx.y, at_head = head * DEPTH;
+    const unsigned lane = threadIdx.x % LANES, first_row = threadIdx.x / LANES * 16;
+    const unsigned row = first_row + lane / 4, column = lane % 4 * 2;
+    const bool is_used = first_row < sides.count;
+    unsigned held[DEPTH / 16][4], held_partner[DEPTH / 16][4];
+    hold<DEPTH>(held, own, sides.first, at_head, row, column, sides.count);
+    hold<DEPTH>(held_partner, own_partner, sides.first, at_head, row, column, sides.count);
+
+    float sums[DEPTH / 8][4] = {}, partner_sums[OWN_KEYS ? DEPTH / 8 : 1][4] = {};
+    for (unsigned first = 0; first < sides.other_count; first += OTHERS) {
+        const unsigned count = min(OTHERS, sides.other_count - first);
+        __syncthreads();
+        bring<DEPTH>(staged, other, sides.other_first + first, at_head, count);
+        bring<DEPTH>(staged_partner, other_partner, sides.other_first + first, at_head, count);
+        __syncthreads();
+        if (!is_used) {
+            continue;
+        }
+        float weights[OTHERS / 8][4] = {}, gradients[OTHERS / 8][4] = {};
+        cross<DEPTH>(weights, held, staged, lane, column);
+        cross<DEPTH>(gradients, held_partner, staged_partner, lane, column);
+#pragma unroll
+        for (unsigned eighth = 0; eighth < OTHERS / 8; ++eighth) {
+#pragma unroll
+            for (unsigned i = 0; i < 4; ++i) {
+                const unsigned mine = row + i / 2 * 8, theirs = 8 * eighth + column + i % 2;
+                if (mine >= sides.count || theirs >= count) {
+                    weights[eighth][i] = gradients[eighth][i] = 0;
+                    continue;
+                }
+                // A query is counted among all, a key within its sequence.
+                const unsigned query = OWN_KEYS ? sides.other_first + first + theirs : sides.first + mine;
+                const unsigned key = OWN_KEYS ? sides.before + mine : first + theirs;
+                weigh(of, query, key, head, weights[eighth][i], gradients[eighth][i]);
+            }
+        }
+        gather<DEPTH>(sums, gradients, staged, lane);
+        if constexpr (OWN_KEYS) {
+            gather<DEPTH>(partner_sums, weights, staged_partner, lane);
+        }
+    }
+    if (is_used) {
+        put<DEPTH>(output, stride, sums, sides, at_head, row, column);
+        if constexpr (OWN_KEYS) {
+            put<DEPTH>(partner_output, stride, partner_sums, sides, at_head, row, column);
+        }
+    }
+}
+
+}  // namespace
+
+// The gradient of queries, from that of results (`d_output`, rows as far apart as those of the gradient).
+#define OF_QUERIES(DEPTH)                                                                                                      \
+    extern "C" __global__ void __launch_bounds__(WARPS_BACK* LANES) attend_back_queries_##DEPTH(                              \
+        const bf16* queries, unsigned query_stride, const bf16* keys, const bf16* values, unsigned key_stride,                \
+        const bf16* d_output, unsigned output_stride, const Sides* all, const float* logarithms, const float* products,       \
+        unsigned heads, float scale2, float scale, Bits mask_key, unsigned mask_share, float mask_scale, bf16* d_queries,      \
+        unsigned gradient_stride) {                                                                                            \
+        const Queries of = {logarithms, products, heads, scale2, scale, {mask_key, mask_share, mask_scale}};                   \
+        backward<DEPTH, false>({queries, query_stride}, {d_output, output_stride}, {keys, key_stride}, {values, key_stride},   \
+                               all, of, d_queries, nullptr, gradient_stride);                                                  \
+    }
+
+// Those of keys and of values.
+#define OF_KEYS(DEPTH)                                                                                                         \
+    extern "C" __global__ void __launch_bounds__(WARPS_BACK* LANES) attend_back_keys_##DEPTH(                                 \
+        const bf16* queries, unsigned query_stride, const bf16* keys, const bf16* values, unsigned key_stride,                \
+        const bf16* d_output, unsigned output_stride, const Sides* all, const float* logarithms, const float* products,       \
+        unsigned heads, float scale2, float scale, Bits mask_key, unsigned mask_share, float mask_scale, bf16* d_keys,         \
+        bf16* d_values, unsigned gradient_stride) {                                                                            \
+        const Queries of = {logarithms, products, heads, scale2, scale, {mask_key, mask_share, mask_scale}};                   \
+        backward<DEPTH, true>({keys, key_stride}, {values, key_stride}, {queries, query_stride}, {d_output, output_stride},    \
+                              all, of, d_keys, d_values, gradient_stride);                                                     \
+    }
+
+OF_QUERIES(32)
+OF_QUERIES(64)
+OF_QUERIES(128)
+OF_KEYS(32)
+OF_KEYS(64)
+OF_KEYS(128)
+
+// The product of each head's result and its gradient, which its softmax's gradient needs: shape `[rows, heads]`.
+extern "C" __global__ void head_products(const bf16* output, const bf16* d_output, unsigned heads, unsigned depth, unsigned rows,
+                                         float* products) {
+    const unsigned index = blockIdx.x * blockDim.x + threadIdx.x;
+    if (index >= rows * heads) {
+        return;
+    }
+    const size_t start = size_t(index) * depth;
+    float sum = 0;
+    for (unsigned at = 0; at < depth; at += 8) {
+        const Eight gradients = load(d_output + start + at);
+        each(load(output + start + at), [&](unsigned i, float value) {
+            const unsigned pair = gradients.pairs[i / 2];
+            sum += value * (i % 2 ? high(pair) : low(pair));
+        });
+    }
+    products[index] = sum;
+}

@@ -1,0 +1,314 @@
+// Kernels of training besides products and attention: layer norms with what their gradients need, activations, what is left out,
+// and sums over rows.
+//
+// Hidden states and their gradients are in bf16, everything that is summed up over rows is in f32. Sums have the same order each
+// time, so a training has the same bits each time on the same kind of machine.
+
+#include "dropout.cuh"
+#include "numbers.cuh"
+
+namespace {
+
+// Rows that a warp sums up before it writes what they come to.
+constexpr unsigned ROWS_OF_WARP = 16;
+
+__device__ inline unsigned warp_index() {
+    return blockIdx.x * (blockDim.x / LANES) + threadIdx.x / LANES;
+}
+
+__device__ inline float* warp_memory(unsigned numbers) {
+    return launch_memory() + threadIdx.x / LANES * numbers;
+}
+
+// Normalises the row that is staged: its deviations from the mean by the standard deviation in place of it. Returns what they were
+// multiplied by.
+__device__ inline float deviate(float* row, unsigned width, float epsilon) {
+    const unsigned lane = threadIdx.x % LANES;
+    float sum = 0;
+    for (unsigned at = 8 * lane; at < width; at += 8 * LANES) {
+        for (unsigned i = 0; i < 8; ++i) {
+            sum += row[at + i];
+        }
+    }
+    const float mean = warp_sum(sum) / width;
+    float squares = 0;
+    for (unsigned at = 8 * lane; at < width; at += 8 * LANES) {
+        for (unsigned i = 0; i < 8; ++i) {
+            row[at + i] -= mean;
+            squares += row[at + i] * row[at + i];
+        }
+    }
+    const float scale = rsqrtf(warp_sum(squares) / width + epsilon);
+    for (unsigned at = 8 * lane; at < width; at += 8 * LANES) {
+        for (unsigned i = 0; i < 8; ++i) {
+            row[at + i] *= scale;
+        }
+    }
+    return scale;
+}
+
+// The activations of the feed-forward part, by their numbers.
+constexpr unsigned GELU = 0, GELU_TANH = 1;
+
+constexpr float ROOT_HALF = 0.70710678f, ROOT_2_BY_PI = 0.79788456f, CUBIC = 0.044715f, ROOT_1_BY_2PI = 0.39894228f;
+
+__device__ inline float activated(float x, unsigned kind) {
+    if (kind == GELU) {
+        return 0.5f * x * (1 + erff(x * ROOT_HALF));
+    }
+    if (kind == GELU_TANH) {
+        return 0.5f * x * (1 + tanhf(ROOT_2_BY_PI * (x + CUBIC * x * x * x)));
+    }
+    // Not `fmaxf`, which would hide NaN.
+    return x < 0 ? 0 : x;
+}
+
+__device__ inline float slope(float x, unsigned kind) {
+    if (kind == GELU) {
+        return 0.5f * (1 + erff(x * ROOT_HALF)) + x * ROOT_1_BY_2PI * expf(-0.5f * x * x);
+    }
+    if (kind == GELU_TANH) {
+        const float t = tanhf(ROOT_2_BY_PI * (x + CUBIC * x * x * x));
+        return 0.5f * (1 + t) + 0.5f * x * (1 - t * t) * ROOT_2_BY_PI * (1 + 3 * CUBIC * x * x);
+    }
+    return x > 0 ? 1 : 0;
+}
+
+}  // namespace
+
+// The layer norm of the sum of two rows, of the left one of which some is left out. `normal` are deviations by the standard
+// deviation, `factors` what the deviations of each row were multiplied by.
+extern "C" __global__ void add_norm_training(const bf16* left, const bf16* right, const float* gain, const float* shift,
+                                             float epsilon, unsigned width, unsigned rows, Bits mask_key, unsigned mask_share,
+                                             float mask_scale, bf16* output, bf16* normal, float* factors) {
+    const unsigned index = warp_index();
+    if (index >= rows) {
+        return;
+    }
+    const Mask mask = {mask_key, mask_share, mask_scale};
+    const Bits mask_row = row_of_mask(mask, index);
+    const unsigned lane = threadIdx.x % LANES;
+    const size_t start = size_t(index) * width;
+    float* row = warp_memory(width);
+    for (unsigned at = 8 * lane; at < width; at += 8 * LANES) {
+        each(load(left + start + at), [&](unsigned i, float value) { row[at + i] = value * factor(mask, mask_row, at + i); });
+        each(load(right + start + at), [&](unsigned i, float value) { row[at + i] += value; });
+    }
+    const float scale = deviate(row, width, epsilon);
+    for (unsigned at = 8 * lane; at < width; at += 8 * LANES) {
+        store(normal + start + at, rounded([&](unsigned i) { return row[at + i]; }));
+        store(output + start + at, rounded([&](unsigned i) { return row[at + i] * gain[at + i] + shift[at + i]; }));
+    }
+    if (lane == 0) {
+        factors[index] = scale;
+    }
+}
+
+// As `embed`, with what `add_norm_training` leaves; some of the output is left out.
+extern "C" __global__ void embed_training(const unsigned* ids, const unsigned* positions, const bf16* words, const bf16* places,
+                                          const bf16* type, const float* gain, const float* shift, float epsilon, unsigned width,
+                                          unsigned tokens, Bits mask_key, unsigned mask_share, float mask_scale, bf16* output,
+                                          bf16* normal, float* factors) {
+    const unsigned index = warp_index();
+    if (index >= tokens) {
+        return;
+    }
+    const Mask mask = {mask_key, mask_share, mask_scale};
+    const Bits mask_row = row_of_mask(mask, index);
+    const unsigned lane = threadIdx.x % LANES;
+    const size_t start = size_t(index) * width;
+    const bf16* word = words + size_t(ids[index]) * width;
+    const bf16* place = places + size_t(positions[index]) * width;
+    float* row = warp_memory(width);
+    for (unsigned at = 8 * lane; at < width; at += 8 * LANES) {
+        each(load(word + at), [&](unsigned i, float value) { row[at + i] = value; });
+        each(load(place + at), [&](unsigned i, float value) { row[at + i] += value; });
+        each(load(type + at), [&](unsigned i, float value) { row[at + i] += value; });
+    }
+    const float scale = deviate(row, width, epsilon);
+    for (unsigned at = 8 * lane; at < width; at += 8 * LANES) {
+        store(normal + start + at, rounded([&](unsigned i) { return row[at + i]; }));
+        store(output + start + at, rounded([&](unsigned i) {
+                  return (row[at + i] * gain[at + i] + shift[at + i]) * factor(mask, mask_row, at + i);
+              }));
+    }
+    if (lane == 0) {
+        factors[index] = scale;
+    }
+}
+
+// From the gradient of a layer norm's output to that of its input, in its place. A warp works on ROWS_OF_WARP rows, and writes a row
+// of 2 `width` partial sums: the gradients of `gain`, then those of `shift`. It needs as much shared memory, and as much again as
+// half of it.
+extern "C" __global__ void norm_back(bf16* gradient, const bf16* normal, const float* factors, const float* gain, unsigned width,
+                                     unsigned rows, float* partial) {
+    const unsigned index = warp_index(), lane = threadIdx.x % LANES;
+    const unsigned first = index * ROWS_OF_WARP;
+    if (first >= rows) {
+        return;
+    }
+    float* sums = warp_memory(3 * width);
+    float* row = sums + 2 * width;
+    for (unsigned at = 8 * lane; at < width; at += 8 * LANES) {
+        for (unsigned i = 0; i < 8; ++i) {
+            sums[at + i] = sums[width + at + i] = 0;
+        }
+    }
+    for (unsigned of = first; of < min(first + ROWS_OF_WARP, rows); ++of) {
+        const size_t start = size_t(of) * width;
+        float sum = 0, product = 0;
+        for (unsigned at = 8 * lane; at < width; at += 8 * LANES) {
+            each(load(gradient + start + at), [&](unsigned i, float value) {
+                sums[width + at + i] += value;
+                row[at + i] = value;
+            });
+            each(load(normal + start + at), [&](unsigned i, float value) {
+                sums[at + i] += row[at + i] * value;
+                row[at + i] *= gain[at + i];
+                sum += row[at + i];
+                product += row[at + i] * value;
+            });
+        }
+        const float mean = warp_sum(sum) / width, slope_of_scale = warp_sum(product) / width;
+        for (unsigned at = 8 * lane; at < width; at += 8 * LANES) {
+            each(load(normal + start + at),
+                 [&](unsigned i, float value) { row[at + i] = (row[at + i] - mean - value * slope_of_scale) * factors[of]; });
+            store(gradient + start + at, rounded([&](unsigned i) { return row[at + i]; }));
+        }
+    }
+    for (unsigned at = 8 * lane; at < width; at += 8 * LANES) {
+        for (unsigned i = 0; i < 8; ++i) {
+            partial[size_t(index) * 2 * width + at + i] = sums[at + i];
+            partial[size_t(index) * 2 * width + width + at + i] = sums[width + at + i];
+        }
+    }
+}
+
+// Sums over ROWS_OF_WARP rows of bf16, a row of `width` partial sums for each warp.
+extern "C" __global__ void sum_rows(const bf16* input, unsigned width, unsigned rows, float* partial) {
+    const unsigned index = warp_index();
+    const unsigned first = index * ROWS_OF_WARP;
+    if (first >= rows) {
+        return;
+    }
+    for (unsigned at = 8 * (threadIdx.x % LANES); at < width; at += 8 * LANES) {
+        float sums[8] = {};
+        for (unsigned row = first; row < min(first + ROWS_OF_WARP, rows); ++row) {
+            each(load(input + size_t(row) * width + at), [&](unsigned i, float value) { sums[i] += value; });
+        }
+        for (unsigned i = 0; i < 8; ++i) {
+            partial[size_t(index) * width + at + i] = sums[i];
+        }
+    }
+}
+
+// Adds to each number of `sums` all partial sums of its column.
+extern "C" __global__ void add_partial(const float* partial, unsigned width, unsigned rows, float* sums) {
+    const unsigned column = blockIdx.x * blockDim.x + threadIdx.x;
+    if (column >= width) {
+        return;
+    }
+    float sum = 0;
+    for (unsigned row = 0; row < rows; ++row) {
+        sum += partial[size_t(row) * width + column];
+    }
+    sums[column] += sum;
+}
+
+// Activations of `count` numbers, a multiple of 8.
+extern "C" __global__ void activate(const bf16* inner, unsigned kind, unsigned count, bf16* output) {
+    const unsigned at = 8 * (blockIdx.x * blockDim.x + threadIdx.x);
+    if (at < count) {
+        const Eight numbers = load(inner + at);
+        store(output + at, rounded([&](unsigned i) {
+                  const unsigned pair = numbers.pairs[i / 2];
+                  return activated(i % 2 ? high(pair) : low(pair), kind);
+              }));
+    }
+}
+
+// From the gradients of activations to those of what was activated, in their place.
+extern "C" __global__ void activate_back(bf16* gradient, const bf16* inner, unsigned kind, unsigned count) {
+    const unsigned at = 8 * (blockIdx.x * blockDim.x + threadIdx.x);
+    if (at < count) {
+        const Eight numbers = load(inner + at), gradients = load(gradient + at);
+        store(gradient + at, rounded([&](unsigned i) {
+                  const unsigned pair = numbers.pairs[i / 2], of = gradients.pairs[i / 2];
+                  return (i % 2 ? high(of) : low(of)) * slope(i % 2 ? high(pair) : low(pair), kind);
+              }));
+    }
+}
+
+// Leaves out some numbers of rows.
+extern "C" __global__ void leave_out(const bf16* input, unsigned width, unsigned rows, Bits mask_key, unsigned mask_share,
+                                     float mask_scale, bf16* output) {
+    const unsigned index = warp_index();
+    if (index >= rows) {
+        return;
+    }
+    const Mask mask = {mask_key, mask_share, mask_scale};
+    const Bits mask_row = row_of_mask(mask, index);
+    const size_t start = size_t(index) * width;
+    for (unsigned at = 8 * (threadIdx.x % LANES); at < width; at += 8 * LANES) {
+        const Eight numbers = load(input + start + at);
+        store(output + start + at, rounded([&](unsigned i) {
+                  const unsigned pair = numbers.pairs[i / 2];
+                  return (i % 2 ? high(pair) : low(pair)) * factor(mask, mask_row, at + i);
+              }));
+    }
+}
+
+// Adds rows of gradients to those rows of a table that they belong to. Tokens are sorted by their rows: run i is of row `rows[i]`, and
+// has the tokens `order[starts[i]]` to `order[starts[i + 1] - 1]`.
+extern "C" __global__ void add_to_table(const bf16* gradient, const unsigned* order, const unsigned* starts, const unsigned* rows,
+                                        unsigned runs, unsigned width, float* table) {
+    const unsigned run = warp_index();
+    if (run >= runs) {
+        return;
+    }
+    float* to = table + size_t(rows[run]) * width;
+    for (unsigned at = 8 * (threadIdx.x % LANES); at < width; at += 8 * LANES) {
+        float sums[8] = {};
+        for (unsigned token = starts[run]; token < starts[run + 1]; ++token) {
+            each(load(gradient + size_t(order[token]) * width + at), [&](unsigned i, float value) { sums[i] += value; });
+        }
+        for (unsigned i = 0; i < 8; ++i) {
+            to[at + i] += sums[i];
+        }
+    }
+}
+
+// Adds row i to row `chosen[i]` of a matrix in bf16; all are different.
+extern "C" __global__ void add_chosen(const bf16* input, const unsigned* chosen, unsigned width, unsigned rows, bf16* sums) {
+    const unsigned index = warp_index();
+    if (index >= rows) {
+        return;
+    }
+    bf16* to = sums + size_t(chosen[index]) * width;
+    for (unsigned at = 8 * (threadIdx.x % LANES); at < width; at += 8 * LANES) {
+        const Eight own = load(input + size_t(index) * width + at), there = load(to + at);
+        store(to + at, rounded([&](unsigned i) {
+                  const unsigned a = own.pairs[i / 2], b = there.pairs[i / 2];
+                  return i % 2 ? high(a) + high(b) : low(a) + low(b);
+              }));
+    }
+}
+
+// Rounds `count` numbers.
+extern "C" __global__ void round_numbers(const float* input, unsigned count, bf16* output) {
+    const unsigned at = blockIdx.x * blockDim.x + threadIdx.x;
+    if (at < count) {
+        output[at] = static_cast<bf16>(pack(input[at], 0));
+    }
+}
+
+// `width` numbers of each row, which are `stride` numbers apart, as rows without gaps.
+extern "C" __global__ void columns(const bf16* input, unsigned stride, unsigned width, unsigned rows, bf16* output) {
+    const unsigned index = warp_index();
+    if (index >= rows) {
+        return;
+    }
+    for (unsigned at = 8 * (threadIdx.x % LANES); at < width; at += 8 * LANES) {
+        store(output + size_t(index) * width + at, load(input + size_t(index) * stride + at));
+    }
+}

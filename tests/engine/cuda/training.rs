@@ -1,0 +1,235 @@
+//! Gradients that are computed there.
+
+use std::sync::Arc;
+
+use ecommerce_ml_engine::cpu::Kernels;
+use ecommerce_ml_engine::cuda::Accelerator;
+use ecommerce_ml_engine::cuda::training::DistantEncoder;
+use ecommerce_ml_engine::device::{Cpu, Device};
+use ecommerce_ml_engine::files::ModelFiles;
+use ecommerce_ml_engine::loader::ModelLoader;
+use ecommerce_ml_engine::nn::elsewhere::Distant;
+use ecommerce_ml_engine::nn::{Dropout, Gradients, Lora, Network, Parameters, Tuning};
+
+use ecommerce_ml_engine::trainer::Job;
+use ecommerce_ml_protocol::training::Objective;
+use serde_json::{Value, json};
+
+use crate::kit::{Said, job_of, run, run_on, stars};
+use crate::machine::Emulated;
+use crate::support::{root, tiny};
+
+const OUTPUTS: usize = 3;
+
+struct Learner {
+    network: Network,
+    parameters: Parameters,
+    sequences: Vec<Vec<u32>>,
+    lora: Option<Lora>,
+}
+
+/// Gradients, and the outputs that they are of.
+struct Pass {
+    gradients: Gradients,
+    logits: Vec<f32>,
+}
+
+impl Learner {
+    /// Sequences of these lengths, of words below `words`.
+    fn new(files: &ModelFiles, words: u32, lengths: &[u32]) -> Self {
+        let cpu = Cpu::new(Kernels::best(), 1);
+        let (network, parameters) = Network::open(files, OUTPUTS, 7, &cpu).unwrap();
+        let sequence = |&length: &u32| (0..length).map(|place| (place * 7 + length) % words).collect();
+        Self { network, parameters, sequences: lengths.iter().map(sequence).collect(), lora: None }
+    }
+
+    /// With adapters that change something.
+    fn adapted(mut self, frozen: usize) -> Self {
+        let before = self.parameters.values.len();
+        let lora = self.network.adapt(&mut self.parameters, (4, 8.0), frozen, 5);
+        for (index, number) in self.parameters.values[before..].iter_mut().enumerate() {
+            *number += (index as f32).sin() / 50.0;
+        }
+        lora.merge(&mut self.parameters);
+        Self { lora: Some(lora), ..self }
+    }
+
+    fn spread(&self, gradients: &mut Gradients) {
+        if let Some(lora) = &self.lora {
+            lora.spread(&self.parameters, gradients);
+        }
+    }
+
+    fn slices(&self) -> Vec<&[u32]> {
+        self.sequences.iter().map(Vec::as_slice).collect()
+    }
+
+    fn d_logits(&self) -> Vec<f32> {
+        (0..self.sequences.len() * OUTPUTS).map(|index| (index as f32 * 0.7).sin() / 4.0).collect()
+    }
+
+    fn on_cpu(&self, tuning: Tuning, dropout: Option<Dropout>) -> Pass {
+        let mut gradients = self.network.gradients(&self.parameters, tuning);
+        let tape = self.network.forward(&self.parameters, &self.slices(), dropout, Some(&gradients));
+        self.network.backward(&self.parameters, &tape, &self.d_logits(), &mut gradients);
+        self.spread(&mut gradients);
+        Pass { gradients, logits: tape.logits().to_vec() }
+    }
+
+    fn there(&self, tuning: Tuning, dropout: Option<Dropout>) -> Pass {
+        let mut gradients = self.network.gradients(&self.parameters, tuning);
+        let machine = Emulated::roomy();
+        let mut encoder = DistantEncoder::new(Arc::clone(&machine), &self.network, &self.parameters, tuning)
+            .unwrap()
+            .unwrap();
+        let batch = self.network.batch(&self.slices());
+        let states = encoder.forward(batch, dropout, true).unwrap();
+        let head = self.network.forward_head(&self.parameters, states, dropout);
+        let d_states =
+            self.network.backward_head(&self.parameters, (&head, dropout), &self.d_logits(), &mut gradients);
+        encoder.backward(&d_states).unwrap();
+        encoder.collect(&mut gradients).unwrap();
+        self.spread(&mut gradients);
+        // Nothing is left there.
+        let before = gradients.values.clone();
+        encoder.collect(&mut gradients).unwrap();
+        self.spread(&mut gradients);
+        assert_eq!(gradients.values, before);
+        assert!(encoder.backward(&d_states).is_err(), "a tape was kept");
+        Pass { gradients, logits: head.logits().to_vec() }
+    }
+}
+
+/// The length of the difference by the length.
+fn distance(expected: &[f32], found: &[f32]) -> f64 {
+    let length =
+        |numbers: &mut dyn Iterator<Item = f64>| numbers.map(|number| number * number).sum::<f64>().sqrt();
+    let mut difference = expected.iter().zip(found).map(|(a, b)| f64::from(a - b));
+    length(&mut difference) / length(&mut expected.iter().map(|&number| f64::from(number))).max(1e-12)
+}
+
+fn agree(learner: &Learner, tuning: Tuning, dropout: Option<Dropout>, bound: f64) {
+    let (expected, found) = (learner.on_cpu(tuning, dropout), learner.there(tuning, dropout));
+    assert!(distance(&expected.logits, &found.logits) < bound, "{:?} {:?}", expected.logits, found.logits);
+    let all = distance(&expected.gradients.values, &found.gradients.values);
+    assert!(all < bound, "{tuning:?}: {all}");
+    assert_eq!(expected.gradients.touched_words(), found.gradients.touched_words());
+    let largest = expected.gradients.values.iter().fold(0.0_f32, |largest, number| largest.max(number.abs()));
+    for parameter in &*expected.gradients.list {
+        let (expected, found) =
+            (expected.gradients.get(&parameter.name).unwrap(), found.gradients.get(&parameter.name).unwrap());
+        let is_small = expected.iter().all(|number| number.abs() < largest * 1e-4);
+        let own = distance(expected, found);
+        assert!(is_small || own < 3.0 * bound, "{tuning:?}: {} {own}", parameter.name);
+    }
+}
+
+fn some_left_out() -> Option<Dropout> {
+    Some(Dropout { hidden: 0.1, attention: 0.2, classifier: 0.1, seed: 11 })
+}
+
+/// A tiny model with a single head, which is as wide as the kernels want it.
+fn with_one_head(name: &str) -> ModelFiles {
+    let mut model = tiny(name);
+    let config = model.0.get_mut("config.json").unwrap();
+    let text = String::from_utf8(config.clone()).unwrap();
+    let text = text.replace("\"num_attention_heads\": 4", "\"num_attention_heads\": 1");
+    *config = text.replace("\"n_heads\": 4", "\"n_heads\": 1").into_bytes();
+    model.files()
+}
+
+#[test]
+fn gradients_are_those_of_the_cpu_in_all_families() {
+    for name in
+        ["bert-classification-3", "bert-gelu-new", "distilbert-classification", "roberta-classification-3"]
+    {
+        // Weights of tiny models are random and large, so rounding weighs more.
+        let learner = Learner::new(&with_one_head(name), 90, &[3, 64, 1, 33]);
+        for dropout in [None, some_left_out()] {
+            agree(&learner, Tuning::Full, dropout, 6e-2);
+            agree(&learner, Tuning::Frozen { layers: 1 }, dropout, 6e-2);
+        }
+        for frozen in [0, 1] {
+            agree(
+                &Learner::new(&with_one_head(name), 90, &[3, 64, 1, 33]).adapted(frozen),
+                Tuning::Lora { frozen },
+                some_left_out(),
+                6e-2,
+            );
+        }
+    }
+}
+
+#[test]
+fn gradients_are_those_of_the_cpu_in_the_built_in_model() {
+    let files = ModelFiles::from_directory(&root().join("models/reviews")).unwrap();
+    agree(&Learner::new(&files, 20_000, &[3, 140, 1, 66]), Tuning::Full, some_left_out(), 3e-2);
+}
+
+#[test]
+fn what_has_no_kernels_stays_on_the_cpu() {
+    let learner = Learner::new(&tiny("bert-classification-3").files(), 90, &[3]);
+    let new = |learner: &Learner, tuning| {
+        DistantEncoder::new(Emulated::roomy(), &learner.network, &learner.parameters, tuning)
+            .unwrap()
+            .is_none()
+    };
+    assert!(new(&learner, Tuning::Full));
+    let learner = Learner::new(&with_one_head("bert-classification-3"), 90, &[3]);
+    assert!(new(&learner, Tuning::Head));
+    assert!(new(&learner, Tuning::Frozen { layers: 2 }));
+    assert!(!new(&learner, Tuning::Full));
+}
+
+/// A job with a checkpoint after each update.
+fn often(changes: &Value) -> Job {
+    let mut options = json!({
+        "num_train_epochs": 2, "per_device_train_batch_size": 8, "gradient_accumulation_steps": 2, "learning_rate": 2e-3,
+    });
+    options.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+    let mut job = job_of(with_one_head("bert-classification-3"), Objective::Rating, options, stars(60));
+    job.plan.checkpoint_interval = 0;
+    job
+}
+
+fn there(job: Job) -> Said {
+    let machine = Emulated::roomy();
+    let device = Device::Accelerator(Arc::clone(&machine) as Arc<dyn Accelerator>);
+    let said = run_on(job, &ModelLoader::on(device)).unwrap();
+    assert!(machine.launches.load(std::sync::atomic::Ordering::Relaxed) > 100, "it was not trained there");
+    said
+}
+
+fn loss(said: &Said) -> f64 {
+    said.epochs.last().unwrap().training_loss
+}
+
+#[test]
+fn trainings_go_as_on_the_cpu_and_move_there() {
+    for changes in [
+        json!({}),
+        json!({ "tuning": "lora", "learning_rate": 1e-2 }),
+        json!({ "freeze_layers": 1 }),
+        json!({ "adversarial_epsilon": 0.5 }),
+    ] {
+        let on_cpu = run(often(&changes));
+        let found = there(often(&changes));
+        assert!(
+            (loss(&on_cpu) / loss(&found) - 1.0).abs() < 2e-2,
+            "{changes}: {} {}",
+            loss(&on_cpu),
+            loss(&found)
+        );
+        assert_eq!(there(often(&changes)).model(), found.model(), "{changes}: another one each time");
+        let mut moved = often(&changes);
+        moved.checkpoint = on_cpu.checkpoints[1].1.clone();
+        let moved = there(moved);
+        assert_eq!(moved.prepared.as_ref().unwrap().resumed_at, on_cpu.checkpoints[1].0);
+        assert!(
+            (loss(&on_cpu) / loss(&moved) - 1.0).abs() < 2e-2,
+            "{changes}: {} {}",
+            loss(&on_cpu),
+            loss(&moved)
+        );
+    }
+}
