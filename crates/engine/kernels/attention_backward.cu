@@ -6,103 +6,16 @@
 // Invariant: a row's gradient does not depend on other sequences, and is the same each time.
 
 #include "dropout.cuh"
-#include "numbers.cuh"
+#include "tiles.cuh"
 
 namespace {
 
-constexpr unsigned WARPS_BACK = 4;
 constexpr unsigned OTHERS = 32;
-constexpr unsigned GAP_BACK = 8;
 
 // Own rows and those of the other side: where they begin and how many they are; and own rows of the sequence before them.
 struct Sides {
     unsigned first, count, other_first, other_count, before, unused[3];
 };
-
-// Rows of a matrix, so many numbers apart.
-struct Rows {
-    const bf16* start;
-    unsigned stride;
-};
-
-template <unsigned DEPTH>
-__device__ inline void bring(bf16 (*rows)[DEPTH + GAP_BACK], const Rows& from, unsigned first, unsigned head, unsigned count) {
-    constexpr unsigned PIECES = DEPTH / 8;
-    for (unsigned piece = threadIdx.x; piece < OTHERS * PIECES; piece += WARPS_BACK * LANES) {
-        const unsigned row = piece / PIECES, at = piece % PIECES * 8;
-        const bf16* place = from.start + size_t(first + row) * from.stride + head + at;
-        store(&rows[row][at], row < count ? load(place) : Eight{});
-    }
-}
-
-// The left side of products: rows `row` and `row + 8` of a warp's sixteen, from `column` on.
-template <unsigned DEPTH>
-__device__ inline void hold(unsigned (&held)[DEPTH / 16][4], const Rows& from, unsigned first, unsigned head, unsigned row,
-                            unsigned column, unsigned count) {
-    const auto pair = [&](unsigned of_row, unsigned at) {
-        const bf16* place = from.start + size_t(first + of_row) * from.stride + head + at;
-        return of_row < count ? *reinterpret_cast<const unsigned*>(place) : 0;
-    };
-#pragma unroll
-    for (unsigned part = 0; part < DEPTH / 16; ++part) {
-        held[part][0] = pair(row, 16 * part + column);
-        held[part][1] = pair(row + 8, 16 * part + column);
-        held[part][2] = pair(row, 16 * part + 8 + column);
-        held[part][3] = pair(row + 8, 16 * part + 8 + column);
-    }
-}
-
-// products = held staged^T, for eights of staged rows.
-template <unsigned DEPTH>
-__device__ inline void cross(float (&products)[OTHERS / 8][4], const unsigned (&held)[DEPTH / 16][4],
-                             const bf16 (*staged)[DEPTH + GAP_BACK], unsigned lane, unsigned column) {
-#pragma unroll
-    for (unsigned eighth = 0; eighth < OTHERS / 8; ++eighth) {
-#pragma unroll
-        for (unsigned part = 0; part < DEPTH / 16; ++part) {
-            const bf16* row = &staged[8 * eighth + lane / 4][16 * part + column];
-            multiply_add(products[eighth], held[part], *reinterpret_cast<const unsigned*>(row),
-                         *reinterpret_cast<const unsigned*>(row + 8));
-        }
-    }
-}
-
-// sums += weights staged.
-template <unsigned DEPTH>
-__device__ inline void gather(float (&sums)[DEPTH / 8][4], const float (&weights)[OTHERS / 8][4],
-                              const bf16 (*staged)[DEPTH + GAP_BACK], unsigned lane) {
-#pragma unroll
-    for (unsigned part = 0; part < OTHERS / 16; ++part) {
-        const float(&left)[4] = weights[2 * part];
-        const float(&right)[4] = weights[2 * part + 1];
-        const unsigned weight[4] = {pack(left[0], left[1]), pack(left[2], left[3]), pack(right[0], right[1]),
-                                    pack(right[2], right[3])};
-#pragma unroll
-        for (unsigned sixteenth = 0; sixteenth < DEPTH / 16; ++sixteenth) {
-            unsigned value[4];
-            load_transposed(value, &staged[16 * part + lane % 16][16 * sixteenth + lane / 16 * 8]);
-            multiply_add(sums[2 * sixteenth], weight, value[0], value[1]);
-            multiply_add(sums[2 * sixteenth + 1], weight, value[2], value[3]);
-        }
-    }
-}
-
-template <unsigned DEPTH>
-__device__ inline void put(bf16* output, unsigned stride, const float (&sums)[DEPTH / 8][4], const Sides& sides, unsigned head,
-                           unsigned row, unsigned column) {
-#pragma unroll
-    for (unsigned half = 0; half < 2; ++half) {
-        const unsigned own = row + 8 * half;
-        if (own >= sides.count) {
-            continue;
-        }
-        bf16* to = output + size_t(sides.first + own) * stride + head + column;
-#pragma unroll
-        for (unsigned eighth = 0; eighth < DEPTH / 8; ++eighth) {
-            *reinterpret_cast<unsigned*>(to + 8 * eighth) = pack(sums[eighth][2 * half], sums[eighth][2 * half + 1]);
-        }
-    }
-}
 
 // What the weights of a query are computed from.
 struct Queries {
@@ -126,35 +39,34 @@ __device__ inline void weigh(const Queries& of, unsigned query, unsigned key, un
 template <unsigned DEPTH, bool OWN_KEYS>
 __device__ inline void backward(const Rows& own, const Rows& own_partner, const Rows& other, const Rows& other_partner,
                                 const Sides* all, const Queries& of, bf16* output, bf16* partner_output, unsigned stride) {
-    alignas(16) __shared__ bf16 staged[OTHERS][DEPTH + GAP_BACK];
-    alignas(16) __shared__ bf16 staged_partner[OTHERS][DEPTH + GAP_BACK];
+    alignas(16) __shared__ bf16 staged[OTHERS][DEPTH + GAP];
+    alignas(16) __shared__ bf16 staged_partner[OTHERS][DEPTH + GAP];
     const Sides sides = all[blockIdx.x];
     const unsigned head = blockIdx.y, at_head = head * DEPTH;
-    const unsigned lane = threadIdx.x % LANES, first_row = threadIdx.x / LANES * 16;
-    const unsigned row = first_row + lane / 4, column = lane % 4 * 2;
-    const bool is_used = first_row < sides.count;
+    const Place place = place_of_lane();
+    const bool is_used = place.first_row < sides.count;
     unsigned held[DEPTH / 16][4], held_partner[DEPTH / 16][4];
-    hold<DEPTH>(held, own, sides.first, at_head, row, column, sides.count);
-    hold<DEPTH>(held_partner, own_partner, sides.first, at_head, row, column, sides.count);
+    hold<DEPTH>(held, own, sides.first, at_head, place, sides.count);
+    hold<DEPTH>(held_partner, own_partner, sides.first, at_head, place, sides.count);
 
-    float sums[DEPTH / 8][4] = {}, partner_sums[OWN_KEYS ? DEPTH / 8 : 1][4] = {};
+    float sums[DEPTH / 8][4] = {}, partner_sums[DEPTH / 8][4] = {};
     for (unsigned first = 0; first < sides.other_count; first += OTHERS) {
         const unsigned count = min(OTHERS, sides.other_count - first);
         __syncthreads();
-        bring<DEPTH>(staged, other, sides.other_first + first, at_head, count);
-        bring<DEPTH>(staged_partner, other_partner, sides.other_first + first, at_head, count);
+        stage<DEPTH>(staged, other, sides.other_first + first, at_head, count);
+        stage<DEPTH>(staged_partner, other_partner, sides.other_first + first, at_head, count);
         __syncthreads();
         if (!is_used) {
             continue;
         }
         float weights[OTHERS / 8][4] = {}, gradients[OTHERS / 8][4] = {};
-        cross<DEPTH>(weights, held, staged, lane, column);
-        cross<DEPTH>(gradients, held_partner, staged_partner, lane, column);
+        cross<DEPTH>(weights, held, staged, place);
+        cross<DEPTH>(gradients, held_partner, staged_partner, place);
 #pragma unroll
         for (unsigned eighth = 0; eighth < OTHERS / 8; ++eighth) {
 #pragma unroll
             for (unsigned i = 0; i < 4; ++i) {
-                const unsigned mine = row + i / 2 * 8, theirs = 8 * eighth + column + i % 2;
+                const unsigned mine = place.row + i / 2 * 8, theirs = 8 * eighth + place.column + i % 2;
                 if (mine >= sides.count || theirs >= count) {
                     weights[eighth][i] = gradients[eighth][i] = 0;
                     continue;
@@ -165,15 +77,21 @@ __device__ inline void backward(const Rows& own, const Rows& own_partner, const 
                 weigh(of, query, key, head, weights[eighth][i], gradients[eighth][i]);
             }
         }
-        gather<DEPTH>(sums, gradients, staged, lane);
+        gather<DEPTH>(sums, gradients, staged, place);
         if constexpr (OWN_KEYS) {
-            gather<DEPTH>(partner_sums, weights, staged_partner, lane);
+            gather<DEPTH>(partner_sums, weights, staged_partner, place);
         }
     }
-    if (is_used) {
-        put<DEPTH>(output, stride, sums, sides, at_head, row, column);
+#pragma unroll
+    for (unsigned half = 0; half < 2; ++half) {
+        const unsigned mine = place.row + 8 * half;
+        if (mine >= sides.count) {
+            continue;
+        }
+        const size_t start = size_t(sides.first + mine) * stride + at_head;
+        put<DEPTH>(output + start, sums, half, 1, place);
         if constexpr (OWN_KEYS) {
-            put<DEPTH>(partner_output, stride, partner_sums, sides, at_head, row, column);
+            put<DEPTH>(partner_output + start, partner_sums, half, 1, place);
         }
     }
 }
@@ -182,7 +100,7 @@ __device__ inline void backward(const Rows& own, const Rows& own_partner, const 
 
 // The gradient of queries, from that of results (`d_output`, rows as far apart as those of the gradient).
 #define OF_QUERIES(DEPTH)                                                                                                      \
-    extern "C" __global__ void __launch_bounds__(WARPS_BACK* LANES) attend_back_queries_##DEPTH(                              \
+    extern "C" __global__ void __launch_bounds__(WARPS* LANES) attend_back_queries_##DEPTH(                              \
         const bf16* queries, unsigned query_stride, const bf16* keys, const bf16* values, unsigned key_stride,                \
         const bf16* d_output, unsigned output_stride, const Sides* all, const float* logarithms, const float* products,       \
         unsigned heads, float scale2, float scale, Bits mask_key, unsigned mask_share, float mask_scale, bf16* d_queries,      \
@@ -194,7 +112,7 @@ __device__ inline void backward(const Rows& own, const Rows& own_partner, const 
 
 // Those of keys and of values.
 #define OF_KEYS(DEPTH)                                                                                                         \
-    extern "C" __global__ void __launch_bounds__(WARPS_BACK* LANES) attend_back_keys_##DEPTH(                                 \
+    extern "C" __global__ void __launch_bounds__(WARPS* LANES) attend_back_keys_##DEPTH(                                 \
         const bf16* queries, unsigned query_stride, const bf16* keys, const bf16* values, unsigned key_stride,                \
         const bf16* d_output, unsigned output_stride, const Sides* all, const float* logarithms, const float* products,       \
         unsigned heads, float scale2, float scale, Bits mask_key, unsigned mask_share, float mask_scale, bf16* d_keys,         \

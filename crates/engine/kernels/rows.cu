@@ -3,42 +3,15 @@
 // Rows lie one after the other, each of `width` numbers, a multiple of 8. Hidden states are in bf16; all that is computed of them
 // is in f32. Invariant: a row's result does not depend on how many rows there are.
 
-#include "numbers.cuh"
+#include "rows.cuh"
 
 namespace {
 
-// The row that this warp works on.
-__device__ inline unsigned row_of_warp() {
-    return blockIdx.x * (blockDim.x / LANES) + threadIdx.x / LANES;
-}
-
-// Shared memory of this warp: `width` numbers.
-__device__ inline float* staged(unsigned width) {
-    return launch_memory() + threadIdx.x / LANES * width;
-}
-
-// The layer norm of the row that is staged (Ba, Kiros and Hinton 2016), with the variance in a second pass: a difference of
-// squares would lose its digits. A lane stages and reads the same columns.
-__device__ inline void normalise(const float* row, unsigned width, const float* gain, const float* shift, float epsilon,
-                                 bf16* output) {
-    const unsigned lane = threadIdx.x % LANES;
-    float sum = 0;
-    for (unsigned at = 8 * lane; at < width; at += 8 * LANES) {
-        for (unsigned i = 0; i < 8; ++i) {
-            sum += row[at + i];
-        }
-    }
-    const float mean = warp_sum(sum) / width;
-    float squares = 0;
-    for (unsigned at = 8 * lane; at < width; at += 8 * LANES) {
-        for (unsigned i = 0; i < 8; ++i) {
-            const float distance = row[at + i] - mean;
-            squares += distance * distance;
-        }
-    }
-    const float scale = rsqrtf(warp_sum(squares) / width + epsilon);
-    for (unsigned at = 8 * lane; at < width; at += 8 * LANES) {
-        store(output + at, rounded([&](unsigned i) { return (row[at + i] - mean) * scale * gain[at + i] + shift[at + i]; }));
+// The layer norm of the row in shared memory.
+__device__ inline void normalise(float* row, unsigned width, const float* gain, const float* shift, float epsilon, bf16* output) {
+    deviate(row, width, epsilon);
+    for (unsigned at = 8 * (threadIdx.x % LANES); at < width; at += 8 * LANES) {
+        store(output + at, rounded([&](unsigned i) { return row[at + i] * gain[at + i] + shift[at + i]; }));
     }
 }
 
@@ -54,7 +27,7 @@ extern "C" __global__ void embed(const unsigned* ids, const unsigned* positions,
     }
     const bf16* word = words + size_t(ids[token]) * width;
     const bf16* place = places + size_t(positions[token]) * width;
-    float* row = staged(width);
+    float* row = warp_memory(width);
     for (unsigned at = 8 * (threadIdx.x % LANES); at < width; at += 8 * LANES) {
         each(load(word + at), [&](unsigned i, float value) { row[at + i] = value; });
         each(load(place + at), [&](unsigned i, float value) { row[at + i] += value; });
@@ -70,7 +43,7 @@ extern "C" __global__ void add_norm(const bf16* left, const bf16* right, const f
         return;
     }
     const size_t start = size_t(index) * width;
-    float* row = staged(width);
+    float* row = warp_memory(width);
     for (unsigned at = 8 * (threadIdx.x % LANES); at < width; at += 8 * LANES) {
         each(load(left + start + at), [&](unsigned i, float value) { row[at + i] = value; });
         each(load(right + start + at), [&](unsigned i, float value) { row[at + i] += value; });
@@ -116,7 +89,7 @@ extern "C" __global__ void classify(const bf16* input, const float* weights, con
         return;
     }
     const unsigned lane = threadIdx.x % LANES;
-    float* row = staged(width);
+    float* row = warp_memory(width);
     for (unsigned at = 8 * lane; at < width; at += 8 * LANES) {
         each(load(input + size_t(index) * width + at), [&](unsigned i, float value) {
             // Not `fmaxf`, which would hide NaN.

@@ -5,47 +5,12 @@
 // time, so a training has the same bits each time on the same kind of machine.
 
 #include "dropout.cuh"
-#include "numbers.cuh"
+#include "rows.cuh"
 
 namespace {
 
 // Rows that a warp sums up before it writes what they come to.
 constexpr unsigned ROWS_OF_WARP = 16;
-
-__device__ inline unsigned warp_index() {
-    return blockIdx.x * (blockDim.x / LANES) + threadIdx.x / LANES;
-}
-
-__device__ inline float* warp_memory(unsigned numbers) {
-    return launch_memory() + threadIdx.x / LANES * numbers;
-}
-
-// Normalises the row that is staged: its deviations from the mean by the standard deviation in place of it. Returns what they were
-// multiplied by.
-__device__ inline float deviate(float* row, unsigned width, float epsilon) {
-    const unsigned lane = threadIdx.x % LANES;
-    float sum = 0;
-    for (unsigned at = 8 * lane; at < width; at += 8 * LANES) {
-        for (unsigned i = 0; i < 8; ++i) {
-            sum += row[at + i];
-        }
-    }
-    const float mean = warp_sum(sum) / width;
-    float squares = 0;
-    for (unsigned at = 8 * lane; at < width; at += 8 * LANES) {
-        for (unsigned i = 0; i < 8; ++i) {
-            row[at + i] -= mean;
-            squares += row[at + i] * row[at + i];
-        }
-    }
-    const float scale = rsqrtf(warp_sum(squares) / width + epsilon);
-    for (unsigned at = 8 * lane; at < width; at += 8 * LANES) {
-        for (unsigned i = 0; i < 8; ++i) {
-            row[at + i] *= scale;
-        }
-    }
-    return scale;
-}
 
 // The activations of the feed-forward part, by their numbers.
 constexpr unsigned GELU = 0, GELU_TANH = 1;
@@ -81,7 +46,7 @@ __device__ inline float slope(float x, unsigned kind) {
 extern "C" __global__ void add_norm_training(const bf16* left, const bf16* right, const float* gain, const float* shift,
                                              float epsilon, unsigned width, unsigned rows, Bits mask_key, unsigned mask_share,
                                              float mask_scale, bf16* output, bf16* normal, float* factors) {
-    const unsigned index = warp_index();
+    const unsigned index = row_of_warp();
     if (index >= rows) {
         return;
     }
@@ -109,7 +74,7 @@ extern "C" __global__ void embed_training(const unsigned* ids, const unsigned* p
                                           const bf16* type, const float* gain, const float* shift, float epsilon, unsigned width,
                                           unsigned tokens, Bits mask_key, unsigned mask_share, float mask_scale, bf16* output,
                                           bf16* normal, float* factors) {
-    const unsigned index = warp_index();
+    const unsigned index = row_of_warp();
     if (index >= tokens) {
         return;
     }
@@ -142,7 +107,7 @@ extern "C" __global__ void embed_training(const unsigned* ids, const unsigned* p
 // half of it.
 extern "C" __global__ void norm_back(bf16* gradient, const bf16* normal, const float* factors, const float* gain, unsigned width,
                                      unsigned rows, float* partial) {
-    const unsigned index = warp_index(), lane = threadIdx.x % LANES;
+    const unsigned index = row_of_warp(), lane = threadIdx.x % LANES;
     const unsigned first = index * ROWS_OF_WARP;
     if (first >= rows) {
         return;
@@ -186,7 +151,7 @@ extern "C" __global__ void norm_back(bf16* gradient, const bf16* normal, const f
 
 // Sums over ROWS_OF_WARP rows of bf16, a row of `width` partial sums for each warp.
 extern "C" __global__ void sum_rows(const bf16* input, unsigned width, unsigned rows, float* partial) {
-    const unsigned index = warp_index();
+    const unsigned index = row_of_warp();
     const unsigned first = index * ROWS_OF_WARP;
     if (first >= rows) {
         return;
@@ -242,7 +207,7 @@ extern "C" __global__ void activate_back(bf16* gradient, const bf16* inner, unsi
 // Leaves out some numbers of rows.
 extern "C" __global__ void leave_out(const bf16* input, unsigned width, unsigned rows, Bits mask_key, unsigned mask_share,
                                      float mask_scale, bf16* output) {
-    const unsigned index = warp_index();
+    const unsigned index = row_of_warp();
     if (index >= rows) {
         return;
     }
@@ -262,7 +227,7 @@ extern "C" __global__ void leave_out(const bf16* input, unsigned width, unsigned
 // has the tokens `order[starts[i]]` to `order[starts[i + 1] - 1]`.
 extern "C" __global__ void add_to_table(const bf16* gradient, const unsigned* order, const unsigned* starts, const unsigned* rows,
                                         unsigned runs, unsigned width, float* table) {
-    const unsigned run = warp_index();
+    const unsigned run = row_of_warp();
     if (run >= runs) {
         return;
     }
@@ -280,7 +245,7 @@ extern "C" __global__ void add_to_table(const bf16* gradient, const unsigned* or
 
 // Adds row i to row `chosen[i]` of a matrix in bf16; all are different.
 extern "C" __global__ void add_chosen(const bf16* input, const unsigned* chosen, unsigned width, unsigned rows, bf16* sums) {
-    const unsigned index = warp_index();
+    const unsigned index = row_of_warp();
     if (index >= rows) {
         return;
     }
@@ -304,7 +269,7 @@ extern "C" __global__ void round_numbers(const float* input, unsigned count, bf1
 
 // `width` numbers of each row, which are `stride` numbers apart, as rows without gaps.
 extern "C" __global__ void columns(const bf16* input, unsigned stride, unsigned width, unsigned rows, bf16* output) {
-    const unsigned index = warp_index();
+    const unsigned index = row_of_warp();
     if (index >= rows) {
         return;
     }

@@ -140,22 +140,22 @@ fn with_one_head(name: &str) -> ModelFiles {
 
 #[test]
 fn gradients_are_those_of_the_cpu_in_all_families() {
-    for name in
-        ["bert-classification-3", "bert-gelu-new", "distilbert-classification", "roberta-classification-3"]
-    {
-        // Weights of tiny models are random and large, so rounding weighs more.
-        let learner = Learner::new(&with_one_head(name), 90, &[3, 64, 1, 33]);
+    // Weights of tiny models are random and large, so rounding weighs more. DistilBERT's head has a ReLU: a number that is above
+    // 0 on one side only changes all gradients.
+    let families = [
+        ("bert-classification-3", 6e-2),
+        ("bert-gelu-new", 6e-2),
+        ("roberta-classification-3", 6e-2),
+        ("distilbert-classification", 1e-1),
+    ];
+    for (name, bound) in families {
+        let learner = || Learner::new(&with_one_head(name), 90, &[3, 64, 1, 33]);
         for dropout in [None, some_left_out()] {
-            agree(&learner, Tuning::Full, dropout, 6e-2);
-            agree(&learner, Tuning::Frozen { layers: 1 }, dropout, 6e-2);
+            agree(&learner(), Tuning::Full, dropout, bound);
+            agree(&learner(), Tuning::Frozen { layers: 1 }, dropout, bound);
         }
         for frozen in [0, 1] {
-            agree(
-                &Learner::new(&with_one_head(name), 90, &[3, 64, 1, 33]).adapted(frozen),
-                Tuning::Lora { frozen },
-                some_left_out(),
-                6e-2,
-            );
+            agree(&learner().adapted(frozen), Tuning::Lora { frozen }, some_left_out(), bound);
         }
     }
 }

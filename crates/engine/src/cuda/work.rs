@@ -73,19 +73,16 @@ impl<'a, M: Machine> Work<'a, M> {
 
     /// The rows of first tokens, of shape `[sequences, hidden]` in bf16.
     pub(super) fn firsts(&self, input: &M::Memory, output: &M::Memory) -> Result<(), MachineError> {
-        let rows = self.batch.sequences;
-        let arguments = [
-            whole(input),
-            self.number(self.batch.starts),
-            count(self.layout.sizes.hidden),
-            count(rows),
-            whole(output),
-        ];
-        self.over_rows(Kernel::Choose, rows, &arguments)
+        self.by_sequence(Kernel::Choose, input, output)
     }
 
     /// The mean row of each sequence, of shape `[sequences, hidden]` in f32.
     pub(super) fn means(&self, input: &M::Memory, output: &M::Memory) -> Result<(), MachineError> {
+        self.by_sequence(Kernel::Mean, input, output)
+    }
+
+    /// A row for each sequence out of those of its tokens.
+    fn by_sequence(&self, kernel: Kernel, input: &M::Memory, output: &M::Memory) -> Result<(), MachineError> {
         let rows = self.batch.sequences;
         let arguments = [
             whole(input),
@@ -94,7 +91,7 @@ impl<'a, M: Machine> Work<'a, M> {
             count(rows),
             whole(output),
         ];
-        self.over_rows(Kernel::Mean, rows, &arguments)
+        self.over_rows(kernel, rows, &arguments)
     }
 
     /// The outputs of a head for rows of its hidden layer, of shape `[sequences, outputs]` in f32.
