@@ -117,36 +117,37 @@ impl<M: Machine> LayerWork<'_, M> {
         encoder.leave_out(&gradient, rows, self.mask_after_attention(), &d_attended)?;
         encoder.dense_back(&plan.attention_output, At::start(&d_attended), &tape.context, rows)?;
         let d_context = encoder.room(rows * width)?;
-        let replaced = Sums::Replace;
-        encoder.dense_input(&plan.attention_output, At::start(&d_attended), &d_context, rows, replaced)?;
+        let d_output = At::start(&d_attended);
+        encoder.dense_input(&plan.attention_output, d_output, &d_context, rows, Sums::Replace)?;
         let d_queries = self.is_last().then(|| encoder.room(rows * width)).transpose()?;
         let d_projected = encoder.room(tokens * if self.is_last() { 2 } else { 3 } * width)?;
         self.attend_back(tape, &d_context, (d_queries.as_ref(), &d_projected))?;
+        let own = tape.own.as_ref().map_or(input, |own| &own.1);
+        let (queries, keys) = self.projections(d_queries.as_ref(), &d_projected);
+        self.adapters_back((queries, own, rows), ((self.values(keys), keys.1), input, tokens))?;
         let goes_on = match encoder.trained {
             Trained::All => true,
             Trained::Layers(first) | Trained::Adapted(first) => self.index > first,
         };
-        let (queries, others) = (plan.projections.part(0..width), plan.projections.part(width..3 * width));
         let Some(d_queries) = d_queries else {
-            self.adapters_back((At::start(&d_projected), input, tokens), (&d_projected, width, 3), input)?;
-            encoder.dense_back(&plan.projections, At::start(&d_projected), input, tokens)?;
+            let d_projected = At::start(&d_projected);
+            encoder.dense_back(&plan.projections, d_projected, input, tokens)?;
             if !goes_on {
                 return Ok(None);
             }
-            let d_projected = At::start(&d_projected);
             encoder.dense_input(&plan.projections, d_projected, &gradient, tokens, Sums::Add)?;
             return Ok(Some(gradient));
         };
-        let picked = tape.own.as_ref().map_or(input, |own| &own.1);
-        self.adapters_back((At::start(&d_queries), picked, rows), (&d_projected, 0, 2), input)?;
-        encoder.dense_back(&queries, At::start(&d_queries), picked, rows)?;
-        encoder.dense_back(&others, At::start(&d_projected), input, tokens)?;
+        let (d_queries, d_others) = (At::start(&d_queries), At::start(&d_projected));
+        let (queries, others) = (plan.projections.part(0..width), plan.projections.part(width..3 * width));
+        encoder.dense_back(&queries, d_queries, own, rows)?;
+        encoder.dense_back(&others, d_others, input, tokens)?;
         if !goes_on {
             return Ok(None);
         }
-        encoder.dense_input(&queries, At::start(&d_queries), &gradient, rows, Sums::Add)?;
+        encoder.dense_input(&queries, d_queries, &gradient, rows, Sums::Add)?;
         let d_input = encoder.room(tokens * width)?;
-        encoder.dense_input(&others, At::start(&d_projected), &d_input, tokens, replaced)?;
+        encoder.dense_input(&others, d_others, &d_input, tokens, Sums::Replace)?;
         let starts = self.sent.number(self.sent.starts);
         let arguments = [whole(&gradient), starts, count(width), count(rows), whole(&d_input)];
         encoder.over_rows(Kernel::AddChosen, rows, 0, &arguments)?;
@@ -171,29 +172,24 @@ impl<M: Machine> LayerWork<'_, M> {
         encoder.norm_back(&plan.attention_norm, gradient, &tape.attended, rows)
     }
 
-    /// Adds to the gradients of the weights of queries and values, if these have adapters. Gradients of values lie `skipped` and
-    /// `width` numbers behind the beginning of rows of `parts` times the width; these are copied together first.
+    /// Adds to the gradients of the weights of queries and values, if these have adapters; each from the gradients of its outputs,
+    /// its inputs, and the number of rows of both.
     fn adapters_back(
         &self,
-        (d_queries, own, rows): (At<'_, M::Memory>, &M::Memory, usize),
-        (d_projected, skipped, parts): (&M::Memory, usize, usize),
-        input: &M::Memory,
+        queries: (Strided<'_, M::Memory>, &M::Memory, usize),
+        values: (Strided<'_, M::Memory>, &M::Memory, usize),
     ) -> Result<(), MachineError> {
-        let (encoder, width, tokens) = (self.encoder, self.encoder.width(), self.sent.tokens);
+        let (encoder, width) = (self.encoder, self.encoder.width());
         let Trained::Adapted(first) = encoder.trained else { return Ok(()) };
-        let place = 2 * (self.index - first);
-        let column = |memory, rows, stride, from: usize| -> Result<M::Memory, MachineError> {
+        let adapted = &encoder.adapted[2 * (self.index - first)..];
+        for (((gradient, stride), input, rows), sums) in [queries, values].into_iter().zip(adapted) {
+            // Products want rows without gaps.
             let copy = encoder.room(rows * width)?;
-            let from = Argument::At(At { memory, offset: from * BF16 });
-            let arguments = [from, count(stride), count(width), count(rows), whole(&copy)];
+            let arguments = [Argument::At(gradient), count(stride), count(width), count(rows), whole(&copy)];
             encoder.over_rows(Kernel::Columns, rows, 0, &arguments)?;
-            Ok(copy)
-        };
-        let d_queries = column(d_queries.memory, rows, if parts == 3 { 3 * width } else { width }, 0)?;
-        let d_values = column(d_projected, tokens, parts * width, skipped + width)?;
-        let adapted = |which: usize| At::start(&encoder.adapted[place + which]);
-        encoder.weight_back((At::start(&d_queries), width), (own, width), rows, adapted(0))?;
-        encoder.weight_back((At::start(&d_values), width), (input, width), tokens, adapted(1))
+            encoder.weight_back((At::start(&copy), width), (input, width), rows, At::start(sums))?;
+        }
+        Ok(())
     }
 
     fn attend(
