@@ -34,7 +34,12 @@ impl ModelLoader {
     /// Opens the device.
     pub fn new(compute: &Compute, store: Option<Store>) -> Self {
         let threads = process::count_threads(compute.threads);
-        let opened = Device::open(&compute.device, threads).and_then(|device| {
+        // Who leaves the device open but wants a precision that only the CPU has wants the CPU.
+        let device = match (compute.device.as_str(), compute.precision.as_str()) {
+            ("auto", "f32" | "int8") => "cpu",
+            (device, _) => device,
+        };
+        let opened = Device::open(device, threads).and_then(|device| {
             let precision = precision_choice(&compute.precision, &device)?;
             Ok((device, precision))
         });
