@@ -7,6 +7,7 @@
 //! - [`tokenizer`]: text to token ids and windows.
 //! - [`labels`]: what the outputs of a head mean.
 //! - [`model`]: the encoder, its head, and the forward pass.
+//! - [`begun`]: a forward pass that may go on elsewhere.
 //! - [`device`]: where the forward pass runs.
 //! - [`cpu`]: how it runs on the processor.
 //! - [`cuda`]: how it runs on a GPU.
@@ -39,6 +40,7 @@
 #![deny(unsafe_code)]
 
 pub mod activity;
+pub mod begun;
 pub mod bench;
 pub mod cache;
 pub mod cli;

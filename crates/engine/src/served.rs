@@ -14,6 +14,7 @@ use ecommerce_ml_protocol::{
     EngineError, ErrorKind, ModelInfo, ModelSource, Prediction, TokenDetail, Tokens,
 };
 
+use crate::begun::Begun;
 use crate::files::ModelFiles;
 use crate::model::{Model, ModelPrecision, Output, Row, Window};
 
@@ -34,11 +35,11 @@ pub trait Served: Send + Sync {
     /// If the tokenizer fails.
     fn windows(&self, text: &str) -> Result<Vec<Window>, EngineError>;
 
-    /// One row of numbers for each window.
+    /// Begins to compute one row of numbers for each window.
     ///
     /// # Errors
-    /// If the model can't compute this output, or the device fails.
-    fn forward(&self, windows: &[&Window], output: Output) -> Result<Vec<Vec<f32>>, EngineError>;
+    /// If the model can't compute this output, or the device fails; a device may tell so only when the rows are waited for.
+    fn begin(&self, windows: &[&Window], output: Output) -> Result<Begun<Vec<Vec<f32>>>, EngineError>;
 
     /// What the rows of a text's windows say together.
     fn predict(&self, rows: &[Row]) -> Prediction;
@@ -63,8 +64,8 @@ impl Served for Model {
         self.windows(text)
     }
 
-    fn forward(&self, windows: &[&Window], output: Output) -> Result<Vec<Vec<f32>>, EngineError> {
-        self.forward(windows, output)
+    fn begin(&self, windows: &[&Window], output: Output) -> Result<Begun<Vec<Vec<f32>>>, EngineError> {
+        self.begin(windows, output)
     }
 
     fn predict(&self, rows: &[Row]) -> Prediction {

@@ -34,6 +34,7 @@ fn read(at: At<'_, Memory>, count: usize) -> Vec<f32> {
 
 impl Machine for Emulated {
     type Memory = Memory;
+    type Arriving = Vec<u8>;
 
     fn name(&self) -> String {
         "emulated".to_owned()
@@ -66,8 +67,12 @@ impl Machine for Emulated {
         Ok(())
     }
 
-    fn download(&self, memory: &Memory, bytes: &mut [u8]) -> Result<(), MachineError> {
-        bytes.copy_from_slice(&memory.read(0, bytes.len()));
+    fn send_for(&self, memory: &Memory, bytes: usize) -> Result<Vec<u8>, MachineError> {
+        Ok(memory.read(0, bytes))
+    }
+
+    fn receive(&self, arriving: Vec<u8>, bytes: &mut [u8]) -> Result<(), MachineError> {
+        bytes.copy_from_slice(&arriving);
         Ok(())
     }
 

@@ -30,6 +30,12 @@ impl Bench {
         Self { model: Loaded::new(Fake::served(Arc::clone(&control), 1)), control, scheduler }
     }
 
+    /// With a model on a device that works by itself.
+    pub fn elsewhere() -> Self {
+        let bench = Self::new();
+        Self { model: Loaded::new(Fake::elsewhere(Arc::clone(&bench.control))), ..bench }
+    }
+
     pub fn submit(&self, texts: Vec<String>) -> Ticket<Finished> {
         self.submit_to(&self.model, texts)
     }

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use ecommerce_ml_engine::begun::Begun;
 use ecommerce_ml_engine::files::ModelFiles;
 use ecommerce_ml_engine::model::{ModelPrecision, Output, Row, Window};
 use ecommerce_ml_engine::served::Served;
@@ -30,6 +31,9 @@ pub struct Control {
     changed: Condvar,
     /// Lengths of the windows of each batch that began.
     batches: Mutex<Vec<Vec<usize>>>,
+    /// Batches that ended, and how many were under way at most.
+    ended: Mutex<usize>,
+    most_underway: Mutex<usize>,
     /// Texts that a tokenizer began with on their way to a model: the last word of each.
     tokenized: Mutex<Vec<String>>,
     /// Whether texts are held by the tokenizer.
@@ -86,8 +90,19 @@ impl Control {
         }
     }
 
+    /// How many batches were under way at a time, at most.
+    pub fn most_underway(&self) -> usize {
+        *self.most_underway.lock()
+    }
+
     fn begin(&self, batch: Vec<usize>) {
-        self.batches.lock().push(batch);
+        let mut batches = self.batches.lock();
+        batches.push(batch);
+        let mut most = self.most_underway.lock();
+        *most = (*most).max(batches.len() - *self.ended.lock());
+    }
+
+    fn wait(&self) {
         let mut allowed = self.allowed.lock();
         while *allowed == Some(0) {
             self.changed.wait(&mut allowed);
@@ -95,18 +110,30 @@ impl Control {
         if let Some(allowed) = allowed.as_mut() {
             *allowed -= 1;
         }
+        *self.ended.lock() += 1;
     }
 }
 
 /// A model of a size that it is told.
 pub struct Fake {
     control: Arc<Control>,
+    /// Whether it computes on a device that works by itself.
+    elsewhere: bool,
     info: ModelInfo,
     precision: ModelPrecision,
 }
 
 impl Fake {
     pub fn served(control: Arc<Control>, bytes: u64) -> Arc<dyn Served> {
+        Self::computing(control, bytes, false)
+    }
+
+    /// A model on a device that works by itself.
+    pub fn elsewhere(control: Arc<Control>) -> Arc<dyn Served> {
+        Self::computing(control, 1, true)
+    }
+
+    fn computing(control: Arc<Control>, bytes: u64, elsewhere: bool) -> Arc<dyn Served> {
         let info = ModelInfo {
             family: Family::Bert,
             task: Task::Regression,
@@ -119,7 +146,7 @@ impl Fake {
             bytes,
         };
         let precision = ModelPrecision { name: "f32", note: "nothing is computed".to_owned() };
-        Arc::new(Self { control, info, precision })
+        Arc::new(Self { control, elsewhere, info, precision })
     }
 
     /// A loader of models that consist of one file, which tells their size.
@@ -153,14 +180,20 @@ impl Served for Fake {
         Ok(ids.chunks(WINDOW).map(|ids| Window { ids: ids.to_vec(), content_tokens: ids.len() }).collect())
     }
 
-    fn forward(&self, windows: &[&Window], _: Output) -> Result<Vec<Vec<f32>>, EngineError> {
+    fn begin(&self, windows: &[&Window], _: Output) -> Result<Begun<Vec<Vec<f32>>>, EngineError> {
         self.control.begin(windows.iter().map(|window| window.ids.len()).collect());
-        let contain = |id| windows.iter().any(|window| window.ids.contains(&id));
-        assert!(!contain(PANIC), "told to panic");
-        if contain(FAIL) {
-            return Err(EngineError::new(ErrorKind::OutOfMemory, "told to fail"));
-        }
-        Ok(windows.iter().map(|window| vec![window.ids.iter().sum::<u32>() as f32]).collect())
+        let windows: Vec<Vec<u32>> = windows.iter().map(|window| window.ids.clone()).collect();
+        let control = Arc::clone(&self.control);
+        let compute = move || {
+            control.wait();
+            let contain = |id| windows.iter().any(|ids| ids.contains(&id));
+            assert!(!contain(PANIC), "told to panic");
+            if contain(FAIL) {
+                return Err(EngineError::new(ErrorKind::OutOfMemory, "told to fail"));
+            }
+            Ok(windows.iter().map(|ids| vec![ids.iter().sum::<u32>() as f32]).collect())
+        };
+        if self.elsewhere { Ok(Begun::Elsewhere(Box::new(compute))) } else { compute().map(Begun::Done) }
     }
 
     fn predict(&self, rows: &[Row]) -> Prediction {

@@ -16,4 +16,5 @@ mod models;
 mod process;
 mod results;
 mod scheduling;
+mod underway;
 mod uploads;

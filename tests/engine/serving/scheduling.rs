@@ -97,8 +97,17 @@ fn long_texts_blank_texts_and_repetitions_are_answered_in_place() {
 
 #[test]
 fn a_panic_or_failure_costs_only_the_guilty_request_its_answer() {
-    let bench = Bench::new();
-    let blocker = bench.block();
+    only_the_guilty_pay(&Bench::new(), 1);
+    only_the_guilty_pay(&Bench::elsewhere(), 2);
+}
+
+/// Where so many batches are under way at a time.
+fn only_the_guilty_pay(bench: &Bench, most_underway: usize) {
+    let mut blockers = vec![bench.block()];
+    while blockers.len() < most_underway {
+        blockers.push(bench.submit(vec!["blocker".to_owned()]));
+        wait_until(|| bench.control.batches().len() == blockers.len());
+    }
     let tickets = ["good", "PANIC", "fine", "FAIL", "nice"].map(|text| bench.submit(vec![text.to_owned()]));
     bench.settle();
     bench.control.open();
@@ -109,7 +118,8 @@ fn a_panic_or_failure_costs_only_the_guilty_request_its_answer() {
     let panic = panic.unwrap_err();
     assert_eq!((panic.kind, panic.message.as_str()), (ErrorKind::Internal, "engine panicked: told to panic"));
     assert_eq!(fail.unwrap_err().kind, ErrorKind::OutOfMemory);
-    blocker.wait().unwrap();
+    assert_eq!(bench.control.batches().len(), most_underway + 1 + 5);
+    blockers.into_iter().for_each(|blocker| drop(blocker.wait().unwrap()));
 }
 
 #[test]

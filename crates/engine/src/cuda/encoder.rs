@@ -5,14 +5,15 @@
 
 use std::sync::Arc;
 
-use bytemuck::cast_slice;
+use bytemuck::{cast_slice, cast_slice_mut};
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 
 use super::batch::Batch;
 use super::machine::{At, Machine, MachineError};
 use super::weights::{Head, Layer, Layout, NetworkWeights};
-use super::work::{Sum, Work};
+use super::work::{Sum, Work, padded};
 use super::{Resident, Wanted};
+use crate::begun::Begun;
 use crate::cpu::Sequence;
 
 /// Tokens of a pass, unless a single sequence has more: enough for all processors of a large GPU.
@@ -39,29 +40,29 @@ impl<M: Machine> Encoder<M> {
         Ok(Self { machine, weights: memory, layout: Arc::clone(&weights.layout) })
     }
 
-    /// Computes sequences together, or half of them after the other if there is no room.
+    /// Begins with sequences together, or with half of them after the other if there is no room.
     fn divided(
         &self,
         sequences: &[Sequence<'_>],
         wanted: Wanted,
-        rows: &mut Vec<Vec<f32>>,
+        parts: &mut Vec<Part<M>>,
     ) -> Result<(), EngineError> {
         match self.pass(sequences, wanted) {
-            Ok((numbers, width)) => {
-                rows.extend(numbers.chunks_exact(width).map(<[f32]>::to_vec));
+            Ok(part) => {
+                parts.push(part);
                 Ok(())
             }
             Err(Trouble::Machine(MachineError::OutOfMemory)) if sequences.len() > 1 => {
                 let (first, second) = sequences.split_at(sequences.len() / 2);
-                self.divided(first, wanted, rows)?;
-                self.divided(second, wanted, rows)
+                self.divided(first, wanted, parts)?;
+                self.divided(second, wanted, parts)
             }
             Err(trouble) => Err(trouble.into()),
         }
     }
 
-    /// Rows of all sequences, and their width.
-    fn pass(&self, sequences: &[Sequence<'_>], wanted: Wanted) -> Result<(Vec<f32>, usize), Trouble> {
+    /// Gives the machine all work for some sequences.
+    fn pass(&self, sequences: &[Sequence<'_>], wanted: Wanted) -> Result<Part<M>, Trouble> {
         let (batch, numbers) = Batch::new(sequences);
         let numbers = self.machine.upload(cast_slice(&numbers))?;
         let work = Work {
@@ -89,19 +90,38 @@ impl<M: Machine> Encoder<M> {
             }
             (Wanted::Logits, None) => return Err(Trouble::WithoutHead),
         };
-        let mut rows = vec![0.0_f32; batch.sequences * width];
-        self.machine.download(&output, bytemuck::cast_slice_mut(&mut rows))?;
-        Ok((rows, width))
+        let arriving = self.machine.send_for(&output, batch.sequences * width * size_of::<f32>())?;
+        Ok(Part { arriving, sequences: batch.sequences, width })
     }
 }
 
 impl<M: Machine> Resident for Encoder<M> {
-    fn forward(&self, sequences: &[Sequence<'_>], wanted: Wanted) -> Result<Vec<Vec<f32>>, EngineError> {
-        let mut rows = Vec::with_capacity(sequences.len());
+    fn begin(&self, sequences: &[Sequence<'_>], wanted: Wanted) -> Result<Begun<Vec<Vec<f32>>>, EngineError> {
+        let mut parts = Vec::new();
         for pass in passes(sequences) {
-            self.divided(pass, wanted, &mut rows)?;
+            self.divided(pass, wanted, &mut parts)?;
         }
-        Ok(rows)
+        let machine = Arc::clone(&self.machine);
+        Ok(Begun::Elsewhere(Box::new(move || {
+            let rows = parts.into_iter().map(|part| part.rows(&*machine)).collect::<Result<Vec<_>, _>>()?;
+            Ok(rows.concat())
+        })))
+    }
+}
+
+/// What a pass will come to: a row of `width` numbers in f32 for each sequence.
+struct Part<M: Machine> {
+    arriving: M::Arriving,
+    sequences: usize,
+    width: usize,
+}
+
+impl<M: Machine> Part<M> {
+    /// Waits for it.
+    fn rows(self, machine: &M) -> Result<Vec<Vec<f32>>, MachineError> {
+        let mut numbers = vec![0.0_f32; self.sequences * self.width];
+        machine.receive(self.arriving, cast_slice_mut(&mut numbers))?;
+        Ok(numbers.chunks_exact(self.width).map(<[f32]>::to_vec).collect())
     }
 }
 
@@ -141,7 +161,7 @@ struct Space<M: Machine> {
 impl<M: Machine> Space<M> {
     fn new(machine: &M, layout: &Layout, tokens: usize) -> Result<Self, MachineError> {
         let sizes = &layout.sizes;
-        let room = |width: usize| machine.allocate(tokens * width * BF16);
+        let room = |width: usize| machine.allocate(padded(tokens) * width * BF16);
         Ok(Self {
             hidden: room(sizes.hidden)?,
             change: room(sizes.hidden)?,
@@ -163,7 +183,7 @@ impl<M: Machine> Space<M> {
     fn layers_of_firsts(&self, work: &Work<'_, M>, layers: &[Layer]) -> Result<M::Memory, MachineError> {
         let sizes = &work.layout.sizes;
         let (tokens, sequences, width) = (work.batch.tokens, work.batch.sequences, sizes.attention());
-        let first = work.machine.allocate(sequences * sizes.hidden * BF16)?;
+        let first = work.machine.allocate(padded(sequences) * sizes.hidden * BF16)?;
         let Some((last, before)) = layers.split_last() else {
             work.firsts(&self.hidden, &first)?;
             return Ok(first);
@@ -172,7 +192,7 @@ impl<M: Machine> Space<M> {
             self.layer(work, layer)?;
         }
         work.firsts(&self.hidden, &first)?;
-        let queries = work.machine.allocate(sequences * width * BF16)?;
+        let queries = work.machine.allocate(padded(sequences) * width * BF16)?;
         work.dense(&last.projections.part(0..width), &first, &queries, sequences)?;
         work.dense(&last.projections.part(width..3 * width), &self.hidden, &self.wide, tokens)?;
         let keys = At::start(&self.wide);

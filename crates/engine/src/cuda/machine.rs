@@ -1,7 +1,7 @@
 //! What a machine with memory of its own can do.
 //!
 //! It must not know networks. Invariant: work is done in the order in which it is given; nothing waits for it but
-//! [`Machine::download`].
+//! [`Machine::receive`], and that only for what was given before the numbers were sent for.
 
 use std::fmt::Debug;
 
@@ -11,6 +11,9 @@ use ecommerce_ml_protocol::{EngineError, ErrorKind};
 pub trait Machine: Debug + Send + Sync + 'static {
     /// Bytes in its memory, until they are dropped.
     type Memory: Debug + Send + Sync;
+
+    /// Bytes on their way back.
+    type Arriving: Debug + Send;
 
     /// The name that statistics show, for example `cuda:0`.
     fn name(&self) -> String;
@@ -45,11 +48,25 @@ pub trait Machine: Debug + Send + Sync + 'static {
     /// If the machine fails.
     fn clear(&self, memory: &mut Self::Memory) -> Result<(), MachineError>;
 
-    /// Waits for all work that was given before, and brings the first bytes back.
+    /// Has the first bytes brought back when all work is done that was given before.
     ///
     /// # Errors
-    /// If the machine fails, be it in that work.
-    fn download(&self, memory: &Self::Memory, bytes: &mut [u8]) -> Result<(), MachineError>;
+    /// If the machine fails.
+    fn send_for(&self, memory: &Self::Memory, bytes: usize) -> Result<Self::Arriving, MachineError>;
+
+    /// Waits for bytes that were sent for, as many.
+    ///
+    /// # Errors
+    /// If the machine fails, be it in the work before.
+    fn receive(&self, arriving: Self::Arriving, bytes: &mut [u8]) -> Result<(), MachineError>;
+
+    /// Brings the first bytes back at once.
+    ///
+    /// # Errors
+    /// As of [`send_for`](Self::send_for) and [`receive`](Self::receive).
+    fn download(&self, memory: &Self::Memory, bytes: &mut [u8]) -> Result<(), MachineError> {
+        self.receive(self.send_for(memory, bytes.len())?, bytes)
+    }
 
     /// Runs a kernel.
     ///

@@ -40,6 +40,7 @@ pub use machine::{Machine, MachineError, MemoryUse};
 pub use several::Several;
 pub use weights::{NetworkWeights, WeightsBuilder};
 
+use crate::begun::Begun;
 use crate::cpu::Sequence;
 use crate::nn::elsewhere::Distant;
 use crate::nn::{Network, Parameters, Tuning};
@@ -82,11 +83,12 @@ pub trait Accelerator: Debug + Send + Sync {
 
 /// A network in the memory of a machine, until it is dropped.
 pub trait Resident: Debug + Send + Sync {
-    /// A row of numbers for each sequence. Sequences that don't fit into memory together are computed one part after the other.
+    /// Gives the machine all work for a row of numbers for each sequence, without waiting for it. Sequences that don't fit into
+    /// memory together are computed one part after the other.
     ///
     /// # Errors
     /// If there is no room for a single sequence, the machine fails, or logits are wanted of a network without a head.
-    fn forward(&self, sequences: &[Sequence<'_>], wanted: Wanted) -> Result<Vec<Vec<f32>>, EngineError>;
+    fn begin(&self, sequences: &[Sequence<'_>], wanted: Wanted) -> Result<Begun<Vec<Vec<f32>>>, EngineError>;
 }
 
 impl<M: Machine> Accelerator for M {

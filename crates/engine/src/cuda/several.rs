@@ -8,6 +8,7 @@ use std::thread;
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 
 use super::{Accelerator, MemoryUse, NetworkWeights, Resident, Wanted};
+use crate::begun::Begun;
 use crate::cpu::Sequence;
 use crate::nn::elsewhere::Distant;
 use crate::nn::{Network, Parameters, Tuning};
@@ -65,19 +66,23 @@ impl Accelerator for Several {
 struct Copies(Vec<Box<dyn Resident>>);
 
 impl Resident for Copies {
-    fn forward(&self, sequences: &[Sequence<'_>], wanted: Wanted) -> Result<Vec<Vec<f32>>, EngineError> {
+    /// A thread each, as giving work to a machine takes a while; no thread waits for what comes of it.
+    fn begin(&self, sequences: &[Sequence<'_>], wanted: Wanted) -> Result<Begun<Vec<Vec<f32>>>, EngineError> {
         let shares = shares(sequences, self.0.len());
-        let ours = |(copy, share): (&dyn Resident, &[Sequence<'_>])| copy.forward(share, wanted);
-        let rows: Vec<Vec<Vec<f32>>> = thread::scope(|scope| {
+        let ours = |(copy, share): (&dyn Resident, &[Sequence<'_>])| copy.begin(share, wanted);
+        let begun: Vec<Begun<_>> = thread::scope(|scope| {
             let mut work = self.0.iter().map(AsRef::as_ref).zip(shares.iter().copied());
             let first = work.next();
             let others: Vec<_> = work.map(|one| scope.spawn(move || ours(one))).collect();
-            let first = first.map_or_else(|| Ok(Vec::new()), ours);
+            let first = first.map_or_else(|| Ok(Begun::Done(Vec::new())), ours);
             let lost = |_| Err(EngineError::new(ErrorKind::Internal, "computation on a device panicked"));
             let others = others.into_iter().map(|other| other.join().unwrap_or_else(lost));
             [first].into_iter().chain(others).collect::<Result<_, _>>()
         })?;
-        Ok(rows.into_iter().flatten().collect())
+        Ok(Begun::Elsewhere(Box::new(move || {
+            let rows = begun.into_iter().map(Begun::finish).collect::<Result<Vec<_>, _>>()?;
+            Ok(rows.concat())
+        })))
     }
 }
 

@@ -7,6 +7,10 @@ use super::machine::{Argument, At, Factor, Kernel, Launch, Machine, MachineError
 use super::weights::{Dense, Head, Layout, Norm, SHARED_BYTES};
 use crate::cpu::HeadActivation;
 
+/// Rows of products are a multiple of this: it is what GPUs compute at least, and so there are few shapes for which cuBLASLt has to
+/// be asked how.
+const ROW_STEP: usize = 128;
+
 /// Threads that work on a row.
 const WARP: usize = 32;
 
@@ -152,7 +156,7 @@ impl<'a, M: Machine> Work<'a, M> {
         })
     }
 
-    /// A dense layer, of shape `[rows, outputs]` in bf16.
+    /// A dense layer, of shape `[rows, outputs]` in bf16. Both sides must have room for [`padded`] rows.
     pub(super) fn dense(
         &self,
         layer: &Dense,
@@ -167,7 +171,7 @@ impl<'a, M: Machine> Work<'a, M> {
             output: At::start(output),
             sums: Sums::Biased(layer.epilogue),
             bias: Some(weight(layer.bias)),
-            rows,
+            rows: padded(rows),
             inner: layer.inputs,
             columns: layer.outputs,
         })
@@ -198,6 +202,11 @@ impl<'a, M: Machine> Work<'a, M> {
     fn number(&self, offset: usize) -> Argument<'_, M::Memory> {
         Argument::At(At { memory: self.numbers, offset })
     }
+}
+
+/// Rows that a product of so many rows computes.
+pub(super) fn padded(rows: usize) -> usize {
+    rows.next_multiple_of(ROW_STEP)
 }
 
 fn whole<M>(memory: &M) -> Argument<'_, M> {

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use ecommerce_ml_protocol::{EngineError, ErrorKind, ModelInfo, Prediction, Task, TokenDetail, Tokens};
 
+use crate::begun::Begun;
 use crate::config::ModelConfig;
 use crate::cpu::Image;
 use crate::device::{Cpu, Device};
@@ -200,8 +201,16 @@ impl Model {
     /// [`ErrorKind::InvalidRequest`] for [`Output::Head`] of a model without head, or a window that this model's
     /// tokenizer didn't make; [`ErrorKind::DamagedModel`] if the computation overflows.
     pub fn forward(&self, windows: &[&Window], output: Output) -> Result<Vec<Vec<f32>>, EngineError> {
+        self.begin(windows, output)?.finish()
+    }
+
+    /// Begins what [`forward`](Self::forward) does; on the CPU that is all of it.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward), now or when the rows are waited for.
+    pub fn begin(&self, windows: &[&Window], output: Output) -> Result<Begun<Vec<Vec<f32>>>, EngineError> {
         windows.iter().try_for_each(|window| self.check(window))?;
-        self.network.forward(windows, output)
+        self.network.begin(windows, output)
     }
 
     /// What [`forward`](Self::forward) comes to for these windows on the CPU, heads and everything that isn't multiplied left

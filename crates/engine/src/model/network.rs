@@ -8,6 +8,7 @@ use super::candle::CandleNetwork;
 use super::packed::PackedNetwork;
 use super::resident::ResidentNetwork;
 use super::{Output, Window};
+use crate::begun::Begun;
 
 /// A network, ready to compute.
 #[derive(Debug)]
@@ -21,19 +22,27 @@ pub(super) enum Network {
 }
 
 impl Network {
-    /// A row for each window.
-    pub(super) fn forward(&self, windows: &[&Window], output: Output) -> Result<Vec<Vec<f32>>, EngineError> {
+    /// Begins to compute a row for each window.
+    pub(super) fn begin(
+        &self,
+        windows: &[&Window],
+        output: Output,
+    ) -> Result<Begun<Vec<Vec<f32>>>, EngineError> {
         let rows = match self {
-            Network::Packed(network) => network.forward(windows, output)?,
-            Network::Resident(network) => network.forward(windows, output)?,
-            Network::Candle(network) => network.forward(windows, output)?,
+            Network::Packed(network) => Begun::Done(network.forward(windows, output)?),
+            Network::Resident(network) => network.begin(windows, output)?,
+            Network::Candle(network) => Begun::Done(network.forward(windows, output)?),
         };
-        // Finite weights can still overflow on the way.
-        if rows.iter().flatten().all(|value| value.is_finite()) {
-            return Ok(rows);
-        }
-        Err(EngineError::new(ErrorKind::DamagedModel, "the model computes values that are not finite"))
+        rows.and_then(finite)
     }
+}
+
+/// Finite weights can still overflow on the way.
+fn finite(rows: Vec<Vec<f32>>) -> Result<Vec<Vec<f32>>, EngineError> {
+    if rows.iter().flatten().all(|value| value.is_finite()) {
+        return Ok(rows);
+    }
+    Err(EngineError::new(ErrorKind::DamagedModel, "the model computes values that are not finite"))
 }
 
 /// The error for asking a model without a head for what only a head gives.

@@ -14,6 +14,7 @@ use super::positions::Positions;
 use super::prepare;
 use super::weights::Weights;
 use super::{Output, Window};
+use crate::begun::Begun;
 use crate::config::ModelConfig;
 use crate::cpu::{Sequence, softmax};
 use crate::cuda::{Accelerator, Resident, Wanted, WeightsBuilder};
@@ -49,18 +50,25 @@ impl ResidentNetwork {
         Ok((Self { network, head: head.cloned(), positions: Positions::new(config) }, bytes))
     }
 
-    /// A row for each window.
-    pub(super) fn forward(&self, windows: &[&Window], output: Output) -> Result<Vec<Vec<f32>>, EngineError> {
+    /// Begins to compute a row for each window.
+    pub(super) fn begin(
+        &self,
+        windows: &[&Window],
+        output: Output,
+    ) -> Result<Begun<Vec<Vec<f32>>>, EngineError> {
         let sequences: Vec<Sequence<'_>> = windows
             .iter()
             .map(|window| Sequence { ids: &window.ids, positions: self.positions.of(&window.ids) })
             .collect();
-        let Output::Head = output else { return self.network.forward(&sequences, Wanted::Mean) };
+        let Output::Head = output else { return self.network.begin(&sequences, Wanted::Mean) };
         let Some(plan) = &self.head else { return Err(without_head()) };
-        let mut rows = self.network.forward(&sequences, Wanted::Logits)?;
-        if plan.labels.is_some() {
-            rows.iter_mut().for_each(|row| softmax(row));
+        let logits = self.network.begin(&sequences, Wanted::Logits)?;
+        if plan.labels.is_none() {
+            return Ok(logits);
         }
-        Ok(rows)
+        logits.and_then(|mut rows| {
+            rows.iter_mut().for_each(|row| softmax(row));
+            Ok(rows)
+        })
     }
 }

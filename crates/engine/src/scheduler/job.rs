@@ -1,10 +1,11 @@
 //! A tokenized request on its way through the model, and what comes out.
 //!
 //! It must not know batches of other requests.
-//! Invariant: a window is either waiting, or its row is there, or the job has been answered.
+//! Invariant: a window is either waiting, or in a batch that has begun, or its row is there, or the job has been answered.
 
 use std::mem::take;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 
@@ -123,11 +124,14 @@ pub(super) struct Place {
 
 /// A tokenized request.
 pub(super) struct Job {
+    number: u64,
     pub(super) model: Loaded,
     pub(super) output: Output,
     readings: Vec<Reading>,
-    /// Windows that have not gone through the model, longest first: neighbours make good batches.
+    /// Windows that are in no batch yet, longest first: neighbours make good batches.
     waiting: Vec<Place>,
+    /// Windows that have no row yet.
+    missing: usize,
     /// What it will answer, filled in while it computes.
     finished: Finished,
     /// Where its answers are kept for others.
@@ -143,6 +147,7 @@ impl Job {
         results: Arc<ResultCache>,
         duty: Duty<Finished>,
     ) -> Self {
+        static NUMBERS: AtomicU64 = AtomicU64::new(0);
         let (mut answers, mut readings) = (Vec::with_capacity(texts.len()), Vec::new());
         for (index, text) in texts.into_iter().enumerate() {
             answers.push(match text {
@@ -157,7 +162,13 @@ impl Job {
         let waiting = places(&readings);
         let tokens = waiting.iter().map(|place| place.length as u64).sum();
         let finished = Finished { answers, positions, tokens };
-        Self { model, output, readings, waiting, finished, results, duty: Some(duty) }
+        let (number, missing) = (NUMBERS.fetch_add(1, Ordering::Relaxed), waiting.len());
+        Self { number, model, output, readings, waiting, missing, finished, results, duty: Some(duty) }
+    }
+
+    /// Tells it from all other jobs.
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 
     /// Whether it overtakes bulk requests.
@@ -175,7 +186,7 @@ impl Job {
         self.duty.as_ref().is_none_or(Duty::is_over)
     }
 
-    /// Windows that have not gone through the model, longest first.
+    /// Windows that are in no batch yet, longest first.
     pub(super) fn waiting(&self) -> &[Place] {
         &self.waiting
     }
@@ -185,20 +196,20 @@ impl Job {
         &self.readings[place.reading].windows[place.window]
     }
 
-    /// Takes the model's rows for some of the waiting windows, in the order in which they waited, and answers if
-    /// these were the last.
-    pub(super) fn receive(&mut self, rows: impl Iterator<Item = (Place, Vec<f32>)>) {
-        let mut rows = rows.peekable();
-        let mut computed = Vec::new();
-        self.waiting.retain(|waiting| {
-            let row = rows.next_if(|(place, _)| place == waiting);
-            row.map(|row| computed.push(row)).is_none()
-        });
-        computed.into_iter().for_each(|(place, values)| self.put(place, values));
+    /// Notes that some of the waiting windows are in a batch, which are told in the order in which they waited.
+    pub(super) fn take(&mut self, places: impl Iterator<Item = Place>) {
+        let mut places = places.peekable();
+        self.waiting.retain(|waiting| places.next_if_eq(waiting).is_none());
+    }
+
+    /// Takes the model's rows for windows of a batch, and answers if these were the last.
+    pub(super) fn receive(&mut self, rows: Vec<(Place, Vec<f32>)>) {
+        rows.into_iter().for_each(|(place, values)| self.put(place, values));
         self.answer_if_done();
     }
 
     fn put(&mut self, place: Place, values: Vec<f32>) {
+        self.missing -= 1;
         let reading = &mut self.readings[place.reading];
         if let Some(rows) = reading.receive(place.window, values) {
             reading.windows = Vec::new();
@@ -209,7 +220,7 @@ impl Job {
 
     /// Answers if nothing is left to compute; whether that was so.
     pub(super) fn answer_if_done(&mut self) -> bool {
-        let done = self.waiting.is_empty();
+        let done = self.missing == 0;
         if done {
             let answers = take(&mut self.finished.answers);
             let positions = take(&mut self.finished.positions);

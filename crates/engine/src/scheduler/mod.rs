@@ -6,15 +6,15 @@
 //! - [`division`]: a request in pieces, for several threads.
 //! - [`prepare`], [`tokenize`]: what they do: texts to windows, texts to tokens.
 //! - [`job`]: a tokenized request on its way through the model.
-//! - [`queue`]: jobs that wait, in two lanes.
+//! - [`queue`]: jobs, those that wait in two lanes.
 //! - [`batch`]: which windows go together.
 //! - [`busy`]: in which part of the time models run.
 //! - [`pace`]: how many tokens take about a tenth of a second.
-//! - [`compute`]: the one thread that runs models.
+//! - [`compute`]: the one thread that has models run.
 //!
 //! It must not know connections or where models come from.
 //! Invariant: every piece of work that was accepted is answered exactly once, or its [`Ticket`] was dropped;
-//! work whose ticket was dropped costs at most the batch that was running.
+//! work whose ticket was dropped costs at most the batches that had begun.
 
 pub mod batch;
 mod busy;
@@ -43,8 +43,8 @@ pub use ticket::Ticket;
 use crate::results::ResultCache;
 use crate::served::Loaded;
 use busy::Busy;
+use compute::Message;
 use division::{Divisible, Division};
-use job::Job;
 use pool::Pool;
 use prepare::Prepare;
 use ticket::{Counted, duty};
@@ -71,8 +71,8 @@ pub struct Scheduler {
     /// Threads of the pool that work on requests of any size.
     tokenizing_threads: usize,
     results: Arc<ResultCache>,
-    /// To the compute thread, which ends when all senders are gone.
-    ready: mpsc::Sender<Job>,
+    /// To the compute thread.
+    ready: mpsc::Sender<Message>,
     /// Texts that have not gone through a model yet, for statistics.
     queued_texts: Arc<AtomicU64>,
     /// Those of them that are not tokenized yet.
@@ -86,9 +86,8 @@ impl Scheduler {
     /// # Errors
     /// If the system refuses a thread.
     pub fn start(options: SchedulerOptions) -> io::Result<Self> {
-        let (ready, jobs) = mpsc::channel();
         let busy = Arc::new(Mutex::new(Busy::new(Instant::now())));
-        compute::spawn(jobs, options.batch_tokens, Arc::clone(&busy))?;
+        let ready = compute::spawn(options.batch_tokens, Arc::clone(&busy))?;
         let tokenizing_threads = options.tokenizing_threads.max(1);
         Ok(Self {
             pool: Pool::start(tokenizing_threads)?,
@@ -137,5 +136,12 @@ impl Scheduler {
     /// Texts that shall go through a model and are not tokenized yet.
     pub fn untokenized_texts(&self) -> u64 {
         self.untokenized_texts.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Scheduler {
+    fn drop(&mut self) {
+        // Fails only if the thread is gone.
+        let _ = self.ready.send(Message::End);
     }
 }

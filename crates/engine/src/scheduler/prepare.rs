@@ -12,6 +12,7 @@ use std::sync::{Arc, mpsc};
 use ecommerce_ml_protocol::EngineError;
 use parking_lot::Mutex;
 
+use super::compute::Message;
 use super::division::Divisible;
 use super::job::{Finished, Job, Text, Tokenized, Work};
 use super::ticket::{Counted, Duty, SharedDuty};
@@ -26,7 +27,7 @@ pub(super) struct Prepare {
     results: Arc<ResultCache>,
     gathered: Mutex<Gathered>,
     duty: SharedDuty<Finished>,
-    ready: mpsc::Sender<Job>,
+    ready: mpsc::Sender<Message>,
 }
 
 /// What all threads have found so far.
@@ -48,7 +49,7 @@ impl Prepare {
         work: &Work,
         results: &Arc<ResultCache>,
         (duty, untokenized): (Duty<Finished>, Counted),
-        ready: mpsc::Sender<Job>,
+        ready: mpsc::Sender<Message>,
     ) -> Self {
         let left = work.texts.len();
         let tokenized = Tokenized { texts: Vec::new(), positions: vec![0; left] };
@@ -93,7 +94,7 @@ impl Prepare {
         let mut job = Job::new((self.model.clone(), self.output), tokenized, results, duty);
         if !job.answer_if_done() {
             // Fails only when the scheduler is being dropped; the request is then answered by dropping it.
-            let _ = self.ready.send(job);
+            let _ = self.ready.send(Message::Job(job));
         }
     }
 }

@@ -1,10 +1,11 @@
-//! Jobs that wait for the model, in two lanes. Owned by the compute thread alone, so there is no lock.
+//! Jobs on their way through the model, and the two lanes of those that wait. Owned by the compute thread alone, so there is no
+//! lock.
 //!
 //! It must not run anything.
-//! Invariants: small jobs go first, yet bulk jobs get at least half of the tokens; bulk jobs take turns, batch
-//! by batch; a job that is over is gone before the next batch is chosen.
+//! Invariants: small jobs go first, yet bulk jobs get at least half of the tokens; bulk jobs take turns, batch by batch; a job
+//! that is over is gone before the next batch is chosen.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use super::batch;
 use super::job::{Job, Place};
@@ -18,48 +19,44 @@ pub(super) enum Lane {
     Bulk,
 }
 
-/// A window of a job in the queue. Valid until the next [`Queue::sweep`].
+/// A window of a job.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pick {
-    lane: Lane,
-    job: usize,
+    /// Number of the job.
+    pub(super) job: u64,
     pub(super) place: Place,
 }
 
-impl Pick {
-    /// Names the job, to tell picks of different jobs apart.
-    pub(super) fn job(self) -> (Lane, usize) {
-        (self.lane, self.job)
-    }
-}
-
-/// The jobs that wait.
+/// The jobs.
 #[derive(Default)]
 pub(super) struct Queue {
-    small: VecDeque<Job>,
-    bulk: VecDeque<Job>,
+    /// By their numbers, from their coming to their being answered.
+    jobs: HashMap<u64, Job>,
+    /// Numbers of those of which windows wait.
+    small: VecDeque<u64>,
+    bulk: VecDeque<u64>,
     /// Tokens that small jobs got while bulk jobs waited, since the last batch of the bulk lane.
     owed: usize,
 }
 
 impl Queue {
-    pub(super) fn is_empty(&self) -> bool {
-        self.small.is_empty() && self.bulk.is_empty()
-    }
-
     pub(super) fn push(&mut self, job: Job) {
-        if job.is_small() { self.small.push_back(job) } else { self.bulk.push_back(job) }
+        let lane = if job.is_small() { &mut self.small } else { &mut self.bulk };
+        lane.push_back(job.number());
+        self.jobs.insert(job.number(), job);
     }
 
     /// Forgets jobs that have been answered or that nobody waits for.
     pub(super) fn sweep(&mut self) {
-        self.small.retain(|job| !job.is_over());
-        self.bulk.retain(|job| !job.is_over());
+        self.jobs.retain(|_, job| !job.is_over());
+        let waits = |number: &u64| self.jobs.get(number).is_some_and(|job| !job.waiting().is_empty());
+        self.small.retain(waits);
+        self.bulk.retain(waits);
     }
 
-    /// The lane whose turn it is, unless both are empty.
+    /// The lane whose turn it is, unless nothing waits.
     pub(super) fn next_lane(&self, budget: impl Fn(&Job) -> usize) -> Option<Lane> {
-        match (self.small.front(), self.bulk.front()) {
+        match (self.front(Lane::Small), self.front(Lane::Bulk)) {
             (Some(_), Some(bulk)) if self.owed >= budget(bulk) => Some(Lane::Bulk),
             (Some(_), _) => Some(Lane::Small),
             (None, Some(_)) => Some(Lane::Bulk),
@@ -69,25 +66,39 @@ impl Queue {
 
     /// The job at the front of a lane.
     pub(super) fn front(&self, lane: Lane) -> Option<&Job> {
-        self.lane(lane).front()
+        self.waiting_in(lane).next()
     }
 
-    /// The next batch: led by the front of a lane, filled up from all jobs that go with it.
-    pub(super) fn choose(&self, lane: Lane, budget: usize) -> Vec<Pick> {
+    /// The next batch, which waits no more: led by the front of a lane, filled up from all jobs that go with it. Picks of the same
+    /// job are neighbours. The next job of the lane has the turn after it.
+    pub(super) fn take(&mut self, lane: Lane, budget: usize) -> Vec<Pick> {
         let Some(lead) = self.front(lane) else { return Vec::new() };
         let other = if lane == Lane::Small { Lane::Bulk } else { Lane::Small };
-        let jobs = [lane, other]
-            .into_iter()
-            .flat_map(|lane| self.lane(lane).iter().enumerate().map(move |(index, job)| (lane, index, job)));
-        let fitting = jobs.filter(|(_, _, job)| lead.goes_with(job));
-        let picks = fitting.flat_map(|(lane, job, queued)| {
-            queued.waiting().iter().map(move |&place| Pick { lane, job, place })
-        });
-        batch::fill(picks, |pick| pick.place.length, budget)
+        let jobs = self.waiting_in(lane).chain(self.waiting_in(other));
+        let picks = jobs
+            .filter(|job| lead.goes_with(job))
+            .flat_map(|job| job.waiting().iter().map(|&place| Pick { job: job.number(), place }));
+        let picks = batch::fill(picks, |pick| pick.place.length, budget);
+        for own in by_job(&picks) {
+            if let Some(job) = self.jobs.get_mut(&own[0].job) {
+                job.take(own.iter().map(|pick| pick.place));
+            }
+        }
+        self.pass_turn(lane, picks.iter().map(|pick| pick.place.length).sum());
+        picks
     }
 
-    /// Notes that a batch led by this lane ran, and lets the next job of the lane have its turn.
-    pub(super) fn took_turn(&mut self, lane: Lane, tokens: usize) {
+    /// A job, unless it is over.
+    pub(super) fn job(&self, number: u64) -> Option<&Job> {
+        self.jobs.get(&number)
+    }
+
+    /// A job, unless it is over.
+    pub(super) fn job_mut(&mut self, number: u64) -> Option<&mut Job> {
+        self.jobs.get_mut(&number)
+    }
+
+    fn pass_turn(&mut self, lane: Lane, tokens: usize) {
         match lane {
             Lane::Small if self.bulk.is_empty() => self.owed = 0,
             Lane::Small => self.owed += tokens,
@@ -98,23 +109,16 @@ impl Queue {
         }
     }
 
-    /// The job that a pick belongs to.
-    pub(super) fn job(&self, (lane, index): (Lane, usize)) -> &Job {
-        &self.lane(lane)[index]
-    }
-
-    /// The job that a pick belongs to.
-    pub(super) fn job_mut(&mut self, (lane, index): (Lane, usize)) -> &mut Job {
-        match lane {
-            Lane::Small => &mut self.small[index],
-            Lane::Bulk => &mut self.bulk[index],
-        }
-    }
-
-    fn lane(&self, lane: Lane) -> &VecDeque<Job> {
-        match lane {
+    fn waiting_in(&self, lane: Lane) -> impl Iterator<Item = &Job> {
+        let numbers = match lane {
             Lane::Small => &self.small,
             Lane::Bulk => &self.bulk,
-        }
+        };
+        numbers.iter().filter_map(|number| self.jobs.get(number))
     }
+}
+
+/// Each slice holds the picks of one job.
+pub(super) fn by_job(picks: &[Pick]) -> impl Iterator<Item = &[Pick]> {
+    picks.chunk_by(|a, b| a.job == b.job)
 }

@@ -2,7 +2,8 @@
 //!
 //! Libraries of NVIDIA's are opened while the engine runs, so the same binary works where there are none.
 //! It must not know networks. All of the engine's `unsafe` code outside of [`cpu`](crate::cpu) is here.
-//! Invariant: all work of a GPU is in one stream, so it is done in the order in which it is given.
+//! Invariants: all work of a GPU is in one stream, so it is done in the order in which it is given; a process whose GPU can't go on
+//! ends.
 
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,9 +13,12 @@ use cudarc::driver::{CudaContext, CudaFunction, CudaSlice, CudaStream, DevicePtr
 use cudarc::nvrtc::Ptx;
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 
+mod pinned;
 mod products;
 
 use super::machine::{Argument, At, Kernel, Launch, Machine, MachineError, MemoryUse, Product};
+use crate::server::note;
+use pinned::{Pinned, Pool};
 use products::{Addresses, Products};
 
 /// Our kernels for several kinds of GPUs, made by the build script.
@@ -37,6 +41,7 @@ pub struct Gpu {
     stream: Arc<CudaStream>,
     kernels: Vec<CudaFunction>,
     products: Products,
+    pool: Pool,
     ordinal: usize,
 }
 
@@ -103,7 +108,20 @@ impl Gpu {
             .map(|kernel| modules.iter().find_map(|module| module.load_function(kernel.name()).ok()));
         let kernels = kernels.collect::<Option<_>>().ok_or("The GPU lacks a kernel.")?;
         let products = Products::new(&stream)?;
-        Ok(Self { stream, kernels, products, ordinal })
+        Ok(Self { stream, kernels, products, pool: Pool::default(), ordinal })
+    }
+
+    /// Copies bytes to an address when all work before is done.
+    fn send(&self, bytes: &[u8], memory: &mut CudaSlice<u8>) -> Result<(), MachineError> {
+        if bytes.len() > pinned::MOST_BYTES {
+            // The driver brings it in pieces, and returns when it has read all.
+            return Ok(self.stream.memcpy_htod(bytes, memory)?);
+        }
+        let mut pinned = self.pool.take(&self.stream, bytes.len())?;
+        pinned.fill(bytes)?;
+        pinned.send(&self.stream, memory.device_ptr(&self.stream).0, bytes.len())?;
+        self.pool.give(pinned);
+        Ok(())
     }
 
     fn address(&self, at: At<'_, CudaSlice<u8>>) -> sys::CUdeviceptr {
@@ -114,6 +132,7 @@ impl Gpu {
 
 impl Machine for Gpu {
     type Memory = CudaSlice<u8>;
+    type Arriving = Pinned;
 
     fn name(&self) -> String {
         format!("cuda:{}", self.ordinal)
@@ -131,19 +150,34 @@ impl Machine for Gpu {
 
     fn upload(&self, bytes: &[u8]) -> Result<CudaSlice<u8>, MachineError> {
         let mut memory = self.allocate(bytes.len())?;
-        self.stream.memcpy_htod(bytes, &mut memory)?;
+        self.send(bytes, &mut memory)?;
         Ok(memory)
     }
 
     fn replace(&self, memory: &mut CudaSlice<u8>, bytes: &[u8]) -> Result<(), MachineError> {
-        Ok(self.stream.memcpy_htod(bytes, memory)?)
+        self.send(bytes, memory)
     }
 
     fn clear(&self, memory: &mut CudaSlice<u8>) -> Result<(), MachineError> {
         Ok(self.stream.memset_zeros(memory)?)
     }
 
+    fn send_for(&self, memory: &CudaSlice<u8>, bytes: usize) -> Result<Pinned, MachineError> {
+        let mut pinned = self.pool.take(&self.stream, bytes)?;
+        pinned.send_for(&self.stream, memory.device_ptr(&self.stream).0, bytes)?;
+        Ok(pinned)
+    }
+
+    fn receive(&self, pinned: Pinned, bytes: &mut [u8]) -> Result<(), MachineError> {
+        pinned.read(bytes)?;
+        self.pool.give(pinned);
+        Ok(())
+    }
+
     fn download(&self, memory: &CudaSlice<u8>, bytes: &mut [u8]) -> Result<(), MachineError> {
+        if bytes.len() <= pinned::MOST_BYTES {
+            return self.receive(self.send_for(memory, bytes.len())?, bytes);
+        }
         self.stream.memcpy_dtoh(&memory.slice(..bytes.len()), bytes)?;
         self.stream.synchronize()?;
         Ok(())
@@ -207,9 +241,38 @@ impl From<DriverError> for MachineError {
     fn from(error: DriverError) -> Self {
         match error.0 {
             sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY => MachineError::OutOfMemory,
+            code if is_final(code) => end_process(&words(error)),
             _ => MachineError::Failed(words(error)),
         }
     }
+}
+
+/// Whether nothing that this process asks of the GPU can work any more after such an error.
+fn is_final(code: sys::CUresult) -> bool {
+    use sys::CUresult as Code;
+    matches!(
+        code,
+        Code::CUDA_ERROR_ILLEGAL_ADDRESS
+            | Code::CUDA_ERROR_MISALIGNED_ADDRESS
+            | Code::CUDA_ERROR_INVALID_ADDRESS_SPACE
+            | Code::CUDA_ERROR_INVALID_PC
+            | Code::CUDA_ERROR_ILLEGAL_INSTRUCTION
+            | Code::CUDA_ERROR_HARDWARE_STACK_ERROR
+            | Code::CUDA_ERROR_LAUNCH_FAILED
+            | Code::CUDA_ERROR_LAUNCH_TIMEOUT
+            | Code::CUDA_ERROR_ASSERT
+            | Code::CUDA_ERROR_ECC_UNCORRECTABLE
+            | Code::CUDA_ERROR_NVLINK_UNCORRECTABLE
+            | Code::CUDA_ERROR_CONTEXT_IS_DESTROYED
+            | Code::CUDA_ERROR_EXTERNAL_DEVICE
+    )
+}
+
+/// Ends the process, so that whoever watches over it starts another: requests are then asked again, and a training goes on from its
+/// checkpoint. Nothing is tidied up, as that could wait for the GPU for ever.
+fn end_process(words: &str) -> ! {
+    note(&format!("the GPU can't go on: {words}; exiting"));
+    std::process::abort()
 }
 
 /// Without this the driver would give all memory back whenever nothing runs, and ask for it again for the next batch.
