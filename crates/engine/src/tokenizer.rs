@@ -13,6 +13,9 @@ use crate::config::{ModelConfig, TokenizerConfig};
 use crate::files::ModelFiles;
 
 mod vocabulary;
+mod words;
+
+use words::Words;
 
 /// Stands for a text in the search for the special tokens around it; no vocabulary is that large.
 const PLACEHOLDER: u32 = u32::MAX;
@@ -33,6 +36,8 @@ pub struct Window {
 #[derive(Debug)]
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
+    /// Ids of words read lately, where words are read by themselves.
+    words: Option<Words>,
     before: SpecialTokens,
     after: SpecialTokens,
     max_length: usize,
@@ -59,7 +64,8 @@ impl Tokenizer {
         check_vocabulary(&inner, [&before, &after], config.vocab_size)?;
         let limit = config.max_length();
         let max_length = options.max_length(limit).unwrap_or(limit);
-        let tokenizer = Self { inner, before, after, max_length };
+        let words = Words::of(&inner);
+        let tokenizer = Self { inner, words, before, after, max_length };
         tokenizer.check_room()?;
         Ok(tokenizer)
     }
@@ -71,7 +77,8 @@ impl Tokenizer {
 
     /// Estimated memory that it takes, in bytes.
     pub fn bytes(&self) -> u64 {
-        self.inner.get_vocab_size(true) as u64 * TOKEN_BYTES
+        let words = self.words.as_ref().map_or(0, |_| Words::bytes());
+        self.inner.get_vocab_size(true) as u64 * TOKEN_BYTES + words
     }
 
     /// All tokens of a text, special tokens included; none for an empty or blank text.
@@ -84,10 +91,10 @@ impl Tokenizer {
         }
         let content = self.encode(text)?;
         Ok(match detail {
-            TokenDetail::Ids => Tokens::Ids(self.surround(content.get_ids())),
-            TokenDetail::Pieces => Tokens::Pieces(
-                [&*self.before.pieces, &self.pieces(content.get_ids()), &self.after.pieces].concat(),
-            ),
+            TokenDetail::Ids => Tokens::Ids(self.surround(&content)),
+            TokenDetail::Pieces => {
+                Tokens::Pieces([&*self.before.pieces, &self.pieces(&content), &self.after.pieces].concat())
+            }
             TokenDetail::Count => Tokens::Count((content.len() + self.special_count()) as u64),
         })
     }
@@ -102,8 +109,7 @@ impl Tokenizer {
         if is_blank(text) {
             return Ok(Vec::new());
         }
-        let content = self.encode(text)?;
-        let ids = content.get_ids();
+        let ids = self.encode(text)?;
         let window = |range: Range<usize>| {
             let content = ids.get(range).unwrap_or_default();
             Window { ids: self.surround(content), content_tokens: content.len() }
@@ -121,7 +127,7 @@ impl Tokenizer {
         }
         let content = self.encode(text)?;
         let room = limit.min(self.max_length).saturating_sub(self.special_count()).max(1);
-        let content = content.get_ids().get(..room).unwrap_or(content.get_ids());
+        let content = content.get(..room).unwrap_or(&content);
         Ok(Some(Window { ids: self.surround(content), content_tokens: content.len() }))
     }
 
@@ -135,8 +141,16 @@ impl Tokenizer {
         ids.iter().map(|&id| self.inner.id_to_token(id).unwrap_or_default()).collect()
     }
 
-    fn encode(&self, text: &str) -> Result<Encoding, EngineError> {
-        guarded(|| self.inner.encode_fast(text, false))
+    /// All content tokens of a text.
+    fn encode(&self, text: &str) -> Result<Vec<u32>, EngineError> {
+        match &self.words {
+            Some(words) => words.ids(text, |word| self.encode_whole(word).map(Vec::into_boxed_slice)),
+            None => self.encode_whole(text),
+        }
+    }
+
+    fn encode_whole(&self, text: &str) -> Result<Vec<u32>, EngineError> {
+        guarded(|| self.inner.encode_fast(text, false)).map(|encoding| encoding.get_ids().to_vec())
     }
 
     fn surround(&self, content: &[u32]) -> Vec<u32> {
@@ -251,7 +265,63 @@ fn damaged(message: impl Into<String>) -> EngineError {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// The tokenizer of the built-in model with another normalizer.
+    fn with_normalizer(flags: &str) -> Tokenizer {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/reviews");
+        let files = ModelFiles::from_directory(&folder).unwrap();
+        let config = ModelConfig::load(&files).unwrap();
+        let mut files: Vec<(String, Vec<u8>)> =
+            files.iter().map(|(name, bytes)| (name.to_owned(), bytes.to_vec())).collect();
+        for (_, bytes) in files.iter_mut().filter(|(name, _)| name == "tokenizer.json") {
+            let before =
+                r#""clean_text":true,"handle_chinese_chars":true,"strip_accents":null,"lowercase":true"#;
+            let text = String::from_utf8_lossy(bytes);
+            assert!(text.contains(before));
+            *bytes = text.replace(before, flags).into_bytes();
+        }
+        Tokenizer::load(&ModelFiles::from_parts(files), &config).unwrap()
+    }
+
+    /// Text that is hard on whoever cuts it.
+    fn awkward_text() -> impl Strategy<Value = String> {
+        let part = prop_oneof![
+            4 => "[a-zA-Z]{1,8}",
+            3 => r"[ \t\n\r]{1,2}",
+            2 => r"[!-/:-@\[-`{-~]{1,3}",
+            1 => prop::sample::select(vec!["[SEP]", "[MASK]", "[sep]", "[CLS", "[[UNK]]", "[PA\u{0}D]", "##ing", "it's"])
+                .prop_map(str::to_owned),
+            1 => "[\u{0}-\u{1f}\u{7f}-\u{a0}\u{ad}\u{200b}\u{2028}\u{fffd}]{1,2}",
+            1 => "[\u{300}-\u{304}\u{5b0}\u{c0}-\u{17f}\u{130}\u{3a3}\u{1e9e}]{1,3}",
+            1 => "[一-三々가-힣あ-お😀-😃،。“”—]{1,3}",
+            1 => any::<char>().prop_map(String::from),
+        ];
+        prop::collection::vec(part, 0..24).prop_map(|parts| parts.concat())
+    }
+
+    #[test]
+    fn ids_are_those_of_the_text_as_a_whole() {
+        let all = [
+            r#""clean_text":true,"handle_chinese_chars":true,"strip_accents":null,"lowercase":true"#,
+            r#""clean_text":true,"handle_chinese_chars":false,"strip_accents":false,"lowercase":true"#,
+            r#""clean_text":false,"handle_chinese_chars":true,"strip_accents":true,"lowercase":false"#,
+        ]
+        .map(with_normalizer);
+        assert!(all.iter().all(|tokenizer| tokenizer.words.is_some()));
+        proptest!(ProptestConfig::with_cases(2000), |(text in awkward_text())| {
+            for tokenizer in &all {
+                // Unknown, and then known.
+                for _ in 0..2 {
+                    prop_assert_eq!(tokenizer.encode(&text).unwrap(), tokenizer.encode_whole(&text).unwrap());
+                }
+            }
+        });
+    }
 
     #[test]
     fn a_short_text_is_one_window() {

@@ -107,6 +107,24 @@ fn agrees_with_the_cpu_on_the_built_in_model() {
 }
 
 #[test]
+#[ignore = "takes ten minutes"]
+fn agrees_with_the_cpu_on_many_texts() {
+    let (expected, found) = (on_cpu(&reviews()), load(&reviews(), &Emulated::roomy()));
+    let windows = windows(&expected, &texts(400, 1000));
+    let (mut furthest, mut labels) = (0.0_f32, 0);
+    for some in windows.chunks(8) {
+        let both = rows(&expected, some, Output::Head).into_iter().zip(rows(&found, some, Output::Head));
+        for (expected, found) in both {
+            let apart = expected.iter().zip(&found).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            furthest = furthest.max(apart);
+            labels += usize::from(best(&expected) == best(&found));
+        }
+    }
+    println!("{labels} of {} labels, probabilities at most {furthest} apart", windows.len());
+    assert!(furthest < 1e-2 && labels as f64 >= 0.995 * windows.len() as f64);
+}
+
+#[test]
 fn a_row_is_the_same_whatever_the_batch() {
     let model = load(&tiny("bert-classification-3").files(), &Emulated::roomy());
     let windows = windows(&model, &texts(12, 900));

@@ -1,0 +1,220 @@
+//! The token ids of words that were read before.
+//!
+//! Tokenizers of the BERT kind read every word by itself, so a text's ids are those of its words, end to end; and most words of
+//! a text have been seen in others.
+//! It must not know how a word is tokenized. Invariant: the ids of a text are those that the tokenizer gives it as a whole.
+
+use std::collections::HashMap;
+use std::iter;
+
+use ahash::RandomState;
+use parking_lot::RwLock;
+use tokenizers::{ModelWrapper, NormalizerWrapper, PreTokenizerWrapper};
+
+/// Words that are kept: the first ones, which are the most frequent ones too.
+const MOST_WORDS: usize = 1 << 16;
+
+/// Words that were not known, since no more are kept, after which all are forgotten: texts have come to be in another language.
+const MOST_UNKNOWN: usize = 8 * MOST_WORDS;
+
+/// Bytes of a word that is kept. Longer ones hardly come again.
+const LONGEST_WORD: usize = 40;
+
+/// Estimated memory for a word, in bytes: its text, two or three ids, an entry of the table.
+const WORD_BYTES: u64 = 96;
+
+/// Token ids.
+type Ids = Box<[u32]>;
+
+/// Words and their ids.
+#[derive(Debug)]
+pub(super) struct Words {
+    cutter: Cutter,
+    known: RwLock<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    words: HashMap<Box<str>, Ids, RandomState>,
+    /// Words that were not known, since no more are kept.
+    unknown: usize,
+}
+
+/// A word that is not known, and where among the ids of the others its own belong.
+struct Gap<'a> {
+    word: &'a str,
+    place: usize,
+}
+
+impl Words {
+    /// None for a tokenizer that doesn't read every word by itself.
+    pub(super) fn of(tokenizer: &tokenizers::Tokenizer) -> Option<Self> {
+        Cutter::of(tokenizer).map(|cutter| Self { cutter, known: RwLock::default() })
+    }
+
+    /// Estimated memory that they come to take, in bytes.
+    pub(super) fn bytes() -> u64 {
+        MOST_WORDS as u64 * WORD_BYTES
+    }
+
+    /// The ids of a text, where `tokenize` gives those of a word.
+    ///
+    /// # Errors
+    /// Those of `tokenize`.
+    pub(super) fn ids<E>(
+        &self,
+        text: &str,
+        tokenize: impl Fn(&str) -> Result<Ids, E>,
+    ) -> Result<Vec<u32>, E> {
+        let (known, gaps) = self.look_up(text);
+        if gaps.is_empty() {
+            return Ok(known);
+        }
+        let (mut ids, mut from) = (Vec::with_capacity(known.len() + 4 * gaps.len()), 0);
+        let mut new = Vec::with_capacity(gaps.len());
+        for Gap { word, place } in gaps {
+            let own = tokenize(word)?;
+            ids.extend_from_slice(&known[from..place]);
+            ids.extend_from_slice(&own);
+            from = place;
+            new.push((word, own));
+        }
+        ids.extend_from_slice(&known[from..]);
+        self.keep(new);
+        Ok(ids)
+    }
+
+    /// The ids of all words that are known, and the others.
+    fn look_up<'a>(&self, text: &'a str) -> (Vec<u32>, Vec<Gap<'a>>) {
+        let (mut ids, mut gaps) = (Vec::with_capacity(text.len() / 3), Vec::new());
+        // Once for all words: threads that only read get in each other's way as little as that.
+        let known = self.known.read();
+        for word in self.cutter.words(text) {
+            match known.words.get(word) {
+                Some(own) => ids.extend_from_slice(own),
+                None => gaps.push(Gap { word, place: ids.len() }),
+            }
+        }
+        (ids, gaps)
+    }
+
+    fn keep(&self, new: Vec<(&str, Ids)>) {
+        let mut known = self.known.write();
+        if known.words.len() < MOST_WORDS {
+            let new = new.into_iter().filter(|(word, _)| word.len() <= LONGEST_WORD);
+            known.words.extend(new.map(|(word, ids)| (Box::from(word), ids)));
+            return;
+        }
+        known.unknown += new.len();
+        if known.unknown > MOST_UNKNOWN {
+            *known = Known::default();
+        }
+    }
+}
+
+/// Cuts a text where the tokenizer does, if perhaps in larger parts.
+#[derive(Debug)]
+struct Cutter {
+    /// First bytes of tokens that are found before a text is cut.
+    openings: Vec<u8>,
+}
+
+impl Cutter {
+    /// None for a tokenizer in which anything looks beyond a word.
+    fn of(tokenizer: &tokenizers::Tokenizer) -> Option<Self> {
+        // The normalizer goes character by character, but for accents, which are told from the letters that they follow.
+        let is_of_bert = matches!(tokenizer.get_normalizer(), Some(NormalizerWrapper::BertNormalizer(_)))
+            && matches!(tokenizer.get_pre_tokenizer(), Some(PreTokenizerWrapper::BertPreTokenizer(_)))
+            && matches!(tokenizer.get_model(), ModelWrapper::WordPiece(_));
+        let added = tokenizer.get_added_tokens_decoder();
+        let is_found_in_words = added.values().all(|token| {
+            let takes_space = token.lstrip || token.rstrip || token.content.contains(char::is_whitespace);
+            !takes_space && !token.single_word && !token.normalized
+        });
+        let openings = added.values().filter_map(|token| token.content.bytes().next()).collect();
+        (is_of_bert && is_found_in_words).then_some(Self { openings })
+    }
+
+    /// The words of a text, none of them empty.
+    ///
+    /// There is more white space than this, some of which doesn't part words: the normalizer takes control characters out.
+    fn words<'t>(&self, text: &'t str) -> impl Iterator<Item = &'t str> + use<'_, 't> {
+        text.split([' ', '\t', '\n', '\r']).flat_map(move |word| {
+            let is_whole = word.bytes().any(|byte| self.openings.contains(&byte));
+            let mut rest = word;
+            iter::from_fn(move || {
+                let end = if is_whole { rest.len() } else { end_of_part(rest) };
+                let (part, after) = rest.split_at(end);
+                rest = after;
+                (!part.is_empty()).then_some(part)
+            })
+        })
+    }
+}
+
+/// Where the first part of a word ends, punctuation being parts of one character each.
+fn end_of_part(word: &str) -> usize {
+    match word.bytes().position(|byte| byte.is_ascii_punctuation()) {
+        None => word.len(),
+        Some(place) => place.max(1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+
+    fn words() -> Words {
+        Words { cutter: Cutter { openings: vec![b'['] }, known: RwLock::default() }
+    }
+
+    /// Ids of the characters, so that anything out of place shows.
+    fn spell(word: &str) -> Result<Ids, Infallible> {
+        Ok(word.chars().map(u32::from).collect())
+    }
+
+    #[test]
+    fn texts_are_cut_at_spaces_and_punctuation() {
+        let cutter = words().cutter;
+        let cut = |text: &str| cutter.words(text).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(
+            cut(" It's\tfine,\r\n...isn't it?! "),
+            ["It", "'", "s", "fine", ",", ".", ".", ".", "isn", "'", "t", "it", "?", "!"]
+        );
+        assert_eq!(cut("a,b[SEP]. x[ y,z"), ["a,b[SEP].", "x[", "y", ",", "z"]);
+        assert_eq!(cut("über—all, \u{a0}"), ["über—all", ",", "\u{a0}"]);
+        assert_eq!(cut(" \n"), [""; 0]);
+    }
+
+    #[test]
+    fn known_and_unknown_words_find_their_places() {
+        let words = words();
+        for text in ["one two", "two three, one", "", "four two five two six", "one"] {
+            let expected: Vec<u32> = text.chars().filter(|&letter| letter != ' ').map(u32::from).collect();
+            for _ in 0..2 {
+                assert_eq!(words.ids(text, spell), Ok(expected.clone()), "{text}");
+            }
+        }
+        let refuse = |word: &str| Err(word.to_owned());
+        assert_eq!(words.ids("six, five", refuse).map(|ids| ids.len()), Ok(8));
+        assert_eq!(words.ids("six seven", refuse), Err("seven".to_owned()));
+    }
+
+    #[test]
+    fn memory_is_bounded_and_frees_itself_from_what_comes_no_more() {
+        let words = words();
+        let long = "x".repeat(LONGEST_WORD + 1);
+        words.ids(&long, spell).unwrap();
+        assert_eq!(words.known.read().words.len(), 0);
+        let count = || words.known.read().words.len();
+        let read = |from: usize, to: usize| {
+            (from..to).for_each(|number| drop(words.ids(&format!("n{number}"), spell).unwrap()));
+        };
+        read(0, MOST_WORDS + 10);
+        assert_eq!(count(), MOST_WORDS);
+        read(MOST_WORDS, MOST_WORDS + MOST_UNKNOWN + 10);
+        assert!(count() < 100, "{}", count());
+    }
+}
