@@ -17,6 +17,9 @@ fn main() {
         .flag("-fno-strict-aliasing")
         // Jumps between stacks look like mistakes to it.
         .flag("-U_FORTIFY_SOURCE")
+        // A GPU loads sixteen bytes from multiples of sixteen only.
+        .flag("-fsanitize=alignment")
+        .flag("-fsanitize-undefined-trap-on-error")
         .opt_level(2)
         .compile("ecommerce_ml_emulated_kernels");
 }

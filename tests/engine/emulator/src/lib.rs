@@ -2,10 +2,11 @@
 //!
 //! It must not know what the kernels compute.
 //! Invariant: a barrier that not all threads reach is an error, what was never written is NaN, and whoever goes beyond the end of
-//! memory ends the process.
+//! memory, or loads from an address that the GPU would refuse, ends the process.
 
 use std::ffi::{CString, c_char, c_int, c_uint, c_void};
-use std::sync::{Mutex, PoisonError};
+use std::ptr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 mod memory;
 
@@ -16,13 +17,28 @@ unsafe extern "C" {
         name: *const c_char,
         grid: *const c_uint,
         threads: c_uint,
+        shared: *mut u8,
         shared_bytes: c_uint,
+        order: c_uint,
+        seed: u64,
         arguments: *const *mut c_void,
     ) -> c_int;
 }
 
 /// One kernel runs at a time: threads' indices and shared memory are global.
 static RUNNING: Mutex<()> = Mutex::new(());
+
+/// Whose turn it is, of the blocks of a grid, the warps of a block and the lanes of a warp. A GPU promises no order, so results
+/// that depend on it are wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// The first one's. A warp goes as far as it can without the others.
+    Forward,
+    /// The last one's.
+    Backward,
+    /// Anyone's, by a seed, and another one's each time; a warp may stop wherever its lanes wait for each other.
+    Shuffled(u64),
+}
 
 /// An argument of a kernel.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +62,7 @@ pub fn launch(
     grid: [u32; 3],
     threads: u32,
     shared_bytes: u32,
+    order: Order,
     arguments: &[Argument<'_>],
 ) -> Result<(), &'static str> {
     let name = CString::new(name).map_err(|_| "there is no such kernel")?;
@@ -59,11 +76,27 @@ pub fn launch(
         })
         .collect();
     let pointers: Vec<*mut c_void> = values.iter_mut().map(|value| (&raw mut *value).cast()).collect();
+    let shared = (shared_bytes > 0).then(|| Memory::new(shared_bytes as usize, &Arc::default()));
+    let shared_start = shared.as_ref().map_or(ptr::null_mut(), |memory| memory.address(0));
+    let (order, seed) = match order {
+        Order::Forward => (0, 0),
+        Order::Backward => (1, 0),
+        Order::Shuffled(seed) => (2, seed),
+    };
     let _alone = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
     // SAFETY: the emulator reads each argument as its kernel declares it, keeps none, and runs alone. Whether a kernel stays in its
     // memory is what it is emulated for; beyond the end of memory there is a page that can't be touched.
     let code = unsafe {
-        ecommerce_ml_emulate(name.as_ptr(), grid.as_ptr(), threads, shared_bytes, pointers.as_ptr())
+        ecommerce_ml_emulate(
+            name.as_ptr(),
+            grid.as_ptr(),
+            threads,
+            shared_start,
+            shared_bytes,
+            order,
+            seed,
+            pointers.as_ptr(),
+        )
     };
     match code {
         0 => Ok(()),
