@@ -30,7 +30,7 @@ impl Emulated {
         Self::new(usize::MAX)
     }
 
-    /// One that stops at a launch whose results depend on the order.
+    /// One that stops at a launch whose results depend on the order, or in which threads race.
     pub fn in_orders(orders: &'static [Order]) -> Arc<Self> {
         Arc::new(Self::with(usize::MAX, orders))
     }
@@ -107,18 +107,18 @@ impl Machine for Emulated {
         memories.sort_by_key(|&memory| std::ptr::from_ref(memory));
         memories.dedup_by_key(|memory| std::ptr::from_ref(*memory));
         let contents = || memories.iter().map(|memory| memory.read(0, memory.size())).collect::<Vec<_>>();
-        let before = if self.orders.len() > 1 { contents() } else { Vec::new() };
+        let is_checked = self.orders.len() > 1;
+        let before = if is_checked { contents() } else { Vec::new() };
         let mut first: Option<Vec<Vec<u8>>> = None;
         for &order in self.orders {
             memories.iter().zip(&before).for_each(|(memory, bytes)| memory.write(0, bytes));
-            ecommerce_ml_emulator::launch(name, grid, threads, launch.shared_bytes, order, &arguments)
-                .map_err(|error| MachineError::Failed(error.to_owned()))?;
-            if self.orders.len() > 1 {
+            let (shared_bytes, watches) = (launch.shared_bytes, is_checked && first.is_none());
+            ecommerce_ml_emulator::launch(name, grid, threads, shared_bytes, order, watches, &arguments)
+                .map_err(|error| MachineError::Failed(format!("{name}: {error}")))?;
+            if is_checked {
                 let after = contents();
-                assert!(
-                    *first.get_or_insert_with(|| after.clone()) == after,
-                    "{name} depends on the order: {order:?}"
-                );
+                let first = first.get_or_insert_with(|| after.clone());
+                assert!(*first == after, "{name} depends on the order: {order:?}");
             }
         }
         Ok(())

@@ -1,14 +1,14 @@
-// Blocks of fibers, and the kernels that they run.
+// Blocks of fibers, which run a kernel.
 
 #include "intrinsics.cuh"
+#include "kernels.h"
+#include "races.h"
 
 #include <setjmp.h>
 #include <ucontext.h>
 
 #include <numeric>
 #include <random>
-#include <string_view>
-#include <utility>
 #include <vector>
 
 Index threadIdx, blockIdx, blockDim;
@@ -59,7 +59,7 @@ unsigned running;
 float* launched_memory;
 size_t launched_bytes;
 void* const* arguments;
-void (*entry)(void* const*);
+Kernel kernel;
 
 // The numbers below `count`, as turns are taken.
 void arrange(std::vector<unsigned>& turns, unsigned count) {
@@ -87,7 +87,7 @@ void meet(Meeting& meeting) {
 }
 
 void run_fiber() {
-    entry(arguments);
+    kernel(arguments);
     fibers[running].is_done = true;
     _longjmp(scheduler, 1);
 }
@@ -105,6 +105,7 @@ void resume(Fiber& fiber) {
 }
 
 void prepare_block(unsigned threads) {
+    races::begin_block();
     block = {threads};
     warps.assign((threads + emulator::LANES - 1) / emulator::LANES, Warp{});
     for (unsigned thread = 0; thread < threads; ++thread) {
@@ -132,6 +133,7 @@ bool run_lanes(unsigned warp, unsigned threads) {
         running = first + lane;
         if (fibers[running].can_go_on()) {
             threadIdx = {running, 0, 0};
+            races::run(running, block.round, fibers[running].stack.data(), STACK_BYTES);
             resume(fibers[running]);
             has_moved = true;
         }
@@ -159,24 +161,6 @@ bool run_block(unsigned threads) {
     return std::all_of(fibers.begin(), fibers.end(), [](const Fiber& fiber) { return fiber.is_done; });
 }
 
-template <class... P>
-struct Unpacked {
-    template <void (*KERNEL)(P...), size_t... I>
-    static void call(void* const* given, std::index_sequence<I...>) {
-        KERNEL(*static_cast<P*>(given[I])...);
-    }
-};
-
-template <auto KERNEL, class... P>
-void unpack(void (*)(P...), void* const* given) {
-    Unpacked<P...>::template call<KERNEL>(given, std::index_sequence_for<P...>());
-}
-
-template <auto KERNEL>
-void call(void* const* given) {
-    unpack<KERNEL>(KERNEL, given);
-}
-
 }  // namespace
 
 void emulator::meet_block() {
@@ -195,56 +179,15 @@ float* emulator::launch_memory() {
     return launched_memory;
 }
 
-#include "attention.cu"
-#include "attention_backward.cu"
-#include "rows.cu"
-#include "training.cu"
-
-namespace {
-
-const std::pair<std::string_view, void (*)(void* const*)> KERNELS[] = {
-    {"embed", call<embed>},
-    {"add_norm", call<add_norm>},
-    {"choose", call<choose>},
-    {"mean", call<mean>},
-    {"classify", call<classify>},
-    {"attend_32", call<attend_32>},
-    {"attend_64", call<attend_64>},
-    {"attend_128", call<attend_128>},
-    {"attend_training_32", call<attend_training_32>},
-    {"attend_training_64", call<attend_training_64>},
-    {"attend_training_128", call<attend_training_128>},
-    {"attend_back_queries_32", call<attend_back_queries_32>},
-    {"attend_back_queries_64", call<attend_back_queries_64>},
-    {"attend_back_queries_128", call<attend_back_queries_128>},
-    {"attend_back_keys_32", call<attend_back_keys_32>},
-    {"attend_back_keys_64", call<attend_back_keys_64>},
-    {"attend_back_keys_128", call<attend_back_keys_128>},
-    {"head_products", call<head_products>},
-    {"add_norm_training", call<add_norm_training>},
-    {"embed_training", call<embed_training>},
-    {"norm_back", call<norm_back>},
-    {"sum_rows", call<sum_rows>},
-    {"add_partial", call<add_partial>},
-    {"activate", call<activate>},
-    {"activate_back", call<activate_back>},
-    {"leave_out", call<leave_out>},
-    {"add_to_table", call<add_to_table>},
-    {"add_chosen", call<add_chosen>},
-    {"columns", call<columns>},
-    {"round_numbers", call<round_numbers>},
-};
-
-}  // namespace
-
-// 0, or why it failed: 1 for an unknown kernel, 2 for too much shared memory, 3 for threads that wait for ever.
+// 0, or why it failed: 1 for an unknown kernel, 2 for too much shared memory, 3 for threads that wait for ever, 4 for a
+// race.
 extern "C" int ecommerce_ml_emulate(const char* name, const unsigned* grid, unsigned threads, void* shared, unsigned shared_bytes,
-                                    unsigned turns, unsigned long long seed, void* const* given) {
+                                    unsigned turns, unsigned long long seed, bool watches, void* const* given) {
     if (shared_bytes > MOST_SHARED_BYTES) {
         return 2;
     }
-    const auto* kernel = std::find_if(std::begin(KERNELS), std::end(KERNELS), [&](const auto& known) { return known.first == name; });
-    if (kernel == std::end(KERNELS)) {
+    kernel = find_kernel(name);
+    if (kernel == nullptr) {
         return 1;
     }
     order = static_cast<Order>(turns);
@@ -252,7 +195,7 @@ extern "C" int ecommerce_ml_emulate(const char* name, const unsigned* grid, unsi
     launched_memory = static_cast<float*>(shared);
     launched_bytes = shared_bytes;
     arguments = given;
-    entry = kernel->second;
+    races::watch(watches, shared, shared_bytes);
     blockDim = {threads, 1, 1};
     fibers.resize(threads);
     std::vector<unsigned> blocks;
@@ -263,5 +206,5 @@ extern "C" int ecommerce_ml_emulate(const char* name, const unsigned* grid, unsi
             return 3;
         }
     }
-    return 0;
+    return races::were_found() ? 4 : 0;
 }

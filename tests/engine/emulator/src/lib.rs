@@ -1,5 +1,7 @@
 //! Runs the engine's CUDA kernels on the CPU: the same source, compiled as C++ against another `intrinsics.cuh`.
 //!
+//! `kernels.cpp` has the kernels, `emulator.cpp` the fibers that are their threads, `races.cpp` watches what they touch.
+//!
 //! It must not know what the kernels compute.
 //! Invariant: a barrier that not all threads reach is an error, what was never written is NaN, and whoever goes beyond the end of
 //! memory, or loads from an address that the GPU would refuse, ends the process.
@@ -21,6 +23,7 @@ unsafe extern "C" {
         shared_bytes: c_uint,
         order: c_uint,
         seed: u64,
+        watches: bool,
         arguments: *const *mut c_void,
     ) -> c_int;
 }
@@ -53,7 +56,7 @@ pub enum Argument<'a> {
     Bits(u64),
 }
 
-/// Runs a kernel, which must have just these arguments.
+/// Runs a kernel, which must have just these arguments, and if it `watches` looks for races: that takes much longer.
 ///
 /// # Errors
 /// Why it can't be run.
@@ -63,6 +66,7 @@ pub fn launch(
     threads: u32,
     shared_bytes: u32,
     order: Order,
+    watches: bool,
     arguments: &[Argument<'_>],
 ) -> Result<(), &'static str> {
     let name = CString::new(name).map_err(|_| "there is no such kernel")?;
@@ -95,6 +99,7 @@ pub fn launch(
             shared_bytes,
             order,
             seed,
+            watches,
             pointers.as_ptr(),
         )
     };
@@ -102,6 +107,7 @@ pub fn launch(
         0 => Ok(()),
         1 => Err("there is no such kernel"),
         2 => Err("too much shared memory"),
-        _ => Err("threads wait for others that never come"),
+        3 => Err("threads wait for others that never come"),
+        _ => Err("a thread reads or writes what another one writes, without a barrier in between"),
     }
 }
