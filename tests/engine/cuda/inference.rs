@@ -190,7 +190,7 @@ fn several_machines_share_a_batch() {
 }
 
 /// Numbers that look random, from -1 to 1.
-fn noise(count: usize, seed: u64) -> Vec<bf16> {
+pub fn noise(count: usize, seed: u64) -> Vec<bf16> {
     let mut state = seed;
     let mut next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

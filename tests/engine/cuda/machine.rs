@@ -1,9 +1,10 @@
 //! A machine whose kernels run on the CPU, one thread after the other.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
-use ecommerce_ml_emulator::{Argument as Emulator, Memory};
+use ecommerce_ml_emulator::{Argument as Emulator, Memory, Order};
 use ecommerce_ml_engine::cuda::machine::{Argument, At, Epilogue, Factor, Launch, Product, Sums};
 use ecommerce_ml_engine::cuda::{Machine, MachineError, MemoryUse};
 use half::bf16;
@@ -12,17 +13,30 @@ use half::bf16;
 #[derive(Debug)]
 pub struct Emulated {
     bytes: usize,
+    /// Orders in which each launch is run: all of them must leave the same bits.
+    orders: &'static [Order],
     pub used: Arc<AtomicUsize>,
     pub launches: AtomicUsize,
+    /// The most blocks and the most warps of a launch, by the kernel's name.
+    pub largest: Mutex<BTreeMap<&'static str, (u32, u32)>>,
 }
 
 impl Emulated {
     pub fn new(bytes: usize) -> Arc<Self> {
-        Arc::new(Self { bytes, used: Arc::default(), launches: AtomicUsize::new(0) })
+        Arc::new(Self::with(bytes, &[Order::Forward]))
     }
 
     pub fn roomy() -> Arc<Self> {
         Self::new(usize::MAX)
+    }
+
+    /// One that stops at a launch whose results depend on the order, or in which threads race.
+    pub fn in_orders(orders: &'static [Order]) -> Arc<Self> {
+        Arc::new(Self::with(usize::MAX, orders))
+    }
+
+    fn with(bytes: usize, orders: &'static [Order]) -> Self {
+        Self { bytes, orders, used: Arc::default(), launches: AtomicUsize::new(0), largest: Mutex::default() }
     }
 }
 
@@ -89,9 +103,30 @@ impl Machine for Emulated {
             })
             .collect();
         let grid = [launch.grid[0], launch.grid[1], 1];
-        let (name, shared_bytes) = (launch.kernel.name(), launch.shared_bytes);
-        let launched = ecommerce_ml_emulator::launch(name, grid, launch.threads, shared_bytes, &arguments);
-        launched.map_err(|error| MachineError::Failed(error.to_owned()))
+        let (name, threads) = (launch.kernel.name(), launch.threads);
+        let mut largest = self.largest.lock().unwrap();
+        let (blocks, warps) = largest.entry(name).or_default();
+        (*blocks, *warps) = ((*blocks).max(grid[0] * grid[1]), (*warps).max(threads / 32));
+        drop(largest);
+        let mut memories: Vec<&Memory> = launch.arguments.iter().filter_map(memory).collect();
+        memories.sort_by_key(|&memory| std::ptr::from_ref(memory));
+        memories.dedup_by_key(|memory| std::ptr::from_ref(*memory));
+        let contents = || memories.iter().map(|memory| memory.read(0, memory.size())).collect::<Vec<_>>();
+        let is_checked = self.orders.len() > 1;
+        let before = if is_checked { contents() } else { Vec::new() };
+        let mut first: Option<Vec<Vec<u8>>> = None;
+        for &order in self.orders {
+            memories.iter().zip(&before).for_each(|(memory, bytes)| memory.write(0, bytes));
+            let (shared_bytes, watches) = (launch.shared_bytes, is_checked && first.is_none());
+            ecommerce_ml_emulator::launch(name, grid, threads, shared_bytes, order, watches, &arguments)
+                .map_err(|error| MachineError::Failed(format!("{name}: {error}")))?;
+            if is_checked {
+                let after = contents();
+                let first = first.get_or_insert_with(|| after.clone());
+                assert!(*first == after, "{name} depends on the order: {order:?}");
+            }
+        }
+        Ok(())
     }
 
     fn multiply(&self, product: &Product<'_, Memory>) -> Result<(), MachineError> {
@@ -129,6 +164,13 @@ impl Machine for Emulated {
         }
         product.output.memory.write(product.output.offset, &bytes);
         Ok(())
+    }
+}
+
+fn memory<'a>(argument: &Argument<'a, Memory>) -> Option<&'a Memory> {
+    match *argument {
+        Argument::At(at) => Some(at.memory),
+        _ => None,
     }
 }
 

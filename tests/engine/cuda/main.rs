@@ -7,6 +7,7 @@ mod inference;
 #[path = "../trainer/kit.rs"]
 mod kit;
 mod machine;
+mod orders;
 #[path = "../support/mod.rs"]
 mod support;
 mod training;

@@ -21,7 +21,7 @@ use crate::support::{root, tiny};
 
 const OUTPUTS: usize = 3;
 
-struct Learner {
+pub struct Learner {
     network: Network,
     parameters: Parameters,
     sequences: Vec<Vec<u32>>,
@@ -29,14 +29,14 @@ struct Learner {
 }
 
 /// Gradients, and the outputs that they are of.
-struct Pass {
+pub struct Pass {
     gradients: Gradients,
     logits: Vec<f32>,
 }
 
 impl Learner {
     /// Sequences of these lengths, of words below `words`.
-    fn new(files: &ModelFiles, words: u32, lengths: &[u32]) -> Self {
+    pub fn new(files: &ModelFiles, words: u32, lengths: &[u32]) -> Self {
         let cpu = Cpu::new(Kernels::best(), 1);
         let (network, parameters) = Network::open(files, OUTPUTS, 7, &cpu).unwrap();
         let sequence = |&length: &u32| (0..length).map(|place| (place * 7 + length) % words).collect();
@@ -44,7 +44,7 @@ impl Learner {
     }
 
     /// With adapters that change something.
-    fn adapted(mut self, frozen: usize) -> Self {
+    pub fn adapted(mut self, frozen: usize) -> Self {
         let before = self.parameters.values.len();
         let lora = self.network.adapt(&mut self.parameters, (4, 8.0), frozen, 5);
         for (index, number) in self.parameters.values[before..].iter_mut().enumerate() {
@@ -76,10 +76,9 @@ impl Learner {
         Pass { gradients, logits: tape.logits().to_vec() }
     }
 
-    fn there(&self, tuning: Tuning, dropout: Option<Dropout>) -> Pass {
+    pub fn there(&self, machine: &Arc<Emulated>, tuning: Tuning, dropout: Option<Dropout>) -> Pass {
         let mut gradients = self.network.gradients(&self.parameters, tuning);
-        let machine = Emulated::roomy();
-        let mut encoder = DistantEncoder::new(Arc::clone(&machine), &self.network, &self.parameters, tuning)
+        let mut encoder = DistantEncoder::new(Arc::clone(machine), &self.network, &self.parameters, tuning)
             .unwrap()
             .unwrap();
         let batch = self.network.batch(&self.slices());
@@ -109,7 +108,8 @@ fn distance(expected: &[f32], found: &[f32]) -> f64 {
 }
 
 fn agree(learner: &Learner, tuning: Tuning, dropout: Option<Dropout>, bound: f64) {
-    let (expected, found) = (learner.on_cpu(tuning, dropout), learner.there(tuning, dropout));
+    let (expected, found) =
+        (learner.on_cpu(tuning, dropout), learner.there(&Emulated::roomy(), tuning, dropout));
     assert!(distance(&expected.logits, &found.logits) < bound, "{:?} {:?}", expected.logits, found.logits);
     let all = distance(&expected.gradients.values, &found.gradients.values);
     assert!(all < bound, "{tuning:?}: {all}");
@@ -124,7 +124,7 @@ fn agree(learner: &Learner, tuning: Tuning, dropout: Option<Dropout>, bound: f64
     }
 }
 
-fn some_left_out() -> Option<Dropout> {
+pub fn some_left_out() -> Option<Dropout> {
     Some(Dropout { hidden: 0.1, attention: 0.2, classifier: 0.1, seed: 11 })
 }
 

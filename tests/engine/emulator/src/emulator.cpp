@@ -1,12 +1,14 @@
-// Blocks of fibers, and the kernels that they run.
+// Blocks of fibers, which run a kernel.
 
 #include "intrinsics.cuh"
+#include "kernels.h"
+#include "races.h"
 
 #include <setjmp.h>
 #include <ucontext.h>
 
-#include <string_view>
-#include <utility>
+#include <numeric>
+#include <random>
 #include <vector>
 
 Index threadIdx, blockIdx, blockDim;
@@ -33,38 +35,59 @@ struct Fiber {
     jmp_buf place;
     std::vector<unsigned char> stack;
     bool has_begun, is_done;
+    // What it waits for: that this meeting gets beyond this round.
+    const Meeting* meeting;
+    unsigned round;
+
+    bool can_go_on() const {
+        return !is_done && (meeting == nullptr || meeting->round != round);
+    }
 };
+
+// Whose turn it is: a GPU promises nothing. The numbers are those of Rust.
+enum class Order : unsigned { FORWARD, BACKWARD, SHUFFLED };
+
+Order order;
+std::mt19937_64 chance;
 
 std::vector<Fiber> fibers;
 std::vector<Warp> warps;
 Meeting block;
 jmp_buf scheduler;
 unsigned running;
-// Whether anything came to pass since all fibers were looked at.
-bool has_moved;
-alignas(16) float shared[MOST_SHARED_BYTES / sizeof(float)];
 
+float* launched_memory;
+size_t launched_bytes;
 void* const* arguments;
-void (*entry)(void* const*);
+Kernel kernel;
+
+// The numbers below `count`, as turns are taken.
+void arrange(std::vector<unsigned>& turns, unsigned count) {
+    turns.resize(count);
+    std::iota(turns.begin(), turns.end(), 0);
+    if (order == Order::BACKWARD) {
+        std::reverse(turns.begin(), turns.end());
+    } else if (order == Order::SHUFFLED) {
+        std::shuffle(turns.begin(), turns.end(), chance);
+    }
+}
 
 void meet(Meeting& meeting) {
-    has_moved = true;
-    const unsigned round = meeting.round;
+    Fiber& fiber = fibers[running];
+    fiber.meeting = &meeting;
+    fiber.round = meeting.round;
     if (++meeting.arrived == meeting.members) {
         meeting.arrived = 0;
         ++meeting.round;
     }
-    while (meeting.round == round) {
-        if (_setjmp(fibers[running].place) == 0) {
-            _longjmp(scheduler, 1);
-        }
+    // The last one stops too: who goes on first is up to the order.
+    if (_setjmp(fiber.place) == 0) {
+        _longjmp(scheduler, 1);
     }
-    has_moved = true;
 }
 
 void run_fiber() {
-    entry(arguments);
-    has_moved = true;
+    kernel(arguments);
     fibers[running].is_done = true;
     _longjmp(scheduler, 1);
 }
@@ -81,55 +104,61 @@ void resume(Fiber& fiber) {
     setcontext(&fiber.context);
 }
 
-// Whether all fibers came to their end.
-bool run_block(unsigned threads) {
+void prepare_block(unsigned threads) {
+    races::begin_block();
     block = {threads};
     warps.assign((threads + emulator::LANES - 1) / emulator::LANES, Warp{});
     for (unsigned thread = 0; thread < threads; ++thread) {
         ++warps[thread / emulator::LANES].meeting.members;
         Fiber& fiber = fibers[thread];
         fiber.has_begun = fiber.is_done = false;
+        fiber.meeting = nullptr;
         fiber.stack.resize(STACK_BYTES);
         getcontext(&fiber.context);
         fiber.context.uc_stack.ss_sp = fiber.stack.data();
         fiber.context.uc_stack.ss_size = fiber.stack.size();
         makecontext(&fiber.context, run_fiber, 0);
     }
-    // What a kernel did not write is not zero by chance.
-    std::fill(std::begin(shared), std::end(shared), NAN);
-    for (unsigned left = threads; left > 0;) {
+    // What a block did not write is not zero by chance, but NaN.
+    std::fill_n(reinterpret_cast<unsigned char*>(launched_memory), launched_bytes, 0xff);
+}
+
+// Lets each lane that can go on run until it waits. Whether there was one.
+bool run_lanes(unsigned warp, unsigned threads) {
+    static std::vector<unsigned> turns;
+    const unsigned first = warp * emulator::LANES;
+    arrange(turns, min(emulator::LANES, threads - first));
+    bool has_moved = false;
+    for (const unsigned lane : turns) {
+        running = first + lane;
+        if (fibers[running].can_go_on()) {
+            threadIdx = {running, 0, 0};
+            races::run(running, block.round, fibers[running].stack.data(), STACK_BYTES);
+            resume(fibers[running]);
+            has_moved = true;
+        }
+    }
+    return has_moved;
+}
+
+// Whether all fibers came to their end. A warp goes as far as it can without the others, so that of any two of them each is
+// ahead of the other in one of the orders; shuffled, it may also have to stop anywhere.
+bool run_block(unsigned threads) {
+    prepare_block(threads);
+    static std::vector<unsigned> turns;
+    for (bool has_moved = true; has_moved;) {
         has_moved = false;
-        left = 0;
-        for (running = 0; running < threads; ++running) {
-            if (!fibers[running].is_done) {
-                threadIdx = {running, 0, 0};
-                resume(fibers[running]);
-                left += !fibers[running].is_done;
+        arrange(turns, warps.size());
+        for (const unsigned warp : turns) {
+            while (run_lanes(warp, threads)) {
+                has_moved = true;
+                if (order == Order::SHUFFLED && chance() % 8 == 0) {
+                    break;
+                }
             }
         }
-        if (!has_moved) {
-            return false;
-        }
     }
-    return true;
-}
-
-template <class... P>
-struct Unpacked {
-    template <void (*KERNEL)(P...), size_t... I>
-    static void call(void* const* given, std::index_sequence<I...>) {
-        KERNEL(*static_cast<P*>(given[I])...);
-    }
-};
-
-template <auto KERNEL, class... P>
-void unpack(void (*)(P...), void* const* given) {
-    Unpacked<P...>::template call<KERNEL>(given, std::index_sequence_for<P...>());
-}
-
-template <auto KERNEL>
-void call(void* const* given) {
-    unpack<KERNEL>(KERNEL, given);
+    return std::all_of(fibers.begin(), fibers.end(), [](const Fiber& fiber) { return fiber.is_done; });
 }
 
 }  // namespace
@@ -147,75 +176,35 @@ const unsigned char* emulator::exchange(const void* own, size_t bytes, size_t st
 }
 
 float* emulator::launch_memory() {
-    return shared;
+    return launched_memory;
 }
 
-#include "attention.cu"
-#include "attention_backward.cu"
-#include "rows.cu"
-#include "training.cu"
-
-namespace {
-
-const std::pair<std::string_view, void (*)(void* const*)> KERNELS[] = {
-    {"embed", call<embed>},
-    {"add_norm", call<add_norm>},
-    {"choose", call<choose>},
-    {"mean", call<mean>},
-    {"classify", call<classify>},
-    {"attend_32", call<attend_32>},
-    {"attend_64", call<attend_64>},
-    {"attend_128", call<attend_128>},
-    {"attend_training_32", call<attend_training_32>},
-    {"attend_training_64", call<attend_training_64>},
-    {"attend_training_128", call<attend_training_128>},
-    {"attend_back_queries_32", call<attend_back_queries_32>},
-    {"attend_back_queries_64", call<attend_back_queries_64>},
-    {"attend_back_queries_128", call<attend_back_queries_128>},
-    {"attend_back_keys_32", call<attend_back_keys_32>},
-    {"attend_back_keys_64", call<attend_back_keys_64>},
-    {"attend_back_keys_128", call<attend_back_keys_128>},
-    {"head_products", call<head_products>},
-    {"add_norm_training", call<add_norm_training>},
-    {"embed_training", call<embed_training>},
-    {"norm_back", call<norm_back>},
-    {"sum_rows", call<sum_rows>},
-    {"add_partial", call<add_partial>},
-    {"activate", call<activate>},
-    {"activate_back", call<activate_back>},
-    {"leave_out", call<leave_out>},
-    {"add_to_table", call<add_to_table>},
-    {"add_chosen", call<add_chosen>},
-    {"columns", call<columns>},
-    {"round_numbers", call<round_numbers>},
-};
-
-}  // namespace
-
-// 0, or why it failed: 1 for an unknown kernel, 2 for too much shared memory, 3 for threads that wait for ever.
-extern "C" int ecommerce_ml_emulate(const char* name, const unsigned* grid, unsigned threads, unsigned shared_bytes,
-                                    void* const* given) {
+// 0, or why it failed: 1 for an unknown kernel, 2 for too much shared memory, 3 for threads that wait for ever, 4 for a
+// race.
+extern "C" int ecommerce_ml_emulate(const char* name, const unsigned* grid, unsigned threads, void* shared, unsigned shared_bytes,
+                                    unsigned turns, unsigned long long seed, bool watches, void* const* given) {
     if (shared_bytes > MOST_SHARED_BYTES) {
         return 2;
     }
-    for (const auto& [known, function] : KERNELS) {
-        if (known != name) {
-            continue;
-        }
-        arguments = given;
-        entry = function;
-        blockDim = {threads, 1, 1};
-        fibers.resize(threads);
-        for (blockIdx.z = 0; blockIdx.z < grid[2]; ++blockIdx.z) {
-            for (blockIdx.y = 0; blockIdx.y < grid[1]; ++blockIdx.y) {
-                for (blockIdx.x = 0; blockIdx.x < grid[0]; ++blockIdx.x) {
-                    if (!run_block(threads)) {
-                        return 3;
-                    }
-                }
-            }
-        }
-        return 0;
+    kernel = find_kernel(name);
+    if (kernel == nullptr) {
+        return 1;
     }
-    return 1;
+    order = static_cast<Order>(turns);
+    chance.seed(seed);
+    launched_memory = static_cast<float*>(shared);
+    launched_bytes = shared_bytes;
+    arguments = given;
+    races::watch(watches, shared, shared_bytes);
+    blockDim = {threads, 1, 1};
+    fibers.resize(threads);
+    std::vector<unsigned> blocks;
+    arrange(blocks, grid[0] * grid[1] * grid[2]);
+    for (const unsigned place : blocks) {
+        blockIdx = {place % grid[0], place / grid[0] % grid[1], place / grid[0] / grid[1]};
+        if (!run_block(threads)) {
+            return 3;
+        }
+    }
+    return races::were_found() ? 4 : 0;
 }

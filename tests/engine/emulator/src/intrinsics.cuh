@@ -16,7 +16,7 @@ using std::size_t;
 #define __device__
 #define __global__
 #define __launch_bounds__(...)
-// Blocks run one after the other.
+// Blocks run one after the other. Each finds what the one before it left, which is another one in another order.
 #define __shared__ static
 
 struct Index {

@@ -1,0 +1,74 @@
+// The kernels, by their names. Nothing else is compiled so that accesses to memory are watched.
+
+#include "kernels.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "intrinsics.cuh"
+
+#include "attention.cu"
+#include "attention_backward.cu"
+#include "rows.cu"
+#include "training.cu"
+
+namespace {
+
+template <class... P>
+struct Unpacked {
+    template <void (*KERNEL)(P...), size_t... I>
+    static void call(void* const* given, std::index_sequence<I...>) {
+        KERNEL(*static_cast<P*>(given[I])...);
+    }
+};
+
+template <auto KERNEL, class... P>
+void unpack(void (*)(P...), void* const* given) {
+    Unpacked<P...>::template call<KERNEL>(given, std::index_sequence_for<P...>());
+}
+
+template <auto KERNEL>
+void call(void* const* given) {
+    unpack<KERNEL>(KERNEL, given);
+}
+
+const std::pair<std::string_view, Kernel> KERNELS[] = {
+    {"embed", call<embed>},
+    {"add_norm", call<add_norm>},
+    {"choose", call<choose>},
+    {"mean", call<mean>},
+    {"classify", call<classify>},
+    {"attend_32", call<attend_32>},
+    {"attend_64", call<attend_64>},
+    {"attend_128", call<attend_128>},
+    {"attend_training_32", call<attend_training_32>},
+    {"attend_training_64", call<attend_training_64>},
+    {"attend_training_128", call<attend_training_128>},
+    {"attend_back_queries_32", call<attend_back_queries_32>},
+    {"attend_back_queries_64", call<attend_back_queries_64>},
+    {"attend_back_queries_128", call<attend_back_queries_128>},
+    {"attend_back_keys_32", call<attend_back_keys_32>},
+    {"attend_back_keys_64", call<attend_back_keys_64>},
+    {"attend_back_keys_128", call<attend_back_keys_128>},
+    {"head_products", call<head_products>},
+    {"add_norm_training", call<add_norm_training>},
+    {"embed_training", call<embed_training>},
+    {"norm_back", call<norm_back>},
+    {"sum_rows", call<sum_rows>},
+    {"add_partial", call<add_partial>},
+    {"activate", call<activate>},
+    {"activate_back", call<activate_back>},
+    {"leave_out", call<leave_out>},
+    {"add_to_table", call<add_to_table>},
+    {"add_chosen", call<add_chosen>},
+    {"columns", call<columns>},
+    {"round_numbers", call<round_numbers>},
+};
+
+}  // namespace
+
+Kernel find_kernel(std::string_view name) {
+    const auto has_name = [&](const auto& known) { return known.first == name; };
+    const auto* found = std::find_if(std::begin(KERNELS), std::end(KERNELS), has_name);
+    return found == std::end(KERNELS) ? nullptr : found->second;
+}
