@@ -4,21 +4,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ecommerce_ml_emulator::{Argument as Emulator, Memory};
-use ecommerce_ml_engine::cuda::machine::{Argument, At, Epilogue, Factor, Launch, Product, Sums};
+use ecommerce_ml_engine::cuda::machine::{Argument, At, Epilogue, Factor, Kernel, Launch, Product, Sums};
 use ecommerce_ml_engine::cuda::{Machine, MachineError, MemoryUse};
 use half::bf16;
 
 /// A machine with as many bytes of memory as it is given.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Emulated {
     bytes: usize,
     pub used: Arc<AtomicUsize>,
     pub launches: AtomicUsize,
+    /// Forward passes of trainings.
+    pub passes: AtomicUsize,
+    /// Bytes that came or went.
+    pub moved: AtomicUsize,
 }
 
 impl Emulated {
     pub fn new(bytes: usize) -> Arc<Self> {
-        Arc::new(Self { bytes, used: Arc::default(), launches: AtomicUsize::new(0) })
+        Arc::new(Self { bytes, ..Self::default() })
     }
 
     pub fn roomy() -> Arc<Self> {
@@ -51,13 +55,14 @@ impl Machine for Emulated {
     }
 
     fn upload(&self, bytes: &[u8]) -> Result<Memory, MachineError> {
-        let memory = self.allocate(bytes.len())?;
-        memory.write(0, bytes);
+        let mut memory = self.allocate(bytes.len())?;
+        self.replace(&mut memory, bytes)?;
         Ok(memory)
     }
 
     fn replace(&self, memory: &mut Memory, bytes: &[u8]) -> Result<(), MachineError> {
         memory.write(0, bytes);
+        self.moved.fetch_add(bytes.len(), Ordering::Relaxed);
         Ok(())
     }
 
@@ -68,11 +73,13 @@ impl Machine for Emulated {
 
     fn download(&self, memory: &Memory, bytes: &mut [u8]) -> Result<(), MachineError> {
         bytes.copy_from_slice(&memory.read(0, bytes.len()));
+        self.moved.fetch_add(bytes.len(), Ordering::Relaxed);
         Ok(())
     }
 
     fn launch(&self, launch: &Launch<'_, Memory>) -> Result<(), MachineError> {
         self.launches.fetch_add(1, Ordering::Relaxed);
+        self.passes.fetch_add(usize::from(launch.kernel == Kernel::EmbedTraining), Ordering::Relaxed);
         let arguments: Vec<_> = launch
             .arguments
             .iter()

@@ -10,3 +10,4 @@ mod machine;
 #[path = "../support/mod.rs"]
 mod support;
 mod training;
+mod updating;
