@@ -38,7 +38,7 @@ impl Learner {
     }
 
     /// With adapters that change something.
-    fn adapted(mut self, frozen: usize) -> Self {
+    pub fn adapted(mut self, frozen: usize) -> Self {
         let before = self.parameters.values.len();
         let lora = self.network.adapt(&mut self.parameters, (4, 8.0), frozen, 5);
         for (index, number) in self.parameters.values[before..].iter_mut().enumerate() {

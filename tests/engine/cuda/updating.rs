@@ -123,6 +123,22 @@ fn an_encoder_goes_on_where_another_one_was() {
 }
 
 #[test]
+fn weights_follow_their_adapters() {
+    for frozen in [0, 1] {
+        let (learner, adapted) = (learner(), learner().adapted(frozen));
+        let mut encoder = learner.encoder(&learner.parameters, Tuning::Lora { frozen });
+        let before = learner.states(&mut encoder);
+        encoder.refresh(&adapted.parameters).unwrap();
+        let after = learner.states(&mut encoder);
+        assert_ne!(before, after);
+        let mut new = learner.encoder(&adapted.parameters, Tuning::Lora { frozen });
+        assert_eq!(after, learner.states(&mut new));
+        // Nothing else is trained there.
+        assert_eq!((encoder.squares().unwrap(), encoder.moments().unwrap()), (0.0, None));
+    }
+}
+
+#[test]
 fn what_is_not_finite_shows_in_the_norm() {
     let learner = learner();
     let mut encoder = learner.encoder(&learner.parameters, Tuning::Full);
