@@ -14,6 +14,15 @@ struct alignas(16) Eight {
     unsigned pairs[4];
 };
 
+// Four numbers in f32, and in bf16.
+struct alignas(16) Four {
+    float numbers[4];
+};
+
+struct alignas(8) RoundedFour {
+    unsigned pairs[2];
+};
+
 __device__ inline float low(unsigned pair) {
     return __uint_as_float(pair << 16);
 }
@@ -32,6 +41,22 @@ __device__ inline Eight load(const bf16* from) {
 
 __device__ inline void store(bf16* to, const Eight& eight) {
     *reinterpret_cast<Eight*>(to) = eight;
+}
+
+__device__ inline Four load(const float* from) {
+    return *reinterpret_cast<const Four*>(from);
+}
+
+__device__ inline void store(float* to, const Four& four) {
+    *reinterpret_cast<Four*>(to) = four;
+}
+
+__device__ inline void store(bf16* to, const RoundedFour& four) {
+    *reinterpret_cast<RoundedFour*>(to) = four;
+}
+
+__device__ inline RoundedFour rounded(const Four& four) {
+    return {{pack(four.numbers[0], four.numbers[1]), pack(four.numbers[2], four.numbers[3])}};
 }
 
 // Calls `f` with each of the numbers, and where it is among them.

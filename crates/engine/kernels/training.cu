@@ -1,5 +1,5 @@
 // Kernels of training besides products and attention: layer norms with what their gradients need, activations, what is left out,
-// and sums over rows.
+// sums over rows, and AdamW.
 //
 // Hidden states and their gradients are in bf16, everything that is summed up over rows is in f32. Sums have the same order each
 // time, so a training has the same bits each time on the same kind of machine.
@@ -11,6 +11,9 @@ namespace {
 
 // Rows that a warp sums up before it writes what they come to.
 constexpr unsigned ROWS_OF_WARP = 16;
+
+// Numbers whose squares a warp sums up.
+constexpr unsigned SQUARES_OF_WARP = 4096;
 
 // The activations of the feed-forward part, by their numbers.
 constexpr unsigned GELU = 0, GELU_TANH = 1;
@@ -259,12 +262,77 @@ extern "C" __global__ void add_chosen(const bf16* input, const unsigned* chosen,
     }
 }
 
-// Rounds `count` numbers.
+// Rounds `count` numbers, a multiple of 4.
 extern "C" __global__ void round_numbers(const float* input, unsigned count, bf16* output) {
-    const unsigned at = blockIdx.x * blockDim.x + threadIdx.x;
+    const unsigned at = 4 * (blockIdx.x * blockDim.x + threadIdx.x);
     if (at < count) {
-        output[at] = static_cast<bf16>(pack(input[at], 0));
+        store(output + at, rounded(load(input + at)));
     }
+}
+
+// Rounds `count` weights, a multiple of 4, that are moved along their gradients.
+extern "C" __global__ void round_moved(const float* weights, const float* gradients, float far, unsigned count, bf16* output) {
+    const unsigned at = 4 * (blockIdx.x * blockDim.x + threadIdx.x);
+    if (at < count) {
+        Four moved = load(weights + at);
+        const Four gradient = load(gradients + at);
+#pragma unroll
+        for (unsigned i = 0; i < 4; ++i) {
+            moved.numbers[i] += far * gradient.numbers[i];
+        }
+        store(output + at, rounded(moved));
+    }
+}
+
+// Sums of the squares of SQUARES_OF_WARP numbers each, one for each warp; of `count` numbers, a multiple of 4.
+extern "C" __global__ void sum_squares(const float* input, unsigned count, float* sums) {
+    const unsigned index = row_of_warp(), lane = threadIdx.x % LANES;
+    const size_t first = size_t(index) * SQUARES_OF_WARP;
+    if (first >= count) {
+        return;
+    }
+    const size_t end = min(first + SQUARES_OF_WARP, size_t(count));
+    float own[4] = {};
+    for (size_t at = first + 4 * lane; at < end; at += 4 * LANES) {
+        const Four four = load(input + at);
+#pragma unroll
+        for (unsigned i = 0; i < 4; ++i) {
+            own[i] += four.numbers[i] * four.numbers[i];
+        }
+    }
+    const float sum = warp_sum(own[0] + own[1] + own[2] + own[3]);
+    if (lane == 0) {
+        sums[index] = sum;
+    }
+}
+
+// A step of AdamW for `count` weights, a multiple of 8, with the factors of `train/optimizer/update.rs`; it leaves the weights
+// rounded too, and gradients of 0. Bit i of `decays` says whether eight weights, those from number 8 i on, decay.
+extern "C" __global__ void adam(float* weights, float* gradients, float* firsts, float* seconds, const unsigned* decays,
+                                unsigned count, float scale, float keep, float towards, float beta2, float one_less_beta2,
+                                float correction, float epsilon, float step_size, bf16* output) {
+    const unsigned at = 4 * (blockIdx.x * blockDim.x + threadIdx.x);
+    if (at >= count) {
+        return;
+    }
+    const bool is_drawn = decays[at / 8 / 32] >> (at / 8 % 32) & 1;
+    const Four gradient = load(gradients + at);
+    Four weight = load(weights + at), first = load(firsts + at), second = load(seconds + at);
+#pragma unroll
+    for (unsigned i = 0; i < 4; ++i) {
+        const float slope = scale * gradient.numbers[i];
+        const float mean = first.numbers[i] + towards * (slope - first.numbers[i]);
+        const float squares = beta2 * second.numbers[i] + one_less_beta2 * (slope * slope);
+        const float divisor = sqrtf(squares) * correction + epsilon;
+        weight.numbers[i] = (is_drawn ? keep : 1) * weight.numbers[i] - step_size * (mean / divisor);
+        first.numbers[i] = mean;
+        second.numbers[i] = squares;
+    }
+    store(weights + at, weight);
+    store(gradients + at, Four{});
+    store(firsts + at, first);
+    store(seconds + at, second);
+    store(output + at, rounded(weight));
 }
 
 // `width` numbers of each row, which are `stride` numbers apart, as rows without gaps.

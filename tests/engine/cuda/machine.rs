@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ecommerce_ml_emulator::{Argument as Emulator, Memory, Order};
-use ecommerce_ml_engine::cuda::machine::{Argument, At, Epilogue, Factor, Launch, Product, Sums};
+use ecommerce_ml_engine::cuda::machine::{Argument, At, Epilogue, Factor, Kernel, Launch, Product, Sums};
 use ecommerce_ml_engine::cuda::{Machine, MachineError, MemoryUse};
 use half::bf16;
 
 /// A machine with as many bytes of memory as it is given.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Emulated {
     bytes: usize,
     /// Orders in which each launch is run: all of them must leave the same bits.
@@ -19,11 +19,15 @@ pub struct Emulated {
     pub launches: AtomicUsize,
     /// The most blocks and the most warps of a launch, by the kernel's name.
     pub largest: Mutex<BTreeMap<&'static str, (u32, u32)>>,
+    /// Forward passes of trainings.
+    pub passes: AtomicUsize,
+    /// Bytes that came or went.
+    pub moved: AtomicUsize,
 }
 
 impl Emulated {
     pub fn new(bytes: usize) -> Arc<Self> {
-        Arc::new(Self::with(bytes, &[Order::Forward]))
+        Arc::new(Self { bytes, orders: &[Order::Forward], ..Self::default() })
     }
 
     pub fn roomy() -> Arc<Self> {
@@ -32,11 +36,7 @@ impl Emulated {
 
     /// One that stops at a launch whose results depend on the order, or in which threads race.
     pub fn in_orders(orders: &'static [Order]) -> Arc<Self> {
-        Arc::new(Self::with(usize::MAX, orders))
-    }
-
-    fn with(bytes: usize, orders: &'static [Order]) -> Self {
-        Self { bytes, orders, used: Arc::default(), launches: AtomicUsize::new(0), largest: Mutex::default() }
+        Arc::new(Self { bytes: usize::MAX, orders, ..Self::default() })
     }
 }
 
@@ -66,13 +66,14 @@ impl Machine for Emulated {
     }
 
     fn upload(&self, bytes: &[u8]) -> Result<Memory, MachineError> {
-        let memory = self.allocate(bytes.len())?;
-        memory.write(0, bytes);
+        let mut memory = self.allocate(bytes.len())?;
+        self.replace(&mut memory, bytes)?;
         Ok(memory)
     }
 
     fn replace(&self, memory: &mut Memory, bytes: &[u8]) -> Result<(), MachineError> {
         memory.write(0, bytes);
+        self.moved.fetch_add(bytes.len(), Ordering::Relaxed);
         Ok(())
     }
 
@@ -82,6 +83,7 @@ impl Machine for Emulated {
     }
 
     fn send_for(&self, memory: &Memory, bytes: usize) -> Result<Vec<u8>, MachineError> {
+        self.moved.fetch_add(bytes, Ordering::Relaxed);
         Ok(memory.read(0, bytes))
     }
 
@@ -92,6 +94,7 @@ impl Machine for Emulated {
 
     fn launch(&self, launch: &Launch<'_, Memory>) -> Result<(), MachineError> {
         self.launches.fetch_add(1, Ordering::Relaxed);
+        self.passes.fetch_add(usize::from(launch.kernel == Kernel::EmbedTraining), Ordering::Relaxed);
         let arguments: Vec<_> = launch
             .arguments
             .iter()

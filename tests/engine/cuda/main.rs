@@ -11,3 +11,4 @@ mod orders;
 #[path = "../support/mod.rs"]
 mod support;
 mod training;
+mod updating;

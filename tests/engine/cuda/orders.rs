@@ -5,10 +5,12 @@ use std::sync::Arc;
 use ecommerce_ml_emulator::Order;
 use ecommerce_ml_engine::cuda::Accelerator;
 use ecommerce_ml_engine::cuda::machine::Kernel;
+use ecommerce_ml_engine::cuda::training::DistantEncoder;
 use ecommerce_ml_engine::device::Device;
 use ecommerce_ml_engine::files::ModelFiles;
 use ecommerce_ml_engine::model::{Model, Output, PrecisionChoice, Window};
 use ecommerce_ml_engine::nn::Tuning;
+use ecommerce_ml_engine::nn::elsewhere::Distant;
 use half::bf16;
 use safetensors::tensor::Dtype;
 use serde_json::json;
@@ -64,6 +66,11 @@ fn no_kernel_leaves_anything_to_chance() {
         let learner = || Learner::new(&files, 90, &[3, 81, 1, 34, 2]);
         learner().there(&machine, Tuning::Full, some_left_out());
         learner().adapted(1).there(&machine, Tuning::Lora { frozen: 1 }, None);
+        let (learner, machine) = (learner(), Arc::clone(&machine));
+        let new = DistantEncoder::new(machine, &learner.network, &learner.parameters, Tuning::Full);
+        let mut encoder = new.unwrap().unwrap();
+        learner.pass(&mut encoder, 0);
+        encoder.move_embeddings(1.0).unwrap();
     }
     let largest = machine.largest.lock().unwrap();
     for kernel in Kernel::ALL {

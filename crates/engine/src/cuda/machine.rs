@@ -167,6 +167,9 @@ kernels! {
     AddToTable "add_to_table",
     AddChosen "add_chosen",
     Round "round_numbers",
+    RoundMoved "round_moved",
+    SumSquares "sum_squares",
+    Adam "adam",
     Columns "columns",
 }
 

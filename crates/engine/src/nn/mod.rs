@@ -11,7 +11,8 @@
 //! - [`dropout`]: what is left out at random.
 //! - [`adversarial`]: embeddings moved for a second look.
 //!
-//! Sequences lie end to end, without padding. It must not know text, optimizers or files other than of weights.
+//! Sequences lie end to end, without padding. It must not know text, files other than of weights, or, but for what
+//! [`elsewhere`] passes on, optimizers.
 //! Invariant: losses and gradients have the same bits however many threads there are.
 
 pub mod adversarial;

@@ -111,7 +111,7 @@ impl Gradients {
         self.adapted.get_mut(index).and_then(Option::take)
     }
 
-    pub(crate) fn touch(&mut self, words: &[u32]) {
+    pub(super) fn touch(&mut self, words: &[u32]) {
         self.touched.extend_from_slice(words);
         self.touched.sort_unstable();
         self.touched.dedup();

@@ -54,7 +54,7 @@ pub(super) struct Checkpoint {
 /// The numbers of a checkpoint.
 pub(super) struct Numbers<'a> {
     pub(super) trained: &'a [f32],
-    /// Means of gradients and of their squares, a pair for each parameter; none before the first update.
+    /// Means of gradients and of their squares, in pairs that lie as the parameters do; none before the first update.
     pub(super) moments: Vec<(&'a [f32], &'a [f32])>,
     pub(super) best: Option<&'a [f32]>,
 }

@@ -1,10 +1,11 @@
 //! How much memory a training will take, told before it begins.
 //!
-//! It must not know how to train. Invariant: the estimate is not below what the process comes to.
+//! It must not know how to train. Invariant: the estimate is not below what the process comes to. Where the encoder
+//! learns on another machine it is above: gradients, moments and activations are counted as if they were here.
 
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 
-use super::learner::MICRO_BATCH;
+use super::micro_batches::MICRO_BATCH;
 use crate::config::ModelConfig;
 
 /// What the process takes besides: code, threads, buffers of the wire.

@@ -9,7 +9,7 @@
 //! - `changing`: texts that are other ones in each epoch.
 //! - `criterion`: how wrong outputs are.
 //! - `setup`: the network that is to learn.
-//! - `learner`: a network that learns; `frozen`: one that doesn't.
+//! - `learner`: a network that learns; `frozen`: one that doesn't; `micro_batches`: how much goes through at a time.
 //! - `training`: updates, epochs, evaluations.
 //! - `evaluation`: metrics of predictions.
 //! - `checkpoint`: where a training is, as bytes.
@@ -19,7 +19,8 @@
 //! - `answers`, `comparison`: what the new model says, and whether it is better than another.
 //!
 //! It must not know PostgreSQL, or who asks. Invariant: the same rows, options, seed and base give the same model, bit by
-//! bit, in whatever order the rows came, with any number of threads, interrupted or not.
+//! bit, in whatever order the rows came, with any number of threads, interrupted or not; on a GPU as long as one of the same
+//! kind has memory for it.
 
 mod answers;
 mod changing;
@@ -33,6 +34,7 @@ mod frozen;
 pub mod job;
 mod learner;
 mod memory;
+mod micro_batches;
 mod progress;
 mod save;
 pub mod session;
@@ -96,7 +98,7 @@ pub fn train(job: Job, loader: &ModelLoader, sink: &mut dyn Sink) -> Result<(), 
         interval,
     };
     let learned = Training::new(task, learner, setup.checkpoint.take())?.run(sink)?;
-    let (network, mut parameters) = learned.learner.into_parts();
+    let (network, mut parameters) = learned.learner.into_parts()?;
     setup::unscale(&network, &mut parameters, setup.scale);
     let files = layout.files(&network, &parameters, &setup.targets)?;
     drop((network, parameters));

@@ -191,16 +191,19 @@ impl Setup {
             }
         };
         let changing = self.changing(&parameters)?.map(Box::new);
-        let inputs = match (self.options.tuning, changing) {
-            (Tuning::Head, None) => {
-                Inputs::States(Frozen::open(&base, &self.config, cpu)?.all(&self.examples))
-            }
-            (Tuning::Head, Some(changing)) => {
-                Inputs::Encoded(Box::new(Frozen::open(&base, &self.config, cpu)?), changing)
-            }
-            (Tuning::Full { .. } | Tuning::Lora { .. }, None) => Inputs::Tokens,
-            (Tuning::Full { .. } | Tuning::Lora { .. }, Some(changing)) => Inputs::Changing(changing),
-        };
+        if tuning == nn::Tuning::Head {
+            let distant = elsewhere.map(|machine| Arc::clone(machine).train(&network, &parameters, tuning));
+            let mut encoder = match distant.transpose()?.flatten() {
+                Some(distant) => Frozen::Elsewhere(distant),
+                None => Frozen::open(&base, &self.config, cpu)?,
+            };
+            let inputs = match changing {
+                None => Inputs::States(encoder.all(&network, &self.examples)?),
+                Some(changing) => Inputs::Encoded(encoder, changing),
+            };
+            return Ok((Learner::new((network, parameters), tuning, lora, inputs, (shares, seed)), layout));
+        }
+        let inputs = changing.map_or(Inputs::Tokens, Inputs::Changing);
         let mut learner = Learner::new((network, parameters), tuning, lora, inputs, (shares, seed));
         if let Some(machine) = elsewhere {
             learner.go_to(machine, tuning)?;

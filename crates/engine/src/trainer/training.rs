@@ -14,7 +14,7 @@ use super::criterion::Criterion;
 use super::dataset::RowHash;
 use super::evaluation::{Tally, prediction};
 use super::examples::Examples;
-use super::learner::{Learner, Look};
+use super::learner::{Learner, Lesson};
 use super::progress::{Reporter, Update};
 use super::targets::Targets;
 use crate::labels::Meaning;
@@ -107,12 +107,12 @@ impl<'a> Training<'a> {
             seconds: 0.0,
         };
         if let Some(checkpoint) = checkpoint {
-            if checkpoint.header.trained != learner.trained().len() {
+            if checkpoint.header.trained != learner.trained_count() {
                 return Err(EngineError::new(ErrorKind::InvalidRequest, "checkpoint is of another network"));
             }
             state = State::of(&checkpoint.header);
             batches.rest(state.position)?;
-            adam = resumed(settings, &learner, &checkpoint);
+            adam = resumed(settings, &mut learner, &checkpoint)?;
             best = checkpoint.best();
             let trained = checkpoint.trained();
             drop(checkpoint);
@@ -165,20 +165,8 @@ impl<'a> Training<'a> {
             group.iter().map(|batch| batch.iter().map(|&at| examples.training[at]).collect()).collect();
         let all = batches.concat();
         let by = criterion.denominator(&examples.rows(&all))?;
-        let mut loss = 0.0;
-        let mut look = Look { epoch, step: self.state.step, batch: 0 };
-        for batch in &batches {
-            loss += self.learner.learn((examples, criterion), batch, by, look)?;
-            look.batch += 1;
-        }
-        if options.adversarial_epsilon > 0.0 {
-            let moved = self.learner.move_embeddings(options.adversarial_epsilon)?;
-            for batch in &batches {
-                self.learner.learn((examples, criterion), batch, by, look)?;
-                look.batch += 1;
-            }
-            self.learner.move_back(moved)?;
-        }
+        let (batches, epsilon, step) = (&*batches, options.adversarial_epsilon, self.state.step);
+        let loss = self.learner.learn(&Lesson { examples, criterion, batches, by, epsilon, epoch, step })?;
         let norm = self.learner.norm()?;
         if !norm.is_finite() || !loss.is_finite() {
             return Err(diverged(self.state.step + 1));
@@ -201,7 +189,7 @@ impl<'a> Training<'a> {
             match self.state.stopping.observe(value)? {
                 Verdict::Best => {
                     best = true;
-                    self.keep_best(epoch);
+                    self.keep_best(epoch)?;
                 }
                 Verdict::GoOn => {}
                 Verdict::Stop => self.state.stopped = true,
@@ -232,8 +220,8 @@ impl<'a> Training<'a> {
         Ok((std::iter::once(loss).chain(overall).collect(), value))
     }
 
-    fn keep_best(&mut self, epoch: u32) {
-        let trained = self.learner.trained();
+    fn keep_best(&mut self, epoch: u32) -> Result<(), EngineError> {
+        let trained = self.learner.trained()?;
         match &mut self.best {
             Some((of, best)) => {
                 *of = epoch;
@@ -241,12 +229,18 @@ impl<'a> Training<'a> {
             }
             None => self.best = Some((epoch, trained.to_vec())),
         }
+        Ok(())
     }
 
     fn checkpoint(&mut self, sink: &mut dyn Sink) -> Result<(), EngineError> {
-        let (state, trained) = (&self.state, self.learner.trained());
-        let moments = self.learner.trained_list().filter_map(|(name, _)| self.adam.moments(name));
-        let moments: Vec<_> = moments.collect();
+        let elsewhere = match self.adam.steps() {
+            0 => None,
+            1.. => self.learner.moments_elsewhere()?,
+        };
+        let elsewhere = elsewhere.iter().map(|(firsts, seconds)| (firsts.as_slice(), seconds.as_slice()));
+        let here = self.learner.list_here().filter_map(|(name, _)| self.adam.moments(name));
+        let moments: Vec<_> = elsewhere.chain(here).collect();
+        let (state, trained) = (&self.state, self.learner.trained()?);
         let header = Header {
             fingerprint: self.task.fingerprint.to_owned(),
             rows: self.task.hashes.len(),
@@ -281,15 +275,19 @@ impl State {
 }
 
 /// The optimizer as it was.
-fn resumed(settings: AdamWSettings, learner: &Learner, checkpoint: &Checkpoint) -> AdamW {
-    let Some((firsts, seconds)) = checkpoint.moments() else { return AdamW::new(settings) };
-    let mut at = 0;
-    let moments = learner.trained_list().map(|(name, length)| {
+fn resumed(
+    settings: AdamWSettings,
+    learner: &mut Learner,
+    checkpoint: &Checkpoint,
+) -> Result<AdamW, EngineError> {
+    let Some((firsts, seconds)) = checkpoint.moments() else { return Ok(AdamW::new(settings)) };
+    let mut at = learner.take_moments(&firsts, &seconds)?;
+    let moments = learner.list_here().map(|(name, length)| {
         let range = at..at + length;
         at = range.end;
         (name.to_owned(), firsts[range.clone()].to_vec(), seconds[range].to_vec())
     });
-    AdamW::resumed(settings, checkpoint.header.step, moments)
+    Ok(AdamW::resumed(settings, checkpoint.header.step, moments))
 }
 
 fn diverged(step: u64) -> EngineError {

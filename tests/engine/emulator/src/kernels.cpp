@@ -63,6 +63,9 @@ const std::pair<std::string_view, Kernel> KERNELS[] = {
     {"add_chosen", call<add_chosen>},
     {"columns", call<columns>},
     {"round_numbers", call<round_numbers>},
+    {"round_moved", call<round_moved>},
+    {"sum_squares", call<sum_squares>},
+    {"adam", call<adam>},
 };
 
 }  // namespace

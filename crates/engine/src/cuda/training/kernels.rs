@@ -4,8 +4,9 @@
 
 use std::ops::Range;
 
+use super::passes::Normed;
 use super::sent::Sent;
-use super::{BF16, DistantEncoder, F32, Normed};
+use super::{BF16, DistantEncoder, F32};
 use crate::config::Activation;
 use crate::cuda::machine::{
     Argument, At, Epilogue, Factor, Kernel, Launch, Machine, MachineError, Product, Sums,

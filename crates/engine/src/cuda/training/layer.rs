@@ -3,8 +3,9 @@
 //! It must not know its neighbours. Invariant: as of `nn::layer`; of the last layer only first tokens are computed.
 
 use super::kernels::{count, mask, whole};
+use super::passes::LayerTape;
 use super::sent::{Sent, Tiles};
-use super::{BF16, DistantEncoder, LayerTape, Trained};
+use super::{BF16, DistantEncoder, Trained};
 use crate::cuda::machine::{Argument, At, Kernel, Launch, Machine, MachineError, Sums};
 use crate::nn::dropout::{Dropout, Place};
 use crate::nn::plan::{LayerPlan, drops_after_attention};
@@ -181,7 +182,7 @@ impl<M: Machine> LayerWork<'_, M> {
     ) -> Result<(), MachineError> {
         let (encoder, width) = (self.encoder, self.encoder.width());
         let Trained::Adapted(first) = encoder.trained else { return Ok(()) };
-        let adapted = &encoder.adapted[2 * (self.index - first)..];
+        let adapted = &encoder.held.adapted[2 * (self.index - first)..];
         for (((gradient, stride), input, rows), sums) in [queries, values].into_iter().zip(adapted) {
             // Products want rows without gaps.
             let copy = encoder.room(rows * width)?;

@@ -26,7 +26,8 @@ pub fn clip_coefficient(norm: f64, max_norm: f64) -> f32 {
     if max_norm > 0.0 { (max_norm / (norm + 1e-6)).min(1.0) as f32 } else { 1.0 }
 }
 
-fn sum_of_squares(values: &[f32]) -> f64 {
+/// Sum of the squares of gradients, of which [`global_norm`] is the root.
+pub fn sum_of_squares(values: &[f32]) -> f64 {
     let tasks: Vec<f64> = values
         .par_chunks(BLOCK * BLOCKS_PER_TASK)
         .map(|task| task.chunks(BLOCK).map(|block| f64::from(block_sum(block))).sum())

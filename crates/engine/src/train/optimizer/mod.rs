@@ -19,7 +19,8 @@ mod state;
 mod update;
 
 pub use decay::decays;
-pub use gradients::{clip_coefficient, global_norm};
+pub use gradients::{clip_coefficient, global_norm, sum_of_squares};
+pub use update::Factors;
 
 /// What an AdamW is set to. Defaults are those of `torch.optim.AdamW` and `transformers.TrainingArguments`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -96,13 +97,11 @@ impl AdamW {
     ) -> Result<(), EngineError> {
         self.make_room(parameters)?;
         self.step += 1;
+        let factors = self.factors(learning_rate, gradient_scale);
         for parameter in parameters {
             let Some(moments) = self.moments.get_mut(parameter.name) else { continue };
-            let decay = if decays(parameter.name) { self.settings.weight_decay } else { 0.0 };
-            let factors =
-                update::Factors::of(&self.settings, self.step, learning_rate, decay, gradient_scale);
             update::update(
-                factors,
+                if decays(parameter.name) { factors } else { factors.without_decay() },
                 parameter.values,
                 parameter.gradient,
                 &mut moments.first,
@@ -110,6 +109,12 @@ impl AdamW {
             );
         }
         Ok(())
+    }
+
+    /// What the update that was made last comes to for parameters that decay: for those that are changed elsewhere, at this
+    /// learning rate, with gradients times `gradient_scale`.
+    pub fn factors(&self, learning_rate: f64, gradient_scale: f32) -> Factors {
+        Factors::of(&self.settings, self.step, learning_rate, gradient_scale)
     }
 
     /// Gives parameters that come for the first time moments of 0.

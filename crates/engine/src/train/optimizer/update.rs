@@ -13,27 +13,32 @@ const PER_TASK: usize = 64 * 1024;
 /// What is the same for all weights of a parameter in one step, in single precision as in `torch`, whose scalars are
 /// computed in double precision and rounded last.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Factors {
-    gradient: f32,
+pub struct Factors {
+    /// What gradients are multiplied by.
+    pub gradient: f32,
     /// What is left of a weight.
-    keep: f32,
+    pub keep: f32,
     /// How far the mean of gradients goes towards the new one.
-    towards: f32,
-    beta2: f32,
-    one_less_beta2: f32,
+    pub towards: f32,
+    /// How much of the mean of squares stays.
+    pub beta2: f32,
+    /// How much of the new square comes to it.
+    pub one_less_beta2: f32,
     /// Root of the correction of the mean of squares, upside down.
-    correction: f32,
-    epsilon: f32,
-    step_size: f32,
+    pub correction: f32,
+    /// Added to the root of that mean.
+    pub epsilon: f32,
+    /// How far a weight goes.
+    pub step_size: f32,
 }
 
 impl Factors {
-    /// Those of an update, counted from 1.
-    pub fn of(settings: &AdamWSettings, step: u64, learning_rate: f64, decay: f64, gradient: f32) -> Self {
+    /// Those of an update, counted from 1, for parameters that decay.
+    pub(super) fn of(settings: &AdamWSettings, step: u64, learning_rate: f64, gradient: f32) -> Self {
         let after = |beta: f64| 1.0 - beta.powf(step as f64);
         Self {
             gradient,
-            keep: (1.0 - learning_rate * decay) as f32,
+            keep: (1.0 - learning_rate * settings.weight_decay) as f32,
             towards: (1.0 - settings.beta1) as f32,
             beta2: settings.beta2 as f32,
             one_less_beta2: (1.0 - settings.beta2) as f32,
@@ -41,6 +46,11 @@ impl Factors {
             epsilon: settings.epsilon as f32,
             step_size: (learning_rate / after(settings.beta1)) as f32,
         }
+    }
+
+    /// The same for parameters that don't decay.
+    pub fn without_decay(self) -> Self {
+        Self { keep: 1.0, ..self }
     }
 }
 

@@ -1,0 +1,66 @@
+//! What a network reads.
+//!
+//! Invariant: states are those of the sequences that they are asked for.
+
+use ecommerce_ml_protocol::EngineError;
+
+use super::super::changing::Changing;
+use super::super::frozen::Frozen;
+use super::super::micro_batches::{DISTANT_MICRO_BATCH, MICRO_BATCH};
+use crate::nn::Network;
+
+/// What the network reads.
+pub(in super::super) enum Inputs {
+    /// Token ids.
+    Tokens,
+    /// Token ids of texts that are other ones in each epoch.
+    Changing(Box<Changing>),
+    /// The last states of first tokens, computed once: all that a head needs, and no more is trained.
+    States(Vec<f32>),
+    /// These states of texts that are other ones in each epoch.
+    Encoded(Frozen, Box<Changing>),
+}
+
+impl Inputs {
+    /// Most tokens of a micro-batch, as long as the network is here.
+    pub(super) fn micro_batch(&self) -> usize {
+        match self {
+            Self::Encoded(encoder, _) if encoder.is_elsewhere() => DISTANT_MICRO_BATCH,
+            Self::Tokens | Self::Changing(_) | Self::States(_) | Self::Encoded(..) => MICRO_BATCH,
+        }
+    }
+
+    /// What changes texts from epoch to epoch.
+    pub(super) fn changing(&self) -> Option<&Changing> {
+        match self {
+            Self::Changing(changing) | Self::Encoded(_, changing) => Some(changing),
+            Self::Tokens | Self::States(_) => None,
+        }
+    }
+
+    /// What a sequence counts in a micro-batch.
+    pub(super) fn length(&self, sequence: &[u32]) -> usize {
+        if matches!(self, Self::States(_)) { 1 } else { sequence.len() }
+    }
+
+    /// The states of examples with these tokens, if only a head learns.
+    ///
+    /// # Errors
+    /// As of [`Frozen::states`].
+    pub(super) fn states(
+        &mut self,
+        network: &Network,
+        examples: &[usize],
+        sequences: &[&[u32]],
+    ) -> Result<Option<Vec<f32>>, EngineError> {
+        match self {
+            Self::Tokens | Self::Changing(_) => Ok(None),
+            Self::Encoded(encoder, _) => encoder.states(network, sequences).map(Some),
+            Self::States(states) => {
+                let width = network.config().hidden_size;
+                let row = |&example: &usize| &states[example * width..][..width];
+                Ok(Some(examples.iter().flat_map(row).copied().collect()))
+            }
+        }
+    }
+}
