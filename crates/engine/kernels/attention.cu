@@ -112,9 +112,10 @@ __device__ inline void attend(const Rows& queries, const Rows& keys, const Rows&
 
 }  // namespace
 
+// At a depth of 64, four blocks fit into a processor's registers if the compiler is told to save two of them.
 // `scale` is that of the products, times log2(e). Rows of queries, of keys and values, and of the output are so many numbers apart.
 #define ATTENTION(DEPTH)                                                                                                       \
-    extern "C" __global__ void __launch_bounds__(WARPS* LANES)                                                                 \
+    extern "C" __global__ void __launch_bounds__(WARPS* LANES, DEPTH == 64 ? 4 : 1)                                            \
         attend_##DEPTH(const bf16* queries, unsigned query_stride, const bf16* keys, const bf16* values, unsigned key_stride, \
                        const Tile* tiles, float scale, bf16* output, unsigned output_stride) {                                \
         attend<DEPTH, false>({queries, query_stride}, {keys, key_stride}, {values, key_stride}, tiles, scale, output,         \

@@ -23,6 +23,15 @@ struct alignas(8) RoundedFour {
     unsigned pairs[2];
 };
 
+// Eight numbers in f32.
+struct ExactEight {
+    Four halves[2];
+
+    __device__ float operator[](unsigned i) const {
+        return halves[i / 4].numbers[i % 4];
+    }
+};
+
 __device__ inline float low(unsigned pair) {
     return __uint_as_float(pair << 16);
 }
@@ -47,8 +56,19 @@ __device__ inline Four load(const float* from) {
     return *reinterpret_cast<const Four*>(from);
 }
 
+__device__ inline ExactEight load_eight(const float* from) {
+    return {{load(from), load(from + 4)}};
+}
+
 __device__ inline void store(float* to, const Four& four) {
     *reinterpret_cast<Four*>(to) = four;
+}
+
+// Stores eight numbers, those of `f`.
+template <class F>
+__device__ inline void store_eight(float* to, F f) {
+    store(to, Four{f(0), f(1), f(2), f(3)});
+    store(to + 4, Four{f(4), f(5), f(6), f(7)});
 }
 
 __device__ inline void store(bf16* to, const RoundedFour& four) {

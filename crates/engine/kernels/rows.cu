@@ -7,11 +7,12 @@
 
 namespace {
 
-// The layer norm of the row in shared memory.
-__device__ inline void normalise(float* row, unsigned width, const float* gain, const float* shift, float epsilon, bf16* output) {
-    deviate(row, width, epsilon);
-    for (unsigned at = 8 * (threadIdx.x % LANES); at < width; at += 8 * LANES) {
-        store(output + at, rounded([&](unsigned i) { return row[at + i] * gain[at + i] + shift[at + i]; }));
+// The layer norm of a row.
+__device__ inline void normalise(const Row& row, const float* gain, const float* shift, float epsilon, bf16* output) {
+    deviate(row, epsilon);
+    for (unsigned at = 8 * (threadIdx.x % LANES); at < row.width; at += 8 * LANES) {
+        const ExactEight factors = load_eight(gain + at), summands = load_eight(shift + at);
+        store(output + at, rounded([&](unsigned i) { return row(at, i) * factors[i] + summands[i]; }));
     }
 }
 
@@ -27,12 +28,12 @@ extern "C" __global__ void embed(const unsigned* ids, const unsigned* positions,
     }
     const bf16* word = words + size_t(ids[token]) * width;
     const bf16* place = places + size_t(positions[token]) * width;
-    float* row = warp_memory(width);
+    const Row row = warp_row(width);
     for (unsigned at = 8 * (threadIdx.x % LANES); at < width; at += 8 * LANES) {
-        each(load(word + at), [&](unsigned i, float value) { row[at + i] = value; });
-        each(load(place + at), [&](unsigned i, float value) { row[at + i] += value; });
+        each(load(word + at), [&](unsigned i, float value) { row(at, i) = value; });
+        each(load(place + at), [&](unsigned i, float value) { row(at, i) += value; });
     }
-    normalise(row, width, gain, shift, epsilon, output + size_t(token) * width);
+    normalise(row, gain, shift, epsilon, output + size_t(token) * width);
 }
 
 // The normalised sum of two rows. `output` may be one of them.
@@ -43,12 +44,12 @@ extern "C" __global__ void add_norm(const bf16* left, const bf16* right, const f
         return;
     }
     const size_t start = size_t(index) * width;
-    float* row = warp_memory(width);
+    const Row row = warp_row(width);
     for (unsigned at = 8 * (threadIdx.x % LANES); at < width; at += 8 * LANES) {
-        each(load(left + start + at), [&](unsigned i, float value) { row[at + i] = value; });
-        each(load(right + start + at), [&](unsigned i, float value) { row[at + i] += value; });
+        each(load(left + start + at), [&](unsigned i, float value) { row(at, i) = value; });
+        each(load(right + start + at), [&](unsigned i, float value) { row(at, i) += value; });
     }
-    normalise(row, width, gain, shift, epsilon, output + start);
+    normalise(row, gain, shift, epsilon, output + start);
 }
 
 // Row `chosen[i]` of the input as row i.
@@ -75,9 +76,7 @@ extern "C" __global__ void mean(const bf16* input, const unsigned* starts, unsig
         for (unsigned row = start; row < end; ++row) {
             each(load(input + size_t(row) * width + at), [&](unsigned i, float value) { sums[i] += value; });
         }
-        for (unsigned i = 0; i < 8; ++i) {
-            output[size_t(index) * width + at + i] = sums[i] / (end - start);
-        }
+        store_eight(output + size_t(index) * width + at, [&](unsigned i) { return sums[i] / (end - start); });
     }
 }
 
@@ -89,19 +88,21 @@ extern "C" __global__ void classify(const bf16* input, const float* weights, con
         return;
     }
     const unsigned lane = threadIdx.x % LANES;
-    float* row = warp_memory(width);
+    const Row row = warp_row(width);
     for (unsigned at = 8 * lane; at < width; at += 8 * LANES) {
         each(load(input + size_t(index) * width + at), [&](unsigned i, float value) {
             // Not `fmaxf`, which would hide NaN.
-            row[at + i] = is_tanh ? tanhf(value) : value < 0 ? 0 : value;
+            row(at, i) = is_tanh ? tanhf(value) : value < 0 ? 0 : value;
         });
     }
     for (unsigned out = 0; out < outputs; ++out) {
         const float* weight = weights + size_t(out) * width;
         float sum = 0;
         for (unsigned at = 8 * lane; at < width; at += 8 * LANES) {
+            const ExactEight factors = load_eight(weight + at);
+#pragma unroll
             for (unsigned i = 0; i < 8; ++i) {
-                sum += row[at + i] * weight[at + i];
+                sum += row(at, i) * factors[i];
             }
         }
         sum = warp_sum(sum);

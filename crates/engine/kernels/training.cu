@@ -57,15 +57,16 @@ extern "C" __global__ void add_norm_training(const bf16* left, const bf16* right
     const Bits mask_row = row_of_mask(mask, index);
     const unsigned lane = threadIdx.x % LANES;
     const size_t start = size_t(index) * width;
-    float* row = warp_memory(width);
+    const Row row = warp_row(width);
     for (unsigned at = 8 * lane; at < width; at += 8 * LANES) {
-        each(load(left + start + at), [&](unsigned i, float value) { row[at + i] = value * factor(mask, mask_row, at + i); });
-        each(load(right + start + at), [&](unsigned i, float value) { row[at + i] += value; });
+        each(load(left + start + at), [&](unsigned i, float value) { row(at, i) = value * factor(mask, mask_row, at + i); });
+        each(load(right + start + at), [&](unsigned i, float value) { row(at, i) += value; });
     }
-    const float scale = deviate(row, width, epsilon);
+    const float scale = deviate(row, epsilon);
     for (unsigned at = 8 * lane; at < width; at += 8 * LANES) {
-        store(normal + start + at, rounded([&](unsigned i) { return row[at + i]; }));
-        store(output + start + at, rounded([&](unsigned i) { return row[at + i] * gain[at + i] + shift[at + i]; }));
+        const ExactEight gains = load_eight(gain + at), shifts = load_eight(shift + at);
+        store(normal + start + at, rounded([&](unsigned i) { return row(at, i); }));
+        store(output + start + at, rounded([&](unsigned i) { return row(at, i) * gains[i] + shifts[i]; }));
     }
     if (lane == 0) {
         factors[index] = scale;
@@ -87,17 +88,18 @@ extern "C" __global__ void embed_training(const unsigned* ids, const unsigned* p
     const size_t start = size_t(index) * width;
     const bf16* word = words + size_t(ids[index]) * width;
     const bf16* place = places + size_t(positions[index]) * width;
-    float* row = warp_memory(width);
+    const Row row = warp_row(width);
     for (unsigned at = 8 * lane; at < width; at += 8 * LANES) {
-        each(load(word + at), [&](unsigned i, float value) { row[at + i] = value; });
-        each(load(place + at), [&](unsigned i, float value) { row[at + i] += value; });
-        each(load(type + at), [&](unsigned i, float value) { row[at + i] += value; });
+        each(load(word + at), [&](unsigned i, float value) { row(at, i) = value; });
+        each(load(place + at), [&](unsigned i, float value) { row(at, i) += value; });
+        each(load(type + at), [&](unsigned i, float value) { row(at, i) += value; });
     }
-    const float scale = deviate(row, width, epsilon);
+    const float scale = deviate(row, epsilon);
     for (unsigned at = 8 * lane; at < width; at += 8 * LANES) {
-        store(normal + start + at, rounded([&](unsigned i) { return row[at + i]; }));
+        const ExactEight gains = load_eight(gain + at), shifts = load_eight(shift + at);
+        store(normal + start + at, rounded([&](unsigned i) { return row(at, i); }));
         store(output + start + at, rounded([&](unsigned i) {
-                  return (row[at + i] * gain[at + i] + shift[at + i]) * factor(mask, mask_row, at + i);
+                  return (row(at, i) * gains[i] + shifts[i]) * factor(mask, mask_row, at + i);
               }));
     }
     if (lane == 0) {
@@ -115,40 +117,41 @@ extern "C" __global__ void norm_back(bf16* gradient, const bf16* normal, const f
     if (first >= rows) {
         return;
     }
-    float* sums = warp_memory(3 * width);
-    float* row = sums + 2 * width;
+    const Row row = warp_row(width, 3), of_gain = {row.memory + width, width}, of_shift = {of_gain.memory + width, width};
     for (unsigned at = 8 * lane; at < width; at += 8 * LANES) {
+#pragma unroll
         for (unsigned i = 0; i < 8; ++i) {
-            sums[at + i] = sums[width + at + i] = 0;
+            of_gain(at, i) = of_shift(at, i) = 0;
         }
     }
     for (unsigned of = first; of < min(first + ROWS_OF_WARP, rows); ++of) {
         const size_t start = size_t(of) * width;
         float sum = 0, product = 0;
         for (unsigned at = 8 * lane; at < width; at += 8 * LANES) {
+            const ExactEight gains = load_eight(gain + at);
             each(load(gradient + start + at), [&](unsigned i, float value) {
-                sums[width + at + i] += value;
-                row[at + i] = value;
+                of_shift(at, i) += value;
+                row(at, i) = value;
             });
             each(load(normal + start + at), [&](unsigned i, float value) {
-                sums[at + i] += row[at + i] * value;
-                row[at + i] *= gain[at + i];
-                sum += row[at + i];
-                product += row[at + i] * value;
+                of_gain(at, i) += row(at, i) * value;
+                const float scaled = row(at, i) * gains[i];
+                row(at, i) = scaled;
+                sum += scaled;
+                product += scaled * value;
             });
         }
         const float mean = warp_sum(sum) / width, slope_of_scale = warp_sum(product) / width;
         for (unsigned at = 8 * lane; at < width; at += 8 * LANES) {
             each(load(normal + start + at),
-                 [&](unsigned i, float value) { row[at + i] = (row[at + i] - mean - value * slope_of_scale) * factors[of]; });
-            store(gradient + start + at, rounded([&](unsigned i) { return row[at + i]; }));
+                 [&](unsigned i, float value) { row(at, i) = (row(at, i) - mean - value * slope_of_scale) * factors[of]; });
+            store(gradient + start + at, rounded([&](unsigned i) { return row(at, i); }));
         }
     }
     for (unsigned at = 8 * lane; at < width; at += 8 * LANES) {
-        for (unsigned i = 0; i < 8; ++i) {
-            partial[size_t(index) * 2 * width + at + i] = sums[at + i];
-            partial[size_t(index) * 2 * width + width + at + i] = sums[width + at + i];
-        }
+        float* to = partial + size_t(index) * 2 * width + at;
+        store_eight(to, [&](unsigned i) { return of_gain(at, i); });
+        store_eight(to + width, [&](unsigned i) { return of_shift(at, i); });
     }
 }
 
@@ -164,21 +167,29 @@ extern "C" __global__ void sum_rows(const bf16* input, unsigned width, unsigned 
         for (unsigned row = first; row < min(first + ROWS_OF_WARP, rows); ++row) {
             each(load(input + size_t(row) * width + at), [&](unsigned i, float value) { sums[i] += value; });
         }
-        for (unsigned i = 0; i < 8; ++i) {
-            partial[size_t(index) * width + at + i] = sums[i];
-        }
+        store_eight(partial + size_t(index) * width + at, [&](unsigned i) { return sums[i]; });
     }
 }
 
-// Adds to each number of `sums` all partial sums of its column.
+// Adds to each number of `sums` all partial sums of its column. A block works on LANES columns, each warp on a row of every so many.
 extern "C" __global__ void add_partial(const float* partial, unsigned width, unsigned rows, float* sums) {
-    const unsigned column = blockIdx.x * blockDim.x + threadIdx.x;
-    if (column >= width) {
+    const unsigned lane = threadIdx.x % LANES, warp = threadIdx.x / LANES, warps = blockDim.x / LANES;
+    const unsigned column = blockIdx.x * LANES + lane;
+    float* of_warps = launch_memory();
+    float sum = 0;
+    if (column < width) {
+#pragma unroll 4
+        for (unsigned row = warp; row < rows; row += warps) {
+            sum += partial[size_t(row) * width + column];
+        }
+    }
+    of_warps[threadIdx.x] = sum;
+    __syncthreads();
+    if (warp > 0 || column >= width) {
         return;
     }
-    float sum = 0;
-    for (unsigned row = 0; row < rows; ++row) {
-        sum += partial[size_t(row) * width + column];
+    for (unsigned other = 1; other < warps; ++other) {
+        sum += of_warps[other * LANES + lane];
     }
     sums[column] += sum;
 }
@@ -240,9 +251,8 @@ extern "C" __global__ void add_to_table(const bf16* gradient, const unsigned* or
         for (unsigned token = starts[run]; token < starts[run + 1]; ++token) {
             each(load(gradient + size_t(order[token]) * width + at), [&](unsigned i, float value) { sums[i] += value; });
         }
-        for (unsigned i = 0; i < 8; ++i) {
-            to[at + i] += sums[i];
-        }
+        const ExactEight before = load_eight(to + at);
+        store_eight(to + at, [&](unsigned i) { return before[i] + sums[i]; });
     }
 }
 

@@ -19,6 +19,9 @@ use crate::nn::plan::{DensePlan, NormPlan};
 const WARP: usize = 32;
 const BLOCK: usize = 128;
 
+/// Threads of a block that adds partial sums up.
+const PARTIAL_THREADS: usize = 512;
+
 /// Rows that a warp sums up; as the kernels have it.
 const ROWS_OF_WARP: usize = 16;
 
@@ -178,7 +181,8 @@ impl<M: Machine> DistantEncoder<M> {
     ) -> Result<(), MachineError> {
         let Some(sums) = self.gradient(to) else { return Ok(()) };
         let arguments = [whole(partial), count(width), count(rows), Argument::At(sums)];
-        self.over_numbers(Kernel::AddPartial, width, 1, &arguments)
+        let blocks = (width.div_ceil(WARP), PARTIAL_THREADS);
+        self.launch(Kernel::AddPartial, blocks, PARTIAL_THREADS * F32, &arguments)
     }
 
     /// Adds the sum of all rows of `width` numbers to the gradients of some parameters.
