@@ -127,7 +127,7 @@ pub fn init() {
     define_text(
         c"ecommerce_ml.precision",
         c"Arithmetic of the engine.",
-        c"\"auto\", \"f32\" or \"int8\". \"auto\" is int8 on the CPU where that agrees with f32, and f32 elsewhere.",
+        c"On the CPU \"f32\", \"int8\", or \"auto\": int8 where that agrees with f32. On a GPU \"f16\", \"bf16\", or \"auto\": f16 where the model stays within its range.",
         &PRECISION,
         GucContext::Sighup,
     );

@@ -48,7 +48,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="at most; fewer if time runs out")
     parser.add_argument("--quick", action="store_true", help=f"fewer texts, {QUICK_ROUNDS} round: to try it")
     parser.add_argument("--device", default="cuda", help="cuda (default), cuda:N, or cpu to try the script")
-    parser.add_argument("--precision", help="of the engine (default: bf16, or f32 on the CPU)")
+    parser.add_argument("--precision", help="of the engine (default: f16, or f32 on the CPU)")
     parser.add_argument("--threads", type=int, default=processors(), help="of each side (default: all processors)")
     parser.add_argument(
         "--only", nargs="+", metavar="WORD", default=[], help="only models (minilm, base) or peers (eager, compile)"
@@ -64,7 +64,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Measure and report."""
     began, args = perf_counter(), arguments()
-    precision = args.precision or ("f32" if args.device == "cpu" else "bf16")
+    precision = args.precision or ("f32" if args.device == "cpu" else "f16")
     setup = Setup(args.engine.resolve(), args.build.resolve(), args.device, precision, args.threads)
     if setup.on_gpu and ask_gpu("name", setup.device) is None:
         raise SystemExit("nvidia-smi knows of no such GPU; --device cpu tries the script without one")

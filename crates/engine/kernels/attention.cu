@@ -1,7 +1,7 @@
 // Attention of sequences that lie end to end, without padding, by tensor cores (after Dao 2023, FlashAttention-2).
 //
 // A block works on one head and a tile of up to 64 queries of one sequence, a warp on 16 of them; keys and values come by 64 through
-// shared memory, and the weights of a tile never leave registers. Numbers are in bf16, sums and softmax in f32.
+// shared memory, and the weights of a tile never leave registers. Numbers have 16 bits, sums and softmax are in f32.
 // Invariant: a query's result does not depend on other sequences.
 
 #include "dropout.cuh"
@@ -23,11 +23,11 @@ struct Training {
     Mask mask;
 };
 
-template <unsigned DEPTH, bool TRAINS>
+template <class N, unsigned DEPTH, bool TRAINS>
 __device__ inline void attend(const Rows& queries, const Rows& keys, const Rows& values, const Tile* tiles, float scale,
-                              bf16* output, unsigned output_stride, const Training& training) {
-    alignas(16) __shared__ bf16 staged_keys[KEYS][DEPTH + GAP];
-    alignas(16) __shared__ bf16 staged_values[KEYS][DEPTH + GAP];
+                              narrow* output, unsigned output_stride, const Training& training) {
+    alignas(16) __shared__ narrow staged_keys[KEYS][DEPTH + GAP];
+    alignas(16) __shared__ narrow staged_values[KEYS][DEPTH + GAP];
     const Tile tile = tiles[blockIdx.x];
     const unsigned head = blockIdx.y * DEPTH;
     const Place place = place_of_lane();
@@ -47,7 +47,7 @@ __device__ inline void attend(const Rows& queries, const Rows& keys, const Rows&
             continue;
         }
         float weights[KEYS / 8][4] = {};
-        cross<DEPTH>(weights, query, staged_keys, place);
+        cross<N, DEPTH>(weights, query, staged_keys, place);
 
         // The largest so far of each row; its four lanes are neighbours.
         float before[2] = {largest[0], largest[1]};
@@ -89,7 +89,7 @@ __device__ inline void attend(const Rows& queries, const Rows& keys, const Rows&
             }
         }
 
-        gather<DEPTH>(sums, weights, staged_values, place);
+        gather<N, DEPTH>(sums, weights, staged_values, place);
     }
 
 #pragma unroll
@@ -106,30 +106,40 @@ __device__ inline void attend(const Rows& queries, const Rows& keys, const Rows&
                     largest[half] * scale + log2f(total[half]);
             }
         }
-        put<DEPTH>(output + size_t(tile.first_query + own) * output_stride + head, sums, half, total[half], place);
+        put<N, DEPTH>(output + size_t(tile.first_query + own) * output_stride + head, sums, half, total[half], place);
     }
 }
 
 }  // namespace
 
-// At a depth of 64, four blocks fit into a processor's registers if the compiler is told to save two of them.
 // `scale` is that of the products, times log2(e). Rows of queries, of keys and values, and of the output are so many numbers apart.
-#define ATTENTION(DEPTH)                                                                                                       \
-    extern "C" __global__ void __launch_bounds__(WARPS* LANES, DEPTH == 64 ? 4 : 1)                                            \
-        attend_##DEPTH(const bf16* queries, unsigned query_stride, const bf16* keys, const bf16* values, unsigned key_stride, \
-                       const Tile* tiles, float scale, bf16* output, unsigned output_stride) {                                \
-        attend<DEPTH, false>({queries, query_stride}, {keys, key_stride}, {values, key_stride}, tiles, scale, output,         \
-                             output_stride, {});                                                                              \
-    }                                                                                                                          \
-    extern "C" __global__ void __launch_bounds__(WARPS* LANES) attend_training_##DEPTH(                                       \
+// At a depth of 64, four blocks fit into a processor's registers if the compiler is told to save two of them.
+#define ATTENTION(N, DEPTH, SUFFIX)                                                                                            \
+    extern "C" __global__ void __launch_bounds__(WARPS* LANES, DEPTH == 64 ? 4 : 1) attend_##DEPTH##SUFFIX(                    \
+        const narrow* queries, unsigned query_stride, const narrow* keys, const narrow* values, unsigned key_stride,          \
+        const Tile* tiles, float scale, narrow* output, unsigned output_stride) {                                             \
+        attend<N, DEPTH, false>({queries, query_stride}, {keys, key_stride}, {values, key_stride}, tiles, scale, output,      \
+                                output_stride, {});                                                                            \
+    }
+
+ATTENTION(Bf16, 32, )
+ATTENTION(Bf16, 64, )
+ATTENTION(Bf16, 128, )
+ATTENTION(F16, 32, _f16)
+ATTENTION(F16, 64, _f16)
+ATTENTION(F16, 128, _f16)
+
+// The same with what training adds.
+#define TRAINING(DEPTH)                                                                                                        \
+    extern "C" __global__ void __launch_bounds__(WARPS* LANES) attend_training_##DEPTH(                                        \
         const bf16* queries, unsigned query_stride, const bf16* keys, const bf16* values, unsigned key_stride,                \
         const Tile* tiles, float scale, bf16* output, unsigned output_stride, float* logarithms, unsigned heads,              \
         Bits mask_key, unsigned mask_share, float mask_scale) {                                                               \
         const Training training = {logarithms, heads, {mask_key, mask_share, mask_scale}};                                    \
-        attend<DEPTH, true>({queries, query_stride}, {keys, key_stride}, {values, key_stride}, tiles, scale, output,          \
-                            output_stride, training);                                                                         \
+        attend<Bf16, DEPTH, true>({queries, query_stride}, {keys, key_stride}, {values, key_stride}, tiles, scale, output,    \
+                                  output_stride, training);                                                                   \
     }
 
-ATTENTION(32)
-ATTENTION(64)
-ATTENTION(128)
+TRAINING(32)
+TRAINING(64)
+TRAINING(128)

@@ -60,8 +60,8 @@ __device__ inline void backward(const Rows& own, const Rows& own_partner, const 
             continue;
         }
         float weights[OTHERS / 8][4] = {}, gradients[OTHERS / 8][4] = {};
-        cross<DEPTH>(weights, held, staged, place);
-        cross<DEPTH>(gradients, held_partner, staged_partner, place);
+        cross<Bf16, DEPTH>(weights, held, staged, place);
+        cross<Bf16, DEPTH>(gradients, held_partner, staged_partner, place);
 #pragma unroll
         for (unsigned eighth = 0; eighth < OTHERS / 8; ++eighth) {
 #pragma unroll
@@ -77,9 +77,9 @@ __device__ inline void backward(const Rows& own, const Rows& own_partner, const 
                 weigh(of, query, key, head, weights[eighth][i], gradients[eighth][i]);
             }
         }
-        gather<DEPTH>(sums, gradients, staged, place);
+        gather<Bf16, DEPTH>(sums, gradients, staged, place);
         if constexpr (OWN_KEYS) {
-            gather<DEPTH>(partner_sums, weights, staged_partner, place);
+            gather<Bf16, DEPTH>(partner_sums, weights, staged_partner, place);
         }
     }
 #pragma unroll
@@ -89,9 +89,9 @@ __device__ inline void backward(const Rows& own, const Rows& own_partner, const 
             continue;
         }
         const size_t start = size_t(sides.first + mine) * stride + at_head;
-        put<DEPTH>(output + start, sums, half, 1, place);
+        put<Bf16, DEPTH>(output + start, sums, half, 1, place);
         if constexpr (OWN_KEYS) {
-            put<DEPTH>(partner_output + start, partner_sums, half, 1, place);
+            put<Bf16, DEPTH>(partner_output + start, partner_sums, half, 1, place);
         }
     }
 }
@@ -142,7 +142,7 @@ extern "C" __global__ void head_products(const bf16* output, const bf16* d_outpu
         const Eight gradients = load(d_output + start + at);
         each(load(output + start + at), [&](unsigned i, float value) {
             const unsigned pair = gradients.pairs[i / 2];
-            sum += value * (i % 2 ? high(pair) : low(pair));
+            sum += value * (i % 2 ? Bf16::high(pair) : Bf16::low(pair));
         });
     }
     products[index] = sum;

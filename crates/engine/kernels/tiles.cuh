@@ -10,10 +10,10 @@ constexpr unsigned GAP = 8;
 
 // Rows of a matrix, so many numbers apart.
 struct Rows {
-    const bf16* start;
+    const narrow* start;
     unsigned stride;
 
-    __device__ const bf16* at(size_t row, unsigned column) const {
+    __device__ const narrow* at(size_t row, unsigned column) const {
         return start + row * stride + column;
     }
 };
@@ -30,7 +30,7 @@ __device__ inline Place place_of_lane() {
 
 // Brings `count` rows of DEPTH numbers, from column `head` on, into shared memory, and zeros up to ROWS rows.
 template <unsigned DEPTH, unsigned ROWS>
-__device__ inline void stage(bf16 (&staged)[ROWS][DEPTH + GAP], const Rows& from, size_t first, unsigned head, unsigned count) {
+__device__ inline void stage(narrow (&staged)[ROWS][DEPTH + GAP], const Rows& from, size_t first, unsigned head, unsigned count) {
     constexpr unsigned PIECES = DEPTH / 8;
     for (unsigned piece = threadIdx.x; piece < ROWS * PIECES; piece += WARPS * LANES) {
         const unsigned row = piece / PIECES, at = piece % PIECES * 8;
@@ -56,46 +56,46 @@ __device__ inline void hold(unsigned (&held)[DEPTH / 16][4], const Rows& from, s
 }
 
 // products += held staged^T
-template <unsigned DEPTH, unsigned ROWS>
+template <class N, unsigned DEPTH, unsigned ROWS>
 __device__ inline void cross(float (&products)[ROWS / 8][4], const unsigned (&held)[DEPTH / 16][4],
-                             const bf16 (&staged)[ROWS][DEPTH + GAP], const Place& place) {
+                             const narrow (&staged)[ROWS][DEPTH + GAP], const Place& place) {
 #pragma unroll
     for (unsigned part = 0; part < DEPTH / 16; ++part) {
 #pragma unroll
         for (unsigned eighth = 0; eighth < ROWS / 8; ++eighth) {
-            const bf16* row = &staged[8 * eighth + place.lane / 4][16 * part + place.column];
-            multiply_add(products[eighth], held[part], *reinterpret_cast<const unsigned*>(row),
+            const narrow* row = &staged[8 * eighth + place.lane / 4][16 * part + place.column];
+            N::multiply_add(products[eighth], held[part], *reinterpret_cast<const unsigned*>(row),
                          *reinterpret_cast<const unsigned*>(row + 8));
         }
     }
 }
 
 // sums += weights staged. The sums of a product lie as the left side of the next one wants them.
-template <unsigned DEPTH, unsigned ROWS>
+template <class N, unsigned DEPTH, unsigned ROWS>
 __device__ inline void gather(float (&sums)[DEPTH / 8][4], const float (&weights)[ROWS / 8][4],
-                              const bf16 (&staged)[ROWS][DEPTH + GAP], const Place& place) {
+                              const narrow (&staged)[ROWS][DEPTH + GAP], const Place& place) {
 #pragma unroll
     for (unsigned part = 0; part < ROWS / 16; ++part) {
         const float(&left)[4] = weights[2 * part];
         const float(&right)[4] = weights[2 * part + 1];
-        const unsigned weight[4] = {pack(left[0], left[1]), pack(left[2], left[3]), pack(right[0], right[1]),
-                                    pack(right[2], right[3])};
+        const unsigned weight[4] = {N::pack(left[0], left[1]), N::pack(left[2], left[3]), N::pack(right[0], right[1]),
+                                    N::pack(right[2], right[3])};
 #pragma unroll
         for (unsigned sixteenth = 0; sixteenth < DEPTH / 16; ++sixteenth) {
             unsigned value[4];
             load_transposed(value, &staged[16 * part + place.lane % 16][16 * sixteenth + place.lane / 16 * 8]);
-            multiply_add(sums[2 * sixteenth], weight, value[0], value[1]);
-            multiply_add(sums[2 * sixteenth + 1], weight, value[2], value[3]);
+            N::multiply_add(sums[2 * sixteenth], weight, value[0], value[1]);
+            N::multiply_add(sums[2 * sixteenth + 1], weight, value[2], value[3]);
         }
     }
 }
 
 // Writes one of a lane's two rows, divided.
-template <unsigned DEPTH>
-__device__ inline void put(bf16* to, const float (&sums)[DEPTH / 8][4], unsigned half, float by, const Place& place) {
+template <class N, unsigned DEPTH>
+__device__ inline void put(narrow* to, const float (&sums)[DEPTH / 8][4], unsigned half, float by, const Place& place) {
 #pragma unroll
     for (unsigned eighth = 0; eighth < DEPTH / 8; ++eighth) {
         *reinterpret_cast<unsigned*>(to + 8 * eighth + place.column) =
-            pack(sums[eighth][2 * half] / by, sums[eighth][2 * half + 1] / by);
+            N::pack(sums[eighth][2 * half] / by, sums[eighth][2 * half + 1] / by);
     }
 }

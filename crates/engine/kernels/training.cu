@@ -201,7 +201,7 @@ extern "C" __global__ void activate(const bf16* inner, unsigned kind, unsigned c
         const Eight numbers = load(inner + at);
         store(output + at, rounded([&](unsigned i) {
                   const unsigned pair = numbers.pairs[i / 2];
-                  return activated(i % 2 ? high(pair) : low(pair), kind);
+                  return activated(i % 2 ? Bf16::high(pair) : Bf16::low(pair), kind);
               }));
     }
 }
@@ -213,7 +213,7 @@ extern "C" __global__ void activate_back(bf16* gradient, const bf16* inner, unsi
         const Eight numbers = load(inner + at), gradients = load(gradient + at);
         store(gradient + at, rounded([&](unsigned i) {
                   const unsigned pair = numbers.pairs[i / 2], of = gradients.pairs[i / 2];
-                  return (i % 2 ? high(of) : low(of)) * slope(i % 2 ? high(pair) : low(pair), kind);
+                  return (i % 2 ? Bf16::high(of) : Bf16::low(of)) * slope(i % 2 ? Bf16::high(pair) : Bf16::low(pair), kind);
               }));
     }
 }
@@ -232,7 +232,7 @@ extern "C" __global__ void leave_out(const bf16* input, unsigned width, unsigned
         const Eight numbers = load(input + start + at);
         store(output + start + at, rounded([&](unsigned i) {
                   const unsigned pair = numbers.pairs[i / 2];
-                  return (i % 2 ? high(pair) : low(pair)) * factor(mask, mask_row, at + i);
+                  return (i % 2 ? Bf16::high(pair) : Bf16::low(pair)) * factor(mask, mask_row, at + i);
               }));
     }
 }
@@ -267,7 +267,7 @@ extern "C" __global__ void add_chosen(const bf16* input, const unsigned* chosen,
         const Eight own = load(input + size_t(index) * width + at), there = load(to + at);
         store(to + at, rounded([&](unsigned i) {
                   const unsigned a = own.pairs[i / 2], b = there.pairs[i / 2];
-                  return i % 2 ? high(a) + high(b) : low(a) + low(b);
+                  return i % 2 ? Bf16::high(a) + Bf16::high(b) : Bf16::low(a) + Bf16::low(b);
               }));
     }
 }

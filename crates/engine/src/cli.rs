@@ -19,7 +19,8 @@ is a socket too; when its other end is closed, the engine exits.
   --socket PATH           listen there instead, and don't watch standard output
   --builtin DIR           folder that holds the folders of built-in models
   --device DEVICE         auto (default), cpu, cuda or cuda:N
-  --precision PRECISION   auto (default: int8 where it agrees with f32), f32 or int8
+  --precision PRECISION   auto (default), f32 or int8 on the CPU: int8 where it agrees with f32;
+                          auto, f16 or bf16 on a GPU: f16 where the model stays within its range
   --threads N             threads to compute with; 0 (default) for all cores
   --model-cache BYTES     memory for models (default 1073741824)
   --weights-cache DIR     folder to keep prepared weights in, of no more bytes than --model-cache

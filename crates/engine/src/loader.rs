@@ -11,7 +11,7 @@ use once_cell::sync::OnceCell;
 
 use crate::cli::Compute;
 use crate::cpu::{Kernels, Precision};
-use crate::cuda::Accelerator;
+use crate::cuda::{Accelerator, Narrow};
 use crate::device::{Cpu, Device};
 use crate::files::ModelFiles;
 use crate::model::{Model, PrecisionChoice};
@@ -48,9 +48,9 @@ impl ModelLoader {
     }
 
     /// Loads to a device that is open, and keeps nothing.
-    pub fn on(device: Device) -> Self {
+    pub fn on(device: Device, precision: PrecisionChoice) -> Self {
         let device_setting = device.name();
-        let opened = Ok((device, PrecisionChoice::Auto));
+        let opened = Ok((device, precision));
         Self {
             device_setting,
             opened,
@@ -173,14 +173,16 @@ fn precision_choice(precision: &str, device: &Device) -> Result<PrecisionChoice,
         Err(EngineError::new(ErrorKind::NotCompiledIn, message).with_hint(hint))
     };
     match (precision, device) {
-        ("auto", _) | ("bf16", Device::Accelerator(_)) => Ok(PrecisionChoice::Auto),
+        ("auto", _) => Ok(PrecisionChoice::Auto),
+        ("f16", Device::Accelerator(_)) => Ok(PrecisionChoice::Narrow(Narrow::F16)),
+        ("bf16", Device::Accelerator(_)) => Ok(PrecisionChoice::Narrow(Narrow::Bf16)),
         ("f32" | "int8", Device::Accelerator(_)) => elsewhere(
-            "Set ecommerce_ml.precision to \"auto\" or \"bf16\", or ecommerce_ml.device to \"cpu\".",
+            "Set ecommerce_ml.precision to \"auto\", \"f16\" or \"bf16\", or ecommerce_ml.device to \"cpu\".",
         ),
         ("f32", _) => Ok(PrecisionChoice::Fixed(Precision::F32)),
         ("int8", _) => Ok(PrecisionChoice::Fixed(Precision::Int8)),
-        ("bf16", _) => elsewhere("Set ecommerce_ml.precision to \"auto\", \"f32\" or \"int8\"."),
+        ("f16" | "bf16", _) => elsewhere("Set ecommerce_ml.precision to \"auto\", \"f32\" or \"int8\"."),
         _ => Err(EngineError::new(ErrorKind::InvalidRequest, format!("invalid precision \"{precision}\""))
-            .with_hint("Valid precisions are \"auto\", \"f32\", \"int8\" and \"bf16\".")),
+            .with_hint("Valid precisions are \"auto\", \"f32\", \"int8\", \"f16\" and \"bf16\".")),
     }
 }

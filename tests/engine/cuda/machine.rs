@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use ecommerce_ml_emulator::{Argument as Emulator, Memory, Order};
 use ecommerce_ml_engine::cuda::machine::{Argument, At, Epilogue, Factor, Kernel, Launch, Product, Sums};
-use ecommerce_ml_engine::cuda::{Machine, MachineError, MemoryUse};
-use half::bf16;
+use ecommerce_ml_engine::cuda::{Machine, MachineError, MemoryUse, Narrow};
 
 /// A machine with as many bytes of memory as it is given.
 #[derive(Debug, Default)]
@@ -41,9 +40,9 @@ impl Emulated {
 }
 
 /// Numbers of a matrix.
-fn read(at: At<'_, Memory>, count: usize) -> Vec<f32> {
-    let bytes = at.memory.read(at.offset, count * size_of::<bf16>());
-    bytes.as_chunks::<2>().0.iter().map(|&bytes| bf16::from_le_bytes(bytes).to_f32()).collect()
+fn read(numbers: Narrow, at: At<'_, Memory>, count: usize) -> Vec<f32> {
+    let bytes = at.memory.read(at.offset, count * Narrow::BYTES);
+    bytes.as_chunks::<2>().0.iter().map(|&bytes| numbers.number(u16::from_le_bytes(bytes))).collect()
 }
 
 impl Machine for Emulated {
@@ -133,19 +132,19 @@ impl Machine for Emulated {
     }
 
     fn multiply(&self, product: &Product<'_, Memory>) -> Result<(), MachineError> {
-        let &Product { rows, inner, columns, sums, .. } = product;
+        let &Product { numbers, rows, inner, columns, sums, .. } = product;
         let factor = |factor: &Factor<'_, Memory>, rows: usize, columns: usize| {
-            let numbers = read(factor.at, rows * columns);
-            if factor.transposed { transpose(&numbers, rows) } else { numbers }
+            let matrix = read(numbers, factor.at, rows * columns);
+            if factor.transposed { transpose(&matrix, rows) } else { matrix }
         };
         let left = factor(&product.left, rows, inner);
         // Its columns one after the other.
         let right = transpose(&factor(&product.right, inner, columns), columns);
-        let bias = product.bias.map(|bias| read(bias, columns));
-        let size = if sums == Sums::AddExact { size_of::<f32>() } else { size_of::<bf16>() };
+        let bias = product.bias.map(|bias| read(numbers, bias, columns));
+        let size = if sums == Sums::AddExact { size_of::<f32>() } else { Narrow::BYTES };
         let before = match sums {
             Sums::Biased(_) | Sums::Replace => vec![0.0; rows * columns],
-            Sums::Add => read(product.output, rows * columns),
+            Sums::Add => read(numbers, product.output, rows * columns),
             Sums::AddExact => {
                 let bytes = product.output.memory.read(product.output.offset, rows * columns * size);
                 bytes.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
@@ -161,7 +160,7 @@ impl Machine for Emulated {
                 };
                 match sums {
                     Sums::AddExact => bytes.extend(sum.to_le_bytes()),
-                    _ => bytes.extend(bf16::from_f32(sum).to_le_bytes()),
+                    _ => bytes.extend(numbers.round(sum).to_le_bytes()),
                 }
             }
         }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use ecommerce_ml_emulator::Order;
-use ecommerce_ml_engine::cuda::Accelerator;
 use ecommerce_ml_engine::cuda::machine::Kernel;
 use ecommerce_ml_engine::cuda::training::DistantEncoder;
+use ecommerce_ml_engine::cuda::{Accelerator, Narrow};
 use ecommerce_ml_engine::device::Device;
 use ecommerce_ml_engine::files::ModelFiles;
 use ecommerce_ml_engine::model::{Model, Output, PrecisionChoice, Window};
@@ -56,11 +56,13 @@ fn no_kernel_leaves_anything_to_chance() {
     for (width, heads) in [(64, 2), (128, 2), (384, 3)] {
         let files = larger(width, heads);
         let device = Device::Accelerator(Arc::clone(&machine) as Arc<dyn Accelerator>);
-        let model = Model::load(&files, &device, PrecisionChoice::Auto).unwrap();
-        let windows: Vec<Window> = texts.iter().flat_map(|text| model.windows(text).unwrap()).collect();
-        assert!(windows.iter().any(|window| window.ids.len() > 64));
-        for output in [Output::Head, Output::Embedding] {
-            model.forward(&windows.iter().collect::<Vec<_>>(), output).unwrap();
+        for numbers in [Narrow::Bf16, Narrow::F16] {
+            let model = Model::load(&files, &device, PrecisionChoice::Narrow(numbers)).unwrap();
+            let windows: Vec<Window> = texts.iter().flat_map(|text| model.windows(text).unwrap()).collect();
+            assert!(windows.iter().any(|window| window.ids.len() > 64));
+            for output in [Output::Head, Output::Embedding] {
+                model.forward(&windows.iter().collect::<Vec<_>>(), output).unwrap();
+            }
         }
         // More than a group of sixteen rows for each of four warps, and a sequence that ends within a tile.
         let learner = || Learner::new(&files, 90, &[3, 81, 1, 34, 2]);

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use ecommerce_ml_engine::cuda::Accelerator;
 use ecommerce_ml_engine::cuda::training::DistantEncoder;
+use ecommerce_ml_engine::cuda::{Accelerator, Narrow};
 use ecommerce_ml_engine::device::Device;
 use ecommerce_ml_engine::files::ModelFiles;
 use ecommerce_ml_engine::loader::ModelLoader;
+use ecommerce_ml_engine::model::PrecisionChoice;
 use ecommerce_ml_engine::nn::elsewhere::Distant;
 use ecommerce_ml_engine::nn::{Parameters, Tuning};
 use ecommerce_ml_engine::train::optimizer::{AdamW, AdamWSettings, Parameter, sum_of_squares};
@@ -205,7 +206,8 @@ fn often(changes: &Value) -> Job {
 
 fn on(machine: &Arc<Emulated>, job: Job) -> Result<Said, EngineError> {
     let device = Device::Accelerator(Arc::clone(machine) as Arc<dyn Accelerator>);
-    run_on(job, &ModelLoader::on(device))
+    // Left open, a precision is tried on many texts first, which takes its time here.
+    run_on(job, &ModelLoader::on(device, PrecisionChoice::Narrow(Narrow::F16)))
 }
 
 fn there(job: Job) -> Said {

@@ -9,7 +9,7 @@ use bytemuck::{cast_slice, cast_slice_mut};
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 
 use super::batch::Batch;
-use super::machine::{At, Machine, MachineError};
+use super::machine::{At, Machine, MachineError, Narrow};
 use super::weights::{Head, Layer, Layout, NetworkWeights};
 use super::work::{Sum, Work, padded};
 use super::{Resident, Wanted};
@@ -19,8 +19,8 @@ use crate::cpu::Sequence;
 /// Tokens of a pass, unless a single sequence has more: enough for all processors of a large GPU.
 const PASS_TOKENS: usize = 32_768;
 
-/// Bytes of a number in bf16.
-const BF16: usize = 2;
+/// Bytes of a number.
+const BYTES: usize = Narrow::BYTES;
 
 /// A network in a machine's memory.
 #[derive(Debug)]
@@ -161,7 +161,7 @@ struct Space<M: Machine> {
 impl<M: Machine> Space<M> {
     fn new(machine: &M, layout: &Layout, tokens: usize) -> Result<Self, MachineError> {
         let sizes = &layout.sizes;
-        let room = |width: usize| machine.allocate(padded(tokens) * width * BF16);
+        let room = |width: usize| machine.allocate(padded(tokens) * width * BYTES);
         Ok(Self {
             hidden: room(sizes.hidden)?,
             change: room(sizes.hidden)?,
@@ -174,7 +174,7 @@ impl<M: Machine> Space<M> {
     fn layer(&self, work: &Work<'_, M>, layer: &Layer) -> Result<(), MachineError> {
         let (tokens, width) = (work.batch.tokens, work.layout.sizes.attention());
         work.dense(&layer.projections, &self.hidden, &self.wide, tokens)?;
-        let keys = At { memory: &self.wide, offset: width * BF16 };
+        let keys = At { memory: &self.wide, offset: width * BYTES };
         work.attend((At::start(&self.wide), 3 * width), (keys, 3 * width), &self.context, false)?;
         self.rest_of_layer(work, layer, &self.hidden, tokens)
     }
@@ -183,7 +183,7 @@ impl<M: Machine> Space<M> {
     fn layers_of_firsts(&self, work: &Work<'_, M>, layers: &[Layer]) -> Result<M::Memory, MachineError> {
         let sizes = &work.layout.sizes;
         let (tokens, sequences, width) = (work.batch.tokens, work.batch.sequences, sizes.attention());
-        let first = work.machine.allocate(padded(sequences) * sizes.hidden * BF16)?;
+        let first = work.machine.allocate(padded(sequences) * sizes.hidden * BYTES)?;
         let Some((last, before)) = layers.split_last() else {
             work.firsts(&self.hidden, &first)?;
             return Ok(first);
@@ -192,7 +192,7 @@ impl<M: Machine> Space<M> {
             self.layer(work, layer)?;
         }
         work.firsts(&self.hidden, &first)?;
-        let queries = work.machine.allocate(padded(sequences) * width * BF16)?;
+        let queries = work.machine.allocate(padded(sequences) * width * BYTES)?;
         work.dense(&last.projections.part(0..width), &first, &queries, sequences)?;
         work.dense(&last.projections.part(width..3 * width), &self.hidden, &self.wide, tokens)?;
         let keys = At::start(&self.wide);

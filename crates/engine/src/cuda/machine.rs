@@ -6,6 +6,7 @@
 use std::fmt::Debug;
 
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
+use half::{bf16, f16};
 
 /// A machine.
 pub trait Machine: Debug + Send + Sync + 'static {
@@ -114,6 +115,44 @@ impl<'a, M> At<'a, M> {
     }
 }
 
+/// A kind of numbers of 16 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Narrow {
+    /// Three digits less than [`F16`](Narrow::F16), and the range of f32.
+    Bf16,
+    /// Nothing above 65504.
+    F16,
+}
+
+impl Narrow {
+    /// Bytes of a number.
+    pub const BYTES: usize = 2;
+
+    /// The name that settings and statistics have for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Narrow::Bf16 => "bf16",
+            Narrow::F16 => "f16",
+        }
+    }
+
+    /// A number's bits when it is rounded.
+    pub fn round(self, number: f32) -> u16 {
+        match self {
+            Narrow::Bf16 => bf16::from_f32(number).to_bits(),
+            Narrow::F16 => f16::from_f32(number).to_bits(),
+        }
+    }
+
+    /// The number of these bits.
+    pub fn number(self, bits: u16) -> f32 {
+        match self {
+            Narrow::Bf16 => bf16::from_bits(bits).to_f32(),
+            Narrow::F16 => f16::from_bits(bits).to_f32(),
+        }
+    }
+}
+
 /// The kernels of `kernels/`, with their names there.
 macro_rules! kernels {
     ($($kernel:ident $name:literal),* $(,)?) => {
@@ -138,14 +177,21 @@ macro_rules! kernels {
 }
 
 kernels! {
+    Choose "choose",
     Embed "embed",
     AddNorm "add_norm",
-    Choose "choose",
     Mean "mean",
     Classify "classify",
     Attend32 "attend_32",
     Attend64 "attend_64",
     Attend128 "attend_128",
+    EmbedF16 "embed_f16",
+    AddNormF16 "add_norm_f16",
+    MeanF16 "mean_f16",
+    ClassifyF16 "classify_f16",
+    Attend32F16 "attend_32_f16",
+    Attend64F16 "attend_64_f16",
+    Attend128F16 "attend_128_f16",
     EmbedTraining "embed_training",
     AddNormTraining "add_norm_training",
     AttendTraining32 "attend_training_32",
@@ -206,8 +252,7 @@ pub struct Launch<'a, M> {
 pub enum Epilogue {
     /// Nothing.
     None,
-    /// GELU. The approximation by the hyperbolic tangent differs from the exact one by less than 5e-4, and by less than the
-    /// rounding to bf16 wherever the result is above 0.1.
+    /// GELU, by the hyperbolic tangent, which differs from the exact one by less than 5e-4.
     Gelu,
     /// What is above 0.
     Relu,
@@ -216,17 +261,17 @@ pub enum Epilogue {
 /// What becomes of a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Sums {
-    /// Rounded to bf16, with a bias in bf16 before the epilogue.
+    /// Rounded, with a bias of 16 bits before the epilogue.
     Biased(Epilogue),
-    /// Rounded to bf16.
+    /// Rounded.
     Replace,
-    /// Added to what is there in bf16.
+    /// Added to what is there, and rounded.
     Add,
     /// Added to what is there in f32.
     AddExact,
 }
 
-/// A matrix of bf16, row by row without gaps.
+/// A matrix of numbers of 16 bits, row by row without gaps.
 #[derive(Debug)]
 pub struct Factor<'a, M> {
     /// Where.
@@ -235,9 +280,11 @@ pub struct Factor<'a, M> {
     pub transposed: bool,
 }
 
-/// A product of matrices in bf16, summed up in f32.
+/// A product of matrices, summed up in f32.
 #[derive(Debug)]
 pub struct Product<'a, M> {
+    /// What numbers of 16 bits are.
+    pub numbers: Narrow,
     /// Shape `[rows, inner]`.
     pub left: Factor<'a, M>,
     /// Shape `[inner, columns]`.

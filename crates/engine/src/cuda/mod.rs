@@ -1,4 +1,4 @@
-//! The encoder on a machine with memory of its own, in `bf16` on packed sequences: NVIDIA GPUs, by CUDA.
+//! The encoder on a machine with memory of its own, in numbers of 16 bits on packed sequences: NVIDIA GPUs, by CUDA.
 //!
 //! # Layout
 //! - [`machine`]: what such a machine can do: keep bytes, run kernels, multiply matrices.
@@ -36,7 +36,7 @@ mod work;
 pub use encoder::Encoder;
 #[cfg(feature = "cuda")]
 pub use gpu::Gpu;
-pub use machine::{Machine, MachineError, MemoryUse};
+pub use machine::{Machine, MachineError, MemoryUse, Narrow};
 pub use several::Several;
 pub use weights::{NetworkWeights, WeightsBuilder};
 

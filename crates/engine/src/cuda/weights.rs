@@ -1,4 +1,4 @@
-//! The weights of a network as they lie in a machine's memory: one piece, matrices in bf16, layer norms and the last layer of the
+//! The weights of a network as they lie in a machine's memory: one piece, matrices in numbers of 16 bits, layer norms and the last layer of the
 //! head in f32.
 //!
 //! It must not know where they come from. Invariant: every part begins at a multiple of [`ALIGNMENT`].
@@ -7,9 +7,8 @@ use std::sync::Arc;
 
 use bytemuck::cast_slice;
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
-use half::bf16;
 
-use super::machine::{Epilogue, Kernel};
+use super::machine::{Epilogue, Kernel, Narrow};
 use super::training::AttentionKernels;
 use crate::config::{Activation, ModelConfig};
 use crate::cpu::{
@@ -20,8 +19,40 @@ use crate::cpu::{
 pub const ALIGNMENT: usize = 256;
 
 /// Widths of heads that there are kernels for. A head of another width is filled up with zeros, which changes no product.
-const DEPTHS: [(usize, Kernel); 3] =
-    [(32, Kernel::Attend32), (64, Kernel::Attend64), (128, Kernel::Attend128)];
+const DEPTHS: [usize; 3] = [32, 64, 128];
+
+/// The kernels for a kind of numbers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kernels {
+    pub(super) embed: Kernel,
+    pub(super) add_norm: Kernel,
+    pub(super) mean: Kernel,
+    pub(super) classify: Kernel,
+    pub(super) attend: Kernel,
+}
+
+impl Kernels {
+    /// For heads of the width at this place of [`DEPTHS`].
+    fn of(numbers: Narrow, depth: usize) -> Self {
+        let (embed, add_norm, mean, classify, attend) = match numbers {
+            Narrow::Bf16 => (
+                Kernel::Embed,
+                Kernel::AddNorm,
+                Kernel::Mean,
+                Kernel::Classify,
+                [Kernel::Attend32, Kernel::Attend64, Kernel::Attend128],
+            ),
+            Narrow::F16 => (
+                Kernel::EmbedF16,
+                Kernel::AddNormF16,
+                Kernel::MeanF16,
+                Kernel::ClassifyF16,
+                [Kernel::Attend32F16, Kernel::Attend64F16, Kernel::Attend128F16],
+            ),
+        };
+        Self { embed, add_norm, mean, classify, attend: attend[depth] }
+    }
+}
 
 /// The kernels of training for heads of this width, which must be just that of the kernels.
 pub(super) fn training_kernels(head_width: usize) -> Option<AttentionKernels> {
@@ -50,7 +81,7 @@ pub(super) struct Dense {
 impl Dense {
     /// The layer that gives only these outputs.
     pub(super) fn part(&self, outputs: std::ops::Range<usize>) -> Self {
-        let bytes = size_of::<bf16>();
+        let bytes = Narrow::BYTES;
         Self {
             weight: self.weight + outputs.start * self.inputs * bytes,
             bias: self.bias + outputs.start * bytes,
@@ -96,8 +127,6 @@ pub(super) struct Sizes {
     pub(super) heads: usize,
     /// Numbers of a head, filled up.
     pub(super) depth: usize,
-    /// The kernel for that.
-    pub(super) attend: Kernel,
     /// Factor of products of queries and keys.
     pub(super) scale: f32,
     pub(super) inner: usize,
@@ -115,6 +144,8 @@ impl Sizes {
 #[derive(Debug)]
 pub(super) struct Layout {
     pub(super) sizes: Sizes,
+    pub(super) numbers: Narrow,
+    pub(super) kernels: Kernels,
     pub(super) words: usize,
     pub(super) positions: usize,
     pub(super) embedding_norm: Norm,
@@ -140,6 +171,7 @@ impl NetworkWeights {
 #[derive(Debug)]
 pub struct WeightsBuilder {
     bytes: Vec<u8>,
+    numbers: Narrow,
     head_width: usize,
     activation: Activation,
     layout: Layout,
@@ -150,13 +182,21 @@ impl WeightsBuilder {
     ///
     /// # Errors
     /// [`ErrorKind::UnsupportedModel`] for sizes that there are no kernels for.
-    pub fn new(config: &ModelConfig, embeddings: &EmbeddingWeights) -> Result<Self, EngineError> {
+    pub fn new(
+        numbers: Narrow,
+        config: &ModelConfig,
+        embeddings: &EmbeddingWeights,
+    ) -> Result<Self, EngineError> {
+        let (sizes, depth) = sizes(config)?;
         let mut builder = Self {
             bytes: Vec::new(),
+            numbers,
             head_width: config.hidden_size / config.heads,
             activation: config.activation,
             layout: Layout {
-                sizes: sizes(config)?,
+                sizes,
+                numbers,
+                kernels: Kernels::of(numbers, depth),
                 words: 0,
                 positions: 0,
                 embedding_norm: Norm { gain: 0, shift: 0 },
@@ -233,10 +273,11 @@ impl WeightsBuilder {
         Norm { gain: self.exact(&weights.weight), shift: self.exact(&weights.bias) }
     }
 
-    /// Adds numbers in bf16.
+    /// Adds numbers of 16 bits.
     fn rounded(&mut self, numbers: impl Iterator<Item = f32>) -> usize {
         let start = self.begin();
-        self.bytes.extend(numbers.flat_map(|number| bf16::from_f32(number).to_le_bytes()));
+        let kind = self.numbers;
+        self.bytes.extend(numbers.flat_map(|number| kind.round(number).to_le_bytes()));
         start
     }
 
@@ -254,10 +295,11 @@ impl WeightsBuilder {
     }
 }
 
-fn sizes(config: &ModelConfig) -> Result<Sizes, EngineError> {
+/// Sizes, and the place of the heads' width among [`DEPTHS`].
+fn sizes(config: &ModelConfig) -> Result<(Sizes, usize), EngineError> {
     let (hidden, inner) = (config.hidden_size, config.intermediate_size);
     let head_width = hidden / config.heads;
-    let (depth, attend) = DEPTHS.into_iter().find(|&(depth, _)| head_width <= depth).ok_or_else(|| {
+    let place = DEPTHS.into_iter().position(|depth| head_width <= depth).ok_or_else(|| {
         unsupported(format!("attention heads of {head_width} numbers are not supported on CUDA"))
     })?;
     if hidden % 8 != 0 || hidden * size_of::<f32>() > SHARED_BYTES {
@@ -265,7 +307,7 @@ fn sizes(config: &ModelConfig) -> Result<Sizes, EngineError> {
     }
     let scale = std::f32::consts::LOG2_E / (head_width as f32).sqrt();
     let epsilon = config.layer_norm_eps as f32;
-    Ok(Sizes { hidden, heads: config.heads, depth, attend, scale, inner, epsilon })
+    Ok((Sizes { hidden, heads: config.heads, depth: DEPTHS[place], scale, inner, epsilon }, place))
 }
 
 fn unsupported(message: String) -> EngineError {

@@ -42,7 +42,7 @@ pub(super) struct Sum<'a, M> {
 }
 
 impl<'a, M: Machine> Work<'a, M> {
-    /// Embeddings of all tokens, of shape `[tokens, hidden]` in bf16.
+    /// Embeddings of all tokens, of shape `[tokens, hidden]`.
     pub(super) fn embed(&self, output: &M::Memory) -> Result<(), MachineError> {
         let (layout, batch) = (self.layout, self.batch);
         let arguments = [
@@ -57,10 +57,10 @@ impl<'a, M: Machine> Work<'a, M> {
             count(batch.tokens),
             whole(output),
         ];
-        self.over_rows(Kernel::Embed, batch.tokens, &arguments)
+        self.over_rows(self.layout.kernels.embed, batch.tokens, &arguments)
     }
 
-    /// The layer norm of the sum of rows, of shape `[rows, hidden]` in bf16.
+    /// The layer norm of the sum of rows, of shape `[rows, hidden]`.
     pub(super) fn add_norm(&self, norm: Norm, sum: &Sum<'_, M::Memory>) -> Result<(), MachineError> {
         let arguments = [
             whole(sum.left),
@@ -72,17 +72,17 @@ impl<'a, M: Machine> Work<'a, M> {
             count(sum.rows),
             whole(sum.output),
         ];
-        self.over_rows(Kernel::AddNorm, sum.rows, &arguments)
+        self.over_rows(self.layout.kernels.add_norm, sum.rows, &arguments)
     }
 
-    /// The rows of first tokens, of shape `[sequences, hidden]` in bf16.
+    /// The rows of first tokens, of shape `[sequences, hidden]`.
     pub(super) fn firsts(&self, input: &M::Memory, output: &M::Memory) -> Result<(), MachineError> {
         self.by_sequence(Kernel::Choose, input, output)
     }
 
     /// The mean row of each sequence, of shape `[sequences, hidden]` in f32.
     pub(super) fn means(&self, input: &M::Memory, output: &M::Memory) -> Result<(), MachineError> {
-        self.by_sequence(Kernel::Mean, input, output)
+        self.by_sequence(self.layout.kernels.mean, input, output)
     }
 
     /// A row for each sequence out of those of its tokens.
@@ -116,10 +116,10 @@ impl<'a, M: Machine> Work<'a, M> {
             count(rows),
             whole(output),
         ];
-        self.over_rows(Kernel::Classify, rows, &arguments)
+        self.over_rows(self.layout.kernels.classify, rows, &arguments)
     }
 
-    /// Attention, of shape `[queries, heads * depth]` in bf16; keys come before values in their rows. Of all tokens, or only of first
+    /// Attention, of shape `[queries, heads * depth]`; keys come before values in their rows. Of all tokens, or only of first
     /// ones.
     pub(super) fn attend(
         &self,
@@ -148,7 +148,7 @@ impl<'a, M: Machine> Work<'a, M> {
             count(width),
         ];
         self.machine.launch(&Launch {
-            kernel: sizes.attend,
+            kernel: self.layout.kernels.attend,
             grid: [tile_count as u32, sizes.heads as u32],
             threads: ATTENTION_THREADS,
             shared_bytes: 0,
@@ -156,7 +156,7 @@ impl<'a, M: Machine> Work<'a, M> {
         })
     }
 
-    /// A dense layer, of shape `[rows, outputs]` in bf16. Both sides must have room for [`padded`] rows.
+    /// A dense layer, of shape `[rows, outputs]`. Both sides must have room for [`padded`] rows.
     pub(super) fn dense(
         &self,
         layer: &Dense,
@@ -166,6 +166,7 @@ impl<'a, M: Machine> Work<'a, M> {
     ) -> Result<(), MachineError> {
         let weight = |offset| At { memory: self.weights, offset };
         self.machine.multiply(&Product {
+            numbers: self.layout.numbers,
             left: Factor { at: At::start(input), transposed: false },
             right: Factor { at: weight(layer.weight), transposed: true },
             output: At::start(output),

@@ -16,7 +16,7 @@ use crate::cpu::{
     EmbeddingWeights, Head, HeadWeights, ImageBuilder, Kernels, LayerRanges, LayerWeights, Sequence, Shape,
     States, pack_embeddings, pack_head, pack_layer,
 };
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{Tokenizer, Window};
 
 /// Reviews, one a line, in English and Chinese; `texts.md` says where they come from.
 const TEXTS: &str = include_str!("agreement/texts.txt");
@@ -54,12 +54,7 @@ impl Agreement {
         kernels: Kernels,
     ) -> Result<Self, EngineError> {
         let positions = Positions::new(config);
-        let first_window = |text: &str| Ok(tokenizer.windows(text)?.into_iter().next());
-        let windows: Vec<_> = TEXTS
-            .lines()
-            .filter_map(|text| first_window(text).transpose())
-            .collect::<Result<_, EngineError>>()?;
-        let texts = windows.into_iter().map(|window| (positions.of(&window.ids), window.ids));
+        let texts = windows(tokenizer)?.into_iter().map(|window| (positions.of(&window.ids), window.ids));
         Ok(Self {
             config: config.clone(),
             shape: Shape::of(config),
@@ -120,6 +115,15 @@ impl Agreement {
         self.judged
             .unwrap_or_else(|| judge_embeddings(&exact.means(&self.shape), &rounded.means(&self.shape)))
     }
+}
+
+/// The first window of each of the texts.
+///
+/// # Errors
+/// If the tokenizer can't cope with them.
+pub(super) fn windows(tokenizer: &Tokenizer) -> Result<Vec<Window>, EngineError> {
+    let first = |text: &str| Ok(tokenizer.windows(text)?.into_iter().next());
+    TEXTS.lines().filter_map(|text| first(text).transpose()).collect()
 }
 
 /// `Ok` if the condition holds.

@@ -18,6 +18,7 @@ use ecommerce_ml_protocol::{EngineError, ErrorKind, ModelInfo, Prediction, Task,
 use crate::begun::Begun;
 use crate::config::ModelConfig;
 use crate::cpu::Image;
+use crate::cuda::{Accelerator, Narrow};
 use crate::device::{Cpu, Device};
 use crate::files::ModelFiles;
 use crate::labels::{self, Meaning};
@@ -78,7 +79,7 @@ pub struct Operations {
 /// What a model is computed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelPrecision {
-    /// As the setting calls it: `f32`, `int8` or `bf16`.
+    /// As the setting calls it: `f32`, `int8`, `f16` or `bf16`.
     pub name: &'static str,
     /// Why, in a few words; empty where there was no choice.
     pub note: String,
@@ -96,12 +97,7 @@ impl Model {
     ) -> Result<Self, EngineError> {
         match device {
             Device::Cpu(cpu) => Self::open(Self::prepare(files, cpu, precision)?, cpu),
-            Device::Accelerator(machine) => {
-                Self::load_elsewhere(files, "bf16", |weights, names, config, head| {
-                    let (network, bytes) = ResidentNetwork::load(weights, names, config, head, machine)?;
-                    Ok((Network::Resident(network), bytes))
-                })
-            }
+            Device::Accelerator(machine) => Self::load_to(machine, files, precision),
             Device::Candle(device) => Self::load_elsewhere(files, "f32", |weights, names, config, head| {
                 let network = CandleNetwork::load(weights, config, names, head, device)?;
                 let bytes = weights.parameters() * size_of::<f32>() as u64;
@@ -143,6 +139,46 @@ impl Model {
             info,
             precision,
         })
+    }
+
+    /// A model on a machine with memory of its own.
+    fn load_to(
+        machine: &Arc<dyn Accelerator>,
+        files: &ModelFiles,
+        precision: PrecisionChoice,
+    ) -> Result<Self, EngineError> {
+        let load = |numbers: Narrow| {
+            Self::load_elsewhere(files, numbers.as_str(), |weights, names, config, head| {
+                let there = (machine, numbers);
+                let (network, bytes) = ResidentNetwork::load((weights, names), config, head, there)?;
+                Ok((Network::Resident(network), bytes))
+            })
+        };
+        let (model, note) = match precision {
+            PrecisionChoice::Narrow(numbers) => (load(numbers)?, "as set"),
+            PrecisionChoice::Auto | PrecisionChoice::Fixed(_) => {
+                let model = load(Narrow::F16)?;
+                if model.is_finite()? {
+                    (model, "built-in texts stay within its range")
+                } else {
+                    drop(model);
+                    (load(Narrow::Bf16)?, "built-in texts exceed the range of f16")
+                }
+            }
+        };
+        let precision = ModelPrecision { note: note.to_owned(), ..model.precision };
+        Ok(Self { precision, ..model })
+    }
+
+    /// Whether nothing overflows on built-in texts.
+    fn is_finite(&self) -> Result<bool, EngineError> {
+        let output = if self.info.task == Task::Embedding { Output::Embedding } else { Output::Head };
+        let windows = agreement::windows(&self.tokenizer)?;
+        match self.forward(&windows.iter().collect::<Vec<_>>(), output) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind == ErrorKind::DamagedModel => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// A model whose network is not on the CPU; `load` says how many bytes it takes.

@@ -9,6 +9,7 @@ use super::packed::PackedNetwork;
 use super::resident::ResidentNetwork;
 use super::{Output, Window};
 use crate::begun::Begun;
+use crate::cuda::Narrow;
 
 /// A network, ready to compute.
 #[derive(Debug)]
@@ -33,16 +34,19 @@ impl Network {
             Network::Resident(network) => network.begin(windows, output)?,
             Network::Candle(network) => Begun::Done(network.forward(windows, output)?),
         };
-        rows.and_then(finite)
+        // Who chose the numbers can choose others.
+        let is_f16 = matches!(self, Network::Resident(network) if network.numbers() == Narrow::F16);
+        rows.and_then(move |rows| finite(rows, is_f16))
     }
 }
 
 /// Finite weights can still overflow on the way.
-fn finite(rows: Vec<Vec<f32>>) -> Result<Vec<Vec<f32>>, EngineError> {
+fn finite(rows: Vec<Vec<f32>>, is_f16: bool) -> Result<Vec<Vec<f32>>, EngineError> {
     if rows.iter().flatten().all(|value| value.is_finite()) {
         return Ok(rows);
     }
-    Err(EngineError::new(ErrorKind::DamagedModel, "the model computes values that are not finite"))
+    let error = EngineError::new(ErrorKind::DamagedModel, "the model computes values that are not finite");
+    Err(if is_f16 { error.with_hint("Set ecommerce_ml.precision to \"bf16\".") } else { error })
 }
 
 /// The error for asking a model without a head for what only a head gives.

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use ecommerce_ml_protocol::EngineError;
+use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use serde::{Deserialize, Serialize};
 
 use super::agreement::Agreement;
@@ -17,19 +17,23 @@ use crate::cpu::{
     EmbeddingWeights, HeadWeights, Image, ImageBuilder, Kernels, LayerWeights, Precision, Shape,
     pack_embeddings, pack_head, pack_layer,
 };
+use crate::cuda::Narrow;
 use crate::files::ModelFiles;
 use crate::tokenizer::Tokenizer;
 
 /// Before the names of the model's files in an image.
 const FILE: &str = "file.";
 
-/// The setting `ecommerce_ml.precision`, as far as the CPU goes.
+/// The setting `ecommerce_ml.precision`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PrecisionChoice {
-    /// `int8` where it is faster and agrees with `f32`, else `f32`.
+    /// On the CPU `int8` where it is faster and agrees with `f32`, else `f32`. Elsewhere `f16` where the model's numbers fit into
+    /// it, else `bf16`.
     Auto,
-    /// What the model is to be computed in.
+    /// What the model is to be computed in on the CPU.
     Fixed(Precision),
+    /// The same elsewhere.
+    Narrow(Narrow),
 }
 
 impl PrecisionChoice {
@@ -38,6 +42,7 @@ impl PrecisionChoice {
         match self {
             PrecisionChoice::Auto => "auto",
             PrecisionChoice::Fixed(precision) => precision.as_str(),
+            PrecisionChoice::Narrow(numbers) => numbers.as_str(),
         }
     }
 }
@@ -76,6 +81,10 @@ impl Source<'_> {
             }
             PrecisionChoice::Auto if !self.kernels.fast_int8() => {
                 self.build(None, "this processor has no dot product of bytes")
+            }
+            PrecisionChoice::Narrow(numbers) => {
+                let message = format!("precision \"{}\" is not available on the CPU", numbers.as_str());
+                Err(EngineError::new(ErrorKind::NotCompiledIn, message))
             }
             PrecisionChoice::Auto => match self.build_int8()? {
                 (image, Ok(figures)) => Ok(with_note(image, figures)),

@@ -17,12 +17,13 @@ use super::{Output, Window};
 use crate::begun::Begun;
 use crate::config::ModelConfig;
 use crate::cpu::{Sequence, softmax};
-use crate::cuda::{Accelerator, Resident, Wanted, WeightsBuilder};
+use crate::cuda::{Accelerator, Narrow, Resident, Wanted, WeightsBuilder};
 
 /// Encoder and head.
 #[derive(Debug)]
 pub(super) struct ResidentNetwork {
     network: Box<dyn Resident>,
+    numbers: Narrow,
     head: Option<HeadPlan>,
     positions: Positions,
 }
@@ -30,13 +31,14 @@ pub(super) struct ResidentNetwork {
 impl ResidentNetwork {
     /// Brings a model to a machine, and says how many bytes it takes there.
     pub(super) fn load(
-        weights: &mut Weights<'_>,
-        names: &Names,
+        (weights, names): (&mut Weights<'_>, &Names),
         config: &ModelConfig,
         head: Option<&HeadPlan>,
-        machine: &Arc<dyn Accelerator>,
+        (machine, numbers): (&Arc<dyn Accelerator>, Narrow),
     ) -> Result<(Self, u64), EngineError> {
-        let mut builder = WeightsBuilder::new(config, &prepare::embeddings(weights, names, config)?)?;
+        let embeddings = prepare::embeddings(weights, names, config)?;
+        let mut builder = WeightsBuilder::new(numbers, config, &embeddings)?;
+        drop(embeddings);
         for index in 0..config.layers {
             builder.layer(&prepare::layer(weights, names, index, config)?);
         }
@@ -47,7 +49,13 @@ impl ResidentNetwork {
         let weights = builder.finish();
         let bytes = weights.size();
         let network = Arc::clone(machine).load(&weights)?;
-        Ok((Self { network, head: head.cloned(), positions: Positions::new(config) }, bytes))
+        let positions = Positions::new(config);
+        Ok((Self { network, numbers, head: head.cloned(), positions }, bytes))
+    }
+
+    /// What it is computed in.
+    pub(super) fn numbers(&self) -> Narrow {
+        self.numbers
     }
 
     /// Begins to compute a row for each window.

@@ -158,7 +158,7 @@ bool run_block(unsigned threads) {
             }
         }
     }
-    return std::all_of(fibers.begin(), fibers.end(), [](const Fiber& fiber) { return fiber.is_done; });
+    return std::all_of(fibers.begin(), fibers.begin() + threads, [](const Fiber& fiber) { return fiber.is_done; });
 }
 
 }  // namespace
@@ -197,7 +197,8 @@ extern "C" int ecommerce_ml_emulate(const char* name, const unsigned* grid, unsi
     arguments = given;
     races::watch(watches, shared, shared_bytes);
     blockDim = {threads, 1, 1};
-    fibers.resize(threads);
+    // Those of larger blocks keep their stacks.
+    fibers.resize(std::max<size_t>(fibers.size(), threads));
     std::vector<unsigned> blocks;
     arrange(blocks, grid[0] * grid[1] * grid[2]);
     for (const unsigned place : blocks) {

@@ -75,22 +75,36 @@ inline unsigned rounded_to_bf16(float x) {
     return x != x ? 0x7fff : (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
 }
 
-inline unsigned pack(float low, float high) {
+inline unsigned pack_bf16(float low, float high) {
     return rounded_to_bf16(low) | rounded_to_bf16(high) << 16;
+}
+
+inline unsigned rounded_to_f16(float x) {
+    const _Float16 rounded = static_cast<_Float16>(x);
+    return emulator::bits_as<unsigned short>(&rounded);
+}
+
+inline unsigned pack_f16(float low, float high) {
+    return rounded_to_f16(low) | rounded_to_f16(high) << 16;
+}
+
+inline float number_of_f16(unsigned short bits) {
+    return emulator::bits_as<_Float16>(&bits);
 }
 
 inline float power_of_two(float x) {
     return std::exp2(x);
 }
 
-// Where the fragments lie: PTX ISA, "Matrix fragments for mma.m16n8k16".
-inline void multiply_add(float (&sums)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+// Where the fragments lie: PTX ISA, "Matrix fragments for mma.m16n8k16". `number` makes one of the bits of one.
+template <class F>
+void multiply_add(float (&sums)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, F number) {
     struct Own {
         unsigned a[4], b[2];
     } own = {{a[0], a[1], a[2], a[3]}, {b0, b1}};
     const unsigned char* all = emulator::exchange(&own, sizeof(own), sizeof(own));
-    const auto half = [](unsigned pair, unsigned which) {
-        return __uint_as_float(which ? pair & 0xffff0000 : pair << 16);
+    const auto half = [&](unsigned pair, unsigned which) {
+        return number(static_cast<unsigned short>(which ? pair >> 16 : pair));
     };
     const auto left = [&](unsigned row, unsigned k) {
         const Own of = emulator::bits_as<Own>(all + (row % 8 * 4 + k % 8 / 2) * sizeof(Own));
@@ -107,6 +121,14 @@ inline void multiply_add(float (&sums)[4], const unsigned (&a)[4], unsigned b0, 
             sums[i] += left(row, k) * right(k, column);
         }
     }
+}
+
+inline void multiply_add_bf16(float (&sums)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+    multiply_add(sums, a, b0, b1, [](unsigned short bits) { return __uint_as_float(unsigned{bits} << 16); });
+}
+
+inline void multiply_add_f16(float (&sums)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+    multiply_add(sums, a, b0, b1, number_of_f16);
 }
 
 // Where the parts lie: PTX ISA, "ldmatrix".

@@ -15,7 +15,7 @@ use cudarc::driver::sys::CUdeviceptr;
 use cudarc::driver::{CudaSlice, CudaStream, DevicePtr};
 use parking_lot::Mutex;
 
-use crate::cuda::machine::{Epilogue, MachineError, Product, Sums};
+use crate::cuda::machine::{Epilogue, MachineError, Narrow, Product, Sums};
 
 /// What NVIDIA recommends for Hopper, and enough for all others.
 const WORKSPACE_BYTES: usize = 32 << 20;
@@ -35,6 +35,7 @@ struct Key {
     left_transposed: bool,
     right_transposed: bool,
     sums: Sums,
+    numbers: Narrow,
     /// Bytes that all addresses are multiples of, at most [`MOST_ALIGNMENT`].
     alignment: u32,
 }
@@ -102,6 +103,7 @@ impl Products {
             left_transposed: product.left.transposed,
             right_transposed: product.right.transposed,
             sums: product.sums,
+            numbers: product.numbers,
             alignment: 1 << all.trailing_zeros(),
         };
         let mut plans = self.plans.lock();
@@ -164,7 +166,11 @@ impl Plan {
     /// With a bias at this address, whose alignment the choice may depend on.
     fn new(handle: sys::cublasLtHandle_t, key: Key, bias: Option<CUdeviceptr>) -> Result<Self, CublasError> {
         use sys::cublasLtMatmulDescAttributes_t as Attribute;
-        let Key { rows, inner, columns, left_transposed, right_transposed, sums, alignment } = key;
+        let Key { rows, inner, columns, left_transposed, right_transposed, sums, numbers, alignment } = key;
+        let narrow = match numbers {
+            Narrow::Bf16 => sys::cudaDataType_t::CUDA_R_16BF,
+            Narrow::F16 => sys::cudaDataType_t::CUDA_R_16F,
+        };
         let description = Description::new()?;
         // 1 is `CUBLAS_OP_T`. What lies there row by row is transposed already.
         description.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSA, &i32::from(right_transposed))?;
@@ -180,14 +186,14 @@ impl Plan {
             description.set(Attribute::CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias)?;
         }
         let stored = |rows, columns, transposed| match transposed {
-            false => Matrix::new(sys::cudaDataType_t::CUDA_R_16BF, columns, rows),
-            true => Matrix::new(sys::cudaDataType_t::CUDA_R_16BF, rows, columns),
+            false => Matrix::new(narrow, columns, rows),
+            true => Matrix::new(narrow, rows, columns),
         };
         let right = stored(inner, columns, right_transposed)?;
         let left = stored(rows, inner, left_transposed)?;
         let number = match sums {
             Sums::AddExact => sys::cudaDataType_t::CUDA_R_32F,
-            Sums::Biased(_) | Sums::Replace | Sums::Add => sys::cudaDataType_t::CUDA_R_16BF,
+            Sums::Biased(_) | Sums::Replace | Sums::Add => narrow,
         };
         let output = Matrix::new(number, columns, rows)?;
         let preference = Preference::new(alignment)?;

@@ -9,7 +9,7 @@ use super::sent::Sent;
 use super::{BF16, DistantEncoder, F32};
 use crate::config::Activation;
 use crate::cuda::machine::{
-    Argument, At, Epilogue, Factor, Kernel, Launch, Machine, MachineError, Product, Sums,
+    Argument, At, Epilogue, Factor, Kernel, Launch, Machine, MachineError, Narrow, Product, Sums,
 };
 use crate::cuda::weights::SHARED_BYTES;
 use crate::nn::dropout::{Dropout, Mask, Place};
@@ -233,6 +233,7 @@ impl<M: Machine> DistantEncoder<M> {
         rows: usize,
     ) -> Result<(), MachineError> {
         self.machine.multiply(&Product {
+            numbers: Narrow::Bf16,
             left: Factor { at: At::start(input), transposed: false },
             right: Factor { at: self.weight(plan.weight.start), transposed: true },
             output: At::start(output),
@@ -254,6 +255,7 @@ impl<M: Machine> DistantEncoder<M> {
         sums: Sums,
     ) -> Result<(), MachineError> {
         self.machine.multiply(&Product {
+            numbers: Narrow::Bf16,
             left: Factor { at: gradient, transposed: false },
             right: Factor { at: self.weight(plan.weight.start), transposed: false },
             output: At::start(d_input),
@@ -287,6 +289,7 @@ impl<M: Machine> DistantEncoder<M> {
         output: At<'_, M::Memory>,
     ) -> Result<(), MachineError> {
         self.machine.multiply(&Product {
+            numbers: Narrow::Bf16,
             left: Factor { at: gradient, transposed: true },
             right: Factor { at: At::start(input), transposed: false },
             output,
