@@ -79,9 +79,21 @@ inline unsigned pack_bf16(float low, float high) {
     return rounded_to_bf16(low) | rounded_to_bf16(high) << 16;
 }
 
+// IEEE 754 binary16: five bits of exponent and ten of digits. Not every compiler has a type for it.
 inline unsigned rounded_to_f16(float x) {
-    const _Float16 rounded = static_cast<_Float16>(x);
-    return emulator::bits_as<unsigned short>(&rounded);
+    const unsigned bits = emulator::bits_as<unsigned>(&x), sign = bits >> 16 & 0x8000, size = bits & 0x7fffffff;
+    constexpr unsigned INFINITE = 0x7f800000, FROM_65520_ON = 0x477ff000, BELOW_NORMAL = 0x38800000;
+    if (size > INFINITE) {
+        return sign | 0x7fff;
+    }
+    if (size >= FROM_65520_ON) {
+        return sign | 0x7c00;
+    }
+    if (size < BELOW_NORMAL) {
+        // To nearest, to even between two, as below; 1024 is the first of those with an exponent.
+        return sign | static_cast<unsigned>(std::nearbyint(std::ldexp(std::fabs(x), 24)));
+    }
+    return sign | (size - (112 << 23) + 0xfff + ((size >> 13) & 1)) >> 13;
 }
 
 inline unsigned pack_f16(float low, float high) {
@@ -89,7 +101,11 @@ inline unsigned pack_f16(float low, float high) {
 }
 
 inline float number_of_f16(unsigned short bits) {
-    return emulator::bits_as<_Float16>(&bits);
+    const unsigned sign = (bits & 0x8000) << 16, exponent = bits >> 10 & 31, digits = bits & 1023;
+    if (exponent == 0) {
+        return __uint_as_float(sign) + (sign ? -1 : 1) * std::ldexp(static_cast<float>(digits), -24);
+    }
+    return __uint_as_float(sign | (exponent == 31 ? 255 : exponent + 112) << 23 | digits << 13);
 }
 
 inline float power_of_two(float x) {
