@@ -23,8 +23,8 @@ const WORKSPACE_BYTES: usize = 32 << 20;
 /// What algorithms ask for at most.
 const MOST_ALIGNMENT: u32 = 256;
 
-/// Shapes that are remembered: batches have any number of rows.
-const MOST_PLANS: usize = 1024;
+/// Shapes that are remembered: some seven a model, for each of the 256 numbers of rows that its batches come to have.
+const MOST_PLANS: usize = 8192;
 
 /// What an algorithm is chosen for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
