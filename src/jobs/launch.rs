@@ -112,11 +112,18 @@ fn start_queued(waiting: Waiting) -> Result<(), Error> {
 /// [`Error::NoJobSlot`].
 pub fn start(waiting: Waiting) -> Result<(), Error> {
     let name = format!("{TYPE} {}", waiting.job);
+    // One that has been cancelled, and is about to let go of a job that was resumed.
+    let succeeds_another = u8::from(locks::has_worker(waiting.job));
     // SAFETY: set before this library runs in a process that is connected to a database.
     let database = unsafe { pg_sys::MyDatabaseId };
     let started = builder(&name, TYPE, "ecommerce_ml_train")
         .set_restart_time(Some(RESTART))
-        .set_extra(&format!("{} {} {}", database.to_u32(), waiting.login.to_u32(), waiting.job))
+        .set_extra(&format!(
+            "{} {} {} {succeeds_another}",
+            database.to_u32(),
+            waiting.login.to_u32(),
+            waiting.job
+        ))
         .load_dynamic();
     started.map(drop).map_err(|_| Error::NoJobSlot(waiting.job))
 }
@@ -144,8 +151,8 @@ fn oid(number: u64) -> pg_sys::Oid {
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn ecommerce_ml_train(_argument: pg_sys::Datum) {
     worker::heed_signals();
-    if let [database, login, job] = extra()[..] {
-        worker::main(oid(database), oid(login), job.cast_signed());
+    if let [database, login, job, succeeds_another] = extra()[..] {
+        worker::main(oid(database), oid(login), job.cast_signed(), succeeds_another != 0);
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{guc, latch};
 const PATIENCE: i32 = 3;
 /// How often a worker looks whether something has changed.
 pub const TICK: Duration = Duration::from_millis(400);
-/// How long a worker waits for another to let go of the job: one that has just been cancelled.
+/// Ticks that a worker waits for another to let go of the job: one that has just been cancelled.
 const SUCCESSION: u32 = 25;
 
 /// SQLSTATE of a cancelled statement.
@@ -55,8 +55,8 @@ fn handle(signal: u32, handler: unsafe extern "C-unwind" fn(i32)) {
     }
 }
 
-/// Runs a job, if it is there and nobody else does.
-pub fn main(database: pg_sys::Oid, login: pg_sys::Oid, job: i64) {
+/// Runs a job, if it is there and nobody else does; a worker that succeeds another waits for that one to let go of it.
+pub fn main(database: pg_sys::Oid, login: pg_sys::Oid, job: i64, succeeds_another: bool) {
     // Where a connection isn't possible, the server would start this worker again and again.
     if progress::last(database, job).is_some_and(|last| last.died_connecting()) {
         log!("job {job} could not connect to its database, giving up");
@@ -67,7 +67,7 @@ pub fn main(database: pg_sys::Oid, login: pg_sys::Oid, job: i64) {
     progress::CONNECTING.clone_into(&mut report.phase);
     report.report(database);
     BackgroundWorker::connect_worker_to_spi_by_oid(Some(database), Some(login));
-    if let Some(_lock) = take_over(job) {
+    if let Some(_lock) = take_over(job, if succeeds_another { SUCCESSION } else { 0 }) {
         "waiting for its turn".clone_into(&mut report.phase);
         report.report(database);
         if let Some(turn) = await_turn(job) {
@@ -81,12 +81,13 @@ pub fn main(database: pg_sys::Oid, login: pg_sys::Oid, job: i64) {
     }
 }
 
-/// The lock of the job; `None` if another worker keeps it.
-fn take_over(job: i64) -> Option<Lock> {
-    for _ in 0..SUCCESSION {
+/// The lock of the job; `None` if another worker keeps it for so many ticks.
+fn take_over(job: i64, ticks: u32) -> Option<Lock> {
+    for tick in 0..=ticks {
         match locks::take(Place::Job(job)) {
             Ok(Some(lock)) => return Some(lock),
-            Ok(None) => latch::wait(None, Some(TICK)),
+            Ok(None) if tick < ticks => latch::wait(None, Some(TICK)),
+            Ok(None) => {}
             Err(error) => {
                 warning!("could not lock job {job}: {error}");
                 return None;

@@ -237,9 +237,10 @@ fn a_cancelled_job_goes_on_where_it_was() {
 fn jobs_wait_for_their_turn() {
     let cluster = Cluster::with_settings(&[F32]);
     let mut session = cluster.session();
-    prepare(&cluster, &mut session, 200);
+    prepare(&cluster, &mut session, 400);
     // The first one doesn't end before it is told to, so that the others wait for as long as the test looks at them.
-    let options = [long(), json!({}), json!({}), json!({}), json!({})];
+    let endless = json!({"num_train_epochs": 1000, "eval_strategy": "no"});
+    let options = [endless, json!({}), json!({}), json!({}), json!({})];
     let jobs: Vec<i64> = (0..)
         .zip(options)
         .map(|(number, options)| submit(&mut session, &format!("model{number}"), options))
