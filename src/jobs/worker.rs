@@ -21,8 +21,10 @@ use crate::{guc, latch};
 const PATIENCE: i32 = 3;
 /// How often a worker looks whether something has changed.
 pub const TICK: Duration = Duration::from_millis(400);
-/// Ticks that a worker waits for another to let go of the job: one that has just been cancelled.
+/// Ticks that a worker waits for another to let go of the job: one that has just been cancelled, or one that is about to find the
+/// head of the queue taken. Whoever keeps it for longer than the latter would has come to stay.
 const SUCCESSION: u32 = 25;
+const MOMENT: u32 = 5;
 
 /// SQLSTATE of a cancelled statement.
 const CANCELLED: &str = "57014";
@@ -67,7 +69,7 @@ pub fn main(database: pg_sys::Oid, login: pg_sys::Oid, job: i64, succeeds_anothe
     progress::CONNECTING.clone_into(&mut report.phase);
     report.report(database);
     BackgroundWorker::connect_worker_to_spi_by_oid(Some(database), Some(login));
-    if let Some(_lock) = take_over(job, if succeeds_another { SUCCESSION } else { 0 }) {
+    if let Some(_lock) = take_over(job, if succeeds_another { SUCCESSION } else { MOMENT }) {
         "waiting for its turn".clone_into(&mut report.phase);
         report.report(database);
         if let Some(turn) = await_turn(job) {
