@@ -1,0 +1,12 @@
+-- ecommerce_ml 0.1.0 to 0.2.0
+
+\echo Use "ALTER EXTENSION ecommerce_ml UPDATE" to load this file. \quit
+
+-- The extension was registered in the first schema of search_path, mostly public, and its own schema was a member of it.
+-- From now on it is registered in its own schema. No command moves an extension that is not relocatable.
+ALTER EXTENSION ecommerce_ml DROP SCHEMA ecommerce_ml;
+UPDATE pg_catalog.pg_depend d SET refobjid = 'ecommerce_ml'::pg_catalog.regnamespace
+FROM pg_catalog.pg_extension e
+WHERE e.extname = 'ecommerce_ml' AND d.classid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.objid = e.oid
+  AND d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.refobjid = e.extnamespace;
+UPDATE pg_catalog.pg_extension SET extnamespace = 'ecommerce_ml'::pg_catalog.regnamespace WHERE extname = 'ecommerce_ml';

@@ -1,0 +1,779 @@
+-- ecommerce_ml 0.2.0
+--
+-- Kept by hand. A test in tests/server compares it with the library: each function's symbol must exist, and each symbol
+-- must have its function.
+
+\echo Use "CREATE EXTENSION ecommerce_ml" to load this file. \quit
+
+DO $$
+BEGIN
+    IF getdatabaseencoding() <> 'UTF8' THEN
+        RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',
+            MESSAGE = format('database encoding "%s" is not supported', getdatabaseencoding()),
+            HINT = 'Models read UTF-8: use a database with encoding UTF8.';
+    END IF;
+END $$;
+
+-- The control file names the schema, so it may be there already, and then be somebody's who could change what is in it.
+DO $$
+BEGIN
+    IF NOT (SELECT rolsuper FROM pg_namespace JOIN pg_roles r ON r.oid = nspowner WHERE nspname = 'ecommerce_ml') THEN
+        RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege',
+            MESSAGE = 'schema "ecommerce_ml" belongs to a role that is not a superuser',
+            HINT = 'Drop the schema, or give it to a superuser by ALTER SCHEMA ecommerce_ml OWNER TO.';
+    END IF;
+END $$;
+COMMENT ON SCHEMA ecommerce_ml IS 'sentiment, stars and embeddings of review text, as columns';
+GRANT USAGE ON SCHEMA ecommerce_ml TO PUBLIC;
+SET LOCAL search_path = ecommerce_ml, pg_temp;
+
+-- Tables. No role but their owner may touch them; functions and views do so on behalf of others.
+
+CREATE TABLE stored_model (
+    name text COLLATE "C" PRIMARY KEY CHECK (name ~ '^[a-z_][a-z0-9_]{0,62}$'),
+    owner regrole NOT NULL,
+    created timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE stored_model IS 'models, by name';
+
+CREATE TABLE stored_content (
+    sha256 bytea PRIMARY KEY CHECK (octet_length(sha256) = 32),
+    size bigint NOT NULL,
+    files jsonb NOT NULL
+);
+COMMENT ON TABLE stored_content IS 'what versions consist of: manifests of files, named by their SHA-256';
+
+CREATE TABLE stored_chunk (
+    sha256 bytea REFERENCES stored_content ON DELETE CASCADE,
+    file integer,
+    chunk integer,
+    data bytea NOT NULL,
+    PRIMARY KEY (sha256, file, chunk)
+);
+-- Weights don't compress; reading them must not try to.
+ALTER TABLE stored_chunk ALTER COLUMN data SET STORAGE EXTERNAL;
+COMMENT ON TABLE stored_chunk IS 'bytes of files, at most 1 MiB a row';
+
+CREATE TABLE stored_version (
+    name text COLLATE "C" REFERENCES stored_model ON DELETE CASCADE,
+    version integer CHECK (version > 0),
+    content bytea REFERENCES stored_content,
+    info jsonb NOT NULL,
+    base text,
+    metrics jsonb,
+    training jsonb,
+    source text NOT NULL,
+    pinned boolean NOT NULL DEFAULT false,
+    role name NOT NULL DEFAULT session_user,
+    created timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (name, version)
+);
+CREATE INDEX ON stored_version (content);
+COMMENT ON TABLE stored_version IS 'versions of models; one without content is built in';
+
+CREATE TABLE stored_deployment (
+    name text COLLATE "C",
+    deployment integer,
+    version integer NOT NULL,
+    role name NOT NULL,
+    deployed timestamptz NOT NULL DEFAULT now(),
+    withdrawn timestamptz,
+    PRIMARY KEY (name, deployment),
+    FOREIGN KEY (name, version) REFERENCES stored_version ON DELETE CASCADE
+);
+COMMENT ON TABLE stored_deployment IS 'history of deployments; the latest that was not withdrawn is live';
+
+CREATE TABLE stored_grant (
+    name text COLLATE "C" REFERENCES stored_model ON DELETE CASCADE,
+    grantee regrole,
+    PRIMARY KEY (name, grantee)
+);
+COMMENT ON TABLE stored_grant IS 'roles that may use a model beside its owner; 0 stands for everyone';
+
+CREATE TABLE stored_job (
+    job bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text COLLATE "C" NOT NULL,
+    relation regclass NOT NULL,
+    relation_name text NOT NULL,
+    text_column name NOT NULL,
+    label_column name NOT NULL,
+    task text NOT NULL,
+    base text NOT NULL,
+    options jsonb NOT NULL,
+    -- Who called, by which login, and what names meant then.
+    owner regrole NOT NULL,
+    login regrole NOT NULL,
+    search_path text NOT NULL,
+    -- The cluster that the job is for: one that was restored from a dump doesn't start by itself.
+    cluster bigint NOT NULL,
+    state text NOT NULL CHECK (state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
+    cancelled_by name,
+    submitted timestamptz NOT NULL DEFAULT now(),
+    started timestamptz,
+    ended timestamptz,
+    -- Starts since there was the last progress that is kept.
+    attempts integer NOT NULL DEFAULT 0,
+    prepared jsonb,
+    version integer,
+    outcome text,
+    comparison jsonb,
+    error jsonb
+);
+CREATE INDEX ON stored_job (job) WHERE state IN ('queued', 'running');
+COMMENT ON TABLE stored_job IS 'trainings, those that have ended too';
+
+CREATE TABLE stored_epoch (
+    job bigint REFERENCES stored_job ON DELETE CASCADE,
+    epoch integer,
+    step bigint NOT NULL,
+    training_loss double precision NOT NULL,
+    evaluation jsonb NOT NULL,
+    best boolean NOT NULL,
+    seconds double precision NOT NULL,
+    ended timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (job, epoch)
+);
+COMMENT ON TABLE stored_epoch IS 'what became of each epoch of a training';
+
+CREATE TABLE stored_checkpoint (
+    job bigint REFERENCES stored_job ON DELETE CASCADE,
+    step bigint,
+    chunk integer,
+    data bytea NOT NULL,
+    PRIMARY KEY (job, step, chunk)
+);
+ALTER TABLE stored_checkpoint ALTER COLUMN data SET STORAGE EXTERNAL;
+COMMENT ON TABLE stored_checkpoint IS 'where a training goes on after an interruption, at most 1 MiB a row';
+
+CREATE TABLE stored_schedule (
+    name text COLLATE "C" PRIMARY KEY CHECK (name ~ '^[a-z_][a-z0-9_]{0,62}$'),
+    cron text,
+    relation regclass NOT NULL,
+    text_column name NOT NULL,
+    label_column name NOT NULL,
+    task text NOT NULL,
+    base text,
+    options jsonb NOT NULL,
+    min_new_rows bigint NOT NULL CHECK (min_new_rows >= 0),
+    -- Who made it, and what names meant then.
+    owner regrole NOT NULL,
+    search_path text NOT NULL,
+    last_run timestamptz,
+    last_job bigint,
+    last_outcome text
+);
+COMMENT ON TABLE stored_schedule IS 'models that are trained again and again';
+
+CREATE TABLE stored_seen (
+    -- Of a training until it succeeds, then of the version that it made.
+    job bigint REFERENCES stored_job ON DELETE CASCADE,
+    name text COLLATE "C",
+    version integer,
+    chunk integer NOT NULL,
+    data bytea NOT NULL,
+    UNIQUE (job, chunk),
+    UNIQUE (name, chunk),
+    FOREIGN KEY (name, version) REFERENCES stored_version ON DELETE CASCADE,
+    CHECK ((job IS NULL) = (version IS NOT NULL) AND (name IS NULL) = (version IS NULL))
+);
+ALTER TABLE stored_seen ALTER COLUMN data SET STORAGE EXTERNAL;
+COMMENT ON TABLE stored_seen IS 'rows that the latest training of a model has seen, 8 bytes each, at most 1 MiB a row';
+
+-- The model that comes with the extension is there without being stored.
+INSERT INTO stored_model (name, owner) VALUES ('reviews', quote_ident(current_user)::regrole);
+INSERT INTO stored_version (name, version, info, base, metrics, source) VALUES ('reviews', 1,
+    '{"architecture": "bert", "task": "classification",
+      "labels": ["1 star", "2 stars", "3 stars", "4 stars", "5 stars"], "has_sentiment": true, "has_rating": true,
+      "max_length": 256, "hidden_size": 384, "parameters": 22715141, "size": 46141234}',
+    'sentence-transformers/all-MiniLM-L6-v2',
+    '{"amazon_snippets": {"pearson_r": 0.8091, "sign_accuracy": 0.8341, "mae_stars": 0.4936, "macro_f1": 0.8178, "macro_f1_with_neutral": 0.5452, "rows": 3708},
+      "amazon_cells": {"accuracy": 0.923, "positive_f1": 0.9255, "negative_f1": 0.9204, "macro_f1": 0.9229, "auc": 0.9766, "predicted_neutral": 0.077, "rows": 1000},
+      "fine_foods_test": {"auc_five_stars": 0.9119, "auc_expected_stars": 0.9145, "rows": 1000},
+      "imdb_held_out": {"accuracy": 0.8955, "positive_f1": 0.8946, "negative_f1": 0.8964, "macro_f1": 0.8955, "auc": 0.9622, "predicted_neutral": 0.0, "rows": 2000}}',
+    'built in');
+INSERT INTO stored_deployment (name, deployment, version, role) VALUES ('reviews', 1, 1, current_user);
+INSERT INTO stored_grant (name, grantee) VALUES ('reviews', 0);
+
+-- pg_dump takes all rows but those above.
+SELECT pg_catalog.pg_extension_config_dump('stored_model', 'WHERE name <> ''reviews''');
+SELECT pg_catalog.pg_extension_config_dump('stored_content', '');
+SELECT pg_catalog.pg_extension_config_dump('stored_chunk', '');
+SELECT pg_catalog.pg_extension_config_dump('stored_version', 'WHERE content IS NOT NULL');
+SELECT pg_catalog.pg_extension_config_dump('stored_deployment', 'WHERE NOT (name = ''reviews'' AND deployment = 1)');
+SELECT pg_catalog.pg_extension_config_dump('stored_grant', 'WHERE name <> ''reviews''');
+SELECT pg_catalog.pg_extension_config_dump('stored_job', '');
+SELECT pg_catalog.pg_extension_config_dump('stored_job_job_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('stored_epoch', '');
+SELECT pg_catalog.pg_extension_config_dump('stored_checkpoint', '');
+SELECT pg_catalog.pg_extension_config_dump('stored_schedule', '');
+SELECT pg_catalog.pg_extension_config_dump('stored_seen', '');
+
+CREATE VIEW stored_live AS
+    SELECT DISTINCT ON (name) name, version, deployed FROM stored_deployment
+    WHERE withdrawn IS NULL ORDER BY name, deployment DESC;
+COMMENT ON VIEW stored_live IS 'versions that the names of models stand for';
+
+-- Text
+
+CREATE FUNCTION text_function_support(internal) RETURNS internal
+    LANGUAGE c STABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'text_function_support_wrapper';
+COMMENT ON FUNCTION text_function_support(internal) IS
+    'tells the planner what functions of a text cost, and marks those that can be called for many rows at once';
+
+CREATE FUNCTION tokenize(review text) RETURNS text[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'tokenize_wrapper';
+COMMENT ON FUNCTION tokenize(text) IS 'word pieces of a text, special tokens included';
+
+CREATE FUNCTION tokenize(review text, model text) RETURNS text[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'tokenize_by_wrapper';
+COMMENT ON FUNCTION tokenize(text, text) IS 'word pieces of a text, special tokens included by a named model';
+
+CREATE FUNCTION tokenize(reviews text[]) RETURNS jsonb
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 2000
+    AS 'MODULE_PATHNAME', 'tokenize_all_wrapper';
+COMMENT ON FUNCTION tokenize(text[]) IS 'word pieces of a text, special tokens included, for each element (an array of arrays)';
+
+CREATE FUNCTION tokenize(reviews text[], model text) RETURNS jsonb
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 2000
+    AS 'MODULE_PATHNAME', 'tokenize_all_by_wrapper';
+COMMENT ON FUNCTION tokenize(text[], text) IS 'word pieces of a text, special tokens included, for each element, by a named model (an array of arrays)';
+
+CREATE FUNCTION token_ids(review text) RETURNS integer[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'token_ids_wrapper';
+COMMENT ON FUNCTION token_ids(text) IS 'vocabulary indices of a text''s tokens, special tokens included';
+
+CREATE FUNCTION token_ids(review text, model text) RETURNS integer[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'token_ids_by_wrapper';
+COMMENT ON FUNCTION token_ids(text, text) IS 'vocabulary indices of a text''s tokens, special tokens included by a named model';
+
+CREATE FUNCTION token_ids(reviews text[]) RETURNS jsonb
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 2000
+    AS 'MODULE_PATHNAME', 'token_ids_all_wrapper';
+COMMENT ON FUNCTION token_ids(text[]) IS 'vocabulary indices of a text''s tokens, special tokens included, for each element (an array of arrays)';
+
+CREATE FUNCTION token_ids(reviews text[], model text) RETURNS jsonb
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 2000
+    AS 'MODULE_PATHNAME', 'token_ids_all_by_wrapper';
+COMMENT ON FUNCTION token_ids(text[], text) IS 'vocabulary indices of a text''s tokens, special tokens included, for each element, by a named model (an array of arrays)';
+
+CREATE FUNCTION token_count(review text) RETURNS integer
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'token_count_wrapper';
+COMMENT ON FUNCTION token_count(text) IS 'number of a text''s tokens, special tokens included';
+
+CREATE FUNCTION token_count(review text, model text) RETURNS integer
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'token_count_by_wrapper';
+COMMENT ON FUNCTION token_count(text, text) IS 'number of a text''s tokens, special tokens included by a named model';
+
+CREATE FUNCTION token_count(reviews text[]) RETURNS integer[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 2000
+    AS 'MODULE_PATHNAME', 'token_count_all_wrapper';
+COMMENT ON FUNCTION token_count(text[]) IS 'number of a text''s tokens, special tokens included, for each element';
+
+CREATE FUNCTION token_count(reviews text[], model text) RETURNS integer[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 2000
+    AS 'MODULE_PATHNAME', 'token_count_all_by_wrapper';
+COMMENT ON FUNCTION token_count(text[], text) IS 'number of a text''s tokens, special tokens included, for each element, by a named model';
+
+CREATE FUNCTION predict_sentiment(review text) RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_sentiment_wrapper';
+COMMENT ON FUNCTION predict_sentiment(text) IS 'negative, neutral or positive';
+
+CREATE FUNCTION predict_sentiment(review text, model text) RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_sentiment_by_wrapper';
+COMMENT ON FUNCTION predict_sentiment(text, text) IS 'negative, neutral or positive by a named model';
+
+CREATE FUNCTION predict_sentiment(reviews text[]) RETURNS text[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20000
+    AS 'MODULE_PATHNAME', 'predict_sentiment_all_wrapper';
+COMMENT ON FUNCTION predict_sentiment(text[]) IS 'negative, neutral or positive, for each element';
+
+CREATE FUNCTION predict_sentiment(reviews text[], model text) RETURNS text[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20000
+    AS 'MODULE_PATHNAME', 'predict_sentiment_all_by_wrapper';
+COMMENT ON FUNCTION predict_sentiment(text[], text) IS 'negative, neutral or positive, for each element, by a named model';
+
+CREATE FUNCTION predict_sentiment_score(review text) RETURNS real
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_sentiment_score_wrapper';
+COMMENT ON FUNCTION predict_sentiment_score(text) IS 'sentiment from -1 (negative) to 1 (positive)';
+
+CREATE FUNCTION predict_sentiment_score(review text, model text) RETURNS real
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_sentiment_score_by_wrapper';
+COMMENT ON FUNCTION predict_sentiment_score(text, text) IS 'sentiment from -1 (negative) to 1 (positive) by a named model';
+
+CREATE FUNCTION predict_sentiment_score(reviews text[]) RETURNS real[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20000
+    AS 'MODULE_PATHNAME', 'predict_sentiment_score_all_wrapper';
+COMMENT ON FUNCTION predict_sentiment_score(text[]) IS 'sentiment from -1 (negative) to 1 (positive), for each element';
+
+CREATE FUNCTION predict_sentiment_score(reviews text[], model text) RETURNS real[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20000
+    AS 'MODULE_PATHNAME', 'predict_sentiment_score_all_by_wrapper';
+COMMENT ON FUNCTION predict_sentiment_score(text[], text) IS 'sentiment from -1 (negative) to 1 (positive), for each element, by a named model';
+
+CREATE FUNCTION predict_rating(review text) RETURNS real
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_rating_wrapper';
+COMMENT ON FUNCTION predict_rating(text) IS 'expected stars, from 1 to 5';
+
+CREATE FUNCTION predict_rating(review text, model text) RETURNS real
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_rating_by_wrapper';
+COMMENT ON FUNCTION predict_rating(text, text) IS 'expected stars, from 1 to 5 by a named model';
+
+CREATE FUNCTION predict_rating(reviews text[]) RETURNS real[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20000
+    AS 'MODULE_PATHNAME', 'predict_rating_all_wrapper';
+COMMENT ON FUNCTION predict_rating(text[]) IS 'expected stars, from 1 to 5, for each element';
+
+CREATE FUNCTION predict_rating(reviews text[], model text) RETURNS real[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20000
+    AS 'MODULE_PATHNAME', 'predict_rating_all_by_wrapper';
+COMMENT ON FUNCTION predict_rating(text[], text) IS 'expected stars, from 1 to 5, for each element, by a named model';
+
+CREATE FUNCTION predict_class(review text) RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_class_wrapper';
+COMMENT ON FUNCTION predict_class(text) IS 'likeliest class, as the model names it';
+
+CREATE FUNCTION predict_class(review text, model text) RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_class_by_wrapper';
+COMMENT ON FUNCTION predict_class(text, text) IS 'likeliest class, as the model names it by a named model';
+
+CREATE FUNCTION predict_class(reviews text[]) RETURNS text[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20000
+    AS 'MODULE_PATHNAME', 'predict_class_all_wrapper';
+COMMENT ON FUNCTION predict_class(text[]) IS 'likeliest class, as the model names it, for each element';
+
+CREATE FUNCTION predict_class(reviews text[], model text) RETURNS text[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20000
+    AS 'MODULE_PATHNAME', 'predict_class_all_by_wrapper';
+COMMENT ON FUNCTION predict_class(text[], text) IS 'likeliest class, as the model names it, for each element, by a named model';
+
+CREATE FUNCTION predict_probabilities(review text) RETURNS jsonb
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_probabilities_wrapper';
+COMMENT ON FUNCTION predict_probabilities(text) IS 'probability of each class';
+
+CREATE FUNCTION predict_probabilities(review text, model text) RETURNS jsonb
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_probabilities_by_wrapper';
+COMMENT ON FUNCTION predict_probabilities(text, text) IS 'probability of each class by a named model';
+
+CREATE FUNCTION predict_probabilities(reviews text[]) RETURNS jsonb[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20000
+    AS 'MODULE_PATHNAME', 'predict_probabilities_all_wrapper';
+COMMENT ON FUNCTION predict_probabilities(text[]) IS 'probability of each class, for each element';
+
+CREATE FUNCTION predict_probabilities(reviews text[], model text) RETURNS jsonb[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20000
+    AS 'MODULE_PATHNAME', 'predict_probabilities_all_by_wrapper';
+COMMENT ON FUNCTION predict_probabilities(text[], text) IS 'probability of each class, for each element, by a named model';
+
+CREATE FUNCTION predict_value(review text) RETURNS double precision
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_value_wrapper';
+COMMENT ON FUNCTION predict_value(text) IS 'value of a regression model';
+
+CREATE FUNCTION predict_value(review text, model text) RETURNS double precision
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_value_by_wrapper';
+COMMENT ON FUNCTION predict_value(text, text) IS 'value of a regression model by a named model';
+
+CREATE FUNCTION predict_value(reviews text[]) RETURNS double precision[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20000
+    AS 'MODULE_PATHNAME', 'predict_value_all_wrapper';
+COMMENT ON FUNCTION predict_value(text[]) IS 'value of a regression model, for each element';
+
+CREATE FUNCTION predict_value(reviews text[], model text) RETURNS double precision[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20000
+    AS 'MODULE_PATHNAME', 'predict_value_all_by_wrapper';
+COMMENT ON FUNCTION predict_value(text[], text) IS 'value of a regression model, for each element, by a named model';
+
+CREATE FUNCTION embed(review text) RETURNS real[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'embed_wrapper';
+COMMENT ON FUNCTION embed(text) IS 'mean-pooled, L2-normalised embedding of a text';
+
+CREATE FUNCTION embed(review text, model text) RETURNS real[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'embed_by_wrapper';
+COMMENT ON FUNCTION embed(text, text) IS 'mean-pooled, L2-normalised embedding of a text by a named model';
+
+CREATE FUNCTION embed(reviews text[]) RETURNS jsonb
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20000
+    AS 'MODULE_PATHNAME', 'embed_all_wrapper';
+COMMENT ON FUNCTION embed(text[]) IS 'mean-pooled, L2-normalised embedding of a text, for each element (an array of arrays)';
+
+CREATE FUNCTION embed(reviews text[], model text) RETURNS jsonb
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20000
+    AS 'MODULE_PATHNAME', 'embed_all_by_wrapper';
+COMMENT ON FUNCTION embed(text[], text) IS 'mean-pooled, L2-normalised embedding of a text, for each element, by a named model (an array of arrays)';
+
+-- Aggregates
+
+CREATE TYPE review_summary AS (
+    reviews bigint,
+    negative bigint,
+    neutral bigint,
+    positive bigint,
+    mean_score double precision,
+    mean_rating double precision,
+    stars bigint[]
+);
+COMMENT ON TYPE review_summary IS 'what many reviews say: made by summarize_reviews, merged by rollup';
+COMMENT ON COLUMN review_summary.reviews IS 'reviews with a verdict: neither NULL nor blank';
+COMMENT ON COLUMN review_summary.mean_score IS 'from -1 (negative) to 1 (positive); NULL without reviews';
+COMMENT ON COLUMN review_summary.mean_rating IS 'expected stars, from 1 to 5; NULL if no review has stars';
+COMMENT ON COLUMN review_summary.stars IS
+    'reviews by their rating, rounded: of one star, ... of five stars; NULL if no review has stars';
+
+-- Their support functions take and return states, so SQL can't call them. SSPACE is what a state takes, most of it
+-- beside the memory that the server counts.
+
+CREATE FUNCTION summarize_reviews_transition(internal, text) RETURNS internal
+    LANGUAGE c STABLE PARALLEL SAFE COST 1000
+    AS 'MODULE_PATHNAME', 'summarize_reviews_transition_wrapper';
+COMMENT ON FUNCTION summarize_reviews_transition(internal, text) IS 'counts a review';
+
+CREATE FUNCTION summarize_reviews_transition(internal, text, text) RETURNS internal
+    LANGUAGE c STABLE PARALLEL SAFE COST 1000
+    AS 'MODULE_PATHNAME', 'summarize_reviews_transition_by_wrapper';
+COMMENT ON FUNCTION summarize_reviews_transition(internal, text, text) IS 'counts a review by a named model';
+
+CREATE FUNCTION summarize_reviews_enter(internal, text) RETURNS internal
+    LANGUAGE c STABLE PARALLEL SAFE COST 1000
+    AS 'MODULE_PATHNAME', 'summarize_reviews_enter_wrapper';
+COMMENT ON FUNCTION summarize_reviews_enter(internal, text) IS 'counts a review that comes into a moving window';
+
+CREATE FUNCTION summarize_reviews_enter(internal, text, text) RETURNS internal
+    LANGUAGE c STABLE PARALLEL SAFE COST 1000
+    AS 'MODULE_PATHNAME', 'summarize_reviews_enter_by_wrapper';
+COMMENT ON FUNCTION summarize_reviews_enter(internal, text, text) IS 'counts a review that comes into a moving window by a named model';
+
+CREATE FUNCTION summarize_reviews_leave(internal, text) RETURNS internal
+    LANGUAGE c STABLE PARALLEL SAFE COST 10
+    AS 'MODULE_PATHNAME', 'summarize_reviews_leave_wrapper';
+COMMENT ON FUNCTION summarize_reviews_leave(internal, text) IS 'takes back a review that goes out of a moving window';
+
+CREATE FUNCTION summarize_reviews_leave(internal, text, text) RETURNS internal
+    LANGUAGE c STABLE PARALLEL SAFE COST 10
+    AS 'MODULE_PATHNAME', 'summarize_reviews_leave_by_wrapper';
+COMMENT ON FUNCTION summarize_reviews_leave(internal, text, text) IS 'takes back a review that goes out of a moving window by a named model';
+
+CREATE FUNCTION summarize_reviews_window(internal) RETURNS review_summary
+    LANGUAGE c STABLE PARALLEL SAFE COST 10
+    AS 'MODULE_PATHNAME', 'summarize_reviews_window_wrapper';
+COMMENT ON FUNCTION summarize_reviews_window(internal) IS 'summary of the reviews in a moving window';
+
+CREATE FUNCTION rollup_enter(internal, review_summary) RETURNS internal
+    LANGUAGE c STABLE PARALLEL SAFE COST 1
+    AS 'MODULE_PATHNAME', 'rollup_enter_wrapper';
+COMMENT ON FUNCTION rollup_enter(internal, review_summary) IS 'adds a summary';
+
+CREATE FUNCTION rollup_leave(internal, review_summary) RETURNS internal
+    LANGUAGE c STABLE PARALLEL SAFE COST 1
+    AS 'MODULE_PATHNAME', 'rollup_leave_wrapper';
+COMMENT ON FUNCTION rollup_leave(internal, review_summary) IS 'takes back a summary that goes out of a moving window';
+
+CREATE FUNCTION review_summary_combine(internal, internal) RETURNS internal
+    LANGUAGE c STABLE PARALLEL SAFE COST 1
+    AS 'MODULE_PATHNAME', 'review_summary_combine_wrapper';
+COMMENT ON FUNCTION review_summary_combine(internal, internal) IS 'adds up parts of a group';
+
+CREATE FUNCTION review_summary_serialize(internal) RETURNS bytea
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 10
+    AS 'MODULE_PATHNAME', 'review_summary_serialize_wrapper';
+COMMENT ON FUNCTION review_summary_serialize(internal) IS 'a group for another process';
+
+CREATE FUNCTION review_summary_deserialize(bytea, internal) RETURNS internal
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1
+    AS 'MODULE_PATHNAME', 'review_summary_deserialize_wrapper';
+COMMENT ON FUNCTION review_summary_deserialize(bytea, internal) IS 'a group from another process';
+
+CREATE FUNCTION review_summary_final(internal) RETURNS review_summary
+    LANGUAGE c STABLE PARALLEL SAFE COST 10
+    AS 'MODULE_PATHNAME', 'review_summary_final_wrapper';
+COMMENT ON FUNCTION review_summary_final(internal) IS 'summary of a group';
+
+CREATE AGGREGATE summarize_reviews(review text) (
+    SFUNC = summarize_reviews_transition, STYPE = internal, SSPACE = 256, FINALFUNC = review_summary_final,
+    COMBINEFUNC = review_summary_combine, SERIALFUNC = review_summary_serialize,
+    DESERIALFUNC = review_summary_deserialize,
+    MSFUNC = summarize_reviews_enter, MINVFUNC = summarize_reviews_leave, MSTYPE = internal, MSSPACE = 4096,
+    MFINALFUNC = summarize_reviews_window, PARALLEL = SAFE);
+COMMENT ON AGGREGATE summarize_reviews(text) IS
+    'how many reviews are negative, neutral and positive, and their mean score and rating';
+
+CREATE AGGREGATE summarize_reviews(review text, model text) (
+    SFUNC = summarize_reviews_transition, STYPE = internal, SSPACE = 256, FINALFUNC = review_summary_final,
+    COMBINEFUNC = review_summary_combine, SERIALFUNC = review_summary_serialize,
+    DESERIALFUNC = review_summary_deserialize,
+    MSFUNC = summarize_reviews_enter, MINVFUNC = summarize_reviews_leave, MSTYPE = internal, MSSPACE = 4096,
+    MFINALFUNC = summarize_reviews_window, PARALLEL = SAFE);
+COMMENT ON AGGREGATE summarize_reviews(text, text) IS
+    'how many reviews are negative, neutral and positive, and their mean score and rating, by a named model';
+
+CREATE AGGREGATE rollup(summary review_summary) (
+    SFUNC = rollup_enter, STYPE = internal, SSPACE = 256, FINALFUNC = review_summary_final,
+    COMBINEFUNC = review_summary_combine, SERIALFUNC = review_summary_serialize,
+    DESERIALFUNC = review_summary_deserialize,
+    MSFUNC = rollup_enter, MINVFUNC = rollup_leave, MSTYPE = internal, MSSPACE = 256,
+    MFINALFUNC = review_summary_final, PARALLEL = SAFE);
+COMMENT ON AGGREGATE rollup(review_summary) IS
+    'one summary of the reviews of many summaries';
+
+-- Models
+
+CREATE FUNCTION import_model(name text, source text, options jsonb DEFAULT '{}') RETURNS integer
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 100000
+    AS 'MODULE_PATHNAME', 'import_model_wrapper';
+COMMENT ON FUNCTION import_model(text, text, jsonb) IS
+    'add a version of a model from file:///directory or hf://owner/repository[@revision], and return its number';
+
+CREATE FUNCTION export_model(model text, directory text) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 100000
+    AS 'MODULE_PATHNAME', 'export_model_wrapper';
+COMMENT ON FUNCTION export_model(text, text) IS 'write a model into a directory of the server, in Hugging Face layout';
+
+CREATE FUNCTION deploy_model(name text, version integer) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 1000
+    AS 'MODULE_PATHNAME', 'deploy_model_wrapper';
+COMMENT ON FUNCTION deploy_model(text, integer) IS 'make a version the one that the model''s name stands for';
+
+CREATE FUNCTION rollback_model(name text) RETURNS integer
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 1000
+    AS 'MODULE_PATHNAME', 'rollback_model_wrapper';
+COMMENT ON FUNCTION rollback_model(text) IS 'return to the version that was live before, and tell its number';
+
+CREATE FUNCTION drop_model(name text) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 1000
+    AS 'MODULE_PATHNAME', 'drop_model_wrapper';
+COMMENT ON FUNCTION drop_model(text) IS 'drop a model with all its versions';
+
+CREATE FUNCTION drop_model(name text, version integer) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 1000
+    AS 'MODULE_PATHNAME', 'drop_model_version_wrapper';
+COMMENT ON FUNCTION drop_model(text, integer) IS 'drop a version that is not live';
+
+CREATE FUNCTION pin_model(model text, pinned boolean) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 1000
+    AS 'MODULE_PATHNAME', 'pin_model_wrapper';
+COMMENT ON FUNCTION pin_model(text, boolean) IS 'keep a model in the engine''s memory, or let it go again';
+
+CREATE FUNCTION grant_model(name text, grantee name) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 1000
+    AS 'MODULE_PATHNAME', 'grant_model_wrapper';
+COMMENT ON FUNCTION grant_model(text, name) IS 'let a role, or public, use a model';
+
+CREATE FUNCTION revoke_model(name text, grantee name) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 1000
+    AS 'MODULE_PATHNAME', 'revoke_model_wrapper';
+COMMENT ON FUNCTION revoke_model(text, name) IS 'take the right to use a model from a role, or from public';
+
+-- Evaluation. Rows are read as the calling role.
+
+CREATE FUNCTION evaluate_model(model text, relation regclass, text_column name, label_column name)
+    RETURNS TABLE (metric text, class text, value double precision)
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED COST 1000000 ROWS 30
+    AS 'MODULE_PATHNAME', 'evaluate_model_wrapper';
+COMMENT ON FUNCTION evaluate_model(text, regclass, name, name) IS
+    'what a model''s predictions for a column of texts are worth, given a column of labels';
+
+CREATE FUNCTION confusion_matrix(model text, relation regclass, text_column name, label_column name)
+    RETURNS TABLE (actual text, predicted text, count bigint)
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED COST 1000000 ROWS 25
+    AS 'MODULE_PATHNAME', 'confusion_matrix_wrapper';
+COMMENT ON FUNCTION confusion_matrix(text, regclass, name, name) IS
+    'how often a model takes which class for which';
+
+CREATE FUNCTION evaluate_predictions(relation regclass, predicted name, actual name)
+    RETURNS TABLE (metric text, class text, value double precision)
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED COST 100000 ROWS 20
+    AS 'MODULE_PATHNAME', 'evaluate_predictions_wrapper';
+COMMENT ON FUNCTION evaluate_predictions(regclass, name, name) IS
+    'what predictions that a table holds are worth';
+
+-- Training. Rows are read by a background worker, as the calling role.
+
+CREATE FUNCTION train_model(
+    name text, relation regclass, text_column name, label_column name, task text DEFAULT 'classification',
+    base text DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE COST 100000
+    AS 'MODULE_PATHNAME', 'train_model_wrapper';
+COMMENT ON FUNCTION train_model(text, regclass, name, name, text, text, jsonb) IS
+    'train a new version of a model from labelled rows, in the background, and return the number of the job';
+
+CREATE FUNCTION cancel_job(job bigint) RETURNS boolean
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 1000
+    AS 'MODULE_PATHNAME', 'cancel_job_wrapper';
+COMMENT ON FUNCTION cancel_job(bigint) IS 'cancel a training; false if it has ended already';
+
+CREATE FUNCTION resume_job(job bigint) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 1000
+    AS 'MODULE_PATHNAME', 'resume_job_wrapper';
+COMMENT ON FUNCTION resume_job(bigint) IS
+    'let a training that failed or was cancelled or interrupted go on from its last checkpoint';
+
+CREATE FUNCTION drop_job(job bigint) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 1000
+    AS 'MODULE_PATHNAME', 'drop_job_wrapper';
+COMMENT ON FUNCTION drop_job(bigint) IS
+    'forget a training that has ended, its metrics and its checkpoint; the model that it made stays';
+
+CREATE FUNCTION wait_for_job(job bigint, timeout interval DEFAULT NULL) RETURNS text
+    LANGUAGE c VOLATILE PARALLEL UNSAFE COST 100000
+    AS 'MODULE_PATHNAME', 'wait_for_job_wrapper';
+COMMENT ON FUNCTION wait_for_job(bigint, interval) IS
+    'wait until a training has ended, or the time is over, and return its state';
+
+CREATE FUNCTION schedule_training(
+    name text, cron text, relation regclass, text_column name, label_column name, task text DEFAULT 'classification',
+    base text DEFAULT NULL, options jsonb DEFAULT '{}', min_new_rows bigint DEFAULT 1) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE COST 100000
+    AS 'MODULE_PATHNAME', 'schedule_training_wrapper';
+COMMENT ON FUNCTION schedule_training(text, text, regclass, name, name, text, text, jsonb, bigint) IS
+    'train new versions of a model at the times that cron names, whenever there are enough new rows';
+
+CREATE FUNCTION unschedule_training(name text) RETURNS boolean
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 1000
+    AS 'MODULE_PATHNAME', 'unschedule_training_wrapper';
+COMMENT ON FUNCTION unschedule_training(text) IS 'end the schedule of a model; false if it has none';
+
+CREATE FUNCTION run_scheduled_training(name text) RETURNS bigint
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 1000000
+    AS 'MODULE_PATHNAME', 'run_scheduled_training_wrapper';
+COMMENT ON FUNCTION run_scheduled_training(text) IS
+    'train a model as its schedule says and return the number of the job; NULL if there is nothing to do';
+
+-- Views
+
+CREATE FUNCTION training_progress(
+    OUT job bigint, OUT pid integer, OUT engine_pid integer, OUT phase text, OUT rows_read bigint,
+    OUT epoch integer, OUT epochs integer, OUT step bigint, OUT steps bigint, OUT loss double precision,
+    OUT learning_rate double precision, OUT examples_per_second double precision, OUT eta interval,
+    OUT memory bigint) RETURNS SETOF record
+    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED COST 1000 ROWS 1
+    AS 'MODULE_PATHNAME', 'training_progress_wrapper';
+COMMENT ON FUNCTION training_progress() IS 'trainings of this database that have a worker';
+
+CREATE FUNCTION engine_stats(
+    OUT pid integer, OUT supervisor_pid integer, OUT build text, OUT device text,
+    OUT device_memory_used bigint, OUT device_memory_total bigint, OUT utilisation real, OUT kernels text, OUT threads integer, OUT started timestamptz, OUT restarts integer, OUT connections integer,
+    OUT queued_requests bigint, OUT queued_texts bigint) RETURNS SETOF record
+    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED COST 1000 ROWS 1
+    AS 'MODULE_PATHNAME', 'engine_stats_wrapper';
+COMMENT ON FUNCTION engine_stats() IS 'state of the engine, if one runs';
+
+CREATE FUNCTION model_stats(
+    OUT builtin text, OUT content bytea, OUT bytes bigint, OUT "precision" text, OUT precision_note text,
+    OUT pinned boolean, OUT requests bigint, OUT texts bigint, OUT tokens bigint, OUT cache_hits bigint,
+    OUT last_used timestamptz) RETURNS SETOF record
+    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED COST 1000 ROWS 5
+    AS 'MODULE_PATHNAME', 'model_stats_wrapper';
+COMMENT ON FUNCTION model_stats() IS 'models in the engine''s memory, of all databases';
+
+CREATE VIEW model_versions AS
+    SELECT v.name, v.version, l.version IS NOT NULL AS live,
+           v.info ->> 'task' AS task,
+           ARRAY(SELECT jsonb_array_elements_text(v.info -> 'labels')) AS labels,
+           v.info ->> 'architecture' AS architecture,
+           (v.info ->> 'parameters')::bigint AS parameters,
+           (v.info ->> 'max_length')::integer AS max_length,
+           v.base, v.metrics, v.training, coalesce(c.size, (v.info ->> 'size')::bigint) AS size,
+           v.pinned, v.source, encode(v.content, 'hex') AS sha256, v.role, v.created
+    FROM stored_version v
+    LEFT JOIN stored_live l ON l.name = v.name AND l.version = v.version
+    LEFT JOIN stored_content c ON c.sha256 = v.content;
+COMMENT ON VIEW model_versions IS 'versions of models';
+
+CREATE VIEW models AS
+    SELECT m.name, v.version AS live_version, v.task, v.labels, v.base, v.metrics, v.size, m.created, m.owner
+    FROM stored_model m JOIN model_versions v ON v.name = m.name AND v.live;
+COMMENT ON VIEW models IS 'models and their live versions';
+
+CREATE VIEW stat_engine AS
+    SELECT CASE WHEN e.pid IS NULL THEN 'stopped' ELSE 'running' END AS state, e.*, now() - e.started AS uptime
+    FROM (VALUES (1)) AS one LEFT JOIN engine_stats() e ON true;
+COMMENT ON VIEW stat_engine IS 'state of the engine; looking does not start it';
+COMMENT ON COLUMN stat_engine.device_memory_used IS 'bytes of the device''s own memory that are taken, be it by other programs';
+COMMENT ON COLUMN stat_engine.device_memory_total IS 'bytes of the device''s own memory';
+COMMENT ON COLUMN stat_engine.utilisation IS 'part of the last ten seconds, from 0 to 1, in which models were running';
+COMMENT ON COLUMN stat_engine.kernels IS 'what computes on the CPU, by its instruction set';
+
+CREATE VIEW stat_models AS
+    SELECT coalesce(s.builtin, v.name) AS name, v.version, s.bytes AS loaded_bytes, s.precision,
+           s.precision_note, s.pinned, s.requests, s.texts, s.tokens, s.cache_hits, s.last_used
+    FROM model_stats() s
+    LEFT JOIN stored_version v
+           ON v.content = s.content OR (v.content IS NULL AND s.content IS NULL AND v.name = s.builtin);
+COMMENT ON VIEW stat_models IS 'models in the engine''s memory; those of other databases have no name here';
+COMMENT ON COLUMN stat_models.precision IS 'what the weights are computed in: f32, int8 or bf16';
+COMMENT ON COLUMN stat_models.precision_note IS 'why in this precision and no other';
+COMMENT ON COLUMN stat_models.texts IS 'texts of all requests, also those that took no computing';
+COMMENT ON COLUMN stat_models.tokens IS 'tokens that went through the model';
+COMMENT ON COLUMN stat_models.cache_hits IS
+    'texts whose answer was kept from an earlier request; repetitions within a request that was computed are none';
+
+-- A role sees its own trainings, and those of the roles that it belongs to; monitoring roles see all.
+CREATE VIEW jobs AS
+    SELECT j.job, j.name,
+           CASE WHEN j.state = 'running' AND p.job IS NULL THEN 'interrupted' ELSE j.state END AS state,
+           j.version, j.outcome, j.relation_name AS relation, j.text_column, j.label_column, j.task, j.base, j.options,
+           j.owner, j.submitted, j.started, j.ended,
+           (j.prepared ->> 'training_rows')::bigint AS training_rows,
+           (j.prepared ->> 'held_out_rows')::bigint AS held_out_rows,
+           j.prepared -> 'labels' AS labels, j.comparison,
+           j.error ->> 'message' AS error, j.error ->> 'detail' AS detail, j.error ->> 'hint' AS hint,
+           j.error ->> 'sqlstate' AS sqlstate, j.cancelled_by
+    FROM stored_job j LEFT JOIN training_progress() p ON p.job = j.job
+    WHERE pg_has_role(j.owner, 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
+COMMENT ON VIEW jobs IS 'trainings: queued, running, interrupted, succeeded, failed or cancelled';
+COMMENT ON COLUMN jobs.outcome IS 'whether the new version was deployed, and why';
+COMMENT ON COLUMN jobs.comparison IS 'the new version beside the one that was live, on the same rows held out';
+
+CREATE VIEW job_metrics AS
+    SELECT e.job, j.name, e.epoch, e.step, e.training_loss, e.best, e.seconds, e.ended,
+           (e.evaluation ->> 'loss')::double precision AS loss,
+           (e.evaluation ->> 'accuracy')::double precision AS accuracy,
+           (e.evaluation ->> 'macro_f1')::double precision AS macro_f1,
+           (e.evaluation ->> 'mae')::double precision AS mae,
+           (e.evaluation ->> 'rmse')::double precision AS rmse,
+           e.evaluation AS metrics
+    FROM stored_epoch e JOIN stored_job j ON j.job = e.job
+    WHERE pg_has_role(j.owner, 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
+COMMENT ON VIEW job_metrics IS 'losses of each epoch of a training, and metrics on the rows held out';
+COMMENT ON COLUMN job_metrics.best IS 'whether no earlier epoch was better';
+
+CREATE VIEW stat_progress_training AS
+    SELECT p.job, j.name, p.pid, p.engine_pid, p.phase, p.rows_read, p.epoch, p.epochs, p.step, p.steps, p.loss,
+           p.learning_rate, p.examples_per_second, p.eta, p.memory
+    FROM training_progress() p JOIN stored_job j ON j.job = p.job
+    WHERE pg_has_role(j.owner, 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
+COMMENT ON VIEW stat_progress_training IS 'where each running training is';
+COMMENT ON COLUMN stat_progress_training.eta IS 'time that is left, as estimated';
+COMMENT ON COLUMN stat_progress_training.memory IS 'bytes that the training takes, as estimated before its start';
+
+CREATE VIEW training_schedules AS
+    SELECT s.name, s.cron, s.relation, s.text_column, s.label_column, s.task, s.base, s.options, s.min_new_rows, s.owner,
+           s.last_run, s.last_job, s.last_outcome
+    FROM stored_schedule s
+    WHERE pg_has_role(s.owner, 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
+COMMENT ON VIEW training_schedules IS 'models that are trained again and again';
+COMMENT ON COLUMN training_schedules.cron IS 'when pg_cron runs it; NULL if another scheduler does';
+COMMENT ON COLUMN training_schedules.last_job IS 'the training of the latest run that had something to do';
+COMMENT ON COLUMN training_schedules.last_outcome IS 'what became of the latest run that did not fail';
+
+GRANT SELECT ON models, model_versions, stat_engine, stat_models, jobs, job_metrics, stat_progress_training,
+    training_schedules TO PUBLIC;
