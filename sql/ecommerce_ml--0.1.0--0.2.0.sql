@@ -10,3 +10,9 @@ FROM pg_catalog.pg_extension e
 WHERE e.extname = 'ecommerce_ml' AND d.classid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.objid = e.oid
   AND d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.refobjid = e.extnamespace;
 UPDATE pg_catalog.pg_extension SET extnamespace = 'ecommerce_ml'::pg_catalog.regnamespace WHERE extname = 'ecommerce_ml';
+
+-- Jobs and schedules know what settings meant to the session that made them. Those that are there had none.
+ALTER TABLE ecommerce_ml.stored_job ADD settings jsonb NOT NULL DEFAULT '{}';
+ALTER TABLE ecommerce_ml.stored_job ALTER settings DROP DEFAULT;
+ALTER TABLE ecommerce_ml.stored_schedule ADD settings jsonb NOT NULL DEFAULT '{}';
+ALTER TABLE ecommerce_ml.stored_schedule ALTER settings DROP DEFAULT;

@@ -100,10 +100,11 @@ CREATE TABLE stored_job (
     task text NOT NULL,
     base text NOT NULL,
     options jsonb NOT NULL,
-    -- Who called, by which login, and what names meant then.
+    -- Who called, by which login, and what names and conditions meant then.
     owner regrole NOT NULL,
     login regrole NOT NULL,
     search_path text NOT NULL,
+    settings jsonb NOT NULL,
     -- The cluster that the job is for: one that was restored from a dump doesn't start by itself.
     cluster bigint NOT NULL,
     state text NOT NULL CHECK (state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
@@ -155,9 +156,10 @@ CREATE TABLE stored_schedule (
     base text,
     options jsonb NOT NULL,
     min_new_rows bigint NOT NULL CHECK (min_new_rows >= 0),
-    -- Who made it, and what names meant then.
+    -- Who made it, and what names and conditions meant then.
     owner regrole NOT NULL,
     search_path text NOT NULL,
+    settings jsonb NOT NULL,
     last_run timestamptz,
     last_job bigint,
     last_outcome text

@@ -84,6 +84,12 @@ pub enum Error {
     NotTrainable(String),
     #[error("training was lost {0} times without progress")]
     TrainingLost(i32, String),
+    #[error("no worker could run job {0}")]
+    JobNotStarted(i64),
+    #[error("relation \"{0}\" is temporary")]
+    TemporaryRelation(String),
+    #[error("function \"{0}\" is temporary")]
+    TemporaryFunction(String),
     #[error("no free background worker slot for job {0}")]
     NoJobSlot(i64),
     #[error("model \"{0}\" has no earlier deployment to return to")]
@@ -167,7 +173,7 @@ impl Error {
             | Error::UnknownJob(_)
             | Error::UnknownSchedule(_) => Code::ERRCODE_UNDEFINED_OBJECT,
             Error::UnknownRelation(_) => Code::ERRCODE_UNDEFINED_TABLE,
-            Error::NotARelation(_) => Code::ERRCODE_WRONG_OBJECT_TYPE,
+            Error::NotARelation(_) | Error::TemporaryRelation(_) | Error::TemporaryFunction(_) => Code::ERRCODE_WRONG_OBJECT_TYPE,
             Error::UnknownColumn { .. } => Code::ERRCODE_UNDEFINED_COLUMN,
             Error::ColumnType { .. } | Error::ColumnsUnlike { .. } | Error::NotAParaphraser(_) => {
                 Code::ERRCODE_DATATYPE_MISMATCH
@@ -212,9 +218,10 @@ impl Error {
             }
             Error::NoWorkerSlot | Error::NoJobSlot(_) => Code::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
             Error::Encoding(_) => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
-            Error::EngineNotStarted(_) | Error::EngineLost | Error::TrainingLost(..) => {
-                Code::ERRCODE_SYSTEM_ERROR
-            }
+            Error::EngineNotStarted(_)
+            | Error::EngineLost
+            | Error::TrainingLost(..)
+            | Error::JobNotStarted(_) => Code::ERRCODE_SYSTEM_ERROR,
             Error::NotJson { .. } | Error::ContentMissing(_) => Code::ERRCODE_DATA_CORRUPTED,
             Error::Wire(_) | Error::Spi(_) | Error::Unexpected(_) | Error::OutsideAggregate => {
                 Code::ERRCODE_INTERNAL_ERROR
@@ -246,6 +253,13 @@ impl Error {
             Error::InvalidOption { expected, .. } | Error::ColumnType { expected, .. } => {
                 Some(format!("Expected {expected}."))
             }
+            Error::TemporaryRelation(_) | Error::TemporaryFunction(_) => {
+                Some("A job works in a session of its own, where temporary objects of this one are not there.".to_owned())
+            }
+            Error::JobNotStarted(_) => Some(
+                "Several background workers in a row could not connect to the database, or not record what they did."
+                    .to_owned(),
+            ),
             Error::TextTooLong(_) => Some(format!("The limit is {MAX_TEXT_BYTES} bytes.")),
             Error::FileTooLarge { .. } => Some("The limit of a model's file is 64 GB.".to_owned()),
             Error::TrainingLost(_, words) => Some(words.clone()),
@@ -279,6 +293,14 @@ impl Error {
                 "The server log tells more. If it was killed for want of memory, lower max_length or train with \
                  \"tuning\": \"head\"; SELECT ecommerce_ml.resume_job() lets it go on from its last checkpoint."
             }
+            Error::JobNotStarted(job) => {
+                return Some(format!(
+                    "The server log tells why, for example that the role may not log in any more. \
+                     SELECT ecommerce_ml.resume_job({job}); lets it try again."
+                ));
+            }
+            Error::TemporaryRelation(_) => "Copy its rows into a table that stays, by CREATE TABLE ... AS.",
+            Error::TemporaryFunction(_) => "Create the function in a schema that stays.",
             Error::NoJobSlot(_) => "Raise max_worker_processes.",
             Error::ModelInUse { job, .. } => {
                 return Some(format!("Cancel it first: SELECT ecommerce_ml.cancel_job({job});"));

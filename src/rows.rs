@@ -3,9 +3,11 @@
 //! Invariant: memory doesn't grow with the number of rows: what a fetch takes in the server's contexts is given back
 //! before the next.
 
+use std::ffi::{CStr, CString};
+
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::{self, SpiCursor, SpiHeapTupleData};
-use pgrx::{PgMemoryContexts, Spi, pg_sys};
+use pgrx::{PgList, PgMemoryContexts, Spi, pg_sys};
 
 use crate::error::Error;
 
@@ -48,6 +50,35 @@ pub fn require_runs(query: &str, texts: &[&str]) -> Result<(), Error> {
     Spi::connect(|client| {
         let texts: Vec<DatumWithOid<'_>> = texts.iter().map(|text| (*text).into()).collect();
         client.try_open_cursor(query, &texts).map(drop).map_err(Error::from)
+    })
+}
+
+/// The name of a temporary relation that such a query reads, be it in a subquery or through a view; `None` if there is none.
+/// What functions read isn't known.
+///
+/// # Errors
+/// The server's own errors end the statement.
+pub fn temporary_relation(query: &str, texts: usize) -> Result<Option<String>, Error> {
+    let query = CString::new(query).map_err(|_| Error::Unexpected("a query with a NUL"))?;
+    let count = i32::try_from(texts).map_err(|_| Error::Unexpected("too many parameters"))?;
+    let mut types = vec![pg_sys::TEXTOID; texts];
+    Spi::connect(|_| {
+        // SAFETY: so many types of parameters. The plan and its sources live as long as the connection.
+        let found = unsafe {
+            let plan = pg_sys::SPI_prepare(query.as_ptr(), count, types.as_mut_ptr());
+            if plan.is_null() {
+                return Err(Error::Unexpected("a query that cannot be prepared"));
+            }
+            let sources = PgList::<pg_sys::CachedPlanSource>::from_pg(pg_sys::SPI_plan_get_plan_sources(plan));
+            sources
+                .iter_ptr()
+                .flat_map(|source| PgList::<pg_sys::Oid>::from_pg((*source).relationOids).iter_oid().collect::<Vec<_>>())
+                .find(|relation| {
+                    pg_sys::get_rel_persistence(*relation).cast_unsigned() == pg_sys::RELPERSISTENCE_TEMP
+                })
+                .map(|relation| CStr::from_ptr(pg_sys::get_rel_name(relation)).to_string_lossy().into_owned())
+        };
+        Ok(found)
     })
 }
 

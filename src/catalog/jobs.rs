@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::name::ModelName;
 use super::privilege::{acts_as, role_oid};
+use super::session::Session;
 use super::statement::{committed, returning, returning_one, run};
 use crate::error::Error;
 
@@ -31,7 +32,8 @@ pub struct Job {
     pub owner: pg_sys::Oid,
     /// The role whose login the session was.
     pub login: pg_sys::Oid,
-    pub search_path: String,
+    /// What names and conditions meant to the session that called.
+    pub session: Session,
     /// Starts since there was the last progress that is kept.
     pub attempts: i32,
 }
@@ -78,8 +80,8 @@ pub fn task_named(name: &str) -> Option<Objective> {
 pub fn insert(job: &Job) -> Result<i64, Error> {
     let statement = "
         INSERT INTO ecommerce_ml.stored_job (name, relation, relation_name, text_column, label_column, task, base,
-                                             options, owner, login, search_path, cluster, state)
-        VALUES ($1, $2, $3, $4::name, $5::name, $6, $7, $8, $9::oid::regrole, $10::oid::regrole, $11, $12, 'queued')
+                                             options, owner, login, search_path, settings, cluster, state)
+        VALUES ($1, $2, $3, $4::name, $5::name, $6, $7, $8, $9::oid::regrole, $10::oid::regrole, $11, $12, $13, 'queued')
         RETURNING job";
     let arguments = [
         job.name.as_str().into(),
@@ -92,7 +94,8 @@ pub fn insert(job: &Job) -> Result<i64, Error> {
         JsonB(job.options.clone()).into(),
         job.owner.into(),
         job.login.into(),
-        job.search_path.as_str().into(),
+        job.session.search_path.as_str().into(),
+        job.session.to_json().into(),
         cluster().into(),
     ];
     returning_one(statement, &arguments)?.ok_or(Error::Unexpected("no number of a job"))
@@ -108,7 +111,7 @@ pub fn begin(id: i64) -> Result<Option<Job>, Error> {
         SET state = 'running', started = coalesce(started, now()), attempts = attempts + 1
         WHERE job = $1 AND state IN ('queued', 'running')
         RETURNING job, name, relation::oid, relation_name, text_column::text, label_column::text, task, base, options,
-                  owner::oid, login::oid, search_path, attempts";
+                  owner::oid, login::oid, search_path, settings, attempts";
     Ok(returning(statement, &[id.into()], read)?.pop())
 }
 
@@ -128,8 +131,8 @@ fn read(row: &SpiHeapTupleData<'_>) -> Result<Job, Error> {
         options: row.get::<JsonB>(9)?.map(|JsonB(options)| options).ok_or(DAMAGED)?,
         owner: role(10)?,
         login: role(11)?,
-        search_path: text(12)?,
-        attempts: row.get(13)?.ok_or(DAMAGED)?,
+        session: Session::from_json(text(12)?, &row.get::<JsonB>(13)?.ok_or(DAMAGED)?.0),
+        attempts: row.get(14)?.ok_or(DAMAGED)?,
     })
 }
 

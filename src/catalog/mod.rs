@@ -8,7 +8,7 @@
 //! - [`jobs`] and [`checkpoints`]: trainings, and where they go on.
 //! - [`schedules`] and [`seen`]: trainings again and again, and which rows they have seen.
 //! - [`statement`]: statements against our own tables.
-//! - [`privilege`]: working with our own tables on behalf of any role.
+//! - [`privilege`]: working with our own tables on behalf of any role; [`session`]: what names and conditions mean to it.
 //!
 //! It must not know how an engine is reached. Invariant: a version's content never changes, and has the SHA-256 that
 //! names it.
@@ -21,5 +21,6 @@ pub mod privilege;
 pub mod resolve;
 pub mod schedules;
 pub mod seen;
+pub mod session;
 pub mod statement;
 pub mod versions;

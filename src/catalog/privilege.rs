@@ -1,13 +1,16 @@
 //! Working with our own tables, which no role but their owner may touch, on behalf of any role; and on behalf of a role in
 //! the background.
 //!
-//! Invariant: [`as_owner`] runs only our own statements, with `search_path` set to the system's schema; what it switches
-//! is switched back when it returns, and by the server when an error ends the transaction.
+//! Invariant: [`as_owner`] runs only our own statements, with `search_path` set to the system's schema; what is switched
+//! is switched back when the call returns, and by the server when an error ends the transaction. Code of a role that is
+//! not the session's own leaves nothing behind that would run as the session: no deferred trigger, temporary relation,
+//! prepared statement, LISTEN or cursor.
 
 use std::ffi::{CStr, CString};
 
-use pgrx::pg_sys;
+use pgrx::{Spi, pg_sys};
 
+use super::session::Session;
 use crate::error::Error;
 
 /// What names mean in our own statements.
@@ -18,22 +21,64 @@ pub const SYSTEM_PATH: &str = "pg_catalog, pg_temp";
 /// # Errors
 /// Those of `work`.
 pub fn as_owner<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    as_role(tables_owner()?, SYSTEM_PATH, work)
+    let _switched = Switched::to(tables_owner()?, Trust::Ours, &Session::system())?;
+    work()
 }
 
 /// Switches to a role, and to what names meant to it, for the time of the call: as if it had called a function of its own
-/// that is `SECURITY DEFINER`.
+/// that is `SECURITY DEFINER`. Unless the session is that role itself, the role's code is restricted as in the server's
+/// own maintenance commands, and cursors that it leaves open are closed.
 ///
 /// # Errors
-/// Those of `work`.
+/// Those of `work`; the server's own, where code of the role tries to leave something behind.
 pub fn as_role<T>(
     role: pg_sys::Oid,
-    search_path: &str,
+    session: &Session,
     work: impl FnOnce() -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let path = CString::new(search_path).map_err(|_| Error::Unexpected("a search_path with a NUL"))?;
-    let _switched = Switched::to(role, &path);
-    work()
+    let trust = Trust::of(role);
+    let cursors = if trust == Trust::Restricted { open_cursors()? } else { Vec::new() };
+    let _switched = Switched::to(role, trust, session)?;
+    let value = work()?;
+    if trust == Trust::Restricted {
+        close_cursors_but(&cursors)?;
+    }
+    Ok(value)
+}
+
+/// Switches to a role as [`as_role`] does, for the rest of the transaction, its commit included. Whoever ends the
+/// transaction restores the [`Identity`] that it began with.
+///
+/// # Errors
+/// None in practice; see [`Session`].
+pub fn become_role(role: pg_sys::Oid, session: &Session) -> Result<(), Error> {
+    let switched = Switched::to(role, Trust::of(role), session)?;
+    // The end of the transaction takes the settings back.
+    std::mem::forget(switched);
+    Ok(())
+}
+
+/// Who the process is at a moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Identity {
+    user: pg_sys::Oid,
+    context: i32,
+}
+
+impl Identity {
+    /// Who it is now.
+    pub fn now() -> Self {
+        let mut now = Self { user: pg_sys::InvalidOid, context: 0 };
+        // SAFETY: reads two variables.
+        unsafe { pg_sys::GetUserIdAndSecContext(&raw mut now.user, &raw mut now.context) };
+        now
+    }
+
+    /// Makes the process be that again.
+    pub fn restore(self) {
+        // SAFETY: what the process has been before.
+        unsafe { pg_sys::SetUserIdAndSecContext(self.user, self.context) };
+    }
 }
 
 /// Name of the calling role.
@@ -112,35 +157,52 @@ fn tables_owner() -> Result<pg_sys::Oid, Error> {
     }
 }
 
+/// Whose code runs after a switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    /// Our own statements.
+    Ours,
+    /// That of the role that the session is.
+    Sessions,
+    /// That of another role, which must not reach beyond the switch.
+    Restricted,
+}
+
+impl Trust {
+    fn of(role: pg_sys::Oid) -> Self {
+        // SAFETY: reads variables that are set in a session.
+        let (user, outer) = unsafe { (pg_sys::GetUserId(), pg_sys::GetOuterUserId()) };
+        // What code of a function's owner queues is run as the outer user in the end.
+        if role == user && role == outer { Trust::Sessions } else { Trust::Restricted }
+    }
+
+    fn context(self) -> u32 {
+        match self {
+            Trust::Ours | Trust::Sessions => pg_sys::SECURITY_LOCAL_USERID_CHANGE,
+            Trust::Restricted => {
+                pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_RESTRICTED_OPERATION
+            }
+        }
+    }
+}
+
 /// What a switch to a role must switch back.
 struct Switched {
-    user: pg_sys::Oid,
-    context: i32,
+    before: Identity,
     nesting: i32,
 }
 
 impl Switched {
-    fn to(role: pg_sys::Oid, search_path: &CStr) -> Self {
-        let mut before = Self { user: pg_sys::InvalidOid, context: 0, nesting: 0 };
+    fn to(role: pg_sys::Oid, trust: Trust, session: &Session) -> Result<Self, Error> {
+        let before = Identity::now();
         // SAFETY: the pattern of the server's own code for security-definer functions; an error inside is put right by the
         // abort of the (sub)transaction, which restores user and settings.
-        unsafe {
-            pg_sys::GetUserIdAndSecContext(&mut before.user, &mut before.context);
-            let restricted = before.context | pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32;
-            pg_sys::SetUserIdAndSecContext(role, restricted);
-            before.nesting = pg_sys::NewGUCNestLevel();
-            pg_sys::set_config_option(
-                c"search_path".as_ptr(),
-                search_path.as_ptr(),
-                pg_sys::GucContext::PGC_USERSET,
-                pg_sys::GucSource::PGC_S_SESSION,
-                pg_sys::GucAction::GUC_ACTION_SAVE,
-                true,
-                0,
-                false,
-            );
-        }
-        before
+        let switched = unsafe {
+            pg_sys::SetUserIdAndSecContext(role, before.context | trust.context().cast_signed());
+            Self { before, nesting: pg_sys::NewGUCNestLevel() }
+        };
+        session.apply()?;
+        Ok(switched)
     }
 }
 
@@ -150,10 +212,28 @@ impl Drop for Switched {
             // A server error is unwinding; the abort of the transaction restores both, in its own order.
             return;
         }
-        // SAFETY: the values were taken by `to`, and nothing has changed them since.
-        unsafe {
-            pg_sys::AtEOXact_GUC(false, self.nesting);
-            pg_sys::SetUserIdAndSecContext(self.user, self.context);
-        }
+        // SAFETY: the level of settings that `to` has opened.
+        unsafe { pg_sys::AtEOXact_GUC(false, self.nesting) };
+        self.before.restore();
     }
+}
+
+/// Names of the cursors that are open in this session.
+fn open_cursors() -> Result<Vec<String>, Error> {
+    Spi::connect(|client| {
+        let cursors = client.select("SELECT name FROM pg_catalog.pg_cursor()", None, &[])?;
+        cursors.map(|row| Ok(row.get::<String>(1)?.unwrap_or_default())).collect()
+    })
+}
+
+/// Closes those that were opened since: whoever opened them is not who would fetch from them.
+fn close_cursors_but(before: &[String]) -> Result<(), Error> {
+    let left_open = open_cursors()?;
+    Spi::connect(|client| {
+        for name in left_open.iter().filter(|name| !before.contains(name)) {
+            // Dropping it closes it.
+            drop(client.find_cursor(name)?);
+        }
+        Ok(())
+    })
 }

@@ -8,6 +8,7 @@ use pgrx::{JsonB, pg_sys};
 use serde_json::Value;
 
 use super::privilege::acts_as;
+use super::session::Session;
 use super::statement::{returning, returning_one, run};
 use crate::error::Error;
 
@@ -27,7 +28,8 @@ pub struct Schedule {
     pub min_new_rows: i64,
     /// The role that rows are read as.
     pub owner: pg_sys::Oid,
-    pub search_path: String,
+    /// What names and conditions meant to the session that made it.
+    pub session: Session,
 }
 
 impl Schedule {
@@ -47,7 +49,7 @@ impl Schedule {
 pub fn lock(name: &str) -> Result<Option<Schedule>, Error> {
     let query = "
         SELECT name, cron, relation::oid, text_column::text, label_column::text, task, base, options, min_new_rows,
-               owner::oid, search_path
+               owner::oid, search_path, settings
         FROM ecommerce_ml.stored_schedule WHERE name = $1 FOR UPDATE";
     Ok(returning(query, &[name.into()], read)?.pop())
 }
@@ -66,7 +68,7 @@ fn read(row: &SpiHeapTupleData<'_>) -> Result<Schedule, Error> {
         options: row.get::<JsonB>(8)?.map(|JsonB(options)| options).ok_or(DAMAGED)?,
         min_new_rows: row.get(9)?.ok_or(DAMAGED)?,
         owner: row.get(10)?.ok_or(DAMAGED)?,
-        search_path: text(11)?,
+        session: Session::from_json(text(11)?, &row.get::<JsonB>(12)?.ok_or(DAMAGED)?.0),
     })
 }
 
@@ -77,13 +79,13 @@ fn read(row: &SpiHeapTupleData<'_>) -> Result<Schedule, Error> {
 pub fn store(schedule: &Schedule) -> Result<(), Error> {
     let statement = "
         INSERT INTO ecommerce_ml.stored_schedule (name, cron, relation, text_column, label_column, task, base, options,
-                                                  min_new_rows, owner, search_path)
-        VALUES ($1, $2, $3, $4::name, $5::name, $6, $7, $8, $9, $10::oid::regrole, $11)
+                                                  min_new_rows, owner, search_path, settings)
+        VALUES ($1, $2, $3, $4::name, $5::name, $6, $7, $8, $9, $10::oid::regrole, $11, $12)
         ON CONFLICT (name) DO UPDATE
         SET cron = excluded.cron, relation = excluded.relation, text_column = excluded.text_column,
             label_column = excluded.label_column, task = excluded.task, base = excluded.base,
             options = excluded.options, min_new_rows = excluded.min_new_rows, owner = excluded.owner,
-            search_path = excluded.search_path";
+            search_path = excluded.search_path, settings = excluded.settings";
     let arguments = [
         schedule.name.as_str().into(),
         schedule.cron.as_deref().into(),
@@ -95,7 +97,8 @@ pub fn store(schedule: &Schedule) -> Result<(), Error> {
         JsonB(schedule.options.clone()).into(),
         schedule.min_new_rows.into(),
         schedule.owner.into(),
-        schedule.search_path.as_str().into(),
+        schedule.session.search_path.as_str().into(),
+        schedule.session.to_json().into(),
     ];
     run(statement, &arguments).map(drop)
 }

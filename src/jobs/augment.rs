@@ -12,7 +12,7 @@ use pgrx::{IntoDatum, direct_function_call, pg_sys};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::rows::shortened;
+use super::rows::{require_lasting, shortened};
 use crate::error::Error;
 use crate::relation::Relation;
 use crate::rows;
@@ -40,7 +40,7 @@ impl Augment {
     /// What options ask for, which the engine has found nothing wrong with.
     ///
     /// # Errors
-    /// Those of [`Relation`], [`Error::NotAParaphraser`]; the server's own, for names that stand for nothing.
+    /// Those of [`Relation`], [`Error::NotAParaphraser`], [`Error::TemporaryFunction`]; the server's own, for names that stand for nothing.
     pub fn of(options: &Value) -> Result<Self, Error> {
         let augment = options.get("augment");
         let text = |name| augment.and_then(|augment| augment.get(name)?.as_str());
@@ -59,13 +59,14 @@ impl Augment {
         })
     }
 
-    /// Lets the server say what keeps the current role from reading the table or calling the function.
+    /// Lets the server say what keeps the current role from reading the table or calling the function, and refuses what
+    /// only this session has.
     ///
     /// # Errors
-    /// Those of opening a cursor; the server's own errors end the statement.
+    /// [`Error::TemporaryRelation`], those of opening a cursor; the server's own errors end the statement.
     pub fn require_usable(&self) -> Result<(), Error> {
-        self.synonyms.as_ref().map_or(Ok(()), |query| rows::require_runs(query, &[]))?;
-        self.paraphrases.as_ref().map_or(Ok(()), |of| rows::require_runs(&of.query, &[""]))
+        self.synonyms.as_ref().map_or(Ok(()), |query| require_lasting(query, &[]))?;
+        self.paraphrases.as_ref().map_or(Ok(()), |of| require_lasting(&of.query, &[""]))
     }
 
     /// Hands out words, each with one that may stand for it.
@@ -121,14 +122,16 @@ fn pairs(name: &str) -> Result<String, Error> {
 fn paraphraser(name: &str) -> Result<String, Error> {
     let function = find(&format!("{name}(pg_catalog.text)"), pg_sys::regprocedurein)?;
     // SAFETY: looks into catalogs only, for a function that has just been found there.
-    let (is_one, schema, bare) = unsafe {
+    let (is_one, is_temporary, schema, bare) = unsafe {
         let is_one = pg_sys::get_func_rettype(function) == pg_sys::TEXTOID
             && !pg_sys::get_func_retset(function)
             && pg_sys::get_func_prokind(function).cast_unsigned() == pg_sys::PROKIND_FUNCTION;
-        let schema = pg_sys::get_namespace_name(pg_sys::get_func_namespace(function));
-        (is_one, owned(schema), owned(pg_sys::get_func_name(function)))
+        let schema = pg_sys::get_func_namespace(function);
+        let is_temporary = pg_sys::isAnyTempNamespace(schema);
+        (is_one, is_temporary, owned(pg_sys::get_namespace_name(schema)), owned(pg_sys::get_func_name(function)))
     };
     match (is_one, schema, bare) {
+        _ if is_temporary => Err(Error::TemporaryFunction(name.to_owned())),
         (true, Some(schema), Some(bare)) => Ok(quote_qualified_identifier(&schema, &bare)),
         _ => Err(Error::NotAParaphraser(name.to_owned())),
     }

@@ -5,8 +5,9 @@
 
 use pgrx::{Spi, pg_sys};
 
-use crate::catalog::privilege::{SYSTEM_PATH, as_role};
+use crate::catalog::privilege::as_role;
 use crate::catalog::schedules::Schedule;
+use crate::catalog::session::Session;
 use crate::error::Error;
 
 /// Lets pg_cron run a schedule at the times that it names.
@@ -56,7 +57,7 @@ pub fn remove(schedule: &Schedule) -> Result<(), Error> {
 }
 
 fn as_owner_of<T>(schedule: &Schedule, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    as_role(schedule.owner, SYSTEM_PATH, work)
+    as_role(schedule.owner, &Session::system(), work)
 }
 
 /// The name of a model has nothing in it that would have to be quoted.

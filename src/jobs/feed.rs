@@ -16,7 +16,7 @@ use super::seen::Seen;
 use super::trainer::Trainer;
 use super::worker::TICK;
 use crate::catalog::jobs::{self, Job};
-use crate::catalog::privilege::as_role;
+use crate::catalog::privilege::become_role;
 use crate::catalog::resolve::resolve;
 use crate::catalog::{checkpoints, content, versions};
 use crate::error::Error;
@@ -35,34 +35,32 @@ pub struct Sent {
     pub seen: Seen,
 }
 
-/// Tells the process all that it has to know. `report` is called now and then with the number of rows so far. Ends early
+/// Tells the process all that it has to know, in a transaction that is the job's role's from here to its end. `report` is called now and then with the number of rows so far. Ends early
 /// if the process is lost: it is then for the caller to hear why.
 ///
 /// # Errors
 /// When something isn't there any more, or can't be read, or the job has been cancelled.
 pub fn feed(trainer: &mut Trainer, job: &Job, mut report: impl FnMut(i64)) -> Result<Sent, Error> {
-    let as_caller =
-        |work: &mut dyn FnMut() -> Result<Sent, Error>| as_role(job.owner, &job.search_path, work);
-    as_caller(&mut || {
-        let plan = plan(job)?;
-        let models = [(Role::Base, Some(plan.base.clone())), (Role::Rival, plan.rival.clone())];
-        if !trainer.send(&JobInput::Begin(plan))? {
-            return Ok(Sent::default());
+    // To the end of the transaction: what rows, conditions and paraphrases call is code of that role.
+    become_role(job.owner, &job.session)?;
+    let plan = plan(job)?;
+    let models = [(Role::Base, Some(plan.base.clone())), (Role::Rival, plan.rival.clone())];
+    if !trainer.send(&JobInput::Begin(plan))? {
+        return Ok(Sent::default());
+    }
+    let mut known = Vec::new();
+    for (role, source) in models {
+        if let Some(ModelSource::Content(sha256)) = source.filter(|source| !known.contains(source)) {
+            send_model(trainer, role, sha256)?;
+            known.push(ModelSource::Content(sha256));
         }
-        let mut known = Vec::new();
-        for (role, source) in models {
-            if let Some(ModelSource::Content(sha256)) = source.filter(|source| !known.contains(source)) {
-                send_model(trainer, role, sha256)?;
-                known.push(ModelSource::Content(sha256));
-            }
-        }
-        let augment = Augment::of(&job.options)?;
-        send_synonyms(trainer, &augment)?;
-        let sent = send_rows(trainer, job, &augment, &mut report)?;
-        checkpoints::for_each_chunk(job.id, |chunk| trainer.send(&JobInput::Checkpoint(chunk)).map(drop))?;
-        trainer.send(&JobInput::Start)?;
-        Ok(sent)
-    })
+    }
+    let augment = Augment::of(&job.options)?;
+    send_synonyms(trainer, &augment)?;
+    let sent = send_rows(trainer, job, &augment, &mut report)?;
+    checkpoints::for_each_chunk(job.id, |chunk| trainer.send(&JobInput::Checkpoint(chunk)).map(drop))?;
+    trainer.send(&JobInput::Start)?;
+    Ok(sent)
 }
 
 fn plan(job: &Job) -> Result<TrainingPlan, Error> {

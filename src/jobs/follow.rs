@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_protocol::training::{CheckpointPart, Epoch, JobOutput, Prepared, Progress as Reached};
 use pgrx::pg_sys;
 
@@ -15,6 +16,7 @@ use super::trainer::Trainer;
 use super::transaction::transaction;
 use super::worker::TICK;
 use crate::catalog::jobs::{Failure, Job};
+use crate::catalog::privilege::role_name;
 use crate::catalog::{checkpoints, jobs};
 use crate::error::Error;
 
@@ -33,7 +35,8 @@ pub enum End {
 /// # Errors
 /// Why it failed.
 pub fn train(job: &Job, report: &mut Progress, database: pg_sys::Oid) -> Result<End, Failure> {
-    *report = Progress { phase: "reading rows".to_owned(), ..Progress::new(report.job) };
+    let failures = report.failures;
+    *report = Progress { phase: "reading rows".to_owned(), failures, ..Progress::new(report.job) };
     report.report(database);
     let mut trainer = Trainer::start()?;
     report.engine_pid = i32::try_from(trainer.pid()).ok();
@@ -42,11 +45,33 @@ pub fn train(job: &Job, report: &mut Progress, database: pg_sys::Oid) -> Result<
             report.rows_read = rows;
             report.report(database);
         })
-    })?;
+    })
+    .map_err(|failure| with_surroundings(failure, job))?;
     "preparing".clone_into(&mut report.phase);
     report.report(database);
     let mut following = Following { job, trainer, report, database, sent };
     following.follow()
+}
+
+/// Says what a job has of the session that called and what it hasn't, where something was not found or not understood.
+fn with_surroundings(mut failure: Failure, job: &Job) -> Failure {
+    let is_about_names = failure.sqlstate.starts_with("42") || failure.sqlstate.starts_with("3F");
+    let is_about_values = matches!(&*failure.sqlstate, "22007" | "22008" | "26000" | "34000");
+    if failure.hint.is_none() && (is_about_names || is_about_values) {
+        failure.hint = Some(surroundings(job));
+    }
+    failure
+}
+
+/// In words for the user. There is no transaction when this is called.
+fn surroundings(job: &Job) -> String {
+    let role = transaction(|| Ok(role_name(job.owner))).ok().flatten();
+    let role = role.unwrap_or_else(|| job.owner.to_u32().to_string());
+    format!(
+        "A job works in a session of its own, as role \"{role}\". It has the search_path, the time zone, the date style and \
+         the settings with a dot in their names of the session that called, but no temporary objects, prepared \
+         statements or other settings of it, and sees what was committed."
+    )
 }
 
 /// A training that goes on.
@@ -79,7 +104,7 @@ impl Following<'_> {
                 Some(JobOutput::Finished(_)) => {
                     return Err(Error::Unexpected("a training without a model").into());
                 }
-                Some(JobOutput::Failed(error)) => return Err(Error::from(error).into()),
+                Some(JobOutput::Failed(error)) => return Err(self.failed(error)),
                 None if self.trainer.is_lost() => return Ok(End::Lost(self.trainer.epitaph())),
                 None => true,
             };
@@ -91,6 +116,15 @@ impl Following<'_> {
                 looked = Instant::now();
             }
         }
+    }
+
+    /// Where no row was found at all, it may be that the caller saw some.
+    fn failed(&self, error: EngineError) -> Failure {
+        let mut failure = Failure::from(Error::from(error));
+        if self.sent.rows == 0 && failure.hint.is_none() {
+            failure.hint = Some(surroundings(self.job));
+        }
+        failure
     }
 
     fn phase(&mut self, phase: &str) {

@@ -12,6 +12,7 @@ use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder, BgWorkerStartTi
 use pgrx::{PgXactCallbackEvent, pg_guard, pg_sys, register_xact_callback, warning};
 
 use super::locks::{self, Place};
+use super::progress;
 use super::transaction::transaction;
 use super::worker;
 use crate::catalog::jobs::{self, Waiting};
@@ -111,11 +112,14 @@ fn start_queued(waiting: Waiting) -> Result<(), Error> {
 /// # Errors
 /// [`Error::NoJobSlot`].
 pub fn start(waiting: Waiting) -> Result<(), Error> {
+    // SAFETY: set before this library runs in a process that is connected to a database.
+    let database = unsafe { pg_sys::MyDatabaseId };
+    if progress::is_given_up(database, waiting.job) {
+        return Ok(());
+    }
     let name = format!("{TYPE} {}", waiting.job);
     // One that has been cancelled, and is about to let go of a job that was resumed.
     let succeeds_another = u8::from(locks::has_worker(waiting.job));
-    // SAFETY: set before this library runs in a process that is connected to a database.
-    let database = unsafe { pg_sys::MyDatabaseId };
     let started = builder(&name, TYPE, "ecommerce_ml_train")
         .set_restart_time(Some(RESTART))
         .set_extra(&format!(

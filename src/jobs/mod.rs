@@ -54,6 +54,8 @@ pub fn resume(job: i64) -> Result<(), Error> {
         return Err(Error::JobState { job, state: "is running" });
     }
     let waiting = jobs::requeue(job)?.ok_or(Error::JobState { job, state: "has succeeded" })?;
+    // SAFETY: set before this library runs in a session.
+    progress::remove(unsafe { pgrx::pg_sys::MyDatabaseId }, job);
     launch::at_commit(waiting);
     Ok(())
 }

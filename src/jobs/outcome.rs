@@ -62,7 +62,7 @@ pub fn store(job: &Job, trainer: &mut Trainer, first: UploadPart) -> Result<(), 
     if role_name(job.owner).is_none() {
         return Err(Error::UnknownRole(job.owner.to_u32().to_string()));
     }
-    let (version, outcome) = as_role(job.owner, &job.search_path, || {
+    let (version, outcome) = as_role(job.owner, &job.session, || {
         versions::claim(&job.name)?;
         let live = versions::live(&job.name)?;
         let version = versions::add(&job.name, &new_version(job, content, &finished)?)?;

@@ -35,6 +35,10 @@ pub struct Progress {
     pub seconds_left: Option<f64>,
     /// Bytes, as estimated.
     pub memory: Option<i64>,
+    /// Workers one after another, up to this one, that did not come to run the job.
+    pub failures: i32,
+    /// No worker is started any more until somebody resumes the job.
+    pub given_up: bool,
 }
 
 /// The phase before a worker has a connection to its database.
@@ -70,6 +74,11 @@ impl Progress {
 /// The last report of a job, by whichever worker it was.
 pub fn last(database: pg_sys::Oid, job: i64) -> Option<Progress> {
     serde_json::from_slice(&fs::read(path(database, job)).ok()?).ok()
+}
+
+/// Whether no worker is to be started for a job any more: several did not come to run it, and could not record that.
+pub fn is_given_up(database: pg_sys::Oid, job: i64) -> bool {
+    last(database, job).is_some_and(|last| last.given_up)
 }
 
 /// Removes a job's report.

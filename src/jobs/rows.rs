@@ -45,12 +45,12 @@ impl Rows {
         Ok(Self { query, task: job.task })
     }
 
-    /// Lets the server say what keeps the current role from reading them.
+    /// Lets the server say what keeps the current role from reading them, and refuses what only this session can read.
     ///
     /// # Errors
-    /// Those of opening a cursor; the server's own errors end the statement.
+    /// [`Error::TemporaryRelation`], those of opening a cursor; the server's own errors end the statement.
     pub fn require_readable(&self) -> Result<(), Error> {
-        rows::require_runs(&self.query, &[])
+        require_lasting(&self.query, &[])
     }
 
     /// Hands out what can be learned from each row: a text and its label, or `None` where either is missing.
@@ -70,6 +70,18 @@ impl Rows {
                 row.filter(|(text, _)| !text.trim().is_empty()).map(|(text, label)| (shortened(text), label)),
             )
         })
+    }
+}
+
+/// Lets the server say what is wrong with a query of texts, and refuses one that a session of its own couldn't run.
+///
+/// # Errors
+/// As [`Rows::require_readable`].
+pub fn require_lasting(query: &str, texts: &[&str]) -> Result<(), Error> {
+    rows::require_runs(query, texts)?;
+    match rows::temporary_relation(query, texts.len())? {
+        Some(name) => Err(Error::TemporaryRelation(name)),
+        None => Ok(()),
     }
 }
 

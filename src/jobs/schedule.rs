@@ -32,7 +32,7 @@ pub fn schedule(wanted: &Wanted<'_>, cron: Option<&str>, min_new_rows: i64) -> R
         options: job.options,
         min_new_rows,
         owner: job.owner,
-        search_path: job.search_path,
+        session: job.session,
     };
     if let Some(old) = schedules::lock(&fresh.name)? {
         old.require_owner()?;
@@ -84,7 +84,7 @@ pub fn run(name: &str) -> Result<Run, Error> {
     launch::recover()?;
     let run = match jobs::open_of(name)? {
         Some((job, state)) => Run { job: None, outcome: format!("job {job} is still {state}") },
-        None => as_role(schedule.owner, &schedule.search_path, || train_if_due(&schedule))?,
+        None => as_role(schedule.owner, &schedule.session, || train_if_due(&schedule))?,
     };
     schedules::record_run(name, run.job, &run.outcome)?;
     Ok(run)

@@ -16,6 +16,7 @@ use super::rows::Rows;
 use crate::catalog::jobs::{self, Job};
 use crate::catalog::name::ModelName;
 use crate::catalog::resolve::resolve;
+use crate::catalog::session::Session;
 use crate::catalog::versions;
 use crate::client;
 use crate::error::Error;
@@ -80,7 +81,7 @@ pub fn check(wanted: &Wanted<'_>) -> Result<Job, Error> {
         options: wanted.options.clone(),
         owner,
         login,
-        search_path: search_path(),
+        session: Session::current(),
         attempts: 0,
     };
     Rows::of(&job)?.require_readable()?;
@@ -91,13 +92,6 @@ pub fn check(wanted: &Wanted<'_>) -> Result<Job, Error> {
 /// Options are the engine's to judge, but for those that it passes over.
 fn check_options(objective: Objective, options: &Value) -> Result<(), Error> {
     client::ask(RequestBody::CheckTraining { objective, options: options.to_string() }).map(drop)
-}
-
-fn search_path() -> String {
-    // SAFETY: a setting that every server has; the value is a terminated string of the server's.
-    let value = unsafe { pg_sys::GetConfigOption(c"search_path".as_ptr(), false, false) };
-    // SAFETY: as above.
-    unsafe { CStr::from_ptr(value) }.to_string_lossy().into_owned()
 }
 
 /// A name as the server's functions want it.

@@ -1,6 +1,7 @@
 //! Transactions of a background worker.
 //!
-//! Invariant: a transaction either commits or is aborted, and the worker goes on, whatever was raised in it.
+//! Invariant: a transaction either commits or is aborted, and the worker goes on as who it was, whatever was raised in it
+//! and whose it was.
 
 use std::panic::AssertUnwindSafe;
 
@@ -8,6 +9,7 @@ use pgrx::pg_sys::panic::{CaughtError, ErrorReportWithLevel};
 use pgrx::{PgTryBuilder, pg_sys};
 
 use crate::catalog::jobs::Failure;
+use crate::catalog::privilege::Identity;
 use crate::error::Error;
 
 /// Runs `work` in a transaction, which commits if it returns a value.
@@ -15,6 +17,7 @@ use crate::error::Error;
 /// # Errors
 /// Its error, or that of the server.
 pub fn transaction<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Failure> {
+    let worker = Identity::now();
     guarded(|| {
         // SAFETY: a worker between transactions; what `work` raises is caught outside.
         unsafe {
@@ -28,6 +31,7 @@ pub fn transaction<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Fail
             pg_sys::PopActiveSnapshot();
             pg_sys::CommitTransactionCommand();
         }
+        worker.restore();
         Ok(value)
     })
 }

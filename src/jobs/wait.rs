@@ -4,7 +4,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::launch;
+use pgrx::pg_sys;
+
+use super::{launch, progress};
 use crate::catalog::jobs;
 use crate::error::Error;
 use crate::latch;
@@ -17,7 +19,7 @@ const RECOVERY: Duration = Duration::from_secs(2);
 /// Waits until a job has ended, or the time is over, and returns its state.
 ///
 /// # Errors
-/// [`Error::UnknownJob`], [`Error::JobDenied`], [`Error::JobNotSubmitted`].
+/// [`Error::UnknownJob`], [`Error::JobDenied`], [`Error::JobNotSubmitted`], [`Error::JobNotStarted`].
 pub fn wait(job: i64, timeout: Option<Duration>) -> Result<String, Error> {
     if launch::is_submitted(job) {
         return Err(Error::JobNotSubmitted(job));
@@ -29,6 +31,10 @@ pub fn wait(job: i64, timeout: Option<Duration>) -> Result<String, Error> {
         let is_open = matches!(&*state, "queued" | "running");
         if !is_open || timeout.is_some_and(|timeout| started.elapsed() >= timeout) {
             return Ok(state);
+        }
+        // SAFETY: set before this library runs in a session.
+        if progress::is_given_up(unsafe { pg_sys::MyDatabaseId }, job) {
+            return Err(Error::JobNotStarted(job));
         }
         if recovered.elapsed() > RECOVERY && is_writable() {
             launch::recover()?;
@@ -42,5 +48,5 @@ pub fn wait(job: i64, timeout: Option<Duration>) -> Result<String, Error> {
 /// A standby can look, but not run jobs.
 fn is_writable() -> bool {
     // SAFETY: reads a flag of the server's.
-    !unsafe { pgrx::pg_sys::RecoveryInProgress() }
+    !unsafe { pg_sys::RecoveryInProgress() }
 }

@@ -17,7 +17,7 @@ use crate::catalog::jobs::{self, Failure};
 use crate::error::Error;
 use crate::{guc, latch};
 
-/// Starts of a training that may come to nothing, one after another.
+/// Starts of a training, or of workers for it, that may come to nothing, one after another.
 const PATIENCE: i32 = 3;
 /// How often a worker looks whether something has changed.
 pub const TICK: Duration = Duration::from_millis(400);
@@ -59,28 +59,69 @@ fn handle(signal: u32, handler: unsafe extern "C-unwind" fn(i32)) {
 
 /// Runs a job, if it is there and nobody else does; a worker that succeeds another waits for that one to let go of it.
 pub fn main(database: pg_sys::Oid, login: pg_sys::Oid, job: i64, succeeds_another: bool) {
+    let last = progress::last(database, job).unwrap_or_default();
+    let mut report = Progress { failures: last.failures, ..Progress::new(job) };
     // Where a connection isn't possible, the server would start this worker again and again.
-    if progress::last(database, job).is_some_and(|last| last.died_connecting()) {
+    if last.died_connecting() {
         log!("job {job} could not connect to its database, giving up");
-        progress::remove(database, job);
+        report.failures += 1;
+        report.report(database);
         return;
     }
-    let mut report = Progress::new(job);
     progress::CONNECTING.clone_into(&mut report.phase);
     report.report(database);
-    BackgroundWorker::connect_worker_to_spi_by_oid(Some(database), Some(login));
+    let may_run = report.failures < PATIENCE;
+    // A role that can't connect can't even record that; no role always can.
+    BackgroundWorker::connect_worker_to_spi_by_oid(Some(database), may_run.then_some(login));
+    set_own_defaults();
     if let Some(_lock) = take_over(job, if succeeds_another { SUCCESSION } else { MOMENT }) {
         "waiting for its turn".clone_into(&mut report.phase);
         report.report(database);
-        if let Some(turn) = await_turn(job) {
-            run(job, &mut report, database);
-            drop(turn);
-            launch_or_warn(launch::recover);
+        let is_settled = if may_run { run_in_turn(job, &mut report, database) } else { give_up(job) };
+        if is_settled {
+            progress::remove(database, job);
+        } else {
+            report.failures += 1;
+            report.given_up = !may_run;
+            report.report(database);
         }
-        progress::remove(database, job);
+        launch_or_warn(launch::recover);
     } else if progress::last(database, job).is_some_and(|last| last.pid == report.pid) {
         progress::remove(database, job);
     }
+}
+
+/// What a database or a role has set for its sessions is not meant for the records that a worker keeps.
+fn set_own_defaults() {
+    for (name, value) in [
+        (c"default_transaction_read_only", c"off"),
+        (c"default_transaction_deferrable", c"off"),
+        (c"default_transaction_isolation", c"read committed"),
+        (c"lock_timeout", c"0"),
+    ] {
+        // SAFETY: settings that every server has, and values that they take.
+        unsafe {
+            pg_sys::SetConfigOption(
+                name.as_ptr(),
+                value.as_ptr(),
+                pg_sys::GucContext::PGC_SUSET,
+                pg_sys::GucSource::PGC_S_OVERRIDE,
+            );
+        }
+    }
+}
+
+/// Runs the job when it has its turn. Returns whether its row tells how it ended, or it needs no worker any more.
+fn run_in_turn(job: i64, report: &mut Progress, database: pg_sys::Oid) -> bool {
+    let Some(turn) = await_turn(job) else { return true };
+    let is_settled = run(job, report, database);
+    drop(turn);
+    is_settled
+}
+
+/// Records that a job can't be run, after workers in a row that did not come to run it.
+fn give_up(job: i64) -> bool {
+    fail(job, &Error::JobNotStarted(job).into())
 }
 
 /// The lock of the job; `None` if another worker keeps it for so many ticks.
@@ -151,8 +192,8 @@ fn heed_settings() {
     }
 }
 
-/// Trains until the job has ended, with a new process where one is lost.
-fn run(job: i64, report: &mut Progress, database: pg_sys::Oid) {
+/// Trains until the job has ended, with a new process where one is lost. Returns whether its row tells how.
+fn run(job: i64, report: &mut Progress, database: pg_sys::Oid) -> bool {
     let mut words = "The worker of the job was lost.".to_owned();
     loop {
         heed_settings();
@@ -164,8 +205,14 @@ fn run(job: i64, report: &mut Progress, database: pg_sys::Oid) {
             Some(begun) => guarded(|| follow::train(&begun, report, database)),
         });
         match end {
-            Ok(End::Succeeded) => return log!("job {job} has succeeded"),
-            Ok(End::Cancelled) => return log!("job {job} is cancelled"),
+            Ok(End::Succeeded) => {
+                log!("job {job} has succeeded");
+                return true;
+            }
+            Ok(End::Cancelled) => {
+                log!("job {job} is cancelled");
+                return true;
+            }
             Ok(End::Lost(epitaph)) => {
                 warning!("job {job} lost its training process: {epitaph}");
                 words = epitaph;
@@ -175,7 +222,8 @@ fn run(job: i64, report: &mut Progress, database: pg_sys::Oid) {
     }
 }
 
-fn fail(job: i64, failure: &Failure) {
+/// Records how a job ended that did not succeed; `false` if that isn't possible.
+fn fail(job: i64, failure: &Failure) -> bool {
     let recorded = if failure.sqlstate == CANCELLED {
         log!("job {job} is cancelled by a signal");
         transaction(|| jobs::cancel(job, None))
@@ -183,7 +231,11 @@ fn fail(job: i64, failure: &Failure) {
         log!("job {job} has failed: {}", failure.message);
         transaction(|| jobs::fail(job, failure))
     };
-    if let Err(failure) = recorded {
-        warning!("could not record the end of job {job}: {}", failure.message);
+    match recorded {
+        Ok(_) => true,
+        Err(failure) => {
+            warning!("could not record the end of job {job}: {}", failure.message);
+            false
+        }
     }
 }
