@@ -13,6 +13,4 @@ UPDATE pg_catalog.pg_extension SET extnamespace = 'ecommerce_ml'::pg_catalog.reg
 
 -- Jobs and schedules know what settings meant to the session that made them. Those that are there had none.
 ALTER TABLE ecommerce_ml.stored_job ADD settings jsonb NOT NULL DEFAULT '{}';
-ALTER TABLE ecommerce_ml.stored_job ALTER settings DROP DEFAULT;
 ALTER TABLE ecommerce_ml.stored_schedule ADD settings jsonb NOT NULL DEFAULT '{}';
-ALTER TABLE ecommerce_ml.stored_schedule ALTER settings DROP DEFAULT;

@@ -104,7 +104,7 @@ CREATE TABLE stored_job (
     owner regrole NOT NULL,
     login regrole NOT NULL,
     search_path text NOT NULL,
-    settings jsonb NOT NULL,
+    settings jsonb NOT NULL DEFAULT '{}',
     -- The cluster that the job is for: one that was restored from a dump doesn't start by itself.
     cluster bigint NOT NULL,
     state text NOT NULL CHECK (state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
@@ -159,7 +159,7 @@ CREATE TABLE stored_schedule (
     -- Who made it, and what names and conditions meant then.
     owner regrole NOT NULL,
     search_path text NOT NULL,
-    settings jsonb NOT NULL,
+    settings jsonb NOT NULL DEFAULT '{}',
     last_run timestamptz,
     last_job bigint,
     last_outcome text

@@ -173,7 +173,9 @@ impl Error {
             | Error::UnknownJob(_)
             | Error::UnknownSchedule(_) => Code::ERRCODE_UNDEFINED_OBJECT,
             Error::UnknownRelation(_) => Code::ERRCODE_UNDEFINED_TABLE,
-            Error::NotARelation(_) | Error::TemporaryRelation(_) | Error::TemporaryFunction(_) => Code::ERRCODE_WRONG_OBJECT_TYPE,
+            Error::NotARelation(_) | Error::TemporaryRelation(_) | Error::TemporaryFunction(_) => {
+                Code::ERRCODE_WRONG_OBJECT_TYPE
+            }
             Error::UnknownColumn { .. } => Code::ERRCODE_UNDEFINED_COLUMN,
             Error::ColumnType { .. } | Error::ColumnsUnlike { .. } | Error::NotAParaphraser(_) => {
                 Code::ERRCODE_DATATYPE_MISMATCH

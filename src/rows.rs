@@ -69,10 +69,13 @@ pub fn temporary_relation(query: &str, texts: usize) -> Result<Option<String>, E
             if plan.is_null() {
                 return Err(Error::Unexpected("a query that cannot be prepared"));
             }
-            let sources = PgList::<pg_sys::CachedPlanSource>::from_pg(pg_sys::SPI_plan_get_plan_sources(plan));
+            let sources =
+                PgList::<pg_sys::CachedPlanSource>::from_pg(pg_sys::SPI_plan_get_plan_sources(plan));
             sources
                 .iter_ptr()
-                .flat_map(|source| PgList::<pg_sys::Oid>::from_pg((*source).relationOids).iter_oid().collect::<Vec<_>>())
+                .flat_map(|source| {
+                    PgList::<pg_sys::Oid>::from_pg((*source).relationOids).iter_oid().collect::<Vec<_>>()
+                })
                 .find(|relation| {
                     pg_sys::get_rel_persistence(*relation).cast_unsigned() == pg_sys::RELPERSISTENCE_TEMP
                 })

@@ -179,9 +179,7 @@ impl Trust {
     fn context(self) -> u32 {
         match self {
             Trust::Ours | Trust::Sessions => pg_sys::SECURITY_LOCAL_USERID_CHANGE,
-            Trust::Restricted => {
-                pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_RESTRICTED_OPERATION
-            }
+            Trust::Restricted => pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_RESTRICTED_OPERATION,
         }
     }
 }

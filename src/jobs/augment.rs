@@ -128,7 +128,12 @@ fn paraphraser(name: &str) -> Result<String, Error> {
             && pg_sys::get_func_prokind(function).cast_unsigned() == pg_sys::PROKIND_FUNCTION;
         let schema = pg_sys::get_func_namespace(function);
         let is_temporary = pg_sys::isAnyTempNamespace(schema);
-        (is_one, is_temporary, owned(pg_sys::get_namespace_name(schema)), owned(pg_sys::get_func_name(function)))
+        (
+            is_one,
+            is_temporary,
+            owned(pg_sys::get_namespace_name(schema)),
+            owned(pg_sys::get_func_name(function)),
+        )
     };
     match (is_one, schema, bare) {
         _ if is_temporary => Err(Error::TemporaryFunction(name.to_owned())),

@@ -104,10 +104,7 @@ fn a_job_that_finds_nothing_says_what_it_has_not() {
          BEGIN RETURN id > current_setting('app.never_set')::int; END $$",
     );
     let mut tenant = cluster.session_as("tenant", "postgres");
-    for (changes, sqlstate) in [
-        (json!({}), "22023"),
-        (json!({"where": "wanted(id)"}), "42704"),
-    ] {
+    for (changes, sqlstate) in [(json!({}), "22023"), (json!({"where": "wanted(id)"}), "42704")] {
         run(&mut superuser, "ALTER POLICY own ON labelled USING (true)");
         if sqlstate == "22023" {
             run(
@@ -142,7 +139,10 @@ fn temporary_objects_are_refused_when_a_job_is_asked_for() {
         ("over", json!({})),
         ("labelled", json!({"where": "id IN (SELECT id FROM passing)"})),
         ("labelled", json!({"augment": {"synonym": 0.5, "synonym_table": "words"}})),
-        ("labelled", json!({"augment": {"back_translation": 0.5, "back_translation_function": "pg_temp.reword"}})),
+        (
+            "labelled",
+            json!({"augment": {"back_translation": 0.5, "back_translation_function": "pg_temp.reword"}}),
+        ),
     ] {
         let call = call(relation, changes);
         let said = fails_with(&mut session, &call, "42809");
