@@ -152,6 +152,9 @@ impl Following<'_> {
         };
         let step = i64::try_from(step).unwrap_or(i64::MAX);
         let stored = self.keep(|job, trainer| {
+            if !jobs::keep(job.id)? {
+                return Ok(false);
+            }
             checkpoints::delete(job.id)?;
             for chunk in 0.. {
                 match await_part(trainer) {
