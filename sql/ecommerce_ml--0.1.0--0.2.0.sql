@@ -21,8 +21,7 @@ ALTER TABLE stored_epoch DROP CONSTRAINT stored_epoch_job_fkey;
 ALTER TABLE stored_checkpoint DROP CONSTRAINT stored_checkpoint_job_fkey;
 ALTER TABLE stored_seen DROP CONSTRAINT stored_seen_job_fkey, DROP CONSTRAINT stored_seen_name_version_fkey;
 
--- Columns of these are of other types now.
-DROP VIEW models, jobs, training_schedules;
+-- Views keep their columns, and those of others that depend on them: what they show is replaced before its tables change.
 
 -- Roles that rows name
 
@@ -46,7 +45,7 @@ COMMENT ON FUNCTION role_id(role_reference) IS 'the role that is meant; NULL if 
 ALTER TABLE stored_model RENAME owner TO owner_before;
 ALTER TABLE stored_model ADD owner role_reference;
 UPDATE stored_model SET owner = pg_catalog.pg_get_userbyid(owner_before)::text::role_reference;
-ALTER TABLE stored_model ALTER owner SET NOT NULL, DROP owner_before;
+ALTER TABLE stored_model ALTER owner SET NOT NULL;
 
 ALTER TABLE stored_grant DROP CONSTRAINT stored_grant_pkey;
 ALTER TABLE stored_grant RENAME grantee TO grantee_before;
@@ -62,12 +61,14 @@ COMMENT ON TABLE stored_grant IS 'roles that may use a model beside its owner';
 
 -- Relations by their names, with their schemas: a name alone would depend on search_path.
 SET LOCAL search_path = pg_catalog, pg_temp;
-ALTER TABLE ecommerce_ml.stored_schedule ALTER relation TYPE text USING relation::text;
+ALTER TABLE ecommerce_ml.stored_schedule RENAME relation TO relation_before;
+ALTER TABLE ecommerce_ml.stored_schedule ADD relation text;
+UPDATE ecommerce_ml.stored_schedule SET relation = relation_before::text;
 SET LOCAL search_path = ecommerce_ml, pg_temp;
 ALTER TABLE stored_schedule RENAME owner TO owner_before;
 ALTER TABLE stored_schedule ADD owner role_reference;
 UPDATE stored_schedule SET owner = pg_catalog.pg_get_userbyid(owner_before)::text::role_reference;
-ALTER TABLE stored_schedule ALTER owner SET NOT NULL, DROP owner_before;
+ALTER TABLE stored_schedule ALTER owner SET NOT NULL, ALTER relation SET NOT NULL;
 
 ALTER TABLE stored_job RENAME relation TO relation_before;
 ALTER TABLE stored_job RENAME relation_name TO relation;
@@ -185,10 +186,12 @@ CREATE OR REPLACE VIEW model_versions AS
     LEFT JOIN stored_content c ON c.sha256 = v.content;
 COMMENT ON VIEW model_versions IS 'versions of models';
 
-CREATE VIEW models AS
-    SELECT m.name, v.version AS live_version, v.task, v.labels, v.base, v.metrics, v.size, m.created, m.owner_name::name AS owner
+CREATE OR REPLACE VIEW models AS
+    SELECT m.name, v.version AS live_version, v.task, v.labels, v.base, v.metrics, v.size, m.created,
+           m.owner::regrole AS owner, m.owner_name::name AS owner_name
     FROM all_model m JOIN model_versions v ON v.name = m.name AND v.live;
 COMMENT ON VIEW models IS 'models and their live versions';
+COMMENT ON COLUMN models.owner IS 'NULL if there is no such role; owner_name tells which';
 
 CREATE OR REPLACE VIEW stat_models AS
     SELECT coalesce(s.builtin, v.name) AS name, v.version, s.bytes AS loaded_bytes, s.precision,
@@ -197,16 +200,16 @@ CREATE OR REPLACE VIEW stat_models AS
     LEFT JOIN all_version v
            ON v.content = s.content OR (v.content IS NULL AND s.content IS NULL AND v.name = s.builtin);
 
-CREATE VIEW jobs AS
+CREATE OR REPLACE VIEW jobs AS
     SELECT j.job, j.name,
            CASE WHEN j.state = 'running' AND p.job IS NULL THEN 'interrupted' ELSE j.state END AS state,
            j.version, j.outcome, j.relation, j.text_column, j.label_column, j.task, j.base, j.options,
-           j.owner::text::name AS owner, j.submitted, j.started, j.ended,
+           role_id(j.owner)::regrole AS owner, j.submitted, j.started, j.ended,
            (j.prepared ->> 'training_rows')::bigint AS training_rows,
            (j.prepared ->> 'held_out_rows')::bigint AS held_out_rows,
            j.prepared -> 'labels' AS labels, j.comparison,
            j.error ->> 'message' AS error, j.error ->> 'detail' AS detail, j.error ->> 'hint' AS hint,
-           j.error ->> 'sqlstate' AS sqlstate, j.cancelled_by
+           j.error ->> 'sqlstate' AS sqlstate, j.cancelled_by, j.owner::text::name AS owner_name
     FROM stored_job j LEFT JOIN training_progress() p ON p.job = j.job
     WHERE pg_has_role(role_id(j.owner), 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
 COMMENT ON VIEW jobs IS 'trainings: queued, running, interrupted, succeeded, failed or cancelled';
@@ -230,19 +233,24 @@ CREATE OR REPLACE VIEW stat_progress_training AS
     FROM training_progress() p JOIN stored_job j ON j.job = p.job
     WHERE pg_has_role(role_id(j.owner), 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
 
-CREATE VIEW training_schedules AS
-    SELECT s.name, s.cron, s.relation, s.text_column, s.label_column, s.task, s.base, s.options, s.min_new_rows,
-           s.owner::text::name AS owner,
-           s.last_run, s.last_job, s.last_outcome
+CREATE OR REPLACE VIEW training_schedules AS
+    SELECT s.name, s.cron,
+           (SELECT c.oid::regclass FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE pg_catalog.format('%I.%I', n.nspname, c.relname) = s.relation) AS relation,
+           s.text_column, s.label_column, s.task, s.base, s.options, s.min_new_rows,
+           role_id(s.owner)::regrole AS owner, s.last_run, s.last_job, s.last_outcome, s.relation AS relation_name,
+           s.owner::text::name AS owner_name
     FROM stored_schedule s
     WHERE pg_has_role(role_id(s.owner), 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
 COMMENT ON VIEW training_schedules IS 'models that are trained again and again';
+COMMENT ON COLUMN training_schedules.relation IS 'NULL if nothing has the name now; relation_name tells which';
 COMMENT ON COLUMN training_schedules.cron IS 'when pg_cron runs it; NULL if another scheduler does';
 COMMENT ON COLUMN training_schedules.last_job IS 'the training of the latest run that had something to do';
 COMMENT ON COLUMN training_schedules.last_outcome IS 'what became of the latest run that did not fail';
 
-GRANT SELECT ON models, jobs, training_schedules TO PUBLIC;
 ALTER TABLE stored_version DROP pinned;
+ALTER TABLE stored_model DROP owner_before;
+ALTER TABLE stored_schedule DROP owner_before, DROP relation_before;
 ALTER TABLE stored_job DROP owner_before;
 
 -- Rows that come by a restore or by replication tell sessions, and the server, as much as those that functions write.

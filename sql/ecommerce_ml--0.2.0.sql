@@ -801,9 +801,11 @@ CREATE VIEW model_versions AS
 COMMENT ON VIEW model_versions IS 'versions of models';
 
 CREATE VIEW models AS
-    SELECT m.name, v.version AS live_version, v.task, v.labels, v.base, v.metrics, v.size, m.created, m.owner_name::name AS owner
+    SELECT m.name, v.version AS live_version, v.task, v.labels, v.base, v.metrics, v.size, m.created,
+           m.owner::regrole AS owner, m.owner_name::name AS owner_name
     FROM all_model m JOIN model_versions v ON v.name = m.name AND v.live;
 COMMENT ON VIEW models IS 'models and their live versions';
+COMMENT ON COLUMN models.owner IS 'NULL if there is no such role; owner_name tells which';
 
 CREATE VIEW stat_engine AS
     SELECT CASE WHEN e.pid IS NULL THEN 'stopped' ELSE 'running' END AS state, e.*, now() - e.started AS uptime
@@ -833,12 +835,12 @@ CREATE VIEW jobs AS
     SELECT j.job, j.name,
            CASE WHEN j.state = 'running' AND p.job IS NULL THEN 'interrupted' ELSE j.state END AS state,
            j.version, j.outcome, j.relation, j.text_column, j.label_column, j.task, j.base, j.options,
-           j.owner::text::name AS owner, j.submitted, j.started, j.ended,
+           role_id(j.owner)::regrole AS owner, j.submitted, j.started, j.ended,
            (j.prepared ->> 'training_rows')::bigint AS training_rows,
            (j.prepared ->> 'held_out_rows')::bigint AS held_out_rows,
            j.prepared -> 'labels' AS labels, j.comparison,
            j.error ->> 'message' AS error, j.error ->> 'detail' AS detail, j.error ->> 'hint' AS hint,
-           j.error ->> 'sqlstate' AS sqlstate, j.cancelled_by
+           j.error ->> 'sqlstate' AS sqlstate, j.cancelled_by, j.owner::text::name AS owner_name
     FROM stored_job j LEFT JOIN training_progress() p ON p.job = j.job
     WHERE pg_has_role(role_id(j.owner), 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
 COMMENT ON VIEW jobs IS 'trainings: queued, running, interrupted, succeeded, failed or cancelled';
@@ -868,12 +870,16 @@ COMMENT ON COLUMN stat_progress_training.eta IS 'time that is left, as estimated
 COMMENT ON COLUMN stat_progress_training.memory IS 'bytes that the training takes, as estimated before its start';
 
 CREATE VIEW training_schedules AS
-    SELECT s.name, s.cron, s.relation, s.text_column, s.label_column, s.task, s.base, s.options, s.min_new_rows,
-           s.owner::text::name AS owner,
-           s.last_run, s.last_job, s.last_outcome
+    SELECT s.name, s.cron,
+           (SELECT c.oid::regclass FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE pg_catalog.format('%I.%I', n.nspname, c.relname) = s.relation) AS relation,
+           s.text_column, s.label_column, s.task, s.base, s.options, s.min_new_rows,
+           role_id(s.owner)::regrole AS owner, s.last_run, s.last_job, s.last_outcome, s.relation AS relation_name,
+           s.owner::text::name AS owner_name
     FROM stored_schedule s
     WHERE pg_has_role(role_id(s.owner), 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
 COMMENT ON VIEW training_schedules IS 'models that are trained again and again';
+COMMENT ON COLUMN training_schedules.relation IS 'NULL if nothing has the name now; relation_name tells which';
 COMMENT ON COLUMN training_schedules.cron IS 'when pg_cron runs it; NULL if another scheduler does';
 COMMENT ON COLUMN training_schedules.last_job IS 'the training of the latest run that had something to do';
 COMMENT ON COLUMN training_schedules.last_outcome IS 'what became of the latest run that did not fail';
