@@ -10,7 +10,400 @@ FROM pg_catalog.pg_extension e
 WHERE e.extname = 'ecommerce_ml' AND d.classid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.objid = e.oid
   AND d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.refobjid = e.extnamespace;
 UPDATE pg_catalog.pg_extension SET extnamespace = 'ecommerce_ml'::pg_catalog.regnamespace WHERE extname = 'ecommerce_ml';
+SET LOCAL search_path = ecommerce_ml, pg_temp;
 
 -- Jobs and schedules know what settings meant to the session that made them. Those that are there had none.
-ALTER TABLE ecommerce_ml.stored_job ADD settings jsonb NOT NULL DEFAULT '{}';
-ALTER TABLE ecommerce_ml.stored_schedule ADD settings jsonb NOT NULL DEFAULT '{}';
+ALTER TABLE stored_job ADD settings jsonb NOT NULL DEFAULT '{}';
+ALTER TABLE stored_schedule ADD settings jsonb NOT NULL DEFAULT '{}';
+
+-- Rows of one table no longer depend on rows of another: they are restored and replicated in any order.
+ALTER TABLE stored_chunk DROP CONSTRAINT stored_chunk_sha256_fkey;
+ALTER TABLE stored_version DROP CONSTRAINT stored_version_name_fkey, DROP CONSTRAINT stored_version_content_fkey;
+ALTER TABLE stored_deployment DROP CONSTRAINT stored_deployment_name_version_fkey;
+ALTER TABLE stored_grant DROP CONSTRAINT stored_grant_name_fkey;
+ALTER TABLE stored_epoch DROP CONSTRAINT stored_epoch_job_fkey;
+ALTER TABLE stored_checkpoint DROP CONSTRAINT stored_checkpoint_job_fkey;
+ALTER TABLE stored_seen DROP CONSTRAINT stored_seen_job_fkey, DROP CONSTRAINT stored_seen_name_version_fkey;
+
+-- Views keep their columns, and those of others that depend on them: what they show is replaced before its tables change.
+
+-- Roles that rows name
+
+CREATE TYPE role_reference;
+CREATE FUNCTION role_reference_in(cstring) RETURNS role_reference
+    LANGUAGE c STABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'role_reference_in_wrapper';
+COMMENT ON FUNCTION role_reference_in(cstring) IS 'reads the name of a role, whether or not there is one';
+CREATE FUNCTION role_reference_out(role_reference) RETURNS cstring
+    LANGUAGE c STABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'role_reference_out_wrapper';
+COMMENT ON FUNCTION role_reference_out(role_reference) IS 'name that the role has now, or had when there was one';
+CREATE TYPE role_reference (INPUT = role_reference_in, OUTPUT = role_reference_out, STORAGE = plain);
+COMMENT ON TYPE role_reference IS
+    'a role: follows ALTER ROLE RENAME as regrole does, and where there is no such role keeps its name; public is everyone';
+CREATE FUNCTION role_id(role_reference) RETURNS oid
+    LANGUAGE c STABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'role_id_wrapper';
+COMMENT ON FUNCTION role_id(role_reference) IS 'the role that is meant; NULL if there is none, or everyone is meant';
+
+ALTER TABLE stored_model RENAME owner TO owner_before;
+ALTER TABLE stored_model ADD owner role_reference;
+UPDATE stored_model SET owner = pg_catalog.pg_get_userbyid(owner_before)::text::role_reference;
+ALTER TABLE stored_model ALTER owner SET NOT NULL;
+
+ALTER TABLE stored_grant DROP CONSTRAINT stored_grant_pkey;
+ALTER TABLE stored_grant RENAME grantee TO grantee_before;
+ALTER TABLE stored_grant ADD number integer, ADD grantee role_reference;
+UPDATE stored_grant g SET number = n.number,
+    grantee = CASE WHEN g.grantee_before = 0 THEN 'public'
+                   ELSE pg_catalog.pg_get_userbyid(g.grantee_before)::text END::role_reference
+FROM (SELECT name, grantee_before, row_number() OVER (PARTITION BY name ORDER BY grantee_before::oid) AS number
+      FROM stored_grant) AS n
+WHERE n.name = g.name AND n.grantee_before = g.grantee_before;
+ALTER TABLE stored_grant ALTER grantee SET NOT NULL, DROP grantee_before, ADD PRIMARY KEY (name, number);
+COMMENT ON TABLE stored_grant IS 'roles that may use a model beside its owner';
+
+-- Relations by their names, with their schemas: a name alone would depend on search_path.
+SET LOCAL search_path = pg_catalog, pg_temp;
+ALTER TABLE ecommerce_ml.stored_schedule RENAME relation TO relation_before;
+ALTER TABLE ecommerce_ml.stored_schedule ADD relation text;
+UPDATE ecommerce_ml.stored_schedule SET relation = relation_before::text;
+SET LOCAL search_path = ecommerce_ml, pg_temp;
+ALTER TABLE stored_schedule RENAME owner TO owner_before;
+ALTER TABLE stored_schedule ADD owner role_reference;
+UPDATE stored_schedule SET owner = pg_catalog.pg_get_userbyid(owner_before)::text::role_reference;
+ALTER TABLE stored_schedule ALTER owner SET NOT NULL, ALTER relation SET NOT NULL;
+
+ALTER TABLE stored_job RENAME relation TO relation_before;
+ALTER TABLE stored_job RENAME relation_name TO relation;
+ALTER TABLE stored_job RENAME owner TO owner_before;
+ALTER TABLE stored_job RENAME login TO login_before;
+ALTER TABLE stored_job ADD owner role_reference, ADD login role_reference;
+UPDATE stored_job SET owner = pg_catalog.pg_get_userbyid(owner_before)::text::role_reference,
+    login = pg_catalog.pg_get_userbyid(login_before)::text::role_reference;
+ALTER TABLE stored_job ALTER owner SET NOT NULL, ALTER login SET NOT NULL, DROP relation_before, DROP login_before;
+
+-- The numbers of jobs, whose sequence only the owner of the table could read.
+CREATE SEQUENCE stored_job_number;
+SELECT pg_catalog.setval('stored_job_number', last_value, is_called) FROM stored_job_job_seq;
+ALTER EXTENSION ecommerce_ml DROP SEQUENCE stored_job_job_seq;
+ALTER TABLE stored_job ALTER job DROP IDENTITY;
+
+CREATE TABLE stored_job_seen (
+    job bigint,
+    chunk integer,
+    data bytea NOT NULL,
+    PRIMARY KEY (job, chunk)
+);
+ALTER TABLE stored_job_seen ALTER COLUMN data SET STORAGE EXTERNAL;
+COMMENT ON TABLE stored_job_seen IS 'rows that a training has seen, until it succeeds: 8 bytes each, at most 1 MiB a row';
+
+INSERT INTO stored_job_seen (job, chunk, data) SELECT job, chunk, data FROM stored_seen WHERE job IS NOT NULL;
+DELETE FROM stored_seen WHERE job IS NOT NULL;
+ALTER TABLE stored_seen DROP CONSTRAINT stored_seen_name_chunk_key, DROP job, ALTER version SET NOT NULL,
+    ADD PRIMARY KEY (name, chunk);
+
+CREATE TABLE stored_pin (
+    name text COLLATE "C",
+    version integer,
+    PRIMARY KEY (name, version)
+);
+COMMENT ON TABLE stored_pin IS 'versions that are kept in the engine''s memory';
+
+INSERT INTO stored_pin (name, version) SELECT name, version FROM stored_version WHERE pinned;
+
+-- The model that comes with the extension is no row any more.
+DELETE FROM stored_grant WHERE name = 'reviews';
+DELETE FROM stored_deployment WHERE name = 'reviews' AND deployment = 1;
+DELETE FROM stored_version WHERE content IS NULL;
+DELETE FROM stored_model WHERE name = 'reviews';
+ALTER TABLE stored_version ALTER content SET NOT NULL;
+COMMENT ON TABLE stored_version IS 'versions of models';
+
+SELECT pg_catalog.pg_extension_config_dump('stored_model', '');
+SELECT pg_catalog.pg_extension_config_dump('stored_version', '');
+SELECT pg_catalog.pg_extension_config_dump('stored_pin', '');
+SELECT pg_catalog.pg_extension_config_dump('stored_deployment', '');
+SELECT pg_catalog.pg_extension_config_dump('stored_grant', '');
+SELECT pg_catalog.pg_extension_config_dump('stored_job_number', '');
+SELECT pg_catalog.pg_extension_config_dump('stored_job_seen', '');
+GRANT SELECT ON stored_model, stored_content, stored_chunk, stored_version, stored_pin, stored_deployment, stored_grant,
+    stored_job, stored_epoch, stored_checkpoint, stored_schedule, stored_job_seen, stored_seen TO pg_database_owner;
+GRANT SELECT ON SEQUENCE stored_job_number TO pg_database_owner;
+
+-- The model that comes with the extension is there without being stored.
+
+CREATE VIEW all_model AS
+    SELECT name, role_id(owner) AS owner, owner::text AS owner_name, created FROM stored_model
+    UNION ALL
+    SELECT 'reviews' COLLATE "C", relowner, pg_catalog.pg_get_userbyid(relowner)::text, NULL
+    FROM pg_catalog.pg_class WHERE oid = 'ecommerce_ml.stored_model'::pg_catalog.regclass;
+COMMENT ON VIEW all_model IS 'models, that which comes with the extension too; those of roles that are not there have no owner';
+
+CREATE VIEW all_version AS
+    SELECT v.*, EXISTS (SELECT FROM stored_pin p WHERE p.name = v.name AND p.version = v.version) AS pinned
+    FROM (SELECT name, version, content, info, base, metrics, training, source, role, created FROM stored_version
+          UNION ALL
+          SELECT m.name, 1, NULL,
+    '{"architecture": "bert", "task": "classification",
+      "labels": ["1 star", "2 stars", "3 stars", "4 stars", "5 stars"], "has_sentiment": true, "has_rating": true,
+      "max_length": 256, "hidden_size": 384, "parameters": 22715141, "size": 46141234}',
+    'sentence-transformers/all-MiniLM-L6-v2',
+    '{"amazon_snippets": {"pearson_r": 0.8091, "sign_accuracy": 0.8341, "mae_stars": 0.4936, "macro_f1": 0.8178, "macro_f1_with_neutral": 0.5452, "rows": 3708},
+      "amazon_cells": {"accuracy": 0.923, "positive_f1": 0.9255, "negative_f1": 0.9204, "macro_f1": 0.9229, "auc": 0.9766, "predicted_neutral": 0.077, "rows": 1000},
+      "fine_foods_test": {"auc_five_stars": 0.9119, "auc_expected_stars": 0.9145, "rows": 1000},
+      "imdb_held_out": {"accuracy": 0.8955, "positive_f1": 0.8946, "negative_f1": 0.8964, "macro_f1": 0.8955, "auc": 0.9622, "predicted_neutral": 0.0, "rows": 2000}}',
+    NULL, 'built in', m.owner_name::name, NULL FROM all_model m WHERE m.name = 'reviews') AS v;
+COMMENT ON VIEW all_version IS 'versions of models; the one without content is built in';
+
+CREATE VIEW all_deployment AS
+    SELECT name, deployment, version, role, deployed, withdrawn FROM stored_deployment
+    UNION ALL
+    SELECT name, 1, version, role, NULL, NULL FROM all_version WHERE content IS NULL;
+COMMENT ON VIEW all_deployment IS 'history of deployments, that of the built-in version too';
+
+CREATE VIEW all_grant AS
+    SELECT name, coalesce(role_id(grantee), CASE WHEN grantee::text = 'public' THEN 0::oid END) AS grantee
+    FROM stored_grant
+    UNION ALL
+    SELECT 'reviews' COLLATE "C", 0::oid;
+COMMENT ON VIEW all_grant IS 'roles that may use a model beside its owner; 0 stands for everyone, NULL for one that is not there';
+
+CREATE OR REPLACE VIEW stored_live AS
+    SELECT DISTINCT ON (name) name, version, deployed FROM all_deployment
+    WHERE withdrawn IS NULL ORDER BY name, deployment DESC;
+COMMENT ON VIEW stored_live IS 'versions that the names of models stand for';
+
+-- Views of tables that have changed
+
+CREATE OR REPLACE VIEW model_versions AS
+    SELECT v.name, v.version, l.version IS NOT NULL AS live,
+           v.info ->> 'task' AS task,
+           ARRAY(SELECT jsonb_array_elements_text(v.info -> 'labels')) AS labels,
+           v.info ->> 'architecture' AS architecture,
+           (v.info ->> 'parameters')::bigint AS parameters,
+           (v.info ->> 'max_length')::integer AS max_length,
+           v.base, v.metrics, v.training, coalesce(c.size, (v.info ->> 'size')::bigint) AS size,
+           v.pinned, v.source, encode(v.content, 'hex') AS sha256, v.role, v.created
+    FROM all_version v
+    LEFT JOIN stored_live l ON l.name = v.name AND l.version = v.version
+    LEFT JOIN stored_content c ON c.sha256 = v.content;
+COMMENT ON VIEW model_versions IS 'versions of models';
+
+CREATE OR REPLACE VIEW models AS
+    SELECT m.name, v.version AS live_version, v.task, v.labels, v.base, v.metrics, v.size, m.created,
+           m.owner::regrole AS owner, m.owner_name::name AS owner_name
+    FROM all_model m JOIN model_versions v ON v.name = m.name AND v.live;
+COMMENT ON VIEW models IS 'models and their live versions';
+COMMENT ON COLUMN models.owner IS 'NULL if there is no such role; owner_name tells which';
+
+CREATE OR REPLACE VIEW stat_models AS
+    SELECT coalesce(s.builtin, v.name) AS name, v.version, s.bytes AS loaded_bytes, s.precision,
+           s.precision_note, s.pinned, s.requests, s.texts, s.tokens, s.cache_hits, s.last_used
+    FROM model_stats() s
+    LEFT JOIN all_version v
+           ON v.content = s.content OR (v.content IS NULL AND s.content IS NULL AND v.name = s.builtin);
+
+CREATE OR REPLACE VIEW jobs AS
+    SELECT j.job, j.name,
+           CASE WHEN j.state = 'running' AND p.job IS NULL THEN 'interrupted' ELSE j.state END AS state,
+           j.version, j.outcome, j.relation, j.text_column, j.label_column, j.task, j.base, j.options,
+           role_id(j.owner)::regrole AS owner, j.submitted, j.started, j.ended,
+           (j.prepared ->> 'training_rows')::bigint AS training_rows,
+           (j.prepared ->> 'held_out_rows')::bigint AS held_out_rows,
+           j.prepared -> 'labels' AS labels, j.comparison,
+           j.error ->> 'message' AS error, j.error ->> 'detail' AS detail, j.error ->> 'hint' AS hint,
+           j.error ->> 'sqlstate' AS sqlstate, j.cancelled_by, j.owner::text::name AS owner_name
+    FROM stored_job j LEFT JOIN training_progress() p ON p.job = j.job
+    WHERE pg_has_role(role_id(j.owner), 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
+COMMENT ON VIEW jobs IS 'trainings: queued, running, interrupted, succeeded, failed or cancelled';
+COMMENT ON COLUMN jobs.outcome IS 'whether the new version was deployed, and why';
+COMMENT ON COLUMN jobs.comparison IS 'the new version beside the one that was live, on the same rows held out';
+
+CREATE OR REPLACE VIEW job_metrics AS
+    SELECT e.job, j.name, e.epoch, e.step, e.training_loss, e.best, e.seconds, e.ended,
+           (e.evaluation ->> 'loss')::double precision AS loss,
+           (e.evaluation ->> 'accuracy')::double precision AS accuracy,
+           (e.evaluation ->> 'macro_f1')::double precision AS macro_f1,
+           (e.evaluation ->> 'mae')::double precision AS mae,
+           (e.evaluation ->> 'rmse')::double precision AS rmse,
+           e.evaluation AS metrics
+    FROM stored_epoch e JOIN stored_job j ON j.job = e.job
+    WHERE pg_has_role(role_id(j.owner), 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
+
+CREATE OR REPLACE VIEW stat_progress_training AS
+    SELECT p.job, j.name, p.pid, p.engine_pid, p.phase, p.rows_read, p.epoch, p.epochs, p.step, p.steps, p.loss,
+           p.learning_rate, p.examples_per_second, p.eta, p.memory
+    FROM training_progress() p JOIN stored_job j ON j.job = p.job
+    WHERE pg_has_role(role_id(j.owner), 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
+
+CREATE OR REPLACE VIEW training_schedules AS
+    SELECT s.name, s.cron,
+           (SELECT c.oid::regclass FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE pg_catalog.format('%I.%I', n.nspname, c.relname) = s.relation) AS relation,
+           s.text_column, s.label_column, s.task, s.base, s.options, s.min_new_rows,
+           role_id(s.owner)::regrole AS owner, s.last_run, s.last_job, s.last_outcome, s.relation AS relation_name,
+           s.owner::text::name AS owner_name
+    FROM stored_schedule s
+    WHERE pg_has_role(role_id(s.owner), 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
+COMMENT ON VIEW training_schedules IS 'models that are trained again and again';
+COMMENT ON COLUMN training_schedules.relation IS 'NULL if nothing has the name now; relation_name tells which';
+COMMENT ON COLUMN training_schedules.cron IS 'when pg_cron runs it; NULL if another scheduler does';
+COMMENT ON COLUMN training_schedules.last_job IS 'the training of the latest run that had something to do';
+COMMENT ON COLUMN training_schedules.last_outcome IS 'what became of the latest run that did not fail';
+
+ALTER TABLE stored_version DROP pinned;
+ALTER TABLE stored_model DROP owner_before;
+ALTER TABLE stored_schedule DROP owner_before, DROP relation_before;
+ALTER TABLE stored_job DROP owner_before;
+
+-- Rows that come by a restore or by replication tell sessions, and the server, as much as those that functions write.
+
+CREATE FUNCTION models_changed() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'models_changed_wrapper';
+COMMENT ON FUNCTION models_changed() IS 'lets all sessions look again at what there is';
+CREATE FUNCTION owner_changed() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'owner_changed_wrapper';
+COMMENT ON FUNCTION owner_changed() IS 'lets the server know which roles rows name, so that DROP ROLE is refused';
+REVOKE EXECUTE ON FUNCTION models_changed(), owner_changed() FROM PUBLIC;
+
+CREATE TRIGGER models_changed AFTER INSERT OR UPDATE OR DELETE ON stored_model
+    FOR EACH ROW EXECUTE FUNCTION models_changed();
+CREATE TRIGGER models_changed AFTER INSERT OR UPDATE OR DELETE ON stored_version
+    FOR EACH ROW EXECUTE FUNCTION models_changed();
+CREATE TRIGGER models_changed AFTER INSERT OR UPDATE OR DELETE ON stored_pin
+    FOR EACH ROW EXECUTE FUNCTION models_changed();
+CREATE TRIGGER models_changed AFTER INSERT OR UPDATE OR DELETE ON stored_deployment
+    FOR EACH ROW EXECUTE FUNCTION models_changed();
+CREATE TRIGGER models_changed AFTER INSERT OR UPDATE OR DELETE ON stored_grant
+    FOR EACH ROW EXECUTE FUNCTION models_changed();
+CREATE TRIGGER owner_changed AFTER INSERT OR DELETE OR UPDATE OF owner ON stored_model
+    FOR EACH ROW EXECUTE FUNCTION owner_changed('owner');
+CREATE TRIGGER owner_changed AFTER INSERT OR DELETE OR UPDATE OF grantee ON stored_grant
+    FOR EACH ROW EXECUTE FUNCTION owner_changed('grantee');
+CREATE TRIGGER owner_changed AFTER INSERT OR DELETE OR UPDATE OF owner ON stored_job
+    FOR EACH ROW EXECUTE FUNCTION owner_changed('owner');
+CREATE TRIGGER owner_changed AFTER INSERT OR DELETE OR UPDATE OF owner ON stored_schedule
+    FOR EACH ROW EXECUTE FUNCTION owner_changed('owner');
+ALTER TABLE stored_model ENABLE ALWAYS TRIGGER models_changed, ENABLE ALWAYS TRIGGER owner_changed;
+ALTER TABLE stored_version ENABLE ALWAYS TRIGGER models_changed;
+ALTER TABLE stored_pin ENABLE ALWAYS TRIGGER models_changed;
+ALTER TABLE stored_deployment ENABLE ALWAYS TRIGGER models_changed;
+ALTER TABLE stored_grant ENABLE ALWAYS TRIGGER models_changed, ENABLE ALWAYS TRIGGER owner_changed;
+ALTER TABLE stored_job ENABLE ALWAYS TRIGGER owner_changed;
+ALTER TABLE stored_schedule ENABLE ALWAYS TRIGGER owner_changed;
+
+-- The server hears of roles from triggers.
+UPDATE stored_model SET owner = owner;
+UPDATE stored_grant SET grantee = grantee;
+UPDATE stored_job SET owner = owner;
+UPDATE stored_schedule SET owner = owner;
+
+-- Last, since they would fire for what is made above.
+
+CREATE FUNCTION heed_command() RETURNS event_trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'heed_command_wrapper';
+COMMENT ON FUNCTION heed_command() IS 'lets DROP OWNED have its way with models, and keeps our schema its name';
+
+CREATE FUNCTION refuse_constraint() RETURNS event_trigger
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    changed oid[] := ARRAY(SELECT objid FROM pg_event_trigger_ddl_commands()
+                           WHERE classid IN ('pg_class'::regclass, 'pg_type'::regclass));
+    -- What was there before stays.
+    place text;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_constraint WHERE contype = 'c' AND (conrelid = ANY (changed) OR contypid = ANY (changed)))
+       AND NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = ANY (changed) AND attgenerated <> '')
+       AND NOT EXISTS (SELECT FROM pg_partitioned_table WHERE partrelid = ANY (changed) AND partexprs IS NOT NULL)
+    THEN
+        RETURN;
+    END IF;
+    SELECT a.place INTO place FROM ecommerce_ml.asking_constraint a
+    WHERE a.relation = ANY (changed) AND age(a.xmin) <= age(pg_current_xact_id()::xid) LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',
+            MESSAGE = format('%s cannot ask a model', place),
+            DETAIL = 'Its answers change when a model is deployed, and the table may be restored before the models are.',
+            HINT = 'Let a trigger ask, or keep answers in a table of their own.';
+    END IF;
+END $$;
+COMMENT ON FUNCTION refuse_constraint() IS 'refuses constraints and generated columns that ask a model';
+
+CREATE VIEW asking_function AS
+    WITH RECURSIVE ours AS (
+        -- In all forms, those that aren't batched too.
+        SELECT p.oid, p.proname FROM pg_catalog.pg_proc p
+        WHERE p.pronamespace = 'ecommerce_ml'::pg_catalog.regnamespace AND p.proname IN (
+            SELECT s.proname FROM pg_catalog.pg_proc s
+            WHERE s.prosupport = 'ecommerce_ml.text_function_support'::pg_catalog.regproc)
+    ), named AS (
+        -- Bodies that are strings.
+        SELECT p.oid FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+        WHERE l.lanname NOT IN ('internal', 'c') AND p.pronamespace <> 'ecommerce_ml'::pg_catalog.regnamespace
+          AND (p.prosrc ~* '\mecommerce_ml\M' OR p.proconfig::text ~* '\mecommerce_ml\M')
+          AND p.prosrc ~* (SELECT '\m(' || pg_catalog.string_agg(DISTINCT proname, '|') || ')\M' FROM ours)
+    ), asking AS (
+        SELECT oid FROM ours
+        UNION SELECT oid FROM named
+        UNION
+        -- Bodies that the server has understood.
+        SELECT d.objid FROM pg_catalog.pg_depend d JOIN asking a ON a.oid = d.refobjid
+        WHERE d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+          AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+    )
+    SELECT oid FROM asking;
+COMMENT ON VIEW asking_function IS 'functions that ask a model, as far as the catalogs tell';
+
+CREATE VIEW asking_constraint AS
+    SELECT c.xmin, coalesce(nullif(c.conrelid, 0), c.contypid) AS relation,
+           CASE WHEN c.conrelid <> 0
+                THEN pg_catalog.format('constraint "%s" of table "%s"', c.conname, c.conrelid::pg_catalog.regclass)
+                ELSE pg_catalog.format('constraint "%s" of domain "%s"', c.conname, c.contypid::pg_catalog.regtype)
+           END AS place
+    FROM pg_catalog.pg_constraint c
+    WHERE c.contype = 'c' AND EXISTS (
+        SELECT FROM pg_catalog.pg_depend d JOIN asking_function f ON f.oid = d.refobjid
+        WHERE d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = c.oid
+          AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass)
+    UNION ALL
+    SELECT a.xmin, a.adrelid,
+           pg_catalog.format('generated column "%s" of table "%s"', t.attname, a.adrelid::pg_catalog.regclass)
+    FROM pg_catalog.pg_attrdef a
+    JOIN pg_catalog.pg_attribute t ON t.attrelid = a.adrelid AND t.attnum = a.adnum AND t.attgenerated <> ''
+    WHERE EXISTS (
+        SELECT FROM pg_catalog.pg_depend d JOIN asking_function f ON f.oid = d.refobjid
+        WHERE d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.objid = a.oid
+          AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass)
+    UNION ALL
+    SELECT p.xmin, p.partrelid, pg_catalog.format('partition key of table "%s"', p.partrelid::pg_catalog.regclass)
+    FROM pg_catalog.pg_partitioned_table p
+    WHERE p.partexprs IS NOT NULL AND EXISTS (
+        SELECT FROM pg_catalog.pg_depend d JOIN asking_function f ON f.oid = d.refobjid
+        WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = p.partrelid
+          AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass);
+COMMENT ON VIEW asking_constraint IS 'what asks a model whenever a row is written, be it by a restore';
+GRANT SELECT ON asking_function, asking_constraint TO PUBLIC;
+
+CREATE EVENT TRIGGER ecommerce_ml_heed_command ON ddl_command_start WHEN TAG IN ('DROP OWNED', 'ALTER SCHEMA')
+    EXECUTE FUNCTION heed_command();
+COMMENT ON EVENT TRIGGER ecommerce_ml_heed_command IS 'DROP OWNED and ALTER SCHEMA, for ecommerce_ml';
+CREATE EVENT TRIGGER ecommerce_ml_refuse_constraint ON ddl_command_end
+    WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE', 'CREATE FOREIGN TABLE', 'ALTER FOREIGN TABLE', 'CREATE DOMAIN', 'ALTER DOMAIN')
+    EXECUTE FUNCTION refuse_constraint();
+COMMENT ON EVENT TRIGGER ecommerce_ml_refuse_constraint IS 'constraints that ask a model, for ecommerce_ml';
+
+DO $$
+DECLARE
+    asking record;
+BEGIN
+    FOR asking IN SELECT place FROM ecommerce_ml.asking_constraint LOOP
+        RAISE WARNING USING MESSAGE = pg_catalog.format('%s asks a model', asking.place),
+            DETAIL = 'From this version on that is refused where it is new: answers change when a model is deployed, and the '
+                     'table may be restored before the models are.',
+            HINT = 'Drop it, and let a trigger ask. Until then, restore a dump with session_replication_role = replica.';
+    END LOOP;
+END $$;

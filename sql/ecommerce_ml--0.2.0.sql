@@ -27,11 +27,32 @@ COMMENT ON SCHEMA ecommerce_ml IS 'sentiment, stars and embeddings of review tex
 GRANT USAGE ON SCHEMA ecommerce_ml TO PUBLIC;
 SET LOCAL search_path = ecommerce_ml, pg_temp;
 
--- Tables. No role but their owner may touch them; functions and views do so on behalf of others.
+-- Roles that rows name
+
+CREATE TYPE role_reference;
+CREATE FUNCTION role_reference_in(cstring) RETURNS role_reference
+    LANGUAGE c STABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'role_reference_in_wrapper';
+COMMENT ON FUNCTION role_reference_in(cstring) IS 'reads the name of a role, whether or not there is one';
+CREATE FUNCTION role_reference_out(role_reference) RETURNS cstring
+    LANGUAGE c STABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'role_reference_out_wrapper';
+COMMENT ON FUNCTION role_reference_out(role_reference) IS 'name that the role has now, or had when there was one';
+CREATE TYPE role_reference (INPUT = role_reference_in, OUTPUT = role_reference_out, STORAGE = plain);
+COMMENT ON TYPE role_reference IS
+    'a role: follows ALTER ROLE RENAME as regrole does, and where there is no such role keeps its name; public is everyone';
+CREATE FUNCTION role_id(role_reference) RETURNS oid
+    LANGUAGE c STABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'role_id_wrapper';
+COMMENT ON FUNCTION role_id(role_reference) IS 'the role that is meant; NULL if there is none, or everyone is meant';
+
+-- Tables. No role but their owner may change them, and only the owner of the database may read them, for pg_dump; functions
+-- and views do so on behalf of others. Nothing refers to a row of another table in a way that the server would check: tables
+-- are restored and replicated in any order.
 
 CREATE TABLE stored_model (
     name text COLLATE "C" PRIMARY KEY CHECK (name ~ '^[a-z_][a-z0-9_]{0,62}$'),
-    owner regrole NOT NULL,
+    owner role_reference NOT NULL,
     created timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE stored_model IS 'models, by name';
@@ -44,7 +65,7 @@ CREATE TABLE stored_content (
 COMMENT ON TABLE stored_content IS 'what versions consist of: manifests of files, named by their SHA-256';
 
 CREATE TABLE stored_chunk (
-    sha256 bytea REFERENCES stored_content ON DELETE CASCADE,
+    sha256 bytea,
     file integer,
     chunk integer,
     data bytea NOT NULL,
@@ -55,21 +76,27 @@ ALTER TABLE stored_chunk ALTER COLUMN data SET STORAGE EXTERNAL;
 COMMENT ON TABLE stored_chunk IS 'bytes of files, at most 1 MiB a row';
 
 CREATE TABLE stored_version (
-    name text COLLATE "C" REFERENCES stored_model ON DELETE CASCADE,
+    name text COLLATE "C",
     version integer CHECK (version > 0),
-    content bytea REFERENCES stored_content,
+    content bytea NOT NULL,
     info jsonb NOT NULL,
     base text,
     metrics jsonb,
     training jsonb,
     source text NOT NULL,
-    pinned boolean NOT NULL DEFAULT false,
     role name NOT NULL DEFAULT session_user,
     created timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (name, version)
 );
 CREATE INDEX ON stored_version (content);
-COMMENT ON TABLE stored_version IS 'versions of models; one without content is built in';
+COMMENT ON TABLE stored_version IS 'versions of models';
+
+CREATE TABLE stored_pin (
+    name text COLLATE "C",
+    version integer,
+    PRIMARY KEY (name, version)
+);
+COMMENT ON TABLE stored_pin IS 'versions that are kept in the engine''s memory';
 
 CREATE TABLE stored_deployment (
     name text COLLATE "C",
@@ -78,34 +105,38 @@ CREATE TABLE stored_deployment (
     role name NOT NULL,
     deployed timestamptz NOT NULL DEFAULT now(),
     withdrawn timestamptz,
-    PRIMARY KEY (name, deployment),
-    FOREIGN KEY (name, version) REFERENCES stored_version ON DELETE CASCADE
+    PRIMARY KEY (name, deployment)
 );
 COMMENT ON TABLE stored_deployment IS 'history of deployments; the latest that was not withdrawn is live';
 
 CREATE TABLE stored_grant (
-    name text COLLATE "C" REFERENCES stored_model ON DELETE CASCADE,
-    grantee regrole,
-    PRIMARY KEY (name, grantee)
+    name text COLLATE "C",
+    -- Counted from 1 within a model: names of roles change.
+    number integer,
+    grantee role_reference NOT NULL,
+    PRIMARY KEY (name, number)
 );
-COMMENT ON TABLE stored_grant IS 'roles that may use a model beside its owner; 0 stands for everyone';
+COMMENT ON TABLE stored_grant IS 'roles that may use a model beside its owner';
+
+CREATE SEQUENCE stored_job_number;
 
 CREATE TABLE stored_job (
-    job bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    job bigint PRIMARY KEY,
     name text COLLATE "C" NOT NULL,
-    relation regclass NOT NULL,
-    relation_name text NOT NULL,
+    -- With its schema, quoted.
+    relation text NOT NULL,
     text_column name NOT NULL,
     label_column name NOT NULL,
     task text NOT NULL,
     base text NOT NULL,
     options jsonb NOT NULL,
     -- Who called, by which login, and what names and conditions meant then.
-    owner regrole NOT NULL,
-    login regrole NOT NULL,
+    owner role_reference NOT NULL,
+    login role_reference NOT NULL,
     search_path text NOT NULL,
     settings jsonb NOT NULL DEFAULT '{}',
-    -- The cluster that the job is for: one that was restored from a dump doesn't start by itself.
+    -- The cluster that the job is for: one that was restored from a dump, or that rows are replicated to, doesn't start
+    -- it by itself.
     cluster bigint NOT NULL,
     state text NOT NULL CHECK (state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
     cancelled_by name,
@@ -124,7 +155,7 @@ CREATE INDEX ON stored_job (job) WHERE state IN ('queued', 'running');
 COMMENT ON TABLE stored_job IS 'trainings, those that have ended too';
 
 CREATE TABLE stored_epoch (
-    job bigint REFERENCES stored_job ON DELETE CASCADE,
+    job bigint,
     epoch integer,
     step bigint NOT NULL,
     training_loss double precision NOT NULL,
@@ -137,7 +168,7 @@ CREATE TABLE stored_epoch (
 COMMENT ON TABLE stored_epoch IS 'what became of each epoch of a training';
 
 CREATE TABLE stored_checkpoint (
-    job bigint REFERENCES stored_job ON DELETE CASCADE,
+    job bigint,
     step bigint,
     chunk integer,
     data bytea NOT NULL,
@@ -149,7 +180,8 @@ COMMENT ON TABLE stored_checkpoint IS 'where a training goes on after an interru
 CREATE TABLE stored_schedule (
     name text COLLATE "C" PRIMARY KEY CHECK (name ~ '^[a-z_][a-z0-9_]{0,62}$'),
     cron text,
-    relation regclass NOT NULL,
+    -- With its schema, quoted.
+    relation text NOT NULL,
     text_column name NOT NULL,
     label_column name NOT NULL,
     task text NOT NULL,
@@ -157,7 +189,7 @@ CREATE TABLE stored_schedule (
     options jsonb NOT NULL,
     min_new_rows bigint NOT NULL CHECK (min_new_rows >= 0),
     -- Who made it, and what names and conditions meant then.
-    owner regrole NOT NULL,
+    owner role_reference NOT NULL,
     search_path text NOT NULL,
     settings jsonb NOT NULL DEFAULT '{}',
     last_run timestamptz,
@@ -166,24 +198,58 @@ CREATE TABLE stored_schedule (
 );
 COMMENT ON TABLE stored_schedule IS 'models that are trained again and again';
 
-CREATE TABLE stored_seen (
-    -- Of a training until it succeeds, then of the version that it made.
-    job bigint REFERENCES stored_job ON DELETE CASCADE,
-    name text COLLATE "C",
-    version integer,
-    chunk integer NOT NULL,
+CREATE TABLE stored_job_seen (
+    job bigint,
+    chunk integer,
     data bytea NOT NULL,
-    UNIQUE (job, chunk),
-    UNIQUE (name, chunk),
-    FOREIGN KEY (name, version) REFERENCES stored_version ON DELETE CASCADE,
-    CHECK ((job IS NULL) = (version IS NOT NULL) AND (name IS NULL) = (version IS NULL))
+    PRIMARY KEY (job, chunk)
+);
+ALTER TABLE stored_job_seen ALTER COLUMN data SET STORAGE EXTERNAL;
+COMMENT ON TABLE stored_job_seen IS 'rows that a training has seen, until it succeeds: 8 bytes each, at most 1 MiB a row';
+
+CREATE TABLE stored_seen (
+    name text COLLATE "C",
+    version integer NOT NULL,
+    chunk integer,
+    data bytea NOT NULL,
+    PRIMARY KEY (name, chunk)
 );
 ALTER TABLE stored_seen ALTER COLUMN data SET STORAGE EXTERNAL;
 COMMENT ON TABLE stored_seen IS 'rows that the latest training of a model has seen, 8 bytes each, at most 1 MiB a row';
 
+-- pg_dump takes all rows, whoever owns the database.
+SELECT pg_catalog.pg_extension_config_dump('stored_model', '');
+SELECT pg_catalog.pg_extension_config_dump('stored_content', '');
+SELECT pg_catalog.pg_extension_config_dump('stored_chunk', '');
+SELECT pg_catalog.pg_extension_config_dump('stored_version', '');
+SELECT pg_catalog.pg_extension_config_dump('stored_pin', '');
+SELECT pg_catalog.pg_extension_config_dump('stored_deployment', '');
+SELECT pg_catalog.pg_extension_config_dump('stored_grant', '');
+SELECT pg_catalog.pg_extension_config_dump('stored_job', '');
+SELECT pg_catalog.pg_extension_config_dump('stored_job_number', '');
+SELECT pg_catalog.pg_extension_config_dump('stored_epoch', '');
+SELECT pg_catalog.pg_extension_config_dump('stored_checkpoint', '');
+SELECT pg_catalog.pg_extension_config_dump('stored_schedule', '');
+SELECT pg_catalog.pg_extension_config_dump('stored_job_seen', '');
+SELECT pg_catalog.pg_extension_config_dump('stored_seen', '');
+GRANT SELECT ON stored_model, stored_content, stored_chunk, stored_version, stored_pin, stored_deployment, stored_grant,
+    stored_job, stored_epoch, stored_checkpoint, stored_schedule, stored_job_seen, stored_seen TO pg_database_owner;
+GRANT SELECT ON SEQUENCE stored_job_number TO pg_database_owner;
+
 -- The model that comes with the extension is there without being stored.
-INSERT INTO stored_model (name, owner) VALUES ('reviews', quote_ident(current_user)::regrole);
-INSERT INTO stored_version (name, version, info, base, metrics, source) VALUES ('reviews', 1,
+
+CREATE VIEW all_model AS
+    SELECT name, role_id(owner) AS owner, owner::text AS owner_name, created FROM stored_model
+    UNION ALL
+    SELECT 'reviews' COLLATE "C", relowner, pg_catalog.pg_get_userbyid(relowner)::text, NULL
+    FROM pg_catalog.pg_class WHERE oid = 'ecommerce_ml.stored_model'::pg_catalog.regclass;
+COMMENT ON VIEW all_model IS 'models, that which comes with the extension too; those of roles that are not there have no owner';
+
+CREATE VIEW all_version AS
+    SELECT v.*, EXISTS (SELECT FROM stored_pin p WHERE p.name = v.name AND p.version = v.version) AS pinned
+    FROM (SELECT name, version, content, info, base, metrics, training, source, role, created FROM stored_version
+          UNION ALL
+          SELECT m.name, 1, NULL,
     '{"architecture": "bert", "task": "classification",
       "labels": ["1 star", "2 stars", "3 stars", "4 stars", "5 stars"], "has_sentiment": true, "has_rating": true,
       "max_length": 256, "hidden_size": 384, "parameters": 22715141, "size": 46141234}',
@@ -192,28 +258,64 @@ INSERT INTO stored_version (name, version, info, base, metrics, source) VALUES (
       "amazon_cells": {"accuracy": 0.923, "positive_f1": 0.9255, "negative_f1": 0.9204, "macro_f1": 0.9229, "auc": 0.9766, "predicted_neutral": 0.077, "rows": 1000},
       "fine_foods_test": {"auc_five_stars": 0.9119, "auc_expected_stars": 0.9145, "rows": 1000},
       "imdb_held_out": {"accuracy": 0.8955, "positive_f1": 0.8946, "negative_f1": 0.8964, "macro_f1": 0.8955, "auc": 0.9622, "predicted_neutral": 0.0, "rows": 2000}}',
-    'built in');
-INSERT INTO stored_deployment (name, deployment, version, role) VALUES ('reviews', 1, 1, current_user);
-INSERT INTO stored_grant (name, grantee) VALUES ('reviews', 0);
+    NULL, 'built in', m.owner_name::name, NULL FROM all_model m WHERE m.name = 'reviews') AS v;
+COMMENT ON VIEW all_version IS 'versions of models; the one without content is built in';
 
--- pg_dump takes all rows but those above.
-SELECT pg_catalog.pg_extension_config_dump('stored_model', 'WHERE name <> ''reviews''');
-SELECT pg_catalog.pg_extension_config_dump('stored_content', '');
-SELECT pg_catalog.pg_extension_config_dump('stored_chunk', '');
-SELECT pg_catalog.pg_extension_config_dump('stored_version', 'WHERE content IS NOT NULL');
-SELECT pg_catalog.pg_extension_config_dump('stored_deployment', 'WHERE NOT (name = ''reviews'' AND deployment = 1)');
-SELECT pg_catalog.pg_extension_config_dump('stored_grant', 'WHERE name <> ''reviews''');
-SELECT pg_catalog.pg_extension_config_dump('stored_job', '');
-SELECT pg_catalog.pg_extension_config_dump('stored_job_job_seq', '');
-SELECT pg_catalog.pg_extension_config_dump('stored_epoch', '');
-SELECT pg_catalog.pg_extension_config_dump('stored_checkpoint', '');
-SELECT pg_catalog.pg_extension_config_dump('stored_schedule', '');
-SELECT pg_catalog.pg_extension_config_dump('stored_seen', '');
+CREATE VIEW all_deployment AS
+    SELECT name, deployment, version, role, deployed, withdrawn FROM stored_deployment
+    UNION ALL
+    SELECT name, 1, version, role, NULL, NULL FROM all_version WHERE content IS NULL;
+COMMENT ON VIEW all_deployment IS 'history of deployments, that of the built-in version too';
+
+CREATE VIEW all_grant AS
+    SELECT name, coalesce(role_id(grantee), CASE WHEN grantee::text = 'public' THEN 0::oid END) AS grantee
+    FROM stored_grant
+    UNION ALL
+    SELECT 'reviews' COLLATE "C", 0::oid;
+COMMENT ON VIEW all_grant IS 'roles that may use a model beside its owner; 0 stands for everyone, NULL for one that is not there';
 
 CREATE VIEW stored_live AS
-    SELECT DISTINCT ON (name) name, version, deployed FROM stored_deployment
+    SELECT DISTINCT ON (name) name, version, deployed FROM all_deployment
     WHERE withdrawn IS NULL ORDER BY name, deployment DESC;
 COMMENT ON VIEW stored_live IS 'versions that the names of models stand for';
+
+-- Rows that come by a restore or by replication tell sessions, and the server, as much as those that functions write.
+
+CREATE FUNCTION models_changed() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'models_changed_wrapper';
+COMMENT ON FUNCTION models_changed() IS 'lets all sessions look again at what there is';
+CREATE FUNCTION owner_changed() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'owner_changed_wrapper';
+COMMENT ON FUNCTION owner_changed() IS 'lets the server know which roles rows name, so that DROP ROLE is refused';
+REVOKE EXECUTE ON FUNCTION models_changed(), owner_changed() FROM PUBLIC;
+
+CREATE TRIGGER models_changed AFTER INSERT OR UPDATE OR DELETE ON stored_model
+    FOR EACH ROW EXECUTE FUNCTION models_changed();
+CREATE TRIGGER models_changed AFTER INSERT OR UPDATE OR DELETE ON stored_version
+    FOR EACH ROW EXECUTE FUNCTION models_changed();
+CREATE TRIGGER models_changed AFTER INSERT OR UPDATE OR DELETE ON stored_pin
+    FOR EACH ROW EXECUTE FUNCTION models_changed();
+CREATE TRIGGER models_changed AFTER INSERT OR UPDATE OR DELETE ON stored_deployment
+    FOR EACH ROW EXECUTE FUNCTION models_changed();
+CREATE TRIGGER models_changed AFTER INSERT OR UPDATE OR DELETE ON stored_grant
+    FOR EACH ROW EXECUTE FUNCTION models_changed();
+CREATE TRIGGER owner_changed AFTER INSERT OR DELETE OR UPDATE OF owner ON stored_model
+    FOR EACH ROW EXECUTE FUNCTION owner_changed('owner');
+CREATE TRIGGER owner_changed AFTER INSERT OR DELETE OR UPDATE OF grantee ON stored_grant
+    FOR EACH ROW EXECUTE FUNCTION owner_changed('grantee');
+CREATE TRIGGER owner_changed AFTER INSERT OR DELETE OR UPDATE OF owner ON stored_job
+    FOR EACH ROW EXECUTE FUNCTION owner_changed('owner');
+CREATE TRIGGER owner_changed AFTER INSERT OR DELETE OR UPDATE OF owner ON stored_schedule
+    FOR EACH ROW EXECUTE FUNCTION owner_changed('owner');
+ALTER TABLE stored_model ENABLE ALWAYS TRIGGER models_changed, ENABLE ALWAYS TRIGGER owner_changed;
+ALTER TABLE stored_version ENABLE ALWAYS TRIGGER models_changed;
+ALTER TABLE stored_pin ENABLE ALWAYS TRIGGER models_changed;
+ALTER TABLE stored_deployment ENABLE ALWAYS TRIGGER models_changed;
+ALTER TABLE stored_grant ENABLE ALWAYS TRIGGER models_changed, ENABLE ALWAYS TRIGGER owner_changed;
+ALTER TABLE stored_job ENABLE ALWAYS TRIGGER owner_changed;
+ALTER TABLE stored_schedule ENABLE ALWAYS TRIGGER owner_changed;
 
 -- Text
 
@@ -695,15 +797,17 @@ CREATE VIEW model_versions AS
            (v.info ->> 'max_length')::integer AS max_length,
            v.base, v.metrics, v.training, coalesce(c.size, (v.info ->> 'size')::bigint) AS size,
            v.pinned, v.source, encode(v.content, 'hex') AS sha256, v.role, v.created
-    FROM stored_version v
+    FROM all_version v
     LEFT JOIN stored_live l ON l.name = v.name AND l.version = v.version
     LEFT JOIN stored_content c ON c.sha256 = v.content;
 COMMENT ON VIEW model_versions IS 'versions of models';
 
 CREATE VIEW models AS
-    SELECT m.name, v.version AS live_version, v.task, v.labels, v.base, v.metrics, v.size, m.created, m.owner
-    FROM stored_model m JOIN model_versions v ON v.name = m.name AND v.live;
+    SELECT m.name, v.version AS live_version, v.task, v.labels, v.base, v.metrics, v.size, m.created,
+           m.owner::regrole AS owner, m.owner_name::name AS owner_name
+    FROM all_model m JOIN model_versions v ON v.name = m.name AND v.live;
 COMMENT ON VIEW models IS 'models and their live versions';
+COMMENT ON COLUMN models.owner IS 'NULL if there is no such role; owner_name tells which';
 
 CREATE VIEW stat_engine AS
     SELECT CASE WHEN e.pid IS NULL THEN 'stopped' ELSE 'running' END AS state, e.*, now() - e.started AS uptime
@@ -718,7 +822,7 @@ CREATE VIEW stat_models AS
     SELECT coalesce(s.builtin, v.name) AS name, v.version, s.bytes AS loaded_bytes, s.precision,
            s.precision_note, s.pinned, s.requests, s.texts, s.tokens, s.cache_hits, s.last_used
     FROM model_stats() s
-    LEFT JOIN stored_version v
+    LEFT JOIN all_version v
            ON v.content = s.content OR (v.content IS NULL AND s.content IS NULL AND v.name = s.builtin);
 COMMENT ON VIEW stat_models IS 'models in the engine''s memory; those of other databases have no name here';
 COMMENT ON COLUMN stat_models.precision IS 'what the weights are computed in: f32, int8 or bf16';
@@ -732,15 +836,15 @@ COMMENT ON COLUMN stat_models.cache_hits IS
 CREATE VIEW jobs AS
     SELECT j.job, j.name,
            CASE WHEN j.state = 'running' AND p.job IS NULL THEN 'interrupted' ELSE j.state END AS state,
-           j.version, j.outcome, j.relation_name AS relation, j.text_column, j.label_column, j.task, j.base, j.options,
-           j.owner, j.submitted, j.started, j.ended,
+           j.version, j.outcome, j.relation, j.text_column, j.label_column, j.task, j.base, j.options,
+           role_id(j.owner)::regrole AS owner, j.submitted, j.started, j.ended,
            (j.prepared ->> 'training_rows')::bigint AS training_rows,
            (j.prepared ->> 'held_out_rows')::bigint AS held_out_rows,
            j.prepared -> 'labels' AS labels, j.comparison,
            j.error ->> 'message' AS error, j.error ->> 'detail' AS detail, j.error ->> 'hint' AS hint,
-           j.error ->> 'sqlstate' AS sqlstate, j.cancelled_by
+           j.error ->> 'sqlstate' AS sqlstate, j.cancelled_by, j.owner::text::name AS owner_name
     FROM stored_job j LEFT JOIN training_progress() p ON p.job = j.job
-    WHERE pg_has_role(j.owner, 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
+    WHERE pg_has_role(role_id(j.owner), 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
 COMMENT ON VIEW jobs IS 'trainings: queued, running, interrupted, succeeded, failed or cancelled';
 COMMENT ON COLUMN jobs.outcome IS 'whether the new version was deployed, and why';
 COMMENT ON COLUMN jobs.comparison IS 'the new version beside the one that was live, on the same rows held out';
@@ -754,7 +858,7 @@ CREATE VIEW job_metrics AS
            (e.evaluation ->> 'rmse')::double precision AS rmse,
            e.evaluation AS metrics
     FROM stored_epoch e JOIN stored_job j ON j.job = e.job
-    WHERE pg_has_role(j.owner, 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
+    WHERE pg_has_role(role_id(j.owner), 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
 COMMENT ON VIEW job_metrics IS 'losses of each epoch of a training, and metrics on the rows held out';
 COMMENT ON COLUMN job_metrics.best IS 'whether no earlier epoch was better';
 
@@ -762,20 +866,120 @@ CREATE VIEW stat_progress_training AS
     SELECT p.job, j.name, p.pid, p.engine_pid, p.phase, p.rows_read, p.epoch, p.epochs, p.step, p.steps, p.loss,
            p.learning_rate, p.examples_per_second, p.eta, p.memory
     FROM training_progress() p JOIN stored_job j ON j.job = p.job
-    WHERE pg_has_role(j.owner, 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
+    WHERE pg_has_role(role_id(j.owner), 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
 COMMENT ON VIEW stat_progress_training IS 'where each running training is';
 COMMENT ON COLUMN stat_progress_training.eta IS 'time that is left, as estimated';
 COMMENT ON COLUMN stat_progress_training.memory IS 'bytes that the training takes, as estimated before its start';
 
 CREATE VIEW training_schedules AS
-    SELECT s.name, s.cron, s.relation, s.text_column, s.label_column, s.task, s.base, s.options, s.min_new_rows, s.owner,
-           s.last_run, s.last_job, s.last_outcome
+    SELECT s.name, s.cron,
+           (SELECT c.oid::regclass FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE pg_catalog.format('%I.%I', n.nspname, c.relname) = s.relation) AS relation,
+           s.text_column, s.label_column, s.task, s.base, s.options, s.min_new_rows,
+           role_id(s.owner)::regrole AS owner, s.last_run, s.last_job, s.last_outcome, s.relation AS relation_name,
+           s.owner::text::name AS owner_name
     FROM stored_schedule s
-    WHERE pg_has_role(s.owner, 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
+    WHERE pg_has_role(role_id(s.owner), 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
 COMMENT ON VIEW training_schedules IS 'models that are trained again and again';
+COMMENT ON COLUMN training_schedules.relation IS 'NULL if nothing has the name now; relation_name tells which';
 COMMENT ON COLUMN training_schedules.cron IS 'when pg_cron runs it; NULL if another scheduler does';
 COMMENT ON COLUMN training_schedules.last_job IS 'the training of the latest run that had something to do';
 COMMENT ON COLUMN training_schedules.last_outcome IS 'what became of the latest run that did not fail';
 
 GRANT SELECT ON models, model_versions, stat_engine, stat_models, jobs, job_metrics, stat_progress_training,
     training_schedules TO PUBLIC;
+
+-- Last, since they would fire for what is made above.
+
+CREATE FUNCTION heed_command() RETURNS event_trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'heed_command_wrapper';
+COMMENT ON FUNCTION heed_command() IS 'lets DROP OWNED have its way with models, and keeps our schema its name';
+
+CREATE FUNCTION refuse_constraint() RETURNS event_trigger
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    changed oid[] := ARRAY(SELECT objid FROM pg_event_trigger_ddl_commands()
+                           WHERE classid IN ('pg_class'::regclass, 'pg_type'::regclass));
+    -- What was there before stays.
+    place text;
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_constraint WHERE contype = 'c' AND (conrelid = ANY (changed) OR contypid = ANY (changed)))
+       AND NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = ANY (changed) AND attgenerated <> '')
+       AND NOT EXISTS (SELECT FROM pg_partitioned_table WHERE partrelid = ANY (changed) AND partexprs IS NOT NULL)
+    THEN
+        RETURN;
+    END IF;
+    SELECT a.place INTO place FROM ecommerce_ml.asking_constraint a
+    WHERE a.relation = ANY (changed) AND age(a.xmin) <= age(pg_current_xact_id()::xid) LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',
+            MESSAGE = format('%s cannot ask a model', place),
+            DETAIL = 'Its answers change when a model is deployed, and the table may be restored before the models are.',
+            HINT = 'Let a trigger ask, or keep answers in a table of their own.';
+    END IF;
+END $$;
+COMMENT ON FUNCTION refuse_constraint() IS 'refuses constraints and generated columns that ask a model';
+
+CREATE VIEW asking_function AS
+    WITH RECURSIVE ours AS (
+        -- In all forms, those that aren't batched too.
+        SELECT p.oid, p.proname FROM pg_catalog.pg_proc p
+        WHERE p.pronamespace = 'ecommerce_ml'::pg_catalog.regnamespace AND p.proname IN (
+            SELECT s.proname FROM pg_catalog.pg_proc s
+            WHERE s.prosupport = 'ecommerce_ml.text_function_support'::pg_catalog.regproc)
+    ), named AS (
+        -- Bodies that are strings.
+        SELECT p.oid FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+        WHERE l.lanname NOT IN ('internal', 'c') AND p.pronamespace <> 'ecommerce_ml'::pg_catalog.regnamespace
+          AND (p.prosrc ~* '\mecommerce_ml\M' OR p.proconfig::text ~* '\mecommerce_ml\M')
+          AND p.prosrc ~* (SELECT '\m(' || pg_catalog.string_agg(DISTINCT proname, '|') || ')\M' FROM ours)
+    ), asking AS (
+        SELECT oid FROM ours
+        UNION SELECT oid FROM named
+        UNION
+        -- Bodies that the server has understood.
+        SELECT d.objid FROM pg_catalog.pg_depend d JOIN asking a ON a.oid = d.refobjid
+        WHERE d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+          AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+    )
+    SELECT oid FROM asking;
+COMMENT ON VIEW asking_function IS 'functions that ask a model, as far as the catalogs tell';
+
+CREATE VIEW asking_constraint AS
+    SELECT c.xmin, coalesce(nullif(c.conrelid, 0), c.contypid) AS relation,
+           CASE WHEN c.conrelid <> 0
+                THEN pg_catalog.format('constraint "%s" of table "%s"', c.conname, c.conrelid::pg_catalog.regclass)
+                ELSE pg_catalog.format('constraint "%s" of domain "%s"', c.conname, c.contypid::pg_catalog.regtype)
+           END AS place
+    FROM pg_catalog.pg_constraint c
+    WHERE c.contype = 'c' AND EXISTS (
+        SELECT FROM pg_catalog.pg_depend d JOIN asking_function f ON f.oid = d.refobjid
+        WHERE d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = c.oid
+          AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass)
+    UNION ALL
+    SELECT a.xmin, a.adrelid,
+           pg_catalog.format('generated column "%s" of table "%s"', t.attname, a.adrelid::pg_catalog.regclass)
+    FROM pg_catalog.pg_attrdef a
+    JOIN pg_catalog.pg_attribute t ON t.attrelid = a.adrelid AND t.attnum = a.adnum AND t.attgenerated <> ''
+    WHERE EXISTS (
+        SELECT FROM pg_catalog.pg_depend d JOIN asking_function f ON f.oid = d.refobjid
+        WHERE d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.objid = a.oid
+          AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass)
+    UNION ALL
+    SELECT p.xmin, p.partrelid, pg_catalog.format('partition key of table "%s"', p.partrelid::pg_catalog.regclass)
+    FROM pg_catalog.pg_partitioned_table p
+    WHERE p.partexprs IS NOT NULL AND EXISTS (
+        SELECT FROM pg_catalog.pg_depend d JOIN asking_function f ON f.oid = d.refobjid
+        WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = p.partrelid
+          AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass);
+COMMENT ON VIEW asking_constraint IS 'what asks a model whenever a row is written, be it by a restore';
+GRANT SELECT ON asking_function, asking_constraint TO PUBLIC;
+
+CREATE EVENT TRIGGER ecommerce_ml_heed_command ON ddl_command_start WHEN TAG IN ('DROP OWNED', 'ALTER SCHEMA')
+    EXECUTE FUNCTION heed_command();
+COMMENT ON EVENT TRIGGER ecommerce_ml_heed_command IS 'DROP OWNED and ALTER SCHEMA, for ecommerce_ml';
+CREATE EVENT TRIGGER ecommerce_ml_refuse_constraint ON ddl_command_end
+    WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE', 'CREATE FOREIGN TABLE', 'ALTER FOREIGN TABLE', 'CREATE DOMAIN', 'ALTER DOMAIN')
+    EXECUTE FUNCTION refuse_constraint();
+COMMENT ON EVENT TRIGGER ecommerce_ml_refuse_constraint IS 'constraints that ask a model, for ecommerce_ml';

@@ -32,6 +32,16 @@ pub enum Error {
     UnknownRole(String),
     #[error("model \"{model}\" has no {wanted}")]
     NoMeaning { model: String, wanted: &'static str, labels: Vec<String> },
+    #[error("cannot drop objects owned by role \"{role}\" because models or trainings are among them")]
+    RoleOwns { role: String, owned: String },
+    #[error("schema \"ecommerce_ml\" cannot be renamed because extension ecommerce_ml requires its name")]
+    SchemaName,
+    #[error("extension \"ecommerce_ml\" of this database is of an earlier version than its library")]
+    NotUpdated,
+    #[error("function was not called by a trigger")]
+    NotATrigger,
+    #[error("could not serialize access due to concurrent changes of model \"{0}\"")]
+    Concurrent(String),
     #[error("relation with OID {0} does not exist")]
     UnknownRelation(u32),
     #[error("\"{0}\" is not a table, view, materialized view, or foreign table")]
@@ -172,6 +182,9 @@ impl Error {
             | Error::UnknownRole(_)
             | Error::UnknownJob(_)
             | Error::UnknownSchedule(_) => Code::ERRCODE_UNDEFINED_OBJECT,
+            Error::RoleOwns { .. } | Error::SchemaName => Code::ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
+            Error::NotATrigger => Code::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
+            Error::Concurrent(_) => Code::ERRCODE_T_R_SERIALIZATION_FAILURE,
             Error::UnknownRelation(_) => Code::ERRCODE_UNDEFINED_TABLE,
             Error::NotARelation(_) | Error::TemporaryRelation(_) | Error::TemporaryFunction(_) => {
                 Code::ERRCODE_WRONG_OBJECT_TYPE
@@ -211,6 +224,7 @@ impl Error {
             | Error::BuildMismatch { .. }
             | Error::JobState { .. }
             | Error::SchedulerMissing
+            | Error::NotUpdated
             | Error::JobNotSubmitted(_) => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Error::FileMissing(_) | Error::NoModelFiles(_) => Code::ERRCODE_UNDEFINED_FILE,
             Error::DirectoryNotEmpty(_) => Code::ERRCODE_DUPLICATE_FILE,
@@ -240,6 +254,7 @@ impl Error {
             Error::NoMeaning { labels, .. } | Error::UnknownLabel { labels, .. } => {
                 Some(format!("Its labels are: {}.", labels.join(", ")))
             }
+            Error::RoleOwns { owned, .. } => Some(owned.clone()),
             Error::RoleMissing { role, .. } => {
                 Some(format!("Only roles with privileges of the \"{role}\" role may do so."))
             }
@@ -289,6 +304,11 @@ impl Error {
                  cron.database_name to this database, restart the server and run CREATE EXTENSION pg_cron. Or schedule \
                  with cron => NULL, and let any other scheduler call ecommerce_ml.run_scheduled_training()."
             }
+            Error::RoleOwns { .. } => {
+                "Give them to another role first: LOAD 'ecommerce_ml' lets REASSIGN OWNED do so in a session that has not \
+                 called a function of the extension. Or use DROP OWNED ... CASCADE to drop them too."
+            }
+            Error::NotUpdated => "Run ALTER EXTENSION ecommerce_ml UPDATE.",
             Error::UnknownTask(_) => "Tasks are \"classification\", \"rating\" and \"regression\".",
             Error::NotTrainable(_) => "Choose another base.",
             Error::TrainingLost(..) => {

@@ -8,6 +8,7 @@
 //! - [`inference`]: texts in, answers out.
 //! - [`jobs`]: trainings in the background.
 //! - [`catalog`]: models, their files and trainings in our tables; who may use them.
+//! - [`commands`]: what REASSIGN OWNED and DROP OWNED are for them.
 //! - [`client`]: asks the engine on behalf of a session.
 //! - [`supervisor`]: the background worker that starts and watches the engine.
 //! - [`relation`] and [`rows`]: what a call names, and what a query returns.
@@ -25,6 +26,7 @@ mod api;
 mod catalog;
 mod child;
 mod client;
+mod commands;
 mod error;
 mod evaluation;
 mod executor;
@@ -48,6 +50,7 @@ pub extern "C-unwind" fn _PG_init() {
     supervisor::init();
     jobs::launch::init();
     executor::init();
+    commands::init();
 }
 
 /// Where the server's environment says `RUST_BACKTRACE=1`, pgrx would append the call stack to the DETAIL of every error

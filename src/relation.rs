@@ -3,10 +3,10 @@
 //! Invariant: what [`Relation::from`] and the expressions of a [`Column`] return can be put into a statement as it is,
 //! whatever the names and the `search_path`.
 
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, CString, c_char};
 
-use pgrx::pg_sys;
 use pgrx::spi::{quote_identifier, quote_qualified_identifier};
+use pgrx::{IntoDatum, direct_function_call, pg_sys};
 
 use crate::error::Error;
 
@@ -65,6 +65,24 @@ impl Relation {
         }
         let from = quote_qualified_identifier(&schema, &name);
         Ok(Self { oid, name, from })
+    }
+
+    /// The relation that a name stands for now.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); the server's own for a name that stands for nothing.
+    pub fn named(name: &str) -> Result<Self, Error> {
+        let name = CString::new(name).map_err(|_| Error::Unexpected("a name with a NUL"))?;
+        // SAFETY: an input function takes a terminated string, and this one returns an id or raises an error.
+        let found = unsafe {
+            direct_function_call::<pg_sys::Oid>(pg_sys::regclassin, &[name.as_c_str().into_datum()])
+        };
+        Self::open(found.ok_or(Error::Unexpected("no id of what has a name"))?)
+    }
+
+    /// Its id.
+    pub fn oid(&self) -> pg_sys::Oid {
+        self.oid
     }
 
     /// How a FROM clause names it.

@@ -8,6 +8,7 @@
 //! - [`models`]: deploying, rolling back, dropping, pinning, granting.
 //! - [`import`] and [`export`]: models to and from Hugging Face layout.
 //! - [`options`]: options given as JSON.
+//! - [`roles`]: roles that may not be there, and what triggers and event triggers call.
 //! - [`stats`]: the engine's state as rows.
 //!
 //! Each `#[pg_extern]` is thin: it reads its arguments, calls plain Rust, and turns the error into a report. What it is
@@ -22,6 +23,7 @@ mod export;
 mod import;
 mod models;
 mod options;
+mod roles;
 mod schedules;
 mod stats;
 pub mod text;

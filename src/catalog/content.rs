@@ -4,11 +4,13 @@
 //! is held here at a time.
 
 use ecommerce_ml_protocol::{FileEntry, Sha256, UPLOAD_CHUNK_BYTES};
-use pgrx::{JsonB, Spi};
+use pgrx::spi::SpiHeapTupleData;
+use pgrx::{JsonB, Spi, check_for_interrupts};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256 as Hasher};
 
 use super::privilege::as_owner;
+use super::statement::{cascade, returning, returning_one, run};
 use crate::error::Error;
 
 /// The SHA-256 that names a manifest: of its lines `name NUL size NUL sha256 newline`, in the order of names.
@@ -44,12 +46,19 @@ pub fn record(sha256: Sha256, files: &[FileEntry]) -> Result<bool, Error> {
                      ON CONFLICT (sha256) DO NOTHING";
     let size: u64 = files.iter().map(|file| file.size).sum();
     let size = i64::try_from(size).unwrap_or(i64::MAX);
-    as_owner(|| {
-        Spi::connect_mut(|client| {
-            let arguments = [sha256.0.to_vec().into(), size.into(), JsonB(write_manifest(files)).into()];
-            Ok(!client.update(statement, None, &arguments)?.is_empty())
-        })
-    })
+    // Until the transaction ends, nobody deletes it: a version is about to have it.
+    let keep = "SELECT true FROM ecommerce_ml.stored_content WHERE sha256 = $1 FOR KEY SHARE";
+    loop {
+        let arguments = [sha256.0.to_vec().into(), size.into(), JsonB(write_manifest(files)).into()];
+        if run(statement, &arguments)? > 0 {
+            return Ok(true);
+        }
+        if returning_one::<bool>(keep, &[sha256.0.to_vec().into()])?.is_some() {
+            return Ok(false);
+        }
+        // Another transaction has just deleted it with the last version that had it.
+        check_for_interrupts!();
+    }
 }
 
 /// Stores a chunk of a file.
@@ -111,9 +120,21 @@ fn load_chunk(sha256: Sha256, file: u32, chunk: u32) -> Result<Option<Vec<u8>>, 
 /// # Errors
 /// When our tables can't be written.
 pub fn delete_orphans() -> Result<(), Error> {
-    let statement = "DELETE FROM ecommerce_ml.stored_content c
-                     WHERE NOT EXISTS (SELECT FROM ecommerce_ml.stored_version v WHERE v.content = c.sha256)";
-    as_owner(|| Ok(Spi::run(statement)?))
+    // What another transaction has recorded for a version of its own is locked, and left to it.
+    let query = "SELECT c.sha256 FROM ecommerce_ml.stored_content c
+                 WHERE NOT EXISTS (SELECT FROM ecommerce_ml.stored_version v WHERE v.content = c.sha256)
+                 FOR UPDATE SKIP LOCKED";
+    // Once locked nobody gets another version with it, but somebody may have done so since the query began.
+    let orphan = "DELETE FROM ecommerce_ml.stored_content c WHERE c.sha256 = $1
+                  AND NOT EXISTS (SELECT FROM ecommerce_ml.stored_version v WHERE v.content = $1)";
+    let chunks = "DELETE FROM ecommerce_ml.stored_chunk c WHERE c.sha256 = $1
+                  AND NOT EXISTS (SELECT FROM ecommerce_ml.stored_content o WHERE o.sha256 = $1)";
+    let read = |row: &SpiHeapTupleData<'_>| row.get::<Vec<u8>>(1).map_err(Error::from);
+    for sha256 in returning(query, &[], read)?.into_iter().flatten() {
+        cascade(orphan, &[sha256.clone().into()])?;
+        cascade(chunks, &[sha256.into()])?;
+    }
+    Ok(())
 }
 
 fn signed(number: u32) -> Result<i32, Error> {

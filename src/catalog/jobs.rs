@@ -9,9 +9,10 @@ use pgrx::{JsonB, pg_sys};
 use serde_json::{Map, Value, json};
 
 use super::name::ModelName;
-use super::privilege::{acts_as, role_oid};
+use super::privilege::{acts_as, role_name, role_oid};
 use super::session::Session;
-use super::statement::{committed, returning, returning_one, run};
+use super::statement::{cascade, committed, returning, returning_one, run};
+use super::versions::role;
 use crate::error::Error;
 
 /// What to train, as it was asked for.
@@ -20,16 +21,18 @@ pub struct Job {
     pub id: i64,
     /// Of the model that gets a new version.
     pub name: String,
-    pub relation: pg_sys::Oid,
-    pub relation_name: String,
+    /// With its schema, quoted: what has this name when the job begins is what it reads.
+    pub relation: String,
     pub text_column: String,
     pub label_column: String,
     pub task: Objective,
     /// With a version.
     pub base: ModelName,
     pub options: Value,
-    /// The role that called.
+    /// The role that called; `InvalidOid` if it isn't there any more.
     pub owner: pg_sys::Oid,
+    /// Its name, or the last that is known.
+    pub owner_name: String,
     /// The role whose login the session was.
     pub login: pg_sys::Oid,
     /// What names and conditions meant to the session that called.
@@ -79,26 +82,37 @@ pub fn task_named(name: &str) -> Option<Objective> {
 /// When our table can't be written.
 pub fn insert(job: &Job) -> Result<i64, Error> {
     let statement = "
-        INSERT INTO ecommerce_ml.stored_job (name, relation, relation_name, text_column, label_column, task, base,
+        INSERT INTO ecommerce_ml.stored_job (job, name, relation, text_column, label_column, task, base,
                                              options, owner, login, search_path, settings, cluster, state)
-        VALUES ($1, $2, $3, $4::name, $5::name, $6, $7, $8, $9::oid::regrole, $10::oid::regrole, $11, $12, $13, 'queued')
+        VALUES ($1, $2, $3, $4::name, $5::name, $6, $7, $8, $9::ecommerce_ml.role_reference,
+                $10::ecommerce_ml.role_reference, $11, $12, $13, 'queued')
         RETURNING job";
+    let login = role_name(job.login).ok_or_else(|| Error::UnknownRole(job.login.to_u32().to_string()))?;
     let arguments = [
+        next_number()?.into(),
         job.name.as_str().into(),
-        job.relation.into(),
-        job.relation_name.as_str().into(),
+        job.relation.as_str().into(),
         job.text_column.as_str().into(),
         job.label_column.as_str().into(),
         task_name(job.task).into(),
         job.base.to_string().into(),
         JsonB(job.options.clone()).into(),
-        job.owner.into(),
-        job.login.into(),
+        job.owner_name.as_str().into(),
+        login.as_str().into(),
         job.session.search_path.as_str().into(),
         job.session.to_json().into(),
         cluster().into(),
     ];
     returning_one(statement, &arguments)?.ok_or(Error::Unexpected("no number of a job"))
+}
+
+/// A number that no job has: those that came by a restore or by replication have not moved the sequence.
+fn next_number() -> Result<i64, Error> {
+    let query = "
+        SELECT CASE WHEN m.taken >= n.number THEN setval('ecommerce_ml.stored_job_number', m.taken + 1) ELSE n.number END
+        FROM (SELECT nextval('ecommerce_ml.stored_job_number') AS number) AS n,
+             (SELECT coalesce(max(job), 0) AS taken FROM ecommerce_ml.stored_job) AS m";
+    returning_one(query, &[])?.ok_or(Error::Unexpected("no number of a job"))
 }
 
 /// Takes a job that is queued or running as the worker's to run; `None` if it is neither, or isn't there.
@@ -110,20 +124,21 @@ pub fn begin(id: i64) -> Result<Option<Job>, Error> {
         UPDATE ecommerce_ml.stored_job
         SET state = 'running', started = coalesce(started, now()), attempts = attempts + 1
         WHERE job = $1 AND state IN ('queued', 'running')
-        RETURNING job, name, relation::oid, relation_name, text_column::text, label_column::text, task, base, options,
-                  owner::oid, login::oid, search_path, settings, attempts";
+        RETURNING job, name, relation, owner::text, text_column::text, label_column::text, task, base, options,
+                  coalesce(ecommerce_ml.role_id(owner)::bigint, 0), coalesce(ecommerce_ml.role_id(login)::bigint, 0),
+                  search_path, settings, attempts";
     Ok(returning(statement, &[id.into()], read)?.pop())
 }
 
 fn read(row: &SpiHeapTupleData<'_>) -> Result<Job, Error> {
     const DAMAGED: Error = Error::Unexpected("a damaged row in stored_job");
     let text = |column| row.get::<String>(column)?.ok_or(DAMAGED);
-    let role = |column| row.get::<pg_sys::Oid>(column)?.ok_or(DAMAGED);
+    let role = |column| row.get::<i64>(column)?.map(role).ok_or(DAMAGED);
     Ok(Job {
         id: row.get(1)?.ok_or(DAMAGED)?,
         name: text(2)?,
-        relation: role(3)?,
-        relation_name: text(4)?,
+        relation: text(3)?,
+        owner_name: text(4)?,
         text_column: text(5)?,
         label_column: text(6)?,
         task: task_named(&text(7)?).ok_or(DAMAGED)?,
@@ -196,6 +211,16 @@ pub fn seconds(id: i64) -> Result<Option<f64>, Error> {
     returning_one(query, &[id.into()])
 }
 
+/// Keeps a job from being dropped until the transaction ends, so that nothing is stored for one that isn't there; `false`
+/// if it isn't running any more.
+///
+/// # Errors
+/// When our table can't be read.
+pub fn keep(id: i64) -> Result<bool, Error> {
+    let query = "SELECT true FROM ecommerce_ml.stored_job WHERE job = $1 AND state = 'running' FOR KEY SHARE";
+    Ok(returning_one::<bool>(query, &[id.into()])?.is_some())
+}
+
 /// Records that something will last: a new count of attempts begins.
 ///
 /// # Errors
@@ -213,6 +238,7 @@ pub fn record_epoch(id: i64, epoch: &Epoch) -> Result<bool, Error> {
     let statement = "
         INSERT INTO ecommerce_ml.stored_epoch (job, epoch, step, training_loss, evaluation, best, seconds)
         SELECT job, $2, $3, $4, $5, $6, $7 FROM ecommerce_ml.stored_job WHERE job = $1 AND state = 'running'
+        FOR KEY SHARE
         ON CONFLICT (job, epoch) DO UPDATE
         SET step = excluded.step, training_loss = excluded.training_loss, evaluation = excluded.evaluation,
             best = excluded.best, seconds = excluded.seconds, ended = excluded.ended";
@@ -270,16 +296,19 @@ pub fn cancel(id: i64, by: Option<&str>) -> Result<bool, Error> {
     Ok(run(statement, &[id.into(), by.into()])? > 0)
 }
 
-/// Puts a job back into the queue of this cluster and returns who its worker connects as; `None` if it has succeeded.
+/// Puts a job back into the queue of this cluster and returns who its worker connects as; `None` if it has succeeded. Where
+/// the login that it was submitted by isn't there any more, this session's takes its place.
 ///
 /// # Errors
 /// When our table can't be written.
 pub fn requeue(id: i64) -> Result<Option<Waiting>, Error> {
     let statement = "
         UPDATE ecommerce_ml.stored_job
-        SET state = 'queued', ended = NULL, attempts = 0, cancelled_by = NULL, error = NULL, cluster = $2
+        SET state = 'queued', ended = NULL, attempts = 0, cancelled_by = NULL, error = NULL, cluster = $2,
+            login = CASE WHEN ecommerce_ml.role_id(login) IS NULL
+                         THEN session_user::text::ecommerce_ml.role_reference ELSE login END
         WHERE job = $1 AND state <> 'succeeded'
-        RETURNING job, login::oid, false";
+        RETURNING job, coalesce(ecommerce_ml.role_id(login)::bigint, 0), false";
     Ok(returning(statement, &[id.into(), cluster().into()], read_waiting)?.pop())
 }
 
@@ -290,7 +319,46 @@ pub fn requeue(id: i64) -> Result<Option<Waiting>, Error> {
 pub fn delete(id: i64) -> Result<bool, Error> {
     let statement =
         "DELETE FROM ecommerce_ml.stored_job WHERE job = $1 AND state NOT IN ('queued', 'running')";
-    Ok(run(statement, &[id.into()])? > 0)
+    let deleted = run(statement, &[id.into()])? > 0;
+    if deleted {
+        for table in ["stored_epoch", "stored_checkpoint", "stored_job_seen"] {
+            cascade(&format!("DELETE FROM ecommerce_ml.{table} WHERE job = $1"), &[id.into()])?;
+        }
+    }
+    Ok(deleted)
+}
+
+/// Jobs that a role owns, in words.
+///
+/// # Errors
+/// When our table can't be read.
+pub fn owned(role: pg_sys::Oid) -> Result<Vec<String>, Error> {
+    Ok(numbers(role)?.into_iter().map(|job| format!("owner of job {job}")).collect())
+}
+
+/// Numbers of the jobs that a role owns.
+///
+/// # Errors
+/// When our table can't be read.
+pub fn numbers(role: pg_sys::Oid) -> Result<Vec<i64>, Error> {
+    let query = "SELECT job FROM ecommerce_ml.stored_job
+                 WHERE ecommerce_ml.role_id(owner)::bigint = $1 ORDER BY job";
+    let read = |row: &SpiHeapTupleData<'_>| row.get::<i64>(1).map_err(Error::from);
+    Ok(returning(query, &[i64::from(role.to_u32()).into()], read)?.into_iter().flatten().collect())
+}
+
+/// Ends jobs of this cluster whose login isn't there any more: no worker could connect.
+///
+/// # Errors
+/// When our table can't be written.
+pub fn fail_without_login() -> Result<(), Error> {
+    let query = "SELECT job, login::text FROM ecommerce_ml.stored_job
+                 WHERE state IN ('queued', 'running') AND cluster = $1 AND ecommerce_ml.role_id(login) IS NULL";
+    let read = |row: &SpiHeapTupleData<'_>| Ok(row.get::<i64>(1)?.zip(row.get::<String>(2)?));
+    for (job, login) in returning(query, &[cluster().into()], read)?.into_iter().flatten() {
+        fail(job, &Error::UnknownRole(login).into())?;
+    }
+    Ok(())
 }
 
 /// All jobs of this cluster that have not ended, whether or not they have a worker; running ones first.
@@ -299,8 +367,9 @@ pub fn delete(id: i64) -> Result<bool, Error> {
 /// When our table can't be read.
 pub fn open() -> Result<Vec<Waiting>, Error> {
     let query = "
-        SELECT job, login::oid, state = 'running' FROM ecommerce_ml.stored_job
-        WHERE state IN ('queued', 'running') AND cluster = $1 ORDER BY state DESC, job";
+        SELECT job, ecommerce_ml.role_id(login)::bigint, state = 'running' FROM ecommerce_ml.stored_job
+        WHERE state IN ('queued', 'running') AND cluster = $1 AND ecommerce_ml.role_id(login) IS NOT NULL
+        ORDER BY state DESC, job";
     returning(query, &[cluster().into()], read_waiting)
 }
 
@@ -308,7 +377,7 @@ fn read_waiting(row: &SpiHeapTupleData<'_>) -> Result<Waiting, Error> {
     const DAMAGED: Error = Error::Unexpected("a damaged row in stored_job");
     Ok(Waiting {
         job: row.get(1)?.ok_or(DAMAGED)?,
-        login: row.get(2)?.ok_or(DAMAGED)?,
+        login: row.get::<i64>(2)?.map(role).ok_or(DAMAGED)?,
         was_running: row.get(3)?.ok_or(DAMAGED)?,
     })
 }
@@ -343,7 +412,7 @@ pub fn open_of(name: &str) -> Result<Option<(i64, String)>, Error> {
 /// # Errors
 /// [`Error::UnknownJob`], [`Error::JobDenied`].
 pub fn state(id: i64) -> Result<String, Error> {
-    let query = c"SELECT owner::oid || ' ' || state FROM ecommerce_ml.stored_job WHERE job = $1";
+    let query = c"SELECT coalesce(ecommerce_ml.role_id(owner), 0) || ' ' || state FROM ecommerce_ml.stored_job WHERE job = $1";
     let found = committed(query, id)?.ok_or(Error::UnknownJob(id))?;
     let (owner, state) = found.split_once(' ').ok_or(Error::Unexpected("a damaged row in stored_job"))?;
     let owner = owner.parse().map_or(pg_sys::InvalidOid, |number: u32| pg_sys::Oid::from(number));
@@ -356,9 +425,10 @@ pub fn state(id: i64) -> Result<String, Error> {
 /// # Errors
 /// [`Error::UnknownJob`], [`Error::JobDenied`].
 pub fn require(id: i64, roles: &[&str]) -> Result<(), Error> {
-    let query = "SELECT owner::oid FROM ecommerce_ml.stored_job WHERE job = $1";
-    let owner = returning_one::<pg_sys::Oid>(query, &[id.into()])?.ok_or(Error::UnknownJob(id))?;
-    require_privileges(id, owner, roles)
+    let query =
+        "SELECT coalesce(ecommerce_ml.role_id(owner)::bigint, 0) FROM ecommerce_ml.stored_job WHERE job = $1";
+    let owner = returning_one::<i64>(query, &[id.into()])?.ok_or(Error::UnknownJob(id))?;
+    require_privileges(id, role(owner), roles)
 }
 
 fn require_privileges(id: i64, owner: pg_sys::Oid, roles: &[&str]) -> Result<(), Error> {

@@ -7,6 +7,7 @@
 //! - [`content`]: the files of a version, in chunks.
 //! - [`jobs`] and [`checkpoints`]: trainings, and where they go on.
 //! - [`schedules`] and [`seen`]: trainings again and again, and which rows they have seen.
+//! - [`roles`]: roles that rows name, and how the server knows of them.
 //! - [`statement`]: statements against our own tables.
 //! - [`privilege`]: working with our own tables on behalf of any role; [`session`]: what names and conditions mean to it.
 //!
@@ -19,6 +20,7 @@ pub mod jobs;
 pub mod name;
 pub mod privilege;
 pub mod resolve;
+pub mod roles;
 pub mod schedules;
 pub mod seen;
 pub mod session;

@@ -146,8 +146,12 @@ pub fn table_oid(name: &CStr) -> Result<pg_sys::Oid, Error> {
     if table == pg_sys::InvalidOid { Err(missing) } else { Ok(table) }
 }
 
+/// A relation that earlier versions of the extension don't have.
+pub const NEWEST: &CStr = c"all_model";
+
 fn tables_owner() -> Result<pg_sys::Oid, Error> {
     let table = table_oid(c"stored_model")?;
+    table_oid(NEWEST).map_err(|_| Error::NotUpdated)?;
     // SAFETY: the relation is closed before its descriptor goes out of use, and the lock is kept only meanwhile.
     unsafe {
         let relation = pg_sys::relation_open(table, pg_sys::AccessShareLock as i32);

@@ -21,6 +21,7 @@ pub struct Resolved {
     pub version: i32,
     /// What to ask the engine for.
     pub reference: ModelRef,
+    /// `InvalidOid` if there is no such role.
     owner: pg_sys::Oid,
     /// Roles that may use it beside the owner; `InvalidOid` stands for everyone.
     grantees: Vec<pg_sys::Oid>,
@@ -87,12 +88,12 @@ unsafe extern "C-unwind" fn on_invalidation(_argument: pg_sys::Datum, _relation:
 }
 
 const LOOK_UP: &str = "
-    SELECT m.owner::oid, v.version, v.content, v.pinned,
-           ARRAY(SELECT g.grantee::oid FROM ecommerce_ml.stored_grant g WHERE g.name = m.name),
+    SELECT m.owner, v.version, v.content, v.pinned,
+           ARRAY(SELECT g.grantee FROM ecommerce_ml.all_grant g WHERE g.name = m.name AND g.grantee IS NOT NULL),
            coalesce($2, l.version)
-    FROM ecommerce_ml.stored_model m
+    FROM ecommerce_ml.all_model m
     LEFT JOIN ecommerce_ml.stored_live l ON l.name = m.name
-    LEFT JOIN ecommerce_ml.stored_version v ON v.name = m.name AND v.version = coalesce($2, l.version)
+    LEFT JOIN ecommerce_ml.all_version v ON v.name = m.name AND v.version = coalesce($2, l.version)
     WHERE m.name = $1";
 
 /// Text reaches us in the database's encoding, and models read UTF-8.
@@ -127,7 +128,7 @@ fn look_up(wanted: &ModelName) -> Result<Resolved, Error> {
                     source: source(&wanted.name, content)?,
                     pinned: row.get(4)?.unwrap_or_default(),
                 },
-                owner: row.get(1)?.ok_or(Error::Unexpected("a model without owner"))?,
+                owner: row.get(1)?.unwrap_or(pg_sys::InvalidOid),
                 grantees: row.get(5)?.unwrap_or_default(),
             })
         })

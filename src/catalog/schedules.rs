@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::privilege::acts_as;
 use super::session::Session;
 use super::statement::{returning, returning_one, run};
+use super::versions::role;
 use crate::error::Error;
 
 /// What a model is trained from, and when there is something to do.
@@ -18,7 +19,8 @@ pub struct Schedule {
     pub name: String,
     /// When pg_cron runs it; `None` if another scheduler does.
     pub cron: Option<String>,
-    pub relation: pg_sys::Oid,
+    /// With its schema, quoted: what has this name when a run begins is what is read.
+    pub relation: String,
     pub text_column: String,
     pub label_column: String,
     pub task: String,
@@ -26,8 +28,10 @@ pub struct Schedule {
     pub base: Option<String>,
     pub options: Value,
     pub min_new_rows: i64,
-    /// The role that rows are read as.
+    /// The role that rows are read as; `InvalidOid` if it isn't there any more.
     pub owner: pg_sys::Oid,
+    /// Its name, or the last that is known.
+    pub owner_name: String,
     /// What names and conditions meant to the session that made it.
     pub session: Session,
 }
@@ -48,8 +52,8 @@ impl Schedule {
 /// When our table can't be read, or doesn't hold what we write.
 pub fn lock(name: &str) -> Result<Option<Schedule>, Error> {
     let query = "
-        SELECT name, cron, relation::oid, text_column::text, label_column::text, task, base, options, min_new_rows,
-               owner::oid, search_path, settings
+        SELECT name, cron, relation, text_column::text, label_column::text, task, base, options, min_new_rows,
+               coalesce(ecommerce_ml.role_id(owner)::bigint, 0), search_path, settings, owner::text
         FROM ecommerce_ml.stored_schedule WHERE name = $1 FOR UPDATE";
     Ok(returning(query, &[name.into()], read)?.pop())
 }
@@ -60,15 +64,16 @@ fn read(row: &SpiHeapTupleData<'_>) -> Result<Schedule, Error> {
     Ok(Schedule {
         name: text(1)?,
         cron: row.get(2)?,
-        relation: row.get(3)?.ok_or(DAMAGED)?,
+        relation: text(3)?,
         text_column: text(4)?,
         label_column: text(5)?,
         task: text(6)?,
         base: row.get(7)?,
         options: row.get::<JsonB>(8)?.map(|JsonB(options)| options).ok_or(DAMAGED)?,
         min_new_rows: row.get(9)?.ok_or(DAMAGED)?,
-        owner: row.get(10)?.ok_or(DAMAGED)?,
+        owner: row.get::<i64>(10)?.map(role).ok_or(DAMAGED)?,
         session: Session::from_json(text(11)?, &row.get::<JsonB>(12)?.ok_or(DAMAGED)?.0),
+        owner_name: text(13)?,
     })
 }
 
@@ -80,7 +85,7 @@ pub fn store(schedule: &Schedule) -> Result<(), Error> {
     let statement = "
         INSERT INTO ecommerce_ml.stored_schedule (name, cron, relation, text_column, label_column, task, base, options,
                                                   min_new_rows, owner, search_path, settings)
-        VALUES ($1, $2, $3, $4::name, $5::name, $6, $7, $8, $9, $10::oid::regrole, $11, $12)
+        VALUES ($1, $2, $3, $4::name, $5::name, $6, $7, $8, $9, $10::ecommerce_ml.role_reference, $11, $12)
         ON CONFLICT (name) DO UPDATE
         SET cron = excluded.cron, relation = excluded.relation, text_column = excluded.text_column,
             label_column = excluded.label_column, task = excluded.task, base = excluded.base,
@@ -89,14 +94,14 @@ pub fn store(schedule: &Schedule) -> Result<(), Error> {
     let arguments = [
         schedule.name.as_str().into(),
         schedule.cron.as_deref().into(),
-        schedule.relation.into(),
+        schedule.relation.as_str().into(),
         schedule.text_column.as_str().into(),
         schedule.label_column.as_str().into(),
         schedule.task.as_str().into(),
         schedule.base.as_deref().into(),
         JsonB(schedule.options.clone()).into(),
         schedule.min_new_rows.into(),
-        schedule.owner.into(),
+        schedule.owner_name.as_str().into(),
         schedule.session.search_path.as_str().into(),
         schedule.session.to_json().into(),
     ];
@@ -118,6 +123,19 @@ pub fn delete(name: &str) -> Result<(), Error> {
 pub fn exists(name: &str) -> Result<bool, Error> {
     let query = "SELECT true FROM ecommerce_ml.stored_schedule WHERE name = $1";
     Ok(returning_one::<bool>(query, &[name.into()])?.is_some())
+}
+
+/// Schedules that a role owns, and those of models that it owns.
+///
+/// # Errors
+/// When our tables can't be read.
+pub fn of_role(role: pg_sys::Oid) -> Result<Vec<String>, Error> {
+    let query = "
+        SELECT s.name FROM ecommerce_ml.stored_schedule s
+        LEFT JOIN ecommerce_ml.stored_model m ON m.name = s.name
+        WHERE $1 IN (ecommerce_ml.role_id(s.owner)::bigint, ecommerce_ml.role_id(m.owner)::bigint) ORDER BY s.name";
+    let read = |row: &SpiHeapTupleData<'_>| row.get::<String>(1).map_err(Error::from);
+    Ok(returning(query, &[i64::from(role.to_u32()).into()], read)?.into_iter().flatten().collect())
 }
 
 /// Records what became of a run, and its job if it has one.

@@ -11,7 +11,7 @@ use crate::error::Error;
 /// # Errors
 /// When our table can't be written.
 pub fn store(job: i64, chunk: i32, data: Vec<u8>) -> Result<(), Error> {
-    let statement = "INSERT INTO ecommerce_ml.stored_seen (job, chunk, data) VALUES ($1, $2, $3)";
+    let statement = "INSERT INTO ecommerce_ml.stored_job_seen (job, chunk, data) VALUES ($1, $2, $3)";
     run(statement, &[job.into(), chunk.into(), data.into()]).map(drop)
 }
 
@@ -20,7 +20,7 @@ pub fn store(job: i64, chunk: i32, data: Vec<u8>) -> Result<(), Error> {
 /// # Errors
 /// When our table can't be written.
 pub fn delete(job: i64) -> Result<(), Error> {
-    run("DELETE FROM ecommerce_ml.stored_seen WHERE job = $1", &[job.into()]).map(drop)
+    run("DELETE FROM ecommerce_ml.stored_job_seen WHERE job = $1", &[job.into()]).map(drop)
 }
 
 /// Makes what a job has that of the version that it made. What earlier versions had goes, and what the model's
@@ -29,15 +29,15 @@ pub fn delete(job: i64) -> Result<(), Error> {
 /// # Errors
 /// When our table can't be written.
 pub fn hand_over(job: i64, name: &str, version: i32) -> Result<(), Error> {
-    let forget = "
-        DELETE FROM ecommerce_ml.stored_seen s
-        WHERE s.name = $1
-           OR s.job IN (SELECT j.job FROM ecommerce_ml.stored_job j
-                        WHERE j.name = $1 AND j.job <> $2 AND j.state NOT IN ('queued', 'running'))";
-    run(forget, &[name.into(), job.into()])?;
+    run("DELETE FROM ecommerce_ml.stored_seen WHERE name = $1", &[name.into()])?;
     let statement = "
-        UPDATE ecommerce_ml.stored_seen SET job = NULL, name = $2, version = $3 WHERE job = $1";
-    run(statement, &[job.into(), name.into(), version.into()]).map(drop)
+        INSERT INTO ecommerce_ml.stored_seen (name, version, chunk, data)
+        SELECT $2, $3, s.chunk, s.data FROM ecommerce_ml.stored_job_seen s WHERE s.job = $1";
+    run(statement, &[job.into(), name.into(), version.into()])?;
+    let forget = "
+        DELETE FROM ecommerce_ml.stored_job_seen s USING ecommerce_ml.stored_job j
+        WHERE j.job = s.job AND j.name = $1 AND (j.job = $2 OR j.state NOT IN ('queued', 'running'))";
+    run(forget, &[name.into(), job.into()]).map(drop)
 }
 
 /// Hands out the chunks of a model, in order.

@@ -2,7 +2,7 @@
 //!
 //! Invariant: all of them run as the owner of the tables, and see what this transaction has changed.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::SpiHeapTupleData;
@@ -79,6 +79,71 @@ pub fn committed(query: &CStr, number: i64) -> Result<Option<String>, Error> {
                 let table = pg_sys::SPI_tuptable;
                 let text = pg_sys::SPI_getvalue(*(*table).vals, (*table).tupdesc, 1);
                 Ok((!text.is_null()).then(|| CStr::from_ptr(text).to_string_lossy().into_owned()))
+            }
+        })
+    })
+}
+
+/// Whether a query has a row, as committed now, whatever the snapshot of the transaction, and with what this transaction has
+/// changed.
+///
+/// # Errors
+/// When our tables or the catalogs can't be read.
+pub fn latest(query: &str) -> Result<bool, Error> {
+    let query = CString::new(query).map_err(|_| Error::Unexpected("a statement with a NUL"))?;
+    as_owner(|| {
+        Spi::connect(|_| {
+            // SAFETY: a terminated string, and a snapshot that is popped again; an error inside ends the transaction and with it
+            // the snapshot.
+            unsafe {
+                pg_sys::CommandCounterIncrement();
+                pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot());
+                let code = pg_sys::SPI_execute(query.as_ptr(), true, 1);
+                pg_sys::PopActiveSnapshot();
+                Spi::check_status(code)?;
+                Ok(pg_sys::SPI_processed > 0)
+            }
+        })
+    })
+}
+
+/// Runs a statement that follows from another, as a foreign key would: it sees what is committed now. Rows that the
+/// snapshot of the transaction doesn't have fail it with SQLSTATE 40001 where that snapshot is to last.
+///
+/// # Errors
+/// When our table can't be written.
+pub fn cascade(statement: &str, arguments: &[DatumWithOid<'_>]) -> Result<(), Error> {
+    let statement = CString::new(statement).map_err(|_| Error::Unexpected("a statement with a NUL"))?;
+    let mut kinds: Vec<pg_sys::Oid> = arguments.iter().map(DatumWithOid::oid).collect();
+    let values = arguments.iter().map(|argument| argument.datum().map(|datum| datum.sans_lifetime()));
+    let mut values = values.collect::<Option<Vec<_>>>().ok_or(Error::Unexpected("a statement about NULL"))?;
+    as_owner(|| {
+        Spi::connect_mut(|_| {
+            // SAFETY: as many values as types, none of them NULL; what the server's own triggers of foreign keys do.
+            unsafe {
+                let plan = pg_sys::SPI_prepare(statement.as_ptr(), kinds.len() as i32, kinds.as_mut_ptr());
+                if plan.is_null() {
+                    return Err(Error::Unexpected("a statement that cannot be prepared"));
+                }
+                pg_sys::CommandCounterIncrement();
+                let latest = pg_sys::GetLatestSnapshot();
+                let crosscheck = if pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 {
+                    pg_sys::GetTransactionSnapshot()
+                } else {
+                    std::ptr::null_mut()
+                };
+                let code = pg_sys::SPI_execute_snapshot(
+                    plan,
+                    values.as_mut_ptr(),
+                    std::ptr::null(),
+                    latest,
+                    crosscheck,
+                    false,
+                    true,
+                    0,
+                );
+                pg_sys::SPI_freeplan(plan);
+                Ok(Spi::check_status(code).map(drop)?)
             }
         })
     })

@@ -1,18 +1,24 @@
 //! The life of models and their versions.
 //!
 //! A model is live in the version of its latest deployment that was not withdrawn; rolling back withdraws one.
-//! Invariant: every change locks the model's row first, so changes of one model happen one after another, and every
-//! change ends with the news to all sessions.
+//! Invariant: every change locks the model first, so changes of one model happen one after another, and every change ends
+//! with the news to all sessions. What a transaction's snapshot doesn't have of such changes fails it with SQLSTATE 40001.
 
 use ecommerce_ml_protocol::{ModelInfo, Sha256};
-use pgrx::{JsonB, Spi, pg_sys};
+use pgrx::spi::SpiHeapTupleData;
+use pgrx::{JsonB, Spi, check_for_interrupts, pg_sys};
 use serde_json::json;
 
 use super::name::ModelName;
-use super::privilege::{acts_as, as_owner};
-use super::statement::{returning_one, run};
+use super::privilege::{acts_as, as_owner, current_user, role_name, table_oid};
+use super::roles::PUBLIC;
+use super::statement::{cascade, returning, returning_one, run};
 use super::{content, jobs, resolve, schedules};
 use crate::error::Error;
+
+/// The model that comes with the extension. It is no row, and its first version is none.
+const BUILT_IN: &str = "reviews";
+const BUILT_IN_VERSION: i32 = 1;
 
 /// What is recorded of a new version.
 pub struct NewVersion {
@@ -34,21 +40,22 @@ pub struct NewVersion {
 /// # Errors
 /// [`Error::NameTaken`] if it exists and the calling role doesn't own it.
 pub fn claim(name: &str) -> Result<bool, Error> {
-    let statement = "INSERT INTO ecommerce_ml.stored_model (name, owner) VALUES ($1, $2::oid::regrole)
-                     ON CONFLICT (name) DO NOTHING";
-    // SAFETY: the effective role of the calling statement.
-    let caller = unsafe { pg_sys::GetUserId() };
-    let made = as_owner(|| {
-        Spi::connect_mut(|client| {
-            Ok(!client.update(statement, None, &[name.into(), caller.into()])?.is_empty())
-        })
-    })?;
-    if made {
-        return Ok(true);
-    }
-    match lock(name) {
-        Err(Error::NotOwner(name)) => Err(Error::NameTaken(name)),
-        other => other.map(|()| false),
+    let statement =
+        "INSERT INTO ecommerce_ml.stored_model (name, owner) VALUES ($1, $2::ecommerce_ml.role_reference)
+         ON CONFLICT (name) DO NOTHING";
+    let caller = current_user()?;
+    loop {
+        if name != BUILT_IN && run(statement, &[name.into(), caller.as_str().into()])? > 0 {
+            return Ok(true);
+        }
+        match lock(name) {
+            Err(Error::NotOwner(name)) => return Err(Error::NameTaken(name)),
+            // Another transaction has just dropped it.
+            Err(Error::UnknownModel(_)) => {
+                check_for_interrupts!();
+            }
+            other => return other.map(|()| false),
+        }
     }
 }
 
@@ -71,8 +78,14 @@ pub fn owns(name: &str) -> Result<bool, Error> {
     Ok(owner(name)?.is_some_and(acts_as))
 }
 
+/// A role's id, as a number that is 0 where the role isn't there: pgrx takes that id for NULL.
+pub fn role(number: i64) -> pg_sys::Oid {
+    u32::try_from(number).map_or(pg_sys::InvalidOid, pg_sys::Oid::from)
+}
+
 fn owner(name: &str) -> Result<Option<pg_sys::Oid>, Error> {
-    returning_one("SELECT owner::oid FROM ecommerce_ml.stored_model WHERE name = $1", &[name.into()])
+    let query = "SELECT coalesce(owner::bigint, 0) FROM ecommerce_ml.all_model WHERE name = $1";
+    Ok(returning_one::<i64>(query, &[name.into()])?.map(role))
 }
 
 /// Adds a version to a locked model and returns its number.
@@ -83,7 +96,8 @@ pub fn add(name: &str, version: &NewVersion) -> Result<i32, Error> {
     let statement = "
         INSERT INTO ecommerce_ml.stored_version (name, version, content, info, source, base, metrics, training)
         SELECT $1, coalesce(max(v.version), 0) + 1, $2, $3, $4, $5, $6, $7
-        FROM ecommerce_ml.stored_version v WHERE v.name = $1
+        FROM ecommerce_ml.all_version v WHERE v.name = $1
+        ON CONFLICT (name, version) DO NOTHING
         RETURNING version";
     let arguments = [
         name.into(),
@@ -94,7 +108,7 @@ pub fn add(name: &str, version: &NewVersion) -> Result<i32, Error> {
         version.metrics.clone().map(JsonB).into(),
         version.training.clone().map(JsonB).into(),
     ];
-    returning_one(statement, &arguments)?.ok_or(Error::Unexpected("no version number"))
+    returning_one(statement, &arguments)?.ok_or_else(|| Error::Concurrent(name.to_owned()))
 }
 
 /// Makes a version live.
@@ -107,8 +121,9 @@ pub fn deploy(name: &str, version: i32) -> Result<(), Error> {
     let statement = "
         INSERT INTO ecommerce_ml.stored_deployment (name, deployment, version, role)
         SELECT $1, coalesce(max(d.deployment), 0) + 1, $2, session_user
-        FROM ecommerce_ml.stored_deployment d WHERE d.name = $1
-        HAVING (SELECT l.version FROM ecommerce_ml.stored_live l WHERE l.name = $1) IS DISTINCT FROM $2";
+        FROM ecommerce_ml.all_deployment d WHERE d.name = $1
+        HAVING (SELECT l.version FROM ecommerce_ml.stored_live l WHERE l.name = $1) IS DISTINCT FROM $2
+        ON CONFLICT (name, deployment) DO NOTHING";
     run(statement, &[name.into(), version.into()])?;
     resolve::invalidate()
 }
@@ -124,7 +139,7 @@ pub fn roll_back(name: &str) -> Result<i32, Error> {
         WHERE d.name = $1 AND d.withdrawn IS NULL
           AND d.deployment = (SELECT max(l.deployment) FROM ecommerce_ml.stored_deployment l
                               WHERE l.name = $1 AND l.withdrawn IS NULL)
-          AND 1 < (SELECT count(*) FROM ecommerce_ml.stored_deployment l
+          AND 1 < (SELECT count(*) FROM ecommerce_ml.all_deployment l
                    WHERE l.name = $1 AND l.withdrawn IS NULL)
         RETURNING d.version";
     returning_one::<i32>(statement, &[name.into()])?
@@ -140,18 +155,53 @@ pub fn roll_back(name: &str) -> Result<i32, Error> {
 /// [`Error::ModelScheduled`].
 pub fn drop_model(name: &str) -> Result<(), Error> {
     lock(name)?;
-    let built_in =
-        "SELECT EXISTS (SELECT FROM ecommerce_ml.stored_version WHERE name = $1 AND content IS NULL)";
-    if returning_one::<bool>(built_in, &[name.into()])? == Some(true) {
+    if name == BUILT_IN {
         return Err(Error::VersionBuiltIn(name.to_owned()));
     }
     refuse_in_use(name, None)?;
     if schedules::exists(name)? {
         return Err(Error::ModelScheduled(name.to_owned()));
     }
+    delete(name)
+}
+
+/// Deletes a locked model and all that is about it.
+fn delete(name: &str) -> Result<(), Error> {
     run("DELETE FROM ecommerce_ml.stored_model WHERE name = $1", &[name.into()])?;
+    for table in ["stored_version", "stored_deployment", "stored_pin", "stored_grant", "stored_seen"] {
+        cascade(&format!("DELETE FROM ecommerce_ml.{table} WHERE name = $1"), &[name.into()])?;
+    }
     content::delete_orphans()?;
     resolve::invalidate()
+}
+
+/// What a role owns of models, in words.
+///
+/// # Errors
+/// When our table can't be read.
+pub fn owned(role: pg_sys::Oid) -> Result<Vec<String>, Error> {
+    Ok(names(role)?.into_iter().map(|name| format!("owner of model {name}")).collect())
+}
+
+fn names(role: pg_sys::Oid) -> Result<Vec<String>, Error> {
+    let query = "SELECT name FROM ecommerce_ml.stored_model
+                 WHERE ecommerce_ml.role_id(owner)::bigint = $1 ORDER BY name";
+    let read = |row: &SpiHeapTupleData<'_>| row.get::<String>(1).map_err(Error::from);
+    Ok(returning(query, &[i64::from(role.to_u32()).into()], read)?.into_iter().flatten().collect())
+}
+
+/// Drops all models of a role, whatever is made of them, and takes from it what it was granted. The calling role has its
+/// privileges.
+///
+/// # Errors
+/// When our tables can't be written.
+pub fn drop_owned(role: pg_sys::Oid) -> Result<(), Error> {
+    for name in names(role)? {
+        lock(&name)?;
+        delete(&name)?;
+    }
+    let revoke = "DELETE FROM ecommerce_ml.stored_grant WHERE ecommerce_ml.role_id(grantee)::bigint = $1";
+    run(revoke, &[i64::from(role.to_u32()).into()]).map(drop)
 }
 
 /// Drops a version that is not live, and its place in the history of deployments.
@@ -168,8 +218,10 @@ pub fn drop_version(name: &str, version: i32) -> Result<(), Error> {
         return Err(Error::VersionLive { name: name.to_owned(), version });
     }
     refuse_in_use(name, Some(version))?;
-    let statement = "DELETE FROM ecommerce_ml.stored_version WHERE name = $1 AND version = $2";
-    run(statement, &[name.into(), version.into()])?;
+    for table in ["stored_version", "stored_deployment", "stored_pin", "stored_seen"] {
+        let statement = format!("DELETE FROM ecommerce_ml.{table} WHERE name = $1 AND version = $2");
+        cascade(&statement, &[name.into(), version.into()])?;
+    }
     content::delete_orphans()?;
     resolve::invalidate()
 }
@@ -185,8 +237,12 @@ pub fn pin(model: &ModelName, pinned: bool) -> Result<(), Error> {
         None => live(&model.name)?.ok_or_else(|| Error::UnknownModel(model.name.clone()))?,
     };
     require_version(&model.name, version)?;
-    let statement = "UPDATE ecommerce_ml.stored_version SET pinned = $3 WHERE name = $1 AND version = $2";
-    run(statement, &[model.name.as_str().into(), version.into(), pinned.into()])?;
+    let statement = if pinned {
+        "INSERT INTO ecommerce_ml.stored_pin (name, version) VALUES ($1, $2) ON CONFLICT DO NOTHING"
+    } else {
+        "DELETE FROM ecommerce_ml.stored_pin WHERE name = $1 AND version = $2"
+    };
+    run(statement, &[model.name.as_str().into(), version.into()])?;
     resolve::invalidate()
 }
 
@@ -195,8 +251,12 @@ pub fn pin(model: &ModelName, pinned: bool) -> Result<(), Error> {
 /// # Errors
 /// [`Error::UnknownModel`], [`Error::NotOwner`], [`Error::GrantBuiltIn`].
 pub fn grant(name: &str, grantee: pg_sys::Oid) -> Result<(), Error> {
-    let statement = "INSERT INTO ecommerce_ml.stored_grant (name, grantee) VALUES ($1, $2::oid::regrole)
-                     ON CONFLICT DO NOTHING";
+    let statement = "
+        INSERT INTO ecommerce_ml.stored_grant (name, number, grantee)
+        SELECT $1, coalesce(max(g.number), 0) + 1, $3::ecommerce_ml.role_reference
+        FROM ecommerce_ml.stored_grant g WHERE g.name = $1
+        HAVING NOT EXISTS (SELECT FROM ecommerce_ml.all_grant a WHERE a.name = $1 AND a.grantee::bigint = $2)
+        ON CONFLICT (name, number) DO NOTHING";
     change_grant(name, grantee, statement)
 }
 
@@ -205,26 +265,49 @@ pub fn grant(name: &str, grantee: pg_sys::Oid) -> Result<(), Error> {
 /// # Errors
 /// [`Error::UnknownModel`], [`Error::NotOwner`], [`Error::GrantBuiltIn`].
 pub fn revoke(name: &str, grantee: pg_sys::Oid) -> Result<(), Error> {
-    let statement = "DELETE FROM ecommerce_ml.stored_grant WHERE name = $1 AND grantee = $2::oid::regrole";
+    let statement = "
+        DELETE FROM ecommerce_ml.stored_grant
+        WHERE name = $1 AND grantee::text = $3
+          AND coalesce(ecommerce_ml.role_id(grantee)::bigint, 0) = $2";
     change_grant(name, grantee, statement)
 }
 
 fn change_grant(name: &str, grantee: pg_sys::Oid, statement: &str) -> Result<(), Error> {
     lock(name)?;
-    if name == "reviews" {
+    if name == BUILT_IN {
         return Err(Error::GrantBuiltIn(name.to_owned()));
     }
+    let shown = match grantee {
+        pg_sys::InvalidOid => PUBLIC.to_owned(),
+        role => role_name(role).ok_or_else(|| Error::UnknownRole(role.to_u32().to_string()))?,
+    };
     // As a number: pgrx takes the id that stands for everyone for NULL.
-    run(statement, &[name.into(), i64::from(grantee.to_u32()).into()])?;
+    run(statement, &[name.into(), i64::from(grantee.to_u32()).into(), shown.as_str().into()])?;
     resolve::invalidate()
 }
 
-/// Locks a model's row until the transaction ends, for its owner.
+/// Locks a model until the transaction ends, for its owner.
 fn lock(name: &str) -> Result<(), Error> {
-    let query = "SELECT owner::oid FROM ecommerce_ml.stored_model WHERE name = $1 FOR UPDATE";
-    let owner = returning_one::<pg_sys::Oid>(query, &[name.into()])?;
+    let owner = if name == BUILT_IN {
+        lock_built_in()?;
+        owner(name)?
+    } else {
+        let query = "SELECT coalesce(ecommerce_ml.role_id(owner)::bigint, 0) FROM ecommerce_ml.stored_model
+                     WHERE name = $1 FOR UPDATE";
+        returning_one::<i64>(query, &[name.into()])?.map(role)
+    };
     let owner = owner.ok_or_else(|| Error::UnknownModel(name.to_owned()))?;
     if acts_as(owner) { Ok(()) } else { Err(Error::NotOwner(name.to_owned())) }
+}
+
+/// There is no row that could be locked.
+fn lock_built_in() -> Result<(), Error> {
+    let table = table_oid(c"stored_model")?;
+    // SAFETY: waits for a lock on what isn't an object of the server's, but a number beside one.
+    unsafe {
+        pg_sys::LockDatabaseObject(pg_sys::RelationRelationId, table, 1, pg_sys::ExclusiveLock as i32);
+    }
+    Ok(())
 }
 
 fn refuse_in_use(name: &str, version: Option<i32>) -> Result<(), Error> {
@@ -244,6 +327,9 @@ pub fn live(name: &str) -> Result<Option<i32>, Error> {
 
 /// The content of a version that must exist; `None` for the built-in one.
 fn require_version(name: &str, version: i32) -> Result<Option<Vec<u8>>, Error> {
+    if name == BUILT_IN && version == BUILT_IN_VERSION {
+        return Ok(None);
+    }
     let query = "SELECT content FROM ecommerce_ml.stored_version WHERE name = $1 AND version = $2";
     as_owner(|| {
         Spi::connect_mut(|client| {

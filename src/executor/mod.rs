@@ -29,7 +29,7 @@ mod lateral;
 mod level;
 mod node;
 mod pace;
-mod passage;
+pub mod passage;
 mod rewrite;
 mod scan;
 mod settled;

@@ -27,6 +27,16 @@ mod raw {
             cursor_options: i32,
             parameters: pg_sys::ParamListInfo,
         ) -> *mut pg_sys::PlannedStmt;
+        pub fn standard_ProcessUtility(
+            planned: *mut pg_sys::PlannedStmt,
+            text: *const c_char,
+            read_only_tree: bool,
+            context: pg_sys::ProcessUtilityContext::Type,
+            parameters: pg_sys::ParamListInfo,
+            environment: *mut pg_sys::QueryEnvironment,
+            destination: *mut pg_sys::DestReceiver,
+            completion: *mut pg_sys::QueryCompletion,
+        );
         pub fn standard_ExecutorStart(query: *mut pg_sys::QueryDesc, flags: i32);
         pub fn ExecInitNode(
             plan: *mut pg_sys::Plan,
@@ -95,6 +105,31 @@ pub unsafe fn start(before: pg_sys::ExecutorStart_hook_type, query: *mut pg_sys:
     let executor = before.unwrap_or(raw::standard_ExecutorStart);
     // SAFETY: as the caller promises.
     unsafe { call(|| executor(query, flags)) }
+}
+
+/// Runs a command as the server would without us.
+///
+/// # Safety
+/// The arguments are what the server gives to hooks of commands.
+#[allow(clippy::too_many_arguments)]
+pub unsafe fn utility(
+    before: pg_sys::ProcessUtility_hook_type,
+    planned: *mut pg_sys::PlannedStmt,
+    text: *const c_char,
+    read_only_tree: bool,
+    context: pg_sys::ProcessUtilityContext::Type,
+    parameters: pg_sys::ParamListInfo,
+    environment: *mut pg_sys::QueryEnvironment,
+    destination: *mut pg_sys::DestReceiver,
+    completion: *mut pg_sys::QueryCompletion,
+) {
+    let run = before.unwrap_or(raw::standard_ProcessUtility);
+    // SAFETY: as the caller promises.
+    unsafe {
+        call(|| {
+            run(planned, text, read_only_tree, context, parameters, environment, destination, completion);
+        });
+    }
 }
 
 /// Begins to execute an input.

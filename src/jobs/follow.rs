@@ -16,7 +16,6 @@ use super::trainer::Trainer;
 use super::transaction::transaction;
 use super::worker::TICK;
 use crate::catalog::jobs::{Failure, Job};
-use crate::catalog::privilege::role_name;
 use crate::catalog::{checkpoints, jobs};
 use crate::error::Error;
 
@@ -63,10 +62,9 @@ fn with_surroundings(mut failure: Failure, job: &Job) -> Failure {
     failure
 }
 
-/// In words for the user. There is no transaction when this is called.
+/// In words for the user.
 fn surroundings(job: &Job) -> String {
-    let role = transaction(|| Ok(role_name(job.owner))).ok().flatten();
-    let role = role.unwrap_or_else(|| job.owner.to_u32().to_string());
+    let role = &job.owner_name;
     format!(
         "A job works in a session of its own, as role \"{role}\". It has the search_path, the time zone, the date style and \
          the settings with a dot in their names of the session that called, but no temporary objects, prepared \
@@ -186,6 +184,9 @@ impl Following<'_> {
         };
         let step = i64::try_from(step).unwrap_or(i64::MAX);
         let stored = self.keep(|job, trainer| {
+            if !jobs::keep(job.id)? {
+                return Ok(false);
+            }
             checkpoints::delete(job.id)?;
             for chunk in 0.. {
                 match await_part(trainer) {

@@ -64,6 +64,7 @@ pub fn is_submitted(job: i64) -> bool {
 /// # Errors
 /// When our tables can't be read, or [`Error::NoJobSlot`].
 pub fn recover() -> Result<(), Error> {
+    jobs::fail_without_login()?;
     let (running, queued): (Vec<_>, Vec<_>) = jobs::open()?
         .into_iter()
         .filter(|waiting| !locks::has_worker(waiting.job))

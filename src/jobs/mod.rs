@@ -41,6 +41,8 @@ pub use schedule::{run as run_schedule, schedule, unschedule};
 pub use submit::{Wanted, submit};
 pub use wait::wait;
 
+use pgrx::pg_sys;
+
 use crate::catalog::jobs;
 use crate::error::Error;
 
@@ -55,7 +57,7 @@ pub fn resume(job: i64) -> Result<(), Error> {
     }
     let waiting = jobs::requeue(job)?.ok_or(Error::JobState { job, state: "has succeeded" })?;
     // SAFETY: set before this library runs in a session.
-    progress::remove(unsafe { pgrx::pg_sys::MyDatabaseId }, job);
+    progress::remove(unsafe { pg_sys::MyDatabaseId }, job);
     launch::at_commit(waiting);
     Ok(())
 }
@@ -67,6 +69,27 @@ pub fn resume(job: i64) -> Result<(), Error> {
 pub fn cancel(job: i64) -> Result<bool, Error> {
     jobs::require(job, &["pg_signal_backend"])?;
     jobs::cancel(job, Some(&crate::catalog::privilege::current_user()?))
+}
+
+/// Trainings and schedules that a role owns, in words.
+///
+/// # Errors
+/// When our tables can't be read.
+pub fn owned(role: pg_sys::Oid) -> Result<Vec<String>, Error> {
+    Ok([schedule::owned(role)?, jobs::owned(role)?].concat())
+}
+
+/// Ends and forgets trainings and schedules of a role; its worker ends as that of any job that was dropped.
+///
+/// # Errors
+/// When our tables can't be written.
+pub fn drop_owned(role: pg_sys::Oid) -> Result<(), Error> {
+    schedule::drop_owned(role)?;
+    for job in jobs::numbers(role)? {
+        jobs::cancel(job, None)?;
+        jobs::delete(job)?;
+    }
+    Ok(())
 }
 
 /// Forgets a job that has ended.

@@ -60,7 +60,7 @@ pub fn store(job: &Job, trainer: &mut Trainer, first: UploadPart) -> Result<(), 
         if is_new { content::store_chunk(content, file, chunk, data) } else { Ok(()) }
     })?;
     if role_name(job.owner).is_none() {
-        return Err(Error::UnknownRole(job.owner.to_u32().to_string()));
+        return Err(Error::UnknownRole(job.owner_name.clone()));
     }
     let (version, outcome) = as_role(job.owner, &job.session, || {
         versions::claim(&job.name)?;
@@ -111,7 +111,7 @@ fn receive(
 fn new_version(job: &Job, content: Sha256, finished: &Finished) -> Result<NewVersion, Error> {
     let mut training = jobs::prepared(job.id)?;
     training["job"] = json!(job.id);
-    training["relation"] = json!(job.relation_name);
+    training["relation"] = json!(job.relation);
     training["text_column"] = json!(job.text_column);
     training["label_column"] = json!(job.label_column);
     training["task"] = json!(jobs::task_name(job.task));

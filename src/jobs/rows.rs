@@ -26,7 +26,7 @@ impl Rows {
     /// # Errors
     /// Those of [`Relation`]; [`Error::InvalidOption`] for a `where` that is no text.
     pub fn of(job: &Job) -> Result<Self, Error> {
-        let relation = Relation::open(job.relation)?;
+        let relation = Relation::named(&job.relation)?;
         let text = relation.column(&terminated(&job.text_column)?)?.as_review()?;
         let label = relation.column(&terminated(&job.label_column)?)?;
         let label = match job.task {

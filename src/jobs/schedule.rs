@@ -3,6 +3,8 @@
 //! It must not know how time passes: pg_cron or any other scheduler calls [`run`]. Invariant: a run works as the role that
 //! made the schedule, with what names meant to it, whoever calls.
 
+use pgrx::pg_sys;
+
 use super::rows::Rows;
 use super::seen::Seen;
 use super::submit::{self, Wanted};
@@ -11,6 +13,7 @@ use crate::catalog::privilege::{as_role, role_name};
 use crate::catalog::schedules::{self, Schedule};
 use crate::catalog::{jobs, versions};
 use crate::error::Error;
+use crate::relation::Relation;
 
 /// Lets a model be trained again and again, as `wanted` says, in place of the schedule that it had.
 ///
@@ -32,6 +35,7 @@ pub fn schedule(wanted: &Wanted<'_>, cron: Option<&str>, min_new_rows: i64) -> R
         options: job.options,
         min_new_rows,
         owner: job.owner,
+        owner_name: job.owner_name,
         session: job.session,
     };
     if let Some(old) = schedules::lock(&fresh.name)? {
@@ -62,6 +66,29 @@ fn unplan(schedule: &Schedule) -> Result<(), Error> {
     if is_planned { cron::remove(schedule) } else { Ok(()) }
 }
 
+/// Schedules that go with what a role owns, in words: its own, and those of its models.
+///
+/// # Errors
+/// When our tables can't be read.
+pub fn owned(role: pg_sys::Oid) -> Result<Vec<String>, Error> {
+    let named = |name| format!("owner of the training schedule of model {name}");
+    Ok(schedules::of_role(role)?.into_iter().map(named).collect())
+}
+
+/// Ends them.
+///
+/// # Errors
+/// When our tables can't be written; pg_cron's own errors end the statement.
+pub fn drop_owned(role: pg_sys::Oid) -> Result<(), Error> {
+    for name in schedules::of_role(role)? {
+        if let Some(schedule) = schedules::lock(&name)? {
+            unplan(&schedule)?;
+            schedules::delete(&name)?;
+        }
+    }
+    Ok(())
+}
+
 /// What became of a run.
 pub struct Run {
     /// The training, if there was something to do.
@@ -78,7 +105,7 @@ pub fn run(name: &str) -> Result<Run, Error> {
     let schedule = schedules::lock(name)?.ok_or_else(|| Error::UnknownSchedule(name.to_owned()))?;
     schedule.require_owner()?;
     if role_name(schedule.owner).is_none() {
-        return Err(Error::UnknownRole(schedule.owner.to_u32().to_string()));
+        return Err(Error::UnknownRole(schedule.owner_name.clone()));
     }
     // One that was interrupted goes on.
     launch::recover()?;
@@ -95,7 +122,7 @@ fn train_if_due(schedule: &Schedule) -> Result<Run, Error> {
         (submit::terminated(&schedule.text_column)?, submit::terminated(&schedule.label_column)?);
     let wanted = Wanted {
         name: &schedule.name,
-        relation: schedule.relation,
+        relation: Relation::named(&schedule.relation)?.oid(),
         text_column: &text_column,
         label_column: &label_column,
         task: &schedule.task,

@@ -15,6 +15,7 @@ use super::outcome::Deploy;
 use super::rows::Rows;
 use crate::catalog::jobs::{self, Job};
 use crate::catalog::name::ModelName;
+use crate::catalog::privilege;
 use crate::catalog::resolve::resolve;
 use crate::catalog::session::Session;
 use crate::catalog::versions;
@@ -72,14 +73,14 @@ pub fn check(wanted: &Wanted<'_>) -> Result<Job, Error> {
     let job = Job {
         id: 0,
         name,
-        relation: wanted.relation,
-        relation_name: relation.from().to_owned(),
+        relation: relation.from().to_owned(),
         text_column: wanted.text_column.to_string_lossy().into_owned(),
         label_column: wanted.label_column.to_string_lossy().into_owned(),
         task,
         base: ModelName { name: base.name.clone(), version: Some(base.version) },
         options: wanted.options.clone(),
         owner,
+        owner_name: privilege::current_user()?,
         login,
         session: Session::current(),
         attempts: 0,
