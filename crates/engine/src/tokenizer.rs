@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use ecommerce_ml_protocol::{EngineError, ErrorKind, TokenDetail, Tokens};
+use ecommerce_ml_protocol::{EngineError, ErrorKind, TokenDetail, Tokens, is_blank};
 use tokenizers::{Encoding, PostProcessor, PostProcessorWrapper, Token, TruncationParams};
 
 use crate::config::{ModelConfig, TokenizerConfig};
@@ -178,11 +178,6 @@ impl Tokenizer {
     }
 }
 
-/// Whether there is nothing to read in a text.
-pub fn is_blank(text: &str) -> bool {
-    text.trim().is_empty()
-}
-
 fn no_tokens(detail: TokenDetail) -> Tokens {
     match detail {
         TokenDetail::Ids => Tokens::Ids(Vec::new()),
@@ -336,11 +331,5 @@ mod tests {
         assert_eq!(window_ranges(15, 8), [0..8, 7..15]);
         assert_eq!(window_ranges(16, 8), [0..8, 7..15, 8..16]);
         assert_eq!(window_ranges(3, 1), [0..1, 1..2, 2..3]);
-    }
-
-    #[test]
-    fn blank_is_what_unicode_calls_white_space() {
-        assert!(is_blank("") && is_blank(" \t\n\u{a0}\u{3000}"));
-        assert!(!is_blank("\u{0}") && !is_blank("."));
     }
 }

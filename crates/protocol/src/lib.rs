@@ -5,6 +5,7 @@
 //! - [`hello`]: the first frame of either side; the only layout that may never change.
 //! - [`message`]: requests, replies, and the plain values that they carry.
 //! - [`training`]: what a training job and its own engine process say to each other.
+//! - [`text`]: which texts have nothing to read, and which labels look the same.
 //! - [`error`]: what the engine says when it can't answer.
 //!
 //! This crate does no I/O and knows neither PostgreSQL nor any model library.
@@ -15,6 +16,7 @@ pub mod error;
 pub mod frame;
 pub mod hello;
 pub mod message;
+pub mod text;
 pub mod training;
 
 pub use error::{EngineError, ErrorKind};
@@ -25,6 +27,8 @@ pub use message::{
     Prediction, Reply, ReplyBody, Request, RequestBody, RequestId, Sentiment, Sha256, Task, TokenDetail,
     Tokens, UploadPart,
 };
+
+pub use text::is_blank;
 
 /// Longest text that a request may carry, in bytes of UTF-8.
 ///
