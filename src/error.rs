@@ -48,6 +48,12 @@ pub enum Error {
     UnknownLabel { label: String, model: String, labels: Vec<String> },
     #[error("a label or prediction is NaN or infinite")]
     NotFinite,
+    #[error("label {0} is not a finite number")]
+    LabelNotFinite(String),
+    #[error("labels differ only in case or white space")]
+    LabelsAlike(Vec<String>),
+    #[error("{texts} texts are too many for one array")]
+    ArrayTooLong { texts: usize, most: usize, bytes: usize },
     #[error("there are more than {0} classes")]
     TooManyClasses(usize),
     #[error("there are no rows to evaluate")]
@@ -188,6 +194,8 @@ impl Error {
             | Error::RelativePath(_)
             | Error::UnknownLabel { .. }
             | Error::NotFinite
+            | Error::LabelNotFinite(_)
+            | Error::LabelsAlike(_)
             | Error::UnknownTask(_)
             | Error::ArgumentNegative(_)
             | Error::NotTrainable(_)
@@ -207,9 +215,10 @@ impl Error {
             Error::FileMissing(_) | Error::NoModelFiles(_) => Code::ERRCODE_UNDEFINED_FILE,
             Error::DirectoryNotEmpty(_) => Code::ERRCODE_DUPLICATE_FILE,
             Error::File { .. } => Code::ERRCODE_IO_ERROR,
-            Error::TextTooLong(_) | Error::FileTooLarge { .. } | Error::TooManyClasses(_) => {
-                Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED
-            }
+            Error::TextTooLong(_)
+            | Error::FileTooLarge { .. }
+            | Error::TooManyClasses(_)
+            | Error::ArrayTooLong { .. } => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Error::NoWorkerSlot | Error::NoJobSlot(_) => Code::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
             Error::Encoding(_) => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
             Error::EngineNotStarted(_) | Error::EngineLost | Error::TrainingLost(..) => {
@@ -246,6 +255,13 @@ impl Error {
             Error::InvalidOption { expected, .. } | Error::ColumnType { expected, .. } => {
                 Some(format!("Expected {expected}."))
             }
+            Error::LabelsAlike(labels) => {
+                let quoted: Vec<String> = labels.iter().map(|label| format!("\"{label}\"")).collect();
+                Some(format!("Among them are {}.", quoted.join(", ")))
+            }
+            Error::ArrayTooLong { most, bytes, .. } => Some(format!(
+                "An answer of this model takes up to {bytes} bytes, so that the answers to {most} texts fit into one value."
+            )),
             Error::TextTooLong(_) => Some(format!("The limit is {MAX_TEXT_BYTES} bytes.")),
             Error::FileTooLarge { .. } => Some("The limit of a model's file is 64 GB.".to_owned()),
             Error::TrainingLost(_, words) => Some(words.clone()),
@@ -304,6 +320,13 @@ impl Error {
                 "Labels of another kind can be compared with any function of the text, in a view, by \
                  ecommerce_ml.evaluate_predictions()."
             }
+            Error::LabelNotFinite(_) => {
+                "Rows without a label are left out: use a view with nullif(label, 'NaN')."
+            }
+            Error::LabelsAlike(_) => {
+                "Compare in a view in which a class has one name, for example lower(trim(label))."
+            }
+            Error::ArrayTooLong { .. } => "Call the function for each text, with unnest().",
             Error::TooManyClasses(_) => "Cast numbers that are no classes to double precision, in a view.",
             Error::NothingToEvaluate { .. } => {
                 "Rows are left out whose text is NULL or blank, or whose label or prediction is NULL."
