@@ -36,7 +36,7 @@ pub struct TrainingPlan {
     pub rival: Option<ModelSource>,
     /// Most bytes of memory that the training may take.
     pub memory_limit: u64,
-    /// Seconds after which a checkpoint is due, besides those at the end of each epoch.
+    /// Seconds after which a checkpoint is due; the end of an epoch is no reason for one.
     pub checkpoint_interval: u64,
 }
 
