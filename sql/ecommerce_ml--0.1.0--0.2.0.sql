@@ -10,3 +10,10 @@ FROM pg_catalog.pg_extension e
 WHERE e.extname = 'ecommerce_ml' AND d.classid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.objid = e.oid
   AND d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.refobjid = e.extnamespace;
 UPDATE pg_catalog.pg_extension SET extnamespace = 'ecommerce_ml'::pg_catalog.regnamespace WHERE extname = 'ecommerce_ml';
+
+-- A wait that holds no snapshot.
+CREATE PROCEDURE ecommerce_ml.await_job(job bigint, timeout interval DEFAULT NULL, INOUT state text DEFAULT NULL)
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'await_job_wrapper';
+COMMENT ON PROCEDURE ecommerce_ml.await_job(bigint, interval, text) IS
+    'wait until a training has ended, or the time is over, holding no snapshot meanwhile; state is that of the job';

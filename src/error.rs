@@ -72,6 +72,8 @@ pub enum Error {
     JobState { job: i64, state: &'static str },
     #[error("cannot wait for job {0} before it is submitted")]
     JobNotSubmitted(i64),
+    #[error("{0} cannot run inside a transaction block")]
+    InTransaction(&'static str),
     #[error("model \"{0}\" has no training schedule")]
     UnknownSchedule(String),
     #[error("permission denied for the training schedule of model \"{0}\"")]
@@ -212,6 +214,7 @@ impl Error {
             | Error::JobState { .. }
             | Error::SchedulerMissing
             | Error::JobNotSubmitted(_) => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            Error::InTransaction(_) => Code::ERRCODE_ACTIVE_SQL_TRANSACTION,
             Error::FileMissing(_) | Error::NoModelFiles(_) => Code::ERRCODE_UNDEFINED_FILE,
             Error::DirectoryNotEmpty(_) => Code::ERRCODE_DUPLICATE_FILE,
             Error::File { .. } => Code::ERRCODE_IO_ERROR,
@@ -279,6 +282,9 @@ impl Error {
             Error::UnknownJob(_) => "The view ecommerce_ml.jobs lists the jobs.",
             Error::JobDenied(_) => "Only members of the role that started it may do so.",
             Error::JobNotSubmitted(_) => "A job is submitted when the transaction that made it commits.",
+            Error::InTransaction(_) => {
+                "Commit first, or wait with ecommerce_ml.wait_for_job(), whose snapshot holds back VACUUM meanwhile."
+            }
             Error::UnknownSchedule(_) => "The view ecommerce_ml.training_schedules lists the schedules.",
             Error::ScheduleDenied(_) => "Only members of the role that made it may do so.",
             Error::ModelScheduled(name) => {

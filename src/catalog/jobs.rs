@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::name::ModelName;
 use super::privilege::{acts_as, role_oid};
-use super::statement::{committed, returning, returning_one, run};
+use super::statement::{committed, reading, returning, returning_one, run};
 use crate::error::Error;
 
 /// What to train, as it was asked for.
@@ -138,8 +138,8 @@ fn read(row: &SpiHeapTupleData<'_>) -> Result<Job, Error> {
 /// # Errors
 /// When our table can't be read.
 pub fn is_open(id: i64) -> Result<bool, Error> {
-    let query = "SELECT true FROM ecommerce_ml.stored_job WHERE job = $1 AND state IN ('queued', 'running')";
-    Ok(returning_one::<bool>(query, &[id.into()])?.is_some())
+    let query = "SELECT job FROM ecommerce_ml.stored_job WHERE job = $1 AND state IN ('queued', 'running')";
+    Ok(!reading(query, &[id.into()], |_| Ok(()))?.is_empty())
 }
 
 /// Whether a job is still to be run by its worker, and not cancelled or dropped.
@@ -147,8 +147,8 @@ pub fn is_open(id: i64) -> Result<bool, Error> {
 /// # Errors
 /// When our table can't be read.
 pub fn is_running(id: i64) -> Result<bool, Error> {
-    let query = "SELECT true FROM ecommerce_ml.stored_job WHERE job = $1 AND state = 'running'";
-    Ok(returning_one::<bool>(query, &[id.into()])?.is_some())
+    let query = "SELECT job FROM ecommerce_ml.stored_job WHERE job = $1 AND state = 'running'";
+    Ok(!reading(query, &[id.into()], |_| Ok(()))?.is_empty())
 }
 
 /// Records what a training is going to do. Returns whether the job is still running, as do the others that record.
@@ -298,7 +298,7 @@ pub fn open() -> Result<Vec<Waiting>, Error> {
     let query = "
         SELECT job, login::oid, state = 'running' FROM ecommerce_ml.stored_job
         WHERE state IN ('queued', 'running') AND cluster = $1 ORDER BY state DESC, job";
-    returning(query, &[cluster().into()], read_waiting)
+    reading(query, &[cluster().into()], read_waiting)
 }
 
 fn read_waiting(row: &SpiHeapTupleData<'_>) -> Result<Waiting, Error> {
