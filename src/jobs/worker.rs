@@ -58,6 +58,9 @@ fn handle(signal: u32, handler: unsafe extern "C-unwind" fn(i32)) {
 }
 
 /// Runs a job, if it is there and nobody else does; a worker that succeeds another waits for that one to let go of it.
+///
+/// A job that waits for its turn keeps no connection, so its database can be renamed or dropped meanwhile. Whether it was
+/// cancelled meanwhile is seen when its turn has come.
 pub fn main(database: pg_sys::Oid, login: pg_sys::Oid, job: i64, succeeds_another: bool) {
     // Where a connection isn't possible, the server would start this worker again and again.
     if progress::last(database, job).is_some_and(|last| last.died_connecting()) {
@@ -65,22 +68,23 @@ pub fn main(database: pg_sys::Oid, login: pg_sys::Oid, job: i64, succeeds_anothe
         progress::remove(database, job);
         return;
     }
+    locks::work_for(database);
+    let ticks = if succeeds_another { SUCCESSION } else { MOMENT };
+    let Some(_lock) = take_over(job, ticks) else { return };
     let mut report = Progress::new(job);
-    progress::CONNECTING.clone_into(&mut report.phase);
+    "waiting for its turn".clone_into(&mut report.phase);
     report.report(database);
-    BackgroundWorker::connect_worker_to_spi_by_oid(Some(database), Some(login));
-    if let Some(_lock) = take_over(job, if succeeds_another { SUCCESSION } else { MOMENT }) {
-        "waiting for its turn".clone_into(&mut report.phase);
+    if let Some((head, turn)) = await_turn() {
+        progress::CONNECTING.clone_into(&mut report.phase);
         report.report(database);
-        if let Some(turn) = await_turn(job) {
+        BackgroundWorker::connect_worker_to_spi_by_oid(Some(database), Some(login));
+        if accept_turn(job, head) {
             run(job, &mut report, database);
             drop(turn);
             launch_or_warn(launch::recover);
         }
-        progress::remove(database, job);
-    } else if progress::last(database, job).is_some_and(|last| last.pid == report.pid) {
-        progress::remove(database, job);
     }
+    progress::remove(database, job);
 }
 
 /// The lock of the job; `None` if another worker keeps it for so many ticks.
@@ -99,35 +103,35 @@ fn take_over(job: i64, ticks: u32) -> Option<Lock> {
     None
 }
 
-/// One of the turns that there are; `None` if another job is to have the next one, or this one needs none any more.
+/// The head of the queue and one of the turns that there are; `None` if another worker of this database waits already.
 ///
 /// Only the worker at the head of the queue waits; it starts the next when it has its turn. So jobs that wait take one slot
 /// of the server's for workers, however many they are.
-fn await_turn(job: i64) -> Option<Lock> {
+fn await_turn() -> Option<(Lock, Lock)> {
     let head = locks::take(Place::Queue).ok().flatten()?;
-    if let Ok(Some(older)) = transaction(|| launch::older(job)) {
-        // Its worker may have found the head of the queue taken by us.
-        drop(head);
-        launch_or_warn(|| launch::start(older));
-        return None;
-    }
-    let turn = loop {
+    loop {
         if let Some(turn) =
             (0..guc::max_training_jobs()).find_map(|turn| locks::take(Place::Turn(turn)).ok()?)
         {
-            break turn;
+            return Some((head, turn));
         }
         latch::wait(None, Some(TICK));
         heed_settings();
-        if !transaction(|| jobs::is_open(job)).is_ok_and(|open| open) {
-            drop(head);
-            see_to_next(job);
-            return None;
-        }
-    };
+    }
+}
+
+/// Lets go of the head of the queue for the next job. Whether the turn is this job's: `false` if an older one is to have it, or
+/// this one needs none any more.
+fn accept_turn(job: i64, head: Lock) -> bool {
+    let older = transaction(|| launch::older(job)).ok().flatten();
+    let is_open = transaction(|| jobs::is_open(job)).is_ok_and(|open| open);
+    // A worker that is started while the head is taken ends at once.
     drop(head);
-    see_to_next(job);
-    Some(turn)
+    match older {
+        Some(older) => launch_or_warn(|| launch::start(older)),
+        None => see_to_next(job),
+    }
+    is_open && older.is_none()
 }
 
 fn see_to_next(job: i64) {
