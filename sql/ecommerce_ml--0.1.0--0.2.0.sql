@@ -301,6 +301,13 @@ UPDATE stored_grant SET grantee = grantee;
 UPDATE stored_job SET owner = owner;
 UPDATE stored_schedule SET owner = owner;
 
+-- A wait that holds no snapshot.
+CREATE PROCEDURE await_job(job bigint, timeout interval DEFAULT NULL, INOUT state text DEFAULT NULL)
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'await_job_wrapper';
+COMMENT ON PROCEDURE await_job(bigint, interval, text) IS
+    'wait until a training has ended, or the time is over, holding no snapshot meanwhile; state is that of the job';
+
 -- Last, since they would fire for what is made above.
 
 CREATE FUNCTION heed_command() RETURNS event_trigger

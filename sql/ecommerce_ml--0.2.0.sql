@@ -742,6 +742,12 @@ CREATE FUNCTION wait_for_job(job bigint, timeout interval DEFAULT NULL) RETURNS 
 COMMENT ON FUNCTION wait_for_job(bigint, interval) IS
     'wait until a training has ended, or the time is over, and return its state';
 
+CREATE PROCEDURE await_job(job bigint, timeout interval DEFAULT NULL, INOUT state text DEFAULT NULL)
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'await_job_wrapper';
+COMMENT ON PROCEDURE await_job(bigint, interval, text) IS
+    'wait until a training has ended, or the time is over, holding no snapshot meanwhile; state is that of the job';
+
 CREATE FUNCTION schedule_training(
     name text, cron text, relation regclass, text_column name, label_column name, task text DEFAULT 'classification',
     base text DEFAULT NULL, options jsonb DEFAULT '{}', min_new_rows bigint DEFAULT 1) RETURNS void

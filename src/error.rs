@@ -58,6 +58,12 @@ pub enum Error {
     UnknownLabel { label: String, model: String, labels: Vec<String> },
     #[error("a label or prediction is NaN or infinite")]
     NotFinite,
+    #[error("label {0} is not a finite number")]
+    LabelNotFinite(String),
+    #[error("labels differ only in case or white space")]
+    LabelsAlike(Vec<String>),
+    #[error("{texts} texts are too many for one array")]
+    ArrayTooLong { texts: usize, most: usize, bytes: usize },
     #[error("there are more than {0} classes")]
     TooManyClasses(usize),
     #[error("there are no rows to evaluate")]
@@ -76,6 +82,8 @@ pub enum Error {
     JobState { job: i64, state: &'static str },
     #[error("cannot wait for job {0} before it is submitted")]
     JobNotSubmitted(i64),
+    #[error("{0} cannot run inside a transaction block")]
+    InTransaction(&'static str),
     #[error("model \"{0}\" has no training schedule")]
     UnknownSchedule(String),
     #[error("permission denied for the training schedule of model \"{0}\"")]
@@ -209,6 +217,8 @@ impl Error {
             | Error::RelativePath(_)
             | Error::UnknownLabel { .. }
             | Error::NotFinite
+            | Error::LabelNotFinite(_)
+            | Error::LabelsAlike(_)
             | Error::UnknownTask(_)
             | Error::ArgumentNegative(_)
             | Error::NotTrainable(_)
@@ -226,12 +236,14 @@ impl Error {
             | Error::SchedulerMissing
             | Error::NotUpdated
             | Error::JobNotSubmitted(_) => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            Error::InTransaction(_) => Code::ERRCODE_ACTIVE_SQL_TRANSACTION,
             Error::FileMissing(_) | Error::NoModelFiles(_) => Code::ERRCODE_UNDEFINED_FILE,
             Error::DirectoryNotEmpty(_) => Code::ERRCODE_DUPLICATE_FILE,
             Error::File { .. } => Code::ERRCODE_IO_ERROR,
-            Error::TextTooLong(_) | Error::FileTooLarge { .. } | Error::TooManyClasses(_) => {
-                Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED
-            }
+            Error::TextTooLong(_)
+            | Error::FileTooLarge { .. }
+            | Error::TooManyClasses(_)
+            | Error::ArrayTooLong { .. } => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Error::NoWorkerSlot | Error::NoJobSlot(_) => Code::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
             Error::Encoding(_) => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
             Error::EngineNotStarted(_)
@@ -277,6 +289,13 @@ impl Error {
                 "Several background workers in a row could not connect to the database, or not record what they did."
                     .to_owned(),
             ),
+            Error::LabelsAlike(labels) => {
+                let quoted: Vec<String> = labels.iter().map(|label| format!("\"{label}\"")).collect();
+                Some(format!("Among them are {}.", quoted.join(", ")))
+            }
+            Error::ArrayTooLong { most, bytes, .. } => Some(format!(
+                "An answer of this model takes up to {bytes} bytes, so that the answers to {most} texts fit into one value."
+            )),
             Error::TextTooLong(_) => Some(format!("The limit is {MAX_TEXT_BYTES} bytes.")),
             Error::FileTooLarge { .. } => Some("The limit of a model's file is 64 GB.".to_owned()),
             Error::TrainingLost(_, words) => Some(words.clone()),
@@ -294,6 +313,9 @@ impl Error {
             Error::UnknownJob(_) => "The view ecommerce_ml.jobs lists the jobs.",
             Error::JobDenied(_) => "Only members of the role that started it may do so.",
             Error::JobNotSubmitted(_) => "A job is submitted when the transaction that made it commits.",
+            Error::InTransaction(_) => {
+                "Commit first, or wait with ecommerce_ml.wait_for_job(), whose snapshot holds back VACUUM meanwhile."
+            }
             Error::UnknownSchedule(_) => "The view ecommerce_ml.training_schedules lists the schedules.",
             Error::ScheduleDenied(_) => "Only members of the role that made it may do so.",
             Error::ModelScheduled(name) => {
@@ -348,6 +370,13 @@ impl Error {
                 "Labels of another kind can be compared with any function of the text, in a view, by \
                  ecommerce_ml.evaluate_predictions()."
             }
+            Error::LabelNotFinite(_) => {
+                "Rows without a label are left out: use a view with nullif(label, 'NaN')."
+            }
+            Error::LabelsAlike(_) => {
+                "Compare in a view in which a class has one name, for example lower(trim(label))."
+            }
+            Error::ArrayTooLong { .. } => "Call the function for each text, with unnest().",
             Error::TooManyClasses(_) => "Cast numbers that are no classes to double precision, in a view.",
             Error::NothingToEvaluate { .. } => {
                 "Rows are left out whose text is NULL or blank, or whose label or prediction is NULL."

@@ -232,7 +232,7 @@ fn define_training() {
     define_int(
         c"ecommerce_ml.training_checkpoint_interval",
         c"Time after which a training is due for a checkpoint.",
-        c"There is one at the end of each epoch too.",
+        c"Ends of epochs keep to it too. What was learned since the last checkpoint is lost when a training is interrupted.",
         &TRAINING_CHECKPOINT_INTERVAL,
         1..=i32::MAX,
         GucContext::Sighup,

@@ -147,6 +147,18 @@ impl Column {
         })
     }
 
+    /// Refuses a label of a column of numbers that is none; in a column of texts, the same is a word.
+    ///
+    /// # Errors
+    /// [`Error::LabelNotFinite`].
+    pub fn check_label(&self, label: &str) -> Result<(), Error> {
+        let has_others = matches!(self.kind, Some(Kind::Decimal | Kind::Float));
+        if has_others && matches!(label, "NaN" | "Infinity" | "-Infinity") {
+            return Err(Error::LabelNotFinite(label.to_owned()));
+        }
+        Ok(())
+    }
+
     /// Its values as `double precision`, if they are numbers.
     ///
     /// # Errors

@@ -66,7 +66,8 @@ fn main() -> Result<()> {
             JobOutput::Model(UploadPart::Chunk { file, data }) => files[file as usize].1.extend(data),
             JobOutput::Failed(error) => return Err(error.message.into()),
             JobOutput::Finished(_) => break,
-            JobOutput::Progress(_) | JobOutput::Checkpoint(_) | JobOutput::Model(_) => {}
+            JobOutput::Phase(_) | JobOutput::Progress(_) | JobOutput::Checkpoint(_) | JobOutput::Model(_) => {
+            }
         }
     }
     if let Some(folder) = &order.out {

@@ -2,6 +2,7 @@
 //!
 //! Invariant: an option that isn't known is refused, so that a misspelt one isn't passed over in silence.
 
+use ecommerce_ml_protocol::is_blank;
 use serde_json::{Map, Value};
 
 use crate::error::Error;
@@ -71,5 +72,5 @@ impl Options {
 
 fn are_different(names: &[String]) -> bool {
     let set: std::collections::HashSet<&String> = names.iter().collect();
-    set.len() == names.len() && !names.iter().any(|name| name.trim().is_empty())
+    set.len() == names.len() && !names.iter().any(|name| is_blank(name))
 }

@@ -8,7 +8,7 @@ use pgrx::{Array, JsonB, pg_extern, pg_sys};
 use serde_json::json;
 
 use crate::error::Error;
-use crate::inference::{Answers, Output, answer, check_length, model_of};
+use crate::inference::{Answers, Output, answer, check_length, check_room, model_of};
 
 /// Reads the value of one text off the answers.
 type Read<T> = fn(&Answers, usize) -> Result<Option<T>, Error>;
@@ -33,8 +33,10 @@ fn array<T>(
     model: Option<&str>,
 ) -> Result<Vec<Option<T>>, ErrorReport> {
     reviews.iter().flatten().try_for_each(check_length)?;
-    let texts = reviews.iter().flatten().map(str::to_owned).collect();
-    let answers = answer(output.pass(), &model_of(model)?, texts)?;
+    let model = model_of(model)?;
+    let texts: Vec<String> = reviews.iter().flatten().map(str::to_owned).collect();
+    check_room(output, &model, &texts)?;
+    let answers = answer(output.pass(), &model, texts)?;
     let mut texts = 0..;
     let mut next = |_| read(&answers, texts.next().unwrap_or_default());
     Ok(reviews.iter().map(|review| review.map_or(Ok(None), &mut next)).collect::<Result<_, _>>()?)

@@ -4,9 +4,10 @@ use std::ffi::CStr;
 use std::time::Duration;
 
 use pgrx::datum::Interval;
+use pgrx::heap_tuple::PgHeapTuple;
 use pgrx::iter::TableIterator;
 use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::{JsonB, name, pg_extern, pg_sys};
+use pgrx::{AllocatedByRust, IntoDatum, JsonB, PgTupleDesc, name, pg_extern, pg_sys};
 
 use crate::catalog::privilege::require_writable;
 use crate::error::Error;
@@ -63,6 +64,42 @@ fn drop_job(job: i64) -> Result<(), ErrorReport> {
 fn wait_for_job(job: Option<i64>, timeout: Option<Interval>) -> Result<Option<String>, ErrorReport> {
     let Some(job) = job else { return Ok(None) };
     Ok(Some(jobs::wait(job, timeout.map(duration))?))
+}
+
+/// The same between transactions: the procedure, whose argument `state` is what it returns.
+#[pg_extern]
+fn await_job(
+    job: Option<i64>,
+    timeout: Option<Interval>,
+    _state: Option<&str>,
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<Record, ErrorReport> {
+    // SAFETY: the server calls with a context of its own kind, which lives as long as the call.
+    let is_atomic = unsafe {
+        let context = (*fcinfo).context;
+        !pgrx::is_a(context, pg_sys::NodeTag::T_CallContext)
+            || (*context.cast::<pg_sys::CallContext>()).atomic
+    };
+    let waited =
+        job.map(|job| jobs::wait_between_transactions(job, timeout.map(duration), is_atomic)).transpose()?;
+    Ok(record(fcinfo, waited)?)
+}
+
+type Record = PgHeapTuple<'static, AllocatedByRust>;
+
+/// What a procedure with one argument that comes back returns.
+fn record(fcinfo: pg_sys::FunctionCallInfo, value: Option<String>) -> Result<Record, Error> {
+    let mut shape = std::ptr::null_mut();
+    // SAFETY: the server's own call, whose result is described by its catalog.
+    let class = unsafe { pg_sys::get_call_result_type(fcinfo, std::ptr::null_mut(), &raw mut shape) };
+    if class != pg_sys::TypeFuncClass::TYPEFUNC_COMPOSITE {
+        return Err(Error::Unexpected("a call of a procedure that returns nothing"));
+    }
+    // SAFETY: a description that was just made; the values are as many as its columns, and are copied.
+    unsafe {
+        let shape = PgTupleDesc::from_pg_copy(pg_sys::BlessTupleDesc(shape));
+        PgHeapTuple::from_datums(shape, [value.into_datum()]).map_err(|_| Error::Unexpected("no record"))
+    }
 }
 
 /// One that lies behind us is over at once.

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::name::ModelName;
 use super::privilege::{acts_as, role_name, role_oid};
 use super::session::Session;
-use super::statement::{cascade, committed, returning, returning_one, run};
+use super::statement::{cascade, committed, reading, returning, returning_one, run};
 use super::versions::role;
 use crate::error::Error;
 
@@ -156,8 +156,8 @@ fn read(row: &SpiHeapTupleData<'_>) -> Result<Job, Error> {
 /// # Errors
 /// When our table can't be read.
 pub fn is_open(id: i64) -> Result<bool, Error> {
-    let query = "SELECT true FROM ecommerce_ml.stored_job WHERE job = $1 AND state IN ('queued', 'running')";
-    Ok(returning_one::<bool>(query, &[id.into()])?.is_some())
+    let query = "SELECT job FROM ecommerce_ml.stored_job WHERE job = $1 AND state IN ('queued', 'running')";
+    Ok(!reading(query, &[id.into()], |_| Ok(()))?.is_empty())
 }
 
 /// Whether a job is still to be run by its worker, and not cancelled or dropped.
@@ -165,8 +165,8 @@ pub fn is_open(id: i64) -> Result<bool, Error> {
 /// # Errors
 /// When our table can't be read.
 pub fn is_running(id: i64) -> Result<bool, Error> {
-    let query = "SELECT true FROM ecommerce_ml.stored_job WHERE job = $1 AND state = 'running'";
-    Ok(returning_one::<bool>(query, &[id.into()])?.is_some())
+    let query = "SELECT job FROM ecommerce_ml.stored_job WHERE job = $1 AND state = 'running'";
+    Ok(!reading(query, &[id.into()], |_| Ok(()))?.is_empty())
 }
 
 /// Records what a training is going to do. Returns whether the job is still running, as do the others that record.
@@ -370,7 +370,7 @@ pub fn open() -> Result<Vec<Waiting>, Error> {
         SELECT job, ecommerce_ml.role_id(login)::bigint, state = 'running' FROM ecommerce_ml.stored_job
         WHERE state IN ('queued', 'running') AND cluster = $1 AND ecommerce_ml.role_id(login) IS NOT NULL
         ORDER BY state DESC, job";
-    returning(query, &[cluster().into()], read_waiting)
+    reading(query, &[cluster().into()], read_waiting)
 }
 
 fn read_waiting(row: &SpiHeapTupleData<'_>) -> Result<Waiting, Error> {

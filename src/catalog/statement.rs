@@ -49,6 +49,28 @@ pub fn returning<T>(
     })
 }
 
+/// All rows of a query, read by `read`, as committed now unless this transaction has written something. Unlike a statement
+/// of [`returning`] it gives the transaction no id, and so holds back nobody else's.
+///
+/// # Errors
+/// When our table can't be read, and those of `read`.
+pub fn reading<T>(
+    query: &str,
+    arguments: &[DatumWithOid<'_>],
+    read: impl Fn(&SpiHeapTupleData<'_>) -> Result<T, Error>,
+) -> Result<Vec<T>, Error> {
+    as_owner(|| {
+        Spi::connect(|client| {
+            // SAFETY: popped below; an error ends the transaction and with it the snapshot.
+            unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot()) };
+            let rows = client.select(query, None, arguments)?.map(|row| read(&row)).collect();
+            // SAFETY: pushed above.
+            unsafe { pg_sys::PopActiveSnapshot() };
+            rows
+        })
+    })
+}
+
 /// The first value of a query's first row, as committed now, whatever the snapshot of the transaction; `None` if there is
 /// no row. `$1` is a number.
 ///

@@ -1,12 +1,14 @@
 //! Which class of a model a label of the user's means.
 //!
-//! A label means the class of that name. Beside that, where the model's labels mean stars, 1 to 5 mean so many; where
-//! there are two and they mean sentiments, true is positive and false negative. Whether labels mean that is the engine's
-//! to say. Invariant: the name of a class means that class, whatever else it could mean.
+//! A label means the class of that name. Beside that, where the model's labels mean stars, 1 to 5 mean so many, and numbers
+//! between them the nearest, the higher one of two; where there are two and they mean sentiments, true is positive and false
+//! negative. Whether labels mean that is the engine's to say. Invariant: the name of a class means that class, whatever else
+//! it could mean.
 
 use std::collections::HashMap;
 
 use ecommerce_ml_protocol::ModelInfo;
+use ecommerce_ml_protocol::text::look;
 
 use crate::relation::Kind;
 
@@ -14,11 +16,21 @@ use crate::relation::Kind;
 pub struct Labels {
     /// As the model names them.
     pub names: Vec<String>,
-    /// Stars of each class, where the labels mean stars.
-    pub stars: Option<Vec<u8>>,
     /// Of two classes, the one whose ROC curve counts: the positive sentiment, else the second.
     pub positive: Option<usize>,
+    /// Stars of each class, where the labels mean stars.
+    stars: Option<Vec<u8>>,
+    /// Whether labels are numbers.
+    are_numbers: bool,
     classes: HashMap<String, usize>,
+}
+
+/// What a label means.
+pub struct Meant {
+    /// Number of the class; the nearest where there are stars.
+    pub class: usize,
+    /// How many stars, as the user has it.
+    pub stars: Option<f64>,
 }
 
 impl Labels {
@@ -37,24 +49,40 @@ impl Labels {
             classes.entry("true".to_owned()).or_insert(positive);
         }
         let positive = (names.len() == 2).then(|| sentiments.map_or(1, |(_, positive)| positive));
-        Self { names, stars, positive, classes }
+        let are_numbers = matches!(kind, Kind::Whole | Kind::Decimal | Kind::Float);
+        Self { names, positive, stars, are_numbers, classes }
     }
 
-    /// The class that a label means.
-    pub fn class(&self, label: &str) -> Option<usize> {
-        self.classes.get(label).copied()
+    /// What a label means, if it means something.
+    pub fn meant(&self, label: &str) -> Option<Meant> {
+        match (self.classes.get(label), &self.stars) {
+            (Some(&class), stars) => {
+                let stars = stars.as_ref().and_then(|stars| stars.get(class));
+                Some(Meant { class, stars: stars.map(|&stars| f64::from(stars)) })
+            }
+            (None, Some(stars)) if self.are_numbers => between(stars, label.parse().ok()?),
+            _ => None,
+        }
     }
+}
+
+/// A number of stars between two whole ones.
+fn between(stars: &[u8], number: f64) -> Option<Meant> {
+    let nearest = (1.0..=5.0).contains(&number).then(|| number.round())?;
+    let class = stars.iter().position(|&stars| f64::from(stars) == nearest)?;
+    Some(Meant { class, stars: Some(number) })
 }
 
 /// The number that a label of stars begins with; the engine has recognised the whole scale.
 fn stars(name: &str) -> u8 {
-    let digits = name.trim().trim_start_matches('+');
+    let name = look(name);
+    let digits = name.trim_start_matches('+');
     let end = digits.find(|character: char| !character.is_ascii_digit()).unwrap_or(digits.len());
     digits[..end].parse().unwrap_or_default()
 }
 
 /// The indices of negative and positive among two recognised sentiments.
 fn sentiments(names: &[String]) -> Option<(usize, usize)> {
-    let find = |prefix: &str| names.iter().position(|name| name.trim().to_lowercase().starts_with(prefix));
+    let find = |prefix: &str| names.iter().position(|name| look(name).starts_with(prefix));
     Some((find("neg")?, find("pos")?))
 }

@@ -8,12 +8,12 @@ use std::rc::Rc;
 
 use ecommerce_ml_metrics::report::{self, Cell, Metric};
 use ecommerce_ml_metrics::{Regression, Scored};
-use ecommerce_ml_protocol::{ModelInfo, Prediction, ReplyBody, RequestBody, Task};
+use ecommerce_ml_protocol::{ModelInfo, Prediction, ReplyBody, RequestBody, Task, is_blank};
 use pgrx::FromDatum;
 use pgrx::IntoDatum;
 use pgrx::spi::{self, SpiHeapTupleData};
 
-use super::labels::Labels;
+use super::labels::{Labels, Meant};
 use super::pipeline::Pipeline;
 use crate::catalog::resolve::{Resolved, resolve};
 use crate::client;
@@ -44,7 +44,7 @@ struct Classified {
 /// Metrics of a model.
 ///
 /// # Errors
-/// Those of [`resolve`] and [`Relation`], [`Error::NoMeaning`], [`Error::UnknownLabel`], [`Error::NothingToEvaluate`]
+/// Those of [`resolve`] and [`Relation`], [`Error::NoMeaning`], [`Error::UnknownLabel`], [`Error::LabelNotFinite`], [`Error::NothingToEvaluate`]
 /// and the engine's.
 pub fn measure(model: &str, relation: Relation, text: &CStr, label: &CStr) -> Result<Vec<Metric>, Error> {
     let trial = Trial::new(model, relation, text, label)?;
@@ -84,13 +84,14 @@ impl Trial {
         let labels = Labels::of(&self.info, self.label.kind()?);
         let mut scored = Scored::new(labels.names.len());
         let mut rating = Regression::default();
-        let mean = |label: String| labels.class(&label).ok_or_else(|| self.unknown(&label));
-        let skipped = self.run(&self.label.as_label()?, mean, |class: usize, prediction| {
-            scored.add(class, &prediction.probabilities).map_err(|_| ODD)?;
-            match (labels.stars.as_ref().and_then(|stars| stars.get(class)), prediction.rating) {
-                (Some(stars), Some(predicted)) => {
-                    rating.add(f64::from(*stars), f64::from(predicted)).map_err(|_| ODD)
-                }
+        let mean = |label: String| {
+            self.label.check_label(&label)?;
+            labels.meant(&label).ok_or_else(|| self.unknown(&label))
+        };
+        let skipped = self.run(&self.label.as_label()?, mean, |meant: Meant, prediction| {
+            scored.add(meant.class, &prediction.probabilities).map_err(|_| ODD)?;
+            match (meant.stars, prediction.rating) {
+                (Some(stars), Some(predicted)) => rating.add(stars, f64::from(predicted)).map_err(|_| ODD),
                 _ => Ok(()),
             }
         })?;
@@ -127,9 +128,7 @@ impl Trial {
             }
         };
         rows::for_each(&query, &[], read_two::<String, L>, |row| match row {
-            (Some(text), Some(label)) if !text.trim().is_empty() => {
-                pipeline.push(text, mean(label)?, &mut take)
-            }
+            (Some(text), Some(label)) if !is_blank(&text) => pipeline.push(text, mean(label)?, &mut take),
             _ => {
                 left_out += 1;
                 Ok(())

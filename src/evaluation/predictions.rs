@@ -8,6 +8,7 @@ use std::ffi::CStr;
 
 use ecommerce_ml_metrics::report::{self, Metric};
 use ecommerce_ml_metrics::{Confusion, Regression};
+use ecommerce_ml_protocol::text::lookalikes;
 use pgrx::spi::{self, SpiHeapTupleData};
 
 use super::measure::{not_empty, read_two};
@@ -18,10 +19,13 @@ use crate::rows;
 /// Most classes: their matrix has a million cells then.
 const MOST_CLASSES: usize = 1000;
 
+/// Characters of a class that an error shows.
+const SHOWN: usize = 100;
+
 /// Metrics of the predictions in a relation.
 ///
 /// # Errors
-/// Those of [`Relation`], [`Error::ColumnsUnlike`], [`Error::TooManyClasses`], [`Error::NotFinite`],
+/// Those of [`Relation`], [`Error::ColumnsUnlike`], [`Error::TooManyClasses`], [`Error::NotFinite`], [`Error::LabelsAlike`],
 /// [`Error::NothingToEvaluate`].
 pub fn compare(relation: &Relation, predicted: &CStr, actual: &CStr) -> Result<Vec<Metric>, Error> {
     let (predicted, actual) = (relation.column(predicted)?, relation.column(actual)?);
@@ -81,6 +85,7 @@ fn classes(relation: &Relation, predicted: &Column, actual: &Column) -> Result<V
         }
     })?;
     let (names, places) = names.sorted();
+    refuse_alike(&names)?;
     let mut confusion = Confusion::new(names.len());
     for (predicted, actual, rows) in groups {
         confusion
@@ -89,6 +94,16 @@ fn classes(relation: &Relation, predicted: &Column, actual: &Column) -> Result<V
     }
     not_empty(confusion.total(), skipped)?;
     Ok(report::of_classes(&names, &confusion, skipped))
+}
+
+/// Refuses names that no reader would tell apart: rows of one class would count as wrong.
+fn refuse_alike(names: &[String]) -> Result<(), Error> {
+    let groups = lookalikes(names.iter().map(String::as_str));
+    let shown = |name: &&str| name.chars().take(SHOWN).collect();
+    match groups.first() {
+        Some(group) => Err(Error::LabelsAlike(group.iter().map(shown).collect())),
+        None => Ok(()),
+    }
 }
 
 /// Names of classes, numbered as they come.

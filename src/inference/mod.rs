@@ -5,6 +5,7 @@
 //! - [`answers`]: what came back, and what each SQL function reads off it.
 //! - [`asked`]: many texts, cut into requests of bounded size, two of them in flight.
 //! - [`memo`]: the latest answer to a single text.
+//! - [`room`]: whether the answers to many texts fit into one value.
 //!
 //! It must not know where the texts come from. Invariant: answers are in the order of the texts they were asked for.
 
@@ -12,6 +13,7 @@ mod answers;
 mod asked;
 mod memo;
 mod pass;
+mod room;
 
 use std::rc::Rc;
 
@@ -20,6 +22,7 @@ use ecommerce_ml_protocol::MAX_TEXT_BYTES;
 pub use answers::{Answers, Output};
 pub use asked::Asked;
 pub use pass::Pass;
+pub use room::check_room;
 
 use crate::catalog::resolve::{Resolved, resolve};
 use crate::error::Error;

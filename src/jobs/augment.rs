@@ -6,7 +6,7 @@
 
 use std::ffi::{CStr, CString};
 
-use ecommerce_ml_protocol::MAX_TEXT_BYTES;
+use ecommerce_ml_protocol::{MAX_TEXT_BYTES, is_blank};
 use pgrx::spi::{self, SpiHeapTupleData, quote_qualified_identifier};
 use pgrx::{IntoDatum, direct_function_call, pg_sys};
 use serde_json::Value;
@@ -95,7 +95,7 @@ impl Augment {
         if let Some(of) = self.paraphrases.as_ref().filter(|of| of.is_for(text)) {
             let read = |row: &SpiHeapTupleData<'_>| row.get::<String>(1);
             rows::for_each(&of.query, &[text], read, |paraphrase| {
-                found.extend(paraphrase.filter(|text| !text.trim().is_empty()).map(shortened));
+                found.extend(paraphrase.filter(|text| !is_blank(text)).map(shortened));
                 Ok(())
             })?;
         }

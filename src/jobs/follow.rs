@@ -6,7 +6,9 @@
 use std::time::{Duration, Instant};
 
 use ecommerce_ml_protocol::EngineError;
-use ecommerce_ml_protocol::training::{CheckpointPart, Epoch, JobOutput, Prepared, Progress as Reached};
+use ecommerce_ml_protocol::training::{
+    CheckpointPart, Epoch, JobOutput, Phase, Prepared, Progress as Reached,
+};
 use pgrx::pg_sys;
 
 use super::feed::{self, Sent};
@@ -87,6 +89,7 @@ impl Following<'_> {
         loop {
             let still_running = match self.trainer.receive(TICK) {
                 Some(JobOutput::Prepared(prepared)) => self.prepared(&prepared)?,
+                Some(JobOutput::Phase(phase)) => self.goes_into(phase),
                 Some(JobOutput::Progress(reached)) => self.progress(&reached),
                 Some(JobOutput::Epoch(epoch)) => self.epoch(&epoch)?,
                 Some(JobOutput::Checkpoint(part)) => self.checkpoint(&part)?,
@@ -135,7 +138,7 @@ impl Following<'_> {
         self.report.steps = i64::try_from(prepared.steps).ok();
         self.report.step = i64::try_from(prepared.resumed_at).ok();
         self.report.memory = i64::try_from(prepared.memory).ok();
-        self.phase("training");
+        self.report.report(self.database);
         let (id, seen) = (self.job.id, std::mem::take(&mut self.sent.seen));
         transaction(|| {
             let still_running = jobs::record_prepared(id, prepared, self.sent.skipped)?;
@@ -145,6 +148,15 @@ impl Following<'_> {
             }
             Ok(still_running)
         })
+    }
+
+    fn goes_into(&mut self, phase: Phase) -> bool {
+        self.phase(match phase {
+            Phase::EvaluatingRival => "evaluating the live version",
+            Phase::Training => "training",
+            Phase::Evaluating => "evaluating",
+        });
+        true
     }
 
     fn progress(&mut self, reached: &Reached) -> bool {

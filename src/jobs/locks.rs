@@ -4,6 +4,7 @@
 //! by its own process tells the truth too. Invariant: a job has at most one worker, and at most `max_training_jobs` have
 //! a turn, whatever is started how often.
 
+use std::cell::Cell;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
@@ -28,14 +29,29 @@ impl Place {
     /// A byte of the file. Ids of databases are never 0, numbers of jobs neither; those beyond 2^31 share locks with
     /// others, which then wait for each other.
     fn offset(self) -> libc::off_t {
-        // SAFETY: set before this library runs in a process that is connected to a database.
-        let database = libc::off_t::from(unsafe { pg_sys::MyDatabaseId }.to_u32()) << 31;
+        let database = libc::off_t::from(database().to_u32()) << 31;
         match self {
             Place::Job(job) => database | (job & 0x7FFF_FFFF),
             Place::Queue => database,
             Place::Turn(turn) => libc::off_t::from(turn),
         }
     }
+}
+
+thread_local! {
+    /// The database of a process that isn't connected yet.
+    static DATABASE: Cell<pg_sys::Oid> = const { Cell::new(pg_sys::InvalidOid) };
+}
+
+/// Says which database this process works for, before it is connected.
+pub fn work_for(database: pg_sys::Oid) {
+    DATABASE.set(database);
+}
+
+fn database() -> pg_sys::Oid {
+    // SAFETY: set once, when this process is connected to a database.
+    let connected = unsafe { pg_sys::MyDatabaseId };
+    if connected == pg_sys::InvalidOid { DATABASE.get() } else { connected }
 }
 
 /// A place that is taken as long as this lives.

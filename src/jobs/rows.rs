@@ -3,21 +3,22 @@
 //! It must not know what they are read for. Invariant: whoever reads the rows of a job gets the same texts and labels, as
 //! the current role may see them now.
 
-use ecommerce_ml_protocol::MAX_TEXT_BYTES;
 use ecommerce_ml_protocol::training::{Label, Objective};
+use ecommerce_ml_protocol::{MAX_TEXT_BYTES, is_blank};
 use pgrx::spi::{self, SpiHeapTupleData};
 use serde_json::Value;
 
 use super::submit::terminated;
 use crate::catalog::jobs::Job;
 use crate::error::Error;
-use crate::relation::Relation;
+use crate::relation::{Column, Relation};
 use crate::rows;
 
 /// Rows that can be read.
 pub struct Rows {
     query: String,
     task: Objective,
+    label: Column,
 }
 
 impl Rows {
@@ -28,13 +29,19 @@ impl Rows {
     pub fn of(job: &Job) -> Result<Self, Error> {
         let relation = Relation::named(&job.relation)?;
         let text = relation.column(&terminated(&job.text_column)?)?.as_review()?;
-        let label = relation.column(&terminated(&job.label_column)?)?;
+        let column = relation.column(&terminated(&job.label_column)?)?;
         let label = match job.task {
-            Objective::Classification => label.as_label()?,
-            Objective::Rating | Objective::Regression => label.as_number()?,
+            Objective::Classification => column.as_label()?,
+            Objective::Rating | Objective::Regression => column.as_number()?,
         };
         let condition = match job.options.get("where") {
             None | Some(Value::Null) => String::new(),
+            Some(Value::String(condition)) if is_blank(condition) => {
+                return Err(Error::InvalidOption {
+                    name: "where",
+                    expected: "a condition, not a blank string",
+                });
+            }
             // On lines of its own, so that a comment at its end hides nothing of ours.
             Some(Value::String(condition)) => format!(" WHERE (\n{condition}\n)"),
             Some(_) => {
@@ -42,7 +49,7 @@ impl Rows {
             }
         };
         let query = format!("SELECT {text}, {label} FROM {} AS t{condition}", relation.from());
-        Ok(Self { query, task: job.task })
+        Ok(Self { query, task: job.task, label: column })
     }
 
     /// Lets the server say what keeps the current role from reading them, and refuses what only this session can read.
@@ -56,7 +63,7 @@ impl Rows {
     /// Hands out what can be learned from each row: a text and its label, or `None` where either is missing.
     ///
     /// # Errors
-    /// Those of `take`; the server's own errors end the statement.
+    /// Those of `take`, and [`Error::LabelNotFinite`]; the server's own errors end the statement.
     pub fn for_each(
         &self,
         mut take: impl FnMut(Option<(String, Label)>) -> Result<(), Error>,
@@ -66,9 +73,11 @@ impl Rows {
             Objective::Rating | Objective::Regression => read_number,
         };
         rows::for_each(&self.query, &[], read, |row| {
-            take(
-                row.filter(|(text, _)| !text.trim().is_empty()).map(|(text, label)| (shortened(text), label)),
-            )
+            let row = row.filter(|(text, _)| !is_blank(text));
+            if let Some((_, Label::Class(class))) = &row {
+                self.label.check_label(class)?;
+            }
+            take(row.map(|(text, label)| (shortened(text), label)))
         })
     }
 }

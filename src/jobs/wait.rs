@@ -1,6 +1,7 @@
 //! Sessions that wait for a job.
 //!
-//! Invariant: a wait holds no lock and sees what others commit, at every isolation level.
+//! Invariant: a wait holds no lock and no transaction id, and sees what others commit, at every isolation level. The snapshot
+//! of a statement that waits is not ours to let go of; a procedure's is.
 
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,37 @@ const RECOVERY: Duration = Duration::from_secs(2);
 /// # Errors
 /// [`Error::UnknownJob`], [`Error::JobDenied`], [`Error::JobNotSubmitted`], [`Error::JobNotStarted`].
 pub fn wait(job: i64, timeout: Option<Duration>) -> Result<String, Error> {
+    watch(job, timeout, || ())
+}
+
+/// As [`wait`], committing before and meanwhile, so that no snapshot holds back VACUUM. `is_atomic` tells whether the caller
+/// would have its transaction left alone.
+///
+/// # Errors
+/// As [`wait`], and [`Error::InTransaction`].
+pub fn wait_between_transactions(
+    job: i64,
+    timeout: Option<Duration>,
+    is_atomic: bool,
+) -> Result<String, Error> {
+    if is_atomic {
+        return Err(Error::InTransaction("await_job()"));
+    }
+    // SAFETY: the server's functions for procedures, called in one that may commit; an error inside ends the connection.
+    unsafe { pg_sys::SPI_connect_ext(pg_sys::SPI_OPT_NONATOMIC as i32) };
+    // SAFETY: as above. The second does nothing but in servers of before February 2022.
+    let commit = || unsafe {
+        pg_sys::SPI_commit();
+        pg_sys::SPI_start_transaction();
+    };
+    commit();
+    let state = watch(job, timeout, commit)?;
+    // SAFETY: connected above.
+    unsafe { pg_sys::SPI_finish() };
+    Ok(state)
+}
+
+fn watch(job: i64, timeout: Option<Duration>, mut let_go: impl FnMut()) -> Result<String, Error> {
     if launch::is_submitted(job) {
         return Err(Error::JobNotSubmitted(job));
     }
@@ -41,6 +73,7 @@ pub fn wait(job: i64, timeout: Option<Duration>) -> Result<String, Error> {
             recovered = Instant::now();
         }
         let left = timeout.map_or(TICK, |timeout| timeout.saturating_sub(started.elapsed()));
+        let_go();
         latch::wait(None, Some(left.min(TICK)));
     }
 }

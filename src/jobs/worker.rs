@@ -58,6 +58,9 @@ fn handle(signal: u32, handler: unsafe extern "C-unwind" fn(i32)) {
 }
 
 /// Runs a job, if it is there and nobody else does; a worker that succeeds another waits for that one to let go of it.
+///
+/// A job that waits for its turn keeps no connection, so its database can be renamed or dropped meanwhile. Whether it was
+/// cancelled meanwhile is seen when its turn has come.
 pub fn main(database: pg_sys::Oid, login: pg_sys::Oid, job: i64, succeeds_another: bool) {
     let last = progress::last(database, job).unwrap_or_default();
     let mut report = Progress { failures: last.failures, ..Progress::new(job) };
@@ -68,26 +71,34 @@ pub fn main(database: pg_sys::Oid, login: pg_sys::Oid, job: i64, succeeds_anothe
         report.report(database);
         return;
     }
+    locks::work_for(database);
+    let ticks = if succeeds_another { SUCCESSION } else { MOMENT };
+    let Some(_lock) = take_over(job, ticks) else { return };
+    "waiting for its turn".clone_into(&mut report.phase);
+    report.report(database);
+    let Some((head, turn)) = await_turn() else { return progress::remove(database, job) };
     progress::CONNECTING.clone_into(&mut report.phase);
     report.report(database);
     let may_run = report.failures < PATIENCE;
     // A role that can't connect can't even record that; no role always can.
     BackgroundWorker::connect_worker_to_spi_by_oid(Some(database), may_run.then_some(login));
     set_own_defaults();
-    if let Some(_lock) = take_over(job, if succeeds_another { SUCCESSION } else { MOMENT }) {
-        "waiting for its turn".clone_into(&mut report.phase);
-        report.report(database);
-        let is_settled = if may_run { run_in_turn(job, &mut report, database) } else { give_up(job) };
-        if is_settled {
-            progress::remove(database, job);
-        } else {
-            report.failures += 1;
-            report.given_up = !may_run;
-            report.report(database);
-        }
-        launch_or_warn(launch::recover);
-    } else if progress::last(database, job).is_some_and(|last| last.pid == report.pid) {
+    let is_accepted = accept_turn(job, head);
+    let is_settled = match (is_accepted, may_run) {
+        (false, _) => true,
+        (true, true) => run(job, &mut report, database),
+        (true, false) => give_up(job),
+    };
+    if is_settled {
         progress::remove(database, job);
+    } else {
+        report.failures += 1;
+        report.given_up = !may_run;
+        report.report(database);
+    }
+    drop(turn);
+    if is_accepted {
+        launch_or_warn(launch::recover);
     }
 }
 
@@ -111,14 +122,6 @@ fn set_own_defaults() {
     }
 }
 
-/// Runs the job when it has its turn. Returns whether its row tells how it ended, or it needs no worker any more.
-fn run_in_turn(job: i64, report: &mut Progress, database: pg_sys::Oid) -> bool {
-    let Some(turn) = await_turn(job) else { return true };
-    let is_settled = run(job, report, database);
-    drop(turn);
-    is_settled
-}
-
 /// Records that a job can't be run, after workers in a row that did not come to run it.
 fn give_up(job: i64) -> bool {
     fail(job, &Error::JobNotStarted(job).into())
@@ -140,35 +143,36 @@ fn take_over(job: i64, ticks: u32) -> Option<Lock> {
     None
 }
 
-/// One of the turns that there are; `None` if another job is to have the next one, or this one needs none any more.
+/// The head of the queue and one of the turns that there are; `None` if another worker of this database waits already.
 ///
 /// Only the worker at the head of the queue waits; it starts the next when it has its turn. So jobs that wait take one slot
 /// of the server's for workers, however many they are.
-fn await_turn(job: i64) -> Option<Lock> {
+fn await_turn() -> Option<(Lock, Lock)> {
     let head = locks::take(Place::Queue).ok().flatten()?;
-    if let Ok(Some(older)) = transaction(|| launch::older(job)) {
-        // Its worker may have found the head of the queue taken by us.
-        drop(head);
-        launch_or_warn(|| launch::start(older));
-        return None;
-    }
-    let turn = loop {
+    loop {
         if let Some(turn) =
             (0..guc::max_training_jobs()).find_map(|turn| locks::take(Place::Turn(turn)).ok()?)
         {
-            break turn;
+            return Some((head, turn));
         }
         latch::wait(None, Some(TICK));
         heed_settings();
-        if !transaction(|| jobs::is_open(job)).is_ok_and(|open| open) {
-            drop(head);
-            see_to_next(job);
-            return None;
-        }
-    };
+    }
+}
+
+/// Lets go of the head of the queue for the next job. Whether the turn is this job's: `false` if an older one is to have it, or
+/// this one needs none any more.
+fn accept_turn(job: i64, head: Lock) -> bool {
+    let older = transaction(|| launch::older(job)).ok().flatten();
+    // Whoever can't find that out finds it out again when the job begins, and records it.
+    let is_open = transaction(|| jobs::is_open(job)).unwrap_or(true);
+    // A worker that is started while the head is taken ends at once.
     drop(head);
-    see_to_next(job);
-    Some(turn)
+    match older {
+        Some(older) => launch_or_warn(|| launch::start(older)),
+        None => see_to_next(job),
+    }
+    is_open && older.is_none()
 }
 
 fn see_to_next(job: i64) {

@@ -7,8 +7,8 @@ mod support;
 use ecommerce_ml_engine::config::ModelConfig;
 use ecommerce_ml_engine::files::ModelFiles;
 use ecommerce_ml_engine::model::{Model, Output, Window};
-use ecommerce_ml_engine::tokenizer::{Tokenizer, is_blank};
-use ecommerce_ml_protocol::{Family, Task, TokenDetail, Tokens};
+use ecommerce_ml_engine::tokenizer::Tokenizer;
+use ecommerce_ml_protocol::{Family, Task, TokenDetail, Tokens, is_blank};
 use serde::Deserialize;
 use support::{json_lines, load, reference, root, rows, tiny};
 

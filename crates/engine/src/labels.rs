@@ -3,6 +3,7 @@
 //! It must not know models or windows. Invariant: labels that aren't recognised as a whole mean nothing at all;
 //! a scale is never guessed from some of them.
 
+use ecommerce_ml_protocol::text::look;
 use ecommerce_ml_protocol::{Prediction, Sentiment};
 
 /// The meaning of a set of labels.
@@ -19,15 +20,17 @@ pub enum Meaning {
         /// Of positive.
         positive: usize,
     },
+    /// Very negative to very positive: the index of the label of each of the five, in this order.
+    Degrees([usize; 5]),
     /// Classes of something else.
     Other,
 }
 
 impl Meaning {
-    /// Recognises labels, in any order and case: five that name 1 to 5 stars, or two or three that name sentiments.
+    /// Recognises labels, in any order and case: five that name 1 to 5 stars, or two, three or five that name sentiments.
     pub fn of(labels: &[String]) -> Self {
-        let names: Vec<String> = labels.iter().map(|label| label.trim().to_lowercase()).collect();
-        stars(&names).or_else(|| sentiments(&names)).unwrap_or(Self::Other)
+        let names: Vec<String> = labels.iter().map(|label| look(label)).collect();
+        stars(&names).or_else(|| sentiments(&names)).or_else(|| degrees(&names)).unwrap_or(Self::Other)
     }
 
     /// Whether there is a sentiment in it.
@@ -49,6 +52,7 @@ impl Meaning {
                 neutral.map(|label| probability(&probabilities, label)),
                 probability(&probabilities, positive),
             ),
+            Self::Degrees(labels) => by_degrees(labels.map(|label| probability(&probabilities, label))),
             Self::Other => (None, None, None),
         };
         Prediction { probabilities, value: None, sentiment, score, rating }
@@ -73,6 +77,14 @@ fn by_stars(stars: [f64; 5]) -> Scales {
 fn by_sentiments(negative: f64, neutral: Option<f64>, positive: f64) -> Scales {
     let score = (positive - negative).clamp(-1.0, 1.0);
     (Some(likeliest(negative, neutral, positive)), Some(score as f32), None)
+}
+
+/// Scales of the probabilities of very negative to very positive. Degrees of a sentiment are no stars: nobody said that very
+/// positive is five of them.
+fn by_degrees(degrees: [f64; 5]) -> Scales {
+    let [worst, bad, neutral, good, best] = degrees;
+    let score = (best - worst + (good - bad) / 2.0).clamp(-1.0, 1.0);
+    (Some(likeliest(worst + bad, Some(neutral), good + best)), Some(score as f32), None)
 }
 
 /// The first of the largest.
@@ -115,6 +127,24 @@ fn sentiments(names: &[String]) -> Option<Meaning> {
     (names.len() == recognised).then_some(Meaning::Sentiments { negative, neutral, positive })
 }
 
+/// `very negative`, `very_negative` and `Very-Negative` are the same.
+fn degrees(names: &[String]) -> Option<Meaning> {
+    let names: &[String; 5] = names.try_into().ok()?;
+    let bare = |name: &String| name.replace([' ', '_', '-'], "");
+    let find = |degree: &str, long: &str, short: &str| {
+        names.iter().map(bare).position(|name| {
+            name.strip_prefix(degree).is_some_and(|sentiment| sentiment == long || sentiment == short)
+        })
+    };
+    Some(Meaning::Degrees([
+        find("very", "negative", "neg")?,
+        find("", "negative", "neg")?,
+        find("", "neutral", "neu")?,
+        find("", "positive", "pos")?,
+        find("very", "positive", "pos")?,
+    ]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,6 +180,28 @@ mod tests {
         assert_eq!(meaning(&["POSITIVE", "Negative"]), two);
         let three = Meaning::Sentiments { negative: 0, neutral: Some(2), positive: 1 };
         assert_eq!(meaning(&["neg", "pos", "neu"]), three);
+    }
+
+    #[test]
+    fn degrees_of_sentiment_are_recognised_in_any_order_and_spelling() {
+        let degrees = Meaning::Degrees([0, 1, 2, 3, 4]);
+        assert_eq!(meaning(&["very negative", "negative", "neutral", "positive", "very positive"]), degrees);
+        assert_eq!(meaning(&["Very Negative", "Negative", "Neutral", "Positive", "Very Positive"]), degrees);
+        assert_eq!(meaning(&["very_neg", "neg", "neu", "pos", "VERY-POS"]), degrees);
+        let backwards = meaning(&["very positive", "positive", "neutral", "negative", "very negative"]);
+        assert_eq!(backwards, Meaning::Degrees([4, 3, 2, 1, 0]));
+        assert_eq!(
+            meaning(&["very negative", "negative", "mixed", "positive", "very positive"]),
+            Meaning::Other
+        );
+        assert_eq!(meaning(&["very negative", "negative", "positive", "very positive"]), Meaning::Other);
+    }
+
+    #[test]
+    fn degrees_give_score_and_sentiment_but_no_rating() {
+        let prediction = Meaning::Degrees([0, 1, 2, 3, 4]).interpret(vec![0.3, 0.1, 0.35, 0.05, 0.2]);
+        assert!((prediction.score.unwrap() + 0.125).abs() < 1e-6);
+        assert_eq!((prediction.sentiment, prediction.rating), (Some(Sentiment::Negative), None));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use ecommerce_ml_protocol::{EngineError, ErrorKind, TokenDetail, Tokens};
+use ecommerce_ml_protocol::{EngineError, ErrorKind, TokenDetail, Tokens, is_blank};
 use tokenizers::{Encoding, PostProcessor, PostProcessorWrapper, Token, TruncationParams};
 
 use crate::config::{ModelConfig, TokenizerConfig};
@@ -22,6 +22,9 @@ const PLACEHOLDER: u32 = u32::MAX;
 
 /// Estimated memory for a token of the vocabulary, in bytes: its text in both directions and its part of a trie.
 const TOKEN_BYTES: u64 = 256;
+
+/// Bytes for each token that is wanted of the beginning of a text: more than most have.
+const BEGINNING_BYTES: usize = 8;
 
 /// A piece of a text that fits into one forward pass.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -125,8 +128,8 @@ impl Tokenizer {
         if is_blank(text) {
             return Ok(None);
         }
-        let content = self.encode(text)?;
         let room = limit.min(self.max_length).saturating_sub(self.special_count()).max(1);
+        let content = self.encode_beginning(text, room)?;
         let content = content.get(..room).unwrap_or(&content);
         Ok(Some(Window { ids: self.surround(content), content_tokens: content.len() }))
     }
@@ -146,6 +149,21 @@ impl Tokenizer {
         match &self.words {
             Some(words) => words.ids(text, |word| self.encode_whole(word).map(Vec::into_boxed_slice)),
             None => self.encode_whole(text),
+        }
+    }
+
+    /// At least the first `wanted` content tokens of a text, if there are so many. Where words are read by themselves, what comes
+    /// long after them isn't read: a text may have megabytes.
+    fn encode_beginning(&self, text: &str, wanted: usize) -> Result<Vec<u32>, EngineError> {
+        let mut bytes = wanted.saturating_mul(BEGINNING_BYTES);
+        loop {
+            let space = text.as_bytes().iter().skip(bytes).position(|byte| *byte == b' ');
+            let Some(space) = space.filter(|_| self.words.is_some()) else { return self.encode(text) };
+            let ids = self.encode(&text[..bytes + space])?;
+            if ids.len() >= wanted {
+                return Ok(ids);
+            }
+            bytes = bytes.saturating_mul(4);
         }
     }
 
@@ -176,11 +194,6 @@ impl Tokenizer {
         }
         Ok(())
     }
-}
-
-/// Whether there is nothing to read in a text.
-pub fn is_blank(text: &str) -> bool {
-    text.trim().is_empty()
 }
 
 fn no_tokens(detail: TokenDetail) -> Tokens {
@@ -324,6 +337,22 @@ mod tests {
     }
 
     #[test]
+    fn the_first_window_is_that_of_the_whole_text() {
+        let tokenizer = with_normalizer(
+            r#""clean_text":true,"handle_chinese_chars":true,"strip_accents":null,"lowercase":true"#,
+        );
+        let spaced = "word".to_owned() + &" ".repeat(5000) + &"another, different one; ".repeat(900);
+        for text in ["好 ".repeat(3000), "it's \u{200b} fine\n".repeat(400), "x".repeat(9000), spaced] {
+            for limit in [8, 60, 512] {
+                let window = tokenizer.first_window(&text, limit).unwrap().unwrap();
+                let whole = tokenizer.encode_whole(&text).unwrap();
+                let room = limit.min(tokenizer.max_length) - tokenizer.special_count();
+                assert_eq!(window.ids, tokenizer.surround(&whole[..room.min(whole.len())]), "{limit}");
+            }
+        }
+    }
+
+    #[test]
     fn a_short_text_is_one_window() {
         for tokens in [0, 1, 5, 8] {
             assert_eq!(window_ranges(tokens, 8), std::slice::from_ref(&(0..tokens)));
@@ -336,11 +365,5 @@ mod tests {
         assert_eq!(window_ranges(15, 8), [0..8, 7..15]);
         assert_eq!(window_ranges(16, 8), [0..8, 7..15, 8..16]);
         assert_eq!(window_ranges(3, 1), [0..1, 1..2, 2..3]);
-    }
-
-    #[test]
-    fn blank_is_what_unicode_calls_white_space() {
-        assert!(is_blank("") && is_blank(" \t\n\u{a0}\u{3000}"));
-        assert!(!is_blank("\u{0}") && !is_blank("."));
     }
 }

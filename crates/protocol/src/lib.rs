@@ -5,6 +5,7 @@
 //! - [`hello`]: the first frame of either side; the only layout that may never change.
 //! - [`message`]: requests, replies, and the plain values that they carry.
 //! - [`training`]: what a training job and its own engine process say to each other.
+//! - [`text`]: which texts have nothing to read, and which labels look the same.
 //! - [`error`]: what the engine says when it can't answer.
 //!
 //! This crate does no I/O and knows neither PostgreSQL nor any model library.
@@ -15,6 +16,7 @@ pub mod error;
 pub mod frame;
 pub mod hello;
 pub mod message;
+pub mod text;
 pub mod training;
 
 pub use error::{EngineError, ErrorKind};
@@ -26,6 +28,8 @@ pub use message::{
     Tokens, UploadPart,
 };
 
+pub use text::is_blank;
+
 /// Longest text that a request may carry, in bytes of UTF-8.
 ///
 /// Tokenizing can't be interrupted inside one text, so this bounds how long the engine works for a client that
@@ -36,4 +40,4 @@ pub const MAX_TEXT_BYTES: usize = 4 << 20;
 pub const UPLOAD_CHUNK_BYTES: usize = 1 << 20;
 
 /// Build of this crate: both ends of a connection must carry the same.
-pub const BUILD: &str = concat!(env!("CARGO_PKG_VERSION"), "/4");
+pub const BUILD: &str = concat!(env!("CARGO_PKG_VERSION"), "/5");

@@ -317,7 +317,7 @@ pub struct ModelInfo {
     pub task: Task,
     /// Classes in the order of the head's outputs; empty unless a classification.
     pub labels: Vec<String>,
-    /// Whether the labels mean sentiment (negative, positive, perhaps neutral, or 1 to 5 stars).
+    /// Whether the labels mean sentiment (negative, positive, perhaps neutral or degrees of both, or 1 to 5 stars).
     pub has_sentiment: bool,
     /// Whether the labels mean 1 to 5 stars.
     pub has_rating: bool,

@@ -2,7 +2,7 @@
 //!
 //! After the greetings the worker sends [`JobInput`]s: first [`JobInput::Begin`], last [`JobInput::Start`], everything
 //! else between them in any order. The engine then sends [`JobOutput`]s: one [`JobOutput::Prepared`], any number of
-//! progress reports, epochs and checkpoints, and as its last one [`JobOutput::Finished`] or, at any time,
+//! phases, progress reports, epochs and checkpoints, and as its last one [`JobOutput::Finished`] or, at any time,
 //! [`JobOutput::Failed`]. Nothing is answered: the worker stops a training by ending the process, and the engine
 //! ends when the worker's end of the stream closes.
 //! Invariant: what the engine does depends on the input alone, not on when it comes.
@@ -36,7 +36,7 @@ pub struct TrainingPlan {
     pub rival: Option<ModelSource>,
     /// Most bytes of memory that the training may take.
     pub memory_limit: u64,
-    /// Seconds after which a checkpoint is due, besides those at the end of each epoch.
+    /// Seconds after which a checkpoint is due; the end of an epoch is no reason for one.
     pub checkpoint_interval: u64,
 }
 
@@ -217,11 +217,24 @@ pub struct Finished {
     pub comparison: Option<Comparison>,
 }
 
+/// What a training is busy with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// The rival answers for the rows held out.
+    EvaluatingRival,
+    /// Weights are updated, and evaluated after each epoch.
+    Training,
+    /// The new model answers for the rows held out, as queries will have it.
+    Evaluating,
+}
+
 /// What the engine sends.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum JobOutput {
-    /// All has been read and checked; the training begins.
+    /// All has been read and checked.
     Prepared(Prepared),
+    /// It is busy with something else now.
+    Phase(Phase),
     /// Several times a second.
     Progress(Progress),
     /// An epoch is over.

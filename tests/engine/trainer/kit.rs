@@ -5,7 +5,7 @@ use ecommerce_ml_engine::files::{ModelFiles, content_address};
 use ecommerce_ml_engine::loader::ModelLoader;
 use ecommerce_ml_engine::trainer::{Job, train};
 use ecommerce_ml_protocol::training::{
-    CheckpointPart, Epoch, Finished, JobOutput, Label, Objective, Prepared, Progress, TrainingPlan,
+    CheckpointPart, Epoch, Finished, JobOutput, Label, Objective, Phase, Prepared, Progress, TrainingPlan,
     TrainingRow,
 };
 use ecommerce_ml_protocol::{EngineError, ModelSource, UploadPart};
@@ -68,6 +68,7 @@ pub fn job_of(base: ModelFiles, objective: Objective, options: Value, rows: Vec<
 #[derive(Debug, Default)]
 pub struct Said {
     pub prepared: Option<Prepared>,
+    pub phases: Vec<Phase>,
     pub progress: Vec<Progress>,
     pub epochs: Vec<Epoch>,
     /// Each with the updates behind it.
@@ -80,6 +81,7 @@ impl Said {
     pub fn take(&mut self, output: JobOutput) {
         match output {
             JobOutput::Prepared(prepared) => self.prepared = Some(prepared),
+            JobOutput::Phase(phase) => self.phases.push(phase),
             JobOutput::Progress(progress) => self.progress.push(progress),
             JobOutput::Epoch(epoch) => self.epochs.push(epoch),
             JobOutput::Checkpoint(CheckpointPart::Begin { step, .. }) => {

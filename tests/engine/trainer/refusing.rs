@@ -30,6 +30,40 @@ fn too_few_rows_or_classes() {
 }
 
 #[test]
+fn numbers_that_never_change() {
+    for (label, message) in [(7.0, "All 20 rows have label 7."), (-0.5, "All 20 rows have label -0.5.")] {
+        let same = (0..20).map(|at| number(text(at % 5, at), label)).collect();
+        let error = refused(job("bert-embedding", Objective::Regression, json!({}), same));
+        assert_eq!(
+            (error.kind, error.message.as_str()),
+            (ErrorKind::InvalidRequest, "training needs at least two different numbers")
+        );
+        assert_eq!(error.detail.as_deref(), Some(message));
+    }
+}
+
+#[test]
+fn labels_that_look_alike_or_show_nothing() {
+    let with = |odd: &str| {
+        let mut rows = two_classes(20);
+        rows.push(row("a text", odd));
+        refused(job("bert-embedding", Objective::Classification, json!({}), rows))
+    };
+    for odd in ["Good", "good ", "\tgood", "good\u{200b}", "GOOD\u{a0}"] {
+        let error = with(odd);
+        assert_eq!(error.message, "labels differ only in case or white space");
+        let detail = error.detail.unwrap();
+        assert!(detail.contains("10 of \"good\"") && detail.contains(&format!("1 of \"{odd}\"")), "{detail}");
+        assert!(error.hint.unwrap().contains("lower(trim(label))"));
+    }
+    for odd in ["", " ", "\u{feff}"] {
+        let error = with(odd);
+        assert_eq!(error.message, "a label is blank");
+        assert_eq!(error.detail.as_deref(), Some("Rows with a blank label: 1."));
+    }
+}
+
+#[test]
 fn too_many_classes() {
     let rows = (0..1001).map(|at| row(text(at % 5, at), at.to_string())).collect();
     let error = refused(job("bert-embedding", Objective::Classification, json!({}), rows));

@@ -56,6 +56,18 @@ fn from_every_checkpoint_the_same_model() {
     }
 }
 
+#[test]
+fn ends_of_epochs_keep_to_the_interval() {
+    let options = json!({ "num_train_epochs": 6, "per_device_train_batch_size": 8, "tuning": "head" });
+    let few = run(job("bert-classification-3", Objective::Classification, options.clone(), two_classes(40)));
+    assert_eq!((few.epochs.len(), few.checkpoints.len()), (6, 0));
+    // What was best is best, whether or not it was ever kept anywhere.
+    let many = run(often(Objective::Classification, options, two_classes(40)));
+    assert!(many.checkpoints.len() > 6);
+    assert_eq!(few.model(), many.model());
+    assert_eq!(few.finished().epoch, many.finished().epoch);
+}
+
 /// A checkpoint of a short training.
 fn checkpoint() -> &'static [u8] {
     static CHECKPOINT: OnceLock<Vec<u8>> = OnceLock::new();

@@ -207,12 +207,13 @@ fn a_cancelled_job_goes_on_where_it_was() {
     let cluster = Cluster::with_settings(&[F32, "ecommerce_ml.training_checkpoint_interval = 1"]);
     let mut session = cluster.session();
     prepare(&cluster, &mut session, 200);
-    let changes = json!({"num_train_epochs": 30});
+    let changes = json!({"num_train_epochs": 60});
     let undisturbed = submit(&mut session, "mine", changes.clone());
     succeed(&mut session, undisturbed);
     let job = submit(&mut session, "yours", changes);
     let epochs = format!("SELECT count(*) FROM ecommerce_ml.job_metrics WHERE job = {job}");
     eventually("some epochs are over", || ask::<i64>(&mut session, &epochs) >= 3);
+    await_checkpoint(&mut session, job);
     run(&mut session, &format!("SELECT ecommerce_ml.cancel_job({job})"));
     fails_with(&mut session, &format!("SELECT ecommerce_ml.resume_job({undisturbed})"), "55000");
     // A row more is not this training's.
@@ -221,9 +222,10 @@ fn a_cancelled_job_goes_on_where_it_was() {
     succeed(&mut session, job);
     assert_eq!(losses(&mut session, job), losses(&mut session, undisturbed));
     // A row less is.
-    let job = submit(&mut session, "theirs", json!({"num_train_epochs": 100}));
+    let job = submit(&mut session, "theirs", json!({"num_train_epochs": 200}));
     let epochs = format!("SELECT count(*) FROM ecommerce_ml.job_metrics WHERE job = {job}");
     eventually("some epochs are over", || ask::<i64>(&mut session, &epochs) >= 3);
+    await_checkpoint(&mut session, job);
     run(&mut session, &format!("SELECT ecommerce_ml.cancel_job({job}); DELETE FROM labelled WHERE id <= 5"));
     run(&mut session, &format!("SELECT ecommerce_ml.resume_job({job})"));
     assert_eq!(wait(&mut session, job), "failed");
@@ -231,6 +233,11 @@ fn a_cancelled_job_goes_on_where_it_was() {
     assert!(end.contains("because rows are gone") && end.contains("22023"), "{end}");
     run(&mut session, &format!("SELECT ecommerce_ml.drop_job({job})"));
     fails_with(&mut session, &format!("SELECT ecommerce_ml.wait_for_job({job})"), "42704");
+}
+
+fn await_checkpoint(session: &mut postgres::Client, job: i64) {
+    let stored = format!("SELECT count(*) > 0 FROM ecommerce_ml.stored_checkpoint WHERE job = {job}");
+    eventually("there is a checkpoint", || ask(session, &stored));
 }
 
 #[test]

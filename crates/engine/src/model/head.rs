@@ -1,15 +1,20 @@
 //! What the head of a sequence classification model is: whether there is one, and what its outputs are called.
 //!
 //! It must not know how it is computed.
-//! Invariant: a classification has as many outputs as labels, a regression one.
+//! Invariant: a classification has as many outputs as labels, no two of them the same; a regression has one.
 
-use ecommerce_ml_protocol::{EngineError, ErrorKind};
+use std::collections::BTreeSet;
+
+use ecommerce_ml_protocol::{EngineError, ErrorKind, is_blank};
 use serde::{Deserialize, Serialize};
 
 use super::family::Names;
 use super::weights::Weights;
 use crate::config::{HeadPresence, MAX_LABELS, ModelConfig, Problem, default_labels};
 use crate::files::ModelFiles;
+
+/// Characters of a label that an error shows.
+const SHOWN: usize = 60;
 
 /// A head's purpose.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +67,7 @@ impl HeadPlan {
 fn labels(config: &ModelConfig, rows: usize) -> Result<Option<Vec<String>>, EngineError> {
     let labels = config.head.labels.clone().unwrap_or_else(|| default_labels(rows));
     match config.head.problem {
-        Problem::SingleLabel if labels.len() > 1 => Ok(Some(labels)),
+        Problem::SingleLabel if labels.len() > 1 => refuse_doubtful(&labels).map(|()| Some(labels)),
         Problem::SingleLabel => Ok(None),
         Problem::Regression if labels.len() <= 1 => Ok(None),
         Problem::Regression => Err(EngineError::new(
@@ -73,4 +78,24 @@ fn labels(config: &ModelConfig, rows: usize) -> Result<Option<Vec<String>>, Engi
             Err(EngineError::new(ErrorKind::UnsupportedModel, "multi-label classification is not supported"))
         }
     }
+}
+
+/// Refuses labels that an answer couldn't name: probabilities are kept by label.
+fn refuse_doubtful(labels: &[String]) -> Result<(), EngineError> {
+    let mut known = BTreeSet::new();
+    let refused = |message: String| {
+        EngineError::new(ErrorKind::InvalidRequest, message).with_hint(
+            "Import the model with option \"labels\": a name for each class, in the order of their numbers.",
+        )
+    };
+    for (id, label) in labels.iter().enumerate() {
+        if is_blank(label) {
+            return Err(refused(format!("config.json gives class {id} a blank label")));
+        }
+        if !known.insert(label) {
+            let shown: String = label.chars().take(SHOWN).collect();
+            return Err(refused(format!("config.json has label \"{shown}\" more than once")));
+        }
+    }
+    Ok(())
 }

@@ -1,4 +1,5 @@
-//! What models say of texts, as queries would get it: all windows, in the precision that is set.
+//! What models say of texts, as queries would get it: all windows of what it is given, in the
+//! precision that is set.
 //!
 //! It must not know labels. Invariant: one answer for each text, in order.
 

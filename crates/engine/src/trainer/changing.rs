@@ -5,13 +5,13 @@
 
 use std::borrow::Cow;
 
-use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_protocol::training::TrainingRow;
+use ecommerce_ml_protocol::{EngineError, is_blank};
 
 use super::dataset::RowHash;
 use super::examples::Examples;
 use super::tokens::Tokens;
-use crate::tokenizer::{Tokenizer, is_blank};
+use crate::tokenizer::Tokenizer;
 use crate::train::augment::{Augmenter, Look};
 
 /// The texts of rows, and what changes them.

@@ -74,7 +74,7 @@ fn classes(labels: &[String], of_model: &[String]) -> Vec<Option<usize>> {
             also(negative, "false");
             also(positive, "true");
         }
-        Meaning::Sentiments { .. } | Meaning::Other => {}
+        Meaning::Sentiments { .. } | Meaning::Degrees(_) | Meaning::Other => {}
     }
     classes
 }

@@ -5,11 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use ecommerce_ml_protocol::EngineError;
+use ecommerce_ml_protocol::{EngineError, is_blank};
 
 use super::dataset::Dataset;
 use super::tokens::Tokens;
-use crate::tokenizer::{Tokenizer, is_blank};
+use crate::tokenizer::Tokenizer;
 use crate::train::augment::{Augmenter, Synonyms};
 use crate::train::options::TrainingOptions;
 use crate::train::split::Split;

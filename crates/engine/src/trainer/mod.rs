@@ -45,7 +45,7 @@ mod training;
 
 use std::time::Duration;
 
-use ecommerce_ml_protocol::training::{Finished, JobOutput, Prepared};
+use ecommerce_ml_protocol::training::{Finished, JobOutput, Phase, Prepared};
 use ecommerce_ml_protocol::{EngineError, UPLOAD_CHUNK_BYTES, UploadPart};
 
 use crate::files::ModelFiles;
@@ -83,9 +83,13 @@ pub fn train(job: Job, loader: &ModelLoader, sink: &mut dyn Sink) -> Result<(), 
     sink.send(JobOutput::Prepared(setup.prepared()))?;
     let texts = setup.held_out_texts();
     let rival = match setup.rival.take() {
-        Some(files) if !texts.is_empty() => Some(predict(&files, loader, &borrowed(&texts))?),
+        Some(files) if !texts.is_empty() => {
+            sink.send(JobOutput::Phase(Phase::EvaluatingRival))?;
+            Some(predict(&files, loader, &borrowed(&texts))?)
+        }
         _ => None,
     };
+    sink.send(JobOutput::Phase(Phase::Training))?;
     let (learner, layout) = setup.learner(loader.require_cpu()?, loader.accelerator().as_ref())?;
     let task = Task {
         options: &setup.options,
@@ -102,6 +106,7 @@ pub fn train(job: Job, loader: &ModelLoader, sink: &mut dyn Sink) -> Result<(), 
     setup::unscale(&network, &mut parameters, setup.scale);
     let files = layout.files(&network, &parameters, &setup.targets)?;
     drop((network, parameters));
+    sink.send(JobOutput::Phase(Phase::Evaluating))?;
     let new = predict(&files, loader, &borrowed(&texts))?;
     let held_out = &setup.examples.held_out;
     let finished = Finished {

@@ -31,6 +31,10 @@ use crate::tokenizer::Tokenizer;
 use crate::train::augment::{Augmenter, Synonyms};
 use crate::train::options::{EvalStrategy, SQL_OPTIONS, TrainingOptions, Tuning};
 
+/// Bytes that are read of a text that is held out: some 3500 words. Queries read texts whole, and so all but a few are read
+/// here; but a single one of four megabytes would cost more than the training, which reads a window of each.
+const HELD_OUT_BYTES: usize = 16 << 10;
+
 /// What a training begins with.
 pub(super) struct Setup {
     pub(super) options: TrainingOptions,
@@ -127,7 +131,8 @@ impl Setup {
         };
         let memory = sizes.check(plan.memory_limit)?;
         let rows_sha256 = dataset.sha256();
-        let held_out_texts = examples.held_out.iter().map(|&row| std::mem::take(&mut dataset.rows[row].text));
+        let held_out_texts =
+            examples.held_out.iter().map(|&row| beginning(std::mem::take(&mut dataset.rows[row].text)));
         let held_out_texts = held_out_texts.collect();
         let Dataset { rows, hashes } = dataset;
         let texts =
@@ -234,6 +239,13 @@ impl Setup {
         let augmenter = Augmenter::new(changes, self.options.seed, synonyms);
         Ok(Some(Changing { rows, hashes: self.hashes.clone(), augmenter, tokenizer, limit }))
     }
+}
+
+/// As much of a text as is read where it is held out.
+fn beginning(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(HELD_OUT_BYTES));
+    text.shrink_to_fit();
+    text
 }
 
 /// Folds the scale that numbers were counted by into the head, which then counts in the user's unit.

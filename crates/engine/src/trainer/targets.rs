@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use ecommerce_ml_protocol::text::lookalikes;
 use ecommerce_ml_protocol::training::{Label, Objective, TrainingRow};
-use ecommerce_ml_protocol::{EngineError, ErrorKind};
+use ecommerce_ml_protocol::{EngineError, ErrorKind, is_blank};
 
 use crate::labels::Meaning;
 use crate::train::loss::Target;
@@ -22,6 +23,9 @@ const LARGEST_NUMBER: f64 = 1e30;
 
 /// Characters of a label that an error shows.
 const SHOWN: usize = 60;
+
+/// Labels that an error shows.
+const SHOWN_LABELS: usize = 10;
 
 /// The targets of all rows, in their order.
 #[derive(Debug, Clone, PartialEq)]
@@ -126,6 +130,18 @@ impl Targets {
         (mean, if deviation > least { deviation } else { 1.0 })
     }
 
+    /// A number that never changes is known without a model.
+    fn refuse_constant(&self, rows: usize) -> Result<(), EngineError> {
+        let Self::Numbers(numbers) = self else { return Ok(()) };
+        match numbers.split_first() {
+            Some((first, rest)) if rest.iter().all(|number| number == first) => {
+                Err(refused("training needs at least two different numbers".to_owned())
+                    .with_detail(format!("All {rows} rows have label {first}.")))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn refuse_too_few(&self, rows: usize) -> Result<(), EngineError> {
         let counts = self.counts(0..rows);
         let labels = self.labels();
@@ -133,6 +149,7 @@ impl Targets {
             let message = format!("training needs at least {LEAST_ROWS} rows");
             return Err(refused(message).with_detail(described(rows, &labels, &counts)));
         }
+        self.refuse_constant(rows)?;
         if !labels.is_empty() && counts.iter().filter(|count| **count > 0).count() < 2 {
             return Err(refused("training needs at least two classes".to_owned())
                 .with_detail(described(rows, &labels, &counts)));
@@ -170,6 +187,7 @@ fn classes(rows: &[TrainingRow], known: Option<&[String]>) -> Result<Targets, En
         return Err(refused(format!("training is for at most {MOST_CLASSES} classes, not {}", found.len()))
             .with_hint("For numbers, train with task \"rating\" or \"regression\"."));
     }
+    refuse_messy(rows, &found)?;
     let mut labels: Vec<String> = found.keys().map(|&label| label.to_owned()).collect();
     let same = |known: &&[String]| {
         let mut sorted = known.to_vec();
@@ -190,6 +208,41 @@ fn classes(rows: &[TrainingRow], known: Option<&[String]>) -> Result<Targets, En
     });
     let of = of.collect();
     Ok(Targets::Classes { labels, of })
+}
+
+/// Refuses blank labels and those that differ by no more than case or what is around them: they are one class, misspelt.
+fn refuse_messy(rows: &[TrainingRow], found: &BTreeMap<&str, u32>) -> Result<(), EngineError> {
+    let groups = lookalikes(found.keys().copied());
+    let blank = found.keys().any(|label| is_blank(label));
+    if groups.is_empty() && !blank {
+        return Ok(());
+    }
+    let mut counts = BTreeMap::<&str, usize>::new();
+    for row in rows {
+        if let Label::Class(class) = &row.label {
+            *counts.entry(class).or_default() += 1;
+        }
+    }
+    if blank {
+        let rows: usize = counts.iter().filter(|(label, _)| is_blank(label)).map(|(_, count)| count).sum();
+        return Err(refused("a label is blank".to_owned())
+            .with_detail(format!("Rows with a blank label: {rows}."))
+            .with_hint(
+                "Rows without a label are left out: train from a view with nullif(trim(label), '').",
+            ));
+    }
+    let shown: Vec<String> = groups
+        .concat()
+        .into_iter()
+        .take(SHOWN_LABELS)
+        .map(|label| {
+            let count = counts.get(label).copied().unwrap_or_default();
+            format!("{count} of \"{}\"", label.chars().take(SHOWN).collect::<String>())
+        })
+        .collect();
+    Err(refused("labels differ only in case or white space".to_owned())
+        .with_detail(format!("Rows: {}.", shown.join(", ")))
+        .with_hint("Train from a view in which a class has one name, for example lower(trim(label))."))
 }
 
 fn stars(row: &TrainingRow) -> Result<f64, EngineError> {
@@ -218,7 +271,7 @@ fn number(row: &TrainingRow) -> Result<f64, EngineError> {
 fn described(rows: usize, labels: &[String], counts: &[usize]) -> String {
     let counted = labels.iter().zip(counts).filter(|(_, count)| **count > 0);
     let classes: Vec<String> = counted
-        .take(10)
+        .take(SHOWN_LABELS)
         .map(|(label, count)| format!("{count} of \"{}\"", label.chars().take(SHOWN).collect::<String>()))
         .collect();
     let rows = if rows == 1 { "There is 1 row".to_owned() } else { format!("There are {rows} rows") };

@@ -150,12 +150,19 @@ impl<'a> Training<'a> {
             self.update(number, group, sink)?;
             done += group.len();
             self.state.position = self.batches.position(number, done);
-            if groups.peek().is_some() && self.checkpointed.elapsed() >= self.task.interval {
-                self.checkpoint(sink)?;
+            // The last one of an epoch waits for its evaluation.
+            if groups.peek().is_some() {
+                self.checkpoint_if_due(sink)?;
             }
         }
         self.end_epoch(number + 1, sink)?;
-        self.checkpoint(sink)
+        self.checkpoint_if_due(sink)
+    }
+
+    /// Ends of epochs are no exception: an epoch may be over in a second, and a checkpoint has many times the bytes of a
+    /// model. What is lost since the last one is learned again, to the same bits.
+    fn checkpoint_if_due(&mut self, sink: &mut dyn Sink) -> Result<(), EngineError> {
+        if self.checkpointed.elapsed() >= self.task.interval { self.checkpoint(sink) } else { Ok(()) }
     }
 
     /// One change of the weights.

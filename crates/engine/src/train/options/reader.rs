@@ -6,7 +6,7 @@
 use std::fmt::Display;
 use std::ops::{Bound, RangeBounds, RangeInclusive};
 
-use ecommerce_ml_protocol::{EngineError, ErrorKind};
+use ecommerce_ml_protocol::{EngineError, ErrorKind, is_blank};
 use serde_json::{Map, Value};
 
 /// Most characters of a value that an error repeats.
@@ -65,7 +65,7 @@ impl<'a> Reader<'a> {
     /// Some text that isn't blank, unless it isn't given.
     pub fn text(&self, name: &str) -> Result<Option<&'a str>, EngineError> {
         let Some(value) = self.given(name) else { return Ok(None) };
-        match value.as_str().filter(|text| !text.trim().is_empty()) {
+        match value.as_str().filter(|text| !is_blank(text)) {
             None => Err(unexpected(&self.full(name), "some text", value)),
             found => Ok(found),
         }
