@@ -124,8 +124,8 @@ fn stars_may_lie_between_two() {
 }
 
 #[test]
-fn a_constant_can_be_learned() {
-    let rows = (0..40).map(|at| number(text(at % 5, at), 7.25)).collect();
+fn what_hardly_changes_can_be_learned() {
+    let rows = (0..40).map(|at| number(text(at % 5, at), if at == 3 { 7.5 } else { 7.25 })).collect();
     let said =
         run(job("bert-regression", Objective::Regression, options(json!({ "num_train_epochs": 40 })), rows));
     assert!(said.metric("mae") < 0.2, "{:?}", said.finished().metrics);

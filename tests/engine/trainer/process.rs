@@ -92,7 +92,9 @@ fn toy() -> ecommerce_ml_engine::trainer::Job {
 #[test]
 fn a_job_goes_in_and_a_model_comes_out() {
     let mut worker = Worker::start(&["--threads", "1", "--precision", "f32"]);
-    worker.send_job(toy());
+    let mut job = toy();
+    job.plan.checkpoint_interval = 0;
+    worker.send_job(job);
     let mut said = Said::default();
     while said.finished.is_none() {
         said.take(worker.output().expect("it goes on until it has finished"));
@@ -100,7 +102,7 @@ fn a_job_goes_in_and_a_model_comes_out() {
     assert!(worker.output().is_none());
     assert!(worker.engine.wait().unwrap().success());
     assert_eq!(said.model(), crate::kit::run(toy()).model());
-    assert_eq!(said.checkpoints.len(), 2);
+    assert_eq!(said.checkpoints.len(), 4, "one after each update");
 }
 
 /// Most memory that a process has had, in bytes.

@@ -120,7 +120,7 @@ fn rows_that_came_while_a_training_was_interrupted_are_new() {
     let cluster = Cluster::with_settings(&["ecommerce_ml.training_checkpoint_interval = 1"]);
     let mut session = cluster.session();
     prepare(&cluster, &mut session, 200);
-    schedule(&mut session, ", base => 'tiny'", json!({"num_train_epochs": 60}));
+    schedule(&mut session, ", base => 'tiny'", json!({"num_train_epochs": 200}));
     let job = run_scheduled(&mut session).expect("there is something to do");
     let checkpoint = format!("SELECT count(*) > 0 FROM ecommerce_ml.stored_checkpoint WHERE job = {job}");
     eventually("there is a checkpoint", || ask(&mut session, &checkpoint));

@@ -13,9 +13,11 @@ use serde_json::{Value, json};
 const SETTINGS: [&str; 2] =
     ["ecommerce_ml.precision = 'f32'", "ecommerce_ml.training_checkpoint_interval = 1"];
 
-/// Long enough that something can happen in the middle of it.
+/// Long enough that something can happen in the middle of it, and that a checkpoint is due before.
+const EPOCHS: usize = 200;
+
 fn middling() -> Value {
-    json!({"num_train_epochs": 60})
+    json!({"num_train_epochs": EPOCHS})
 }
 
 /// Waits until a job has a checkpoint, and has gone on from there.
@@ -46,7 +48,7 @@ fn survives(settings: &[&str], disturbances: &[fn(&Cluster, i64)]) {
     let undisturbed = submit(&mut session, "undisturbed", middling());
     succeed(&mut session, undisturbed);
     let expected = losses(&mut session, undisturbed);
-    assert_eq!(expected.len(), 60);
+    assert_eq!(expected.len(), EPOCHS);
     let content =
         "SELECT sha256 FROM ecommerce_ml.model_versions WHERE name = '%' ORDER BY version DESC LIMIT 1";
     let weights: String = ask(&mut session, &content.replace('%', "undisturbed"));
