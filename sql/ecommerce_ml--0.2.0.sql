@@ -986,6 +986,7 @@ CREATE EVENT TRIGGER ecommerce_ml_heed_command ON ddl_command_start WHEN TAG IN 
     EXECUTE FUNCTION heed_command();
 COMMENT ON EVENT TRIGGER ecommerce_ml_heed_command IS 'DROP OWNED and ALTER SCHEMA, for ecommerce_ml';
 CREATE EVENT TRIGGER ecommerce_ml_refuse_constraint ON ddl_command_end
-    WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE', 'CREATE FOREIGN TABLE', 'ALTER FOREIGN TABLE', 'CREATE DOMAIN', 'ALTER DOMAIN')
+    WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE', 'CREATE FOREIGN TABLE', 'ALTER FOREIGN TABLE', 'CREATE DOMAIN', 'ALTER DOMAIN',
+                 'CREATE SCHEMA')
     EXECUTE FUNCTION refuse_constraint();
 COMMENT ON EVENT TRIGGER ecommerce_ml_refuse_constraint IS 'constraints that ask a model, for ecommerce_ml';

@@ -59,7 +59,8 @@ fn content_that_another_model_has_stays() {
     run(&mut one, "BEGIN; SELECT ecommerce_ml.drop_model('b')");
     while_waiting(&cluster, &mut one, &import_statement("c", &folder), "COMMIT").expect("the import goes on");
     assert_eq!(ask::<String>(&mut one, ORPHANS), NONE);
-    run(&mut one, "SELECT ecommerce_ml.export_model('c', '/tmp/' || gen_random_uuid())");
+    let export = format!("SELECT ecommerce_ml.export_model('c', '{}')", cluster.folder("export").display());
+    run(&mut one, &export);
     // A snapshot that doesn't have the version yet.
     run(&mut one, SNAPSHOT);
     run(&mut other, &import_statement("d", &folder));

@@ -103,3 +103,31 @@ fn models_arrive_where_the_extension_is_too() {
     eventually("the drop has arrived", || there.query_one(ASKED, &[]).is_err());
     eventually("all of it", || ask(&mut there, "SELECT count(*) = 0 FROM ecommerce_ml.stored_epoch"));
 }
+
+#[test]
+fn a_trigger_on_a_subscriber_passes_over_texts_that_are_too_long() {
+    let publisher = Cluster::without_extension(&SETTINGS);
+    let mut session = publisher.session();
+    run(&mut session, "CREATE TABLE review (id int PRIMARY KEY, body text, mood text)");
+    run(&mut session, "CREATE PUBLICATION everything FOR TABLE review");
+    let subscriber = Cluster::with_settings(&SETTINGS);
+    let mut there = subscriber.session();
+    run(
+        &mut there,
+        "CREATE TABLE review (id int PRIMARY KEY, body text, mood text);
+         CREATE FUNCTION judge() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN
+             NEW.mood := ecommerce_ml.predict_sentiment(CASE WHEN octet_length(NEW.body) <= 4194304 THEN NEW.body END);
+             RETURN NEW;
+         END $$;
+         CREATE TRIGGER judge BEFORE INSERT OR UPDATE ON review FOR EACH ROW EXECUTE FUNCTION judge();
+         ALTER TABLE review ENABLE ALWAYS TRIGGER judge",
+    );
+    subscribe(&subscriber, &publisher);
+    run(
+        &mut session,
+        "INSERT INTO review VALUES (1, 'I love it, great!'), (2, repeat('lovely ', 700000)), (3, 'Awful, broken, terrible.')",
+    );
+    let moods = "SELECT coalesce(string_agg(coalesce(mood, '-'), ' ' ORDER BY id), '') FROM review";
+    eventually("all rows have arrived", || ask::<String>(&mut there, moods) == "positive - negative");
+}

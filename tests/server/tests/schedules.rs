@@ -156,6 +156,32 @@ fn a_window_moves_with_the_clock() {
 }
 
 #[test]
+fn a_relation_is_what_has_its_name_then() {
+    let (_cluster, mut session) = shop();
+    schedule(&mut session, ", base => 'tiny'", quick());
+    // As dbt puts a table in the place of another.
+    let swap =
+        "ALTER TABLE labelled RENAME TO backup; CREATE TABLE labelled AS SELECT * FROM backup WHERE id <= 30";
+    run(&mut session, swap);
+    let job = trained(&mut session);
+    assert_eq!(outcome(&mut session), format!("30 new rows: job {job}"));
+    let rows = "SELECT training_rows + held_out_rows FROM ecommerce_ml.jobs WHERE job = ";
+    assert_eq!(ask::<i64>(&mut session, &format!("{rows}{job}")), 30);
+    run(&mut session, "BEGIN");
+    let job = submit(&mut session, "other", quick());
+    run(&mut session, "DROP TABLE labelled; ALTER TABLE backup RENAME TO labelled; COMMIT");
+    succeed(&mut session, job);
+    assert_eq!(ask::<i64>(&mut session, &format!("{rows}{job}")), 40);
+
+    run(&mut session, "ALTER TABLE labelled RENAME TO gone");
+    let refused = fails_with(&mut session, "SELECT ecommerce_ml.run_scheduled_training('shop')", "42P01");
+    assert_eq!(refused.message(), "relation \"public.labelled\" does not exist");
+    let named =
+        "SELECT relation IS NULL AND relation_name = 'public.labelled' FROM ecommerce_ml.training_schedules";
+    assert!(ask::<bool>(&mut session, named));
+}
+
+#[test]
 fn a_model_goes_on_from_itself_if_it_is_its_own_base() {
     let (_cluster, mut session) = shop();
     schedule(&mut session, ", base => 'shop', min_new_rows => 0", quick());
