@@ -7,7 +7,7 @@
 //! - [`content`]: the files of a version, in chunks.
 //! - [`jobs`] and [`checkpoints`]: trainings, and where they go on.
 //! - [`schedules`] and [`seen`]: trainings again and again, and which rows they have seen.
-//! - [`statement`]: statements against our own tables.
+//! - [`statement`]: statements against our own tables; [`snapshot`]: what they see.
 //! - [`privilege`]: working with our own tables on behalf of any role.
 //!
 //! It must not know how an engine is reached. Invariant: a version's content never changes, and has the SHA-256 that
@@ -21,5 +21,6 @@ pub mod privilege;
 pub mod resolve;
 pub mod schedules;
 pub mod seen;
+mod snapshot;
 pub mod statement;
 pub mod versions;
