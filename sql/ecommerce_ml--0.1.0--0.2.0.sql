@@ -10,3 +10,8 @@ FROM pg_catalog.pg_extension e
 WHERE e.extname = 'ecommerce_ml' AND d.classid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.objid = e.oid
   AND d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND d.refobjid = e.extnamespace;
 UPDATE pg_catalog.pg_extension SET extnamespace = 'ecommerce_ml'::pg_catalog.regnamespace WHERE extname = 'ecommerce_ml';
+
+-- They run queries of the caller's, which need not be fit for a parallel operation.
+ALTER FUNCTION ecommerce_ml.evaluate_model(text, regclass, name, name) PARALLEL UNSAFE;
+ALTER FUNCTION ecommerce_ml.confusion_matrix(text, regclass, name, name) PARALLEL UNSAFE;
+ALTER FUNCTION ecommerce_ml.evaluate_predictions(regclass, name, name) PARALLEL UNSAFE;

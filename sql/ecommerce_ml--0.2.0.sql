@@ -586,21 +586,21 @@ COMMENT ON FUNCTION revoke_model(text, name) IS 'take the right to use a model f
 
 CREATE FUNCTION evaluate_model(model text, relation regclass, text_column name, label_column name)
     RETURNS TABLE (metric text, class text, value double precision)
-    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED COST 1000000 ROWS 30
+    LANGUAGE c STABLE STRICT PARALLEL UNSAFE COST 1000000 ROWS 30
     AS 'MODULE_PATHNAME', 'evaluate_model_wrapper';
 COMMENT ON FUNCTION evaluate_model(text, regclass, name, name) IS
     'what a model''s predictions for a column of texts are worth, given a column of labels';
 
 CREATE FUNCTION confusion_matrix(model text, relation regclass, text_column name, label_column name)
     RETURNS TABLE (actual text, predicted text, count bigint)
-    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED COST 1000000 ROWS 25
+    LANGUAGE c STABLE STRICT PARALLEL UNSAFE COST 1000000 ROWS 25
     AS 'MODULE_PATHNAME', 'confusion_matrix_wrapper';
 COMMENT ON FUNCTION confusion_matrix(text, regclass, name, name) IS
     'how often a model takes which class for which';
 
 CREATE FUNCTION evaluate_predictions(relation regclass, predicted name, actual name)
     RETURNS TABLE (metric text, class text, value double precision)
-    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED COST 100000 ROWS 20
+    LANGUAGE c STABLE STRICT PARALLEL UNSAFE COST 100000 ROWS 20
     AS 'MODULE_PATHNAME', 'evaluate_predictions_wrapper';
 COMMENT ON FUNCTION evaluate_predictions(regclass, name, name) IS
     'what predictions that a table holds are worth';

@@ -70,6 +70,9 @@ impl Kept {
 /// [`Error::Encoding`].
 pub fn resolve(given: &str) -> Result<Rc<Resolved>, Error> {
     listen();
+    // The server does so where a relation is locked, which a statement without one doesn't come to.
+    // SAFETY: within a transaction.
+    unsafe { pg_sys::AcceptInvalidationMessages() };
     if STALE.replace(false) {
         KEPT.set(Kept::default());
     }

@@ -185,6 +185,23 @@ fn every_statement_that_writes_reads_in_parallel() {
     assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
 }
 
+/// These run a query of the caller's, which may do anything.
+#[test]
+fn evaluations_stand_beside_a_parallel_scan() {
+    let (_cluster, mut session) = prepared();
+    run(&mut session, PARALLEL);
+    run(&mut session, "CREATE TABLE judged AS SELECT body, predict_class(body) AS a FROM reviews");
+    for evaluation in [
+        "evaluate_model('reviews', 'judged', 'body', 'a')",
+        "confusion_matrix('reviews', 'judged', 'body', 'a')",
+        "evaluate_predictions('judged', 'a', 'a')",
+    ] {
+        let query =
+            format!("SELECT e.*, r.count FROM {evaluation} AS e, (SELECT count(*) FROM reviews) AS r");
+        run(&mut session, &format!("CREATE TABLE made AS {query}; DROP TABLE made"));
+    }
+}
+
 /// A worker reads the model for an engine that has just started.
 #[test]
 fn workers_upload_for_a_statement_that_writes() {
