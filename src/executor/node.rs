@@ -39,7 +39,7 @@ static EXECUTION: Table<CustomExecMethods> = Table(CustomExecMethods {
     InitializeDSMCustomScan: Some(share),
     ReInitializeDSMCustomScan: Some(share_again),
     InitializeWorkerCustomScan: Some(join),
-    ShutdownCustomScan: Some(shut_down),
+    ShutdownCustomScan: None,
     ExplainCustomScan: Some(explain),
 });
 
@@ -54,9 +54,20 @@ struct State {
 pub struct Ours {
     scan: Scan,
     /// The leader's.
-    shares: Option<Shares>,
+    shares: Option<Box<Shares>>,
     /// A worker's.
     place: Option<*mut Counters>,
+}
+
+impl Ours {
+    /// What this process and its workers have done.
+    fn counted(&self) -> Counters {
+        let mut counters = self.scan.counters;
+        if let Some(shares) = &self.shares {
+            counters.add(&shares.total());
+        }
+        counters
+    }
 }
 
 /// Makes the node known, so that parallel workers can read plans that have it.
@@ -273,8 +284,9 @@ unsafe extern "C-unwind" fn share(
 ) {
     // SAFETY: the memory has the size that was asked for.
     unsafe {
-        let workers = usize::try_from((*parallel).nworkers).unwrap_or(0);
-        ours(node).shares = Some(Shares::make(memory.cast(), workers));
+        let ours = ours(node);
+        ours.scan.counters = ours.counted();
+        ours.shares = Shares::make(parallel, memory.cast());
     }
 }
 
@@ -284,8 +296,8 @@ unsafe extern "C-unwind" fn share_again(
     _parallel: *mut ParallelContext,
     _memory: *mut std::ffi::c_void,
 ) {
-    // SAFETY: the memory is that of before.
-    unsafe { collect(ours(node)) };
+    // SAFETY: the workers of before have ended, and the next have not begun.
+    unsafe { ours(node).shares.iter_mut().for_each(|shares| shares.collect()) };
 }
 
 #[pg_guard]
@@ -298,25 +310,6 @@ unsafe extern "C-unwind" fn join(
     unsafe { ours(node).place = Some(place_of_worker(memory.cast())) };
 }
 
-/// Shared memory is about to go.
-#[pg_guard]
-unsafe extern "C-unwind" fn shut_down(node: *mut CustomScanState) {
-    // SAFETY: the node has begun.
-    unsafe {
-        let ours = ours(node);
-        collect(ours);
-        ours.shares = None;
-        ours.place = None;
-    }
-}
-
-unsafe fn collect(ours: &mut Ours) {
-    if let Some(shares) = &ours.shares {
-        // SAFETY: as the caller promises.
-        unsafe { shares.collect(&mut ours.scan.counters) };
-    }
-}
-
 #[pg_guard]
 unsafe extern "C-unwind" fn explain(
     node: *mut CustomScanState,
@@ -324,7 +317,7 @@ unsafe extern "C-unwind" fn explain(
     output: *mut ExplainState,
 ) {
     // SAFETY: the node has begun.
-    let told = unsafe { explain::tell(node, ancestors, output, &ours(node).scan.counters) };
+    let told = unsafe { explain::tell(node, ancestors, output, &ours(node).counted()) };
     if let Err(error) = told {
         let error: Error = error;
         raise(error);

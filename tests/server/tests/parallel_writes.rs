@@ -197,7 +197,7 @@ fn evaluations_stand_beside_a_parallel_scan() {
         "evaluate_predictions('judged', 'a', 'a')",
     ] {
         let query =
-            format!("SELECT e.*, r.count FROM {evaluation} AS e, (SELECT count(*) FROM reviews) AS r");
+            format!("SELECT e.*, r.rows FROM {evaluation} AS e, (SELECT count(*) AS rows FROM reviews) AS r");
         run(&mut session, &format!("CREATE TABLE made AS {query}; DROP TABLE made"));
     }
 }
