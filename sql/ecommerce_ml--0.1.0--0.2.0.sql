@@ -15,3 +15,10 @@ UPDATE pg_catalog.pg_extension SET extnamespace = 'ecommerce_ml'::pg_catalog.reg
 ALTER FUNCTION ecommerce_ml.evaluate_model(text, regclass, name, name) PARALLEL UNSAFE;
 ALTER FUNCTION ecommerce_ml.confusion_matrix(text, regclass, name, name) PARALLEL UNSAFE;
 ALTER FUNCTION ecommerce_ml.evaluate_predictions(regclass, name, name) PARALLEL UNSAFE;
+
+CREATE OR REPLACE VIEW ecommerce_ml.stat_engine AS
+    SELECT CASE WHEN e IS NULL THEN 'stopped' WHEN e.build IS NULL THEN 'not responding' ELSE 'running' END AS state,
+           e.*, now() - e.started AS uptime
+    FROM (VALUES (1)) AS one LEFT JOIN ecommerce_ml.engine_stats() e ON true;
+COMMENT ON COLUMN ecommerce_ml.stat_engine.state IS
+    'running, stopped, or not responding: all is NULL then that only the engine knows';

@@ -704,9 +704,12 @@ CREATE VIEW models AS
 COMMENT ON VIEW models IS 'models and their live versions';
 
 CREATE VIEW stat_engine AS
-    SELECT CASE WHEN e.pid IS NULL THEN 'stopped' ELSE 'running' END AS state, e.*, now() - e.started AS uptime
+    SELECT CASE WHEN e IS NULL THEN 'stopped' WHEN e.build IS NULL THEN 'not responding' ELSE 'running' END AS state,
+           e.*, now() - e.started AS uptime
     FROM (VALUES (1)) AS one LEFT JOIN engine_stats() e ON true;
 COMMENT ON VIEW stat_engine IS 'state of the engine; looking does not start it';
+COMMENT ON COLUMN stat_engine.state IS
+    'running, stopped, or not responding: all is NULL then that only the engine knows';
 COMMENT ON COLUMN stat_engine.device_memory_used IS 'bytes of the device''s own memory that are taken, be it by other programs';
 COMMENT ON COLUMN stat_engine.device_memory_total IS 'bytes of the device''s own memory';
 COMMENT ON COLUMN stat_engine.utilisation IS 'part of the last ten seconds, from 0 to 1, in which models were running';

@@ -124,6 +124,8 @@ pub enum Error {
     OutsideAggregate,
     #[error("could not start the engine: no free background worker slot")]
     NoWorkerSlot,
+    #[error("could not start {0}: there are no background workers in single-user mode")]
+    SingleUser(String),
     #[error("could not start the engine")]
     EngineNotStarted(String),
     #[error("the engine was lost twice while answering the same request")]
@@ -203,6 +205,7 @@ impl Error {
             | Error::BuildMismatch { .. }
             | Error::JobState { .. }
             | Error::SchedulerMissing
+            | Error::SingleUser(_)
             | Error::JobNotSubmitted(_) => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Error::FileMissing(_) | Error::NoModelFiles(_) => Code::ERRCODE_UNDEFINED_FILE,
             Error::DirectoryNotEmpty(_) => Code::ERRCODE_DUPLICATE_FILE,
@@ -313,6 +316,7 @@ impl Error {
             Error::Encoding(_) => "Models read UTF-8: use a database with encoding UTF8.",
             Error::TextTooLong(_) => "Cut the text into parts, for example with substr().",
             Error::NoWorkerSlot => "Raise max_worker_processes.",
+            Error::SingleUser(_) => "Start the server, and ask in a session of it.",
             Error::EngineNotStarted(_) => "The server log tells why.",
             Error::EngineLost => {
                 "The server log holds the engine's last words. If it was killed for want of memory, lower \

@@ -17,6 +17,7 @@ use super::worker;
 use crate::catalog::jobs::{self, Waiting};
 use crate::catalog::privilege;
 use crate::error::Error;
+use crate::runtime;
 
 /// Type of a job's worker, in pg_stat_activity.
 const TYPE: &str = "ecommerce_ml job";
@@ -94,10 +95,13 @@ pub fn older(than: i64) -> Result<Option<Waiting>, Error> {
 }
 
 fn start_or_warn(waiting: Waiting) {
-    if start_queued(waiting).is_err() {
-        // An error would come too late: the transaction has committed.
-        warning!("job {} stays in the queue: no free background worker slot", waiting.job);
-    }
+    let reason = match start_queued(waiting) {
+        Ok(()) => return,
+        Err(Error::SingleUser(_)) => "there are no background workers in single-user mode",
+        Err(_) => "no free background worker slot",
+    };
+    // An error would come too late: the transaction has committed.
+    warning!("job {} stays in the queue: {reason}", waiting.job);
 }
 
 /// Starts a worker for a job that is queued, unless another waits for its turn already: that one will see to it. It looks
@@ -109,8 +113,11 @@ fn start_queued(waiting: Waiting) -> Result<(), Error> {
 /// Starts a worker for a job.
 ///
 /// # Errors
-/// [`Error::NoJobSlot`].
+/// [`Error::NoJobSlot`], [`Error::SingleUser`].
 pub fn start(waiting: Waiting) -> Result<(), Error> {
+    if !runtime::has_workers() {
+        return Err(Error::SingleUser(format!("a worker for job {}", waiting.job)));
+    }
     let name = format!("{TYPE} {}", waiting.job);
     // One that has been cancelled, and is about to let go of a job that was resumed.
     let succeeds_another = u8::from(locks::has_worker(waiting.job));
