@@ -11,6 +11,7 @@ use super::expression::has_call;
 use super::lateral::move_to_outer;
 use super::level::{Work, put_over};
 use super::node;
+use super::read_ahead;
 use super::settled::{Subplans, locks_rows, reads_all};
 use super::split::{has_calls, take_out};
 use super::tree::{any, cells, elements, inputs, tag};
@@ -69,6 +70,7 @@ pub unsafe fn rewrite(statement: *mut PlannedStmt, backward: bool) {
         if (*statement).parallelModeNeeded {
             rewriter.share();
         }
+        read_ahead::bound(statement);
         let top = (*statement).planTree;
         if backward && rewriter.next_id > rewriter.first_id && !pg_sys::ExecSupportsBackwardScan(top) {
             (*statement).planTree = rewriter.keep(top);
@@ -268,8 +270,11 @@ unsafe fn evaluates(plan: *mut Plan) -> bool {
     }
 }
 
-/// Whether a plan node reads all rows of an input (by its place among the inputs), given that its own are all read.
-unsafe fn drains(plan: *mut Plan, input: usize, drained: bool) -> bool {
+/// Whether a plan node reads all rows of an input (by its place among the inputs); `drained`: its own are all read.
+///
+/// # Safety
+/// `plan` points to a plan node.
+pub unsafe fn drains(plan: *mut Plan, input: usize, drained: bool) -> bool {
     // SAFETY: the tag tells the type.
     unsafe {
         match tag(plan) {
