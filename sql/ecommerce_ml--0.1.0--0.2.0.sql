@@ -308,6 +308,18 @@ CREATE PROCEDURE await_job(job bigint, timeout interval DEFAULT NULL, INOUT stat
 COMMENT ON PROCEDURE await_job(bigint, interval, text) IS
     'wait until a training has ended, or the time is over, holding no snapshot meanwhile; state is that of the job';
 
+-- They run queries of the caller's, which need not be fit for a parallel operation.
+ALTER FUNCTION evaluate_model(text, regclass, name, name) PARALLEL UNSAFE;
+ALTER FUNCTION confusion_matrix(text, regclass, name, name) PARALLEL UNSAFE;
+ALTER FUNCTION evaluate_predictions(regclass, name, name) PARALLEL UNSAFE;
+
+CREATE OR REPLACE VIEW stat_engine AS
+    SELECT CASE WHEN e IS NULL THEN 'stopped' WHEN e.build IS NULL THEN 'not responding' ELSE 'running' END AS state,
+           e.*, now() - e.started AS uptime
+    FROM (VALUES (1)) AS one LEFT JOIN engine_stats() e ON true;
+COMMENT ON COLUMN stat_engine.state IS
+    'running, stopped, or not responding: all is NULL then that only the engine knows';
+
 -- Last, since they would fire for what is made above.
 
 CREATE FUNCTION heed_command() RETURNS event_trigger

@@ -690,21 +690,21 @@ COMMENT ON FUNCTION revoke_model(text, name) IS 'take the right to use a model f
 
 CREATE FUNCTION evaluate_model(model text, relation regclass, text_column name, label_column name)
     RETURNS TABLE (metric text, class text, value double precision)
-    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED COST 1000000 ROWS 30
+    LANGUAGE c STABLE STRICT PARALLEL UNSAFE COST 1000000 ROWS 30
     AS 'MODULE_PATHNAME', 'evaluate_model_wrapper';
 COMMENT ON FUNCTION evaluate_model(text, regclass, name, name) IS
     'what a model''s predictions for a column of texts are worth, given a column of labels';
 
 CREATE FUNCTION confusion_matrix(model text, relation regclass, text_column name, label_column name)
     RETURNS TABLE (actual text, predicted text, count bigint)
-    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED COST 1000000 ROWS 25
+    LANGUAGE c STABLE STRICT PARALLEL UNSAFE COST 1000000 ROWS 25
     AS 'MODULE_PATHNAME', 'confusion_matrix_wrapper';
 COMMENT ON FUNCTION confusion_matrix(text, regclass, name, name) IS
     'how often a model takes which class for which';
 
 CREATE FUNCTION evaluate_predictions(relation regclass, predicted name, actual name)
     RETURNS TABLE (metric text, class text, value double precision)
-    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED COST 100000 ROWS 20
+    LANGUAGE c STABLE STRICT PARALLEL UNSAFE COST 100000 ROWS 20
     AS 'MODULE_PATHNAME', 'evaluate_predictions_wrapper';
 COMMENT ON FUNCTION evaluate_predictions(regclass, name, name) IS
     'what predictions that a table holds are worth';
@@ -816,9 +816,12 @@ COMMENT ON VIEW models IS 'models and their live versions';
 COMMENT ON COLUMN models.owner IS 'NULL if there is no such role; owner_name tells which';
 
 CREATE VIEW stat_engine AS
-    SELECT CASE WHEN e.pid IS NULL THEN 'stopped' ELSE 'running' END AS state, e.*, now() - e.started AS uptime
+    SELECT CASE WHEN e IS NULL THEN 'stopped' WHEN e.build IS NULL THEN 'not responding' ELSE 'running' END AS state,
+           e.*, now() - e.started AS uptime
     FROM (VALUES (1)) AS one LEFT JOIN engine_stats() e ON true;
 COMMENT ON VIEW stat_engine IS 'state of the engine; looking does not start it';
+COMMENT ON COLUMN stat_engine.state IS
+    'running, stopped, or not responding: all is NULL then that only the engine knows';
 COMMENT ON COLUMN stat_engine.device_memory_used IS 'bytes of the device''s own memory that are taken, be it by other programs';
 COMMENT ON COLUMN stat_engine.device_memory_total IS 'bytes of the device''s own memory';
 COMMENT ON COLUMN stat_engine.utilisation IS 'part of the last ten seconds, from 0 to 1, in which models were running';

@@ -148,6 +148,8 @@ pub enum Error {
     OutsideAggregate,
     #[error("could not start the engine: no free background worker slot")]
     NoWorkerSlot,
+    #[error("could not start {0}: there are no background workers in single-user mode")]
+    SingleUser(String),
     #[error("could not start the engine")]
     EngineNotStarted(String),
     #[error("the engine was lost twice while answering the same request")]
@@ -235,6 +237,7 @@ impl Error {
             | Error::JobState { .. }
             | Error::SchedulerMissing
             | Error::NotUpdated
+            | Error::SingleUser(_)
             | Error::JobNotSubmitted(_) => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             Error::InTransaction(_) => Code::ERRCODE_ACTIVE_SQL_TRANSACTION,
             Error::FileMissing(_) | Error::NoModelFiles(_) => Code::ERRCODE_UNDEFINED_FILE,
@@ -386,6 +389,7 @@ impl Error {
             Error::Encoding(_) => "Models read UTF-8: use a database with encoding UTF8.",
             Error::TextTooLong(_) => "Cut the text into parts, for example with substr().",
             Error::NoWorkerSlot => "Raise max_worker_processes.",
+            Error::SingleUser(_) => "Start the server, and ask in a session of it.",
             Error::EngineNotStarted(_) => "The server log tells why.",
             Error::EngineLost => {
                 "The server log holds the engine's last words. If it was killed for want of memory, lower \

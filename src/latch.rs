@@ -3,7 +3,7 @@
 //! Invariant: every wait of this extension goes through [`wait`], so a cancel or shutdown is never missed.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pgrx::{check_for_interrupts, pg_sys};
 
@@ -12,6 +12,11 @@ use pgrx::{check_for_interrupts, pg_sys};
 pub enum Interest {
     Readable,
     ReadableOrWritable,
+}
+
+/// What is left of the time until then, rounded up to what a wait can tell apart.
+pub fn left(until: Option<Instant>) -> Option<Duration> {
+    until.map(|until| until.saturating_duration_since(Instant::now()) + Duration::from_millis(1))
 }
 
 /// Waits for the socket, the latch or the end of the time, whichever comes first.

@@ -5,7 +5,7 @@
 //! socket's path is limited to 107 bytes.
 
 use std::ffi::CStr;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -19,6 +19,8 @@ pub const DIRECTORY: &str = "pgsql_tmp_ecommerce_ml";
 pub const SOCKET: &str = "pgsql_tmp_ecommerce_ml/engine.sock";
 /// Locked by the supervisor as long as it lives; holds its process id and build, a line each.
 pub const SUPERVISOR_LOCK: &str = "pgsql_tmp_ecommerce_ml/engine.lock";
+/// Process id of the engine that the supervisor started last.
+const ENGINE_PID: &str = "pgsql_tmp_ecommerce_ml/engine.pid";
 /// Locked by a session while it starts the supervisor.
 pub const LAUNCH_LOCK: &str = "pgsql_tmp_ecommerce_ml/launch.lock";
 /// Places in it are locked by what works on jobs.
@@ -42,6 +44,24 @@ pub fn try_lock(path: &str) -> io::Result<Option<File>> {
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Leaves a note of which process is the engine, for those whom it doesn't answer.
+pub fn note_engine(pid: u32) {
+    if let Err(error) = fs::write(ENGINE_PID, pid.to_string()) {
+        pgrx::debug1!("could not write \"{ENGINE_PID}\": {error}");
+    }
+}
+
+/// The process that [`note_engine`] named last.
+pub fn noted_engine() -> Option<i32> {
+    fs::read_to_string(ENGINE_PID).ok()?.parse().ok()
+}
+
+/// Whether there are background workers: not in single-user mode, which has no postmaster to start them.
+pub fn has_workers() -> bool {
+    // SAFETY: a flag that is set when the process starts.
+    unsafe { pg_sys::IsUnderPostmaster }
 }
 
 /// The engine's binary, beside the extension's library.

@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ecommerce_ml_protocol::{DecodeError, FrameDecoder, Hello};
 use serde::de::DeserializeOwned;
@@ -50,12 +50,27 @@ impl Stream {
     /// [`Broken::Lost`] when the engine ends before it greets.
     pub fn greeting(&mut self) -> Result<Hello, Broken> {
         loop {
+            if let Some(hello) = self.greeting_until(None)? {
+                return Ok(hello);
+            }
+        }
+    }
+
+    /// Waits for the other side's greeting; nothing if the time is over.
+    ///
+    /// # Errors
+    /// As [`greeting`](Self::greeting).
+    pub fn greeting_until(&mut self, until: Option<Instant>) -> Result<Option<Hello>, Broken> {
+        loop {
             self.flush()?;
             self.read()?;
             if let Some(payload) = self.decoder.next_payload().map_err(garbled)? {
-                return Hello::decode(payload).map_err(garbled);
+                return Hello::decode(payload).map(Some).map_err(garbled);
             }
-            self.wait(None);
+            if until.is_some_and(|until| until <= Instant::now()) {
+                return Ok(None);
+            }
+            self.wait(latch::left(until));
         }
     }
 

@@ -1,15 +1,16 @@
 //! The engine's state as rows, for the views `stat_engine` and `stat_models`.
 //!
-//! Looking must not change what is looked at: an engine that isn't running isn't started.
+//! Looking must not change what is looked at: an engine that isn't running isn't started. Nor must it wait for one that doesn't
+//! answer: then all is NULL that only the engine knows.
 
 use ecommerce_ml_protocol::{EngineStats, ModelSource, ModelStats};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::iter::TableIterator;
 use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::{name, pg_extern};
+use pgrx::{name, pg_extern, warning};
 
-use crate::client;
-use crate::supervisor;
+use crate::client::{self, Condition};
+use crate::{runtime, supervisor};
 
 /// One row, or none if no engine runs.
 #[pg_extern]
@@ -18,46 +19,54 @@ fn engine_stats() -> Result<
     TableIterator<
         'static,
         (
-            name!(pid, i32),
+            name!(pid, Option<i32>),
             name!(supervisor_pid, Option<i32>),
-            name!(build, String),
-            name!(device, String),
+            name!(build, Option<String>),
+            name!(device, Option<String>),
             name!(device_memory_used, Option<i64>),
             name!(device_memory_total, Option<i64>),
-            name!(utilisation, f32),
+            name!(utilisation, Option<f32>),
             name!(kernels, Option<String>),
-            name!(threads, i32),
+            name!(threads, Option<i32>),
             name!(started, Option<TimestampWithTimeZone>),
-            name!(restarts, i32),
-            name!(connections, i32),
-            name!(queued_requests, i64),
-            name!(queued_texts, i64),
+            name!(restarts, Option<i32>),
+            name!(connections, Option<i32>),
+            name!(queued_requests, Option<i64>),
+            name!(queued_texts, Option<i64>),
         ),
     >,
     ErrorReport,
 > {
-    let row = |stats: EngineStats| {
+    let known = |stats: EngineStats| {
         (
-            signed(stats.pid),
+            Some(signed(stats.pid)),
             supervisor::pid(),
-            stats.build,
-            stats.device,
+            Some(stats.build),
+            Some(stats.device),
             stats.device_memory.map(|memory| long(memory.used)),
             stats.device_memory.map(|memory| long(memory.total)),
-            stats.utilisation,
+            Some(stats.utilisation),
             known(stats.kernels),
-            signed(stats.threads),
+            Some(signed(stats.threads)),
             timestamp(stats.started),
-            signed(stats.restarts),
-            signed(stats.connections),
-            long(stats.queued_requests),
-            long(stats.queued_texts),
+            Some(signed(stats.restarts)),
+            Some(signed(stats.connections)),
+            Some(long(stats.queued_requests)),
+            Some(long(stats.queued_texts)),
         )
     };
-    Ok(TableIterator::new(client::stats()?.map(row)))
+    let row = match client::condition()? {
+        Condition::Stopped => None,
+        Condition::Running(stats) => Some(known(*stats)),
+        Condition::Silent => {
+            let (pid, supervisor) = (runtime::noted_engine(), supervisor::pid());
+            Some((pid, supervisor, None, None, None, None, None, None, None, None, None, None, None, None))
+        }
+    };
+    Ok(TableIterator::new(row))
 }
 
-/// A row for each model in the engine's memory.
+/// A row for each model in the engine's memory; none, and a warning, if it doesn't say.
 #[pg_extern]
 #[allow(clippy::type_complexity)]
 fn model_stats() -> Result<
@@ -98,7 +107,14 @@ fn model_stats() -> Result<
             timestamp(stats.last_used),
         )
     };
-    let models = client::stats()?.map(|stats| stats.models).unwrap_or_default();
+    let models = match client::condition()? {
+        Condition::Stopped => Vec::new(),
+        Condition::Running(stats) => stats.models,
+        Condition::Silent => {
+            warning!("the engine is not responding");
+            Vec::new()
+        }
+    };
     Ok(TableIterator::new(models.into_iter().map(row)))
 }
 

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256 as Hasher};
 
 use super::privilege::as_owner;
-use super::statement::{cascade, returning, returning_one, run};
+use super::snapshot::Sight;
+use super::statement::{cascade, query, returning, returning_one, run};
 use crate::error::Error;
 
 /// The SHA-256 that names a manifest: of its lines `name NUL size NUL sha256 newline`, in the order of names.
@@ -27,14 +28,9 @@ pub fn address(files: &[FileEntry]) -> Sha256 {
 /// # Errors
 /// When our table can't be read, or doesn't hold what we write.
 pub fn manifest(sha256: Sha256) -> Result<Option<Vec<FileEntry>>, Error> {
-    let query = "SELECT files FROM ecommerce_ml.stored_content WHERE sha256 = $1";
-    let files = as_owner(|| {
-        Spi::connect(|client| {
-            let found = client.select(query, Some(1), &[sha256.0.to_vec().into()])?;
-            if found.is_empty() { Ok(None) } else { Ok(found.first().get_one::<JsonB>()?) }
-        })
-    })?;
-    files.map(|JsonB(files)| read_manifest(&files)).transpose()
+    let statement = c"SELECT files FROM ecommerce_ml.stored_content WHERE sha256 = $1";
+    let found = query(statement, &[sha256.0.to_vec().into()], Sight::Own, |row| row.get::<JsonB>(1))?;
+    found.into_iter().next().flatten().map(|JsonB(files)| read_manifest(&files)).transpose()
 }
 
 /// Records content, unless it is stored already. Returns whether its chunks are still to be stored.
@@ -104,15 +100,11 @@ pub fn chunks(size: u64) -> Result<u32, Error> {
 }
 
 fn load_chunk(sha256: Sha256, file: u32, chunk: u32) -> Result<Option<Vec<u8>>, Error> {
-    let query = "SELECT data FROM ecommerce_ml.stored_chunk WHERE sha256 = $1 AND file = $2 AND chunk = $3";
-    let (file, chunk) = (signed(file)?, signed(chunk)?);
-    as_owner(|| {
-        Spi::connect(|client| {
-            let arguments = [sha256.0.to_vec().into(), file.into(), chunk.into()];
-            let found = client.select(query, Some(1), &arguments)?;
-            if found.is_empty() { Ok(None) } else { Ok(found.first().get_one::<Vec<u8>>()?) }
-        })
-    })
+    let statement =
+        c"SELECT data FROM ecommerce_ml.stored_chunk WHERE sha256 = $1 AND file = $2 AND chunk = $3";
+    let arguments = [sha256.0.to_vec().into(), signed(file)?.into(), signed(chunk)?.into()];
+    let found = query(statement, &arguments, Sight::Own, |row| row.get::<Vec<u8>>(1))?;
+    Ok(found.into_iter().next().flatten())
 }
 
 /// Deletes content that no version has any more.

@@ -8,7 +8,7 @@
 //! - [`jobs`] and [`checkpoints`]: trainings, and where they go on.
 //! - [`schedules`] and [`seen`]: trainings again and again, and which rows they have seen.
 //! - [`roles`]: roles that rows name, and how the server knows of them.
-//! - [`statement`]: statements against our own tables.
+//! - [`statement`]: statements against our own tables; [`snapshot`]: what they see.
 //! - [`privilege`]: working with our own tables on behalf of any role; [`session`]: what names and conditions mean to it.
 //!
 //! It must not know how an engine is reached. Invariant: a version's content never changes, and has the SHA-256 that
@@ -24,5 +24,6 @@ pub mod roles;
 pub mod schedules;
 pub mod seen;
 pub mod session;
+mod snapshot;
 pub mod statement;
 pub mod versions;

@@ -1,21 +1,26 @@
 //! From the name that a query gives to what the engine is asked for.
 //!
-//! Answers are kept for the session and forgotten when a transaction that changed a model commits (the server's relation
-//! cache invalidation of our table carries the news). Invariant: privileges are checked at every call, not kept.
+//! A name means what it meant when the running statement began, so that all its calls are answered alike. Answers that
+//! hold now are kept for the session and forgotten when a transaction that changed a model commits (the server's relation
+//! cache invalidation of our table carries the news); what only an older snapshot sees is kept for that alone.
+//! Invariant: privileges are checked at every call, not kept.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::ffi::CStr;
 use std::rc::Rc;
 
 use ecommerce_ml_protocol::{ModelRef, ModelSource, Sha256};
-use pgrx::{Spi, pg_guard, pg_sys};
+use pgrx::{pg_guard, pg_sys};
 
 use super::name::ModelName;
-use super::privilege::{acts_as, as_owner, table_oid};
+use super::privilege::{acts_as, table_oid};
+use super::snapshot::{Sight, View};
+use super::statement::{Row, query};
 use crate::error::Error;
 
 /// A version of a model that exists.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Resolved {
     pub name: String,
     pub version: i32,
@@ -28,11 +33,35 @@ pub struct Resolved {
 }
 
 thread_local! {
-    /// By the name as given, so that a repeated call costs one look-up.
-    static KEPT: RefCell<HashMap<String, Rc<Resolved>>> = RefCell::default();
+    static KEPT: RefCell<Kept> = RefCell::default();
     /// Set by the server's callback, which must not touch a map that may be in use.
     static STALE: Cell<bool> = const { Cell::new(false) };
     static LISTENING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What was looked up, by the name as given, so that a repeated call costs one look-up in a map.
+#[derive(Default)]
+struct Kept {
+    /// For all that see at least as much as who looked it up.
+    latest: HashMap<String, (View, Rc<Resolved>)>,
+    /// For the latest of those that see less than others do.
+    earlier: HashMap<String, Rc<Resolved>>,
+    earlier_view: Option<View>,
+}
+
+impl Kept {
+    fn get(&self, given: &str, view: View) -> Option<Rc<Resolved>> {
+        let latest = self.latest.get(given).filter(|(since, _)| view.sees_all_of(*since));
+        let earlier = || self.earlier.get(given).filter(|_| self.earlier_view == Some(view));
+        latest.map(|(_, resolved)| resolved).or_else(earlier).cloned()
+    }
+
+    fn keep_for(&mut self, view: View, given: &str, resolved: &Rc<Resolved>) {
+        if self.earlier_view.replace(view) != Some(view) {
+            self.earlier.clear();
+        }
+        self.earlier.insert(given.to_owned(), Rc::clone(resolved));
+    }
 }
 
 /// The version that a name stands for, if the calling role may use it.
@@ -42,19 +71,50 @@ thread_local! {
 /// [`Error::Encoding`].
 pub fn resolve(given: &str) -> Result<Rc<Resolved>, Error> {
     listen();
+    // The server does so where a relation is locked, which a statement without one doesn't come to.
+    // SAFETY: within a transaction.
+    unsafe { pg_sys::AcceptInvalidationMessages() };
     if STALE.replace(false) {
-        KEPT.with_borrow_mut(HashMap::clear);
+        KEPT.set(Kept::default());
     }
-    let kept = KEPT.with_borrow(|kept| kept.get(given).cloned());
-    let resolved = match kept {
-        Some(resolved) => resolved,
-        None => {
-            let resolved = Rc::new(look_up(&ModelName::parse(given)?)?);
-            KEPT.with_borrow_mut(|kept| kept.insert(given.to_owned(), Rc::clone(&resolved)));
-            resolved
+    let view = View::of_statement();
+    let kept = KEPT.with_borrow(|kept| kept.get(given, view));
+    let resolved = kept.map_or_else(|| look_up_for(view, given), Ok)?;
+    require_use(&resolved)?;
+    Ok(resolved)
+}
+
+/// Refuses unless the calling role may use a model.
+///
+/// # Errors
+/// [`Error::ModelDenied`].
+pub fn require_use(resolved: &Resolved) -> Result<(), Error> {
+    if may_use(resolved) { Ok(()) } else { Err(Error::ModelDenied(resolved.name.clone())) }
+}
+
+/// Looks a name up and keeps the answer for whom it holds.
+fn look_up_for(view: View, given: &str) -> Result<Rc<Resolved>, Error> {
+    require_utf8()?;
+    let name = ModelName::parse(given)?;
+    let table = table_oid(c"stored_model")?;
+    let resolved = match look_up(&name, Sight::Statement) {
+        // A statement that imports a model may go on to ask it.
+        Err(Error::UnknownModel(_) | Error::UnknownVersion { .. }) if view.misses_own() => {
+            Rc::new(look_up(&name, Sight::Own)?)
+        }
+        found => {
+            let found = Rc::new(found?);
+            // Looking again is cheap, and rare: only what was committed or done meanwhile makes it necessary.
+            let same = |latest: Result<Resolved, Error>| latest.is_ok_and(|latest| latest == *found);
+            if view == View::latest(table) || same(look_up(&name, Sight::Latest)) {
+                KEPT.with_borrow_mut(|kept| kept.latest.insert(given.to_owned(), (view, Rc::clone(&found))));
+                return Ok(found);
+            }
+            found
         }
     };
-    if may_use(&resolved) { Ok(resolved) } else { Err(Error::ModelDenied(resolved.name.clone())) }
+    KEPT.with_borrow_mut(|kept| kept.keep_for(view, given, &resolved));
+    Ok(resolved)
 }
 
 /// Tells all sessions, at commit, that what they know of models is out of date.
@@ -87,7 +147,7 @@ unsafe extern "C-unwind" fn on_invalidation(_argument: pg_sys::Datum, _relation:
     STALE.set(true);
 }
 
-const LOOK_UP: &str = "
+const LOOK_UP: &CStr = c"
     SELECT m.owner, v.version, v.content, v.pinned,
            ARRAY(SELECT g.grantee FROM ecommerce_ml.all_grant g WHERE g.name = m.name AND g.grantee IS NOT NULL),
            coalesce($2, l.version)
@@ -100,38 +160,31 @@ const LOOK_UP: &str = "
 fn require_utf8() -> Result<(), Error> {
     // SAFETY: the name is a terminated string that lives as long as the server.
     let (encoding, name) = unsafe {
-        let name = std::ffi::CStr::from_ptr(pg_sys::GetDatabaseEncodingName());
+        let name = CStr::from_ptr(pg_sys::GetDatabaseEncodingName());
         (pg_sys::GetDatabaseEncoding(), name.to_string_lossy())
     };
     if encoding == pg_sys::pg_enc::PG_UTF8 as i32 { Ok(()) } else { Err(Error::Encoding(name.into_owned())) }
 }
 
-fn look_up(wanted: &ModelName) -> Result<Resolved, Error> {
-    require_utf8()?;
-    as_owner(|| {
-        Spi::connect(|client| {
-            let found =
-                client.select(LOOK_UP, Some(1), &[wanted.name.as_str().into(), wanted.version.into()])?;
-            if found.is_empty() {
-                return Err(Error::UnknownModel(wanted.name.clone()));
-            }
-            let row = found.first();
-            let asked = row.get::<i32>(6)?.unwrap_or_default();
-            let Some(version) = row.get::<i32>(2)? else {
-                return Err(Error::UnknownVersion { name: wanted.name.clone(), version: asked });
-            };
-            let content = row.get::<Vec<u8>>(3)?;
-            Ok(Resolved {
-                name: wanted.name.clone(),
-                version,
-                reference: ModelRef {
-                    source: source(&wanted.name, content)?,
-                    pinned: row.get(4)?.unwrap_or_default(),
-                },
-                owner: row.get(1)?.unwrap_or(pg_sys::InvalidOid),
-                grantees: row.get(5)?.unwrap_or_default(),
-            })
-        })
+fn look_up(wanted: &ModelName, sight: Sight) -> Result<Resolved, Error> {
+    let arguments = [wanted.name.as_str().into(), wanted.version.into()];
+    let found = query(LOOK_UP, &arguments, sight, |row| read(wanted, row))?;
+    found.into_iter().next().ok_or_else(|| Error::UnknownModel(wanted.name.clone()))
+}
+
+fn read(wanted: &ModelName, row: &Row) -> Result<Resolved, Error> {
+    let Some(version) = row.get::<i32>(2)? else {
+        let version = row.get::<i32>(6)?.unwrap_or_default();
+        return Err(Error::UnknownVersion { name: wanted.name.clone(), version });
+    };
+    let source = source(&wanted.name, row.get::<Vec<u8>>(3)?)?;
+    Ok(Resolved {
+        name: wanted.name.clone(),
+        version,
+        reference: ModelRef { source, pinned: row.get(4)?.unwrap_or_default() },
+        // Of a role that isn't there.
+        owner: row.get(1)?.unwrap_or(pg_sys::InvalidOid),
+        grantees: row.get(5)?.unwrap_or_default(),
     })
 }
 

@@ -1,15 +1,88 @@
 //! Statements against our own tables.
 //!
-//! Invariant: all of them run as the owner of the tables, and see what this transaction has changed.
+//! What a text function, an aggregate or a plan node may reach reads with [`query`], which starts no command: it runs in
+//! parallel workers, and while a statement that writes reads its input in parallel. Invariant: all of them run as the
+//! owner of the tables, and but for a narrower [`Sight`] see what this transaction has changed.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, c_char};
 
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::SpiHeapTupleData;
 use pgrx::{FromDatum, IntoDatum, Spi, pg_sys};
 
-use super::privilege::as_owner;
+use super::privilege::{as_owner, table_oid};
+use super::snapshot::{self, Sight};
 use crate::error::Error;
+
+/// A row that [`query`] found.
+pub struct Row {
+    tuple: pg_sys::HeapTuple,
+    columns: pg_sys::TupleDesc,
+}
+
+impl Row {
+    /// The value of a column, counted from 1; `None` for NULL.
+    ///
+    /// # Errors
+    /// When the column is of another type.
+    pub fn get<T: FromDatum + IntoDatum>(&self, column: i32) -> Result<Option<T>, Error> {
+        let mut null = false;
+        // SAFETY: `query` hands rows out while the server keeps them; values are copied.
+        unsafe {
+            let value = pg_sys::SPI_getbinval(self.tuple, self.columns, column, &raw mut null);
+            let kind = pg_sys::SPI_gettypeid(self.columns, column);
+            Ok(T::try_from_datum(value, null, kind).map_err(pgrx::spi::Error::from)?)
+        }
+    }
+}
+
+/// The rows of a query, read by `read`.
+///
+/// # Errors
+/// When our table can't be read, and those of `read`.
+pub fn query<T>(
+    query: &CStr,
+    arguments: &[DatumWithOid<'_>],
+    sight: Sight,
+    read: impl Fn(&Row) -> Result<T, Error>,
+) -> Result<Vec<T>, Error> {
+    let table = table_oid(c"stored_model")?;
+    as_owner(|| {
+        Spi::connect(|_| {
+            let mut kinds: Vec<pg_sys::Oid> = arguments.iter().map(DatumWithOid::oid).collect();
+            let given = arguments.iter().map(DatumWithOid::datum);
+            let nulls: Vec<c_char> = given.clone().map(|value| is_null(value.is_none())).collect();
+            let mut values: Vec<pg_sys::Datum> = given
+                .map(|value| value.map_or(pg_sys::Datum::null(), |value| value.sans_lifetime()))
+                .collect();
+            // SAFETY: as many types, values and signs of NULL as arguments, and a snapshot that is popped again; an error
+            // inside ends the transaction and with it the snapshot. Read-only, since otherwise it would start a command.
+            unsafe {
+                snapshot::push(sight, table);
+                let code = pg_sys::SPI_execute_with_args(
+                    query.as_ptr(),
+                    i32::try_from(arguments.len()).unwrap_or(0),
+                    kinds.as_mut_ptr(),
+                    values.as_mut_ptr(),
+                    nulls.as_ptr(),
+                    true,
+                    0,
+                );
+                pg_sys::PopActiveSnapshot();
+                Spi::check_status(code)?;
+                let found = pg_sys::SPI_tuptable;
+                let rows = usize::try_from(pg_sys::SPI_processed).unwrap_or(0);
+                let row = |at| Row { tuple: *(*found).vals.add(at), columns: (*found).tupdesc };
+                (0..rows).map(|at| read(&row(at))).collect()
+            }
+        })
+    })
+}
+
+/// How the server's interface for statements marks NULL.
+fn is_null(null: bool) -> c_char {
+    if null { b'n'.cast_signed() } else { b' '.cast_signed() }
+}
 
 /// Runs a statement and returns how many rows it changed.
 ///

@@ -39,8 +39,3 @@ pub fn attempt() -> Result<Attempt, Error> {
     }
     Stream::greet(UnixStream::from(socket)).map(Attempt::Connected)
 }
-
-/// Whether a supervisor holds the socket. The engine may still be starting.
-pub fn somebody_listens() -> bool {
-    matches!(attempt(), Ok(Attempt::Connected(_) | Attempt::Crowded))
-}

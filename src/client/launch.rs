@@ -25,15 +25,15 @@ const LAUNCHES: u32 = 3;
 /// Connects to the engine, starting its supervisor if need be.
 ///
 /// # Errors
-/// [`Error::NoWorkerSlot`], [`Error::EngineNotStarted`], [`Error::BuildMismatch`], or trouble with the socket.
+/// [`Error::NoWorkerSlot`], [`Error::SingleUser`], [`Error::EngineNotStarted`], [`Error::BuildMismatch`], or trouble with the socket.
 pub fn connect() -> Result<Stream, Error> {
     let started = Instant::now();
     let (mut launches, mut strangers) = (0, 0);
     while started.elapsed() < DEADLINE {
         match attempt()? {
-            Attempt::Connected(connection) => match greet(connection)? {
+            Attempt::Connected(connection) => match greet(connection, None)? {
                 Greeting::Understood(connection) => return Ok(connection),
-                Greeting::Gone => latch::wait(None, Some(TICK)),
+                Greeting::Gone | Greeting::Late => latch::wait(None, Some(TICK)),
                 Greeting::Stranger(build) if strangers > 0 => {
                     return Err(Error::BuildMismatch { engine: build, library: BUILD });
                 }
@@ -53,17 +53,50 @@ pub fn connect() -> Result<Stream, Error> {
     Err(Error::EngineNotStarted(format!("It did not serve within {} seconds.", DEADLINE.as_secs())))
 }
 
+/// What is found where an engine would be.
+pub enum Found {
+    Engine(Stream),
+    Nobody,
+    /// There is one, or will be, but it says nothing.
+    Silence,
+}
+
+/// Connects to the engine if one runs.
+///
+/// # Errors
+/// [`Error::BuildMismatch`], or trouble with the socket.
+pub fn find(until: Instant) -> Result<Found, Error> {
+    while Instant::now() < until {
+        match attempt()? {
+            Attempt::NobodyListens => return Ok(Found::Nobody),
+            Attempt::Connected(connection) => match greet(connection, Some(until))? {
+                Greeting::Understood(connection) => return Ok(Found::Engine(connection)),
+                Greeting::Stranger(build) => {
+                    return Err(Error::BuildMismatch { engine: build, library: BUILD });
+                }
+                Greeting::Gone | Greeting::Late => {}
+            },
+            Attempt::Crowded => {}
+        }
+        latch::wait(None, Some(TICK));
+    }
+    Ok(Found::Silence)
+}
+
 enum Greeting {
     Understood(Stream),
+    /// It did not come in time.
+    Late,
     /// The engine went before it greeted: it, or its supervisor, is being replaced.
     Gone,
     Stranger(String),
 }
 
-fn greet(mut connection: Stream) -> Result<Greeting, Error> {
-    match connection.greeting() {
-        Ok(hello) if Hello::ours().understands(&hello) => Ok(Greeting::Understood(connection)),
-        Ok(hello) => Ok(Greeting::Stranger(hello.build)),
+fn greet(mut connection: Stream, until: Option<Instant>) -> Result<Greeting, Error> {
+    match connection.greeting_until(until) {
+        Ok(Some(hello)) if Hello::ours().understands(&hello) => Ok(Greeting::Understood(connection)),
+        Ok(Some(hello)) => Ok(Greeting::Stranger(hello.build)),
+        Ok(None) => Ok(Greeting::Late),
         Err(Broken::Lost) => Ok(Greeting::Gone),
         Err(Broken::Garbled(error)) => Err(error),
     }
@@ -71,6 +104,9 @@ fn greet(mut connection: Stream) -> Result<Greeting, Error> {
 
 /// Starts a supervisor and waits until it is in office or has ended. Returns whether it was us who did.
 fn launch() -> Result<bool, Error> {
+    if !runtime::has_workers() {
+        return Err(Error::SingleUser("the engine".to_owned()));
+    }
     let trouble =
         |error: std::io::Error| Error::EngineNotStarted(format!("{}: {error}.", runtime::DIRECTORY));
     runtime::make_directory().map_err(trouble)?;

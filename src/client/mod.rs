@@ -14,9 +14,15 @@ mod launch;
 mod session;
 mod upload;
 
+use std::time::{Duration, Instant};
+
 use ecommerce_ml_protocol::{EngineStats, ReplyBody, RequestBody};
 
 use crate::error::Error;
+use session::Heard;
+
+/// How long an engine may take to tell how it is.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A request in flight. Dropping it tells the engine to forget it.
 #[must_use = "dropping a ticket cancels its request"]
@@ -67,16 +73,27 @@ pub fn ask(body: RequestBody) -> Result<ReplyBody, Error> {
     submit(body)?.finish()
 }
 
-/// The engine's state, or `None` if there is no engine. Doesn't start one.
+/// What there is to know of the engine.
+pub enum Condition {
+    /// There is none.
+    Stopped,
+    /// It answers.
+    Running(Box<EngineStats>),
+    /// There is one, but it doesn't answer.
+    Silent,
+}
+
+/// The engine's state. Doesn't start one, and doesn't wait for one that has stopped to answer: an engine at work answers
+/// this at once.
 ///
 /// # Errors
-/// As [`ask`].
-pub fn stats() -> Result<Option<EngineStats>, Error> {
-    if !connection::somebody_listens() {
-        return Ok(None);
-    }
-    match ask(RequestBody::Stats)? {
-        ReplyBody::Stats(stats) => Ok(Some(stats)),
-        _ => Err(Error::Unexpected("not the state of the engine")),
+/// Those of talking to it.
+pub fn condition() -> Result<Condition, Error> {
+    match session::ask_until(RequestBody::Stats, Instant::now() + PATIENCE)? {
+        Heard::Nobody => Ok(Condition::Stopped),
+        Heard::Silence => Ok(Condition::Silent),
+        Heard::Body(ReplyBody::Stats(stats)) => Ok(Condition::Running(Box::new(stats))),
+        Heard::Body(ReplyBody::Error(error)) => Err(error.into()),
+        Heard::Body(_) => Err(Error::Unexpected("not the state of the engine")),
     }
 }

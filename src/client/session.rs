@@ -6,11 +6,13 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Instant;
 
 use ecommerce_ml_protocol::{Reply, ReplyBody, Request, RequestBody, RequestId, Sha256, encode_frame};
 
-use super::launch;
+use super::launch::{self, Found};
 use crate::error::Error;
+use crate::latch;
 use crate::stream::{Broken, Stream};
 
 /// Engines that one request may see die.
@@ -87,9 +89,30 @@ pub fn poll(claim: &Claim) -> Result<Option<Result<ReplyBody, Error>>, Error> {
             session.open.remove(&claim.0);
             return Ok(answer);
         }
-        session.pump()?;
+        session.pump(None)?;
         Ok(None)
     })
+}
+
+/// How asking an engine that may not be there ended.
+pub enum Heard {
+    Body(ReplyBody),
+    /// No engine runs.
+    Nobody,
+    /// There is one, but it did not answer in time.
+    Silence,
+}
+
+/// Asks an engine that runs, and waits no longer than this.
+pub fn ask_until(body: RequestBody, until: Instant) -> Result<Heard, Error> {
+    let claim = SESSION.with_borrow_mut(|session| session.submit(body)).map(Claim)?;
+    while Instant::now() < until {
+        let turn = SESSION.with_borrow_mut(|session| session.turn_until(&claim, until))?;
+        if let Some(heard) = turn {
+            return Ok(heard);
+        }
+    }
+    Ok(Heard::Silence)
 }
 
 /// Sends a frame that belongs to an open request, waiting for room. Returns `false` if the engine was lost; the
@@ -99,7 +122,7 @@ pub fn send(frame: Vec<u8>) -> Result<bool, Error> {
         let Some(connection) = &mut session.connection else { return Ok(false) };
         connection.queue(Rc::from(frame));
         while session.connection.as_ref().is_some_and(|connection| connection.unsent() > 1) {
-            session.pump()?;
+            session.pump(None)?;
         }
         Ok(session.connection.is_some())
     })
@@ -141,26 +164,49 @@ impl Session {
     }
 
     /// Sends what can be sent and takes in what has come; waits if neither leads anywhere.
-    fn pump(&mut self) -> Result<(), Error> {
+    fn pump(&mut self, until: Option<Instant>) -> Result<(), Error> {
         let Some(connection) = &mut self.connection else { return self.connect() };
         let unsent = connection.unsent();
         let received = connection.flush().and_then(|()| connection.receive::<Reply>());
         match received {
             Ok(Some(reply)) => self.take_in(reply),
             Ok(None) if connection.unsent() < unsent => {}
-            Ok(None) => connection.wait(None),
+            Ok(None) => connection.wait(latch::left(until)),
             Err(broken) => return self.lose(broken),
         }
         Ok(())
     }
 
+    /// As [`poll`], of an engine that isn't started for it.
+    fn turn_until(&mut self, claim: &Claim, until: Instant) -> Result<Option<Heard>, Error> {
+        let answer = self.open.get_mut(&claim.0).and_then(|open| open.answer.take());
+        if let Some(answer) = answer {
+            self.open.remove(&claim.0);
+            return answer.map(|body| Some(Heard::Body(body)));
+        }
+        if self.connection.is_some() {
+            return self.pump(Some(until)).map(|()| None);
+        }
+        match launch::find(until)? {
+            Found::Engine(connection) => self.adopt(connection),
+            Found::Nobody => return Ok(Some(Heard::Nobody)),
+            Found::Silence => return Ok(Some(Heard::Silence)),
+        }
+        Ok(None)
+    }
+
     fn connect(&mut self) -> Result<(), Error> {
-        let mut connection = launch::connect()?;
+        let connection = launch::connect()?;
+        self.adopt(connection);
+        Ok(())
+    }
+
+    /// Takes a connection into use, over which all that is open is asked.
+    fn adopt(&mut self, mut connection: Stream) {
         for open in self.open.values().filter(|open| open.answer.is_none()) {
             connection.queue(Rc::clone(&open.frame));
         }
         self.connection = Some(connection);
-        Ok(())
     }
 
     fn take_in(&mut self, reply: Reply) {

@@ -1,7 +1,7 @@
 //! What a node has done, for EXPLAIN ANALYZE, its parallel workers' share included.
 //!
-//! Each worker counts in its own place of the query's shared memory; the leader adds them up before that goes.
-//! Invariant: the numbers have one writer each.
+//! Each worker counts in its own place of the query's shared memory; the leader adds them up when it lets go of that, which
+//! it does after the last worker has ended. Invariant: the numbers have one writer each.
 
 use std::time::{Duration, Instant};
 
@@ -41,7 +41,8 @@ impl Counters {
         self.waiting_micros += u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
     }
 
-    fn add(&mut self, other: &Self) {
+    /// Adds what another has counted.
+    pub fn add(&mut self, other: &Self) {
         self.windows += other.windows;
         self.texts += other.texts;
         self.distinct += other.distinct;
@@ -54,8 +55,13 @@ impl Counters {
 
 /// The workers' places in shared memory, for as long as it is there.
 pub struct Shares {
+    segment: *mut pg_sys::dsm_segment,
     first: *mut Counters,
     workers: usize,
+    /// What they are added to.
+    total: Counters,
+    /// Whether the places are still there.
+    attached: bool,
 }
 
 impl Shares {
@@ -64,26 +70,40 @@ impl Shares {
         workers * size_of::<Counters>()
     }
 
-    /// Makes the places.
+    /// Makes the places; nothing if there are no workers to have them. It must not be moved.
     ///
     /// # Safety
-    /// `memory` has room for [`size`](Self::size) and is aligned, and stays until [`collect`](Self::collect).
-    pub unsafe fn make(memory: *mut Counters, workers: usize) -> Self {
-        let shares = Self { first: memory, workers };
+    /// `memory` has room for [`size`](Self::size), is aligned, and is part of the context's shared memory, if it has some.
+    pub unsafe fn make(parallel: *mut pg_sys::ParallelContext, memory: *mut Counters) -> Option<Box<Self>> {
         // SAFETY: as the caller promises.
-        unsafe { shares.clear() };
-        shares
+        unsafe {
+            let segment = (*parallel).seg;
+            let workers = usize::try_from((*parallel).nworkers).unwrap_or(0);
+            let total = Counters::default();
+            let mut shares = Box::new(Self { segment, first: memory, workers, total, attached: true });
+            // Without a segment no worker is started.
+            if segment.is_null() {
+                return None;
+            }
+            shares.clear();
+            pg_sys::on_dsm_detach(segment, Some(on_detach), pg_sys::Datum::from(&raw mut *shares));
+            Some(shares)
+        }
     }
 
-    /// Adds what the workers counted to `total` and sets them to zero.
-    ///
-    /// # Safety
-    /// The memory is still there.
-    pub unsafe fn collect(&self, total: &mut Counters) {
-        // SAFETY: as the caller promises; workers write their place in one piece that nobody else writes.
-        unsafe {
-            (0..self.workers).for_each(|worker| total.add(&self.first.add(worker).read_volatile()));
-            self.clear();
+    /// What workers counted that have ended. Those of a rescan count from zero again.
+    pub fn total(&self) -> Counters {
+        self.total
+    }
+
+    /// Adds what the workers counted to the total and sets their places to zero.
+    pub fn collect(&mut self) {
+        if self.attached {
+            // SAFETY: the memory is still there; workers write their place in one piece that nobody else writes.
+            unsafe {
+                (0..self.workers).for_each(|worker| self.total.add(&self.first.add(worker).read_volatile()));
+                self.clear();
+            }
         }
     }
 
@@ -91,6 +111,25 @@ impl Shares {
         // SAFETY: as the caller promises.
         unsafe { (0..self.workers).for_each(|worker| self.first.add(worker).write(Counters::default())) };
     }
+}
+
+impl Drop for Shares {
+    fn drop(&mut self) {
+        if self.attached {
+            let ours = pg_sys::Datum::from(std::ptr::from_mut(self));
+            // SAFETY: the segment hasn't been let go, or else the callback would have said so.
+            unsafe { pg_sys::cancel_on_dsm_detach(self.segment, Some(on_detach), ours) };
+        }
+    }
+}
+
+/// The leader lets go of the shared memory.
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn on_detach(_segment: *mut pg_sys::dsm_segment, shares: pg_sys::Datum) {
+    // SAFETY: `make` passed it, and it cancels this when it is dropped.
+    let shares = unsafe { &mut *shares.cast_mut_ptr::<Shares>() };
+    shares.collect();
+    shares.attached = false;
 }
 
 /// This worker's place.

@@ -10,7 +10,6 @@ use super::counters::Counters;
 use super::lane::calls_of;
 use super::tree::{elements, list, tag};
 use crate::error::Error;
-use crate::guc;
 
 /// Writes what there is to say about a node.
 ///
@@ -23,6 +22,7 @@ pub unsafe fn tell(
     node: *mut CustomScanState,
     ancestors: *mut List,
     output: *mut ExplainState,
+    default_model: &str,
     counters: &Counters,
 ) -> Result<(), Error> {
     // SAFETY: as the caller promises.
@@ -37,8 +37,8 @@ pub unsafe fn tell(
             list(calls.iter().map(|call| text(call.cast()))),
             output,
         );
-        let default = CString::new(guc::default_model())
-            .map_err(|_| Error::Unexpected("a model name with a zero byte"))?;
+        let default =
+            CString::new(default_model).map_err(|_| Error::Unexpected("a model name with a zero byte"))?;
         let mut models: Vec<CString> = Vec::new();
         for call in calls {
             let name = match elements::<Node>((*call).args).get(1) {

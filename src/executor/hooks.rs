@@ -1,4 +1,4 @@
-//! When plans are rewritten: right after the planner has made them.
+//! When plans are rewritten: right after the planner has made them; and where the server says which statements run.
 //!
 //! A session that doesn't preload the library loads it while it plans its first query with one of our functions, when that
 //! planner's hook has been passed. Plans that were being made at that moment are rewritten when they are executed, on a
@@ -15,10 +15,14 @@ use pgrx::pg_sys::{
 use super::expression::copy;
 use super::passage;
 use super::rewrite::{has_work, rewrite};
+use super::running::{self, Running};
 use crate::guc;
 
 static mut PLANNER_BEFORE: pg_sys::planner_hook_type = None;
 static mut EXECUTOR_START_BEFORE: pg_sys::ExecutorStart_hook_type = None;
+static mut EXECUTOR_RUN_BEFORE: pg_sys::ExecutorRun_hook_type = None;
+/// Whether plans may have been made before the planner's hook was there.
+static mut CAME_LATE: bool = false;
 
 /// Puts the hooks in.
 pub fn init() {
@@ -26,10 +30,11 @@ pub fn init() {
     unsafe {
         PLANNER_BEFORE = pg_sys::planner_hook;
         pg_sys::planner_hook = Some(plan);
-        if !pg_sys::process_shared_preload_libraries_in_progress {
-            EXECUTOR_START_BEFORE = pg_sys::ExecutorStart_hook;
-            pg_sys::ExecutorStart_hook = Some(start);
-        }
+        CAME_LATE = !pg_sys::process_shared_preload_libraries_in_progress;
+        EXECUTOR_START_BEFORE = pg_sys::ExecutorStart_hook;
+        pg_sys::ExecutorStart_hook = Some(start);
+        EXECUTOR_RUN_BEFORE = pg_sys::ExecutorRun_hook;
+        pg_sys::ExecutorRun_hook = Some(run);
     }
 }
 
@@ -56,7 +61,7 @@ unsafe extern "C-unwind" fn start(query: *mut QueryDesc, flags: i32) {
     passage::callback(|| unsafe {
         let leader = pg_sys::ParallelWorkerNumber < 0;
         let mut flags = flags;
-        if leader && guc::batch_execution() && has_work((*query).plannedstmt) {
+        if CAME_LATE && leader && guc::batch_execution() && has_work((*query).plannedstmt) {
             let planned = copy((*query).plannedstmt);
             if scrolls_by_chance(query, flags) {
                 (*pg_sys::ActivePortal).cursorOptions &= !(CURSOR_OPT_SCROLL as i32);
@@ -67,6 +72,32 @@ unsafe extern "C-unwind" fn start(query: *mut QueryDesc, flags: i32) {
             (*query).plannedstmt = planned;
         }
         passage::start(EXECUTOR_START_BEFORE, query, flags);
+        running::begin(query);
+    })
+}
+
+#[cfg(not(feature = "pg18"))]
+#[pg_guard]
+unsafe extern "C-unwind" fn run(
+    query: *mut QueryDesc,
+    direction: pg_sys::ScanDirection::Type,
+    rows: u64,
+    once: bool,
+) {
+    // SAFETY: the server calls this as it would call its executor.
+    passage::callback(|| unsafe {
+        let _running = Running::enter(query, rows);
+        passage::run(EXECUTOR_RUN_BEFORE, query, direction, rows, once);
+    })
+}
+
+#[cfg(feature = "pg18")]
+#[pg_guard]
+unsafe extern "C-unwind" fn run(query: *mut QueryDesc, direction: pg_sys::ScanDirection::Type, rows: u64) {
+    // SAFETY: the server calls this as it would call its executor.
+    passage::callback(|| unsafe {
+        let _running = Running::enter(query, rows);
+        passage::run(EXECUTOR_RUN_BEFORE, query, direction, rows);
     })
 }
 

@@ -8,9 +8,12 @@
 //!   compute from the other side of a loop; [`split`]: taking a plan
 //!   node's expressions out of it.
 //! - [`level`]: the plan nodes that are put in; [`expression`] and [`tree`]: the server's trees, walked.
+//! - [`read_ahead`]: how far ahead each node may fetch rows; [`error_free`]: whether fetching them can raise errors.
 //! - [`functions`]: which functions of a plan are ours; [`cost`]: what the planner is told about them.
 //! - [`node`]: the plan node as the executor sees it; [`scan`]: rows in, windows, rows out; [`window`]: rows whose texts
-//!   are being answered; [`lane`]: the texts of one column; [`pace`]: how many rows a window holds.
+//!   are being answered; [`lane`]: the texts of one column; [`pace`]: how many rows a window holds;
+//!   [`models`]: the models of one execution.
+//! - [`running`]: the statements that the server is executing.
 //! - [`passage`]: the server's own errors on their way through our frames.
 //! - [`counters`] and [`explain`]: what EXPLAIN tells.
 //!
@@ -20,6 +23,7 @@
 mod clauses;
 mod cost;
 mod counters;
+mod error_free;
 mod explain;
 mod expression;
 mod functions;
@@ -27,10 +31,13 @@ mod hooks;
 mod lane;
 mod lateral;
 mod level;
+mod models;
 mod node;
 mod pace;
 pub mod passage;
+mod read_ahead;
 mod rewrite;
+pub mod running;
 mod scan;
 mod settled;
 mod split;

@@ -39,7 +39,7 @@ static EXECUTION: Table<CustomExecMethods> = Table(CustomExecMethods {
     InitializeDSMCustomScan: Some(share),
     ReInitializeDSMCustomScan: Some(share_again),
     InitializeWorkerCustomScan: Some(join),
-    ShutdownCustomScan: Some(shut_down),
+    ShutdownCustomScan: None,
     ExplainCustomScan: Some(explain),
 });
 
@@ -54,9 +54,20 @@ struct State {
 pub struct Ours {
     scan: Scan,
     /// The leader's.
-    shares: Option<Shares>,
+    shares: Option<Box<Shares>>,
     /// A worker's.
     place: Option<*mut Counters>,
+}
+
+impl Ours {
+    /// What this process and its workers have done.
+    fn counted(&self) -> Counters {
+        let mut counters = self.scan.counters;
+        if let Some(shares) = &self.shares {
+            counters.add(&shares.total());
+        }
+        counters
+    }
 }
 
 /// Makes the node known, so that parallel workers can read plans that have it.
@@ -79,7 +90,77 @@ pub unsafe fn is_ours(plan: *mut Plan) -> bool {
     unsafe { tag(plan) == NodeTag::T_CustomScan && (*plan.cast::<CustomScan>()).methods == methods() }
 }
 
-/// Tells nodes below a LIMIT how many rows it reads, as far down as rows aren't filtered.
+/// How far ahead of its reader a node may fetch rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ahead {
+    /// As far as it likes.
+    Free,
+    /// As many rows as the LIMIT above still wants.
+    Limited,
+    /// As many rows as this run of the statement, and the LIMIT above if there is one, still want. If the run's rows aren't
+    /// each made of the node's, that is known only of a run for all rows.
+    AsAsked { limited: bool, feeds_client: bool },
+    /// No further than to the row that is asked for.
+    Nothing,
+}
+
+impl Ahead {
+    /// As numbers, in which a plan can be kept and sent to workers.
+    fn encoded(self) -> i32 {
+        match self {
+            Ahead::Free => 0,
+            Ahead::Limited => 1,
+            Ahead::Nothing => 2,
+            Ahead::AsAsked { limited, feeds_client } => 4 + i32::from(limited) + 2 * i32::from(feeds_client),
+        }
+    }
+
+    fn decoded(number: i32) -> Self {
+        match number {
+            0 => Ahead::Free,
+            1 => Ahead::Limited,
+            4..8 => Ahead::AsAsked { limited: number & 1 != 0, feeds_client: number & 2 != 0 },
+            _ => Ahead::Nothing,
+        }
+    }
+}
+
+/// What a plan node carries for its execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Notes {
+    pub ahead: Ahead,
+    /// Whether a LIMIT above takes every row: none is filtered on the way.
+    pub limited_exactly: bool,
+}
+
+/// Notes what a node's execution is to know.
+///
+/// # Safety
+/// `plan` is a node of ours that nobody else uses.
+pub unsafe fn set_notes(plan: *mut CustomScan, notes: Notes) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let list = pg_sys::lappend_int(std::ptr::null_mut(), notes.ahead.encoded());
+        (*plan).custom_private = pg_sys::lappend_int(list, i32::from(notes.limited_exactly));
+    }
+}
+
+unsafe fn notes(plan: *mut CustomScan) -> Notes {
+    // SAFETY: as the caller promises; `set_notes` made the list.
+    unsafe {
+        let list = (*plan).custom_private;
+        let number = |at| match list.is_null() || (*list).length <= at {
+            true => None,
+            false => Some((*(*list).elements.add(at as usize)).int_value),
+        };
+        Notes {
+            ahead: number(0).map_or(Ahead::Nothing, Ahead::decoded),
+            limited_exactly: number(1).is_some_and(|exactly| exactly != 0),
+        }
+    }
+}
+
+/// Tells nodes below a LIMIT how many rows it reads.
 ///
 /// # Safety
 /// `plan` is null or the input of the LIMIT.
@@ -91,7 +172,7 @@ pub unsafe fn limit(plan: *mut Plan, limit: *mut pg_sys::Limit) {
             && !pg_sys::contain_volatile_functions((*limit).limitCount)
             && !pg_sys::contain_volatile_functions((*limit).limitOffset);
         let mut plan = plan;
-        while exact && !plan.is_null() && is_ours(plan) && (*plan).qual.is_null() {
+        while exact && !plan.is_null() && is_ours(plan) {
             let bounds = [(*limit).limitCount, (*limit).limitOffset].into_iter().filter(|one| !one.is_null());
             (*plan.cast::<CustomScan>()).custom_exprs = list(bounds.map(|one| expression::copy(one)));
             plan = (*plan).lefttree;
@@ -150,6 +231,9 @@ unsafe extern "C-unwind" fn begin(node: *mut CustomScanState, estate: *mut pg_sy
             shown_row: (*node).ss.ss_ScanTupleSlot,
             condition: (*parent).qual,
             limit: prepared.first().map(|count| Limit { count: *count, offset }),
+            notes: notes(plan),
+            below: Below::of(input),
+            state: estate,
             memory: (*estate).es_query_cxt,
         };
         let calls = calls_of(plan);
@@ -159,6 +243,46 @@ unsafe extern "C-unwind" fn begin(node: *mut CustomScanState, estate: *mut pg_sy
         (*node.cast::<State>()).ours =
             PgMemoryContexts::For((*estate).es_query_cxt).leak_and_drop_on_delete(made);
     })
+}
+
+/// Whether the state of a plan node is one of ours.
+unsafe fn is_ours_state(state: *mut pg_sys::PlanState) -> bool {
+    // SAFETY: the tag tells the type.
+    unsafe {
+        tag(state) == NodeTag::T_CustomScanState
+            && std::ptr::eq((*state.cast::<CustomScanState>()).methods, &raw const EXECUTION.0)
+    }
+}
+
+/// The rows of a node of ours that another such node reads. What is wrong with a call of a row is kept back while the reader
+/// reads ahead of what it has been asked for.
+#[derive(Clone, Copy)]
+pub struct Below(*mut CustomScanState);
+
+impl Below {
+    /// The input, if it is a node of ours.
+    unsafe fn of(input: *mut pg_sys::PlanState) -> Option<Self> {
+        // SAFETY: as the caller promises.
+        unsafe { is_ours_state(input).then_some(Self(input.cast())) }
+    }
+
+    /// Tells whether the next row is asked for ahead of time.
+    ///
+    /// # Safety
+    /// The node has begun, and no function of it runs.
+    pub unsafe fn expect(self, ahead: bool) {
+        // SAFETY: as the caller promises.
+        unsafe { ours(self.0).scan.asked_ahead = ahead };
+    }
+
+    /// Whether it ended its rows because it keeps an error back.
+    ///
+    /// # Safety
+    /// As [`expect`](Self::expect).
+    pub unsafe fn keeps_error(self) -> bool {
+        // SAFETY: as the caller promises.
+        unsafe { ours(self.0).scan.keeps_error() }
+    }
 }
 
 /// The state of a plan node that scans a table and shows in its slot where a row is.
@@ -230,6 +354,10 @@ unsafe extern "C-unwind" fn next(node: *mut CustomScanState) -> *mut pg_sys::Tup
             Ok(Some(_)) if projection.is_null() => (*node).ss.ss_ScanTupleSlot,
             Ok(Some(_)) => passage::project(projection),
             Ok(None) => std::ptr::null_mut(),
+            Err(error) if ours.scan.asked_ahead => {
+                ours.scan.keep_back(error);
+                std::ptr::null_mut()
+            }
             Err(error) => raise(error),
         }
     })
@@ -273,8 +401,9 @@ unsafe extern "C-unwind" fn share(
 ) {
     // SAFETY: the memory has the size that was asked for.
     unsafe {
-        let workers = usize::try_from((*parallel).nworkers).unwrap_or(0);
-        ours(node).shares = Some(Shares::make(memory.cast(), workers));
+        let ours = ours(node);
+        ours.scan.counters = ours.counted();
+        ours.shares = Shares::make(parallel, memory.cast());
     }
 }
 
@@ -284,8 +413,8 @@ unsafe extern "C-unwind" fn share_again(
     _parallel: *mut ParallelContext,
     _memory: *mut std::ffi::c_void,
 ) {
-    // SAFETY: the memory is that of before.
-    unsafe { collect(ours(node)) };
+    // SAFETY: the workers of before have ended, and the next have not begun.
+    unsafe { ours(node).shares.iter_mut().for_each(|shares| shares.collect()) };
 }
 
 #[pg_guard]
@@ -298,25 +427,6 @@ unsafe extern "C-unwind" fn join(
     unsafe { ours(node).place = Some(place_of_worker(memory.cast())) };
 }
 
-/// Shared memory is about to go.
-#[pg_guard]
-unsafe extern "C-unwind" fn shut_down(node: *mut CustomScanState) {
-    // SAFETY: the node has begun.
-    unsafe {
-        let ours = ours(node);
-        collect(ours);
-        ours.shares = None;
-        ours.place = None;
-    }
-}
-
-unsafe fn collect(ours: &mut Ours) {
-    if let Some(shares) = &ours.shares {
-        // SAFETY: as the caller promises.
-        unsafe { shares.collect(&mut ours.scan.counters) };
-    }
-}
-
 #[pg_guard]
 unsafe extern "C-unwind" fn explain(
     node: *mut CustomScanState,
@@ -324,7 +434,10 @@ unsafe extern "C-unwind" fn explain(
     output: *mut ExplainState,
 ) {
     // SAFETY: the node has begun.
-    let told = unsafe { explain::tell(node, ancestors, output, &ours(node).scan.counters) };
+    let told = unsafe {
+        let ours = ours(node);
+        explain::tell(node, ancestors, output, ours.scan.default_model(), &ours.counted())
+    };
     if let Err(error) = told {
         let error: Error = error;
         raise(error);

@@ -38,6 +38,19 @@ mod raw {
             completion: *mut pg_sys::QueryCompletion,
         );
         pub fn standard_ExecutorStart(query: *mut pg_sys::QueryDesc, flags: i32);
+        #[cfg(not(feature = "pg18"))]
+        pub fn standard_ExecutorRun(
+            query: *mut pg_sys::QueryDesc,
+            direction: pg_sys::ScanDirection::Type,
+            rows: u64,
+            once: bool,
+        );
+        #[cfg(feature = "pg18")]
+        pub fn standard_ExecutorRun(
+            query: *mut pg_sys::QueryDesc,
+            direction: pg_sys::ScanDirection::Type,
+            rows: u64,
+        );
         pub fn ExecInitNode(
             plan: *mut pg_sys::Plan,
             estate: *mut pg_sys::EState,
@@ -130,6 +143,39 @@ pub unsafe fn utility(
             run(planned, text, read_only_tree, context, parameters, environment, destination, completion);
         });
     }
+}
+
+/// Runs a query as the server would without us.
+///
+/// # Safety
+/// The arguments are what the server gives to executors.
+#[cfg(not(feature = "pg18"))]
+pub unsafe fn run(
+    before: pg_sys::ExecutorRun_hook_type,
+    query: *mut pg_sys::QueryDesc,
+    direction: pg_sys::ScanDirection::Type,
+    rows: u64,
+    once: bool,
+) {
+    let executor = before.unwrap_or(raw::standard_ExecutorRun);
+    // SAFETY: as the caller promises.
+    unsafe { call(|| executor(query, direction, rows, once)) }
+}
+
+/// Runs a query as the server would without us.
+///
+/// # Safety
+/// The arguments are what the server gives to executors.
+#[cfg(feature = "pg18")]
+pub unsafe fn run(
+    before: pg_sys::ExecutorRun_hook_type,
+    query: *mut pg_sys::QueryDesc,
+    direction: pg_sys::ScanDirection::Type,
+    rows: u64,
+) {
+    let executor = before.unwrap_or(raw::standard_ExecutorRun);
+    // SAFETY: as the caller promises.
+    unsafe { call(|| executor(query, direction, rows)) }
 }
 
 /// Begins to execute an input.

@@ -11,6 +11,7 @@ use super::expression::has_call;
 use super::lateral::move_to_outer;
 use super::level::{Work, put_over};
 use super::node;
+use super::read_ahead;
 use super::settled::{Subplans, locks_rows, reads_all};
 use super::split::{has_calls, take_out};
 use super::tree::{any, cells, elements, inputs, tag};
@@ -66,6 +67,10 @@ pub unsafe fn rewrite(statement: *mut PlannedStmt, backward: bool) {
         for (at, plan) in plans.into_iter().enumerate() {
             *plan = rewriter.visit(*plan, at == 0 && completed);
         }
+        if (*statement).parallelModeNeeded {
+            rewriter.share();
+        }
+        read_ahead::bound(statement);
         let top = (*statement).planTree;
         if backward && rewriter.next_id > rewriter.first_id && !pg_sys::ExecSupportsBackwardScan(top) {
             (*statement).planTree = rewriter.keep(top);
@@ -174,6 +179,28 @@ impl Rewriter {
         }
     }
 
+    /// Has the server give shared memory to nodes that workers run, for what they count: it asks none but those that are
+    /// marked so, and then calls them parallel in EXPLAIN. Of plans of subqueries it isn't known who runs them.
+    unsafe fn share(&self) {
+        // SAFETY: as the caller of `rewrite` promises.
+        unsafe {
+            let mut initial = Vec::new();
+            for plan in all_plans(self.statement) {
+                any(*plan, &mut |plan| {
+                    let plans = elements::<pg_sys::SubPlan>((*plan).initPlan);
+                    initial.extend(plans.into_iter().map(|subplan| (*subplan).plan_id));
+                    false
+                });
+            }
+            share_below((*self.statement).planTree, false);
+            for (number, subplan) in (1..).zip(cells((*self.statement).subplans)) {
+                let by_workers =
+                    !(*subplan).is_null() && (**subplan).parallel_safe && !initial.contains(&number);
+                share_below(*subplan, by_workers);
+            }
+        }
+    }
+
     /// A plan node that keeps the rows of another, so that they can be read again in any direction.
     unsafe fn keep(&mut self, plan: *mut Plan) -> *mut Plan {
         // SAFETY: as the caller promises.
@@ -183,6 +210,21 @@ impl Rewriter {
             self.next_id += 1;
             kept
         }
+    }
+}
+
+/// Marks the nodes of ours in a plan tree that workers run; `shared`: they run all of it.
+unsafe fn share_below(plan: *mut Plan, shared: bool) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        if plan.is_null() {
+            return;
+        }
+        if node::is_ours(plan) {
+            (*plan).parallel_aware = shared;
+        }
+        let shared = shared || matches!(tag(plan), NodeTag::T_Gather | NodeTag::T_GatherMerge);
+        inputs(plan).into_iter().for_each(|input| share_below(*input, shared));
     }
 }
 
@@ -228,8 +270,11 @@ unsafe fn evaluates(plan: *mut Plan) -> bool {
     }
 }
 
-/// Whether a plan node reads all rows of an input (by its place among the inputs), given that its own are all read.
-unsafe fn drains(plan: *mut Plan, input: usize, drained: bool) -> bool {
+/// Whether a plan node reads all rows of an input (by its place among the inputs); `drained`: its own are all read.
+///
+/// # Safety
+/// `plan` points to a plan node.
+pub unsafe fn drains(plan: *mut Plan, input: usize, drained: bool) -> bool {
     // SAFETY: the tag tells the type.
     unsafe {
         match tag(plan) {

@@ -1,7 +1,8 @@
 //! Rows in, windows, rows out.
 //!
 //! While the rows of one window are handed out, the engine works on the next: before this waits for a window's answers it
-//! fetches and sends the window after it. Invariant: rows leave in the order in which they came.
+//! fetches and sends the window after it. Invariant: rows leave in the order in which they came, and errors with them: what
+//! may raise errors is not fetched before it is sure to be asked for.
 
 use std::collections::VecDeque;
 
@@ -9,9 +10,11 @@ use pgrx::pg_sys::{self, ExprContext, ExprState, PlanState, TupleTableSlot};
 
 use super::counters::Counters;
 use super::lane::Calls;
+use super::models::Models;
+use super::node::{Ahead, Below, Notes};
 use super::pace::{IN_FLIGHT, Pace};
-use super::passage;
 use super::window::{Origin, Window};
+use super::{passage, running};
 use crate::error::Error;
 
 /// What a scan needs of the plan node's state; all of it lives as long as that.
@@ -25,8 +28,12 @@ pub struct Parts {
     /// Shows the columns: the input's, then the calls'.
     pub shown_row: *mut TupleTableSlot,
     pub condition: *mut ExprState,
-    /// LIMIT's count and offset, if a LIMIT is all that is above.
+    /// LIMIT's count and offset, if nothing but nodes of ours is between it and this one.
     pub limit: Option<Limit>,
+    pub notes: Notes,
+    /// The input, if it is a node of ours.
+    pub below: Option<Below>,
+    pub state: *mut pg_sys::EState,
     /// Parent of the windows' memory.
     pub memory: pg_sys::MemoryContext,
 }
@@ -52,7 +59,24 @@ pub struct Scan {
     pace: Option<Pace>,
     /// The input has no more rows.
     exhausted: bool,
+    /// Rows that passed the conditions since the beginning.
+    passed: usize,
+    models: Models,
+    /// Whether the reader, a node of ours, asks for a row that it may not need.
+    pub asked_ahead: bool,
+    /// What is to be raised when the reader needs the row.
+    kept_back: Option<Error>,
+    /// Whether the input, or the last row, has an error that is kept back.
+    stopped: bool,
     pub counters: Counters,
+}
+
+/// What asking the input for a row led to.
+enum Fetched {
+    Row,
+    End,
+    /// It keeps an error back, since nobody needs the row yet.
+    Stopped,
 }
 
 /// A row that passed the conditions; its columns are in the slot.
@@ -70,8 +94,29 @@ impl Scan {
             free: Vec::new(),
             pace: None,
             exhausted: false,
+            passed: 0,
+            models: Models::new(),
+            asked_ahead: false,
+            kept_back: None,
+            stopped: false,
             counters: Counters::default(),
         }
+    }
+
+    /// The model that is asked where none is named.
+    pub fn default_model(&self) -> &str {
+        self.models.default()
+    }
+
+    /// Keeps the error of a row until the row is needed.
+    pub fn keep_back(&mut self, error: Error) {
+        self.kept_back = Some(error);
+        self.stopped = true;
+    }
+
+    /// Whether the rows ended because of an error that is kept back.
+    pub fn keeps_error(&self) -> bool {
+        self.stopped
     }
 
     /// Fetches the next row that passes the conditions, calling `failed` for each that doesn't.
@@ -82,6 +127,10 @@ impl Scan {
     /// # Safety
     /// The parts are alive, and the executor is running.
     pub unsafe fn next(&mut self, mut failed: impl FnMut()) -> Result<Option<Passed>, Error> {
+        self.stopped = false;
+        if let Some(error) = self.kept_back.take() {
+            return Err(error);
+        }
         // SAFETY: as the caller promises.
         unsafe {
             loop {
@@ -95,6 +144,7 @@ impl Scan {
                 (*self.parts.context).ecxt_scantuple = self.parts.shown_row;
                 if passage::holds(self.parts.condition, self.parts.context) {
                     self.read(row, false)?;
+                    self.passed += 1;
                     return Ok(Some(Passed));
                 }
                 failed();
@@ -111,9 +161,12 @@ impl Scan {
             self.free.push(window.memory);
         });
         self.exhausted = false;
+        self.passed = 0;
+        self.kept_back = None;
+        self.stopped = false;
         // The limit may depend on what made this begin anew.
         self.pace = self.pace.take().filter(|_| drained).map(|pace| pace.again(None));
-        if self.parts.limit.is_some() {
+        if self.parts.limit.is_some() && self.parts.notes.limited_exactly {
             self.pace = None;
         }
     }
@@ -165,22 +218,32 @@ impl Scan {
         Some(window)
     }
 
-    /// Fills a window and sends it. Returns `false` if there were no rows.
+    /// Fills a window and sends it. Returns `false` if there were no rows, or none may be fetched yet.
     unsafe fn send_window(&mut self) -> bool {
         // SAFETY: as the caller promises.
         unsafe {
-            if self.exhausted {
+            let rows = self.rows_allowed();
+            if self.exhausted || rows == 0 {
                 return false;
             }
-            let wanted = self.parts.limit.and_then(|limit| rows_wanted(limit, self.parts.context));
+            let exact = self.parts.limit.filter(|_| self.parts.notes.limited_exactly);
+            let wanted = exact.and_then(|limit| rows_wanted(limit, self.parts.context));
             let mut pace = self.pace.take().unwrap_or_else(|| Pace::start(wanted));
             let memory = self.free.pop().unwrap_or_else(|| window_memory(self.parts.memory));
             let mut window = Window::new(memory, self.calls.lanes.len());
-            let room = pace.room();
+            let mut room = pace.room();
+            room.rows = room.rows.min(rows);
             while window.has_room(&room) {
-                if !self.fetch(&mut window) {
-                    self.exhausted = true;
-                    break;
+                match self.fetch(&mut window) {
+                    Fetched::Row => {}
+                    Fetched::End => {
+                        self.exhausted = true;
+                        break;
+                    }
+                    Fetched::Stopped => {
+                        self.stopped = true;
+                        break;
+                    }
                 }
             }
             pace.filled(window.len());
@@ -189,17 +252,61 @@ impl Scan {
                 self.free.push(window.memory);
                 return false;
             }
-            window.ask(&mut self.counters);
+            window.ask(&mut self.models, &mut self.counters);
             self.in_flight.push_back(window);
             true
         }
     }
 
-    /// Puts a row of the input into a window; `false` if there is none.
-    unsafe fn fetch(&self, window: &mut Window) -> bool {
+    /// How many rows may be fetched now, beside those that are here.
+    unsafe fn rows_allowed(&self) -> usize {
+        let here = self.rows_here();
+        // SAFETY: as the caller promises.
+        let more = unsafe {
+            match self.parts.notes.ahead {
+                Ahead::Free => return usize::MAX,
+                // Workers read ahead of the statement in any case.
+                _ if pg_sys::ParallelWorkerNumber >= 0 => return usize::MAX,
+                Ahead::Limited => self.rows_limited().unwrap_or(1),
+                Ahead::AsAsked { limited, feeds_client } => {
+                    let bound = if limited { self.rows_limited().unwrap_or(1) } else { usize::MAX };
+                    match running::asked(self.parts.state) {
+                        running::Asked::All => bound,
+                        running::Asked::More(rows) if feeds_client => bound.min(rows),
+                        running::Asked::More(_) => 1,
+                    }
+                }
+                Ahead::Nothing => 1,
+            }
+        };
+        // Who asks for a row gets one, or its error.
+        more.saturating_sub(here).max(usize::from(here == 0))
+    }
+
+    /// How many rows the LIMIT above still takes, at least.
+    unsafe fn rows_limited(&self) -> Option<usize> {
+        // SAFETY: as the caller promises.
+        let wanted = unsafe { rows_wanted(self.parts.limit?, self.parts.context) };
+        wanted.map(|wanted| wanted.saturating_sub(self.passed))
+    }
+
+    /// Rows that were fetched and not handed out.
+    fn rows_here(&self) -> usize {
+        self.in_flight.iter().chain(&self.current).map(Window::left).sum()
+    }
+
+    /// Puts a row of the input into a window, if there is one.
+    unsafe fn fetch(&self, window: &mut Window) -> Fetched {
         // SAFETY: as the caller promises; a row of the input is valid until the next one is asked for.
         unsafe {
-            let Some(slot) = passage::next_row(self.parts.input) else { return false };
+            let ahead = self.asked_ahead || window.len() > 0 || self.rows_here() > 0;
+            if let Some(below) = self.parts.below {
+                below.expect(ahead);
+            }
+            let Some(slot) = passage::next_row(self.parts.input) else {
+                let stopped = self.parts.below.is_some_and(|below| below.keeps_error());
+                return if stopped { Fetched::Stopped } else { Fetched::End };
+            };
             let context = self.parts.context;
             pg_sys::MemoryContextReset((*context).ecxt_per_tuple_memory);
             (*context).ecxt_outertuple = slot;
@@ -207,7 +314,7 @@ impl Scan {
             let origin = self.parts.table.map(|table| Origin::of((*table).ss_ScanTupleSlot));
             window.add(slot, origin, Window::questions(&self.calls, context));
             pg_sys::MemoryContextSwitchTo(before);
-            true
+            Fetched::Row
         }
     }
 

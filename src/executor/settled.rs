@@ -105,7 +105,7 @@ impl Subplans {
     }
 
     /// The plan of a subquery, by the number that plans refer to it by, or null.
-    unsafe fn plan(self, number: i32) -> *mut Plan {
+    pub(super) unsafe fn plan(self, number: i32) -> *mut Plan {
         // SAFETY: as the caller promises.
         unsafe {
             let at = usize::try_from(number - 1).unwrap_or(usize::MAX);

@@ -11,9 +11,10 @@ use pgrx::pg_sys;
 
 use super::counters::Counters;
 use super::lane::{Call, Calls, Question};
+use super::models::Models;
 use super::pace::Room;
 use crate::error::Error;
-use crate::inference::{Answers, Asked, Pass, check_length, model_of};
+use crate::inference::{Answers, Asked, Pass, check_length};
 
 /// Where the answer for a lane's text of one row is.
 #[derive(Clone, Copy)]
@@ -90,6 +91,11 @@ impl Window {
         self.rows.len()
     }
 
+    /// Number of rows that haven't been handed out.
+    pub fn left(&self) -> usize {
+        self.rows.len() - self.next
+    }
+
     /// Whether another row may be put in.
     pub fn has_room(&self, room: &Room) -> bool {
         self.rows.len() < room.rows
@@ -141,15 +147,16 @@ impl Window {
     }
 
     /// Sends the texts.
-    pub fn ask(&mut self, counters: &mut Counters) {
+    pub fn ask(&mut self, models: &mut Models, counters: &mut Counters) {
         counters.windows += 1;
         counters.texts += self.places.iter().filter(|place| !matches!(place, Place::Null)).count() as u64;
         for group in &mut self.groups {
             let State::Filling(texts) = &mut group.state else { continue };
             let texts: Vec<String> = std::mem::take(texts).into_iter().collect();
             counters.distinct += texts.len() as u64;
-            let asked =
-                model_of(group.model.as_deref()).and_then(|model| Asked::submit(group.pass, &model, texts));
+            let asked = models
+                .version_of(group.model.as_deref())
+                .and_then(|model| Asked::submit(group.pass, &model, texts));
             group.state = asked.map_or_else(|error| State::Failed(Some(error)), State::Asked);
         }
     }

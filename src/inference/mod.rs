@@ -26,16 +26,16 @@ pub use room::check_room;
 
 use crate::catalog::resolve::{Resolved, resolve};
 use crate::error::Error;
-use crate::guc;
+use crate::executor::running;
 
-/// The model to use, by its name or the default.
+/// The model to use, by its name or the default of the statement that calls.
 ///
 /// # Errors
 /// As [`resolve`].
 pub fn model_of(name: Option<&str>) -> Result<Rc<Resolved>, Error> {
     match name {
         Some(name) => resolve(name),
-        None => resolve(&guc::default_model()),
+        None => resolve(&running::default_model()),
     }
 }
 

@@ -18,6 +18,7 @@ use super::worker;
 use crate::catalog::jobs::{self, Waiting};
 use crate::catalog::privilege;
 use crate::error::Error;
+use crate::runtime;
 
 /// Type of a job's worker, in pg_stat_activity.
 const TYPE: &str = "ecommerce_ml job";
@@ -96,10 +97,13 @@ pub fn older(than: i64) -> Result<Option<Waiting>, Error> {
 }
 
 fn start_or_warn(waiting: Waiting) {
-    if start_queued(waiting).is_err() {
-        // An error would come too late: the transaction has committed.
-        warning!("job {} stays in the queue: no free background worker slot", waiting.job);
-    }
+    let reason = match start_queued(waiting) {
+        Ok(()) => return,
+        Err(Error::SingleUser(_)) => "there are no background workers in single-user mode",
+        Err(_) => "no free background worker slot",
+    };
+    // An error would come too late: the transaction has committed.
+    warning!("job {} stays in the queue: {reason}", waiting.job);
 }
 
 /// Starts a worker for a job that is queued, unless another waits for its turn already: that one will see to it. It looks
@@ -111,12 +115,15 @@ fn start_queued(waiting: Waiting) -> Result<(), Error> {
 /// Starts a worker for a job.
 ///
 /// # Errors
-/// [`Error::NoJobSlot`].
+/// [`Error::NoJobSlot`], [`Error::SingleUser`].
 pub fn start(waiting: Waiting) -> Result<(), Error> {
     // SAFETY: set before this library runs in a process that is connected to a database.
     let database = unsafe { pg_sys::MyDatabaseId };
     if progress::is_given_up(database, waiting.job) {
         return Ok(());
+    }
+    if !runtime::has_workers() {
+        return Err(Error::SingleUser(format!("a worker for job {}", waiting.job)));
     }
     let name = format!("{TYPE} {}", waiting.job);
     // One that has been cancelled, and is about to let go of a job that was resumed.

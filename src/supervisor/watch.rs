@@ -80,6 +80,7 @@ fn live(office: &Office, restarts: u32) -> End {
             return End::StillBorn;
         }
     };
+    runtime::note_engine(engine.child.pid());
     let mut probe = Probe::start();
     loop {
         let timeout = (!probe.served).then_some(TICK);

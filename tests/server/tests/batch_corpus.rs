@@ -37,6 +37,11 @@ fn some(cases: &[Case], first: usize, step: usize) -> impl Iterator<Item = &Case
     cases.iter().skip(first % step).step_by(step)
 }
 
+fn after_a_write(mut case: Case) -> Case {
+    case.statements.insert(0, "SELECT pg_current_xact_id() IS NULL".to_owned());
+    case
+}
+
 #[test]
 fn every_shape_of_a_query_is_answered_alike() {
     let (_cluster, mut session) = prepared();
@@ -104,6 +109,12 @@ fn parallel_plans_are_answered_alike() {
     tally.compare(&mut session, "parallel", some(&parallel, 0, 2));
     run(&mut session, "SET parallel_leader_participation = off");
     tally.compare(&mut session, "parallel without the leader", some(&parallel, 1, 4));
+    // What CREATE TABLE AS meets, and every statement of a transaction that has written: it has a number.
+    let numbered: Vec<Case> = some(&parallel, 3, 4).cloned().map(after_a_write).collect();
+    tally.compare(&mut session, "parallel after a write, without the leader", &numbered);
+    run(&mut session, "SET parallel_leader_participation = on");
+    let numbered: Vec<Case> = some(&parallel, 2, 8).cloned().map(after_a_write).collect();
+    tally.compare(&mut session, "parallel after a write", &numbered);
     tally.assert_alike();
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, ScopedJoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ecommerce_ml_server_tests::processes::{is_alive, signal};
 use ecommerce_ml_server_tests::statement::run;
@@ -167,4 +167,85 @@ fn a_stopped_engine_can_be_killed_and_the_waiting_statement_is_answered() {
         signal(engine, libc::SIGKILL);
         assert_eq!(waiting.join().expect("the statement is asked again"), "positive");
     });
+}
+
+/// The engine's state, as the view shows it, and how long looking took.
+fn looked_at(session: &mut Client) -> (String, Option<i32>, Option<i64>, Duration) {
+    let start = Instant::now();
+    let query = "SELECT state, pid, queued_texts FROM ecommerce_ml.stat_engine";
+    let row = session.query_one(query, &[]).expect("the view has a row");
+    (row.get(0), row.get(1), row.get(2), start.elapsed())
+}
+
+#[test]
+fn a_stopped_engine_is_seen_to_be_stopped() {
+    const ABOUT_A_SECOND: Duration = Duration::from_millis(1800);
+    let cluster = Cluster::new();
+    let (mut warm, mut cold) = (cluster.session(), cluster.session());
+    let _: String = ask(&mut warm, "SELECT ecommerce_ml.predict_sentiment('warm')");
+    let engine = cluster.engine();
+    assert_eq!(looked_at(&mut warm).0, "running");
+    signal(engine, libc::SIGSTOP);
+    for session in [&mut warm, &mut cold] {
+        for _ in 0..2 {
+            let (state, pid, queued, taken) = looked_at(session);
+            assert_eq!((state.as_str(), pid, queued), ("not responding", Some(engine), None));
+            assert!(taken < ABOUT_A_SECOND, "looking took {taken:?}");
+            let start = Instant::now();
+            assert_eq!(ask::<i64>(session, "SELECT count(*) FROM ecommerce_ml.stat_models"), 0);
+            assert!(start.elapsed() < ABOUT_A_SECOND, "looking took {:?}", start.elapsed());
+        }
+        run(session, "SET statement_timeout = '300ms'");
+        fails_with(session, "SELECT * FROM ecommerce_ml.stat_engine", "57014");
+        run(session, "RESET statement_timeout");
+    }
+    signal(engine, libc::SIGCONT);
+    for session in [&mut warm, &mut cold] {
+        assert_eq!(ask::<String>(session, "SELECT ecommerce_ml.predict_sentiment('I love it')"), "positive");
+        let (state, pid, queued, _) = looked_at(session);
+        assert_eq!((state.as_str(), pid, queued.is_some()), ("running", Some(engine), true));
+        let connections = "SELECT connections FROM ecommerce_ml.stat_engine";
+        assert!(ask::<i32>(session, connections) <= 2, "a connection each");
+    }
+}
+
+#[test]
+fn a_busy_engine_is_running() {
+    let cluster = Cluster::new();
+    let mut observer = cluster.session();
+    let mut session = cluster.session();
+    thread::scope(|scope| {
+        let busy = scope.spawn(|| {
+            let query = "SELECT count(ecommerce_ml.predict_rating(i || repeat(' the delivery was late but fine', 40))) \
+                         FROM generate_series(1, 250) AS i";
+            ask::<i64>(&mut session, query)
+        });
+        wait_until_busy(&mut observer);
+        while !busy.is_finished() {
+            assert_eq!(looked_at(&mut observer).0, "running");
+        }
+        assert_eq!(busy.join().expect("the statement succeeds"), 250);
+    });
+}
+
+/// A statement in the middle of its rows, whose requests are on their way over the same connection.
+#[test]
+fn looking_at_a_stopped_engine_loses_no_request() {
+    let cluster = Cluster::new();
+    let mut session = cluster.session();
+    let _: String = ask(&mut session, "SELECT ecommerce_ml.predict_sentiment('warm')");
+    run(
+        &mut session,
+        "BEGIN; DECLARE c CURSOR FOR SELECT ecommerce_ml.token_count(repeat('word ', i)) FROM generate_series(1, 200) AS i; \
+         MOVE 40 IN c",
+    );
+    let engine = cluster.engine();
+    for _ in 0..3 {
+        signal(engine, libc::SIGSTOP);
+        assert_eq!(looked_at(&mut session).0, "not responding");
+        signal(engine, libc::SIGCONT);
+        assert_eq!(looked_at(&mut session).0, "running");
+    }
+    assert_eq!(ask::<i32>(&mut session, "FETCH c"), 43);
+    assert_eq!(session.query("FETCH ALL FROM c", &[]).map(|rows| rows.len()).ok(), Some(159));
 }

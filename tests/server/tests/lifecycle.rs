@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use ecommerce_ml_server_tests::installation::{as_server, give_to_server};
+use ecommerce_ml_server_tests::installation::{as_server, give_to_server, server_program};
 use ecommerce_ml_server_tests::processes::{is_alive, signal};
 use ecommerce_ml_server_tests::statement::run;
 use ecommerce_ml_server_tests::{Cluster, Shutdown, ask, eventually, fails_with, predict};
@@ -235,4 +235,38 @@ fn an_engine_that_cannot_start_is_given_up() {
     let code = error.code().map(|code| code.code().to_owned()).unwrap_or_default();
     assert!(["55000", "0A000"].contains(&code.as_str()), "{error:?}");
     run(&mut session, "SELECT 1");
+}
+
+/// Statements that workers of the server would serve, where there are none.
+const SINGLE_USER: &str = "SELECT ecommerce_ml.predict_sentiment('hello')
+SELECT state FROM ecommerce_ml.stat_engine
+SELECT ecommerce_ml.train_model('m', 'pg_class', 'relname', 'relkind')
+";
+
+#[test]
+fn single_user_mode_says_that_it_has_no_workers() {
+    for settings in [&[][..], &[PRELOADED]] {
+        let cluster = Cluster::with_settings(settings);
+        cluster.stop(Shutdown::Fast);
+        let said = single_user(&cluster, SINGLE_USER);
+        let message = "could not start the engine: there are no background workers in single-user mode";
+        assert_eq!(said.matches(message).count(), 2, "{said}");
+        assert!(said.contains("HINT:  Start the server") && said.contains("\"stopped\""), "{said}");
+        assert!(!said.contains("max_worker_processes"), "{said}");
+        cluster.start();
+    }
+}
+
+/// What the server says to statements, a line each, in single-user mode.
+fn single_user(cluster: &Cluster, statements: &str) -> String {
+    use std::io::Write;
+    use std::process::Stdio;
+    let mut server = server_program("postgres");
+    server.args(["--single", "-D"]).arg(cluster.data()).arg("postgres");
+    let piped = server.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut server = piped.expect("the server can be run");
+    let input = server.stdin.take().map(|mut input| input.write_all(statements.as_bytes()));
+    assert!(input.is_some_and(|written| written.is_ok()));
+    let output = server.wait_with_output().expect("the server ends with its input");
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
 }

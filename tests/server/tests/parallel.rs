@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use ecommerce_ml_server_tests::batches::{PROVIDER, explain_with};
 use ecommerce_ml_server_tests::fixtures::{CLASSIFIER, import_reference};
 use ecommerce_ml_server_tests::statement::run;
 use ecommerce_ml_server_tests::{Cluster, Shutdown, ask};
 use postgres::Client;
+use serde_json::Value;
 
 const QUERY: &str = "SELECT id, ecommerce_ml.predict_sentiment_score(body) FROM reviews";
 
@@ -88,4 +90,71 @@ fn workers_use_imported_models_and_the_callers_settings() {
     assert_eq!(ask::<String>(&mut session, force), "on");
     let one: String = ask(&mut session, "SELECT ecommerce_ml.predict_class('review 1 is bad')");
     assert_eq!(serial.split(' ').next(), Some(one.as_str()));
+}
+
+/// A number of all nodes of ours in a plan, added up.
+fn added(plan: &Value, key: &str) -> i64 {
+    match plan {
+        Value::Object(fields) => {
+            let ours = plan["Custom Plan Provider"] == PROVIDER;
+            let own = if ours { plan[key].as_i64().unwrap_or_else(|| panic!("{plan}")) } else { 0 };
+            own + fields.values().map(|field| added(field, key)).sum::<i64>()
+        }
+        Value::Array(elements) => elements.iter().map(|element| added(element, key)).sum(),
+        _ => 0,
+    }
+}
+
+#[test]
+fn explain_counts_what_workers_did() {
+    let (_cluster, mut session) = prepared();
+    run(
+        &mut session,
+        &format!("{PARALLEL}; SET search_path = public, ecommerce_ml; SET enable_material = off"),
+    );
+    for (query, texts) in [
+        (QUERY, 300),
+        ("SELECT id, predict_rating(body || '!') FROM reviews ORDER BY id", 300),
+        ("SELECT count(*) FROM reviews WHERE predict_class(body) <> ''", 300),
+        ("SELECT id % 2, avg(predict_rating(upper(body))) FROM reviews GROUP BY 1", 300),
+        (
+            "SELECT id, (SELECT max(predict_rating(v.t)) FROM (VALUES (r.body), (r.body || '?') OFFSET 0) AS v (t)) FROM reviews AS r",
+            600,
+        ),
+        (
+            "SELECT count(*) FROM generate_series(1, 2) AS n (n) LEFT JOIN (SELECT predict_class(body) AS c FROM reviews OFFSET 0) AS r \
+             ON n.n < 5 + length(r.c)",
+            600,
+        ),
+    ] {
+        for leader in ["on", "off"] {
+            run(&mut session, &format!("SET parallel_leader_participation = {leader}"));
+            let plan = explain_with(&mut session, "ANALYZE, FORMAT JSON", query)
+                .unwrap_or_else(|| panic!("{query}"));
+            assert!(plan.contains("Workers Launched"), "{query}\n{plan}");
+            let plan: Value = serde_json::from_str(&plan).expect("the plan is JSON");
+            assert_eq!(added(&plan, "Texts"), texts, "leader {leader}: {query}\n{plan:#}");
+            assert!(added(&plan, "Distinct Texts") <= texts && added(&plan, "Windows") > 1, "{plan:#}");
+            let text = explain_with(&mut session, "ANALYZE, VERBOSE", query).unwrap_or_default();
+            assert!(!text.contains("Texts: 0"), "leader {leader}: {query}\n{text}");
+        }
+    }
+    // What stops early counts what was done until then, by workers too.
+    run(&mut session, "SET parallel_leader_participation = off");
+    let plan =
+        explain_with(&mut session, "ANALYZE, FORMAT JSON", &format!("{QUERY} LIMIT 3")).unwrap_or_default();
+    let plan: Value = serde_json::from_str(&plan).expect("the plan is JSON");
+    assert!((3..300).contains(&added(&plan, "Texts")), "{plan:#}");
+    // Errors let go of the shared memory in another order.
+    for _ in 0..3 {
+        let failing = "EXPLAIN ANALYZE SELECT predict_rating(body), 1 / (id - 150) FROM reviews";
+        assert!(session.batch_execute(failing).is_err());
+        run(
+            &mut session,
+            &format!(
+                "DO $$ BEGIN PERFORM count(1 / (id - 150)) FROM reviews WHERE predict_class(body) <> ''; \
+             EXCEPTION WHEN division_by_zero THEN NULL; END $$; {QUERY}"
+            ),
+        );
+    }
 }

@@ -1,0 +1,128 @@
+//! How far ahead each node of ours may fetch rows.
+//!
+//! Row by row, a statement that stops early never meets the errors of the rows that it doesn't come to. So a node whose input
+//! or texts may raise errors fetches only rows that are going to be asked for: all where the reader is known to read to the
+//! end, else as many as a LIMIT or the client's FETCH still wants, else one at a time. Invariant: what is fetched ahead of
+//! that can't raise errors.
+
+use pgrx::pg_sys::{CmdType, NodeTag, Plan, PlannedStmt};
+
+use super::node::{self, Ahead, Notes};
+use super::rewrite::drains;
+use super::settled::Subplans;
+use super::tree::{cells, inputs, tag};
+
+/// How much of a plan is going to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// Nobody knows.
+    Some,
+    /// All, unless the client stops.
+    Run,
+    All,
+}
+
+/// What is above a plan node.
+#[derive(Clone, Copy)]
+struct Above {
+    extent: Extent,
+    /// Of a LIMIT that all rows of the node but for filtered ones go to.
+    limited: Option<Extent>,
+    /// Whether some are filtered on the way there.
+    filtered: bool,
+    /// Whether each row of the statement takes at least one of the node's.
+    feeds_client: bool,
+}
+
+/// Notes in each node of ours how far it may fetch ahead.
+///
+/// # Safety
+/// `statement` points to a planned statement that nobody else uses.
+pub unsafe fn bound(statement: *mut PlannedStmt) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let subplans = Subplans((*statement).subplans);
+        let select = (*statement).commandType == CmdType::CMD_SELECT;
+        let extent = if select { Extent::Run } else { Extent::All };
+        subplans.visit(
+            (*statement).planTree,
+            Above { extent, limited: None, filtered: false, feeds_client: true },
+        );
+        for subplan in cells((*statement).subplans) {
+            subplans.visit(
+                *subplan,
+                Above { extent: Extent::Some, limited: None, filtered: false, feeds_client: false },
+            );
+        }
+    }
+}
+
+impl Subplans {
+    unsafe fn visit(self, plan: *mut Plan, above: Above) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            if plan.is_null() {
+                return;
+            }
+            if node::is_ours(plan) {
+                let limited_exactly = above.limited.is_some() && !above.filtered && (*plan).qual.is_null();
+                node::set_notes(plan.cast(), Notes { ahead: self.ahead(plan, above), limited_exactly });
+            }
+            for (at, input) in inputs(plan).into_iter().enumerate() {
+                self.visit(*input, below(plan, at, above));
+            }
+        }
+    }
+
+    unsafe fn ahead(self, plan: *mut Plan, above: Above) -> Ahead {
+        // SAFETY: as the caller promises.
+        if unsafe { self.asks_error_free(plan) } {
+            return Ahead::Free;
+        }
+        let limited = above.limited.filter(|extent| *extent != Extent::Some);
+        match (above.extent, limited) {
+            (Extent::All, _) => Ahead::Free,
+            (Extent::Run, _) => Ahead::AsAsked { limited: false, feeds_client: above.feeds_client },
+            (Extent::Some, Some(Extent::All)) => Ahead::Limited,
+            (Extent::Some, Some(_)) => Ahead::AsAsked { limited: true, feeds_client: above.feeds_client },
+            (Extent::Some, None) => Ahead::Nothing,
+        }
+    }
+}
+
+/// What is above an input of a plan node, by its place among the inputs.
+unsafe fn below(plan: *mut Plan, input: usize, above: Above) -> Above {
+    // SAFETY: the tag tells the type.
+    unsafe {
+        let kind = tag(plan);
+        let inherited = drains(plan, input, true);
+        let reads_all = drains(plan, input, false);
+        let extent = match above.extent {
+            _ if reads_all => Extent::All,
+            extent if inherited => extent,
+            _ => Extent::Some,
+        };
+        let limited = match kind {
+            NodeTag::T_Limit => Some(above.extent),
+            NodeTag::T_CustomScan if node::is_ours(plan) => above.limited,
+            _ => None,
+        };
+        let filtered =
+            limited.is_some() && kind != NodeTag::T_Limit && (above.filtered || !(*plan).qual.is_null());
+        let feeds_client = above.feeds_client && ONE_FOR_ONE.contains(&kind);
+        Above { extent, limited, filtered, feeds_client }
+    }
+}
+
+/// Plan nodes that give no more rows than they read.
+const ONE_FOR_ONE: [NodeTag; 9] = [
+    NodeTag::T_Append,
+    NodeTag::T_CustomScan,
+    NodeTag::T_Group,
+    NodeTag::T_Limit,
+    NodeTag::T_Material,
+    NodeTag::T_Result,
+    NodeTag::T_SubqueryScan,
+    NodeTag::T_Unique,
+    NodeTag::T_WindowAgg,
+];
