@@ -121,6 +121,7 @@ unsafe fn drop_owned(command: *mut pg_sys::DropOwnedStmt) -> Result<(), Error> {
         }
         jobs::drop_owned(role)?;
         versions::drop_owned(role)?;
+        roles::forget(role)?;
     }
     Ok(())
 }

@@ -5,6 +5,8 @@
 //! privileges for the column, so DROP ROLE is refused in every session. Invariant: a number is that of a role of this cluster,
 //! since only the input function makes one.
 
+use std::ffi::CString;
+
 use pgrx::{Spi, pg_sys};
 
 use super::privilege::{NEWEST, as_owner, role_name, role_oid, table_oid};
@@ -173,6 +175,22 @@ pub fn reassign(role: pg_sys::Oid, to: pg_sys::Oid) -> Result<(), Error> {
 
 /// Tables with a column `owner`.
 const OWNING: [&str; 3] = ["stored_model", "stored_job", "stored_schedule"];
+
+/// Takes back what the server knows of a role that no row names any more.
+///
+/// # Errors
+/// When our tables can't be read.
+pub fn forget(role: pg_sys::Oid) -> Result<(), Error> {
+    let owning = OWNING.map(|table| (table, "owner"));
+    for (table_name, name) in owning.into_iter().chain([("stored_grant", "grantee")]) {
+        let terminated = |name| CString::new(name).map_err(|_| Error::Unexpected("a name with a NUL"));
+        let table = table_oid(&terminated(table_name)?)?;
+        // SAFETY: a terminated string, and a table that is there.
+        let number = unsafe { pg_sys::get_attnum(table, terminated(name)?.as_ptr()) };
+        RoleColumn { table, table_name, number: number.into(), name }.forget(role)?;
+    }
+    Ok(())
+}
 
 /// Whether this database has the extension, as of this library's version.
 pub fn is_here() -> bool {

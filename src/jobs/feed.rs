@@ -16,7 +16,7 @@ use super::seen::Seen;
 use super::trainer::Trainer;
 use super::worker::TICK;
 use crate::catalog::jobs::{self, Job};
-use crate::catalog::privilege::become_role;
+use crate::catalog::privilege::{become_role, role_name};
 use crate::catalog::resolve::resolve;
 use crate::catalog::{checkpoints, content, versions};
 use crate::error::Error;
@@ -41,6 +41,9 @@ pub struct Sent {
 /// # Errors
 /// When something isn't there any more, or can't be read, or the job has been cancelled.
 pub fn feed(trainer: &mut Trainer, job: &Job, mut report: impl FnMut(i64)) -> Result<Sent, Error> {
+    if role_name(job.owner).is_none() {
+        return Err(Error::UnknownRole(job.owner_name.clone()));
+    }
     // To the end of the transaction: what rows, conditions and paraphrases call is code of that role.
     become_role(job.owner, &job.session)?;
     let plan = plan(job)?;

@@ -1,7 +1,7 @@
 //! However a database is dumped and restored, its models, trainings, schedules and grants are there, or what is missing is
 //! what was left out.
 
-use ecommerce_ml_server_tests::jobs::{long, prepare, submit, wait};
+use ecommerce_ml_server_tests::jobs::{long, prepare, said, submit, wait};
 use ecommerce_ml_server_tests::statement::run;
 use ecommerce_ml_server_tests::{Cluster, ask, eventually, fails_with};
 use postgres::Client;
@@ -152,6 +152,10 @@ fn what_is_missing_costs_what_named_it() {
     }
     let refused = fails_with(&mut there, "SELECT ecommerce_ml.run_scheduled_training('shop')", "42704");
     assert_eq!(refused.message(), "role \"owner\" does not exist");
+    run(&mut there, "SELECT ecommerce_ml.resume_job(1)");
+    assert_eq!(wait(&mut there, 1), "failed");
+    let failed = said(&mut there, 1);
+    assert!(failed.starts_with("failed; 42704; role \"owner\" does not exist"), "{failed}");
     // Once there are roles of these names, they are meant.
     run(&mut session, ROLES);
     let _: String = ask(&mut target.session_as("analyst", &database), asked);

@@ -111,7 +111,14 @@ fn what_is_owned_is_dropped_with_cascade_and_what_was_granted_without() {
     let (cluster, mut superuser) = with_owner();
     let mut analyst = cluster.session_as("analyst", "postgres");
     let _: String = ask(&mut analyst, USE);
-    // An ordinary role can give up what it was granted.
+    // An ordinary role can give up what it was granted, also where the server only believes that there is something.
+    run(
+        &mut superuser,
+        "INSERT INTO pg_shdepend SELECT d.oid, 'pg_class'::regclass, 'ecommerce_ml.stored_job'::regclass, attnum,
+                                        'pg_authid'::regclass, 'analyst'::regrole, 'a'
+         FROM pg_database d, pg_attribute
+         WHERE datname = current_database() AND attrelid = 'ecommerce_ml.stored_job'::regclass AND attname = 'owner'",
+    );
     run(&mut analyst, "DROP OWNED BY analyst");
     fails_with(&mut analyst, USE, "42501");
     drop(analyst);
