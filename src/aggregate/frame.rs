@@ -58,7 +58,7 @@ impl Frame {
         Ok(())
     }
 
-    /// A review goes out. Returns `false` if it never came in, as when the default model was changed meanwhile.
+    /// A review goes out. Returns `false` if it never came in, as where a name meant another model then.
     ///
     /// # Errors
     /// As [`Tally::add`].

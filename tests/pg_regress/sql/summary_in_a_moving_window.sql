@@ -26,10 +26,13 @@ SELECT frame, ARRAY(SELECT differences(frame)) AS differences FROM (VALUES
 SELECT id, (s).reviews, (s).negative, (s).neutral, (s).positive FROM
     (SELECT id, ecommerce_ml.summarize_reviews(body, 'reviews') OVER (ORDER BY id ROWS 5 PRECEDING) AS s FROM review) AS summary
 WHERE id BETWEEN 9 AND 15;
--- When the model changes under way, what came in by the other one can't be taken back: the window is added up anew.
+-- The default model is that of the statement's beginning, whatever is set under way; a named one may be another for each row.
 \set classifier 'file://' :models '/bert-classification-3'
 SELECT ecommerce_ml.import_model('moods', :'classifier');
 SELECT (s).stars IS NOT NULL AS with_stars, min(id), max(id), min((s).reviews), max((s).reviews) FROM
     (SELECT id, ecommerce_ml.summarize_reviews(body) OVER (ORDER BY id ROWS 2 PRECEDING) AS s,
             CASE WHEN id = 30 THEN set_config('ecommerce_ml.default_model', 'moods', true) END
      FROM review WHERE body IS NOT NULL) AS summary WHERE id > 3 GROUP BY 1 ORDER BY 1 DESC;
+SELECT (s).stars[5] >= (s).reviews AS all_stars, count(*) FROM
+    (SELECT id, ecommerce_ml.summarize_reviews('I love it!', CASE WHEN id % 30 < 15 THEN 'reviews' ELSE 'moods' END)
+                    OVER (ORDER BY id ROWS 2 PRECEDING) AS s FROM review) AS summary GROUP BY 1 ORDER BY 1 DESC;
