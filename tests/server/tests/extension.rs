@@ -161,3 +161,21 @@ fn all_tables_are_dumped() {
                      AND NOT coalesce(c.oid = ANY (e.extconfig), false)";
     assert_eq!(names(&mut cluster.session(), forgotten), BTreeSet::new());
 }
+
+#[test]
+fn tables_are_made_by_roles_that_may_not_use_it() {
+    let cluster = Cluster::new();
+    let mut session = cluster.session();
+    run(
+        &mut session,
+        "CREATE ROLE maker LOGIN; GRANT CREATE ON SCHEMA public TO maker;
+         REVOKE ALL ON SCHEMA ecommerce_ml FROM PUBLIC; REVOKE ALL ON ecommerce_ml.asking_constraint FROM PUBLIC",
+    );
+    let mut maker = cluster.session_as("maker", "postgres");
+    run(
+        &mut maker,
+        "CREATE TABLE made (id int CHECK (id > 0), twice int GENERATED ALWAYS AS (id * 2) STORED);
+         CREATE DOMAIN whole AS int CHECK (VALUE > 0); CREATE TEMP TABLE passing (id int CHECK (id > 0));
+         ALTER TABLE made RENAME TO kept; DROP TABLE kept",
+    );
+}

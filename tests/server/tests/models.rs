@@ -245,3 +245,39 @@ fn the_built_in_model_is_what_the_script_says() {
         }
     }
 }
+
+#[test]
+fn a_superuser_may_put_another_version_before_the_built_in_one() {
+    let cluster = Cluster::new();
+    let mut session = cluster.session();
+    run(&mut session, "CREATE ROLE stranger LOGIN; GRANT pg_read_server_files TO stranger");
+    let folder = place_model(&cluster, CLASSIFIER, "reviews");
+    let mut stranger = cluster.session_as("stranger", "postgres");
+    fails_with(&mut stranger, &import_statement("reviews", &folder), "42710");
+    assert_eq!(import(&mut session, "reviews", &folder), 2);
+    run(
+        &mut session,
+        "SELECT ecommerce_ml.pin_model('reviews', true), ecommerce_ml.deploy_model('reviews', 2)",
+    );
+    let live = "SELECT string_agg(concat_ws(' ', version, live, pinned), ', ' ORDER BY version)
+                FROM ecommerce_ml.model_versions WHERE name = 'reviews'";
+    assert_eq!(ask::<String>(&mut session, live), "1 f t, 2 t f");
+    let classes = "SELECT ecommerce_ml.predict_class('good') IN ('negative', 'neutral', 'positive')";
+    assert!(ask::<bool>(&mut stranger, classes), "it is for everyone");
+    fails_with(&mut session, "SELECT ecommerce_ml.grant_model('reviews', 'stranger')", "42501");
+    fails_with(&mut session, "SELECT ecommerce_ml.drop_model('reviews')", "55006");
+    fails_with(&mut session, "SELECT ecommerce_ml.drop_model('reviews', 1)", "55006");
+    // It comes along in a dump.
+    let file = cluster.folder("transfer").join("all.dump").display().to_string();
+    cluster.output("pg_dump", &["-Fc", "-f", &file]);
+    run(&mut session, "CREATE DATABASE restored");
+    cluster.output("pg_restore", &["--exit-on-error", "-d", "restored", &file]);
+    assert_eq!(ask::<String>(&mut cluster.session_in("restored"), live), "1 f t, 2 t f");
+    assert_eq!(ask::<i32>(&mut session, "SELECT ecommerce_ml.rollback_model('reviews')"), 1);
+    fails_with(&mut session, "SELECT ecommerce_ml.rollback_model('reviews')", "55000");
+    run(
+        &mut session,
+        "SELECT ecommerce_ml.drop_model('reviews', 2), ecommerce_ml.pin_model('reviews', false)",
+    );
+    assert_eq!(ask::<String>(&mut session, live), "1 t f");
+}
