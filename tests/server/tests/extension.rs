@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use ecommerce_ml_server_tests::fixtures::{CLASSIFIER, import_reference};
-use ecommerce_ml_server_tests::installation::{output, pg_config};
+use ecommerce_ml_server_tests::installation::{output, pg_config, repository};
 use ecommerce_ml_server_tests::statement::run;
 use ecommerce_ml_server_tests::{Cluster, ask, fails_with};
 use postgres::Client;
@@ -178,4 +178,15 @@ fn tables_are_made_by_roles_that_may_not_use_it() {
          CREATE DOMAIN whole AS int CHECK (VALUE > 0); CREATE TEMP TABLE passing (id int CHECK (id > 0));
          ALTER TABLE made RENAME TO kept; DROP TABLE kept",
     );
+}
+
+/// What others may have installed is changed by upgrade scripts only.
+#[test]
+fn released_scripts_are_frozen() {
+    let released = [("0.1.0", "63cecc6eeba27828abaacdb4468816d0546e13860be3616ed73d8eb42220d68f")];
+    for (version, sha256) in released {
+        let script = repository().join(format!("sql/ecommerce_ml--{version}.sql"));
+        let printed = output(Command::new("sha256sum").arg(script));
+        assert!(printed.starts_with(sha256), "{version}: {printed}");
+    }
 }
