@@ -207,7 +207,7 @@ fn a_cancelled_job_goes_on_where_it_was() {
     let cluster = Cluster::with_settings(&[F32, "ecommerce_ml.training_checkpoint_interval = 1"]);
     let mut session = cluster.session();
     prepare(&cluster, &mut session, 200);
-    let changes = json!({"num_train_epochs": 60});
+    let changes = json!({"num_train_epochs": 200});
     let undisturbed = submit(&mut session, "mine", changes.clone());
     succeed(&mut session, undisturbed);
     let job = submit(&mut session, "yours", changes);
