@@ -281,14 +281,11 @@ fn store(files: &[Source]) -> Result<Sha256, Error> {
     if !content::record(sha256, &entries)? {
         return Ok(sha256);
     }
+    let mut writer = content::Writer::new(sha256, &entries);
     for (index, file) in (0u32..).zip(files) {
-        let mut chunk = 0u32;
-        file.for_each_chunk(|data| {
-            content::store_chunk(sha256, index, chunk, data)?;
-            chunk += 1;
-            Ok(())
-        })?;
+        file.for_each_chunk(|data| writer.add(index, data))?;
     }
+    writer.finish()?;
     Ok(sha256)
 }
 

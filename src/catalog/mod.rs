@@ -16,6 +16,7 @@
 
 pub mod checkpoints;
 pub mod content;
+mod cut;
 pub mod jobs;
 pub mod name;
 pub mod privilege;

@@ -3,7 +3,7 @@
 //! Invariant: the version, its deployment and the end of the job are one transaction's.
 
 use ecommerce_ml_protocol::training::{Comparison, Finished, JobOutput};
-use ecommerce_ml_protocol::{FileEntry, Sha256, UPLOAD_CHUNK_BYTES, UploadPart};
+use ecommerce_ml_protocol::{FileEntry, Sha256, UploadPart};
 use serde_json::{Value, json};
 
 use super::follow::await_part;
@@ -55,10 +55,11 @@ pub fn store(job: &Job, trainer: &mut Trainer, first: UploadPart) -> Result<(), 
         return Err(Error::Unexpected("a model that did not begin"));
     };
     let content = content::address(&files);
-    let is_new = content::record(content, &files)?;
-    let finished = receive(trainer, &files, |file, chunk, data| {
-        if is_new { content::store_chunk(content, file, chunk, data) } else { Ok(()) }
+    let mut writer = content::record(content, &files)?.then(|| content::Writer::new(content, &files));
+    let finished = receive(trainer, &files, |file, data| {
+        writer.as_mut().map_or(Ok(()), |writer| writer.add(file, data))
     })?;
+    writer.map_or(Ok(()), content::Writer::finish)?;
     if role_name(job.owner).is_none() {
         return Err(Error::UnknownRole(job.owner_name.clone()));
     }
@@ -80,11 +81,11 @@ pub fn store(job: &Job, trainer: &mut Trainer, first: UploadPart) -> Result<(), 
     checkpoints::delete_ended(&job.name)
 }
 
-/// Hands out the chunks of a model's files with their numbers, and returns what the process says at its end.
+/// Hands out the bytes of a model's files, and returns what the process says at its end.
 fn receive(
     trainer: &mut Trainer,
     files: &[FileEntry],
-    mut take: impl FnMut(u32, u32, &[u8]) -> Result<(), Error>,
+    mut take: impl FnMut(u32, &[u8]) -> Result<(), Error>,
 ) -> Result<Finished, Error> {
     let mut sizes = vec![0_u64; files.len()];
     loop {
@@ -92,8 +93,7 @@ fn receive(
             Some(JobOutput::Model(UploadPart::Chunk { file, data })) => {
                 let size =
                     sizes.get_mut(file as usize).ok_or(Error::Unexpected("a file that was not announced"))?;
-                let chunk = u32::try_from(*size / UPLOAD_CHUNK_BYTES as u64);
-                take(file, chunk.map_err(|_| Error::Unexpected("a file too large"))?, &data)?;
+                take(file, &data)?;
                 *size += data.len() as u64;
             }
             Some(JobOutput::Model(UploadPart::End)) => {}
