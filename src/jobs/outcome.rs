@@ -46,6 +46,24 @@ impl Deploy {
     }
 }
 
+/// Versions that trainings made of which a model keeps the newest, unless the option says otherwise.
+const KEEP_VERSIONS: i64 = 5;
+
+/// The option `keep_versions`; `None` keeps all.
+///
+/// # Errors
+/// [`Error::InvalidOption`].
+pub fn keep_versions(options: &Value) -> Result<Option<i64>, Error> {
+    let keep = match options.get("keep_versions") {
+        None | Some(Value::Null) => KEEP_VERSIONS,
+        Some(number) => number.as_i64().filter(|number| *number >= 0).ok_or(Error::InvalidOption {
+            name: "keep_versions",
+            expected: "a whole number, 0 to keep all",
+        })?,
+    };
+    Ok((keep > 0).then_some(keep))
+}
+
 /// Stores the model that the process is about to send, of which this is the first part, and ends the job.
 ///
 /// # Errors
@@ -71,7 +89,11 @@ pub fn store(job: &Job, trainer: &mut Trainer, first: UploadPart) -> Result<(), 
         if deploy {
             versions::deploy(&job.name, version)?;
         }
-        Ok((version, outcome))
+        let dropped = match keep_versions(&job.options)? {
+            Some(keep) => versions::drop_old(&job.name, keep, job.id)?,
+            None => Vec::new(),
+        };
+        Ok((version, outcome + &in_words(&dropped)))
     })?;
     seen::hand_over(job.id, &job.name, version)?;
     checkpoints::delete(job.id)?;
@@ -131,6 +153,16 @@ fn new_version(job: &Job, content: Sha256, finished: &Finished) -> Result<NewVer
         metrics,
         training: Some(training),
     })
+}
+
+/// Which versions were dropped, at the end of a sentence.
+fn in_words(dropped: &[i32]) -> String {
+    let numbers: Vec<String> = dropped.iter().map(i32::to_string).collect();
+    match dropped.len() {
+        0 => String::new(),
+        1 => format!("; dropped version {}", numbers.join(", ")),
+        _ => format!("; dropped versions {}", numbers.join(", ")),
+    }
 }
 
 /// Whether the new version is deployed, and why, in words for the user.
