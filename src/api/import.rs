@@ -8,7 +8,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use ecommerce_ml_protocol::{
-    FileEntry, ModelInfo, ModelRef, ModelSource, ReplyBody, RequestBody, Sha256, UPLOAD_CHUNK_BYTES,
+    FileEntry, ModelInfo, ModelRef, ModelSource, ReplyBody, RequestBody, Secret, Sha256, UPLOAD_CHUNK_BYTES,
 };
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{JsonB, check_for_interrupts, pg_extern, pg_sys};
@@ -122,6 +122,7 @@ impl Folder {
             repository: repository.to_owned(),
             revision,
             endpoint: guc::hub_endpoint(),
+            token: guc::hub_token().map(Secret),
             directory,
         };
         match client::ask(request)? {
