@@ -25,6 +25,25 @@ ALTER TABLE stored_epoch DROP CONSTRAINT stored_epoch_job_fkey;
 ALTER TABLE stored_checkpoint DROP CONSTRAINT stored_checkpoint_job_fkey;
 ALTER TABLE stored_seen DROP CONSTRAINT stored_seen_job_fkey, DROP CONSTRAINT stored_seen_name_version_fkey;
 
+-- Chunks are named by their own hash, and files have them in common. Those that are there stay where they are, each once.
+CREATE TABLE stored_part (
+    content bytea,
+    file integer,
+    part integer,
+    chunk bytea NOT NULL,
+    PRIMARY KEY (content, file, part)
+);
+CREATE INDEX ON stored_part (chunk);
+COMMENT ON TABLE stored_part IS 'which chunks the files of content consist of, in order';
+ALTER TABLE stored_chunk RENAME sha256 TO content;
+ALTER TABLE stored_chunk ADD sha256 bytea;
+UPDATE stored_chunk SET sha256 = pg_catalog.sha256(data);
+INSERT INTO stored_part (content, file, part, chunk) SELECT content, file, chunk, sha256 FROM stored_chunk;
+ALTER TABLE stored_chunk DROP CONSTRAINT stored_chunk_pkey, DROP content, DROP file, DROP chunk;
+DELETE FROM stored_chunk c USING stored_chunk o WHERE o.sha256 = c.sha256 AND o.ctid < c.ctid;
+ALTER TABLE stored_chunk ADD PRIMARY KEY (sha256);
+COMMENT ON TABLE stored_chunk IS 'bytes of files, at most 1 MiB a row, named by their SHA-256: files have them in common';
+
 -- Views keep their columns, and those of others that depend on them: what they show is replaced before its tables change.
 
 -- Roles that rows name
@@ -120,6 +139,7 @@ DELETE FROM stored_model WHERE name = 'reviews';
 ALTER TABLE stored_version ALTER content SET NOT NULL;
 COMMENT ON TABLE stored_version IS 'versions of models';
 
+SELECT pg_catalog.pg_extension_config_dump('stored_part', '');
 SELECT pg_catalog.pg_extension_config_dump('stored_model', '');
 SELECT pg_catalog.pg_extension_config_dump('stored_version', '');
 SELECT pg_catalog.pg_extension_config_dump('stored_pin', '');
@@ -127,8 +147,8 @@ SELECT pg_catalog.pg_extension_config_dump('stored_deployment', '');
 SELECT pg_catalog.pg_extension_config_dump('stored_grant', '');
 SELECT pg_catalog.pg_extension_config_dump('stored_job_number', '');
 SELECT pg_catalog.pg_extension_config_dump('stored_job_seen', '');
-GRANT SELECT ON stored_model, stored_content, stored_chunk, stored_version, stored_pin, stored_deployment, stored_grant,
-    stored_job, stored_epoch, stored_checkpoint, stored_schedule, stored_job_seen, stored_seen TO pg_database_owner;
+GRANT SELECT ON stored_model, stored_content, stored_part, stored_chunk, stored_version, stored_pin, stored_deployment,
+    stored_grant, stored_job, stored_epoch, stored_checkpoint, stored_schedule, stored_job_seen, stored_seen TO pg_database_owner;
 GRANT SELECT ON SEQUENCE stored_job_number TO pg_database_owner;
 
 -- The model that comes with the extension is there without being stored.
@@ -217,7 +237,7 @@ CREATE OR REPLACE VIEW jobs AS
     FROM stored_job j LEFT JOIN training_progress() p ON p.job = j.job
     WHERE pg_has_role(role_id(j.owner), 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
 COMMENT ON VIEW jobs IS 'trainings: queued, running, interrupted, succeeded, failed or cancelled';
-COMMENT ON COLUMN jobs.outcome IS 'whether the new version was deployed, and why';
+COMMENT ON COLUMN jobs.outcome IS 'whether the new version was deployed, and why, and which old ones were dropped';
 COMMENT ON COLUMN jobs.comparison IS 'the new version beside the one that was live, on the same rows held out';
 
 CREATE OR REPLACE VIEW job_metrics AS

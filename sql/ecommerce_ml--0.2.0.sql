@@ -64,16 +64,23 @@ CREATE TABLE stored_content (
 );
 COMMENT ON TABLE stored_content IS 'what versions consist of: manifests of files, named by their SHA-256';
 
-CREATE TABLE stored_chunk (
-    sha256 bytea,
+CREATE TABLE stored_part (
+    content bytea,
     file integer,
-    chunk integer,
-    data bytea NOT NULL,
-    PRIMARY KEY (sha256, file, chunk)
+    part integer,
+    chunk bytea NOT NULL,
+    PRIMARY KEY (content, file, part)
+);
+CREATE INDEX ON stored_part (chunk);
+COMMENT ON TABLE stored_part IS 'which chunks the files of content consist of, in order';
+
+CREATE TABLE stored_chunk (
+    sha256 bytea PRIMARY KEY,
+    data bytea NOT NULL
 );
 -- Weights don't compress; reading them must not try to.
 ALTER TABLE stored_chunk ALTER COLUMN data SET STORAGE EXTERNAL;
-COMMENT ON TABLE stored_chunk IS 'bytes of files, at most 1 MiB a row';
+COMMENT ON TABLE stored_chunk IS 'bytes of files, at most 1 MiB a row, named by their SHA-256: files have them in common';
 
 CREATE TABLE stored_version (
     name text COLLATE "C",
@@ -220,6 +227,7 @@ COMMENT ON TABLE stored_seen IS 'rows that the latest training of a model has se
 -- pg_dump takes all rows, whoever owns the database.
 SELECT pg_catalog.pg_extension_config_dump('stored_model', '');
 SELECT pg_catalog.pg_extension_config_dump('stored_content', '');
+SELECT pg_catalog.pg_extension_config_dump('stored_part', '');
 SELECT pg_catalog.pg_extension_config_dump('stored_chunk', '');
 SELECT pg_catalog.pg_extension_config_dump('stored_version', '');
 SELECT pg_catalog.pg_extension_config_dump('stored_pin', '');
@@ -232,8 +240,8 @@ SELECT pg_catalog.pg_extension_config_dump('stored_checkpoint', '');
 SELECT pg_catalog.pg_extension_config_dump('stored_schedule', '');
 SELECT pg_catalog.pg_extension_config_dump('stored_job_seen', '');
 SELECT pg_catalog.pg_extension_config_dump('stored_seen', '');
-GRANT SELECT ON stored_model, stored_content, stored_chunk, stored_version, stored_pin, stored_deployment, stored_grant,
-    stored_job, stored_epoch, stored_checkpoint, stored_schedule, stored_job_seen, stored_seen TO pg_database_owner;
+GRANT SELECT ON stored_model, stored_content, stored_part, stored_chunk, stored_version, stored_pin, stored_deployment,
+    stored_grant, stored_job, stored_epoch, stored_checkpoint, stored_schedule, stored_job_seen, stored_seen TO pg_database_owner;
 GRANT SELECT ON SEQUENCE stored_job_number TO pg_database_owner;
 
 -- The model that comes with the extension is there without being stored.
@@ -855,7 +863,7 @@ CREATE VIEW jobs AS
     FROM stored_job j LEFT JOIN training_progress() p ON p.job = j.job
     WHERE pg_has_role(role_id(j.owner), 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
 COMMENT ON VIEW jobs IS 'trainings: queued, running, interrupted, succeeded, failed or cancelled';
-COMMENT ON COLUMN jobs.outcome IS 'whether the new version was deployed, and why';
+COMMENT ON COLUMN jobs.outcome IS 'whether the new version was deployed, and why, and which old ones were dropped';
 COMMENT ON COLUMN jobs.comparison IS 'the new version beside the one that was live, on the same rows held out';
 
 CREATE VIEW job_metrics AS

@@ -415,6 +415,7 @@ fn engine_sqlstate(kind: ErrorKind) -> PgSqlErrorCode {
         ErrorKind::UnsupportedModel | ErrorKind::NotCompiledIn => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
         ErrorKind::FileMissing => Code::ERRCODE_UNDEFINED_FILE,
         ErrorKind::HubUnavailable => Code::ERRCODE_CONNECTION_FAILURE,
+        ErrorKind::HubDenied => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
         ErrorKind::OutOfMemory => Code::ERRCODE_OUT_OF_MEMORY,
         ErrorKind::DeviceMissing => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
         ErrorKind::Cancelled => Code::ERRCODE_QUERY_CANCELED,

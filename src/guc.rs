@@ -3,16 +3,17 @@
 //! Invariant: what reaches the engine's command line can only be changed in the configuration file, since one
 //! engine serves all sessions.
 
-use std::ffi::{CStr, CString, c_void};
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::time::Duration;
 
-use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
+use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, pg_sys};
 
 static DEFAULT_MODEL: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"reviews"));
 static DEVICE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"auto"));
 static PRECISION: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c"auto"));
 static HUB_ENDPOINT: GucSetting<Option<CString>> =
     GucSetting::<Option<CString>>::new(Some(c"https://huggingface.co"));
+static HUB_TOKEN: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static BATCH_EXECUTION: GucSetting<bool> = GucSetting::<bool>::new(true);
 static BATCH_SIZE: GucSetting<i32> = GucSetting::<i32>::new(1024);
 static ENGINE_THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
@@ -33,6 +34,11 @@ pub fn default_model() -> String {
 /// Base address of the hub that `hf://` stands for.
 pub fn hub_endpoint() -> String {
     text(&HUB_ENDPOINT)
+}
+
+/// What lets us see private repositories of that hub, if we have it.
+pub fn hub_token() -> Option<String> {
+    Some(text(&HUB_TOKEN)).filter(|token| !token.is_empty())
 }
 
 /// Whether plans are rewritten to predict many rows at once.
@@ -138,6 +144,7 @@ pub fn init() {
         &HUB_ENDPOINT,
         GucContext::Suset,
     );
+    define_hub_token();
     define_batch_execution();
     define_int(
         c"ecommerce_ml.batch_size",
@@ -197,7 +204,7 @@ pub fn init() {
     #[cfg(not(feature = "pg14"))]
     // SAFETY: a terminated string without special characters, during library load.
     unsafe {
-        pgrx::pg_sys::MarkGUCPrefixReserved(c"ecommerce_ml".as_ptr());
+        pg_sys::MarkGUCPrefixReserved(c"ecommerce_ml".as_ptr());
     }
 }
 
@@ -257,12 +264,56 @@ fn define_batch_execution() {
     }
 }
 
+fn define_hub_token() {
+    // SAFETY: the hook is guarded.
+    unsafe {
+        GucRegistry::define_string_guc_with_hooks(
+            c"ecommerce_ml.hub_token",
+            c"Token that the hub is shown when import_model reads \"hf://\" sources.",
+            c"Sent to ecommerce_ml.hub_endpoint only. Only superusers see it.",
+            &HUB_TOKEN,
+            GucContext::Suset,
+            GucFlags::SUPERUSER_ONLY | GucFlags::NO_SHOW_ALL,
+            Some(check_hub_token),
+            None,
+            None,
+        );
+    }
+}
+
+/// What is set for a database, a role or a function lies in catalogs that everyone may read.
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn check_hub_token(
+    value: *mut *mut c_char,
+    _extra: *mut *mut c_void,
+    source: pg_sys::GucSource::Type,
+) -> bool {
+    use pg_sys::GucSource::{PGC_S_DATABASE, PGC_S_DATABASE_USER, PGC_S_GLOBAL, PGC_S_TEST, PGC_S_USER};
+    // SAFETY: the server hands over a pointer to the new value, which is null or a terminated string.
+    let is_empty = unsafe { (*value).is_null() || **value == 0 };
+    let is_public =
+        matches!(source, PGC_S_GLOBAL | PGC_S_DATABASE | PGC_S_USER | PGC_S_DATABASE_USER | PGC_S_TEST);
+    if is_empty || !is_public {
+        return true;
+    }
+    // SAFETY: what the server reads next, and copies. Its own message would show the value.
+    unsafe {
+        pg_sys::GUC_check_errmsg_string =
+            c"parameter \"ecommerce_ml.hub_token\" cannot be set for a database, a role or a function"
+                .as_ptr()
+                .cast_mut();
+        pg_sys::GUC_check_errdetail_string = c"Everyone could read it in the catalogs.".as_ptr().cast_mut();
+        pg_sys::GUC_check_errhint_string = c"Set it in postgresql.conf.".as_ptr().cast_mut();
+    }
+    false
+}
+
 /// Plans that the session keeps were made for the value before.
 #[pgrx::pg_guard]
 unsafe extern "C-unwind" fn on_batch_execution(value: bool, _extra: *mut c_void) {
     if value != BATCH_EXECUTION.get() {
         // SAFETY: may be called at any time; it only marks plans.
-        unsafe { pgrx::pg_sys::ResetPlanCache() };
+        unsafe { pg_sys::ResetPlanCache() };
     }
 }
 

@@ -8,7 +8,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use ecommerce_ml_protocol::{
-    FileEntry, ModelInfo, ModelRef, ModelSource, ReplyBody, RequestBody, Sha256, UPLOAD_CHUNK_BYTES,
+    FileEntry, ModelInfo, ModelRef, ModelSource, ReplyBody, RequestBody, Secret, Sha256, UPLOAD_CHUNK_BYTES,
 };
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{JsonB, check_for_interrupts, pg_extern, pg_sys};
@@ -122,6 +122,7 @@ impl Folder {
             repository: repository.to_owned(),
             revision,
             endpoint: guc::hub_endpoint(),
+            token: guc::hub_token().map(Secret),
             directory,
         };
         match client::ask(request)? {
@@ -281,14 +282,11 @@ fn store(files: &[Source]) -> Result<Sha256, Error> {
     if !content::record(sha256, &entries)? {
         return Ok(sha256);
     }
+    let mut writer = content::Writer::new(sha256, &entries);
     for (index, file) in (0u32..).zip(files) {
-        let mut chunk = 0u32;
-        file.for_each_chunk(|data| {
-            content::store_chunk(sha256, index, chunk, data)?;
-            chunk += 1;
-            Ok(())
-        })?;
+        file.for_each_chunk(|data| writer.add(index, data))?;
     }
+    writer.finish()?;
     Ok(sha256)
 }
 

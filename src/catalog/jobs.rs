@@ -437,7 +437,7 @@ fn require_privileges(id: i64, owner: pg_sys::Oid, roles: &[&str]) -> Result<(),
 }
 
 /// Tells this cluster from others; a standby is the same as its primary.
-fn cluster() -> i64 {
+pub(super) fn cluster() -> i64 {
     // SAFETY: reads what the server read from its control file when it started.
     unsafe { pg_sys::GetSystemIdentifier() }.cast_signed()
 }

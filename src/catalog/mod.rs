@@ -4,7 +4,7 @@
 //! - [`name`]: `name` and `name@version`.
 //! - [`resolve`]: from a name to what the engine is asked for, cached in the session.
 //! - [`versions`]: adding, deploying, rolling back, dropping, pinning, granting.
-//! - [`content`]: the files of a version, in chunks.
+//! - [`content`]: the files of a version, in chunks; `cut`: where a file is cut into them.
 //! - [`jobs`] and [`checkpoints`]: trainings, and where they go on.
 //! - [`schedules`] and [`seen`]: trainings again and again, and which rows they have seen.
 //! - [`roles`]: roles that rows name, and how the server knows of them.
@@ -16,6 +16,7 @@
 
 pub mod checkpoints;
 pub mod content;
+mod cut;
 pub mod jobs;
 pub mod name;
 pub mod privilege;

@@ -218,12 +218,47 @@ pub fn drop_version(name: &str, version: i32) -> Result<(), Error> {
         return Err(Error::VersionLive { name: name.to_owned(), version });
     }
     refuse_in_use(name, Some(version))?;
+    delete_version(name, version)?;
+    content::delete_orphans()?;
+    resolve::invalidate()
+}
+
+fn delete_version(name: &str, version: i32) -> Result<(), Error> {
     for table in ["stored_version", "stored_deployment", "stored_pin", "stored_seen"] {
         let statement = format!("DELETE FROM ecommerce_ml.{table} WHERE name = $1 AND version = $2");
         cascade(&statement, &[name.into(), version.into()])?;
     }
-    content::delete_orphans()?;
-    resolve::invalidate()
+    Ok(())
+}
+
+/// Drops versions of a locked model that trainings made, but for the newest `keep` of them, and returns their numbers. The
+/// live version, pinned ones, and those that a schedule or a job other than `job` begins with stay.
+///
+/// # Errors
+/// When our tables can't be written.
+pub fn drop_old(name: &str, keep: i64, job: i64) -> Result<Vec<i32>, Error> {
+    let query = "
+        WITH old AS (
+            SELECT v.version, v.name || '@' || v.version AS base FROM ecommerce_ml.stored_version v
+            WHERE v.name = $1 AND v.training IS NOT NULL ORDER BY v.version DESC OFFSET $2)
+        SELECT o.version FROM old o
+        WHERE NOT EXISTS (SELECT FROM ecommerce_ml.stored_live l WHERE l.name = $1 AND l.version = o.version)
+          AND NOT EXISTS (SELECT FROM ecommerce_ml.stored_pin p WHERE p.name = $1 AND p.version = o.version)
+          AND NOT EXISTS (SELECT FROM ecommerce_ml.stored_schedule s WHERE s.base = o.base)
+          AND NOT EXISTS (SELECT FROM ecommerce_ml.stored_job j
+                          WHERE j.state IN ('queued', 'running') AND j.cluster = $4 AND j.base = o.base AND j.job <> $3)
+        ORDER BY o.version";
+    let read = |row: &SpiHeapTupleData<'_>| row.get::<i32>(1).map_err(Error::from);
+    let arguments = [name.into(), keep.into(), job.into(), jobs::cluster().into()];
+    let old: Vec<i32> = returning(query, &arguments, read)?.into_iter().flatten().collect();
+    for version in &old {
+        delete_version(name, *version)?;
+    }
+    if !old.is_empty() {
+        content::delete_orphans()?;
+        resolve::invalidate()?;
+    }
+    Ok(old)
 }
 
 /// Keeps a version in the engine's memory, or lets it go again.

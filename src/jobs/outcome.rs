@@ -3,7 +3,7 @@
 //! Invariant: the version, its deployment and the end of the job are one transaction's.
 
 use ecommerce_ml_protocol::training::{Comparison, Finished, JobOutput};
-use ecommerce_ml_protocol::{FileEntry, Sha256, UPLOAD_CHUNK_BYTES, UploadPart};
+use ecommerce_ml_protocol::{FileEntry, Sha256, UploadPart};
 use serde_json::{Value, json};
 
 use super::follow::await_part;
@@ -46,6 +46,24 @@ impl Deploy {
     }
 }
 
+/// Versions that trainings made of which a model keeps the newest, unless the option says otherwise.
+const KEEP_VERSIONS: i64 = 5;
+
+/// The option `keep_versions`; `None` keeps all.
+///
+/// # Errors
+/// [`Error::InvalidOption`].
+pub fn keep_versions(options: &Value) -> Result<Option<i64>, Error> {
+    let keep = match options.get("keep_versions") {
+        None | Some(Value::Null) => KEEP_VERSIONS,
+        Some(number) => number.as_i64().filter(|number| *number >= 0).ok_or(Error::InvalidOption {
+            name: "keep_versions",
+            expected: "a whole number, 0 to keep all",
+        })?,
+    };
+    Ok((keep > 0).then_some(keep))
+}
+
 /// Stores the model that the process is about to send, of which this is the first part, and ends the job.
 ///
 /// # Errors
@@ -55,10 +73,11 @@ pub fn store(job: &Job, trainer: &mut Trainer, first: UploadPart) -> Result<(), 
         return Err(Error::Unexpected("a model that did not begin"));
     };
     let content = content::address(&files);
-    let is_new = content::record(content, &files)?;
-    let finished = receive(trainer, &files, |file, chunk, data| {
-        if is_new { content::store_chunk(content, file, chunk, data) } else { Ok(()) }
+    let mut writer = content::record(content, &files)?.then(|| content::Writer::new(content, &files));
+    let finished = receive(trainer, &files, |file, data| {
+        writer.as_mut().map_or(Ok(()), |writer| writer.add(file, data))
     })?;
+    writer.map_or(Ok(()), content::Writer::finish)?;
     if role_name(job.owner).is_none() {
         return Err(Error::UnknownRole(job.owner_name.clone()));
     }
@@ -70,7 +89,11 @@ pub fn store(job: &Job, trainer: &mut Trainer, first: UploadPart) -> Result<(), 
         if deploy {
             versions::deploy(&job.name, version)?;
         }
-        Ok((version, outcome))
+        let dropped = match keep_versions(&job.options)? {
+            Some(keep) => versions::drop_old(&job.name, keep, job.id)?,
+            None => Vec::new(),
+        };
+        Ok((version, outcome + &in_words(&dropped)))
     })?;
     seen::hand_over(job.id, &job.name, version)?;
     checkpoints::delete(job.id)?;
@@ -80,11 +103,11 @@ pub fn store(job: &Job, trainer: &mut Trainer, first: UploadPart) -> Result<(), 
     checkpoints::delete_ended(&job.name)
 }
 
-/// Hands out the chunks of a model's files with their numbers, and returns what the process says at its end.
+/// Hands out the bytes of a model's files, and returns what the process says at its end.
 fn receive(
     trainer: &mut Trainer,
     files: &[FileEntry],
-    mut take: impl FnMut(u32, u32, &[u8]) -> Result<(), Error>,
+    mut take: impl FnMut(u32, &[u8]) -> Result<(), Error>,
 ) -> Result<Finished, Error> {
     let mut sizes = vec![0_u64; files.len()];
     loop {
@@ -92,8 +115,7 @@ fn receive(
             Some(JobOutput::Model(UploadPart::Chunk { file, data })) => {
                 let size =
                     sizes.get_mut(file as usize).ok_or(Error::Unexpected("a file that was not announced"))?;
-                let chunk = u32::try_from(*size / UPLOAD_CHUNK_BYTES as u64);
-                take(file, chunk.map_err(|_| Error::Unexpected("a file too large"))?, &data)?;
+                take(file, &data)?;
                 *size += data.len() as u64;
             }
             Some(JobOutput::Model(UploadPart::End)) => {}
@@ -131,6 +153,16 @@ fn new_version(job: &Job, content: Sha256, finished: &Finished) -> Result<NewVer
         metrics,
         training: Some(training),
     })
+}
+
+/// Which versions were dropped, at the end of a sentence.
+fn in_words(dropped: &[i32]) -> String {
+    let numbers: Vec<String> = dropped.iter().map(i32::to_string).collect();
+    match dropped.len() {
+        0 => String::new(),
+        1 => format!("; dropped version {}", numbers.join(", ")),
+        _ => format!("; dropped versions {}", numbers.join(", ")),
+    }
 }
 
 /// Whether the new version is deployed, and why, in words for the user.

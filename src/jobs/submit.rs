@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::augment::Augment;
 use super::launch;
-use super::outcome::Deploy;
+use super::outcome::{Deploy, keep_versions};
 use super::rows::Rows;
 use crate::catalog::jobs::{self, Job};
 use crate::catalog::name::ModelName;
@@ -66,6 +66,7 @@ pub fn check(wanted: &Wanted<'_>) -> Result<Job, Error> {
     versions::require_ownable(&name)?;
     let base = resolve(wanted.base.unwrap_or(BASE))?;
     Deploy::of(wanted.options)?;
+    keep_versions(wanted.options)?;
     check_options(task, wanted.options)?;
     let relation = crate::relation::Relation::open(wanted.relation)?;
     // SAFETY: both are set in a session.

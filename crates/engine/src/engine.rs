@@ -77,8 +77,8 @@ impl Engine {
                 let options = serde_json::from_str(&options).map_err(|error| invalid(error.to_string()))?;
                 TrainingOptions::parse(&options, objective).map(|_| ReplyBody::TrainingChecked)
             }
-            RequestBody::Fetch { repository, revision, endpoint, directory } => {
-                fetch(hub::Fetch { repository, revision, endpoint, directory: directory.into() }).await
+            RequestBody::Fetch { repository, revision, endpoint, token, directory } => {
+                fetch(hub::Fetch { repository, revision, endpoint, token, directory: directory.into() }).await
             }
             RequestBody::Stats => Ok(ReplyBody::Stats(self.stats())),
             // The server deals with these; here they are a request for nothing.

@@ -19,6 +19,8 @@ pub enum ErrorKind {
     FileMissing,
     /// The hub can't be reached or refuses.
     HubUnavailable,
+    /// The hub refuses the token that it was given.
+    HubDenied,
     /// More memory would be needed than the settings allow.
     OutOfMemory,
     /// The device asked for isn't present.

@@ -40,6 +40,16 @@ pub enum ModelSource {
     Content(Sha256),
 }
 
+/// A text that is for its receiver only: it can be sent, but not shown.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
 /// The model that a request wants.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelRef {
@@ -104,6 +114,8 @@ pub enum RequestBody {
         revision: Option<String>,
         /// Base address of the hub.
         endpoint: String,
+        /// What lets the client see private repositories there. Nobody but the hub at that address gets it.
+        token: Option<Secret>,
         /// Folder to make and fill, relative to the engine's working directory. Its files belong to the client.
         directory: String,
     },

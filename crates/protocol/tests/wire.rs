@@ -39,6 +39,15 @@ fn request() -> impl Strategy<Value = Request> {
             detail: TokenDetail::Pieces
         }),
         model().prop_map(|model| RequestBody::Describe { model }),
+        (".{0,20}", proptest::option::of(".{0,20}".prop_map(Secret))).prop_map(|(name, token)| {
+            RequestBody::Fetch {
+                repository: name.clone(),
+                revision: None,
+                endpoint: name.clone(),
+                token,
+                directory: name,
+            }
+        }),
         Just(RequestBody::Stats),
         Just(RequestBody::Cancel),
         upload().prop_map(RequestBody::Upload),
@@ -275,4 +284,21 @@ fn a_greeting_of_another_build_is_read_but_not_understood() {
     assert_eq!(Hello::decode(&longer), Ok(other.clone()));
     assert!(!Hello::ours().understands(&other));
     assert!(Hello::ours().understands(&Hello::ours()));
+}
+
+#[test]
+fn a_secret_is_sent_but_not_shown() {
+    let request = Request {
+        id: RequestId(1),
+        body: RequestBody::Fetch {
+            repository: "owner/model".to_owned(),
+            revision: None,
+            endpoint: "https://hub".to_owned(),
+            token: Some(Secret("hf_abc".to_owned())),
+            directory: "x".to_owned(),
+        },
+    };
+    assert!(!format!("{request:?} {request:#?}").contains("hf_abc"));
+    let frame = encode_frame(&request).unwrap();
+    assert!(frame.windows(6).any(|bytes| bytes == b"hf_abc"));
 }

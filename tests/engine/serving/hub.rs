@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread;
 
 use ecommerce_ml_engine::hub::{Fetch, Fetched};
-use ecommerce_ml_protocol::{EngineError, ErrorKind, ReplyBody, RequestBody};
+use ecommerce_ml_protocol::{EngineError, ErrorKind, ReplyBody, RequestBody, Secret};
 use parking_lot::Mutex;
 use tempfile::TempDir;
 
@@ -23,6 +23,10 @@ enum Page {
     Body(Vec<u8>),
     /// Announces more bytes than it sends.
     Cut(Vec<u8>),
+    /// Announces so many, and sends none.
+    Announced(u64),
+    /// With headers of its own.
+    Headed(&'static str),
     Status(u16),
     Redirect(String),
 }
@@ -68,6 +72,8 @@ fn answer(stream: TcpStream, pages: &HashMap<String, Page>, heads: &Mutex<Vec<St
     let page = pages.get(path).cloned().unwrap_or(Page::Status(404));
     heads.lock().push(head.join("\n"));
     let (status, header, body, missing) = match page {
+        Page::Announced(bytes) => (200, String::new(), Vec::new(), bytes as usize),
+        Page::Headed(header) => (200, header.to_owned(), b"weights".to_vec(), 0),
         Page::Body(body) => (200, String::new(), body, 0),
         Page::Cut(body) => (200, String::new(), body, 10),
         Page::Status(status) => (status, String::new(), Vec::new(), 0),
@@ -84,6 +90,7 @@ fn fetch(endpoint: &str, repository: &str, revision: Option<&str>, directory: &P
         repository: repository.to_owned(),
         revision: revision.map(str::to_owned),
         endpoint: endpoint.to_owned(),
+        token: None,
         directory: directory.to_owned(),
     }
 }
@@ -172,7 +179,20 @@ fn failures_leave_nothing_behind_and_name_the_hub() {
         (Page::Cut(b"weights".to_vec()), ErrorKind::HubUnavailable),
         (Page::Status(500), ErrorKind::HubUnavailable),
         (Page::Status(404), ErrorKind::FileMissing),
+        (Page::Status(401), ErrorKind::FileMissing),
+        (Page::Status(302), ErrorKind::HubUnavailable),
         (Page::Redirect("/owner/model/resolve/loop".to_owned()), ErrorKind::FileMissing),
+        (
+            Page::Redirect(format!("/owner/model/resolve/{COMMIT}/model.safetensors")),
+            ErrorKind::HubUnavailable,
+        ),
+        (Page::Redirect("file:///etc/passwd".to_owned()), ErrorKind::HubUnavailable),
+        (Page::Redirect("ftp://127.0.0.1/x".to_owned()), ErrorKind::HubUnavailable),
+        (Page::Redirect("elsewhere".to_owned()), ErrorKind::HubUnavailable),
+        (Page::Redirect("//".to_owned()), ErrorKind::HubUnavailable),
+        (Page::Redirect(String::new()), ErrorKind::HubUnavailable),
+        (Page::Announced(1 << 40), ErrorKind::HubUnavailable),
+        (Page::Headed("Transfer-Encoding: chunked\r\n"), ErrorKind::HubUnavailable),
     ];
     for (page, kind) in cases {
         let (_parent, directory) = folder();
@@ -262,6 +282,7 @@ fn a_client_can_have_a_model_fetched() {
         repository: repository.to_owned(),
         revision: None,
         endpoint: hub.endpoint.clone(),
+        token: None,
         directory: directory.to_str().unwrap().to_owned(),
     };
     let kit = Kit::new();
@@ -269,4 +290,99 @@ fn a_client_can_have_a_model_fetched() {
     let files = vec!["model.safetensors".to_owned()];
     assert_eq!(client.call(fetch("owner/model")), ReplyBody::Fetched { commit: COMMIT.to_owned(), files });
     assert_eq!(error(client.call(fetch("owner/other"))).kind, ErrorKind::FileMissing);
+}
+
+#[test]
+fn what_the_hub_says_of_a_file_names_no_file() {
+    let (_parent, directory) = folder();
+    let headers = "ETag: \"../../../etag\"\r\nX-Linked-Etag: /tmp/ecommerce_ml_etag\r\nX-Repo-Commit: ../commit\r\n\
+                   Content-Range: bytes 0-0/99999999999\r\nContent-Disposition: attachment; filename=../../x\r\n";
+    let hub = Hub::with(&[
+        ("model.safetensors", Page::Headed(headers)),
+        ("../up.safetensors", body("up")),
+        ("/tmp/ecommerce_ml_absolute.safetensors", body("absolute")),
+        ("a/../../b.safetensors", body("both")),
+        (".hidden.safetensors", body("hidden")),
+        ("nul\0.safetensors", body("nul")),
+    ]);
+    assert_eq!(hub.fetch(&directory).unwrap().files, ["model.safetensors"]);
+    let parent: Vec<_> = std::fs::read_dir(directory.parent().unwrap()).unwrap().collect();
+    assert_eq!((parent.len(), std::fs::read_dir(&directory).unwrap().count()), (1, 1));
+    assert!(!Path::new("/tmp/ecommerce_ml_etag").exists());
+}
+
+#[test]
+fn a_repository_of_very_many_files_is_refused() {
+    let siblings: Vec<_> =
+        (0..2000).map(|shard| serde_json::json!({ "rfilename": format!("{shard}.safetensors") })).collect();
+    let description = serde_json::json!({ "sha": COMMIT, "siblings": siblings }).to_string();
+    let pages = HashMap::from([("/api/models/owner/model/revision/main".to_owned(), body(&description))]);
+    let (_parent, directory) = folder();
+    let refused = assert_refused(Hub::new(pages).fetch(&directory), &directory, ErrorKind::UnsupportedModel);
+    assert!(refused.message.contains("2000 files"), "{}", refused.message);
+}
+
+const TOKEN: &str = "hf_abcdefg";
+
+fn fetch_with(endpoint: &str, token: &str, directory: &Path) -> Result<Fetched, EngineError> {
+    Fetch { token: Some(Secret(token.to_owned())), ..fetch(endpoint, "owner/model", None, directory) }
+        .run(&|| false)
+}
+
+/// Whether each request came with the token.
+fn shown(hub: &Hub) -> Vec<bool> {
+    let header = format!("authorization: bearer {TOKEN}");
+    hub.seen.lock().iter().map(|head| head.to_lowercase().contains(&header)).collect()
+}
+
+#[test]
+fn a_token_is_shown_to_the_hub_only() {
+    let elsewhere = Hub::new(HashMap::from([("/elsewhere".to_owned(), body("weights"))]));
+    let there = format!("{}/elsewhere", elsewhere.endpoint);
+    let (_parent, directory) = folder();
+    let hub = Hub::with(&[
+        ("config.json", Page::Redirect("/cache/config".to_owned())),
+        ("model-1.safetensors", Page::Redirect(there.clone())),
+        ("model-2.safetensors", Page::Redirect(there.trim_start_matches("http:").to_owned())),
+        ("vocab.txt", Page::Redirect(there.replace("http://", "http://127.0.0.1@"))),
+    ]);
+    // It has no such page of its own: the token goes along, and is refused or not.
+    let error = fetch_with(&hub.endpoint, TOKEN, &directory).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::FileMissing);
+    assert_eq!(shown(&hub), [true, true, true]);
+    let hub = Hub::with(&[
+        ("model-1.safetensors", Page::Redirect(there.clone())),
+        ("model-2.safetensors", Page::Redirect(there.trim_start_matches("http:").to_owned())),
+        ("vocab.txt", Page::Redirect(there.replace("http://", "http://127.0.0.1@"))),
+    ]);
+    fetch_with(&hub.endpoint, TOKEN, &directory).unwrap();
+    assert_eq!(shown(&hub), [true; 4]);
+    assert_eq!(shown(&elsewhere), [false; 3]);
+    let heads = elsewhere.seen.lock().concat().to_lowercase();
+    assert!(!heads.contains("bearer") && !heads.contains(TOKEN), "{heads}");
+}
+
+#[test]
+fn a_token_that_is_refused_or_none_is_not_told() {
+    for status in [401, 403] {
+        let pages =
+            HashMap::from([("/api/models/owner/model/revision/main".to_owned(), Page::Status(status))]);
+        let hub = Hub::new(pages);
+        let (_parent, directory) = folder();
+        let refused =
+            assert_refused(fetch_with(&hub.endpoint, TOKEN, &directory), &directory, ErrorKind::HubDenied);
+        assert!(refused.hint.as_ref().unwrap().contains("ecommerce_ml.hub_token"));
+        assert!(!format!("{refused:?}").contains(TOKEN));
+        let refused = assert_refused(hub.fetch(&directory), &directory, ErrorKind::FileMissing);
+        assert!(refused.message.contains("public"), "{}", refused.message);
+        assert!(refused.hint.unwrap().contains("ecommerce_ml.hub_token"));
+    }
+    let hub = Hub::with(&[("model.safetensors", body("weights"))]);
+    for bad in ["hf_abcdefg\r\nHost: x", "hf abcdefg", "hf_\u{e4}bcdefg", "hf_abcdefg\0"] {
+        let (_parent, directory) = folder();
+        let refused = fetch_with(&hub.endpoint, bad, &directory);
+        let refused = assert_refused(refused, &directory, ErrorKind::InvalidRequest);
+        assert!(!format!("{refused:?}").contains("bcdefg"));
+    }
+    assert!(hub.seen.lock().is_empty());
 }

@@ -1,6 +1,6 @@
 //! A Hugging Face hub on this machine: it serves one folder as the repositories that a test names.
 //!
-//! It speaks as much HTTP/1.1 as a downloader needs: GET and HEAD, ranges, the hub's headers, one request a
+//! It may want a token, and may have its files lie on another host, as the real one's do. It speaks as much HTTP/1.1 as a downloader needs: GET and HEAD, ranges, the hub's headers, one request a
 //! connection.
 
 use std::fs;
@@ -19,6 +19,8 @@ pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 pub struct Hub {
     endpoint: String,
     requests: Arc<Mutex<Vec<String>>>,
+    /// Their `Authorization`.
+    tokens: Arc<Mutex<Vec<Option<String>>>>,
 }
 
 /// What the hub serves.
@@ -26,27 +28,42 @@ struct Shelf {
     repositories: Vec<String>,
     revisions: Vec<String>,
     folder: PathBuf,
+    /// What a request must show.
+    token: Option<String>,
+    /// Where files are instead.
+    elsewhere: Option<String>,
 }
 
 impl Hub {
     /// Serves `folder` under each of these names (`owner/repo`) at revisions `main` and `v1`.
     pub fn serve(repositories: &[&str], folder: &Path) -> Self {
+        Self::start(repositories, folder, None, None)
+    }
+
+    /// Serves it to those who show this token, and leads them to another hub for files.
+    pub fn serve_private(repositories: &[&str], folder: &Path, token: &str, elsewhere: &Hub) -> Self {
+        Self::start(repositories, folder, Some(token.to_owned()), Some(elsewhere.endpoint.clone()))
+    }
+
+    fn start(repositories: &[&str], folder: &Path, token: Option<String>, elsewhere: Option<String>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a local port is free");
         let address = listener.local_addr().expect("a bound socket has an address");
-        let requests = Arc::default();
+        let (requests, tokens) = (Arc::default(), Arc::default());
         let shelf = Arc::new(Shelf {
             repositories: repositories.iter().map(|name| (*name).to_owned()).collect(),
             revisions: vec!["main".to_owned(), "v1".to_owned(), COMMIT.to_owned()],
             folder: folder.to_owned(),
+            token,
+            elsewhere,
         });
-        let log = Arc::clone(&requests);
+        let (log, shown) = (Arc::clone(&requests), Arc::clone(&tokens));
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (shelf, log) = (Arc::clone(&shelf), Arc::clone(&log));
-                thread::spawn(move || answer(&shelf, &log, stream));
+                let (shelf, log, shown) = (Arc::clone(&shelf), Arc::clone(&log), Arc::clone(&shown));
+                thread::spawn(move || answer(&shelf, &log, &shown, stream));
             }
         });
-        Self { endpoint: format!("http://{address}"), requests }
+        Self { endpoint: format!("http://{address}"), requests, tokens }
     }
 
     /// Base address, for `ecommerce_ml.hub_endpoint`.
@@ -57,6 +74,11 @@ impl Hub {
     /// Paths that were asked for, in order.
     pub fn requests(&self) -> Vec<String> {
         self.requests.lock().expect("no request panics").clone()
+    }
+
+    /// What each of them showed to be let in.
+    pub fn tokens(&self) -> Vec<Option<String>> {
+        self.tokens.lock().expect("no request panics").clone()
     }
 }
 
@@ -88,7 +110,12 @@ impl Shelf {
     }
 }
 
-fn answer(shelf: &Shelf, log: &Mutex<Vec<String>>, mut stream: TcpStream) {
+fn answer(
+    shelf: &Shelf,
+    log: &Mutex<Vec<String>>,
+    tokens: &Mutex<Vec<Option<String>>>,
+    mut stream: TcpStream,
+) {
     let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
     let first = lines.next().unwrap_or_default();
     let headers: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
@@ -98,7 +125,22 @@ fn answer(shelf: &Shelf, log: &Mutex<Vec<String>>, mut stream: TcpStream) {
     log.lock().expect("no request panics").push(path.clone());
     let range =
         headers.iter().find_map(|line| line.to_lowercase().strip_prefix("range: bytes=").map(str::to_owned));
+    let token = headers.iter().find_map(|line| {
+        let (name, value) = line.split_once(": ")?;
+        name.eq_ignore_ascii_case("authorization").then(|| value.to_owned())
+    });
+    tokens.lock().expect("no request panics").push(token.clone());
+    let is_let_in = shelf.token.as_ref().is_none_or(|wanted| token == Some(format!("Bearer {wanted}")));
+    let elsewhere = shelf.elsewhere.as_ref().filter(|_| path.contains("/resolve/"));
     let response = match shelf.find(&path) {
+        _ if !is_let_in => {
+            b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_vec()
+        }
+        Some(_) if elsewhere.is_some() => {
+            let to = elsewhere.map(String::as_str).unwrap_or_default();
+            format!("HTTP/1.1 302 Found\r\nLocation: {to}{path}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                .into_bytes()
+        }
         Some(content) => found(method, content, range.as_deref()),
         None => b"HTTP/1.1 404 Not Found\r\nX-Error-Code: RepoNotFound\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
             .to_vec(),

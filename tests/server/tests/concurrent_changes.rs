@@ -16,12 +16,14 @@ const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1 FROM pg_
 const ORPHANS: &str = "SELECT concat_ws(' ',
     (SELECT count(*) FROM ecommerce_ml.stored_version v WHERE NOT EXISTS (SELECT FROM ecommerce_ml.stored_model m WHERE m.name = v.name)),
     (SELECT count(*) FROM ecommerce_ml.stored_version v WHERE NOT EXISTS (SELECT FROM ecommerce_ml.stored_content c WHERE c.sha256 = v.content)),
-    (SELECT count(*) FROM ecommerce_ml.stored_chunk h WHERE NOT EXISTS (SELECT FROM ecommerce_ml.stored_content c WHERE c.sha256 = h.sha256)),
+    (SELECT count(*) FROM ecommerce_ml.stored_part p WHERE NOT EXISTS (SELECT FROM ecommerce_ml.stored_content c WHERE c.sha256 = p.content)),
+    (SELECT count(*) FROM ecommerce_ml.stored_part p WHERE NOT EXISTS (SELECT FROM ecommerce_ml.stored_chunk h WHERE h.sha256 = p.chunk)),
+    (SELECT count(*) FROM ecommerce_ml.stored_chunk h WHERE NOT EXISTS (SELECT FROM ecommerce_ml.stored_part p WHERE p.chunk = h.sha256)),
     (SELECT count(*) FROM ecommerce_ml.stored_deployment d WHERE NOT EXISTS (SELECT FROM ecommerce_ml.stored_version v WHERE v.name = d.name AND v.version = d.version)),
     (SELECT count(*) FROM ecommerce_ml.stored_checkpoint c WHERE NOT EXISTS (SELECT FROM ecommerce_ml.stored_job j WHERE j.job = c.job)),
     (SELECT count(*) FROM ecommerce_ml.stored_epoch e WHERE NOT EXISTS (SELECT FROM ecommerce_ml.stored_job j WHERE j.job = e.job)),
     (SELECT count(*) FROM ecommerce_ml.stored_job_seen s WHERE NOT EXISTS (SELECT FROM ecommerce_ml.stored_job j WHERE j.job = s.job)))";
-const NONE: &str = "0 0 0 0 0 0 0";
+const NONE: &str = "0 0 0 0 0 0 0 0 0";
 
 fn is_waiting(session: &mut Client) -> bool {
     ask(session, "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted")
@@ -69,6 +71,65 @@ fn content_that_another_model_has_stays() {
     let _: String = ask(&mut one, "SELECT ecommerce_ml.predict_class('good', 'd')");
     run(&mut one, "SELECT ecommerce_ml.drop_model('d')");
     assert_eq!(ask::<i64>(&mut one, "SELECT count(*) FROM ecommerce_ml.stored_chunk"), 0);
+}
+
+/// Imports the model with other labels: other content, most of whose chunks are the same.
+fn import_relabelled(name: &str, folder: &std::path::Path) -> String {
+    let options = r#"{"labels": ["x", "y", "z"]}"#;
+    format!("SELECT ecommerce_ml.import_model('{name}', 'file://{}', '{options}')", folder.display())
+}
+
+#[test]
+fn chunks_that_other_content_has_stay() {
+    let cluster = Cluster::new();
+    let folder = place_model(&cluster, CLASSIFIER, "shop");
+    let (mut one, mut other) = (cluster.session(), cluster.session());
+    let shared = "SELECT count(*) > 1 FROM ecommerce_ml.stored_part p JOIN ecommerce_ml.stored_part o
+                  ON o.chunk = p.chunk AND o.content < p.content";
+    let answers = |session: &mut Client, model: &str| {
+        let _: String = ask(session, &format!("SELECT ecommerce_ml.predict_class('good', '{model}')"));
+        let export = cluster.folder(&format!("export-{model}"));
+        run(session, &format!("SELECT ecommerce_ml.export_model('{model}', '{}')", export.display()));
+        std::fs::remove_dir_all(export).expect("the test may remove what it made");
+        assert_eq!(ask::<String>(session, ORPHANS), NONE, "{model}");
+    };
+    import(&mut one, "a", &folder);
+    // An import that isn't committed has chunks of a model that is dropped.
+    run(&mut one, &format!("BEGIN; {}", import_relabelled("b", &folder)));
+    assert!(ask::<bool>(&mut one, shared));
+    run(&mut other, "SELECT ecommerce_ml.drop_model('a')");
+    run(&mut one, "COMMIT");
+    answers(&mut other, "b");
+    // The other way round.
+    run(&mut one, "BEGIN; SELECT ecommerce_ml.drop_model('b')");
+    while_waiting(&cluster, &mut one, &import_statement("c", &folder), "COMMIT").expect("the import goes on");
+    answers(&mut other, "c");
+    // A drop that doesn't happen.
+    run(&mut one, "BEGIN; SELECT ecommerce_ml.drop_model('c')");
+    while_waiting(&cluster, &mut one, &import_relabelled("d", &folder), "ROLLBACK")
+        .expect("the import goes on");
+    answers(&mut other, "d");
+    run(&mut one, "SELECT ecommerce_ml.drop_model('c')");
+    answers(&mut other, "d");
+    // An import that doesn't happen leaves chunks that it has kept from a drop to the next one.
+    run(&mut one, &format!("BEGIN; {}", import_statement("e", &folder)));
+    run(&mut other, "SELECT ecommerce_ml.drop_model('d')");
+    run(&mut one, "ROLLBACK");
+    import(&mut one, "f", &folder);
+    // A snapshot that doesn't have the other content yet.
+    run(&mut one, SNAPSHOT);
+    run(&mut other, &import_relabelled("g", &folder));
+    run(&mut one, "SELECT ecommerce_ml.drop_model('f'); COMMIT");
+    answers(&mut other, "g");
+    // Two that store the same at the same time.
+    run(&mut one, &format!("BEGIN; SELECT ecommerce_ml.drop_model('g'); {}", import_statement("h", &folder)));
+    while_waiting(&cluster, &mut one, &import_relabelled("i", &folder), "COMMIT")
+        .expect("the import goes on");
+    answers(&mut other, "h");
+    answers(&mut other, "i");
+    run(&mut one, "SELECT ecommerce_ml.drop_model('h'), ecommerce_ml.drop_model('i')");
+    assert_eq!(ask::<i64>(&mut one, "SELECT count(*) FROM ecommerce_ml.stored_chunk"), 0);
+    assert_eq!(ask::<i64>(&mut one, "SELECT count(*) FROM ecommerce_ml.stored_part"), 0);
 }
 
 #[test]

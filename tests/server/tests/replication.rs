@@ -101,6 +101,10 @@ fn models_arrive_where_the_extension_is_too() {
     let _: String = ask(&mut there, "SELECT ecommerce_ml.predict_class('fine', 'trained')");
     run(&mut session, "SELECT ecommerce_ml.drop_job(1), ecommerce_ml.drop_model('shop')");
     eventually("the drop has arrived", || there.query_one(ASKED, &[]).is_err());
+    let parts = "SELECT (SELECT count(*) FROM ecommerce_ml.stored_part) * 1000
+                 + (SELECT count(*) FROM ecommerce_ml.stored_chunk)";
+    let kept: i64 = ask(&mut session, parts);
+    eventually("chunks that nothing has any more go there too", || ask::<i64>(&mut there, parts) == kept);
     eventually("all of it", || ask(&mut there, "SELECT count(*) = 0 FROM ecommerce_ml.stored_epoch"));
 }
 

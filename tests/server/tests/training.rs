@@ -138,7 +138,8 @@ fn a_new_version_is_deployed_if_it_is_better() {
     succeed(&mut session, job);
     assert_eq!(ask::<i32>(&mut session, live), 5);
     assert_eq!(ask::<i32>(&mut session, "SELECT ecommerce_ml.rollback_model('mine')"), 2);
-    let job = submit(&mut session, "mine", json!({"deploy": "never", "num_train_epochs": 1}));
+    let changes = json!({"deploy": "never", "num_train_epochs": 1, "keep_versions": 0});
+    let job = submit(&mut session, "mine", changes);
     succeed(&mut session, job);
     assert_eq!(said(&mut session, job), "succeeded; not deployed, as asked");
 }

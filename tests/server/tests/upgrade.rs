@@ -1,12 +1,12 @@
 //! A database with version 0.1.0 becomes one with this version, and is then like one that began with it.
 
-use ecommerce_ml_server_tests::fixtures::{CLASSIFIER, import_reference};
+use ecommerce_ml_server_tests::fixtures::{CLASSIFIER, import_reference, place_model};
 use ecommerce_ml_server_tests::statement::run;
 use ecommerce_ml_server_tests::{Cluster, ask, fails_with};
 use postgres::Client;
 
 const ANSWERS: &str = "SELECT string_agg(ecommerce_ml.predict_probabilities('good', model)::text, ' ')
-                       FROM unnest('{shop,shop@1,reviews}'::text[]) AS model";
+                       FROM unnest('{shop,shop@1,shop@2,reviews}'::text[]) AS model";
 
 /// All that the catalogs know of the extension, but for numbers.
 const CATALOG: [&str; 9] = [
@@ -51,14 +51,23 @@ fn old_and_new() -> (Cluster, Client, Client) {
     let mut new = cluster.session();
     run(&mut new, "CREATE ROLE owner LOGIN; CREATE ROLE analyst LOGIN; GRANT pg_read_server_files TO owner");
     run(&mut new, "CREATE DATABASE old");
-    import_reference(&cluster, &mut cluster.session_as("owner", "postgres"), "shop", CLASSIFIER);
+    let mut owner = cluster.session_as("owner", "postgres");
+    import_reference(&cluster, &mut owner, "shop", CLASSIFIER);
+    // Of two versions that have files in common that version stores these twice.
+    let relabelled = format!(
+        "SELECT ecommerce_ml.import_model('shop', 'file://{}', '{{\"labels\": [\"x\", \"y\", \"z\"]}}')",
+        place_model(&cluster, CLASSIFIER, "relabelled").display()
+    );
+    run(&mut owner, &relabelled);
     let mut old = cluster.session_in("old");
     run(&mut old, "CREATE EXTENSION ecommerce_ml VERSION '0.1.0'");
     run(&mut old, "INSERT INTO ecommerce_ml.stored_model (name, owner) VALUES ('shop', 'owner')");
     let folder = cluster.folder("transfer");
+    let chunks = folder.join("chunks").display().to_string();
+    let parts = "SELECT p.content, p.file, p.part, c.data
+                 FROM ecommerce_ml.stored_part p JOIN ecommerce_ml.stored_chunk c ON c.sha256 = p.chunk";
     for (table, columns) in [
         ("stored_content", "sha256, size, files"),
-        ("stored_chunk", "sha256, file, chunk, data"),
         ("stored_version", "name, version, content, info, base, metrics, training, source, role"),
         ("stored_deployment", "name, deployment, version, role, deployed"),
     ] {
@@ -66,6 +75,8 @@ fn old_and_new() -> (Cluster, Client, Client) {
         run(&mut new, &format!("COPY ecommerce_ml.{table} ({columns}) TO '{file}'"));
         run(&mut old, &format!("COPY ecommerce_ml.{table} ({columns}) FROM '{file}'"));
     }
+    run(&mut new, &format!("COPY ({parts}) TO '{chunks}'"));
+    run(&mut old, &format!("COPY ecommerce_ml.stored_chunk (sha256, file, chunk, data) FROM '{chunks}'"));
     run(
         &mut old,
         "CREATE TABLE \"Rows\" (body text, label text);
@@ -108,6 +119,11 @@ fn an_updated_database_is_like_a_new_one() {
     run(&mut old, "ALTER EXTENSION ecommerce_ml UPDATE");
     assert_eq!(ask::<String>(&mut old, KEPT), EXPECTED);
     assert_eq!(ask::<String>(&mut old, ANSWERS), ask::<String>(&mut new, ANSWERS));
+    let chunks =
+        "SELECT string_agg(concat_ws(' ', encode(content, 'hex'), file, part, encode(chunk, 'hex')), ', '
+                                    ORDER BY content, file, part)
+                         || (SELECT count(*) FROM ecommerce_ml.stored_chunk) FROM ecommerce_ml.stored_part";
+    assert_eq!(ask::<String>(&mut old, chunks), ask::<String>(&mut new, chunks), "each chunk is there once");
     assert_eq!(
         ask::<i64>(&mut old, "SELECT count(*) FROM mine"),
         2,

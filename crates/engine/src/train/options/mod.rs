@@ -108,10 +108,10 @@ pub struct TrainingOptions {
 }
 
 /// Options that SQL obeys and a training doesn't look at: known names, whatever their values.
-pub const SQL_OPTIONS: [&str; 2] = ["where", "deploy"];
+pub const SQL_OPTIONS: [&str; 3] = ["where", "deploy", "keep_versions"];
 
 /// All names, in the order in which an error lists them.
-const NAMES: [&str; 25] = [
+const NAMES: [&str; 26] = [
     "learning_rate",
     "num_train_epochs",
     "per_device_train_batch_size",
@@ -137,6 +137,7 @@ const NAMES: [&str; 25] = [
     "adversarial_epsilon",
     "where",
     "deploy",
+    "keep_versions",
 ];
 
 impl TrainingOptions {

@@ -37,6 +37,7 @@ fn all_options_are_read() {
         "max_length": 128, "seed": 7, "eval_fraction": 0.2, "eval_strategy": "epoch", "early_stopping_patience": 2,
         "metric_for_best_model": "eval_f1", "tuning": "lora", "lora_r": 4, "lora_alpha": 8, "freeze_layers": 3,
         "augment": {"word_drop": 0.1}, "adversarial_epsilon": 0, "where": "lang = 'en'", "deploy": "never",
+        "keep_versions": 0,
     }))
     .unwrap();
     assert_eq!((options.num_train_epochs, options.max_length, options.seed), (5, Some(128), 7));
