@@ -12,6 +12,8 @@
 //! Invariant: decoding returns a value or a [`DecodeError`] for **any** bytes; it never panics and never
 //! allocates more than the frame that it was given implies.
 
+#![forbid(unsafe_code)]
+
 pub mod error;
 pub mod frame;
 pub mod hello;
