@@ -8,10 +8,10 @@ use std::sync::Arc;
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
-use super::encoder::Sizes;
 use super::image::{Image, ImageBuilder, Numbers};
 use super::kernels::Kernels;
 use super::layer::{Norm, NormWeights};
+use super::shape::Sizes;
 
 /// Rows of numbers in the type that they came in, in row-major order.
 #[derive(Debug, Clone)]

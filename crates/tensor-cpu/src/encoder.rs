@@ -14,11 +14,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use super::embeddings::Embeddings;
-use super::functions::Activation;
 use super::image::Image;
 use super::kernels::Kernels;
 use super::layer::{Layer, Scratch, Work};
-use super::linear::padded;
+use super::shape::{Shape, Sizes};
 use super::shared::SharedRows;
 use super::team::{Barrier, Team};
 
@@ -28,41 +27,6 @@ const PASS_TOKENS: usize = 128;
 
 /// A thread with fewer tokens than this costs more than it brings.
 const LEAST_TOKENS: usize = 12;
-
-/// Sizes that all layers share.
-#[derive(Debug, Clone, Copy)]
-pub struct Shape {
-    /// Width of the hidden states.
-    pub hidden: usize,
-    /// Attention heads, a divisor of `hidden`.
-    pub heads: usize,
-    /// Width of the feed-forward part.
-    pub inner: usize,
-    /// Its nonlinearity.
-    pub activation: Activation,
-    /// Added to variances.
-    pub eps: f32,
-}
-
-/// Sizes of a whole encoder.
-#[derive(Debug, Clone, Copy)]
-pub struct Sizes {
-    /// What all layers share.
-    pub shape: Shape,
-    /// How many layers.
-    pub layers: usize,
-    /// Rows of the embeddings of words.
-    pub vocabulary: usize,
-    /// Rows of the embeddings of positions.
-    pub positions: usize,
-}
-
-impl Shape {
-    /// From one row of hidden states to the next.
-    pub(super) fn stride(&self) -> usize {
-        padded(self.hidden)
-    }
-}
 
 /// What is wanted of each sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use super::attention::{self, Attention, attend};
 use super::dense::{DenseF32, DenseI8, dense_f32, dense_i8};
 use super::functions::Activation;
 use super::gradients;
-use super::peak;
+use super::registers;
 use super::rows::{self, Steps};
 use super::simd::portable::Portable;
 use super::simd::{PANEL, Simd};
@@ -122,12 +122,12 @@ macro_rules! kernels {
             $(#[target_feature(enable = $features)])?
             unsafe fn multiply_floats() -> usize {
                 // SAFETY: see above.
-                unsafe { peak::multiply_floats::<$simd>() }
+                unsafe { registers::multiply_floats::<$simd>() }
             }
             $(#[target_feature(enable = $features)])?
             unsafe fn multiply_bytes() -> usize {
                 // SAFETY: see above.
-                unsafe { peak::multiply_bytes::<$simd>() }
+                unsafe { registers::multiply_bytes::<$simd>() }
             }
 
             pub(super) const TABLE: Kernels = Kernels {
@@ -346,13 +346,13 @@ impl Kernels {
 }
 
 impl Kernels {
-    /// See [`peak::multiply_floats`].
+    /// See [`registers::multiply_floats`].
     pub(super) fn multiply_floats(&self) -> usize {
         // SAFETY: the table exists only for instruction sets that the machine has.
         unsafe { (self.multiply_floats)() }
     }
 
-    /// See [`peak::multiply_bytes`].
+    /// See [`registers::multiply_bytes`].
     pub(super) fn multiply_bytes(&self) -> usize {
         // SAFETY: the table exists only for instruction sets that the machine has.
         unsafe { (self.multiply_bytes)() }

@@ -7,10 +7,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::attention::{Attention, scratch_size};
-use super::encoder::Shape;
 use super::image::{Image, ImageBuilder, Numbers};
 use super::kernels::Kernels;
 use super::linear::{Bytes, DenseWeights, Linear, Ranges, Rows, pack, padded};
+use super::shape::Shape;
 use super::shared::SharedRows;
 
 /// Rows that go through the feed-forward part together: what lies between its two dense layers, 4 bytes of each of their

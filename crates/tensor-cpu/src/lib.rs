@@ -5,12 +5,13 @@
 //! From the instructions up:
 //! - `simd`: vectors of numbers, once for each instruction set.
 //! - `functions`: exponential, GELU.
-//! - `dense`, `rows`, `attention`: the kernels, generic over the instruction set.
+//! - `dense`, `rows`, `attention`, `registers`: the kernels, generic over the instruction set.
 //! - `gradients`: more of them, for training.
 //! - [`kernels`]: the kernels behind safe functions, chosen at run time.
 //!
 //! From the weights up:
 //! - [`image`]: prepared weights in memory or in a mapped file.
+//! - `shape`: sizes.
 //! - `linear`, `embeddings`, `layer`, `head`: the parts of the network.
 //! - `encoder`: batches of sequences through the parts; `stepwise`: a layer at a time.
 //! - [`product`]: products of plain matrices, for training.
@@ -42,8 +43,10 @@ mod layer;
 mod linear;
 mod peak;
 pub mod product;
+mod registers;
 mod rows;
 pub mod samples;
+mod shape;
 mod shared;
 mod simd;
 mod stepwise;
@@ -51,7 +54,7 @@ mod team;
 
 pub use cpu::Cpu;
 pub use embeddings::{EmbeddingWeights, WordWeights, pack_embeddings};
-pub use encoder::{Encoder, Pooling, Sequence, Shape, Sizes};
+pub use encoder::{Encoder, Pooling, Sequence};
 pub use functions::Activation;
 pub use head::{Head, HeadActivation, HeadWeights, pack_head, softmax};
 pub use image::{Image, ImageBuilder};
@@ -59,6 +62,7 @@ pub use kernels::Kernels;
 pub use layer::{LayerRanges, LayerWeights, NormWeights, pack_layer};
 pub use linear::{DenseWeights, Precision};
 pub use peak::Peak;
+pub use shape::{Shape, Sizes};
 pub use stepwise::States;
 pub use team::Team;
 

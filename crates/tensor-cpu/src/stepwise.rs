@@ -6,10 +6,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::embeddings::Embeddings;
-use super::encoder::{Sequence, Shape, Sizes};
+use super::encoder::Sequence;
 use super::image::Image;
 use super::kernels::Kernels;
 use super::layer::{Layer, LayerRanges, Scratch, Work};
+use super::shape::{Shape, Sizes};
 use super::shared::SharedRows;
 
 /// Sequences that are in the middle of a layer at the same time.
