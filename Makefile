@@ -63,7 +63,7 @@ test-sqlsmith: install ## send random statements to a server with the library
 	@scripts/test-sqlsmith $(SQLSMITH)
 
 bench-engine: setup ## measure kernels and encoder against the machine's peak, and tokenization
-	@cargo bench --locked -p ecommerce_ml_engine --bench kernels --bench tokenizer
+	@cargo bench --locked -p ecommerce_ml_text_model -p ecommerce_ml_checkpoint --bench kernels --bench tokenizer
 
 bench: install ## measure the engine alone and through SQL
 	@scripts/bench

@@ -7,6 +7,13 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # A toolchain that rustup installed, for shells that haven't read its profile.
 PATH=$PATH:$HOME/.cargo/bin
 
+# All crates that need no PostgreSQL, as cargo is told of them.
+engine_crates=()
+for folder in "$root"/crates/*/; do
+    folder=$(basename "$folder")
+    engine_crates+=(-p "ecommerce_ml_${folder//-/_}")
+done
+
 say() { printf '==> %s\n' "$*" >&2; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 

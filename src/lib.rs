@@ -21,6 +21,8 @@
 //! It must not know how a model works: that is the engine's, a process of its own, reached through
 //! `ecommerce_ml_protocol`. Invariant: no thread is started and no model code runs in a server process.
 
+#![allow(unsafe_code, reason = "PostgreSQL is called in C; each block says why it is sound")]
+
 mod aggregate;
 mod api;
 mod catalog;

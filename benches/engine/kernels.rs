@@ -9,11 +9,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use ecommerce_ml_engine::cpu::samples::{self, Sample};
-use ecommerce_ml_engine::cpu::{Kernels, Peak, Precision, Team};
-use ecommerce_ml_engine::device::{Cpu, Device};
-use ecommerce_ml_engine::files::ModelFiles;
-use ecommerce_ml_engine::model::{Model, Output, PrecisionChoice, Window};
+use ecommerce_ml_checkpoint::files::ModelFiles;
+use ecommerce_ml_predictor::{Output, Window};
+use ecommerce_ml_tensor_cpu::samples::{self, Sample};
+use ecommerce_ml_tensor_cpu::{Cpu, Kernels, Peak, Precision, Team};
+use ecommerce_ml_text_model::{Device, Model, PrecisionChoice};
 
 /// Rows of a dense layer, lengths of a sequence.
 const ROWS: [usize; 4] = [1, 16, 56, 128];

@@ -13,9 +13,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput};
-use ecommerce_ml_engine::config::ModelConfig;
-use ecommerce_ml_engine::files::ModelFiles;
-use ecommerce_ml_engine::tokenizer::Tokenizer;
+use ecommerce_ml_checkpoint::config::ModelConfig;
+use ecommerce_ml_checkpoint::files::ModelFiles;
+use ecommerce_ml_checkpoint::tokenizer::Tokenizer;
 
 /// The English ones come first in the tests' file.
 const ENGLISH: usize = 4300;

@@ -12,7 +12,7 @@ use std::process::{Child, Command};
 use std::time::Instant;
 use std::{error, fs};
 
-use ecommerce_ml_engine::files::{ModelFiles, content_address};
+use ecommerce_ml_checkpoint::files::{ModelFiles, content_address};
 use ecommerce_ml_protocol::frame::decode_payload;
 use ecommerce_ml_protocol::training::{
     JobInput, JobOutput, Label, Objective, Role, TrainingPlan, TrainingRow,

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use ecommerce_ml_engine::train::augment::{Augmenter, Changes, Look, Synonyms};
-use ecommerce_ml_engine::train::random::SplitMix64;
+use ecommerce_ml_text_train::train::augment::{Augmenter, Changes, Look, Synonyms};
+use ecommerce_ml_text_train::train::random::SplitMix64;
 use proptest::prelude::*;
 
 fn share() -> impl Strategy<Value = f64> {

@@ -4,11 +4,12 @@
 
 mod support;
 
-use ecommerce_ml_engine::model::Output;
+use ecommerce_ml_predictor::Output;
 use ecommerce_ml_protocol::{EngineError, ErrorKind, Task};
 use proptest::prelude::*;
 use safetensors::tensor::Dtype;
 use serde_json::json;
+
 use support::{Parts, rows, tiny};
 
 const WEIGHTS: &str = "model.safetensors";
@@ -215,7 +216,7 @@ fn pickled_weights_are_not_read_but_explained() {
 #[test]
 fn a_folder_that_is_not_there() {
     let error =
-        ecommerce_ml_engine::files::ModelFiles::from_directory("/no/such/folder".as_ref()).unwrap_err();
+        ecommerce_ml_checkpoint::files::ModelFiles::from_directory("/no/such/folder".as_ref()).unwrap_err();
     assert_eq!(error.kind, ErrorKind::FileMissing);
 }
 

@@ -4,12 +4,14 @@
 
 mod support;
 
-use ecommerce_ml_engine::config::ModelConfig;
-use ecommerce_ml_engine::files::ModelFiles;
-use ecommerce_ml_engine::model::{Model, Output, Window};
-use ecommerce_ml_engine::tokenizer::Tokenizer;
+use ecommerce_ml_checkpoint::config::ModelConfig;
+use ecommerce_ml_checkpoint::files::ModelFiles;
+use ecommerce_ml_checkpoint::tokenizer::Tokenizer;
+use ecommerce_ml_predictor::{Output, Window};
 use ecommerce_ml_protocol::{Family, Task, TokenDetail, Tokens, is_blank};
+use ecommerce_ml_text_model::Model;
 use serde::Deserialize;
+
 use support::{json_lines, load, reference, root, rows, tiny};
 
 /// Largest difference of a probability, a regression's value or a component of an embedding.

@@ -6,13 +6,13 @@ mod support;
 
 use std::time::Instant;
 
-use ecommerce_ml_engine::cpu::Kernels;
-use ecommerce_ml_engine::device::Cpu;
-use ecommerce_ml_engine::files::ModelFiles;
-use ecommerce_ml_engine::nn::{Dropout, Gradients, Network, Parameters, Tuning};
-use ecommerce_ml_engine::train::loss::{CrossEntropy, Regression, RegressionLoss};
+use ecommerce_ml_checkpoint::files::ModelFiles;
+use ecommerce_ml_tensor_cpu::{Cpu, Kernels};
+use ecommerce_ml_text_train::nn::{Dropout, Gradients, Network, Parameters, Tuning};
+use ecommerce_ml_text_train::train::loss::{CrossEntropy, Regression, RegressionLoss};
 use safetensors::SafeTensors;
 use serde::Deserialize;
+
 use support::{reference, root, tiny};
 
 /// Largest difference of a tensor, by the Euclidean norm, relative to what is expected.

@@ -4,11 +4,13 @@
 
 mod support;
 
-use ecommerce_ml_engine::files::{ModelFiles, content_address};
-use ecommerce_ml_engine::model::{Model, Output, Row, Window};
+use ecommerce_ml_checkpoint::files::{ModelFiles, content_address};
+use ecommerce_ml_predictor::{Output, Row, Window};
 use ecommerce_ml_protocol::{ErrorKind, Sentiment, Task, TokenDetail, Tokens};
+use ecommerce_ml_text_model::Model;
 use proptest::prelude::*;
 use serde_json::json;
+
 use support::{Parts, reference, rows, tiny};
 
 const TEXT: &str = "Great value, though the strap broke after two days.";

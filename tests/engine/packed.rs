@@ -6,10 +6,11 @@ mod support;
 
 use std::io::{Seek, SeekFrom};
 
-use ecommerce_ml_engine::cpu::{Image, Kernels, Precision};
-use ecommerce_ml_engine::device::{Cpu, Device};
-use ecommerce_ml_engine::files::ModelFiles;
-use ecommerce_ml_engine::model::{Model, Output, PrecisionChoice, Window};
+use ecommerce_ml_checkpoint::files::ModelFiles;
+use ecommerce_ml_predictor::{Output, Window};
+use ecommerce_ml_tensor_cpu::{Cpu, Image, Kernels, Precision};
+use ecommerce_ml_text_model::{Device, Model, PrecisionChoice};
+
 use support::{json_lines, root, tiny};
 
 const F32: PrecisionChoice = PrecisionChoice::Fixed(Precision::F32);
@@ -192,6 +193,6 @@ fn prepared_weights_are_all_that_a_model_needs() {
 #[test]
 fn prepared_weights_of_another_model_are_refused() {
     let cpu = Cpu::new(Kernels::best(), 1);
-    let image = ecommerce_ml_engine::cpu::ImageBuilder::default().finish(serde_json::Value::Null);
+    let image = ecommerce_ml_tensor_cpu::ImageBuilder::default().finish(serde_json::Value::Null);
     assert!(Model::open(image, &cpu).is_err());
 }

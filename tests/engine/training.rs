@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use ecommerce_ml_engine::train::batches::Batches;
-use ecommerce_ml_engine::train::class_weights::ClassWeights;
-use ecommerce_ml_engine::train::loss::{CrossEntropy, Loss, Regression, RegressionLoss};
-use ecommerce_ml_engine::train::optimizer::{
+use ecommerce_ml_text_train::train::batches::Batches;
+use ecommerce_ml_text_train::train::class_weights::ClassWeights;
+use ecommerce_ml_text_train::train::loss::{CrossEntropy, Loss, Regression, RegressionLoss};
+use ecommerce_ml_text_train::train::optimizer::{
     AdamW, AdamWSettings, Parameter, clip_coefficient, decays, global_norm,
 };
-use ecommerce_ml_engine::train::schedule::{Schedule, SchedulerType};
-use ecommerce_ml_engine::train::split::{Row, split};
+use ecommerce_ml_text_train::train::schedule::{Schedule, SchedulerType};
+use ecommerce_ml_text_train::train::split::{Row, split};
 use proptest::prelude::*;
 use serde::Deserialize;
 

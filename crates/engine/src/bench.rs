@@ -10,19 +10,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use ecommerce_ml_checkpoint::files::ModelFiles;
+use ecommerce_ml_predictor::{Loaded, Output};
 use ecommerce_ml_protocol::{EngineError, ErrorKind, Prediction};
+use ecommerce_ml_serving::scheduler::{Scheduler, SchedulerOptions, Work};
+use ecommerce_ml_tensor_cpu::Peak;
+use ecommerce_ml_text_model::{Model, Operations};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use crate::cli::Bench;
-use crate::cpu::Peak;
-use crate::files::ModelFiles;
 use crate::loader::ModelLoader;
-use crate::model::{Model, Operations, Output};
 use crate::process;
-use crate::scheduler::{Scheduler, SchedulerOptions, Work};
-use crate::served::Loaded;
 
 /// Texts of a request, as in mode `predict`.
 const REQUEST_TEXTS: usize = 256;

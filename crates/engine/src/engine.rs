@@ -7,19 +7,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use ecommerce_ml_predictor::Output;
 use ecommerce_ml_protocol::{
     BUILD, Completed, DeviceMemory, EngineError, EngineStats, ErrorKind, MAX_FRAME_BYTES, MAX_TEXT_BYTES,
     ModelRef, ReplyBody, RequestBody, TokenDetail,
 };
+use ecommerce_ml_serving::activity::Activity;
+use ecommerce_ml_serving::cache::{Client, Entry, ModelCache};
+use ecommerce_ml_serving::clock::unix_seconds;
+use ecommerce_ml_serving::scheduler::{Finished, Scheduler, Work};
+use ecommerce_ml_serving::server::Answers;
+use ecommerce_ml_text_model::cuda::Accelerator;
+use ecommerce_ml_text_train::train::options::TrainingOptions;
 
-use crate::activity::Activity;
-use crate::cache::{Client, Entry, ModelCache};
-use crate::clock::unix_seconds;
-use crate::cuda::Accelerator;
 use crate::hub;
-use crate::model::Output;
-use crate::scheduler::{Finished, Scheduler, Work};
-use crate::train::options::TrainingOptions;
 
 /// What statistics say of the process.
 #[derive(Debug, Clone)]
@@ -157,6 +158,16 @@ impl Engine {
             queued_texts: self.scheduler.queued_texts(),
             models: self.cache.stats(),
         }
+    }
+}
+
+impl Answers for Engine {
+    fn activity(&self) -> &Arc<Activity> {
+        self.activity()
+    }
+
+    async fn answer(&self, body: RequestBody, client: &Client) -> Result<ReplyBody, EngineError> {
+        self.answer(body, client).await
     }
 }
 

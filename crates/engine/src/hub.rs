@@ -14,14 +14,13 @@ use std::io::{self, Read, Write};
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
+use ecommerce_ml_checkpoint::files::is_model_file;
 use ecommerce_ml_protocol::{EngineError, ErrorKind, Secret};
 use serde::Deserialize;
 use ureq::http::header::{AUTHORIZATION, CONTENT_LENGTH, LOCATION};
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Response, Uri};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body};
-
-use crate::files::is_model_file;
 
 /// Branch that is meant when none is named.
 const MAIN: &str = "main";

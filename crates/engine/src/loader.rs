@@ -6,24 +6,26 @@
 
 use std::sync::Arc;
 
+use ecommerce_ml_checkpoint::files::ModelFiles;
+use ecommerce_ml_predictor::{Load, Served};
 use ecommerce_ml_protocol::{BUILD, EngineError, ErrorKind, ModelSource};
+use ecommerce_ml_tensor_cpu::{Cpu, Kernels, Precision};
+use ecommerce_ml_tensor_cuda::Narrow;
+use ecommerce_ml_text_model::cuda::Accelerator;
+use ecommerce_ml_text_model::{Device, Model, PrecisionChoice, Store};
+use ecommerce_ml_text_train::cuda::{TrainingMachine, training_machine};
 use once_cell::sync::OnceCell;
 
 use crate::cli::Compute;
-use crate::cpu::{Kernels, Precision};
-use crate::cuda::{Accelerator, Narrow};
-use crate::device::{Cpu, Device};
-use crate::files::ModelFiles;
-use crate::model::{Model, PrecisionChoice};
 use crate::process;
-use crate::served::{Load, Served};
-use crate::store::Store;
 
 /// The settings, and where prepared weights are kept.
 pub struct ModelLoader {
     /// What was asked for.
     device_setting: String,
     opened: Result<(Device, PrecisionChoice), EngineError>,
+    /// Where encoders are trained, if not on the processor.
+    training: Option<Arc<dyn TrainingMachine>>,
     /// The processor, for what only runs there while the device is another one.
     beside: OnceCell<Cpu>,
     threads: usize,
@@ -39,12 +41,14 @@ impl ModelLoader {
             ("auto", "f32" | "int8") => "cpu",
             (device, _) => device,
         };
-        let opened = Device::open(device, threads).and_then(|device| {
+        let mut training = None;
+        let opened = Device::open_with_gpus(device, threads).and_then(|(device, gpus)| {
             let precision = precision_choice(&compute.precision, &device)?;
+            training = training_machine(&gpus);
             Ok((device, precision))
         });
         let device_setting = compute.device.clone();
-        Self { device_setting, opened, beside: OnceCell::new(), threads, store }
+        Self { device_setting, opened, training, beside: OnceCell::new(), threads, store }
     }
 
     /// Loads to a device that is open, and keeps nothing.
@@ -54,10 +58,17 @@ impl ModelLoader {
         Self {
             device_setting,
             opened,
+            training: None,
             beside: OnceCell::new(),
             threads: process::count_threads(0),
             store: None,
         }
+    }
+
+    /// The same, with encoders trained on a machine.
+    #[must_use]
+    pub fn training_on(self, machine: Arc<dyn TrainingMachine>) -> Self {
+        Self { training: Some(machine), ..self }
     }
 
     /// The device for statistics; as it was asked for, if it isn't there.
@@ -77,6 +88,11 @@ impl ModelLoader {
             Ok((Device::Accelerator(machine), _)) => Some(Arc::clone(machine)),
             _ => None,
         }
+    }
+
+    /// The machine that encoders are trained on, if that isn't the processor.
+    pub fn training_machine(&self) -> Option<Arc<dyn TrainingMachine>> {
+        self.training.clone()
     }
 
     /// The processor, if that is the device.

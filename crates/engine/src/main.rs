@@ -2,13 +2,12 @@
 
 #![forbid(unsafe_code)]
 
-use std::env;
-use std::io;
 use std::process::ExitCode;
+use std::{env, io};
 
 use ecommerce_ml_engine::cli::{self, Command, HELP};
-use ecommerce_ml_engine::server::note;
-use ecommerce_ml_engine::{bench, predict, process, serve, trainer};
+use ecommerce_ml_engine::{bench, predict, process, serve, train};
+use ecommerce_ml_log::note;
 use ecommerce_ml_protocol::EngineError;
 
 /// Exit status for arguments that can't be understood.
@@ -37,7 +36,7 @@ fn run(command: Command) -> Result<(), String> {
         }
         Command::Train(options) => {
             process::use_threads(options.compute.threads).map_err(|error| error.to_string())?;
-            trainer::session::run(options).map_err(|error| error.to_string())
+            train::run(options).map_err(|error| error.to_string())
         }
         Command::Bench(options) => {
             process::use_threads(options.compute.threads).map_err(|error| error.to_string())?;

@@ -5,16 +5,15 @@
 use std::collections::VecDeque;
 use std::io::{self, BufRead, Write};
 
+use ecommerce_ml_checkpoint::files::ModelFiles;
+use ecommerce_ml_predictor::{Load, Loaded, Output};
 use ecommerce_ml_protocol::{EngineError, ErrorKind, ModelSource, Prediction, TokenDetail, Tokens};
+use ecommerce_ml_serving::scheduler::{Finished, Scheduler, SchedulerOptions, Ticket, Work};
 use serde_json::{Value, json};
 
 use crate::cli::{Predict, PredictTask};
-use crate::files::ModelFiles;
 use crate::loader::ModelLoader;
-use crate::model::Output;
 use crate::process;
-use crate::scheduler::{Finished, Scheduler, SchedulerOptions, Ticket, Work};
-use crate::served::{Load, Loaded};
 
 /// Lines that are submitted together.
 const LINES: usize = 256;

@@ -12,7 +12,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::{env, fs, thread};
 
-use crate::server::note;
+use ecommerce_ml_log::note;
 
 /// The threads of candle and of rayon are set by this variable only.
 const THREADS_VARIABLE: &str = "RAYON_NUM_THREADS";

@@ -5,16 +5,16 @@ use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ecommerce_ml_serving::cache::ModelCache;
+use ecommerce_ml_serving::scheduler::{Scheduler, SchedulerOptions};
+use ecommerce_ml_serving::server;
+use ecommerce_ml_text_model::Store;
 use tokio::runtime;
 
-use crate::cache::ModelCache;
 use crate::cli::Serve;
 use crate::engine::{About, Engine};
 use crate::loader::ModelLoader;
 use crate::process;
-use crate::scheduler::{Scheduler, SchedulerOptions};
-use crate::server;
-use crate::store::Store;
 
 /// Serves until there has been no request for the idle timeout.
 ///

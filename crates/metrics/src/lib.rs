@@ -14,6 +14,8 @@
 //! number of rows, but for [`paired::bootstrap`], and what has no value, such as the mean of nothing, is `None` and
 //! never NaN.
 
+#![forbid(unsafe_code)]
+
 mod binomial;
 pub mod calibration;
 pub mod confusion;

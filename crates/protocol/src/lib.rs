@@ -4,6 +4,7 @@
 //! - [`frame`]: length-prefixed frames over any byte stream, with a size limit.
 //! - [`hello`]: the first frame of either side; the only layout that may never change.
 //! - [`message`]: requests, replies, and the plain values that they carry.
+//! - [`objective`]: what models are trained for.
 //! - [`training`]: what a training job and its own engine process say to each other.
 //! - [`text`]: which texts have nothing to read, and which labels look the same.
 //! - [`error`]: what the engine says when it can't answer.
@@ -12,10 +13,13 @@
 //! Invariant: decoding returns a value or a [`DecodeError`] for **any** bytes; it never panics and never
 //! allocates more than the frame that it was given implies.
 
+#![forbid(unsafe_code)]
+
 pub mod error;
 pub mod frame;
 pub mod hello;
 pub mod message;
+pub mod objective;
 pub mod text;
 pub mod training;
 

@@ -9,7 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::EngineError;
-use crate::training::Objective;
+use crate::objective::Objective;
 
 /// Names a request within its connection; chosen by the client, never reused while in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -11,17 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::EngineError;
 use crate::message::{ModelInfo, ModelSource, Sha256, UploadPart};
-
-/// What a model is trained for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Objective {
-    /// Classes without an order.
-    Classification,
-    /// One to five stars.
-    Rating,
-    /// A number.
-    Regression,
-}
+pub use crate::objective::Objective;
 
 /// What to train.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

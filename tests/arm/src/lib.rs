@@ -1,20 +1,9 @@
-//! The engine's kernels by themselves.
+//! The kernels of `crates/tensor-cpu` by themselves.
 
 #![allow(dead_code, reason = "only the tests use them here")]
 
-/// As much of the engine's module of this name as the kernels need.
-pub mod config {
-    /// The same as the engine's.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum Activation {
-        GeluErf,
-        GeluTanh,
-        Relu,
-    }
-}
-
-/// The engine's files.
-#[path = "../../../crates/engine/src/cpu"]
+/// Some of the crate's files.
+#[path = "../../../crates/tensor-cpu/src"]
 pub mod cpu {
     mod attention;
     mod dense;
@@ -23,6 +12,7 @@ pub mod cpu {
     pub mod kernels;
     mod linear;
     mod peak;
+    mod registers;
     mod rows;
     mod simd;
     mod team;

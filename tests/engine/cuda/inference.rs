@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use ecommerce_ml_engine::cpu::{Kernels, Precision};
-use ecommerce_ml_engine::cuda::machine::{Argument, At, Kernel, Launch};
-use ecommerce_ml_engine::cuda::{Accelerator, Machine, Narrow, Several};
-use ecommerce_ml_engine::device::{Cpu, Device};
-use ecommerce_ml_engine::files::ModelFiles;
-use ecommerce_ml_engine::model::{Model, Output, PrecisionChoice, Window};
+use ecommerce_ml_checkpoint::files::ModelFiles;
+use ecommerce_ml_predictor::{Output, Window};
 use ecommerce_ml_protocol::ErrorKind;
+use ecommerce_ml_tensor_cpu::{Cpu, Kernels, Precision};
+use ecommerce_ml_tensor_cuda::machine::{Argument, At, Kernel, Launch};
+use ecommerce_ml_tensor_cuda::{Machine, Narrow};
+use ecommerce_ml_text_model::cuda::{Accelerator, Several};
+use ecommerce_ml_text_model::{Device, Model, PrecisionChoice};
 use half::bf16;
 
 use crate::machine::Emulated;

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ecommerce_ml_emulator::{Argument as Emulator, Memory, Order};
-use ecommerce_ml_engine::cuda::machine::{Argument, At, Epilogue, Factor, Kernel, Launch, Product, Sums};
-use ecommerce_ml_engine::cuda::{Machine, MachineError, MemoryUse, Narrow};
+use ecommerce_ml_tensor_cuda::machine::{Argument, At, Epilogue, Factor, Kernel, Launch, Product, Sums};
+use ecommerce_ml_tensor_cuda::{Machine, MachineError, MemoryUse, Narrow};
 
 /// A machine with as many bytes of memory as it is given.
 #[derive(Debug, Default)]

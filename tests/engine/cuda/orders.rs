@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
+use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_emulator::Order;
-use ecommerce_ml_engine::cuda::machine::Kernel;
-use ecommerce_ml_engine::cuda::training::DistantEncoder;
-use ecommerce_ml_engine::cuda::{Accelerator, Narrow};
-use ecommerce_ml_engine::device::Device;
-use ecommerce_ml_engine::files::ModelFiles;
-use ecommerce_ml_engine::model::{Model, Output, PrecisionChoice, Window};
-use ecommerce_ml_engine::nn::Tuning;
-use ecommerce_ml_engine::nn::elsewhere::Distant;
+use ecommerce_ml_predictor::{Output, Window};
+use ecommerce_ml_tensor_cuda::Narrow;
+use ecommerce_ml_tensor_cuda::machine::Kernel;
+use ecommerce_ml_text_model::cuda::Accelerator;
+use ecommerce_ml_text_model::{Device, Model, PrecisionChoice};
+use ecommerce_ml_text_train::cuda::DistantEncoder;
+use ecommerce_ml_text_train::nn::Tuning;
+use ecommerce_ml_text_train::nn::elsewhere::Distant;
 use half::bf16;
 use safetensors::tensor::Dtype;
 use serde_json::json;

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use ecommerce_ml_engine::cpu::Kernels;
-use ecommerce_ml_engine::cuda::training::DistantEncoder;
-use ecommerce_ml_engine::device::Cpu;
-use ecommerce_ml_engine::files::ModelFiles;
-use ecommerce_ml_engine::nn::elsewhere::Distant;
-use ecommerce_ml_engine::nn::{Dropout, Gradients, Lora, Network, Parameters, Tuning};
-use ecommerce_ml_engine::train::optimizer::{AdamW, AdamWSettings};
+use ecommerce_ml_checkpoint::files::ModelFiles;
+use ecommerce_ml_tensor_cpu::{Cpu, Kernels};
+use ecommerce_ml_text_train::cuda::DistantEncoder;
+use ecommerce_ml_text_train::nn::elsewhere::Distant;
+use ecommerce_ml_text_train::nn::{Dropout, Gradients, Lora, Network, Parameters, Tuning};
+use ecommerce_ml_text_train::train::optimizer::{AdamW, AdamWSettings};
 
 use crate::machine::Emulated;
 use crate::support::{Parts, root, tiny};

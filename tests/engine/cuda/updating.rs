@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use ecommerce_ml_engine::cuda::training::DistantEncoder;
-use ecommerce_ml_engine::cuda::{Accelerator, Narrow};
-use ecommerce_ml_engine::device::Device;
-use ecommerce_ml_engine::files::ModelFiles;
+use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_engine::loader::ModelLoader;
-use ecommerce_ml_engine::model::PrecisionChoice;
-use ecommerce_ml_engine::nn::elsewhere::Distant;
-use ecommerce_ml_engine::nn::{Parameters, Tuning};
-use ecommerce_ml_engine::train::optimizer::{AdamW, AdamWSettings, Parameter, sum_of_squares};
-use ecommerce_ml_engine::trainer::Job;
 use ecommerce_ml_protocol::training::Objective;
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
+use ecommerce_ml_tensor_cuda::Narrow;
+use ecommerce_ml_text_model::cuda::Accelerator;
+use ecommerce_ml_text_model::{Device, PrecisionChoice};
+use ecommerce_ml_text_train::cuda::{DistantEncoder, TrainingMachine};
+use ecommerce_ml_text_train::nn::elsewhere::Distant;
+use ecommerce_ml_text_train::nn::{Parameters, Tuning};
+use ecommerce_ml_text_train::train::optimizer::{AdamW, AdamWSettings, Parameter, sum_of_squares};
+use ecommerce_ml_text_train::trainer::Job;
 use serde_json::{Value, json};
 
 use crate::kit::{Said, job_of, run, run_on, stars};
@@ -207,7 +207,8 @@ fn often(changes: &Value) -> Job {
 fn on(machine: &Arc<Emulated>, job: Job) -> Result<Said, EngineError> {
     let device = Device::Accelerator(Arc::clone(machine) as Arc<dyn Accelerator>);
     // Left open, a precision is tried on many texts first, which takes its time here.
-    run_on(job, &ModelLoader::on(device, PrecisionChoice::Narrow(Narrow::F16)))
+    let loader = ModelLoader::on(device, PrecisionChoice::Narrow(Narrow::F16));
+    run_on(job, &loader.training_on(Arc::clone(machine) as Arc<dyn TrainingMachine>))
 }
 
 fn there(job: Job) -> Said {

@@ -1,7 +1,7 @@
 //! Compiles the kernels as C++ for the CPU.
 
 fn main() {
-    let kernels = "../../../crates/engine/kernels";
+    let kernels = "../../../crates/tensor-cuda/kernels";
     for path in ["src", kernels] {
         println!("cargo::rerun-if-changed={path}");
     }

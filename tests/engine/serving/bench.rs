@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use ecommerce_ml_engine::model::Output;
-use ecommerce_ml_engine::scheduler::{Finished, Scheduler, SchedulerOptions, Ticket, Work};
-use ecommerce_ml_engine::served::Loaded;
+use ecommerce_ml_predictor::{Loaded, Output};
 use ecommerce_ml_protocol::EngineError;
+use ecommerce_ml_serving::scheduler::{Finished, Scheduler, SchedulerOptions, Ticket, Work};
 
 use crate::fake::{Control, Fake};
 use crate::kit::{BUDGET, wait_until, words};

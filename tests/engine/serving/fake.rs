@@ -7,10 +7,8 @@
 
 use std::sync::Arc;
 
-use ecommerce_ml_engine::begun::Begun;
-use ecommerce_ml_engine::files::ModelFiles;
-use ecommerce_ml_engine::model::{ModelPrecision, Output, Row, Window};
-use ecommerce_ml_engine::served::Served;
+use ecommerce_ml_checkpoint::files::ModelFiles;
+use ecommerce_ml_predictor::{Begun, ModelPrecision, Output, Row, Served, Window};
 use ecommerce_ml_protocol::{
     EngineError, ErrorKind, Family, ModelInfo, Prediction, Task, TokenDetail, Tokens,
 };

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ecommerce_ml_engine::cache::ModelCache;
 use ecommerce_ml_engine::engine::{About, Engine};
-use ecommerce_ml_engine::scheduler::{Scheduler, SchedulerOptions};
-use ecommerce_ml_engine::server;
 use ecommerce_ml_protocol::{EngineStats, FileEntry, ModelRef, ModelSource, ReplyBody, RequestBody, Sha256};
+use ecommerce_ml_serving::cache::ModelCache;
+use ecommerce_ml_serving::scheduler::{Scheduler, SchedulerOptions};
+use ecommerce_ml_serving::server;
 use sha2::Digest;
 use tempfile::TempDir;
 
@@ -139,7 +139,7 @@ impl Content {
         let data = data.into_bytes();
         let sha256 = Sha256(sha2::Sha256::digest(&data).into());
         let manifest = vec![FileEntry { name: "size".to_owned(), size: data.len() as u64, sha256 }];
-        Self { sha: ecommerce_ml_engine::files::content_address(&manifest), manifest, data }
+        Self { sha: ecommerce_ml_checkpoint::files::content_address(&manifest), manifest, data }
     }
 
     pub fn model(&self) -> ModelRef {

@@ -7,7 +7,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
-use ecommerce_ml_engine::files::{ModelFiles, content_address};
+use ecommerce_ml_checkpoint::files::{ModelFiles, content_address};
 use ecommerce_ml_protocol::{
     EngineStats, ErrorKind, Hello, ModelRef, ModelSource, Prediction, ReplyBody, RequestBody, RequestId,
     UPLOAD_CHUNK_BYTES, UploadPart,

@@ -3,12 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use ecommerce_ml_engine::device::Device;
-use ecommerce_ml_engine::files::ModelFiles;
-use ecommerce_ml_engine::model::{Model, Output, PrecisionChoice};
-use ecommerce_ml_engine::scheduler::Work;
-use ecommerce_ml_engine::served::Loaded;
+use ecommerce_ml_checkpoint::files::ModelFiles;
+use ecommerce_ml_predictor::{Loaded, Output};
 use ecommerce_ml_protocol::{ModelSource, ModelStats, ReplyBody, RequestBody};
+use ecommerce_ml_serving::scheduler::Work;
+use ecommerce_ml_text_model::{Device, Model, PrecisionChoice};
 
 use crate::bench::{Bench, bulk, values};
 use crate::client::Client;

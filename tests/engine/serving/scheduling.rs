@@ -2,8 +2,8 @@
 
 use std::thread;
 
-use ecommerce_ml_engine::scheduler::Ticket;
 use ecommerce_ml_protocol::ErrorKind;
+use ecommerce_ml_serving::scheduler::Ticket;
 use parking_lot::Mutex;
 
 use crate::bench::{Bench, bulk, values};

@@ -1,14 +1,14 @@
 //! Jobs, and what becomes of them.
 
+use ecommerce_ml_checkpoint::files::{ModelFiles, content_address};
 use ecommerce_ml_engine::cli::Compute;
-use ecommerce_ml_engine::files::{ModelFiles, content_address};
 use ecommerce_ml_engine::loader::ModelLoader;
-use ecommerce_ml_engine::trainer::{Job, train};
 use ecommerce_ml_protocol::training::{
     CheckpointPart, Epoch, Finished, JobOutput, Label, Objective, Phase, Prepared, Progress, TrainingPlan,
     TrainingRow,
 };
 use ecommerce_ml_protocol::{EngineError, ModelSource, UploadPart};
+use ecommerce_ml_text_train::trainer::{Job, train};
 use serde_json::Value;
 
 use crate::support::tiny;

@@ -1,6 +1,6 @@
 //! Toy languages are learned.
 
-use ecommerce_ml_engine::files::ModelFiles;
+use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_protocol::Task;
 use ecommerce_ml_protocol::training::{Label, Objective, TrainingRow};
 use serde_json::{Value, json};

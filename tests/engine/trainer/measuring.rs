@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_engine::cli::Compute;
-use ecommerce_ml_engine::files::ModelFiles;
 use ecommerce_ml_engine::loader::ModelLoader;
-use ecommerce_ml_engine::trainer::train;
 use ecommerce_ml_protocol::training::{JobOutput, Objective};
+use ecommerce_ml_text_train::trainer::train;
 use serde_json::Value;
 
 use crate::kit::{Said, job_of, row};

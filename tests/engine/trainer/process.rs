@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 
-use ecommerce_ml_engine::files::ModelFiles;
+use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_protocol::training::{JobInput, JobOutput, Objective, Role};
 use ecommerce_ml_protocol::{ErrorKind, FrameDecoder, Hello, UPLOAD_CHUNK_BYTES, UploadPart, encode_frame};
 use serde_json::json;
@@ -41,7 +41,7 @@ impl Worker {
         self.stream.write_all(&encode_frame(input).unwrap()).unwrap();
     }
 
-    fn send_job(&mut self, job: ecommerce_ml_engine::trainer::Job) {
+    fn send_job(&mut self, job: ecommerce_ml_text_train::trainer::Job) {
         self.send(&JobInput::Begin(job.plan));
         let part = |part| JobInput::File { role: Role::Base, part };
         self.send(&part(UploadPart::Begin { files: job.base.manifest() }));
@@ -85,7 +85,7 @@ impl Drop for Worker {
     }
 }
 
-fn toy() -> ecommerce_ml_engine::trainer::Job {
+fn toy() -> ecommerce_ml_text_train::trainer::Job {
     job("bert-classification-3", Objective::Classification, json!({ "num_train_epochs": 2 }), two_classes(40))
 }
 

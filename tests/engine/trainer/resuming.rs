@@ -2,9 +2,9 @@
 
 use std::sync::OnceLock;
 
-use ecommerce_ml_engine::trainer::Job;
 use ecommerce_ml_protocol::ErrorKind;
 use ecommerce_ml_protocol::training::{Objective, TrainingRow};
+use ecommerce_ml_text_train::trainer::Job;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -56,6 +56,7 @@ pub fn output(command: &mut Command) -> String {
     String::from_utf8_lossy(&result.stdout).trim_end().to_owned()
 }
 
+#[allow(unsafe_code, reason = "libc has it")]
 fn server_ids() -> Option<(u32, u32)> {
     static IDS: LazyLock<Option<(u32, u32)>> = LazyLock::new(|| {
         // SAFETY: geteuid has no preconditions and can't fail.

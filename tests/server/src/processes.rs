@@ -27,6 +27,7 @@ pub fn is_alive(pid: i32) -> bool {
 }
 
 /// Sends a signal; a process that is gone already is not an error.
+#[allow(unsafe_code, reason = "libc has it")]
 pub fn signal(pid: i32, signal: i32) {
     // SAFETY: kill takes plain numbers and touches no memory of ours.
     unsafe { libc::kill(pid, signal) };

@@ -6,6 +6,8 @@
 //! Invariant: a barrier that not all threads reach is an error, what was never written is NaN, and whoever goes beyond the end of
 //! memory, or loads from an address that the GPU would refuse, ends the process.
 
+#![allow(unsafe_code, reason = "the kernels are called in C++; each block says why it is sound")]
+
 use std::ffi::{CString, c_char, c_int, c_uint, c_void};
 use std::ptr;
 use std::sync::{Arc, Mutex, PoisonError};

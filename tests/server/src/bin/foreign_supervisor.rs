@@ -27,6 +27,7 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
+#[allow(unsafe_code, reason = "libc has it")]
 fn take_lock(folder: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let mut file = options.create(true).truncate(true).write(true).open(folder.join("engine.lock"))?;

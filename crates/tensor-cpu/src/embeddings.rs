@@ -1,0 +1,88 @@
+//! Token ids and positions to the first hidden states.
+//!
+//! It must not know how positions are counted. Invariant: words are kept in the numbers that the model came with, so
+//! that half precision stays half as large; they are widened exactly.
+
+use std::sync::Arc;
+
+use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
+
+use super::image::{Image, ImageBuilder, Numbers};
+use super::kernels::Kernels;
+use super::layer::{Norm, NormWeights};
+use super::shape::Sizes;
+
+/// Rows of numbers in the type that they came in, in row-major order.
+#[derive(Debug, Clone)]
+pub enum WordWeights {
+    /// Single precision.
+    F32(Vec<f32>),
+    /// Half precision.
+    F16(Vec<f16>),
+    /// Brain floating point.
+    Bf16(Vec<bf16>),
+}
+
+/// The weights of the embeddings as models have them.
+#[derive(Debug)]
+pub struct EmbeddingWeights {
+    /// Shape `[vocabulary, hidden]`.
+    pub words: WordWeights,
+    /// Shape `[positions, hidden]`, with what all tokens have in common added to each row.
+    pub positions: Vec<f32>,
+    /// Of their sum.
+    pub norm: NormWeights,
+}
+
+/// Word and position embeddings, summed and normalised.
+#[derive(Debug)]
+pub(super) struct Embeddings {
+    words: Words,
+    positions: Numbers<f32>,
+    norm: Norm,
+}
+
+#[derive(Debug)]
+enum Words {
+    F32(Numbers<f32>),
+    F16(Numbers<f16>),
+    Bf16(Numbers<bf16>),
+}
+
+/// Adds the embeddings to an image.
+pub fn pack_embeddings(image: &mut ImageBuilder, weights: &EmbeddingWeights) {
+    match &weights.words {
+        WordWeights::F32(words) => image.add("words.f32", words),
+        WordWeights::F16(words) => image.add("words.f16", words),
+        WordWeights::Bf16(words) => image.add("words.bf16", words),
+    }
+    image.add("positions", &weights.positions);
+    Norm::pack(image, "norm", &weights.norm);
+}
+
+impl Embeddings {
+    pub(super) fn open(image: &Arc<Image>, sizes: &Sizes) -> Option<Self> {
+        let width = sizes.shape.hidden;
+        let count = sizes.vocabulary * width;
+        let words = image.numbers("words.f32", count).map(Words::F32);
+        let words = words.or_else(|| image.numbers("words.f16", count).map(Words::F16));
+        Some(Self {
+            words: words.or_else(|| image.numbers("words.bf16", count).map(Words::Bf16))?,
+            positions: image.numbers("positions", sizes.positions * width)?,
+            norm: Norm::open(image, "norm", width)?,
+        })
+    }
+
+    /// The first hidden state of a token.
+    pub(super) fn state(&self, kernels: &Kernels, id: u32, position: u32, eps: f32, state: &mut [f32]) {
+        let width = state.len();
+        let row = |index: u32| index as usize * width..(index as usize + 1) * width;
+        match &self.words {
+            Words::F32(words) => state.copy_from_slice(&words[row(id)]),
+            Words::F16(words) => words[row(id)].convert_to_f32_slice(state),
+            Words::Bf16(words) => words[row(id)].convert_to_f32_slice(state),
+        }
+        self.norm.add(kernels, state, &self.positions[row(position)], eps);
+    }
+}

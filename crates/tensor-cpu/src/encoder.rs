@@ -1,0 +1,344 @@
+//! The encoder: token ids of packed sequences in, hidden states out.
+//!
+//! It must not know text, labels or files of models.
+//! Invariant: a sequence's result has the same bits whatever else is in the batch and however many threads there are.
+//!
+//! Sequences lie end to end, without padding. A *pass* is a number of sequences whose hidden states are in memory at the
+//! same time. A large batch is cut into passes, and each thread takes one after the other; the tokens of a small batch
+//! are divided among the threads instead, which then wait for each other once in each layer, before attention.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+
+use super::embeddings::Embeddings;
+use super::image::Image;
+use super::kernels::Kernels;
+use super::layer::{Layer, Scratch, Work};
+use super::shape::{Shape, Sizes};
+use super::shared::SharedRows;
+use super::team::{Barrier, Team};
+
+/// Tokens of a pass, when there are more than one: few enough that they stay in the second-level cache on their way through
+/// a layer, many enough that fetching the weights doesn't matter.
+const PASS_TOKENS: usize = 128;
+
+/// A thread with fewer tokens than this costs more than it brings.
+const LEAST_TOKENS: usize = 12;
+
+/// What is wanted of each sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pooling {
+    /// The last hidden state of the first token.
+    First,
+    /// The mean of the last hidden states of all tokens.
+    Mean,
+}
+
+/// One sequence.
+#[derive(Debug, Clone)]
+pub struct Sequence<'a> {
+    /// Token ids, at least one.
+    pub ids: &'a [u32],
+    /// The row of the position embeddings for each.
+    pub positions: Vec<u32>,
+}
+
+/// Embeddings and layers.
+pub struct Encoder {
+    kernels: Kernels,
+    shape: Shape,
+    embeddings: Embeddings,
+    layers: Vec<Layer>,
+    team: Arc<Team>,
+    /// For each thread of the team, space to compute in; kept, because fresh memory is slow to touch.
+    spaces: Vec<Mutex<Space>>,
+}
+
+/// Memory of a thread.
+#[derive(Default)]
+struct Space {
+    states: States,
+    scratch: Scratch,
+}
+
+/// The hidden states of a pass.
+#[derive(Default)]
+struct States {
+    hidden: Vec<f32>,
+    context: Vec<f32>,
+    /// Queries, keys and values, of even and of odd layers: a thread may be ahead of the others by one.
+    projections: [Vec<f32>; 2],
+}
+
+impl Encoder {
+    /// The encoder of an image with as many layers as it has; `None` if parts are missing or of other sizes.
+    pub fn open(image: &Arc<Image>, sizes: &Sizes, kernels: Kernels, team: &Arc<Team>) -> Option<Self> {
+        let shape = sizes.shape;
+        let layer = |index| Layer::open(image, index, &shape);
+        Some(Self {
+            kernels,
+            shape,
+            embeddings: Embeddings::open(image, sizes)?,
+            layers: (0..sizes.layers).map(layer).collect::<Option<_>>()?,
+            team: Arc::clone(team),
+            spaces: (0..team.size()).map(|_| Mutex::default()).collect(),
+        })
+    }
+
+    /// The kernels that it computes with.
+    pub fn kernels(&self) -> &Kernels {
+        &self.kernels
+    }
+
+    /// Operations that sequences of these lengths take, a multiplication and an addition being two: in dense layers, and in
+    /// attention. What is left out of the last layer isn't counted.
+    pub fn operations(&self, lengths: &[usize], pooling: Pooling) -> (u64, u64) {
+        let (hidden, inner) = (self.shape.hidden as u64, self.shape.inner as u64);
+        let (narrow, wide) = (2 * hidden * hidden, 4 * hidden * inner);
+        let (mut dense, mut attention) = (0, 0);
+        for &length in lengths {
+            let (tokens, layers) = (length as u64, self.layers.len() as u64);
+            let whole = if pooling == Pooling::First { layers.saturating_sub(1) } else { layers };
+            dense += whole * tokens * (4 * narrow + wide);
+            attention += whole * 4 * tokens * tokens * hidden;
+            if whole < layers {
+                dense += tokens * 2 * narrow + 2 * narrow + wide;
+                attention += 4 * tokens * hidden;
+            }
+        }
+        (dense, attention)
+    }
+
+    /// One row of `hidden` numbers for each sequence, in order, in one vector.
+    ///
+    /// Ids and positions must be rows of the embeddings; a panic tells of those that aren't.
+    pub fn forward(&self, sequences: &[Sequence<'_>], pooling: Pooling) -> Vec<f32> {
+        let mut output = vec![0.0; sequences.len() * self.shape.hidden];
+        let tokens: usize = sequences.iter().map(|sequence| sequence.ids.len()).sum();
+        let passes = cut(sequences, tokens, self.team.size());
+        let rows = SharedRows::new(&mut output, self.shape.hidden);
+        if passes.len() > 1 {
+            self.forward_passes(&passes, sequences, pooling, &rows);
+        } else {
+            self.forward_together(sequences, tokens, pooling, &rows);
+        }
+        output
+    }
+
+    /// Each thread takes one pass after the other.
+    fn forward_passes(
+        &self,
+        passes: &[Range<usize>],
+        sequences: &[Sequence<'_>],
+        pooling: Pooling,
+        output: &SharedRows<'_>,
+    ) {
+        let next = AtomicUsize::new(0);
+        self.team.run(self.team.size().min(passes.len()), |member| {
+            let mut space = self.spaces[member].lock();
+            let Space { states, scratch } = &mut *space;
+            while let Some(range) = passes.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let sequences = &sequences[range.clone()];
+                let pass = Pass::new(self, sequences, range.start, pooling, states, output, 1);
+                pass.run(0, scratch);
+            }
+        });
+    }
+
+    /// All threads work on all sequences together.
+    fn forward_together(
+        &self,
+        sequences: &[Sequence<'_>],
+        tokens: usize,
+        pooling: Pooling,
+        output: &SharedRows<'_>,
+    ) {
+        let members = self.team.size().min(tokens / LEAST_TOKENS).max(1);
+        let mut states = std::mem::take(&mut self.spaces[0].lock().states);
+        let pass = Pass::new(self, sequences, 0, pooling, &mut states, output, members);
+        self.team.run(members, |member| pass.run(member, &mut self.spaces[member].lock().scratch));
+        drop(pass);
+        self.spaces[0].lock().states = states;
+    }
+}
+
+impl std::fmt::Debug for Encoder {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Encoder")
+            .field("shape", &self.shape)
+            .field("layers", &self.layers.len())
+            .finish()
+    }
+}
+
+/// Cuts a batch into passes of about equal size, or leaves it whole if it is too small to keep all threads busy.
+fn cut(sequences: &[Sequence<'_>], tokens: usize, threads: usize) -> Vec<Range<usize>> {
+    // With two passes for each thread, the last one to finish keeps the others waiting for a quarter of the time at most.
+    if threads > 1 && tokens < 2 * threads * PASS_TOKENS {
+        return std::iter::once(0..sequences.len()).collect();
+    }
+    let mut passes = Vec::new();
+    let (mut start, mut filled) = (0, 0);
+    for (index, sequence) in sequences.iter().enumerate() {
+        filled += sequence.ids.len();
+        if filled >= PASS_TOKENS || index + 1 == sequences.len() {
+            passes.push(start..index + 1);
+            (start, filled) = (index + 1, 0);
+        }
+    }
+    passes
+}
+
+/// Part `index` of `0..total` cut into `parts` of nearly the same size.
+fn part(total: usize, index: usize, parts: usize) -> Range<usize> {
+    total * index / parts..total * (index + 1) / parts
+}
+
+/// Some sequences on their way through the layers.
+struct Pass<'a> {
+    encoder: &'a Encoder,
+    sequences: &'a [Sequence<'a>],
+    /// Rows of each sequence.
+    spans: Vec<Range<usize>>,
+    tokens: usize,
+    pooling: Pooling,
+    hidden: SharedRows<'a>,
+    context: SharedRows<'a>,
+    projections: [SharedRows<'a>; 2],
+    output: &'a SharedRows<'a>,
+    /// Row of the output for the first sequence.
+    first_output: usize,
+    members: usize,
+    barrier: Barrier,
+}
+
+impl<'a> Pass<'a> {
+    fn new(
+        encoder: &'a Encoder,
+        sequences: &'a [Sequence<'a>],
+        first_output: usize,
+        pooling: Pooling,
+        states: &'a mut States,
+        output: &'a SharedRows<'a>,
+        members: usize,
+    ) -> Self {
+        let mut tokens = 0;
+        let span = |sequence: &Sequence<'_>| {
+            let start = tokens;
+            tokens += sequence.ids.len();
+            start..tokens
+        };
+        let spans: Vec<_> = sequences.iter().map(span).collect();
+        let stride = encoder.shape.stride();
+        let [even, odd] = &mut states.projections;
+        Self {
+            encoder,
+            sequences,
+            spans,
+            tokens,
+            pooling,
+            hidden: rows(&mut states.hidden, tokens, stride),
+            context: rows(&mut states.context, tokens, stride),
+            projections: [rows(even, tokens, 3 * stride), rows(odd, tokens, 3 * stride)],
+            output,
+            first_output,
+            members,
+            barrier: Barrier::new(members),
+        }
+    }
+
+    /// What one of the members does, from ids to output.
+    fn run(&self, member: usize, scratch: &mut Scratch) {
+        let _member = self.barrier.member();
+        let own = part(self.tokens, member, self.members);
+        self.embed(own.clone());
+        let (last, others) = match (self.encoder.layers.split_last(), self.pooling) {
+            (Some((last, others)), Pooling::First) => (Some(last), others),
+            _ => (None, self.encoder.layers.as_slice()),
+        };
+        for (layer, projections) in others.iter().zip(self.projections.iter().cycle()) {
+            let work = self.work(layer, projections);
+            work.project(own.clone(), scratch);
+            self.barrier.wait();
+            work.attend(own.clone(), &self.spans, scratch);
+            work.feed_forward(own.clone(), scratch);
+        }
+        let sequences = part(self.sequences.len(), member, self.members);
+        match last {
+            Some(last) => {
+                let work = self.work(last, &self.projections[others.len() % 2]);
+                work.project_keys(own, scratch);
+                self.barrier.wait();
+                let place = self.first_output + sequences.start;
+                work.finish_first(&self.spans[sequences], self.output, place, scratch);
+            }
+            None => {
+                self.barrier.wait();
+                sequences.for_each(|index| self.pool(index));
+            }
+        }
+    }
+
+    fn work(&'a self, layer: &'a Layer, projections: &'a SharedRows<'a>) -> Work<'a> {
+        Work {
+            kernels: &self.encoder.kernels,
+            shape: &self.encoder.shape,
+            layer,
+            hidden: &self.hidden,
+            context: &self.context,
+            projections,
+        }
+    }
+
+    /// The first hidden states of some rows.
+    fn embed(&self, own: Range<usize>) {
+        for (sequence, span) in self.sequences.iter().zip(&self.spans) {
+            for row in span.start.max(own.start)..span.end.min(own.end) {
+                let place = row - span.start;
+                // SAFETY: a member writes its own rows; the others read none of them before the first barrier.
+                let state = unsafe { self.hidden.write(row..row + 1) };
+                let state = &mut state[..self.encoder.shape.hidden];
+                let (id, position) = (sequence.ids[place], sequence.positions[place]);
+                self.encoder.embeddings.state(
+                    &self.encoder.kernels,
+                    id,
+                    position,
+                    self.encoder.shape.eps,
+                    state,
+                );
+            }
+        }
+    }
+
+    /// The mean of a sequence's last hidden states, or the first of them, in a model without layers.
+    fn pool(&self, index: usize) {
+        let (span, hidden) = (self.spans[index].clone(), self.encoder.shape.hidden);
+        let place = self.first_output + index;
+        // SAFETY: all members are behind the last barrier, hidden states are written no more; a sequence's output is
+        // written by one member.
+        let (states, output) =
+            unsafe { (self.hidden.read(span.clone()), self.output.write(place..place + 1)) };
+        let mut states = states.chunks_exact(self.hidden.stride()).map(|state| &state[..hidden]);
+        if self.pooling == Pooling::First {
+            states.next().into_iter().for_each(|state| output.copy_from_slice(state));
+            return;
+        }
+        for state in states {
+            output.iter_mut().zip(state).for_each(|(sum, &number)| *sum += number);
+        }
+        let tokens = span.len() as f32;
+        output.iter_mut().for_each(|sum| *sum /= tokens);
+    }
+}
+
+/// A buffer as rows, enlarged if need be.
+fn rows(buffer: &mut Vec<f32>, count: usize, stride: usize) -> SharedRows<'_> {
+    if buffer.len() < count * stride {
+        *buffer = vec![0.0; count * stride];
+    }
+    SharedRows::new(buffer, stride)
+}

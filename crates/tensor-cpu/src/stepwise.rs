@@ -1,0 +1,121 @@
+//! Hidden states taken through a model one layer at a time, when not all layers are in memory.
+//!
+//! It must not know why. Invariant: the states are those of [`Encoder`](super::Encoder).
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::embeddings::Embeddings;
+use super::encoder::Sequence;
+use super::image::Image;
+use super::kernels::Kernels;
+use super::layer::{Layer, LayerRanges, Scratch, Work};
+use super::shape::{Shape, Sizes};
+use super::shared::SharedRows;
+
+/// Sequences that are in the middle of a layer at the same time.
+const SEQUENCES: usize = 16;
+
+/// The hidden states of some sequences.
+#[derive(Debug, Clone, Default)]
+pub struct States {
+    hidden: Vec<f32>,
+    /// Rows of each sequence.
+    spans: Vec<Range<usize>>,
+}
+
+impl States {
+    /// The first hidden states; `None` if the image lacks the embeddings.
+    pub fn embed(
+        image: &Arc<Image>,
+        sizes: &Sizes,
+        kernels: &Kernels,
+        sequences: &[Sequence<'_>],
+    ) -> Option<Self> {
+        let (embeddings, shape) = (Embeddings::open(image, sizes)?, sizes.shape);
+        let mut states = Self::default();
+        for sequence in sequences {
+            let start = states.hidden.len() / shape.stride();
+            states.spans.push(start..start + sequence.ids.len());
+            for (&id, &position) in sequence.ids.iter().zip(&sequence.positions) {
+                let mut state = vec![0.0; shape.stride()];
+                embeddings.state(kernels, id, position, shape.eps, &mut state[..shape.hidden]);
+                states.hidden.extend(state);
+            }
+        }
+        Some(states)
+    }
+
+    /// Takes the states through a layer of an image; nothing happens if the image lacks it.
+    pub fn through_layer(&mut self, image: &Arc<Image>, index: usize, shape: &Shape, kernels: &Kernels) {
+        self.with_layer(image, index, shape, kernels, |work, spans, scratch| {
+            let all = 0..spans.last().map_or(0, |span| span.end);
+            work.project(all.clone(), scratch);
+            work.attend(all.clone(), spans, scratch);
+            work.feed_forward(all, scratch);
+        });
+    }
+
+    /// As [`through_layer`](Self::through_layer) for a layer in `f32`; tells what went into its dense layers.
+    pub fn observe_layer(
+        &mut self,
+        image: &Arc<Image>,
+        index: usize,
+        shape: &Shape,
+        kernels: &Kernels,
+    ) -> LayerRanges {
+        let mut ranges = LayerRanges::default();
+        self.with_layer(image, index, shape, kernels, |work, spans, scratch| {
+            work.observe(spans, scratch, &mut ranges);
+        });
+        ranges
+    }
+
+    /// Runs a layer on some sequences after the other, so that the memory for what lies between is small.
+    fn with_layer(
+        &mut self,
+        image: &Arc<Image>,
+        index: usize,
+        shape: &Shape,
+        kernels: &Kernels,
+        mut run: impl FnMut(&Work<'_>, &[Range<usize>], &mut Scratch),
+    ) {
+        let Some(layer) = Layer::open(image, index, shape) else { return };
+        let (stride, mut scratch) = (shape.stride(), Scratch::default());
+        let (mut context, mut projections) = (Vec::new(), Vec::new());
+        for spans in self.spans.chunks(SEQUENCES) {
+            let (start, end) = (spans[0].start, spans[spans.len() - 1].end);
+            context.resize((end - start) * stride, 0.0);
+            projections.resize((end - start) * 3 * stride, 0.0);
+            let work = Work {
+                kernels,
+                shape,
+                layer: &layer,
+                hidden: &SharedRows::new(&mut self.hidden[start * stride..end * stride], stride),
+                context: &SharedRows::new(&mut context, stride),
+                projections: &SharedRows::new(&mut projections, 3 * stride),
+            };
+            let spans: Vec<_> = spans.iter().map(|span| span.start - start..span.end - start).collect();
+            run(&work, &spans, &mut scratch);
+        }
+    }
+
+    /// The states of the first tokens, without gaps.
+    pub fn first(&self, shape: &Shape) -> Vec<f32> {
+        let state = |span: &Range<usize>| &self.hidden[span.start * shape.stride()..][..shape.hidden];
+        self.spans.iter().flat_map(state).copied().collect()
+    }
+
+    /// The mean state of each sequence.
+    pub fn means(&self, shape: &Shape) -> Vec<Vec<f32>> {
+        let mean = |span: &Range<usize>| {
+            let states = self.hidden[span.start * shape.stride()..span.end * shape.stride()]
+                .chunks_exact(shape.stride());
+            let mut sums = vec![0.0; shape.hidden];
+            states.for_each(|state| sums.iter_mut().zip(state).for_each(|(sum, number)| *sum += number));
+            sums.iter_mut().for_each(|sum| *sum /= span.len() as f32);
+            sums
+        };
+        self.spans.iter().map(mean).collect()
+    }
+}

@@ -1,0 +1,417 @@
+//! Every kernel that this machine can run against a plain one in `f64`, over odd shapes and extreme values.
+
+use super::attention::{Attention, scratch_size};
+use super::dense::{DenseF32, DenseI8};
+use super::functions::Activation;
+use super::image::ImageBuilder;
+use super::kernels::Kernels;
+use super::linear::{Bytes, DenseWeights, Linear, Ranges, Rows, pack, padded};
+use super::simd::PANEL;
+
+/// Numbers in -1 to 1 that look random and are the same every time (a linear congruential generator, Knuth's).
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> f32 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 40) as f32 / (1 << 23) as f32) - 1.0
+    }
+
+    fn take(&mut self, count: usize) -> Vec<f32> {
+        (0..count).map(|_| self.next()).collect()
+    }
+}
+
+fn close(found: f32, expected: f64, tolerance: f64) -> bool {
+    (f64::from(found) - expected).abs() <= tolerance * expected.abs().max(1.0)
+}
+
+fn dense_f32(
+    kernels: &Kernels,
+    input: &[f32],
+    rows: usize,
+    inputs: usize,
+    panels: &[f32],
+    bias: &[f32],
+) -> Vec<f32> {
+    let mut output = vec![f32::NAN; rows * bias.len()];
+    let layer = DenseF32 { input, input_stride: inputs, inputs, panels, bias, rows };
+    kernels.dense_f32(&layer, &mut output, bias.len());
+    output
+}
+
+#[test]
+fn dense_layers_in_f32_of_any_shape() {
+    let mut numbers = Numbers(1);
+    for kernels in Kernels::supported() {
+        for rows in [1, 2, 3, 4, 5, 7, 12, 13, 14, 15, 27, 28, 29, 61] {
+            for (inputs, columns) in [(1, PANEL), (3, 2 * PANEL), (16, PANEL), (33, 3 * PANEL), (130, PANEL)]
+            {
+                let (input, panels) = (numbers.take(rows * inputs), numbers.take(inputs * columns));
+                let bias = numbers.take(columns);
+                let found = dense_f32(&kernels, &input, rows, inputs, &panels, &bias);
+                for (index, &found) in found.iter().enumerate() {
+                    let (row, column) = (index / columns, index % columns);
+                    let weight =
+                        |t: usize| panels[column / PANEL * PANEL * inputs + t * PANEL + column % PANEL];
+                    let products =
+                        (0..inputs).map(|t| f64::from(input[row * inputs + t]) * f64::from(weight(t)));
+                    let expected = products.sum::<f64>() + f64::from(bias[column]);
+                    assert!(
+                        close(found, expected, 1e-5),
+                        "{kernels:?} {rows} {inputs} {index}: {found} {expected}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_is_the_same_in_any_company() {
+    let mut numbers = Numbers(2);
+    let (rows, inputs, columns) = (31, 40, 2 * PANEL);
+    let (input, panels, bias) =
+        (numbers.take(rows * inputs), numbers.take(inputs * columns), numbers.take(columns));
+    for kernels in Kernels::supported() {
+        let together = dense_f32(&kernels, &input, rows, inputs, &panels, &bias);
+        for row in 0..rows {
+            let alone = dense_f32(&kernels, &input[row * inputs..][..inputs], 1, inputs, &panels, &bias);
+            assert_eq!(alone, together[row * columns..][..columns], "{kernels:?} {row}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_finite_stays_in_its_row() {
+    let mut numbers = Numbers(3);
+    let (rows, inputs) = (15, 20);
+    let (input, panels, bias) =
+        (numbers.take(rows * inputs), numbers.take(inputs * PANEL), numbers.take(PANEL));
+    for kernels in Kernels::supported() {
+        let sound = dense_f32(&kernels, &input, rows, inputs, &panels, &bias);
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut input = input.clone();
+            input[7 * inputs + 3] = value;
+            let found = dense_f32(&kernels, &input, rows, inputs, &panels, &bias);
+            for (index, (found, sound)) in found.iter().zip(&sound).enumerate() {
+                let damaged = index / PANEL == 7;
+                assert_eq!(damaged, !found.is_finite(), "{kernels:?} {index}");
+                assert!(damaged || found == sound);
+            }
+        }
+    }
+}
+
+#[test]
+fn dense_layers_in_int8_are_exact() {
+    let mut numbers = Numbers(4);
+    // Of bytes and weights, the extreme ones too.
+    let byte = |numbers: &mut Numbers| {
+        [0, 255, 128, (numbers.next().abs() * 255.0) as u8][(numbers.0 >> 33) as usize % 4]
+    };
+    let weight = |numbers: &mut Numbers| {
+        [-127, 127, -128, (numbers.next() * 127.0) as i8][(numbers.0 >> 35) as usize % 4]
+    };
+    for kernels in Kernels::supported() {
+        for rows in [1, 2, 3, 6, 7, 14, 29] {
+            for (fours, group, columns) in
+                [(1, 1, PANEL), (2, 96, 2 * PANEL), (17, 5, PANEL), (384, 96, PANEL), (384, 384, PANEL)]
+            {
+                let input: Vec<u8> = (0..rows * 4 * fours).map(|_| byte(&mut numbers)).collect();
+                let panels: Vec<i8> = (0..4 * fours * columns).map(|_| weight(&mut numbers)).collect();
+                let groups = fours.div_ceil(group);
+                let inputs = |g: usize| 4 * g * group..(4 * (g + 1) * group).min(4 * fours);
+                let value = |t: usize, column: usize| {
+                    let four = (column / PANEL * fours + t / 4) * PANEL + column % PANEL;
+                    i64::from(panels[4 * four + t % 4])
+                };
+                let sum = |index: usize| {
+                    inputs(index / columns).map(|t| value(t, index % columns)).sum::<i64>() as i32
+                };
+                let column_sums: Vec<i32> = (0..groups * columns).map(sum).collect();
+                let zeros: Vec<i32> = (0..rows * groups).map(|index| [0, 255, 100][index % 3]).collect();
+                let scales: Vec<f32> = (0..rows * groups).map(|index| [0.5, 2.0][index % 2]).collect();
+                let layer = DenseI8 {
+                    input: &input,
+                    input_stride: 4 * fours,
+                    fours,
+                    group,
+                    scales: &scales,
+                    zeros: &zeros,
+                    panels: &panels,
+                    column_sums: &column_sums,
+                    column_scales: &vec![0.25; groups * columns],
+                    columns_stride: columns,
+                    bias: &vec![1.0; columns],
+                    rows,
+                };
+                let mut output = vec![f32::NAN; rows * columns];
+                kernels.dense_i8(&layer, &mut output, columns);
+                for (index, &found) in output.iter().enumerate() {
+                    let (row, column) = (index / columns, index % columns);
+                    let expected = (0..groups).fold(1.0_f32, |before, g| {
+                        let byte = |t: usize| {
+                            i64::from(input[row * 4 * fours + t]) - i64::from(zeros[row * groups + g])
+                        };
+                        let exact: i64 = inputs(g).map(|t| byte(t) * value(t, column)).sum();
+                        // All factors are powers of two: only the sum is rounded, with or without a fused multiplication.
+                        exact as f32 * (scales[row * groups + g] * 0.25) + before
+                    });
+                    assert_eq!(found, expected, "{kernels:?} {rows} {fours} {group} {index}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn layer_norms_of_any_width() {
+    let mut numbers = Numbers(5);
+    for kernels in Kernels::supported() {
+        for width in (1..=70).chain([384, 1000]) {
+            // A mean far from zero shows whether the variance is computed from deviations.
+            let x: Vec<f32> = numbers.take(width).iter().map(|number| number + 100.0).collect();
+            let (y, weight, bias) = (numbers.take(width), numbers.take(width), numbers.take(width));
+            let sums: Vec<f64> = x.iter().zip(&y).map(|(&x, &y)| f64::from(x) + f64::from(y)).collect();
+            let mean = sums.iter().sum::<f64>() / width as f64;
+            let variance = sums.iter().map(|sum| (sum - mean).powi(2)).sum::<f64>() / width as f64;
+            let mut found = x.clone();
+            kernels.add_norm(&mut found, &y, (&weight, &bias), 1e-3);
+            for index in 0..width {
+                let normal = (sums[index] - mean) / (variance + 1e-3).sqrt();
+                let expected = normal * f64::from(weight[index]) + f64::from(bias[index]);
+                assert!(
+                    close(found[index], expected, 2e-4),
+                    "{kernels:?} {width}: {} {expected}",
+                    found[index]
+                );
+            }
+        }
+        let mut row = vec![1.0; 20];
+        row[13] = f32::INFINITY;
+        kernels.add_norm(&mut row, &[0.0; 20], (&[1.0; 20], &[0.0; 20]), 1e-12);
+        assert!(row.iter().all(|number| number.is_nan()), "{kernels:?}");
+        let mut row = vec![3.0; 20];
+        kernels.add_norm(&mut row, &[0.0; 20], (&[1.0; 20], &[0.5; 20]), 1e-12);
+        assert_eq!(row, [0.5; 20], "{kernels:?}");
+    }
+}
+
+/// The error function by its series, or its continued fraction from the tail (Abramowitz and Stegun 7.1.5, 7.1.14).
+fn erf(x: f64) -> f64 {
+    if x.abs() > 2.5 {
+        let tail = (1..=60).rev().fold(x.abs(), |rest, step| x.abs() + f64::from(step) / 2.0 / rest);
+        return x.signum() * (1.0 - (-x * x).exp() / (tail * std::f64::consts::PI.sqrt()));
+    }
+    let (mut term, mut sum) = (x, x);
+    for step in 1..60 {
+        term *= -x * x / f64::from(step);
+        sum += term / f64::from(2 * step + 1);
+    }
+    sum * std::f64::consts::FRAC_2_SQRT_PI
+}
+
+fn exact(activation: Activation, x: f64) -> f64 {
+    match activation {
+        Activation::GeluErf => x * 0.5 * (1.0 + erf(x / std::f64::consts::SQRT_2)),
+        Activation::GeluTanh => {
+            x * 0.5 * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).tanh())
+        }
+        Activation::Relu => x.max(0.0),
+    }
+}
+
+#[test]
+fn activations_to_single_precision() {
+    for kernels in Kernels::supported() {
+        for activation in [Activation::GeluErf, Activation::GeluTanh, Activation::Relu] {
+            let x: Vec<f32> = (-40_000..=40_000).map(|step| step as f32 / 2_000.0).collect();
+            let mut found = x.clone();
+            kernels.activate(&mut found, activation);
+            for (&x, &found) in x.iter().zip(&found) {
+                let (expected, x) = (exact(activation, f64::from(x)), f64::from(x));
+                let error = (f64::from(found) - expected).abs();
+                assert!(error <= 4e-7 * x.abs(), "{kernels:?} {activation:?} {x}: {found} {expected}");
+            }
+            let mut odd = [f32::NAN, f32::INFINITY, 0.0, -0.0, 1e-30, 1e30];
+            kernels.activate(&mut odd, activation);
+            assert!(
+                odd[0].is_nan() && odd[1] == f32::INFINITY && odd[2] == 0.0 && odd[3] == 0.0,
+                "{kernels:?} {odd:?}"
+            );
+            assert!(
+                (odd[4] - exact(activation, 1e-30) as f32).abs() < 1e-36 && odd[5] == 1e30,
+                "{kernels:?} {odd:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn quantised_rows_are_off_by_half_a_step_at_most() {
+    let mut numbers = Numbers(6);
+    for kernels in Kernels::supported() {
+        for width in (1..=40).chain([384]) {
+            for (scale, offset) in
+                [(1.0, 0.0), (1e-20, 0.0), (1e20, 1e20), (1.0, 100.0), (0.0, 0.0), (0.0, -3.0)]
+            {
+                let row: Vec<f32> =
+                    numbers.take(width).iter().map(|number| number * scale + offset).collect();
+                let (shift, factor) = (numbers.take(width), vec![2.0; width]);
+                let shift: Vec<f32> = shift.iter().map(|number| number * scale).collect();
+                let mut bytes = vec![0; width + 1];
+                bytes[width] = 77;
+                let steps = kernels.quantise(&mut row.clone(), &mut bytes, None, (&shift, &factor));
+                assert_eq!(bytes[width], 77, "{kernels:?} writes beyond the row");
+                assert!((0..=255).contains(&steps.zero));
+                for index in 0..width {
+                    let value = (f64::from(row[index]) - f64::from(shift[index])) * 2.0;
+                    let back = f64::from(steps.scale) * f64::from(i32::from(bytes[index]) - steps.zero);
+                    let bound = f64::from(steps.scale) * 0.51 + value.abs() * 1e-5;
+                    assert!((value - back).abs() <= bound, "{kernels:?} {width} {value} {back} {steps:?}");
+                }
+            }
+        }
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut row = vec![1.0; 19];
+            row[17] = value;
+            let steps = kernels.quantise(&mut row, &mut [0; 19], None, (&[0.0; 19], &[1.0; 19]));
+            assert!(steps.scale.is_nan(), "{kernels:?} hides {value}");
+        }
+    }
+}
+
+#[test]
+fn a_row_is_activated_before_it_is_quantised() {
+    for kernels in Kernels::supported() {
+        let (mut row, mut bytes) = (vec![-1.0, 2.0, -3.0], [9; 3]);
+        let steps = kernels.quantise(&mut row, &mut bytes, Some(Activation::Relu), (&[0.0; 3], &[1.0; 3]));
+        assert_eq!(row, [0.0, 2.0, 0.0]);
+        assert_eq!((bytes, steps.zero), ([0, 255, 0], 0));
+    }
+}
+
+fn attention(tokens: &[f32], length: usize, width: usize, query: usize) -> Vec<f64> {
+    let at = |token: usize, part: usize, column: usize| {
+        f64::from(tokens[token * 3 * width + part * width + column])
+    };
+    let score = |key: usize| (0..width).map(|column| at(query, 0, column) * at(key, 1, column)).sum::<f64>();
+    let scores: Vec<f64> = (0..length).map(score).collect();
+    let greatest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let powers: Vec<f64> = scores.iter().map(|score| (score - greatest).exp()).collect();
+    let sum: f64 = powers.iter().sum();
+    (0..width)
+        .map(|column| powers.iter().enumerate().map(|(key, power)| power / sum * at(key, 2, column)).sum())
+        .collect()
+}
+
+fn attend(
+    kernels: &Kernels,
+    tokens: &[f32],
+    length: usize,
+    width: usize,
+    queries: std::ops::Range<usize>,
+) -> Vec<f32> {
+    let head = Attention {
+        queries: &tokens[queries.start * 3 * width..],
+        query_stride: 3 * width,
+        count: queries.len(),
+        keys: &tokens[width..],
+        values: &tokens[2 * width..],
+        stride: 3 * width,
+        length,
+        width,
+    };
+    let mut output = vec![f32::NAN; queries.len() * width];
+    // What was in the scratch space before must not matter.
+    kernels.attend(&head, (&mut output, width), &mut vec![f32::NAN; scratch_size(length, width)]);
+    output
+}
+
+#[test]
+fn attention_of_any_length_and_width() {
+    let mut numbers = Numbers(7);
+    for kernels in Kernels::supported() {
+        for length in [1, 2, 3, 7, 15, 16, 17, 31, 32, 33, 48, 63, 65, 130] {
+            for (width, scale) in
+                [(1, 1.0), (4, 3.0), (8, 1.0), (16, 2.0), (24, 1.0), (32, 1.0), (33, 1.0), (64, 1.5)]
+            {
+                let tokens: Vec<f32> =
+                    numbers.take(length * 3 * width).iter().map(|number| number * scale).collect();
+                let together = attend(&kernels, &tokens, length, width, 0..length);
+                for query in 0..length {
+                    let expected = attention(&tokens, length, width, query);
+                    let found = &together[query * width..][..width];
+                    for (&found, &expected) in found.iter().zip(&expected) {
+                        assert!(
+                            close(found, expected, 2e-5),
+                            "{kernels:?} {length} {width}: {found} {expected}"
+                        );
+                    }
+                }
+                let last = attend(&kernels, &tokens, length, width, length - 1..length);
+                assert_eq!(last, together[(length - 1) * width..], "{kernels:?} {length} {width}");
+            }
+        }
+    }
+}
+
+#[test]
+fn attention_does_not_hide_what_is_not_finite() {
+    let mut numbers = Numbers(8);
+    let (length, width) = (20, 8);
+    for kernels in Kernels::supported() {
+        for part in 0..3 {
+            let mut tokens = numbers.take(length * 3 * width);
+            tokens[5 * 3 * width + part * width + 2] = f32::NAN;
+            let found = attend(&kernels, &tokens, length, width, 0..length);
+            assert!(found[5 * width..6 * width].iter().any(|number| number.is_nan()), "{kernels:?} {part}");
+        }
+    }
+}
+
+#[test]
+fn a_layer_in_int8_is_near_the_one_in_f32() {
+    let mut numbers = Numbers(9);
+    let (rows, inputs, outputs) = (9, 50, 37);
+    // One feature far from zero and one with large values, as trained models have them.
+    let feature = |index: usize, number: f32| match index % inputs {
+        7 => number + 20.0,
+        8 => number * 30.0,
+        _ => number,
+    };
+    let input: Vec<f32> = numbers
+        .take(rows * inputs)
+        .iter()
+        .enumerate()
+        .map(|(index, &number)| feature(index, number))
+        .collect();
+    let weights = DenseWeights { weight: numbers.take(outputs * inputs), bias: numbers.take(outputs) };
+    let mut ranges = Ranges::default();
+    input.chunks_exact(inputs).for_each(|row| ranges.observe(row));
+    for kernels in Kernels::supported() {
+        let [exact, rounded] = [None, Some(&ranges)].map(|ranges| {
+            let mut image = ImageBuilder::default();
+            pack(&mut image, "layer", inputs, &[&weights], ranges);
+            let image = std::sync::Arc::new(image.finish(serde_json::Value::Null));
+            let layer = Linear::open(&image, "layer", inputs, padded(outputs)).unwrap();
+            let mut output = vec![0.0; rows * padded(outputs)];
+            let rows = Rows { numbers: &mut input.clone(), stride: inputs, count: rows };
+            let columns = 0..padded(outputs);
+            layer.forward(
+                &kernels,
+                rows,
+                None,
+                columns,
+                &mut Bytes::default(),
+                (&mut output, padded(outputs)),
+            );
+            output
+        });
+        let spread = exact.iter().map(|number| number.abs()).fold(0.0, f32::max);
+        for (exact, rounded) in exact.iter().zip(&rounded) {
+            assert!((exact - rounded).abs() < 0.01 * spread, "{kernels:?}: {exact} {rounded}");
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! What a machine with memory of its own can do.
+//!
+//! It must not know networks. Invariant: work is done in the order in which it is given; nothing waits for it but
+//! [`Machine::receive`], and that only for what was given before the numbers were sent for.
+
+use std::fmt::Debug;
+
+use ecommerce_ml_protocol::{EngineError, ErrorKind};
+use half::{bf16, f16};
+
+/// Bytes of shared memory that any GPU gives to a block.
+pub const SHARED_BYTES: usize = 48 << 10;
+
+/// Queries that a block of the attention kernels works on.
+pub const TILE: usize = 64;
+
+/// A machine.
+pub trait Machine: Debug + Send + Sync + 'static {
+    /// Bytes in its memory, until they are dropped.
+    type Memory: Debug + Send + Sync;
+
+    /// Bytes on their way back.
+    type Arriving: Debug + Send;
+
+    /// The name that statistics show, for example `cuda:0`.
+    fn name(&self) -> String;
+
+    /// Its memory, all of it and what of it is taken, be it by others.
+    ///
+    /// # Errors
+    /// If the machine fails.
+    fn memory(&self) -> Result<MemoryUse, MachineError>;
+
+    /// Room for bytes, which may be anything.
+    ///
+    /// # Errors
+    /// If there is none.
+    fn allocate(&self, bytes: usize) -> Result<Self::Memory, MachineError>;
+
+    /// Room that holds these bytes.
+    ///
+    /// # Errors
+    /// If there is none, or the machine fails.
+    fn upload(&self, bytes: &[u8]) -> Result<Self::Memory, MachineError>;
+
+    /// Replaces the first bytes.
+    ///
+    /// # Errors
+    /// If the machine fails.
+    fn replace(&self, memory: &mut Self::Memory, bytes: &[u8]) -> Result<(), MachineError>;
+
+    /// Makes all bytes 0.
+    ///
+    /// # Errors
+    /// If the machine fails.
+    fn clear(&self, memory: &mut Self::Memory) -> Result<(), MachineError>;
+
+    /// Has the first bytes brought back when all work is done that was given before.
+    ///
+    /// # Errors
+    /// If the machine fails.
+    fn send_for(&self, memory: &Self::Memory, bytes: usize) -> Result<Self::Arriving, MachineError>;
+
+    /// Waits for bytes that were sent for, as many.
+    ///
+    /// # Errors
+    /// If the machine fails, be it in the work before.
+    fn receive(&self, arriving: Self::Arriving, bytes: &mut [u8]) -> Result<(), MachineError>;
+
+    /// Brings the first bytes back at once.
+    ///
+    /// # Errors
+    /// As of [`send_for`](Self::send_for) and [`receive`](Self::receive).
+    fn download(&self, memory: &Self::Memory, bytes: &mut [u8]) -> Result<(), MachineError> {
+        self.receive(self.send_for(memory, bytes.len())?, bytes)
+    }
+
+    /// Runs a kernel.
+    ///
+    /// # Errors
+    /// If the machine fails.
+    fn launch(&self, launch: &Launch<'_, Self::Memory>) -> Result<(), MachineError>;
+
+    /// Multiplies matrices.
+    ///
+    /// # Errors
+    /// If the machine fails.
+    fn multiply(&self, product: &Product<'_, Self::Memory>) -> Result<(), MachineError>;
+}
+
+/// A machine's memory in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MemoryUse {
+    /// What is taken.
+    pub used: u64,
+    /// All of it.
+    pub total: u64,
+}
+
+/// A place in memory.
+#[derive(Debug)]
+pub struct At<'a, M> {
+    /// Where.
+    pub memory: &'a M,
+    /// Bytes before it.
+    pub offset: usize,
+}
+
+impl<M> Clone for At<'_, M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<M> Copy for At<'_, M> {}
+
+impl<'a, M> At<'a, M> {
+    /// The beginning of some memory.
+    pub fn start(memory: &'a M) -> Self {
+        Self { memory, offset: 0 }
+    }
+}
+
+/// A kind of numbers of 16 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Narrow {
+    /// Three digits less than [`F16`](Narrow::F16), and the range of f32.
+    Bf16,
+    /// Nothing above 65504.
+    F16,
+}
+
+impl Narrow {
+    /// Bytes of a number.
+    pub const BYTES: usize = 2;
+
+    /// The name that settings and statistics have for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Narrow::Bf16 => "bf16",
+            Narrow::F16 => "f16",
+        }
+    }
+
+    /// A number's bits when it is rounded.
+    pub fn round(self, number: f32) -> u16 {
+        match self {
+            Narrow::Bf16 => bf16::from_f32(number).to_bits(),
+            Narrow::F16 => f16::from_f32(number).to_bits(),
+        }
+    }
+
+    /// The number of these bits.
+    pub fn number(self, bits: u16) -> f32 {
+        match self {
+            Narrow::Bf16 => bf16::from_bits(bits).to_f32(),
+            Narrow::F16 => f16::from_bits(bits).to_f32(),
+        }
+    }
+}
+
+/// The kernels of `kernels/`, with their names there.
+macro_rules! kernels {
+    ($($kernel:ident $name:literal),* $(,)?) => {
+        /// A kernel of `kernels/`, whose source says what it does.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Kernel {
+            $(#[doc = $name] $kernel),*
+        }
+
+        impl Kernel {
+            /// All kernels, in the order of their numbers.
+            pub const ALL: &'static [Kernel] = &[$(Kernel::$kernel),*];
+
+            /// Its name in the source.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Kernel::$kernel => $name),*
+                }
+            }
+        }
+    };
+}
+
+kernels! {
+    Choose "choose",
+    Embed "embed",
+    AddNorm "add_norm",
+    Mean "mean",
+    Classify "classify",
+    Attend32 "attend_32",
+    Attend64 "attend_64",
+    Attend128 "attend_128",
+    EmbedF16 "embed_f16",
+    AddNormF16 "add_norm_f16",
+    MeanF16 "mean_f16",
+    ClassifyF16 "classify_f16",
+    Attend32F16 "attend_32_f16",
+    Attend64F16 "attend_64_f16",
+    Attend128F16 "attend_128_f16",
+    EmbedTraining "embed_training",
+    AddNormTraining "add_norm_training",
+    AttendTraining32 "attend_training_32",
+    AttendTraining64 "attend_training_64",
+    AttendTraining128 "attend_training_128",
+    AttendBackQueries32 "attend_back_queries_32",
+    AttendBackQueries64 "attend_back_queries_64",
+    AttendBackQueries128 "attend_back_queries_128",
+    AttendBackKeys32 "attend_back_keys_32",
+    AttendBackKeys64 "attend_back_keys_64",
+    AttendBackKeys128 "attend_back_keys_128",
+    HeadProducts "head_products",
+    NormBack "norm_back",
+    SumRows "sum_rows",
+    AddPartial "add_partial",
+    Activate "activate",
+    ActivateBack "activate_back",
+    LeaveOut "leave_out",
+    AddToTable "add_to_table",
+    AddChosen "add_chosen",
+    Round "round_numbers",
+    RoundMoved "round_moved",
+    SumSquares "sum_squares",
+    Adam "adam",
+    Columns "columns",
+}
+
+/// An argument of a kernel.
+#[derive(Debug)]
+pub enum Argument<'a, M> {
+    /// A pointer.
+    At(At<'a, M>),
+    /// `unsigned`.
+    Count(u32),
+    /// `float`.
+    Number(f32),
+    /// `unsigned long long`.
+    Bits(u64),
+}
+
+/// A kernel with its arguments.
+#[derive(Debug)]
+pub struct Launch<'a, M> {
+    /// Which.
+    pub kernel: Kernel,
+    /// Blocks.
+    pub grid: [u32; 2],
+    /// Threads of a block.
+    pub threads: u32,
+    /// Bytes of shared memory whose size the launch tells.
+    pub shared_bytes: u32,
+    /// In the order of the source.
+    pub arguments: &'a [Argument<'a, M>],
+}
+
+/// What is done with sums of products, when their bias has been added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Epilogue {
+    /// Nothing.
+    None,
+    /// GELU, by the hyperbolic tangent, which differs from the exact one by less than 5e-4.
+    Gelu,
+    /// What is above 0.
+    Relu,
+}
+
+/// What becomes of a product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Sums {
+    /// Rounded, with a bias of 16 bits before the epilogue.
+    Biased(Epilogue),
+    /// Rounded.
+    Replace,
+    /// Added to what is there, and rounded.
+    Add,
+    /// Added to what is there in f32.
+    AddExact,
+}
+
+/// A matrix of numbers of 16 bits, row by row without gaps.
+#[derive(Debug)]
+pub struct Factor<'a, M> {
+    /// Where.
+    pub at: At<'a, M>,
+    /// Whether columns of what lies there are the rows.
+    pub transposed: bool,
+}
+
+/// A product of matrices, summed up in f32.
+#[derive(Debug)]
+pub struct Product<'a, M> {
+    /// What numbers of 16 bits are.
+    pub numbers: Narrow,
+    /// Shape `[rows, inner]`.
+    pub left: Factor<'a, M>,
+    /// Shape `[inner, columns]`.
+    pub right: Factor<'a, M>,
+    /// Shape `[rows, columns]`, row by row without gaps.
+    pub output: At<'a, M>,
+    /// What becomes of it.
+    pub sums: Sums,
+    /// Shape `[columns]`; only for [`Sums::Biased`].
+    pub bias: Option<At<'a, M>>,
+    /// Rows of the left side.
+    pub rows: usize,
+    /// Rows of the right side.
+    pub inner: usize,
+    /// Columns of the right side.
+    pub columns: usize,
+}
+
+/// Why a machine didn't do something.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MachineError {
+    /// Its memory is full.
+    #[error("out of memory on the device")]
+    OutOfMemory,
+    /// Anything else, in its own words.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<MachineError> for EngineError {
+    fn from(error: MachineError) -> Self {
+        match error {
+            MachineError::OutOfMemory => EngineError::new(ErrorKind::OutOfMemory, error.to_string())
+                .with_hint("Lower ecommerce_ml.model_cache_size, or set ecommerce_ml.device to \"cpu\"."),
+            MachineError::Failed(words) => {
+                EngineError::new(ErrorKind::Internal, format!("computation on the device failed: {words}"))
+            }
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Encoders of text with a head, on CPU and GPU: windows of tokens in, rows of numbers and their meaning out.
+//!
+//! # Layout
+//! - [`model`]: a loaded model: weights prepared in the precision that suits them, the forward pass, its reading.
+//! - [`device`]: where the forward pass runs.
+//! - [`cuda`]: how it runs on a GPU; on the CPU the encoder is [`ecommerce_ml_tensor_cpu`]'s.
+//! - [`shape`]: a configuration in the terms of the kernels.
+//! - [`store`]: prepared weights kept on disk.
+//!
+//! It must not know requests, clients, caches or training.
+//! Invariant: a row of a batch equals the row alone, whatever else is in the batch.
+
+#![forbid(unsafe_code)]
+
+pub mod cuda;
+pub mod device;
+pub mod model;
+pub mod shape;
+pub mod store;
+
+pub use device::Device;
+pub use model::{Model, Operations, PrecisionChoice};
+pub use store::Store;

@@ -1,0 +1,180 @@
+//! Weights into `int8`, and whether the model then says the same as in `f32`: both run over a built-in set of texts, layer by
+//! layer, so that no more than one layer is in memory in both precisions. What goes through a layer in `f32` tells how its
+//! inputs are best turned into bytes.
+//!
+//! It must not know files. Invariant: the same weights get the same verdict on every machine with the same kernels.
+
+use std::sync::Arc;
+
+use ecommerce_ml_checkpoint::config::ModelConfig;
+use ecommerce_ml_checkpoint::head::HeadPlan;
+use ecommerce_ml_checkpoint::positions::Positions;
+use ecommerce_ml_checkpoint::tokenizer::{Tokenizer, Window};
+use ecommerce_ml_protocol::EngineError;
+use ecommerce_ml_tensor_cpu::{
+    EmbeddingWeights, Head, HeadWeights, ImageBuilder, Kernels, LayerRanges, LayerWeights, Sequence, Shape,
+    States, pack_embeddings, pack_head, pack_layer,
+};
+
+use super::packed::{head_activation, outputs};
+use crate::shape::{shape, sizes};
+
+/// Reviews, one a line, in English and Chinese; `texts.md` says where they come from.
+const TEXTS: &str = include_str!("agreement/texts.txt");
+
+/// Least share of texts that must get the same label.
+const LEAST_AGREEMENT: f64 = 0.99;
+/// Most that probabilities may differ, in the mean over all texts and labels.
+const MOST_DIFFERENCE: f64 = 0.01;
+/// As [`MOST_DIFFERENCE`] for the value of a regression, as a share of the values' standard deviation.
+const MOST_DEVIATION: f64 = 0.05;
+/// Least cosine of embeddings, in the mean over all texts.
+const LEAST_COSINE: f64 = 0.995;
+
+/// Both computations on their way through the model.
+pub(super) struct Agreement {
+    config: ModelConfig,
+    shape: Shape,
+    kernels: Kernels,
+    /// Token ids and positions of the texts.
+    texts: Vec<(Vec<u32>, Vec<u32>)>,
+    /// In `f32` and in `int8`.
+    states: [States; 2],
+    /// The verdict on the outputs of a head, which is judged where there is one.
+    judged: Option<Result<String, String>>,
+}
+
+impl Agreement {
+    /// Nothing computed yet.
+    ///
+    /// # Errors
+    /// If the tokenizer can't cope with the texts.
+    pub(super) fn new(
+        tokenizer: &Tokenizer,
+        config: &ModelConfig,
+        kernels: Kernels,
+    ) -> Result<Self, EngineError> {
+        let positions = Positions::new(config);
+        let texts = windows(tokenizer)?.into_iter().map(|window| (positions.of(&window.ids), window.ids));
+        Ok(Self {
+            config: config.clone(),
+            shape: shape(config),
+            kernels,
+            texts: texts.map(|(positions, ids)| (ids, positions)).collect(),
+            states: Default::default(),
+            judged: None,
+        })
+    }
+
+    /// Begins with the embeddings, which are the same in both.
+    pub(super) fn embed(&mut self, weights: &EmbeddingWeights) {
+        let mut image = ImageBuilder::default();
+        pack_embeddings(&mut image, weights);
+        let image = Arc::new(image.finish(serde_json::Value::Null));
+        let texts = self.texts.iter();
+        let sequences: Vec<_> =
+            texts.map(|(ids, positions)| Sequence { ids, positions: positions.clone() }).collect();
+        if let Some(states) = States::embed(&image, &sizes(&self.config), &self.kernels, &sequences) {
+            self.states = [states.clone(), states];
+        }
+    }
+
+    /// Takes both through the next layer, and adds it in `int8` to an image.
+    pub(super) fn layer(&mut self, weights: &LayerWeights, index: usize, image: &mut ImageBuilder) {
+        let (shape, kernels) = (self.shape, self.kernels);
+        let layer = |ranges: Option<&LayerRanges>| {
+            let mut image = ImageBuilder::default();
+            pack_layer(&mut image, index, &shape, weights, ranges);
+            Arc::new(image.finish(serde_json::Value::Null))
+        };
+        let [exact, rounded] = &mut self.states;
+        let ranges = exact.observe_layer(&layer(None), index, &shape, &kernels);
+        let small = layer(Some(&ranges));
+        rounded.through_layer(&small, index, &shape, &kernels);
+        image.append(&small);
+    }
+
+    /// Ends with the head.
+    pub(super) fn head(&mut self, weights: &HeadWeights, plan: &HeadPlan) {
+        let width = self.shape.hidden;
+        let mut image = ImageBuilder::default();
+        pack_head(&mut image, width, weights);
+        let image = Arc::new(image.finish(serde_json::Value::Null));
+        let activation = head_activation(self.config.family);
+        let Some(head) = Head::open(&image, width, plan.outputs(), activation) else { return };
+        let [exact, rounded] = [0, 1]
+            .map(|index| outputs(&head, plan, &self.kernels, &mut self.states[index].first(&self.shape)));
+        self.judged = Some(match plan.labels {
+            Some(_) => judge_classes(&exact, &rounded),
+            None => judge_values(&exact, &rounded),
+        });
+    }
+
+    /// Whether `int8` will do, and the figures that say so.
+    pub(super) fn verdict(self) -> Result<String, String> {
+        let [exact, rounded] = &self.states;
+        self.judged
+            .unwrap_or_else(|| judge_embeddings(&exact.means(&self.shape), &rounded.means(&self.shape)))
+    }
+}
+
+/// The first window of each of the texts.
+///
+/// # Errors
+/// If the tokenizer can't cope with them.
+pub(super) fn windows(tokenizer: &Tokenizer) -> Result<Vec<Window>, EngineError> {
+    let first = |text: &str| Ok(tokenizer.windows(text)?.into_iter().next());
+    TEXTS.lines().filter_map(|text| first(text).transpose()).collect()
+}
+
+/// `Ok` if the condition holds.
+fn verdict(agrees: bool, figures: String) -> Result<String, String> {
+    if agrees { Ok(format!("agrees with f32: {figures}")) } else { Err(format!("int8 differs: {figures}")) }
+}
+
+fn judge_classes(exact: &[Vec<f32>], rounded: &[Vec<f32>]) -> Result<String, String> {
+    let same = exact.iter().zip(rounded).filter(|(exact, rounded)| best(exact) == best(rounded)).count();
+    let agreement = same as f64 / exact.len() as f64;
+    let difference = mean(differences(exact, rounded));
+    let figures = format!(
+        "{:.1} % of {} labels, probabilities by {difference:.4} in the mean",
+        100.0 * agreement,
+        exact.len()
+    );
+    verdict(agreement >= LEAST_AGREEMENT && difference <= MOST_DIFFERENCE, figures)
+}
+
+fn judge_values(exact: &[Vec<f32>], rounded: &[Vec<f32>]) -> Result<String, String> {
+    let values = || exact.iter().flatten().map(|&value| f64::from(value));
+    let centre = mean(values());
+    let spread = mean(values().map(|value| (value - centre).powi(2))).sqrt();
+    let difference = mean(differences(exact, rounded)) / spread.max(f64::MIN_POSITIVE);
+    let figures =
+        format!("values by {difference:.4} standard deviations in the mean of {} texts", exact.len());
+    verdict(difference <= MOST_DEVIATION, figures)
+}
+
+fn judge_embeddings(exact: &[Vec<f32>], rounded: &[Vec<f32>]) -> Result<String, String> {
+    let cosine = mean(exact.iter().zip(rounded).map(|(exact, rounded)| cosine(exact, rounded)));
+    let figures = format!("embeddings at a cosine of {cosine:.4} in the mean of {} texts", exact.len());
+    verdict(cosine >= LEAST_COSINE, figures)
+}
+
+fn differences<'a>(exact: &'a [Vec<f32>], rounded: &'a [Vec<f32>]) -> impl Iterator<Item = f64> + 'a {
+    let numbers = exact.iter().flatten().zip(rounded.iter().flatten());
+    numbers.map(|(&exact, &rounded)| f64::from((exact - rounded).abs()))
+}
+
+fn mean(numbers: impl Iterator<Item = f64>) -> f64 {
+    let (sum, count) = numbers.fold((0.0, 0_u32), |(sum, count), number| (sum + number, count + 1));
+    sum / f64::from(count.max(1))
+}
+
+fn best(row: &[f32]) -> Option<usize> {
+    (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b]))
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}

@@ -1,0 +1,292 @@
+//! A loaded model: text in, rows of numbers and their meaning out.
+//!
+//! # Layout
+//! - `network`: windows through the network: on the CPU by `packed`, on a GPU by `resident`, as a reference by `candle`.
+//! - `prepare`, `agreement`: weights into the form and the precision that the CPU computes with.
+//! - `combine`: windows of one text into one answer.
+//! - `served`: the model as it is served.
+//!
+//! It must not know requests, clients or caches.
+//! Invariant: a row of a batch equals the row alone, whatever else is in the batch.
+
+use std::sync::Arc;
+
+use ecommerce_ml_checkpoint::config::ModelConfig;
+use ecommerce_ml_checkpoint::files::ModelFiles;
+use ecommerce_ml_checkpoint::head::HeadPlan;
+use ecommerce_ml_checkpoint::labels::{self, Meaning};
+use ecommerce_ml_checkpoint::tokenizer::Tokenizer;
+use ecommerce_ml_checkpoint::weights::Weights;
+use ecommerce_ml_checkpoint::weights::family::Names;
+use ecommerce_ml_predictor::{Begun, ModelPrecision, Output, Row, Window};
+use ecommerce_ml_protocol::{EngineError, ErrorKind, ModelInfo, Prediction, Task, TokenDetail, Tokens};
+use ecommerce_ml_tensor_cpu::{Cpu, Image};
+use ecommerce_ml_tensor_cuda::Narrow;
+
+use crate::Device;
+use crate::cuda::Accelerator;
+
+mod agreement;
+mod candle;
+mod combine;
+mod network;
+mod packed;
+mod prepare;
+mod resident;
+mod served;
+
+use candle::CandleNetwork;
+use network::Network;
+use packed::PackedNetwork;
+pub use prepare::PrecisionChoice;
+use prepare::{About, Source};
+use resident::ResidentNetwork;
+
+/// A model, ready to answer; threads can share it.
+#[derive(Debug)]
+pub struct Model {
+    tokenizer: Tokenizer,
+    network: Network,
+    meaning: Meaning,
+    info: ModelInfo,
+    precision: ModelPrecision,
+}
+
+/// What a computation comes to, a multiplication and an addition being two operations.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Operations {
+    /// On bytes.
+    pub int8: u64,
+    /// In single precision.
+    pub f32: u64,
+}
+
+impl Model {
+    /// Reads a model in Hugging Face layout.
+    ///
+    /// # Errors
+    /// [`ErrorKind::FileMissing`], [`ErrorKind::DamagedModel`] or [`ErrorKind::UnsupportedModel`].
+    pub fn load(
+        files: &ModelFiles,
+        device: &Device,
+        precision: PrecisionChoice,
+    ) -> Result<Self, EngineError> {
+        match device {
+            Device::Cpu(cpu) => Self::open(Self::prepare(files, cpu, precision)?, cpu),
+            Device::Accelerator(machine) => Self::load_to(machine, files, precision),
+            Device::Candle(device) => Self::load_elsewhere(files, "f32", |weights, names, config, head| {
+                let network = CandleNetwork::load(weights, config, names, head, device)?;
+                let bytes = weights.parameters() * size_of::<f32>() as u64;
+                Ok((Network::Candle(Box::new(network)), bytes))
+            }),
+        }
+    }
+
+    /// Brings a model into the form that the CPU computes with; it can be kept and be given to [`open`](Self::open).
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn prepare(files: &ModelFiles, cpu: &Cpu, precision: PrecisionChoice) -> Result<Image, EngineError> {
+        let config = ModelConfig::load(files)?;
+        let tokenizer = Tokenizer::load(files, &config)?;
+        Source { files, config: &config, tokenizer: &tokenizer, kernels: cpu.kernels }.prepare(precision)
+    }
+
+    /// A model that was prepared on a machine like this.
+    ///
+    /// # Errors
+    /// [`ErrorKind::DamagedModel`] if the image isn't what [`prepare`](Self::prepare) makes.
+    pub fn open(image: Image, cpu: &Cpu) -> Result<Self, EngineError> {
+        let image = Arc::new(image);
+        let files = prepare::small_files(&image);
+        let config = ModelConfig::load(&files)?;
+        let tokenizer = Tokenizer::load(&files, &config)?;
+        let damaged = || EngineError::new(ErrorKind::DamagedModel, "prepared weights don't fit their model");
+        let about: About = serde_json::from_value(image.about().clone()).map_err(|_| damaged())?;
+        let network =
+            PackedNetwork::open(&image, &about, &config, cpu.kernels, &cpu.team).ok_or_else(damaged)?;
+        let bytes = image.size() as u64 + tokenizer.bytes();
+        let info = describe(&config, &tokenizer, about.head.as_ref(), (about.parameters, bytes));
+        let precision = ModelPrecision { name: about.precision.as_str(), note: about.precision_note };
+        Ok(Self {
+            tokenizer,
+            network: Network::Packed(Box::new(network)),
+            meaning: Meaning::of(&info.labels),
+            info,
+            precision,
+        })
+    }
+
+    /// A model on a machine with memory of its own.
+    fn load_to(
+        machine: &Arc<dyn Accelerator>,
+        files: &ModelFiles,
+        precision: PrecisionChoice,
+    ) -> Result<Self, EngineError> {
+        let load = |numbers: Narrow| {
+            Self::load_elsewhere(files, numbers.as_str(), |weights, names, config, head| {
+                let there = (machine, numbers);
+                let (network, bytes) = ResidentNetwork::load((weights, names), config, head, there)?;
+                Ok((Network::Resident(network), bytes))
+            })
+        };
+        let (model, note) = match precision {
+            PrecisionChoice::Narrow(numbers) => (load(numbers)?, "as set"),
+            PrecisionChoice::Auto | PrecisionChoice::Fixed(_) => {
+                let model = load(Narrow::F16)?;
+                if model.is_finite()? {
+                    (model, "built-in texts stay within its range")
+                } else {
+                    drop(model);
+                    (load(Narrow::Bf16)?, "built-in texts exceed the range of f16")
+                }
+            }
+        };
+        let precision = ModelPrecision { note: note.to_owned(), ..model.precision };
+        Ok(Self { precision, ..model })
+    }
+
+    /// Whether nothing overflows on built-in texts.
+    fn is_finite(&self) -> Result<bool, EngineError> {
+        let output = if self.info.task == Task::Embedding { Output::Embedding } else { Output::Head };
+        let windows = agreement::windows(&self.tokenizer)?;
+        match self.forward(&windows.iter().collect::<Vec<_>>(), output) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind == ErrorKind::DamagedModel => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A model whose network is not on the CPU; `load` says how many bytes it takes.
+    fn load_elsewhere(
+        files: &ModelFiles,
+        precision: &'static str,
+        load: impl FnOnce(
+            &mut Weights<'_>,
+            &Names,
+            &ModelConfig,
+            Option<&HeadPlan>,
+        ) -> Result<(Network, u64), EngineError>,
+    ) -> Result<Self, EngineError> {
+        let config = ModelConfig::load(files)?;
+        let tokenizer = Tokenizer::load(files, &config)?;
+        let mut weights = Weights::open(files)?;
+        let names = Names::detect(config.family, &weights);
+        weights.refuse_more_layers(&names, config.layers)?;
+        let head = HeadPlan::read(&weights, &names, &config)?;
+        let (network, bytes) = load(&mut weights, &names, &config, head.as_ref())?;
+        let sizes = (weights.parameters(), bytes + tokenizer.bytes());
+        let info = describe(&config, &tokenizer, head.as_ref(), sizes);
+        let precision = ModelPrecision { name: precision, note: String::new() };
+        Ok(Self { tokenizer, network, meaning: Meaning::of(&info.labels), info, precision })
+    }
+
+    /// What it is computed in.
+    pub fn precision(&self) -> &ModelPrecision {
+        &self.precision
+    }
+
+    /// What the model is.
+    pub fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    /// All tokens of a text, special tokens included; none for an empty or blank text.
+    ///
+    /// # Errors
+    /// [`ErrorKind::DamagedModel`] if the tokenizer can't cope with the text.
+    pub fn tokenize(&self, text: &str, detail: TokenDetail) -> Result<Tokens, EngineError> {
+        self.tokenizer.tokenize(text, detail)
+    }
+
+    /// A text in windows that overlap by an eighth; none for an empty or blank text.
+    ///
+    /// # Errors
+    /// As [`tokenize`](Self::tokenize).
+    pub fn windows(&self, text: &str) -> Result<Vec<Window>, EngineError> {
+        self.tokenizer.windows(text)
+    }
+
+    /// A row for each window: probabilities of the labels, the value of a regression, or an embedding.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] for [`Output::Head`] of a model without head, or a window that this model's
+    /// tokenizer didn't make; [`ErrorKind::DamagedModel`] if the computation overflows.
+    pub fn forward(&self, windows: &[&Window], output: Output) -> Result<Vec<Vec<f32>>, EngineError> {
+        self.begin(windows, output)?.finish()
+    }
+
+    /// Begins what [`forward`](Self::forward) does; on the CPU that is all of it.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward), now or when the rows are waited for.
+    pub fn begin(&self, windows: &[&Window], output: Output) -> Result<Begun<Vec<Vec<f32>>>, EngineError> {
+        windows.iter().try_for_each(|window| self.check(window))?;
+        self.network.begin(windows, output)
+    }
+
+    /// What [`forward`](Self::forward) comes to for these windows on the CPU, heads and everything that isn't multiplied left
+    /// aside; nothing elsewhere.
+    pub fn operations(&self, windows: &[Window], output: Output) -> Operations {
+        let Network::Packed(network) = &self.network else { return Operations::default() };
+        let (dense, attention) = network.operations(windows, output);
+        if self.precision.name == "int8" {
+            Operations { int8: dense, f32: attention }
+        } else {
+            Operations { int8: 0, f32: dense + attention }
+        }
+    }
+
+    /// What the rows of [`Output::Head`] of all windows of one text, at least one, say of it.
+    pub fn predict(&self, rows: &[Row]) -> Prediction {
+        let mean = combine::weighted_mean(rows);
+        match self.info.task {
+            Task::Regression => labels::regression(mean.first().copied().unwrap_or_default()),
+            Task::Classification | Task::Embedding => {
+                self.meaning.interpret(mean.into_iter().map(|value| value as f32).collect())
+            }
+        }
+    }
+
+    /// The embedding of one text, of length 1, from the rows of [`Output::Embedding`] of all its windows.
+    pub fn embed(&self, rows: &[Row]) -> Vec<f32> {
+        combine::normalised(&combine::weighted_mean(rows))
+    }
+
+    fn check(&self, window: &Window) -> Result<(), EngineError> {
+        let length = window.ids.len();
+        if (1..=self.tokenizer.max_length()).contains(&length) {
+            return Ok(());
+        }
+        Err(EngineError::new(
+            ErrorKind::InvalidRequest,
+            format!("window of {length} tokens, outside 1 to {}", self.tokenizer.max_length()),
+        ))
+    }
+}
+
+fn describe(
+    config: &ModelConfig,
+    tokenizer: &Tokenizer,
+    head: Option<&HeadPlan>,
+    (parameters, bytes): (u64, u64),
+) -> ModelInfo {
+    let (task, labels) = match head {
+        Some(HeadPlan { labels: Some(labels) }) => (Task::Classification, labels.clone()),
+        Some(HeadPlan { labels: None }) => (Task::Regression, Vec::new()),
+        None => (Task::Embedding, Vec::new()),
+    };
+    let meaning = Meaning::of(&labels);
+    ModelInfo {
+        family: config.family,
+        task,
+        labels,
+        has_sentiment: meaning.has_sentiment(),
+        has_rating: meaning.has_rating(),
+        // Both are capped far below `u32::MAX` by `ModelConfig`.
+        max_length: tokenizer.max_length() as u32,
+        hidden_size: config.hidden_size as u32,
+        parameters,
+        bytes,
+    }
+}

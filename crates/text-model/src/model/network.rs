@@ -1,0 +1,55 @@
+//! The network of a model on whichever device: windows in, rows of numbers out.
+//!
+//! It must not know text or labels. Invariant: every number that comes out is finite.
+
+use ecommerce_ml_predictor::Begun;
+use ecommerce_ml_protocol::{EngineError, ErrorKind};
+use ecommerce_ml_tensor_cuda::Narrow;
+
+use super::candle::CandleNetwork;
+use super::packed::PackedNetwork;
+use super::resident::ResidentNetwork;
+use super::{Output, Window};
+
+/// A network, ready to compute.
+#[derive(Debug)]
+pub(super) enum Network {
+    /// On the CPU.
+    Packed(Box<PackedNetwork>),
+    /// On a machine with memory of its own.
+    Resident(ResidentNetwork),
+    /// On a device of candle's.
+    Candle(Box<CandleNetwork>),
+}
+
+impl Network {
+    /// Begins to compute a row for each window.
+    pub(super) fn begin(
+        &self,
+        windows: &[&Window],
+        output: Output,
+    ) -> Result<Begun<Vec<Vec<f32>>>, EngineError> {
+        let rows = match self {
+            Network::Packed(network) => Begun::Done(network.forward(windows, output)?),
+            Network::Resident(network) => network.begin(windows, output)?,
+            Network::Candle(network) => Begun::Done(network.forward(windows, output)?),
+        };
+        // Who chose the numbers can choose others.
+        let is_f16 = matches!(self, Network::Resident(network) if network.numbers() == Narrow::F16);
+        rows.and_then(move |rows| finite(rows, is_f16))
+    }
+}
+
+/// Finite weights can still overflow on the way.
+fn finite(rows: Vec<Vec<f32>>, is_f16: bool) -> Result<Vec<Vec<f32>>, EngineError> {
+    if rows.iter().flatten().all(|value| value.is_finite()) {
+        return Ok(rows);
+    }
+    let error = EngineError::new(ErrorKind::DamagedModel, "the model computes values that are not finite");
+    Err(if is_f16 { error.with_hint("Set ecommerce_ml.precision to \"bf16\".") } else { error })
+}
+
+/// The error for asking a model without a head for what only a head gives.
+pub(super) fn without_head() -> EngineError {
+    EngineError::new(ErrorKind::InvalidRequest, "the model has no head, it can only embed")
+}

@@ -1,0 +1,250 @@
+//! The weights of a model into the form that the CPU computes with, in the precision that suits it.
+//!
+//! It must not know how they are computed with.
+//! Invariant: what is prepared is all that a model needs, its small files included, so that the originals can go.
+
+use std::sync::Arc;
+
+use ecommerce_ml_checkpoint::config::ModelConfig;
+use ecommerce_ml_checkpoint::files::ModelFiles;
+use ecommerce_ml_checkpoint::head::HeadPlan;
+use ecommerce_ml_checkpoint::tokenizer::Tokenizer;
+use ecommerce_ml_checkpoint::weights::family::Names;
+use ecommerce_ml_checkpoint::weights::{Numbers, Weights};
+use ecommerce_ml_protocol::{EngineError, ErrorKind};
+use ecommerce_ml_tensor_cpu::{
+    DenseWeights, EmbeddingWeights, HeadWeights, Image, ImageBuilder, Kernels, LayerWeights, NormWeights,
+    Precision, WordWeights, pack_embeddings, pack_head, pack_layer,
+};
+use ecommerce_ml_tensor_cuda::Narrow;
+use serde::{Deserialize, Serialize};
+
+use super::agreement::Agreement;
+use crate::shape::shape;
+
+/// Before the names of the model's files in an image.
+const FILE: &str = "file.";
+
+/// The setting `ecommerce_ml.precision`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PrecisionChoice {
+    /// On the CPU `int8` where it is faster and agrees with `f32`, else `f32`. Elsewhere `f16` where the model's numbers fit into
+    /// it, else `bf16`.
+    Auto,
+    /// What the model is to be computed in on the CPU.
+    Fixed(Precision),
+    /// The same elsewhere.
+    Narrow(Narrow),
+}
+
+impl PrecisionChoice {
+    /// The name of the setting.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PrecisionChoice::Auto => "auto",
+            PrecisionChoice::Fixed(precision) => precision.as_str(),
+            PrecisionChoice::Narrow(numbers) => numbers.as_str(),
+        }
+    }
+}
+
+/// What an image says of its model.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct About {
+    /// What the layers are computed in.
+    pub(super) precision: Precision,
+    /// Why.
+    pub(super) precision_note: String,
+    pub(super) head: Option<HeadPlan>,
+    pub(super) parameters: u64,
+}
+
+/// A model whose weights are still in their files.
+pub(super) struct Source<'a> {
+    pub(super) files: &'a ModelFiles,
+    pub(super) config: &'a ModelConfig,
+    pub(super) tokenizer: &'a Tokenizer,
+    pub(super) kernels: Kernels,
+}
+
+impl Source<'_> {
+    /// Prepares the weights.
+    ///
+    /// # Errors
+    /// As [`Model::load`](super::Model::load).
+    pub(super) fn prepare(&self, choice: PrecisionChoice) -> Result<Image, EngineError> {
+        match choice {
+            PrecisionChoice::Fixed(Precision::F32) => self.build(None, "as set"),
+            PrecisionChoice::Fixed(Precision::Int8) => {
+                let (image, verdict) = self.build_int8()?;
+                let figures = verdict.unwrap_or_else(|figures| figures);
+                Ok(with_note(image, format!("as set; {figures}")))
+            }
+            PrecisionChoice::Auto if !self.kernels.fast_int8() => {
+                self.build(None, "this processor has no dot product of bytes")
+            }
+            PrecisionChoice::Narrow(numbers) => {
+                let message = format!("precision \"{}\" is not available on the CPU", numbers.as_str());
+                Err(EngineError::new(ErrorKind::NotCompiledIn, message))
+            }
+            PrecisionChoice::Auto => match self.build_int8()? {
+                (image, Ok(figures)) => Ok(with_note(image, figures)),
+                (image, Err(figures)) => {
+                    drop(image);
+                    self.build(None, &figures)
+                }
+            },
+        }
+    }
+
+    /// The model in `int8`, and whether that will do.
+    fn build_int8(&self) -> Result<(Image, Result<String, String>), EngineError> {
+        let mut agreement = Agreement::new(self.tokenizer, self.config, self.kernels)?;
+        let image = self.build(Some(&mut agreement), "")?;
+        Ok((image, agreement.verdict()))
+    }
+
+    /// The model in `int8` by means of the agreement, or else in `f32`.
+    fn build(&self, mut agreement: Option<&mut Agreement>, note: &str) -> Result<Image, EngineError> {
+        let (config, shape) = (self.config, shape(self.config));
+        let mut weights = Weights::open(self.files)?;
+        let names = Names::detect(config.family, &weights);
+        weights.refuse_more_layers(&names, config.layers)?;
+        let mut image = ImageBuilder::default();
+        self.add_files(&mut image);
+
+        let embeddings = embeddings(&mut weights, &names, config)?;
+        if let Some(agreement) = &mut agreement {
+            agreement.embed(&embeddings);
+        }
+        pack_embeddings(&mut image, &embeddings);
+        drop(embeddings);
+        for index in 0..config.layers {
+            let layer = layer(&mut weights, &names, index, config)?;
+            match &mut agreement {
+                Some(agreement) => agreement.layer(&layer, index, &mut image),
+                None => pack_layer(&mut image, index, &shape, &layer, None),
+            }
+        }
+        let head = HeadPlan::read(&weights, &names, config)?;
+        if let Some(plan) = &head {
+            let weights = head_weights(&mut weights, &names, config, plan)?;
+            pack_head(&mut image, config.hidden_size, &weights);
+            if let Some(agreement) = &mut agreement {
+                agreement.head(&weights, plan);
+            }
+        }
+        let about = About {
+            precision: if agreement.is_some() { Precision::Int8 } else { Precision::F32 },
+            precision_note: note.to_owned(),
+            head,
+            parameters: weights.parameters(),
+        };
+        Ok(image.finish(serde_json::to_value(about).unwrap_or_default()))
+    }
+
+    /// The files besides the weights.
+    fn add_files(&self, image: &mut ImageBuilder) {
+        for (name, bytes) in self.files.iter() {
+            if !name.contains(".safetensors") {
+                image.add(format!("{FILE}{name}"), bytes);
+            }
+        }
+    }
+}
+
+fn with_note(image: Image, note: String) -> Image {
+    let mut about = image.about().clone();
+    if let Some(about) = about.as_object_mut() {
+        about.insert("precision_note".to_owned(), note.into());
+    }
+    image.with_about(about)
+}
+
+/// The files besides the weights that an image came from.
+pub(super) fn small_files(image: &Arc<Image>) -> ModelFiles {
+    let files = image.parts_of(FILE).map(|(name, bytes)| (name.to_owned(), bytes.to_vec()));
+    ModelFiles::from_parts(files.collect())
+}
+
+/// The embeddings of a model.
+pub(super) fn embeddings(
+    weights: &mut Weights<'_>,
+    names: &Names,
+    config: &ModelConfig,
+) -> Result<EmbeddingWeights, EngineError> {
+    let width = config.hidden_size;
+    let name = |module: &str| format!("{}.weight", names.embeddings(module));
+    let words = match weights.rows(&name("word_embeddings"), &[config.vocab_size, width])? {
+        Numbers::F32(words) => WordWeights::F32(words),
+        Numbers::F16(words) => WordWeights::F16(words),
+        Numbers::Bf16(words) => WordWeights::Bf16(words),
+    };
+    let mut positions = weights.values(&name("position_embeddings"), &[config.positions, width])?;
+    if let Some(token_types) = config.token_types {
+        // All tokens of a single text are of type 0.
+        let token_types = weights.values(&name("token_type_embeddings"), &[token_types, width])?;
+        for position in positions.chunks_exact_mut(width) {
+            position.iter_mut().zip(&token_types).for_each(|(sum, number)| *sum += number);
+        }
+    }
+    let norm = norm(weights, &names.embeddings("LayerNorm"), width)?;
+    Ok(EmbeddingWeights { words, positions, norm })
+}
+
+/// A layer of a model.
+pub(super) fn layer(
+    weights: &mut Weights<'_>,
+    names: &Names,
+    index: usize,
+    config: &ModelConfig,
+) -> Result<LayerWeights, EngineError> {
+    let (layer, modules) = (names.layer(index), names.in_layer());
+    let (width, inner) = (config.hidden_size, config.intermediate_size);
+    let name = |module: &str| format!("{layer}.{module}");
+    Ok(LayerWeights {
+        query: dense(weights, &name(modules.query), width, width)?,
+        key: dense(weights, &name(modules.key), width, width)?,
+        value: dense(weights, &name(modules.value), width, width)?,
+        output: dense(weights, &name(modules.attention_output), width, width)?,
+        attention_norm: norm(weights, &name(modules.attention_norm), width)?,
+        up: dense(weights, &name(modules.intermediate), width, inner)?,
+        down: dense(weights, &name(modules.output), inner, width)?,
+        output_norm: norm(weights, &name(modules.output_norm), width)?,
+    })
+}
+
+/// The head of a model.
+pub(super) fn head_weights(
+    weights: &mut Weights<'_>,
+    names: &Names,
+    config: &ModelConfig,
+    plan: &HeadPlan,
+) -> Result<HeadWeights, EngineError> {
+    let (modules, width) = (names.head(), config.hidden_size);
+    Ok(HeadWeights {
+        hidden: dense(weights, &modules.hidden, width, width)?,
+        output: dense(weights, modules.output, width, plan.outputs())?,
+    })
+}
+
+/// The dense layer `name`, from `inputs` to `outputs` features.
+fn dense(
+    weights: &mut Weights<'_>,
+    name: &str,
+    inputs: usize,
+    outputs: usize,
+) -> Result<DenseWeights, EngineError> {
+    Ok(DenseWeights {
+        weight: weights.values(&format!("{name}.weight"), &[outputs, inputs])?,
+        bias: weights.values(&format!("{name}.bias"), &[outputs])?,
+    })
+}
+
+/// The layer norm `name` over `width` features.
+fn norm(weights: &mut Weights<'_>, name: &str, width: usize) -> Result<NormWeights, EngineError> {
+    Ok(NormWeights {
+        weight: weights.values(&format!("{name}.weight"), &[width])?,
+        bias: weights.values(&format!("{name}.bias"), &[width])?,
+    })
+}

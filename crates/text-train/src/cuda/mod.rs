@@ -1,0 +1,249 @@
+//! The encoder under training: forward and backward in bf16, gradients of parameters summed up in f32.
+//!
+//! Parameters, gradients and the moments of AdamW stay here in f32, so an update moves nothing over the bus but the
+//! states of first tokens and their gradients. They are what they would be on the CPU, so a job can go on there, or
+//! come from there.
+//!
+//! # Layout
+//! - `held`: parameters, gradients and moments.
+//! - `sent`: batches as the kernels read them.
+//! - `kernels`: each kernel and each product behind a function.
+//! - `layer`: a layer, forward and backward.
+//! - `passes`: batches through the layers.
+//!
+//! It must not know losses, schedules or text. Invariant: numbers are left out where the training on the CPU leaves
+//! them out.
+
+use std::fmt::Debug;
+use std::ops::Range;
+use std::sync::Arc;
+
+use ecommerce_ml_checkpoint::config::ModelConfig;
+use ecommerce_ml_protocol::{EngineError, ErrorKind};
+use ecommerce_ml_tensor_cuda::machine::{Argument, At, Kernel, Machine, MachineError, SHARED_BYTES};
+use ecommerce_ml_text_model::device::Gpus;
+
+mod held;
+mod kernels;
+mod layer;
+mod passes;
+mod sent;
+
+use crate::nn::dropout::Dropout;
+use crate::nn::elsewhere::{Distant, Moments};
+use crate::nn::network::Batch;
+use crate::nn::parameters::{Gradients, Parameters};
+use crate::nn::plan::{LayerPlan, Plan};
+use crate::nn::{Network, Tuning};
+use crate::train::optimizer::Factors;
+use held::Held;
+use passes::Tape;
+
+/// A machine that the encoder of a network can be trained on.
+pub trait TrainingMachine: Debug + Send + Sync {
+    /// Brings the encoder of a network there to be trained; `None` if there are no kernels for it, or nothing of it is trained.
+    ///
+    /// # Errors
+    /// If there is no room, or the machine fails.
+    fn train(
+        self: Arc<Self>,
+        network: &Network,
+        parameters: &Parameters,
+        tuning: Tuning,
+    ) -> Result<Option<Box<dyn Distant>>, EngineError>;
+}
+
+impl<M: Machine> TrainingMachine for M {
+    fn train(
+        self: Arc<Self>,
+        network: &Network,
+        parameters: &Parameters,
+        tuning: Tuning,
+    ) -> Result<Option<Box<dyn Distant>>, EngineError> {
+        let encoder = DistantEncoder::new(self, network, parameters, tuning)?;
+        Ok(encoder.map(|encoder| Box::new(encoder) as Box<dyn Distant>))
+    }
+}
+
+/// The GPU that trains, of several the first; `None` if there is none.
+#[cfg(feature = "cuda")]
+pub fn training_machine(gpus: &Gpus) -> Option<Arc<dyn TrainingMachine>> {
+    gpus.all.first().map(|gpu| Arc::clone(gpu) as Arc<dyn TrainingMachine>)
+}
+
+/// The GPU that trains; in this build there is none.
+#[cfg(not(feature = "cuda"))]
+pub fn training_machine(_: &Gpus) -> Option<Arc<dyn TrainingMachine>> {
+    None
+}
+
+/// Bytes of a number in bf16, and in f32.
+const BF16: usize = 2;
+const F32: usize = 4;
+
+/// What of the encoder is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trained {
+    /// Embeddings and all layers.
+    All,
+    /// Layers from this one on; none if there are no more.
+    Layers(usize),
+    /// The weights of queries and values, of layers from this one on.
+    Adapted(usize),
+}
+
+impl Trained {
+    /// Whether the backward pass has to go through a layer.
+    fn reaches(self, layer: usize) -> bool {
+        match self {
+            Trained::All => true,
+            Trained::Layers(first) | Trained::Adapted(first) => layer >= first,
+        }
+    }
+}
+
+/// The kernels for a width of heads.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AttentionKernels {
+    pub(super) forward: Kernel,
+    pub(super) queries: Kernel,
+    pub(super) keys: Kernel,
+}
+
+/// The kernels of training for heads of this width, which must be just that of the kernels.
+fn training_kernels(head_width: usize) -> Option<AttentionKernels> {
+    let [forward, queries, keys] = match head_width {
+        32 => [Kernel::AttendTraining32, Kernel::AttendBackQueries32, Kernel::AttendBackKeys32],
+        64 => [Kernel::AttendTraining64, Kernel::AttendBackQueries64, Kernel::AttendBackKeys64],
+        128 => [Kernel::AttendTraining128, Kernel::AttendBackQueries128, Kernel::AttendBackKeys128],
+        _ => return None,
+    };
+    Some(AttentionKernels { forward, queries, keys })
+}
+
+/// An encoder on a machine.
+#[derive(Debug)]
+pub struct DistantEncoder<M: Machine> {
+    machine: Arc<M>,
+    config: ModelConfig,
+    plan: Plan,
+    kernels: AttentionKernels,
+    trained: Trained,
+    held: Held<M>,
+    tape: Option<Tape<M>>,
+}
+
+impl<M: Machine> DistantEncoder<M> {
+    /// Brings the encoder of a network to a machine; `None` if it has no kernels for it.
+    ///
+    /// # Errors
+    /// If the machine fails, or its memory is full.
+    pub fn new(
+        machine: Arc<M>,
+        network: &Network,
+        parameters: &Parameters,
+        tuning: Tuning,
+    ) -> Result<Option<Self>, EngineError> {
+        let (config, plan) = (network.config().clone(), network.plan().clone());
+        let (width, layers, end) = (config.hidden_size, config.layers, plan.hidden.weight.start);
+        let (trained, start) = match tuning {
+            Tuning::Full => (Trained::All, 0),
+            Tuning::Frozen { layers: frozen } => {
+                (Trained::Layers(frozen), plan.layers.get(frozen).map_or(end, LayerPlan::start))
+            }
+            Tuning::Lora { frozen } => (Trained::Adapted(frozen.min(layers)), end),
+            Tuning::Head => (Trained::Layers(layers), end),
+        };
+        let Some(kernels) = training_kernels(width / config.heads) else { return Ok(None) };
+        if width % 8 != 0 || config.intermediate_size % 8 != 0 || 3 * width * F32 > SHARED_BYTES {
+            return Ok(None);
+        }
+        let adapters = if let Trained::Adapted(first) = trained { 2 * (layers - first) } else { 0 };
+        let held = Held::new(&*machine, parameters, (start, end), (adapters, width * width))?;
+        let encoder = Self { machine, config, plan, kernels, trained, held, tape: None };
+        encoder.round()?;
+        Ok(Some(encoder))
+    }
+
+    fn width(&self) -> usize {
+        self.config.hidden_size
+    }
+
+    fn room(&self, numbers: usize) -> Result<M::Memory, MachineError> {
+        self.machine.allocate(numbers * BF16)
+    }
+
+    fn exact_room(&self, numbers: usize) -> Result<M::Memory, MachineError> {
+        self.machine.allocate(numbers * F32)
+    }
+
+    fn weight(&self, place: usize) -> At<'_, M::Memory> {
+        At { memory: &self.held.rounded, offset: place * BF16 }
+    }
+
+    fn exact_weight(&self, place: usize) -> Argument<'_, M::Memory> {
+        Argument::At(At { memory: &self.held.exact, offset: place * F32 })
+    }
+
+    /// Where the gradients of some parameters are, if these are trained.
+    fn gradient(&self, range: &Range<usize>) -> Option<At<'_, M::Memory>> {
+        let from_first = range.start.checked_sub(self.held.start)?;
+        Some(At { memory: &self.held.gradients, offset: from_first * F32 })
+    }
+}
+
+impl<M: Machine> Distant for DistantEncoder<M> {
+    fn refresh(&mut self, parameters: &Parameters) -> Result<(), EngineError> {
+        Ok(self.take(parameters)?)
+    }
+
+    fn bring_back(&mut self, parameters: &mut Parameters) -> Result<(), EngineError> {
+        Ok(self.give(parameters)?)
+    }
+
+    fn forward(
+        &mut self,
+        batch: Batch,
+        dropout: Option<Dropout>,
+        keeps: bool,
+    ) -> Result<Vec<f32>, EngineError> {
+        self.tape = None;
+        let (tape, states) = self.run(batch, dropout, keeps)?;
+        self.tape = keeps.then_some(tape);
+        Ok(states)
+    }
+
+    fn backward(&mut self, d_states: &[f32]) -> Result<(), EngineError> {
+        let nothing = || EngineError::new(ErrorKind::Internal, "a backward pass without a forward pass");
+        let tape = self.tape.take().ok_or_else(nothing)?;
+        Ok(self.back(&tape, d_states)?)
+    }
+
+    fn forget(&mut self) -> Result<(), EngineError> {
+        Ok(self.start_over()?)
+    }
+
+    fn collect(&mut self, gradients: &mut Gradients) -> Result<(), EngineError> {
+        Ok(self.give_adapted(gradients)?)
+    }
+
+    fn squares(&self) -> Result<f64, EngineError> {
+        Ok(self.all_squares()?)
+    }
+
+    fn move_embeddings(&mut self, epsilon: f64) -> Result<(), EngineError> {
+        Ok(self.move_words(epsilon)?)
+    }
+
+    fn update(&mut self, factors: Factors) -> Result<(), EngineError> {
+        Ok(self.step(factors)?)
+    }
+
+    fn moments(&self) -> Result<Option<Moments>, EngineError> {
+        Ok(self.give_moments()?)
+    }
+
+    fn set_moments(&mut self, firsts: &[f32], seconds: &[f32]) -> Result<(), EngineError> {
+        Ok(self.take_moments(firsts, seconds)?)
+    }
+}

@@ -1,0 +1,18 @@
+//! Fine-tuning of text models: rows and a base to a new model.
+//!
+//! # Layout
+//! - [`train`]: what fine-tuning needs apart from a network: options, data order, loss, optimizer.
+//! - [`nn`]: the network as it is trained on the CPU.
+//! - [`cuda`]: its encoder under training on a GPU.
+//! - [`trainer`]: rows and a model to a new model.
+//!
+//! It must not know PostgreSQL, the command line, clients, nor how models are served: what the held-out texts get from a model is
+//! asked of a [`trainer::Surroundings`].
+//! Invariant: the same rows, options, seed and base give the same model.
+
+#![forbid(unsafe_code)]
+
+pub mod cuda;
+pub mod nn;
+pub mod train;
+pub mod trainer;

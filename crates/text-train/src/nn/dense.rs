@@ -1,0 +1,69 @@
+//! Dense layers, forward and backward: `y = x Wᵀ + b`, so `dx = dy W`, `dW = dyᵀ x`, and `db` is the sum of the rows of `dy`.
+//!
+//! It must not know what lies before and after. Invariant: rows lie without gaps.
+
+use ecommerce_ml_tensor_cpu::product::{Matrix, multiply_together};
+
+use super::network::Step;
+use super::parameters::Gradients;
+use super::plan::DensePlan;
+
+/// Rows that are summed up together, whoever does it.
+const BLOCK: usize = 64;
+
+/// The rows of the output for rows of input.
+pub(super) fn forward(step: &Step<'_>, plan: &DensePlan, input: &[f32]) -> Vec<f32> {
+    let rows = input.len() / plan.inputs;
+    let mut output = step.values[plan.bias.clone()].repeat(rows);
+    let input = Matrix::new(input, (rows, plan.inputs), plan.inputs);
+    multiply_together(&step.cpu.team, input, weight(step, plan).transposed(), &mut output, true);
+    output
+}
+
+/// Adds to the gradients of weight and bias, if they are trained.
+pub(super) fn backward(
+    step: &Step<'_>,
+    plan: &DensePlan,
+    input: &[f32],
+    d_output: &[f32],
+    gradients: &mut Gradients,
+) {
+    let Some((d_weight, d_bias)) = gradients.pair(&plan.weight, &plan.bias) else { return };
+    let rows = input.len() / plan.inputs;
+    let turned = Matrix::new(d_output, (rows, plan.outputs), plan.outputs).transposed();
+    let input = Matrix::new(input, (rows, plan.inputs), plan.inputs);
+    multiply_together(&step.cpu.team, turned, input, d_weight, true);
+    add_rows(step, d_output, d_bias);
+}
+
+/// The gradient of the input.
+pub(super) fn input_gradient(step: &Step<'_>, plan: &DensePlan, d_output: &[f32]) -> Vec<f32> {
+    let mut d_input = vec![0.0; d_output.len() / plan.outputs * plan.inputs];
+    add_input_gradient(step, plan, d_output, &mut d_input);
+    d_input
+}
+
+/// Adds the gradient of the input to what is there.
+pub(super) fn add_input_gradient(step: &Step<'_>, plan: &DensePlan, d_output: &[f32], d_input: &mut [f32]) {
+    let rows = d_output.len() / plan.outputs;
+    let d_output = Matrix::new(d_output, (rows, plan.outputs), plan.outputs);
+    multiply_together(&step.cpu.team, d_output, weight(step, plan), d_input, true);
+}
+
+fn weight<'a>(step: &Step<'a>, plan: &DensePlan) -> Matrix<'a> {
+    Matrix::new(&step.values[plan.weight.clone()], (plan.outputs, plan.inputs), plan.inputs)
+}
+
+/// Adds the sum of all rows.
+fn add_rows(step: &Step<'_>, rows: &[f32], sum: &mut [f32]) {
+    let width = sum.len();
+    let mut partial = vec![0.0; rows.len().div_ceil(BLOCK * width) * width];
+    let blocks = rows.chunks(BLOCK * width).zip(partial.chunks_mut(width));
+    step.cpu.team.each(blocks, |(rows, sum)| rows.chunks(width).for_each(|row| add(sum, row)));
+    partial.chunks(width).for_each(|row| add(sum, row));
+}
+
+/// `to += from`.
+pub(super) fn add(to: &mut [f32], from: &[f32]) {
+    to.iter_mut().zip(from).for_each(|(to, from)| *to += from);
+}

@@ -1,0 +1,337 @@
+//! The whole network, forward and backward.
+//!
+//! It must not know losses, optimizers or text. Invariant: the backward pass goes no further than the first trained parameter.
+
+use std::f64::consts::TAU;
+use std::ops::Range;
+
+use ecommerce_ml_checkpoint::config::ModelConfig;
+use ecommerce_ml_checkpoint::files::ModelFiles;
+use ecommerce_ml_checkpoint::positions::Positions;
+use ecommerce_ml_checkpoint::weights::Weights;
+use ecommerce_ml_checkpoint::weights::family::Names;
+use ecommerce_ml_protocol::EngineError;
+use ecommerce_ml_tensor_cpu::Cpu;
+
+use super::attention::Span;
+use super::dropout::{Dropout, Mask, Place, mix};
+use super::embeddings;
+use super::head::{self, HeadTape};
+use super::layer::{LayerTape, LayerWork};
+use super::lora::{Adapter, Lora};
+use super::norm::Normed;
+use super::parameters::{Gradients, Parameter, Parameters};
+use super::plan::Plan;
+use super::tuning::Tuning;
+
+/// Standard deviation of new weights (`initializer_range`).
+const INITIAL_DEVIATION: f64 = 0.02;
+
+/// A network without its parameters.
+#[derive(Debug)]
+pub struct Network {
+    config: ModelConfig,
+    plan: Plan,
+    positions: Positions,
+    cpu: Cpu,
+}
+
+/// What the parts need in a step.
+pub(super) struct Step<'a> {
+    pub(super) cpu: &'a Cpu,
+    pub(super) config: &'a ModelConfig,
+    pub(super) values: &'a [f32],
+    dropout: Option<Dropout>,
+}
+
+/// Sequences, end to end.
+#[derive(Debug)]
+pub struct Batch {
+    /// Token ids.
+    pub ids: Vec<u32>,
+    /// The row of the position embeddings for each.
+    pub positions: Vec<u32>,
+    /// Tokens of each sequence.
+    pub lengths: Vec<usize>,
+}
+
+/// A forward pass: what came out, and what the backward pass needs.
+#[derive(Debug)]
+pub struct Tape {
+    batch: Batch,
+    embedded: Normed,
+    layers: Vec<LayerTape>,
+    head: HeadTape,
+    dropout: Option<Dropout>,
+}
+
+impl Tape {
+    /// What the head says, a row for each sequence: logits of a classification, values of a regression.
+    pub fn logits(&self) -> &[f32] {
+        &self.head.logits
+    }
+}
+
+impl<'a> Step<'a> {
+    pub(super) fn mask(&self, place: Place) -> Option<Mask> {
+        self.dropout.as_ref().and_then(|dropout| dropout.mask(place))
+    }
+
+    /// Leaves out numbers of hidden states, or the same of their gradients.
+    pub(super) fn drop(&self, place: Place, numbers: &mut [f32]) {
+        let Some(mask) = self.mask(place) else { return };
+        let rows = numbers.chunks_mut(self.config.hidden_size).enumerate();
+        self.cpu.team.each(rows, |(row, numbers)| mask.apply(row, numbers));
+    }
+}
+
+impl Network {
+    /// The network and the parameters of a model whose head shall have `outputs`; a head that the files lack, or that is of
+    /// another size, is new, by the seed.
+    ///
+    /// # Errors
+    /// As of loading a model: files missing, damaged or not supported.
+    pub fn open(
+        files: &ModelFiles,
+        outputs: usize,
+        seed: u64,
+        cpu: &Cpu,
+    ) -> Result<(Self, Parameters), EngineError> {
+        let config = ModelConfig::load(files)?;
+        let mut weights = Weights::open(files)?;
+        let names = Names::detect(config.family, &weights);
+        weights.refuse_more_layers(&names, config.layers)?;
+        let (plan, list) = Plan::new(&names, &config, outputs);
+        let head = plan.hidden.weight.start;
+        let mut values = Vec::new();
+        for parameter in &list {
+            let there = weights.shape(&parameter.name).is_some_and(|shape| shape == parameter.shape);
+            values.extend(match parameter.range.start >= head && !there {
+                true => initial(parameter, seed),
+                false => weights.values(&parameter.name, &parameter.shape)?,
+            });
+        }
+        let positions = Positions::new(&config);
+        Ok((Self { config, plan, positions, cpu: cpu.clone() }, Parameters { list: list.into(), values }))
+    }
+
+    /// What the model is.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// Where the embeddings of words lie among all parameters.
+    pub(super) fn word_embeddings(&self) -> Range<usize> {
+        self.plan.embeddings.words.clone()
+    }
+
+    /// Gradients of zero for what is trained.
+    pub fn gradients(&self, parameters: &Parameters, tuning: Tuning) -> Gradients {
+        let head = self.plan.hidden.weight.start;
+        let start = match tuning {
+            Tuning::Full => 0,
+            Tuning::Frozen { layers } => self.plan.layers.get(layers).map_or(head, |layer| layer.start()),
+            Tuning::Head | Tuning::Lora { .. } => head,
+        };
+        let layers = self.plan.layers.len();
+        let adapted = if let Tuning::Lora { frozen } = tuning { frozen.min(layers)..layers } else { 0..0 };
+        Gradients::new(parameters, start, adapted)
+    }
+
+    /// Adds adapters to the weights of queries and values of all layers but the first `frozen`, behind all other parameters.
+    pub fn adapt(
+        &self,
+        parameters: &mut Parameters,
+        (rank, alpha): (usize, f32),
+        frozen: usize,
+        seed: u64,
+    ) -> Lora {
+        let width = self.config.hidden_size;
+        let (mut list, mut adapters) = (parameters.list.to_vec(), Vec::new());
+        let mut add = |name: String, shape: [usize; 2], seed: Option<u64>| {
+            let start = parameters.values.len();
+            let range = start..start + shape[0] * shape[1];
+            let parameter = Parameter { name, shape: shape.to_vec(), range: range.clone() };
+            let zeros = || vec![0.0; parameter.range.len()];
+            parameters.values.extend(seed.map_or_else(zeros, |seed| initial(&parameter, seed)));
+            list.push(parameter);
+            range
+        };
+        for layer in self.plan.layers.iter().skip(frozen) {
+            for part in [0, 2] {
+                let weight = layer.projections.part(part * width..(part + 1) * width).weight;
+                let name = parameters.list.iter().find(|parameter| parameter.range == weight);
+                let stem = name.map_or("", |found| found.name.trim_end_matches(".weight"));
+                let a = add(format!("{stem}.lora_A.weight"), [rank, width], Some(seed));
+                let b = add(format!("{stem}.lora_B.weight"), [width, rank], None);
+                adapters.push(Adapter { weight, a, b, sizes: (width, rank) });
+            }
+        }
+        let weights = adapters.iter().map(|adapter: &Adapter| &parameters.values[adapter.weight.clone()]);
+        let before = weights.map(<[f32]>::to_vec).collect();
+        parameters.list = list.into();
+        Lora { adapters, before, scale: alpha / rank as f32 }
+    }
+
+    /// Gives the head's last layer new weights, by the seed.
+    pub fn renew_output(&self, parameters: &mut Parameters, seed: u64) {
+        for parameter in parameters.list.clone().iter().filter(|parameter| self.is_output(parameter)) {
+            parameters.values[parameter.range.clone()].copy_from_slice(&initial(parameter, seed));
+        }
+    }
+
+    /// Whether a parameter is of the head's last layer.
+    pub fn is_output(&self, parameter: &Parameter) -> bool {
+        (self.plan.output.weight.start..self.plan.output.bias.end).contains(&parameter.range.start)
+    }
+
+    /// Weights and biases of the head's last layer.
+    pub fn output_layer<'a>(&self, parameters: &'a mut Parameters) -> (&'a mut [f32], &'a mut [f32]) {
+        let output = &self.plan.output;
+        let both = &mut parameters.values[output.weight.start..output.bias.end];
+        both.split_at_mut(output.weight.len())
+    }
+
+    /// The head alone, over the last states of first tokens, a row for each sequence.
+    pub fn forward_head(
+        &self,
+        parameters: &Parameters,
+        states: Vec<f32>,
+        dropout: Option<Dropout>,
+    ) -> HeadTape {
+        head::forward(&self.step(parameters, dropout), &self.plan, states)
+    }
+
+    /// As [`backward`](Self::backward), of the head alone, with the same dropout as in the forward pass; the gradients of the
+    /// states, which the head was given.
+    pub fn backward_head(
+        &self,
+        parameters: &Parameters,
+        (tape, dropout): (&HeadTape, Option<Dropout>),
+        d_logits: &[f32],
+        gradients: &mut Gradients,
+    ) -> Vec<f32> {
+        head::backward(&self.step(parameters, dropout), &self.plan, tape, d_logits, gradients)
+    }
+
+    /// What lies where among the parameters.
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Sequences of token ids through the network. Without dropout the outputs are those of prediction. What isn't needed for
+    /// these gradients is not kept; without gradients, nothing is.
+    ///
+    /// # Panics
+    /// If a sequence is empty or longer than the model's positions, or an id is not a word.
+    pub fn forward(
+        &self,
+        parameters: &Parameters,
+        sequences: &[&[u32]],
+        dropout: Option<Dropout>,
+        gradients: Option<&Gradients>,
+    ) -> Tape {
+        let step = self.step(parameters, dropout);
+        let batch = self.batch(sequences);
+        let mut embedded = embeddings::forward(&step, &self.plan.embeddings, &batch);
+        let mut layers: Vec<LayerTape> = Vec::with_capacity(self.plan.layers.len());
+        for index in 0..self.plan.layers.len() {
+            let spans = self.spans(&batch, index);
+            let input = layers.last().map_or(&embedded.output, |tape| &tape.output.output);
+            let tape = self.work(&step, index, &spans).forward(input);
+            if !gradients.is_some_and(|gradients| self.reaches(gradients, index)) {
+                match layers.last_mut() {
+                    Some(before) => *before = LayerTape::default(),
+                    None => embedded = Normed::default(),
+                }
+            }
+            layers.push(tape);
+        }
+        let firsts = layers.last().map_or(&embedded.output, |tape| &tape.output.output).clone();
+        let head = head::forward(&step, &self.plan, firsts);
+        Tape { batch, embedded, layers, head, dropout }
+    }
+
+    /// Adds to the gradients those of `d_logits`, which has the shape of [`Tape::logits`]. With adapters, [`Lora::spread`] has
+    /// to follow.
+    ///
+    /// # Panics
+    /// If the forward pass was for gradients of fewer parameters.
+    pub fn backward(
+        &self,
+        parameters: &Parameters,
+        tape: &Tape,
+        d_logits: &[f32],
+        gradients: &mut Gradients,
+    ) {
+        let step = self.step(parameters, tape.dropout);
+        let mut gradient = head::backward(&step, &self.plan, &tape.head, d_logits, gradients);
+        for index in (0..tape.layers.len()).rev() {
+            if !self.reaches(gradients, index) {
+                return;
+            }
+            let before = index.checked_sub(1).map(|before| &tape.layers[before].output.output);
+            let spans = self.spans(&tape.batch, index);
+            let work = self.work(&step, index, &spans);
+            let input = before.unwrap_or(&tape.embedded.output);
+            match work.backward(&tape.layers[index], input, gradient, gradients) {
+                Some(d_input) => gradient = d_input,
+                None => return,
+            }
+        }
+        embeddings::backward(&step, &self.plan.embeddings, &tape.batch, &tape.embedded, gradient, gradients);
+    }
+
+    /// Whether anything of a layer is trained.
+    fn reaches(&self, gradients: &Gradients, layer: usize) -> bool {
+        gradients.adapts_up_to(layer) || gradients.start() < self.plan.layers[layer].output_norm.bias.end
+    }
+
+    fn step<'a>(&'a self, parameters: &'a Parameters, dropout: Option<Dropout>) -> Step<'a> {
+        Step { cpu: &self.cpu, config: &self.config, values: &parameters.values, dropout }
+    }
+
+    fn work<'a>(&'a self, step: &'a Step<'a>, index: usize, spans: &'a [Span]) -> LayerWork<'a> {
+        let firsts = index + 1 == self.plan.layers.len();
+        LayerWork { step, index, plan: &self.plan.layers[index], spans, firsts }
+    }
+
+    /// Sequences end to end.
+    ///
+    /// # Panics
+    /// As of [`forward`](Self::forward).
+    pub fn batch(&self, sequences: &[&[u32]]) -> Batch {
+        assert!(sequences.iter().all(|ids| !ids.is_empty() && ids.len() <= self.config.max_length()));
+        assert!(sequences.iter().copied().flatten().all(|&id| (id as usize) < self.config.vocab_size));
+        Batch {
+            ids: sequences.concat(),
+            positions: sequences.iter().flat_map(|ids| self.positions.of(ids)).collect(),
+            lengths: sequences.iter().map(|ids| ids.len()).collect(),
+        }
+    }
+
+    /// Where the sequences lie in a layer.
+    fn spans(&self, batch: &Batch, layer: usize) -> Vec<Span> {
+        let mut end = 0;
+        let span = |(index, length): (usize, &usize)| {
+            let tokens = end..end + length;
+            end = tokens.end;
+            let firsts = layer + 1 == self.plan.layers.len();
+            Span { queries: if firsts { index..index + 1 } else { tokens.clone() }, tokens }
+        };
+        batch.lengths.iter().enumerate().map(span).collect()
+    }
+}
+
+/// Zeros for a bias, normally distributed numbers for a weight (Box and Muller 1958).
+fn initial(parameter: &Parameter, seed: u64) -> Vec<f32> {
+    if !parameter.decays() {
+        return vec![0.0; parameter.range.len()];
+    }
+    let uniform = |number: usize| (mix(seed ^ mix(number as u64 + 1)) >> 11) as f64 / (1_u64 << 53) as f64;
+    let normal = |number: usize| {
+        let radius = (-2.0 * (1.0 - uniform(2 * number)).ln()).sqrt();
+        (INITIAL_DEVIATION * radius * (TAU * uniform(2 * number + 1)).cos()) as f32
+    };
+    parameter.range.clone().map(normal).collect()
+}

@@ -1,0 +1,217 @@
+//! A network that learns: its parameters, their gradients, and what goes in.
+//!
+//! # Layout
+//! - `inputs`: what the network reads.
+//! - `passes`: gradients of updates, and outputs.
+//!
+//! An encoder that learns elsewhere has its gradients and moments there, and parameters that are newer than those here
+//! until somebody asks for them. It must not know epochs, schedules or text. Invariant: the same examples, seed and
+//! step give the same bits.
+
+use std::sync::Arc;
+
+use ecommerce_ml_checkpoint::config::DropoutShares;
+use ecommerce_ml_protocol::EngineError;
+
+mod inputs;
+mod passes;
+
+use super::examples::Examples;
+use super::micro_batches::DISTANT_MICRO_BATCH;
+use crate::cuda::TrainingMachine;
+use crate::nn::elsewhere::{Distant, Moments};
+use crate::nn::{self, Gradients, Lora, Network, Parameters};
+use crate::train::optimizer::{self, AdamW};
+pub(super) use inputs::Inputs;
+pub(super) use passes::Lesson;
+
+/// How much is left out at random while learning.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Shares {
+    pub(super) hidden: f32,
+    pub(super) attention: f32,
+    pub(super) classifier: f32,
+}
+
+/// The network and all that changes with it.
+pub(super) struct Learner {
+    network: Network,
+    parameters: Parameters,
+    /// Of what is updated here: all that is trained, or what of it isn't elsewhere.
+    gradients: Gradients,
+    /// The number of the first trained parameter's first number among all.
+    start: usize,
+    lora: Option<Lora>,
+    /// The encoder, if it learns on another machine.
+    distant: Option<Box<dyn Distant>>,
+    inputs: Inputs,
+    /// Most tokens of a micro-batch.
+    most: usize,
+    shares: Shares,
+    seed: u64,
+}
+
+impl Shares {
+    /// Those of the model, unless the options say otherwise.
+    pub(super) fn new(model: &DropoutShares, hidden: Option<f64>) -> Self {
+        let hidden = hidden.map_or(model.hidden, |hidden| hidden as f32);
+        Self { hidden, attention: model.attention, classifier: model.classifier.unwrap_or(hidden) }
+    }
+}
+
+impl Learner {
+    /// A network whose trained parameters are those of `tuning`.
+    pub(super) fn new(
+        (network, parameters): (Network, Parameters),
+        tuning: nn::Tuning,
+        lora: Option<Lora>,
+        inputs: Inputs,
+        (shares, seed): (Shares, u64),
+    ) -> Self {
+        let gradients = network.gradients(&parameters, tuning);
+        let (start, most) = (gradients.start(), inputs.micro_batch());
+        Self { network, parameters, gradients, start, lora, distant: None, inputs, most, shares, seed }
+    }
+
+    /// Lets the encoder learn on another machine, as far as that one can.
+    ///
+    /// # Errors
+    /// If the machine fails, or its memory is full.
+    pub(super) fn go_to(
+        &mut self,
+        machine: &Arc<dyn TrainingMachine>,
+        tuning: nn::Tuning,
+    ) -> Result<(), EngineError> {
+        let Some(distant) = Arc::clone(machine).train(&self.network, &self.parameters, tuning)? else {
+            return Ok(());
+        };
+        let here = match tuning {
+            nn::Tuning::Full | nn::Tuning::Frozen { .. } => nn::Tuning::Head,
+            nn::Tuning::Head | nn::Tuning::Lora { .. } => tuning,
+        };
+        self.gradients = self.network.gradients(&self.parameters, here);
+        (self.distant, self.most) = (Some(distant), DISTANT_MICRO_BATCH);
+        Ok(())
+    }
+
+    /// Lengths of examples, as far as they decide the order of the data.
+    pub(super) fn lengths(&self, examples: &Examples) -> Vec<u32> {
+        let length = |&example: &usize| self.inputs.length(examples.tokens(example)) as u32;
+        examples.training.iter().map(length).collect()
+    }
+
+    /// Ends an update's gradients; their norm, which isn't finite if they aren't.
+    ///
+    /// # Errors
+    /// If the machine that the encoder learns on fails.
+    pub(super) fn norm(&mut self) -> Result<f64, EngineError> {
+        let mut elsewhere = 0.0;
+        if let Some(distant) = &mut self.distant {
+            distant.collect(&mut self.gradients)?;
+            elsewhere = distant.squares()?;
+        }
+        if let Some(lora) = &self.lora {
+            lora.spread(&self.parameters, &mut self.gradients);
+        }
+        Ok((optimizer::sum_of_squares(&self.gradients.values) + elsewhere).sqrt())
+    }
+
+    /// Changes the parameters by their gradients, and clears these.
+    ///
+    /// # Errors
+    /// As of [`AdamW::update`], and if the machine that the encoder learns on fails.
+    pub(super) fn update(&mut self, adam: &mut AdamW, rate: f64, scale: f32) -> Result<(), EngineError> {
+        let start = self.gradients.start();
+        let mut values = &mut self.parameters.values[start..];
+        let mut gradients = &*self.gradients.values;
+        let list = self.gradients.list.iter().map(|parameter| {
+            let (own, rest) = std::mem::take(&mut values).split_at_mut(parameter.range.len());
+            let (gradient, others) = gradients.split_at(parameter.range.len());
+            (values, gradients) = (rest, others);
+            optimizer::Parameter { name: &parameter.name, values: own, gradient }
+        });
+        adam.update(&mut list.collect::<Vec<_>>(), rate, scale)?;
+        self.gradients.clear();
+        if let Some(distant) = &mut self.distant {
+            distant.update(adam.factors(rate, scale))?;
+        }
+        if let Some(lora) = &self.lora {
+            lora.merge(&mut self.parameters);
+            self.refresh()?;
+        }
+        Ok(())
+    }
+
+    /// The trained parameters, end to end.
+    ///
+    /// # Errors
+    /// If the machine that the encoder learns on fails.
+    pub(super) fn trained(&mut self) -> Result<&[f32], EngineError> {
+        self.bring_back()?;
+        Ok(&self.parameters.values[self.start..])
+    }
+
+    /// How many they are.
+    pub(super) fn trained_count(&self) -> usize {
+        self.parameters.values.len() - self.start
+    }
+
+    /// Sets the trained parameters.
+    ///
+    /// # Errors
+    /// If the machine that the encoder learns on fails.
+    pub(super) fn set_trained(&mut self, values: &[f32]) -> Result<(), EngineError> {
+        self.parameters.values[self.start..].copy_from_slice(values);
+        if let Some(lora) = &self.lora {
+            lora.merge(&mut self.parameters);
+        }
+        self.refresh()
+    }
+
+    /// Names and lengths of the trained parameters that are updated here; what is updated elsewhere comes before them.
+    pub(super) fn list_here(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.gradients.list.iter().map(|parameter| (parameter.name.as_str(), parameter.range.len()))
+    }
+
+    /// Moments of what is updated elsewhere.
+    ///
+    /// # Errors
+    /// If the machine that the encoder learns on fails.
+    pub(super) fn moments_elsewhere(&self) -> Result<Option<Moments>, EngineError> {
+        self.distant.as_ref().map_or(Ok(None), |distant| distant.moments())
+    }
+
+    /// Of the moments of all trained parameters, takes those of what is updated elsewhere; how many they are.
+    ///
+    /// # Errors
+    /// If the machine that the encoder learns on fails.
+    pub(super) fn take_moments(&mut self, firsts: &[f32], seconds: &[f32]) -> Result<usize, EngineError> {
+        let elsewhere = self.gradients.start() - self.start;
+        match &mut self.distant {
+            Some(distant) if elsewhere > 0 => {
+                distant.set_moments(&firsts[..elsewhere], &seconds[..elsewhere])?;
+            }
+            _ => {}
+        }
+        Ok(elsewhere)
+    }
+
+    /// The network and its parameters, without what only learning needs.
+    ///
+    /// # Errors
+    /// If the machine that the encoder learns on fails.
+    pub(super) fn into_parts(mut self) -> Result<(Network, Parameters), EngineError> {
+        self.bring_back()?;
+        Ok((self.network, self.parameters))
+    }
+
+    /// Brings parameters to the machine that the encoder learns on.
+    fn refresh(&mut self) -> Result<(), EngineError> {
+        self.distant.as_mut().map_or(Ok(()), |distant| distant.refresh(&self.parameters))
+    }
+
+    /// Brings them back.
+    fn bring_back(&mut self) -> Result<(), EngineError> {
+        self.distant.as_mut().map_or(Ok(()), |distant| distant.bring_back(&mut self.parameters))
+    }
+}

@@ -1,0 +1,181 @@
+//! The new model as files in Hugging Face layout, readable by this engine and by `transformers`.
+//!
+//! Weights have the names that a sequence classification model of their family has. Their numbers are of the base's type,
+//! but for bfloat16 where that would lose what was learned, and for the head's last layer, which is small and decides how
+//! exact the numbers of a regression are: those are in single precision.
+//! It must not know how it was trained. Invariant: what is written has only finite numbers.
+
+use std::collections::{BTreeMap, HashMap};
+
+use ecommerce_ml_checkpoint::config::{ModelConfig, parse_json};
+use ecommerce_ml_checkpoint::files::ModelFiles;
+use ecommerce_ml_checkpoint::weights::Weights;
+use ecommerce_ml_checkpoint::weights::family::Names;
+use ecommerce_ml_protocol::{EngineError, ErrorKind};
+use half::{bf16, f16};
+use safetensors::tensor::{Dtype, TensorView};
+use serde_json::{Map, Value, json};
+
+use super::targets::Targets;
+use crate::nn::{Network, Parameters};
+
+const CONFIG: &str = "config.json";
+const WEIGHTS: &str = "model.safetensors";
+
+/// What the base's files say of the new ones.
+#[derive(Debug)]
+pub(super) struct Layout {
+    config: Map<String, Value>,
+    names: Names,
+    types: BTreeMap<String, Dtype>,
+    /// The tokenizer's.
+    others: Vec<(String, Vec<u8>)>,
+}
+
+impl Layout {
+    /// That of a base with these parameters.
+    ///
+    /// # Errors
+    /// If the files are missing or damaged.
+    pub(super) fn of(files: &ModelFiles, parameters: &Parameters) -> Result<Self, EngineError> {
+        let config = ModelConfig::load(files)?;
+        let weights = Weights::open(files)?;
+        let names = Names::detect(config.family, &weights);
+        let of = |name: &String| Some((name.clone(), weights.dtype(name)?));
+        let types = parameters.list.iter().filter_map(|parameter| of(&parameter.name)).collect();
+        let is_other = |name: &str| name != CONFIG && !name.contains(".safetensors");
+        let others = files.iter().filter(|(name, _)| is_other(name));
+        Ok(Self {
+            config: parse_json(CONFIG, files.require(CONFIG)?)?,
+            names,
+            types,
+            others: others.map(|(name, bytes)| (name.to_owned(), bytes.to_vec())).collect(),
+        })
+    }
+
+    /// The files of the new model.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] if weights aren't finite; [`ErrorKind::Internal`] if they can't be written.
+    pub(super) fn files(
+        self,
+        network: &Network,
+        parameters: &Parameters,
+        targets: &Targets,
+    ) -> Result<ModelFiles, EngineError> {
+        let weights = self.weights(network, parameters)?;
+        let config = config(self.config, targets)?;
+        let mut files = self.others;
+        files.extend([(CONFIG.to_owned(), config), (WEIGHTS.to_owned(), weights)]);
+        Ok(ModelFiles::from_parts(files))
+    }
+
+    fn weights(&self, network: &Network, parameters: &Parameters) -> Result<Vec<u8>, EngineError> {
+        let unwritable = |error: safetensors::SafeTensorError| {
+            EngineError::new(ErrorKind::Internal, format!("could not write the new model: {error}"))
+        };
+        let of_model = parameters.list.iter().filter(|parameter| !parameter.name.contains(".lora_"));
+        let tensors: Vec<(String, Vec<usize>, Numbers<'_>)> = of_model
+            .map(|parameter| {
+                let values = &parameters.values[parameter.range.clone()];
+                if !values.iter().all(|value| value.is_finite()) {
+                    return Err(not_finite(&parameter.name));
+                }
+                let kept = self.types.get(&parameter.name).copied().filter(|_| !network.is_output(parameter));
+                let numbers = Numbers::of(values, kept.unwrap_or(Dtype::F32));
+                Ok((self.names.with_head(&parameter.name), parameter.shape.clone(), numbers))
+            })
+            .collect::<Result<_, _>>()?;
+        let views: Vec<(&str, TensorView<'_>)> = tensors
+            .iter()
+            .map(|(name, shape, numbers)| {
+                Ok((name.as_str(), TensorView::new(numbers.dtype(), shape.clone(), numbers.bytes())?))
+            })
+            .collect::<Result<_, _>>()
+            .map_err(unwritable)?;
+        // `transformers` refuses files that don't say so.
+        let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+        safetensors::serialize(views, Some(metadata)).map_err(unwritable)
+    }
+}
+
+/// Numbers of a tensor, in the type that they are written in.
+enum Numbers<'a> {
+    F32(&'a [f32]),
+    F16(Vec<f16>),
+    Bf16(Vec<bf16>),
+}
+
+impl<'a> Numbers<'a> {
+    fn of(values: &'a [f32], kept: Dtype) -> Self {
+        match kept {
+            Dtype::F16 => {
+                let numbers: Vec<f16> = values.iter().copied().map(f16::from_f32).collect();
+                let fits = numbers.iter().all(|number| number.is_finite());
+                if fits { Self::F16(numbers) } else { Self::F32(values) }
+            }
+            Dtype::BF16 => {
+                let numbers: Vec<bf16> = values.iter().copied().map(bf16::from_f32).collect();
+                let same = numbers.iter().zip(values).all(|(number, value)| number.to_f32() == *value);
+                if same { Self::Bf16(numbers) } else { Self::F32(values) }
+            }
+            _ => Self::F32(values),
+        }
+    }
+
+    fn dtype(&self) -> Dtype {
+        match self {
+            Self::F32(_) => Dtype::F32,
+            Self::F16(_) => Dtype::F16,
+            Self::Bf16(_) => Dtype::BF16,
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::F32(numbers) => bytemuck::cast_slice(numbers),
+            Self::F16(numbers) => bytemuck::cast_slice(numbers),
+            Self::Bf16(numbers) => bytemuck::cast_slice(numbers),
+        }
+    }
+}
+
+/// The base's `config.json`, with another head.
+fn config(mut config: Map<String, Value>, targets: &Targets) -> Result<Vec<u8>, EngineError> {
+    let architecture = match config.get("model_type").and_then(Value::as_str) {
+        Some("distilbert") => "DistilBertForSequenceClassification",
+        Some("roberta") => "RobertaForSequenceClassification",
+        Some("xlm-roberta") => "XLMRobertaForSequenceClassification",
+        _ => "BertForSequenceClassification",
+    };
+    let (problem, labels) = match targets {
+        Targets::Numbers(_) => ("regression", ecommerce_ml_checkpoint::config::default_labels(1)),
+        Targets::Classes { .. } | Targets::Stars(_) => ("single_label_classification", targets.labels()),
+    };
+    let numbered = || labels.iter().enumerate();
+    let by_id: Map<String, Value> = numbered().map(|(id, label)| (id.to_string(), json!(label))).collect();
+    let by_label: Map<String, Value> = numbered().map(|(id, label)| (label.clone(), json!(id))).collect();
+    // Not all weights are of the base's type now; read as this they lose nothing.
+    let dtype = if config.contains_key("torch_dtype") { "torch_dtype" } else { "dtype" };
+    for (key, value) in [
+        ("architectures", json!([architecture])),
+        ("id2label", Value::Object(by_id)),
+        ("label2id", Value::Object(by_label)),
+        ("num_labels", json!(labels.len())),
+        ("problem_type", json!(problem)),
+        (dtype, json!("float32")),
+    ] {
+        config.insert(key.to_owned(), value);
+    }
+    let internal =
+        |error| EngineError::new(ErrorKind::Internal, format!("could not write config.json: {error}"));
+    serde_json::to_vec_pretty(&config).map_err(internal)
+}
+
+fn not_finite(name: &str) -> EngineError {
+    EngineError::new(
+        ErrorKind::InvalidRequest,
+        format!("training has diverged: weights of \"{name}\" are not finite"),
+    )
+    .with_hint("Try a lower \"learning_rate\".")
+}
