@@ -1,4 +1,4 @@
-"""Draws what a token costs against the length of texts and the size of batches: cost.py ENGINE MODEL PLOT.svg
+"""Draws what a token costs against the length of texts and the size of batches: cost.py ENGINE MODEL docs/cost.svg
 
 Needs matplotlib. Texts are made of words that are one token each, so that lengths are exact; no two are equal. Every point is
 the median of three runs, of the int8 and the f32 path in turn, with tokenization, on all cores.

@@ -34,7 +34,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--texts", type=int, default=TIMED, help=f"how many, at most {TIMED}")
     parser.add_argument("--only", metavar="WORD", help="only peers whose name contains it, and the reference")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_TEXTS} texts, {QUICK_ROUNDS} rounds: to try it")
-    parser.add_argument("--write", action="store_true", help="put the tables into README.md")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
     args = parser.parse_args()
     if args.write and (args.only or args.quick):
         parser.error("--write is for whole runs: without all peers nobody knows which is best")
@@ -56,7 +56,7 @@ def main() -> None:
     keep(results, args.build / "results.json")
     text = report.markdown(results, engines, texts, machine.describe(), machine.versions(ROOT / "Cargo.lock"))
     if args.write:
-        report.write_readme(ROOT / "README.md", text)
+        report.write_tables(text)
     print(text)
     print(f"\n{report.last_line(results)}")
 

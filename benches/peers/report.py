@@ -1,22 +1,23 @@
-"""From samples to tables, the line for machines, and the README.
+"""From samples to tables, the line for machines, and the page that shows them.
 
 Ratios are taken within a round and their median over the rounds is shown, so that a round in which the machine was
 slow counts like any other. Above 1 the engine of this repository is faster.
 """
 
 import re
+import sys
 import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 
 from engines import ENGINES, PYTORCH_F32, Engine
 from rounds import DISTURBED, THREADS, Results, Sample, threads_text
-from texts import LENGTHS, Texts
+from texts import LENGTHS, ROOT, Texts
 
 OURS = {engine.precision: engine.name for engine in ENGINES if engine.ours}
 MARKERS = "<!-- bench-peers -->", "<!-- /bench-peers -->"
+PAGE = ROOT / "docs/performance.md"
 NOT_MEASURED = "n/a"
 # Columns of a line of prose.
 WIDTH = 122
@@ -174,7 +175,7 @@ def headline_text(results: Results) -> Iterable[str]:
 
 
 def markdown(results: Results, engines: list[Engine], texts: Texts, machine: str, versions: str) -> str:
-    """Everything for the README."""
+    """Everything for the page."""
     count = f"{len(texts.timed)} reviews of {min(texts.tokens)} to {max(texts.tokens)} tokens"
     mean = sum(texts.tokens) / len(texts.tokens)
     introduction = (
@@ -204,7 +205,7 @@ def disturbances(results: Results) -> str:
 
 
 def wrapped(text: str) -> str:
-    """A paragraph in lines as long as the README's."""
+    """A paragraph in lines as long as the manual's."""
     return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
@@ -213,15 +214,16 @@ def measured(results: Results, name: str) -> bool:
     return any(any(results.samples.get((name, threads), [])) for threads in THREADS)
 
 
-def write_readme(path: Path, text: str, markers: tuple[str, str] = MARKERS) -> None:
-    """Put the text between the markers."""
+def write_tables(text: str, markers: tuple[str, str] = MARKERS) -> None:
+    """Put the text between the markers of the page, and say what remains to be done by hand."""
     begin, end = markers
-    readme, count = re.subn(
+    page, count = re.subn(
         f"{re.escape(begin)}.*?{re.escape(end)}",
         lambda _: f"{begin}\n{text}\n{end}",
-        path.read_text("utf-8"),
+        PAGE.read_text("utf-8"),
         flags=re.DOTALL,
     )
     if count != 1:
-        raise SystemExit(f"{path} must have {begin} ... {end} once, found {count} times")
-    path.write_text(readme, "utf-8")
+        raise SystemExit(f"{PAGE} must have {begin} ... {end} once, found {count} times")
+    PAGE.write_text(page, "utf-8")
+    print(f"wrote {PAGE}; README.md repeats some of its figures: change them there too", file=sys.stderr)

@@ -20,7 +20,7 @@ from pathlib import Path
 import plpython
 import reviews
 import server
-from shared import ROOT, describe, write_readme
+from shared import describe, write_tables
 from tables import ENGINE, MARKERS, SELECT, Report
 from turns import Results, Turns
 from ways import TRIED, Bench, Client, Way, ours
@@ -52,7 +52,7 @@ def arguments() -> argparse.Namespace:
         "--only", metavar="WORD", help=f'only ways whose name contains it, and plain SELECT; "{CALLS}": pgbench'
     )
     parser.add_argument("--quick", action="store_true", help="{} rows, {} rounds, {} seconds".format(*QUICK))
-    parser.add_argument("--write", action="store_true", help="put the tables into README.md")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
     args = parser.parse_args()
     if args.write and (args.only or args.quick):
         parser.error("--write is for whole runs")
@@ -80,7 +80,7 @@ def main() -> None:
     report = Report(bench, ways, results)
     text = report.markdown(describe(), versions(bench))
     if args.write:
-        write_readme(ROOT / "README.md", text, MARKERS)
+        write_tables(text, MARKERS)
     print(text)
     print(f"\n{report.last_line()}")
 

@@ -7,14 +7,13 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "peers"))
 
 from engines import Engine, Failed, Running, Setup, our_engine  # noqa: E402
 from machine import Others, busy_seconds, cpus, describe  # noqa: E402
-from report import NOT_MEASURED, number, table, wrapped, write_readme  # noqa: E402
+from report import NOT_MEASURED, number, table, wrapped, write_tables  # noqa: E402
 from rounds import DISTURBED, note, rotated  # noqa: E402
-from texts import ROOT, SEED, WINDOW, Lengths, distinct, film_snippets, package, write  # noqa: E402
+from texts import SEED, WINDOW, Lengths, distinct, film_snippets, package, write  # noqa: E402
 
 __all__ = [
     "DISTURBED",
     "NOT_MEASURED",
-    "ROOT",
     "SEED",
     "WINDOW",
     "Engine",
@@ -36,5 +35,5 @@ __all__ = [
     "table",
     "wrapped",
     "write",
-    "write_readme",
+    "write_tables",
 ]

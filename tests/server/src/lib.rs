@@ -10,7 +10,8 @@
 //! - [`statement`]: short ways to ask one thing, and to say how a statement must fail.
 //! - [`fixtures`]: copies of the reference models, whole or damaged.
 //! - [`hub`]: a Hugging Face hub of one repository, on this machine.
-//! - [`readme`]: the SQL blocks of the manual.
+//! - [`readme`]: the documents of the manual, and their SQL blocks.
+//! - [`links`]: links, headings and tables of Markdown.
 //! - [`wait`]: waiting for a condition, with a limit.
 //!
 //! The tests are in `tests/`, a theme a file. They need `make install` and either root, whose clusters run as
@@ -23,6 +24,7 @@ pub mod fixtures;
 pub mod hub;
 pub mod installation;
 pub mod jobs;
+pub mod links;
 pub mod processes;
 pub mod readme;
 pub mod statement;
