@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use ecommerce_ml_server_tests::jobs::{options, prepare, said, submit, succeed, train};
+use ecommerce_ml_server_tests::jobs::{options, prepare, said, succeed, train};
 use ecommerce_ml_server_tests::statement::run;
 use ecommerce_ml_server_tests::{Cluster, ask, fails_with};
 use postgres::Client;

@@ -268,7 +268,7 @@ mod tests {
         assert!((baseline.mean.unwrap() - 12.125).abs() < 1e-12);
         let names: Vec<&str> = baseline.metrics.iter().map(|metric| metric.name.as_str()).collect();
         assert_eq!(names, ["mae", "rmse"]);
-        let mut compare = |say: &dyn Fn(usize) -> f64| {
+        let compare = |say: &dyn Fn(usize) -> f64| {
             let new = predicted(rows.iter().map(|&row| crate::labels::regression(say(row))).collect(), &[]);
             compare_with_baseline(&targets, &rows, &new, &baseline, 1).unwrap()
         };
