@@ -16,6 +16,9 @@ SET LOCAL search_path = ecommerce_ml, pg_temp;
 ALTER TABLE stored_job ADD settings jsonb NOT NULL DEFAULT '{}';
 ALTER TABLE stored_schedule ADD settings jsonb NOT NULL DEFAULT '{}';
 
+-- What a new version is held against, besides the live one.
+ALTER TABLE stored_job ADD baseline jsonb;
+
 -- Rows of one table no longer depend on rows of another: they are restored and replicated in any order.
 ALTER TABLE stored_chunk DROP CONSTRAINT stored_chunk_sha256_fkey;
 ALTER TABLE stored_version DROP CONSTRAINT stored_version_name_fkey, DROP CONSTRAINT stored_version_content_fkey;
@@ -233,12 +236,16 @@ CREATE OR REPLACE VIEW jobs AS
            (j.prepared ->> 'held_out_rows')::bigint AS held_out_rows,
            j.prepared -> 'labels' AS labels, j.comparison,
            j.error ->> 'message' AS error, j.error ->> 'detail' AS detail, j.error ->> 'hint' AS hint,
-           j.error ->> 'sqlstate' AS sqlstate, j.cancelled_by, j.owner::text::name AS owner_name
+           j.error ->> 'sqlstate' AS sqlstate, j.cancelled_by, j.owner::text::name AS owner_name,
+           j.baseline, j.prepared -> 'notices' AS notices
     FROM stored_job j LEFT JOIN training_progress() p ON p.job = j.job
     WHERE pg_has_role(role_id(j.owner), 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
 COMMENT ON VIEW jobs IS 'trainings: queued, running, interrupted, succeeded, failed or cancelled';
 COMMENT ON COLUMN jobs.outcome IS 'whether the new version was deployed, and why, and which old ones were dropped';
 COMMENT ON COLUMN jobs.comparison IS 'the new version beside the one that was live, on the same rows held out';
+COMMENT ON COLUMN jobs.baseline IS
+    'what always the same answer is worth on the rows held out, and the new version beside it; NULL if none are held out';
+COMMENT ON COLUMN jobs.notices IS 'what to know of the rows: labels that contradict each other, repetitions';
 
 CREATE OR REPLACE VIEW job_metrics AS
     SELECT e.job, j.name, e.epoch, e.step, e.training_loss, e.best, e.seconds, e.ended,
@@ -247,9 +254,10 @@ CREATE OR REPLACE VIEW job_metrics AS
            (e.evaluation ->> 'macro_f1')::double precision AS macro_f1,
            (e.evaluation ->> 'mae')::double precision AS mae,
            (e.evaluation ->> 'rmse')::double precision AS rmse,
-           e.evaluation AS metrics
+           e.evaluation AS metrics, j.baseline -> 'metrics' AS baseline
     FROM stored_epoch e JOIN stored_job j ON j.job = e.job
     WHERE pg_has_role(role_id(j.owner), 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
+COMMENT ON COLUMN job_metrics.baseline IS 'what always the same answer is worth on the same rows';
 
 CREATE OR REPLACE VIEW stat_progress_training AS
     SELECT p.job, j.name, p.pid, p.engine_pid, p.phase, p.rows_read, p.epoch, p.epochs, p.step, p.steps, p.loss,

@@ -156,6 +156,7 @@ CREATE TABLE stored_job (
     version integer,
     outcome text,
     comparison jsonb,
+    baseline jsonb,
     error jsonb
 );
 CREATE INDEX ON stored_job (job) WHERE state IN ('queued', 'running');
@@ -859,12 +860,16 @@ CREATE VIEW jobs AS
            (j.prepared ->> 'held_out_rows')::bigint AS held_out_rows,
            j.prepared -> 'labels' AS labels, j.comparison,
            j.error ->> 'message' AS error, j.error ->> 'detail' AS detail, j.error ->> 'hint' AS hint,
-           j.error ->> 'sqlstate' AS sqlstate, j.cancelled_by, j.owner::text::name AS owner_name
+           j.error ->> 'sqlstate' AS sqlstate, j.cancelled_by, j.owner::text::name AS owner_name,
+           j.baseline, j.prepared -> 'notices' AS notices
     FROM stored_job j LEFT JOIN training_progress() p ON p.job = j.job
     WHERE pg_has_role(role_id(j.owner), 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
 COMMENT ON VIEW jobs IS 'trainings: queued, running, interrupted, succeeded, failed or cancelled';
 COMMENT ON COLUMN jobs.outcome IS 'whether the new version was deployed, and why, and which old ones were dropped';
 COMMENT ON COLUMN jobs.comparison IS 'the new version beside the one that was live, on the same rows held out';
+COMMENT ON COLUMN jobs.baseline IS
+    'what always the same answer is worth on the rows held out, and the new version beside it; NULL if none are held out';
+COMMENT ON COLUMN jobs.notices IS 'what to know of the rows: labels that contradict each other, repetitions';
 
 CREATE VIEW job_metrics AS
     SELECT e.job, j.name, e.epoch, e.step, e.training_loss, e.best, e.seconds, e.ended,
@@ -873,11 +878,12 @@ CREATE VIEW job_metrics AS
            (e.evaluation ->> 'macro_f1')::double precision AS macro_f1,
            (e.evaluation ->> 'mae')::double precision AS mae,
            (e.evaluation ->> 'rmse')::double precision AS rmse,
-           e.evaluation AS metrics
+           e.evaluation AS metrics, j.baseline -> 'metrics' AS baseline
     FROM stored_epoch e JOIN stored_job j ON j.job = e.job
     WHERE pg_has_role(role_id(j.owner), 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
 COMMENT ON VIEW job_metrics IS 'losses of each epoch of a training, and metrics on the rows held out';
 COMMENT ON COLUMN job_metrics.best IS 'whether no earlier epoch was better';
+COMMENT ON COLUMN job_metrics.baseline IS 'what always the same answer is worth on the same rows';
 
 CREATE VIEW stat_progress_training AS
     SELECT p.job, j.name, p.pid, p.engine_pid, p.phase, p.rows_read, p.epoch, p.epochs, p.step, p.steps, p.loss,

@@ -18,6 +18,8 @@ pub enum Error {
     UnknownModel(String),
     #[error("model \"{name}\" has no version {version}")]
     UnknownVersion { name: String, version: i32 },
+    #[error("model \"{0}\" has no live version")]
+    NoLiveVersion(String),
     #[error("invalid model name \"{0}\"")]
     InvalidModelName(String),
     #[error("model \"{0}\" already exists")]
@@ -189,6 +191,7 @@ impl Error {
         match self {
             Error::UnknownModel(_)
             | Error::UnknownVersion { .. }
+            | Error::NoLiveVersion(_)
             | Error::UnknownRole(_)
             | Error::UnknownJob(_)
             | Error::UnknownSchedule(_) => Code::ERRCODE_UNDEFINED_OBJECT,
@@ -353,6 +356,12 @@ impl Error {
                 return Some(format!("Cancel it first: SELECT ecommerce_ml.cancel_job({job});"));
             }
             Error::UnknownModel(_) => "The view ecommerce_ml.models lists the models.",
+            Error::NoLiveVersion(name) => {
+                return Some(format!(
+                    "The view ecommerce_ml.model_versions lists its versions. Name one, as \"{name}@1\", or deploy one: \
+                     SELECT ecommerce_ml.deploy_model('{name}', 1);"
+                ));
+            }
             Error::UnknownVersion { .. } => "The view ecommerce_ml.model_versions lists the versions.",
             Error::InvalidModelName(_) => {
                 "A name is made of at most 63 lower-case letters, digits and underscores, and does not begin with \

@@ -3,7 +3,9 @@
 //! A job is queued, then running, and ends as succeeded, failed or cancelled. Whether a running one has a worker isn't
 //! told by its row. Invariant: only the worker of a job ends it as succeeded or failed, and only if it is running.
 
-use ecommerce_ml_protocol::training::{Comparison, Epoch, Metric, Objective, Prepared};
+use ecommerce_ml_protocol::training::{
+    Baseline, BaselineComparison, Comparison, Epoch, Finished, Metric, Objective, Prepared,
+};
 use pgrx::spi::SpiHeapTupleData;
 use pgrx::{JsonB, pg_sys};
 use serde_json::{Map, Value, json};
@@ -169,13 +171,14 @@ pub fn is_running(id: i64) -> Result<bool, Error> {
     Ok(!reading(query, &[id.into()], |_| Ok(()))?.is_empty())
 }
 
-/// Records what a training is going to do. Returns whether the job is still running, as do the others that record.
+/// Records what a training is going to do, with notices of its rows. Returns whether the job is still running, as do the others that record.
 ///
 /// # Errors
 /// When our table can't be written.
-pub fn record_prepared(id: i64, prepared: &Prepared, skipped: i64) -> Result<bool, Error> {
+pub fn record_prepared(id: i64, prepared: &Prepared, skipped: i64, notices: Value) -> Result<bool, Error> {
     let labels: Value =
         prepared.labels.iter().map(|(label, rows)| json!({"label": label, "rows": rows})).collect();
+    let baseline = prepared.baseline.as_ref().map(|baseline| JsonB(baseline_json(baseline)));
     let prepared = json!({
         "training_rows": prepared.training_rows,
         "held_out_rows": prepared.held_out_rows,
@@ -186,9 +189,20 @@ pub fn record_prepared(id: i64, prepared: &Prepared, skipped: i64) -> Result<boo
         "steps": prepared.steps,
         "memory": prepared.memory,
         "options": serde_json::from_str::<Value>(&prepared.options).unwrap_or_default(),
+        "notices": notices,
     });
-    let statement = "UPDATE ecommerce_ml.stored_job SET prepared = $2 WHERE job = $1 AND state = 'running'";
-    Ok(run(statement, &[id.into(), JsonB(prepared).into()])? > 0)
+    let statement = "
+        UPDATE ecommerce_ml.stored_job SET prepared = $2, baseline = $3 WHERE job = $1 AND state = 'running'";
+    Ok(run(statement, &[id.into(), JsonB(prepared).into(), baseline.into()])? > 0)
+}
+
+/// What [`record_prepared`] has recorded of a job's rows, as committed now. It is for the caller to know whether it may be seen.
+///
+/// # Errors
+/// When our table can't be read.
+pub fn notices(id: i64) -> Result<Option<Value>, Error> {
+    let query = c"SELECT prepared -> 'notices' FROM ecommerce_ml.stored_job WHERE job = $1";
+    Ok(committed(query, id)?.and_then(|notices| serde_json::from_str(&notices).ok()))
 }
 
 /// What [`record_prepared`] has recorded of a job.
@@ -258,13 +272,16 @@ pub fn record_epoch(id: i64, epoch: &Epoch) -> Result<bool, Error> {
 ///
 /// # Errors
 /// When our table can't be written.
-pub fn succeed(id: i64, version: i32, outcome: &str, comparison: Option<&Comparison>) -> Result<bool, Error> {
+pub fn succeed(id: i64, version: i32, outcome: &str, finished: &Finished) -> Result<bool, Error> {
     let statement = "
         UPDATE ecommerce_ml.stored_job
-        SET state = 'succeeded', ended = clock_timestamp(), version = $2, outcome = $3, comparison = $4, error = NULL
+        SET state = 'succeeded', ended = clock_timestamp(), version = $2, outcome = $3, comparison = $4,
+            baseline = baseline || jsonb_build_object('comparison', $5::jsonb), error = NULL
         WHERE job = $1 AND state = 'running'";
-    let comparison = comparison.map(|comparison| JsonB(comparison_json(comparison)));
-    Ok(run(statement, &[id.into(), version.into(), outcome.into(), comparison.into()])? > 0)
+    let comparison = finished.comparison.as_ref().map(|found| JsonB(comparison_json(found)));
+    let against = finished.against_baseline.as_ref().map(|found| JsonB(baseline_comparison_json(found)));
+    let arguments = [id.into(), version.into(), outcome.into(), comparison.into(), against.into()];
+    Ok(run(statement, &arguments)? > 0)
 }
 
 /// Ends a job that can't go on.
@@ -355,6 +372,7 @@ pub fn fail_without_login() -> Result<(), Error> {
     let query = "SELECT job, login::text FROM ecommerce_ml.stored_job
                  WHERE state IN ('queued', 'running') AND cluster = $1 AND ecommerce_ml.role_id(login) IS NULL";
     let read = |row: &SpiHeapTupleData<'_>| Ok(row.get::<i64>(1)?.zip(row.get::<String>(2)?));
+    // Whoever waits for a job looks for those without workers, and must not get a transaction id by that.
     for (job, login) in reading(query, &[cluster().into()], read)?.into_iter().flatten() {
         fail(job, &Error::UnknownRole(login).into())?;
     }
@@ -460,12 +478,24 @@ pub fn metrics_json(metrics: &[Metric]) -> Value {
     overall.into()
 }
 
-/// A comparison as a JSON object.
+/// A comparison with the live version as a JSON object.
 pub fn comparison_json(comparison: &Comparison) -> Value {
+    compared(comparison, "live")
+}
+
+/// A comparison with the baseline as a JSON object.
+pub fn baseline_comparison_json(against: &BaselineComparison) -> Value {
+    let mut found = compared(&against.comparison, "baseline");
+    found["testable"] = json!(against.testable);
+    found["beaten"] = json!(against.beaten);
+    found
+}
+
+fn compared(comparison: &Comparison, with: &str) -> Value {
     json!({
         "metric": comparison.metric,
         "new": comparison.new,
-        "live": comparison.rival,
+        with: comparison.rival,
         "test": comparison.test,
         "p_value": comparison.p_value,
         "wins": comparison.wins,
@@ -473,4 +503,20 @@ pub fn comparison_json(comparison: &Comparison) -> Value {
         "rows": comparison.rows,
         "better": comparison.better,
     })
+}
+
+/// A baseline as a JSON object: what it answers, where that has a meaning, and its metrics.
+pub fn baseline_json(baseline: &Baseline) -> Value {
+    let mut answers = json!({"metrics": metrics_json(&baseline.metrics)});
+    let known = [
+        ("label", baseline.label.as_ref().map(|label| json!(label))),
+        ("mean", baseline.mean.map(|mean| json!(mean))),
+        ("median", baseline.median.map(|median| json!(median))),
+    ];
+    for (name, value) in known {
+        if let Some(value) = value {
+            answers[name] = value;
+        }
+    }
+    answers
 }

@@ -99,7 +99,9 @@ fn look_up_for(view: View, given: &str) -> Result<Rc<Resolved>, Error> {
     let table = table_oid(c"stored_model")?;
     let resolved = match look_up(&name, Sight::Statement) {
         // A statement that imports a model may go on to ask it.
-        Err(Error::UnknownModel(_) | Error::UnknownVersion { .. }) if view.misses_own() => {
+        Err(Error::UnknownModel(_) | Error::UnknownVersion { .. } | Error::NoLiveVersion(_))
+            if view.misses_own() =>
+        {
             Rc::new(look_up(&name, Sight::Own)?)
         }
         found => {
@@ -174,8 +176,10 @@ fn look_up(wanted: &ModelName, sight: Sight) -> Result<Resolved, Error> {
 
 fn read(wanted: &ModelName, row: &Row) -> Result<Resolved, Error> {
     let Some(version) = row.get::<i32>(2)? else {
-        let version = row.get::<i32>(6)?.unwrap_or_default();
-        return Err(Error::UnknownVersion { name: wanted.name.clone(), version });
+        return Err(match row.get::<i32>(6)? {
+            Some(version) => Error::UnknownVersion { name: wanted.name.clone(), version },
+            None => Error::NoLiveVersion(wanted.name.clone()),
+        });
     };
     let source = source(&wanted.name, row.get::<Vec<u8>>(3)?)?;
     Ok(Resolved {

@@ -264,12 +264,12 @@ pub fn drop_old(name: &str, keep: i64, job: i64) -> Result<Vec<i32>, Error> {
 /// Keeps a version in the engine's memory, or lets it go again.
 ///
 /// # Errors
-/// [`Error::UnknownModel`], [`Error::UnknownVersion`], [`Error::NotOwner`].
+/// [`Error::UnknownModel`], [`Error::UnknownVersion`], [`Error::NoLiveVersion`], [`Error::NotOwner`].
 pub fn pin(model: &ModelName, pinned: bool) -> Result<(), Error> {
     lock(&model.name)?;
     let version = match model.version {
         Some(version) => version,
-        None => live(&model.name)?.ok_or_else(|| Error::UnknownModel(model.name.clone()))?,
+        None => live(&model.name)?.ok_or_else(|| Error::NoLiveVersion(model.name.clone()))?,
     };
     require_version(&model.name, version)?;
     let statement = if pinned {

@@ -1,4 +1,8 @@
-//! A model against labels.
+//! A model against labels, and what the labels alone are worth.
+//!
+//! The baseline is that of the rows that are measured, for each model, wherever it comes from: always answering their most
+//! frequent class, their median or their mean. No other answer that is always the same does better on them, so a model that is
+//! better has learned something of texts.
 //!
 //! Invariant: each row is either counted or left out, because its text is NULL or blank or its label NULL; a label that
 //! means none of the model's classes fails the statement.
@@ -6,6 +10,7 @@
 use std::ffi::CStr;
 use std::rc::Rc;
 
+use ecommerce_ml_metrics::baseline::{self, Numbers};
 use ecommerce_ml_metrics::report::{self, Cell, Metric};
 use ecommerce_ml_metrics::{Regression, Scored};
 use ecommerce_ml_protocol::{ModelInfo, Prediction, ReplyBody, RequestBody, Task, is_blank};
@@ -38,6 +43,8 @@ struct Classified {
     labels: Labels,
     scored: Scored,
     rating: Regression,
+    /// Stars, as they should have been.
+    stars: Numbers,
     skipped: u64,
 }
 
@@ -49,13 +56,19 @@ struct Classified {
 pub fn measure(model: &str, relation: Relation, text: &CStr, label: &CStr) -> Result<Vec<Metric>, Error> {
     let trial = Trial::new(model, relation, text, label)?;
     if trial.info.task == Task::Regression {
-        let (values, skipped) = trial.values()?;
-        return Ok(report::of_numbers(&values, skipped));
+        let (values, actual, skipped) = trial.values()?;
+        let baseline = report::of_number_baseline(&actual, &actual).map(report::named_baseline);
+        return Ok(report::of_numbers(&values, skipped).into_iter().chain(baseline).collect());
     }
-    let Classified { labels, scored, rating, skipped } = trial.classified()?;
+    let Classified { labels, scored, rating, stars, skipped } = trial.classified()?;
     let mut metrics = report::of_classes(&labels.names, scored.confusion(), skipped);
     metrics.extend(report::of_probabilities(&labels.names, labels.positive, &scored));
     metrics.extend(report::of_rating(&rating));
+    let confusion = scored.confusion();
+    let rows: Vec<u64> = (0..labels.names.len()).map(|class| confusion.support(class)).collect();
+    let baseline = report::of_class_baseline(baseline::of_classes(&rows, &rows));
+    let baseline = baseline.chain(report::of_number_baseline(&stars, &stars));
+    metrics.extend(baseline.map(report::named_baseline));
     Ok(metrics)
 }
 
@@ -83,7 +96,7 @@ impl Trial {
         }
         let labels = Labels::of(&self.info, self.label.kind()?);
         let mut scored = Scored::new(labels.names.len());
-        let mut rating = Regression::default();
+        let (mut rating, mut actual) = (Regression::default(), Numbers::default());
         let mean = |label: String| {
             self.label.check_label(&label)?;
             labels.meant(&label).ok_or_else(|| self.unknown(&label))
@@ -91,22 +104,26 @@ impl Trial {
         let skipped = self.run(&self.label.as_label()?, mean, |meant: Meant, prediction| {
             scored.add(meant.class, &prediction.probabilities).map_err(|_| ODD)?;
             match (meant.stars, prediction.rating) {
-                (Some(stars), Some(predicted)) => rating.add(stars, f64::from(predicted)).map_err(|_| ODD),
+                (Some(stars), Some(predicted)) => {
+                    actual.add(stars);
+                    rating.add(stars, f64::from(predicted)).map_err(|_| ODD)
+                }
                 _ => Ok(()),
             }
         })?;
         not_empty(scored.confusion().total(), skipped)?;
-        Ok(Classified { labels, scored, rating, skipped })
+        Ok(Classified { labels, scored, rating, stars: actual, skipped })
     }
 
-    fn values(&self) -> Result<(Regression, u64), Error> {
-        let mut regression = Regression::default();
+    fn values(&self) -> Result<(Regression, Numbers, u64), Error> {
+        let (mut regression, mut actual) = (Regression::default(), Numbers::default());
         let skipped = self.run(&self.label.as_number()?, Ok, |label: f64, prediction| {
             let predicted = prediction.value.ok_or(ODD)?;
+            actual.add(label);
             regression.add(label, predicted).map_err(|_| Error::NotFinite)
         })?;
         not_empty(regression.rows(), skipped)?;
-        Ok((regression, skipped))
+        Ok((regression, actual, skipped))
     }
 
     /// Sends all rows through the model and returns how many were left out. `mean` reads a label before its text is

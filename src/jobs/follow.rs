@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_protocol::training::{
-    CheckpointPart, Epoch, JobOutput, Phase, Prepared, Progress as Reached,
+    Baseline, CheckpointPart, Epoch, JobOutput, Phase, Prepared, Progress as Reached,
 };
-use pgrx::pg_sys;
+use pgrx::{log, pg_sys};
 
 use super::feed::{self, Sent};
+use super::findings;
 use super::outcome;
 use super::progress::Progress;
 use super::trainer::Trainer;
@@ -50,7 +51,7 @@ pub fn train(job: &Job, report: &mut Progress, database: pg_sys::Oid) -> Result<
     .map_err(|failure| with_surroundings(failure, job))?;
     "preparing".clone_into(&mut report.phase);
     report.report(database);
-    let mut following = Following { job, trainer, report, database, sent };
+    let mut following = Following { job, trainer, report, database, sent, baseline: None };
     following.follow()
 }
 
@@ -81,6 +82,8 @@ struct Following<'a> {
     report: &'a mut Progress,
     database: pg_sys::Oid,
     sent: Sent,
+    /// What the labels alone are worth, as the process has said.
+    baseline: Option<Baseline>,
 }
 
 impl Following<'_> {
@@ -95,12 +98,13 @@ impl Following<'_> {
                 Some(JobOutput::Checkpoint(part)) => self.checkpoint(&part)?,
                 Some(JobOutput::Model(part)) => {
                     self.phase("saving");
-                    return self.keep(|job, trainer| outcome::store(job, trainer, part)).map(
-                        |kept| match kept {
-                            Some(()) => End::Succeeded,
-                            None => End::Lost(self.trainer.epitaph()),
-                        },
-                    );
+                    let baseline = self.baseline.take();
+                    let kept =
+                        self.keep(|job, trainer| outcome::store(job, trainer, part, baseline.as_ref()))?;
+                    return Ok(match kept {
+                        Some(()) => End::Succeeded,
+                        None => End::Lost(self.trainer.epitaph()),
+                    });
                 }
                 Some(JobOutput::Finished(_)) => {
                     return Err(Error::Unexpected("a training without a model").into());
@@ -139,9 +143,12 @@ impl Following<'_> {
         self.report.step = i64::try_from(prepared.resumed_at).ok();
         self.report.memory = i64::try_from(prepared.memory).ok();
         self.report.report(self.database);
+        self.baseline = prepared.baseline.clone();
+        let notices = findings::notices(prepared);
+        findings::messages(&notices).for_each(|message| log!("job {}: {message}", self.job.id));
         let (id, seen) = (self.job.id, std::mem::take(&mut self.sent.seen));
         transaction(|| {
-            let still_running = jobs::record_prepared(id, prepared, self.sent.skipped)?;
+            let still_running = jobs::record_prepared(id, prepared, self.sent.skipped, notices)?;
             // A training that goes on leaves out rows that weren't there when it began.
             if still_running && prepared.resumed_at == 0 {
                 seen.store(id)?;

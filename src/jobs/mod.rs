@@ -13,7 +13,8 @@
 //! - [`augment`]: synonyms and other words for texts, from where the user says.
 //! - [`feed`]: what that process is told: plan, models, rows.
 //! - [`follow`]: what that process says, and what is kept of it.
-//! - [`outcome`]: the new version, and whether it is deployed.
+//! - [`findings`]: what to know of a job's rows.
+//! - [`outcome`]: the new version, stored; [`verdict`]: whether it is deployed.
 //! - [`wait`]: other sessions that wait for a job.
 //!
 //! It must not know how a model is trained: that is the engine's. Invariant: what a job has done is in the database, so
@@ -22,6 +23,7 @@
 mod augment;
 mod cron;
 mod feed;
+mod findings;
 mod follow;
 pub mod launch;
 mod locks;
@@ -33,6 +35,7 @@ mod seen;
 mod submit;
 mod trainer;
 mod transaction;
+mod verdict;
 mod wait;
 mod worker;
 

@@ -1,13 +1,15 @@
-//! The new version that a training made, and whether it is deployed.
+//! The new version that a training made.
 //!
 //! Invariant: the version, its deployment and the end of the job are one transaction's.
 
-use ecommerce_ml_protocol::training::{Comparison, Finished, JobOutput};
+use ecommerce_ml_protocol::training::{Baseline, Finished, JobOutput};
 use ecommerce_ml_protocol::{FileEntry, Sha256, UploadPart};
+use pgrx::warning;
 use serde_json::{Value, json};
 
 use super::follow::await_part;
 use super::trainer::Trainer;
+use super::verdict::{Measured, Verdict, decide};
 use crate::catalog::jobs::{self, Job};
 use crate::catalog::privilege::{as_role, role_name};
 use crate::catalog::versions::{self, NewVersion};
@@ -19,7 +21,7 @@ use crate::error::Error;
 pub enum Deploy {
     /// It is deployed.
     Always,
-    /// It is deployed unless the live version is as good.
+    /// It is deployed unless the live version, or what the labels alone are worth, is as good.
     IfBetter,
     /// It is kept.
     Never,
@@ -64,11 +66,17 @@ pub fn keep_versions(options: &Value) -> Result<Option<i64>, Error> {
     Ok((keep > 0).then_some(keep))
 }
 
-/// Stores the model that the process is about to send, of which this is the first part, and ends the job.
+/// Stores the model that the process is about to send, of which this is the first part, and ends the job. `baseline` is what
+/// the process has said of the labels alone.
 ///
 /// # Errors
 /// When the process is lost, the job was cancelled, or its role may not own the model any more.
-pub fn store(job: &Job, trainer: &mut Trainer, first: UploadPart) -> Result<(), Error> {
+pub fn store(
+    job: &Job,
+    trainer: &mut Trainer,
+    first: UploadPart,
+    baseline: Option<&Baseline>,
+) -> Result<(), Error> {
     let UploadPart::Begin { files } = first else {
         return Err(Error::Unexpected("a model that did not begin"));
     };
@@ -81,24 +89,29 @@ pub fn store(job: &Job, trainer: &mut Trainer, first: UploadPart) -> Result<(), 
     if role_name(job.owner).is_none() {
         return Err(Error::UnknownRole(job.owner_name.clone()));
     }
-    let (version, outcome) = as_role(job.owner, &job.session, || {
+    let measured = Measured { task: job.task, baseline, finished: &finished };
+    let (version, verdict, dropped) = as_role(job.owner, &job.session, || {
         versions::claim(&job.name)?;
         let live = versions::live(&job.name)?;
-        let version = versions::add(&job.name, &new_version(job, content, &finished)?)?;
-        let (deploy, outcome) = verdict(Deploy::of(&job.options)?, live, finished.comparison.as_ref());
-        if deploy {
+        let version = versions::add(&job.name, &new_version(job, content, &measured)?)?;
+        let verdict = decide(Deploy::of(&job.options)?, live, &measured);
+        if verdict.deploy {
             versions::deploy(&job.name, version)?;
         }
         let dropped = match keep_versions(&job.options)? {
             Some(keep) => versions::drop_old(&job.name, keep, job.id)?,
             None => Vec::new(),
         };
-        Ok((version, outcome + &in_words(&dropped)))
+        Ok((version, verdict, in_words(&dropped)))
     })?;
     seen::hand_over(job.id, &job.name, version)?;
     checkpoints::delete(job.id)?;
-    if !jobs::succeed(job.id, version, &outcome, finished.comparison.as_ref())? {
+    let Verdict { outcome, is_doubtful, .. } = verdict;
+    if !jobs::succeed(job.id, version, &format!("{outcome}{dropped}"), &finished)? {
         return Err(Error::JobState { job: job.id, state: "was cancelled" });
+    }
+    if is_doubtful {
+        warning!("version {version} of model \"{}\", of job {}, is {outcome}", job.name, job.id);
     }
     checkpoints::delete_ended(&job.name)
 }
@@ -130,7 +143,8 @@ fn receive(
     }
 }
 
-fn new_version(job: &Job, content: Sha256, finished: &Finished) -> Result<NewVersion, Error> {
+fn new_version(job: &Job, content: Sha256, measured: &Measured<'_>) -> Result<NewVersion, Error> {
+    let Measured { baseline, finished, .. } = measured;
     let mut training = jobs::prepared(job.id)?;
     training["job"] = json!(job.id);
     training["relation"] = json!(job.relation);
@@ -143,8 +157,16 @@ fn new_version(job: &Job, content: Sha256, finished: &Finished) -> Result<NewVer
     if let Some(comparison) = &finished.comparison {
         training["comparison"] = jobs::comparison_json(comparison);
     }
-    let metrics =
+    let mut metrics =
         (!finished.metrics.is_empty()).then(|| json!({"held_out": jobs::metrics_json(&finished.metrics)}));
+    if let (Some(metrics), Some(baseline)) = (&mut metrics, baseline) {
+        metrics["baseline"] = jobs::metrics_json(&baseline.metrics);
+        let mut answers = jobs::baseline_json(baseline);
+        if let Some(against) = &finished.against_baseline {
+            answers["comparison"] = jobs::baseline_comparison_json(against);
+        }
+        training["baseline"] = answers;
+    }
     Ok(NewVersion {
         content,
         info: versions::info_json(&finished.info),
@@ -162,26 +184,5 @@ fn in_words(dropped: &[i32]) -> String {
         0 => String::new(),
         1 => format!("; dropped version {}", numbers.join(", ")),
         _ => format!("; dropped versions {}", numbers.join(", ")),
-    }
-}
-
-/// Whether the new version is deployed, and why, in words for the user.
-fn verdict(deploy: Deploy, live: Option<i32>, comparison: Option<&Comparison>) -> (bool, String) {
-    match (deploy, live, comparison) {
-        (Deploy::Always, ..) => (true, "deployed".to_owned()),
-        (Deploy::Never, ..) => (false, "not deployed, as asked".to_owned()),
-        (Deploy::IfBetter, None, _) => (true, "deployed: there was no live version".to_owned()),
-        (Deploy::IfBetter, Some(live), None) => {
-            let why = "no rows are held out, or the labels are others";
-            (false, format!("not deployed: it cannot be compared with version {live} ({why})"))
-        }
-        (Deploy::IfBetter, Some(live), Some(found)) => {
-            let figures = format!(
-                "{} {:.4} against {:.4} on {} rows, p = {:.4}",
-                found.metric, found.new, found.rival, found.rows, found.p_value
-            );
-            let (deployed, is) = if found.better { ("deployed", "is") } else { ("not deployed", "is not") };
-            (found.better, format!("{deployed}: it {is} better than version {live} ({figures})"))
-        }
     }
 }

@@ -5,9 +5,9 @@
 
 use std::time::{Duration, Instant};
 
-use pgrx::pg_sys;
+use pgrx::{notice, pg_sys};
 
-use super::{launch, progress};
+use super::{findings, launch, progress};
 use crate::catalog::jobs;
 use crate::error::Error;
 use crate::latch;
@@ -17,7 +17,8 @@ const TICK: Duration = Duration::from_millis(100);
 /// How often jobs without workers are looked for meanwhile.
 const RECOVERY: Duration = Duration::from_secs(2);
 
-/// Waits until a job has ended, or the time is over, and returns its state.
+/// Waits until a job has ended, or the time is over, and returns its state. What there is to know of the rows of a job that has
+/// ended is said in notices.
 ///
 /// # Errors
 /// [`Error::UnknownJob`], [`Error::JobDenied`], [`Error::JobNotSubmitted`], [`Error::JobNotStarted`].
@@ -61,7 +62,13 @@ fn watch(job: i64, timeout: Option<Duration>, mut let_go: impl FnMut()) -> Resul
     loop {
         let state = jobs::state(job)?;
         let is_open = matches!(&*state, "queued" | "running");
-        if !is_open || timeout.is_some_and(|timeout| started.elapsed() >= timeout) {
+        if !is_open {
+            if let Some(notices) = jobs::notices(job)? {
+                findings::messages(&notices).for_each(|message| notice!("job {job}: {message}"));
+            }
+            return Ok(state);
+        }
+        if timeout.is_some_and(|timeout| started.elapsed() >= timeout) {
             return Ok(state);
         }
         // SAFETY: set before this library runs in a session.

@@ -1,6 +1,7 @@
 //! What predictions are worth, told row by row, with scikit-learn's names and definitions.
 //!
 //! # Layout
+//! - [`baseline`]: what it is worth to answer the same whatever a row says.
 //! - [`confusion`]: counts of actual and predicted classes: accuracy, precision, recall, F1.
 //! - [`scored`]: rows with a probability for each class: all of the above, calibration, log loss, ROC AUC.
 //! - [`calibration`]: whether probabilities are what they say.
@@ -11,11 +12,12 @@
 //! - `binomial`: the tail of a binomial distribution.
 //!
 //! It must not know where rows come from: no PostgreSQL, no models, no I/O. Invariant: memory doesn't grow with the
-//! number of rows, but for [`paired::bootstrap`], and what has no value, such as the mean of nothing, is `None` and
+//! number of rows, but for [`paired::bootstrap`] and up to 8 MiB of [`baseline::Numbers`], and what has no value, such as the mean of nothing, is `None` and
 //! never NaN.
 
 #![forbid(unsafe_code)]
 
+pub mod baseline;
 mod binomial;
 pub mod calibration;
 pub mod confusion;

@@ -3,6 +3,7 @@
 //! It must not know who reads them. Invariant: a metric of all rows has no class, one of a class names it; what has no
 //! value has no row.
 
+use crate::baseline::{ClassBaseline, Numbers};
 use crate::{ClassScores, Confusion, Regression, Scored};
 
 /// Name, class, value.
@@ -85,6 +86,30 @@ pub fn of_numbers(numbers: &Regression, skipped: u64) -> Vec<Metric> {
         overall("pearson_r", numbers.pearson()),
     ]);
     metrics.into_iter().flatten().collect()
+}
+
+/// What always answering the most frequent class is worth.
+pub fn of_class_baseline(baseline: Option<ClassBaseline>) -> impl Iterator<Item = Metric> {
+    let metric = |name: &str, read: fn(ClassBaseline) -> f64| overall(name, baseline.map(read));
+    [
+        metric("accuracy", |baseline| baseline.accuracy),
+        metric("macro_f1", |baseline| baseline.macro_f1),
+        metric("log_loss", |baseline| baseline.log_loss),
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// What always answering the same number is worth: the median of those learned from for one, their mean for the other.
+pub fn of_number_baseline(learned: &Numbers, measured: &Numbers) -> impl Iterator<Item = Metric> {
+    let mae = learned.median().and_then(|median| measured.mae(median));
+    let rmse = learned.mean().and_then(|mean| measured.rmse(mean));
+    [overall("mae", mae), overall("rmse", rmse)].into_iter().flatten()
+}
+
+/// Metrics of a baseline beside those of a model.
+pub fn named_baseline((name, class, value): Metric) -> Metric {
+    (format!("baseline_{name}"), class, value)
 }
 
 /// All pairs of the classes that occur.

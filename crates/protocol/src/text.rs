@@ -16,6 +16,17 @@ pub fn look(label: &str) -> String {
     label.trim_matches(shows_nothing).to_lowercase()
 }
 
+/// What a text looks like: as a label does, and with a single space wherever there is white space.
+pub fn look_of_text(text: &str) -> String {
+    let mut words = text.trim_matches(shows_nothing).split_whitespace();
+    let mut look = words.next().unwrap_or_default().to_lowercase();
+    for word in words {
+        look.push(' ');
+        look.push_str(&word.to_lowercase());
+    }
+    look
+}
+
 /// Labels that look the same but aren't, in groups, each sorted; none of them twice.
 pub fn lookalikes<'a>(labels: impl IntoIterator<Item = &'a str>) -> Vec<Vec<&'a str>> {
     let mut looks = BTreeMap::<String, Vec<&str>>::new();
@@ -63,6 +74,15 @@ mod tests {
                 .iter()
                 .all(|text| !is_blank(text))
         );
+    }
+
+    #[test]
+    fn texts_look_alike_whatever_their_case_and_white_space() {
+        for text in ["Works well.", " works  WELL.\n", "works\u{a0}well.\u{200b}"] {
+            assert_eq!(look_of_text(text), "works well.");
+        }
+        assert_ne!(look_of_text("works well"), look_of_text("works well."));
+        assert_eq!(look_of_text(" \n"), "");
     }
 
     #[test]

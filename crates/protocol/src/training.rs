@@ -104,6 +104,39 @@ pub struct Prepared {
     pub memory: u64,
     /// All options that hold, a JSON object: the user's, and the defaults of the others.
     pub options: String,
+    /// What it is worth on the rows held out to know nothing of a text; none if no row is held out.
+    pub baseline: Option<Baseline>,
+    /// What to know of the rows.
+    pub findings: Findings,
+}
+
+/// The same answer for each text, as the rows to learn from suggest it. Of each metric the best: the most frequent class
+/// with the frequencies as probabilities, the median for absolute errors, the mean for squared ones.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Baseline {
+    /// The most frequent class, of ratings the most frequent of the nearest stars; none of numbers.
+    pub label: Option<String>,
+    /// The mean of stars or numbers.
+    pub mean: Option<f64>,
+    /// The median of stars or numbers.
+    pub median: Option<f64>,
+    /// On the rows held out, under the names that the model's have.
+    pub metrics: Vec<Metric>,
+}
+
+/// Rows that say the same or contradict each other. Texts that differ only in case and white space count as the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Findings {
+    /// Rows that are copies of others, text and label.
+    pub repeated_rows: u64,
+    /// Those of them that would have been held out; they are left out, so that each row held out says something new.
+    pub repeated_held_out_rows: u64,
+    /// Texts that differ from others only in case or white space; they lie on the same side as those.
+    pub similar_texts: u64,
+    /// Texts with more than one label.
+    pub contradicting_texts: u64,
+    /// Their rows.
+    pub contradicting_rows: u64,
 }
 
 /// Where a training is.
@@ -192,6 +225,17 @@ pub struct Comparison {
     pub better: bool,
 }
 
+/// The new model beside the baseline, whose part in the comparison is that of the rival.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BaselineComparison {
+    /// The comparison.
+    pub comparison: Comparison,
+    /// Whether the test could tell: a model that is always right would pass it.
+    pub testable: bool,
+    /// Whether the new model is better, by more than chance explains where the test can tell that, else at all.
+    pub beaten: bool,
+}
+
 /// How a training ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finished {
@@ -205,6 +249,8 @@ pub struct Finished {
     pub stopped_early: bool,
     /// How it compares with the rival, if there is one and rows are held out.
     pub comparison: Option<Comparison>,
+    /// How it compares with [`Prepared::baseline`], if rows are held out.
+    pub against_baseline: Option<BaselineComparison>,
 }
 
 /// What a training is busy with.

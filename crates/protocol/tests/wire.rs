@@ -116,12 +116,22 @@ fn metrics() -> impl Strategy<Value = Vec<Metric>> {
     proptest::collection::vec(metric, 0..5)
 }
 
+fn comparison() -> impl Strategy<Value = Comparison> {
+    (any::<(u64, u64, u64, bool)>(), 0.0..1.0).prop_map(|((wins, losses, rows, better), value)| {
+        let (metric, test) = ("mae".to_owned(), "bootstrap".to_owned());
+        Comparison { metric, new: value, rival: -value, test, p_value: value, wins, losses, rows, better }
+    })
+}
+
+fn baseline() -> impl Strategy<Value = Baseline> {
+    (proptest::option::of(".{0,9}"), proptest::option::of(-1e3..1e3), metrics())
+        .prop_map(|(label, mean, metrics)| Baseline { label, mean, median: mean, metrics })
+}
+
 fn finished() -> impl Strategy<Value = Finished> {
-    let comparison =
-        (any::<(u64, u64, u64, bool)>(), 0.0..1.0).prop_map(|((wins, losses, rows, better), value)| {
-            let (metric, test) = ("mae".to_owned(), "bootstrap".to_owned());
-            Comparison { metric, new: value, rival: -value, test, p_value: value, wins, losses, rows, better }
-        });
+    let against_baseline = (comparison(), any::<(bool, bool)>())
+        .prop_map(|(comparison, (testable, beaten))| BaselineComparison { comparison, testable, beaten });
+    let comparisons = (proptest::option::of(comparison()), proptest::option::of(against_baseline));
     let info = (proptest::collection::vec(".{0,9}", 0..5), any::<(u32, u64)>()).prop_map(
         |(labels, (width, bytes))| {
             let (family, task) = (Family::Roberta, Task::Classification);
@@ -139,13 +149,14 @@ fn finished() -> impl Strategy<Value = Finished> {
             }
         },
     );
-    (info, metrics(), any::<(u32, bool)>(), proptest::option::of(comparison)).prop_map(
-        |(info, metrics, (epoch, stopped_early), comparison)| Finished {
+    (info, metrics(), any::<(u32, bool)>(), comparisons).prop_map(
+        |(info, metrics, (epoch, stopped_early), (comparison, against_baseline))| Finished {
             info,
             metrics,
             epoch,
             stopped_early,
             comparison,
+            against_baseline,
         },
     )
 }
@@ -159,20 +170,26 @@ fn job_output() -> impl Strategy<Value = JobOutput> {
         Just(CheckpointPart::End),
     ];
     prop_oneof![
-        (labels, numbers(), any::<[u8; 32]>()).prop_map(|(labels, (epochs, rows, steps), sha)| {
-            JobOutput::Prepared(Prepared {
-                training_rows: rows,
-                held_out_rows: steps,
-                labels,
-                rows_sha256: Sha256(sha),
-                ignored_rows: rows,
-                epochs,
-                steps,
-                resumed_at: steps,
-                memory: rows,
-                options: "{}".to_owned(),
-            })
-        }),
+        (labels, numbers(), any::<[u8; 32]>(), proptest::option::of(baseline())).prop_map(
+            |(labels, (epochs, rows, steps), sha, baseline)| {
+                let findings =
+                    Findings { repeated_rows: rows, contradicting_texts: steps, ..Findings::default() };
+                JobOutput::Prepared(Prepared {
+                    training_rows: rows,
+                    held_out_rows: steps,
+                    labels,
+                    rows_sha256: Sha256(sha),
+                    ignored_rows: rows,
+                    epochs,
+                    steps,
+                    resumed_at: steps,
+                    memory: rows,
+                    options: "{}".to_owned(),
+                    baseline,
+                    findings,
+                })
+            }
+        ),
         (numbers(), -1e3..1e3).prop_map(|((epoch, step, examples), value)| {
             JobOutput::Progress(Progress {
                 epoch,

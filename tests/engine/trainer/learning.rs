@@ -298,3 +298,47 @@ fn a_rival_of_something_else_is_not_compared() {
     job.plan.rival = Some(job.plan.base.clone());
     assert_eq!(run(job).finished().comparison, None);
 }
+
+#[test]
+fn the_labels_alone_are_measured_on_the_same_rows() {
+    let said =
+        run(job("bert-classification-3", Objective::Classification, options(json!({})), two_classes(200)));
+    let against = said.finished().against_baseline.clone().unwrap();
+    assert!(against.testable && against.beaten && against.comparison.better, "{against:?}");
+    assert_eq!(against.comparison.new, said.metric("accuracy"));
+    let baseline = said.prepared.as_ref().unwrap().baseline.clone().unwrap();
+    assert_eq!(baseline.label.as_deref(), Some("bad"));
+    assert_eq!(baseline.metrics[0].name, "accuracy");
+    assert_eq!((baseline.metrics[0].value, against.comparison.rival), (0.5, 0.5));
+
+    let said = run(job("bert-embedding", Objective::Rating, options(json!({})), stars(200)));
+    let against = said.finished().against_baseline.clone().unwrap();
+    assert!((against.comparison.new - said.metric("mae")).abs() < 1e-6, "{against:?}");
+    let baseline = said.prepared.as_ref().unwrap().baseline.clone().unwrap();
+    assert_eq!(baseline.median, Some(3.0));
+    assert!((baseline.mean.unwrap() - 3.0).abs() < 1e-12);
+    let mae = baseline.metrics.iter().find(|metric| metric.name == "mae").unwrap().value;
+    assert!((mae - 1.2).abs() < 1e-12 && against.comparison.rival == mae, "{baseline:?}");
+}
+
+#[test]
+fn what_contradicts_itself_is_counted_and_is_not_better_than_its_labels() {
+    let learn = |rows: Vec<TrainingRow>, changes: Value| {
+        run(job("bert-classification-3", Objective::Classification, options(changes), rows))
+    };
+    let same = (0..100).map(|number| row("the same", ["a", "b"][number % 2])).collect();
+    let said = learn(same, json!({ "num_train_epochs": 1 }));
+    let prepared = said.prepared.as_ref().unwrap();
+    assert_eq!((prepared.held_out_rows, &prepared.baseline), (0, &None));
+    assert_eq!((prepared.findings.contradicting_rows, prepared.findings.repeated_rows), (100, 98));
+    assert_eq!(said.finished().against_baseline, None);
+
+    let both = (0..200).map(|number| row(text(0, number / 2), ["a", "b"][number % 2])).collect();
+    let said = learn(both, json!({ "num_train_epochs": 3 }));
+    let prepared = said.prepared.as_ref().unwrap();
+    assert_eq!(prepared.findings.contradicting_texts, 100);
+    assert_eq!(prepared.training_rows + prepared.held_out_rows, 200);
+    let against = said.finished().against_baseline.clone().unwrap();
+    assert!(against.testable && !against.beaten, "{against:?}");
+    assert_eq!((against.comparison.new, against.comparison.rival), (0.5, 0.5));
+}

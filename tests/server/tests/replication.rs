@@ -93,7 +93,7 @@ fn models_arrive_where_the_extension_is_too() {
         &mut there,
         "CREATE TABLE labelled (id int PRIMARY KEY, body text, label text, liked boolean, stars numeric, price float8)",
     );
-    let job = submit(&mut session, "trained", json!({"num_train_epochs": 1}));
+    let job = submit(&mut session, "trained", json!({"num_train_epochs": 1, "deploy": "always"}));
     succeed(&mut session, job);
     let arrived = "SELECT count(*) = 1 FROM ecommerce_ml.jobs WHERE state = 'succeeded'";
     eventually("the training has arrived", || ask(&mut there, arrived));

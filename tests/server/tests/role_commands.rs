@@ -27,7 +27,7 @@ fn with_owner() -> (Cluster, Client) {
         "GRANT SELECT ON labelled TO owner; SELECT ecommerce_ml.grant_model('tiny', 'public')",
     );
     let mut owner = cluster.session_as("owner", "postgres");
-    let job = submit(&mut owner, "mine", json!({"num_train_epochs": 1}));
+    let job = submit(&mut owner, "mine", json!({"num_train_epochs": 1, "deploy": "always"}));
     succeed(&mut owner, job);
     run(
         &mut owner,

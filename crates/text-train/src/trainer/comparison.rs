@@ -1,10 +1,11 @@
-//! The new model beside its rival, on the same rows.
+//! The new model beside its rival, and beside what the labels alone are worth, on the same rows.
 //!
-//! It must not know networks. Invariant: a rival is compared only where it can say what the labels say.
+//! It must not know networks. Invariant: a rival is compared only where it can say what the labels say; and both comparisons
+//! are by the same measure and the same test.
 
 use ecommerce_ml_checkpoint::labels::Meaning;
 use ecommerce_ml_metrics::paired;
-use ecommerce_ml_protocol::training::Comparison;
+use ecommerce_ml_protocol::training::{Baseline, BaselineComparison, Comparison};
 use ecommerce_ml_protocol::{ModelInfo, Prediction};
 
 use super::targets::{Actual, Targets};
@@ -39,6 +40,45 @@ pub(super) fn compare(
         Targets::Stars(_) | Targets::Numbers(_) => {
             let errors = |predicted: &Predicted| errors(targets, rows, predicted);
             Some(by_error(&errors(new)?, &errors(rival)?, seed))
+        }
+    }
+}
+
+/// Compares predictions of `rows` with the baseline; `None` if there is no row.
+///
+/// Where so few rows speak against the baseline that not even a model that is always right would pass the test, it is
+/// enough to be better at all.
+pub(super) fn compare_with_baseline(
+    targets: &Targets,
+    rows: &[usize],
+    new: &Predicted,
+    baseline: &Baseline,
+    seed: u64,
+) -> Option<BaselineComparison> {
+    if rows.is_empty() || new.rows.len() != rows.len() {
+        return None;
+    }
+    match targets {
+        Targets::Classes { labels, .. } => {
+            let class = labels.iter().position(|label| Some(label) == baseline.label.as_ref())?;
+            let right: Vec<bool> =
+                rows.iter().map(|&row| targets.actual(row) == Actual::Class(class)).collect();
+            let comparison = by_accuracy(&rights(targets, rows, labels, new)?, &right);
+            let testable = by_accuracy(&vec![true; rows.len()], &right).better;
+            let beaten = if testable { comparison.better } else { comparison.new > comparison.rival };
+            Some(BaselineComparison { comparison, testable, beaten })
+        }
+        Targets::Stars(_) | Targets::Numbers(_) => {
+            let median = baseline.median?;
+            let off = |&row: &usize| match targets.actual(row) {
+                Actual::Stars(number) | Actual::Number(number) => Some((median - number).abs()),
+                Actual::Class(_) => None,
+            };
+            let off: Vec<f64> = rows.iter().map(off).collect::<Option<_>>()?;
+            let comparison = by_error(&errors(targets, rows, new)?, &off, seed);
+            let testable = by_error(&vec![0.0; rows.len()], &off, seed).better;
+            let beaten = if testable { comparison.better } else { comparison.new < comparison.rival };
+            Some(BaselineComparison { comparison, testable, beaten })
         }
     }
 }
@@ -142,6 +182,9 @@ fn by_error(new: &[f64], rival: &[f64], seed: u64) -> Comparison {
 
 #[cfg(test)]
 mod tests {
+    use ecommerce_ml_protocol::{Family, Task};
+
+    use super::super::baseline::measure;
     use super::*;
 
     fn owned(labels: &[&str]) -> Vec<String> {
@@ -157,6 +200,96 @@ mod tests {
             [Some(1), Some(0)]
         );
         assert_eq!(classes(&owned(&["a", "b"]), &owned(&["b", "c"])), [Some(1), None]);
+    }
+
+    /// Predictions of two classes, or of numbers.
+    fn predicted(rows: Vec<Prediction>, labels: &[&str]) -> Predicted {
+        let info = ModelInfo {
+            family: Family::Bert,
+            task: if labels.is_empty() { Task::Regression } else { Task::Classification },
+            labels: owned(labels),
+            has_sentiment: false,
+            has_rating: false,
+            max_length: 8,
+            hidden_size: 8,
+            parameters: 8,
+            bytes: 8,
+        };
+        Predicted { info, rows: rows.into_iter().map(Some).collect() }
+    }
+
+    fn against(of: &[u32], learned: usize, said: &[u32]) -> BaselineComparison {
+        let labels = owned(&["a", "b"]);
+        let targets = Targets::Classes { labels, of: of.to_vec() };
+        let rows: Vec<usize> = (learned..of.len()).collect();
+        let baseline = measure(&targets, &(0..learned).collect::<Vec<_>>(), &rows).unwrap();
+        let say =
+            |&class: &u32| Meaning::Other.interpret(if class == 0 { vec![0.9, 0.1] } else { vec![0.1, 0.9] });
+        let new = predicted(said.iter().map(say).collect(), &["a", "b"]);
+        compare_with_baseline(&targets, &rows, &new, &baseline, 1).unwrap()
+    }
+
+    #[test]
+    fn what_knows_no_more_than_the_labels_is_not_better_than_them() {
+        // Learned from: three of a, two of b.
+        let learned = [0, 0, 0, 1, 1];
+        let of = |held_out: &[u32]| [&learned[..], held_out].concat();
+        let many: Vec<u32> = (0..40).map(|row| row % 2).collect();
+        let found = against(&of(&many), 5, &many);
+        assert!(found.testable && found.beaten && found.comparison.wins == 20, "{found:?}");
+        assert_eq!((found.comparison.new, found.comparison.rival), (1.0, 0.5));
+        let found = against(&of(&many), 5, &[0; 40]);
+        assert!(found.testable && !found.beaten, "{found:?}");
+        // Better, but not by more than chance explains.
+        let lucky: Vec<u32> = (0..40).map(|row| u32::from(row == 1 || row == 3)).collect();
+        let found = against(&of(&many), 5, &lucky);
+        assert!(
+            found.testable && !found.beaten && found.comparison.new > found.comparison.rival,
+            "{found:?}"
+        );
+        // Five rows speak against the labels alone: no test could tell.
+        let few: Vec<u32> = (0..10).map(|row| row % 2).collect();
+        let found = against(&of(&few), 5, &few);
+        assert!(!found.testable && found.beaten && !found.comparison.better, "{found:?}");
+        let found = against(&of(&few), 5, &[0; 10]);
+        assert!(!found.testable && !found.beaten, "{found:?}");
+        let few: Vec<u32> = (0..12).map(|row| row % 2).collect();
+        assert!(against(&of(&few), 5, &few).testable);
+    }
+
+    #[test]
+    fn numbers_are_held_against_the_median() {
+        // Most are 1, so that the mean is far from most: an answer of 1 knows nothing, but is nearer than the mean.
+        let numbers: Vec<f64> = (0..80).map(|row| if row % 8 == 0 { 90.0 } else { 1.0 }).collect();
+        let targets = Targets::Numbers(numbers.clone());
+        let rows: Vec<usize> = (40..80).collect();
+        let baseline = measure(&targets, &(0..40).collect::<Vec<_>>(), &rows).unwrap();
+        assert_eq!((baseline.median, baseline.label.as_deref()), (Some(1.0), None));
+        assert!((baseline.mean.unwrap() - 12.125).abs() < 1e-12);
+        let names: Vec<&str> = baseline.metrics.iter().map(|metric| metric.name.as_str()).collect();
+        assert_eq!(names, ["mae", "rmse"]);
+        let compare = |say: &dyn Fn(usize) -> f64| {
+            let new = predicted(
+                rows.iter().map(|&row| ecommerce_ml_checkpoint::labels::regression(say(row))).collect(),
+                &[],
+            );
+            compare_with_baseline(&targets, &rows, &new, &baseline, 1).unwrap()
+        };
+        let found = compare(&|_| 1.0);
+        assert!(!found.beaten && found.comparison.new == found.comparison.rival, "{found:?}");
+        assert!(!compare(&|_| 12.125).beaten);
+        assert!(compare(&|row| numbers[row] * 0.9).beaten);
+    }
+
+    #[test]
+    fn stars_have_a_class_and_a_number() {
+        let targets = Targets::Stars((0..60).map(|row| f64::from([5, 5, 4, 1][row % 4])).collect());
+        let baseline =
+            measure(&targets, &(0..40).collect::<Vec<_>>(), &(40..60).collect::<Vec<_>>()).unwrap();
+        assert_eq!((baseline.label.as_deref(), baseline.median), (Some("5 stars"), Some(4.5)));
+        let metric = |name: &str| baseline.metrics.iter().find(|metric| metric.name == name).unwrap().value;
+        assert_eq!((metric("accuracy"), metric("mae")), (0.5, 1.25));
+        assert!((metric("log_loss") - (0.5 * 2.0_f64.ln() + 0.5 * 4.0_f64.ln())).abs() < 1e-12);
     }
 
     #[test]

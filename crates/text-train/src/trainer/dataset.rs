@@ -2,10 +2,12 @@
 //!
 //! It must not know what labels mean. Invariant: the same rows give the same data set, in whatever order they came.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use ecommerce_ml_protocol::training::{Label, TrainingRow};
+use ecommerce_ml_protocol::text::look_of_text;
+use ecommerce_ml_protocol::training::{Findings, Label, TrainingRow};
 use ecommerce_ml_protocol::{EngineError, ErrorKind, Sha256};
+use rayon::prelude::*;
 use sha2::Digest;
 
 use crate::train::split::{self, Split};
@@ -18,6 +20,8 @@ pub(super) type RowHash = [u8; 16];
 pub(super) struct Dataset {
     pub(super) hashes: Vec<RowHash>,
     pub(super) rows: Vec<TrainingRow>,
+    /// Stands for what each row's text looks like.
+    looks: Vec<u128>,
 }
 
 impl Dataset {
@@ -27,8 +31,9 @@ impl Dataset {
         hashed.sort_unstable_by(|(one, left), (other, right)| {
             one.cmp(other).then_with(|| left.paraphrases.cmp(&right.paraphrases))
         });
-        let (hashes, rows) = hashed.into_iter().unzip();
-        Self { hashes, rows }
+        let (hashes, rows): (_, Vec<TrainingRow>) = hashed.into_iter().unzip();
+        let looks = rows.par_iter().map(|row| look(&row.text)).collect();
+        Self { hashes, rows, looks }
     }
 
     /// Keeps the rows of these hashes, which are sorted; how many were left out.
@@ -52,6 +57,8 @@ impl Dataset {
         let ignored = self.rows.len() - found;
         let mut keep = keeps.iter();
         self.rows.retain(|_| keep.next() == Some(&true));
+        let mut keep = keeps.iter();
+        self.looks.retain(|_| keep.next() == Some(&true));
         self.hashes = wanted.to_vec();
         Ok(ignored as u64)
     }
@@ -65,19 +72,20 @@ impl Dataset {
 
     /// Holds out rows of each class; `classes` are those of the rows.
     ///
-    /// Rows of the same text, whatever their labels, lie on the same side, so that no text is evaluated that was learned;
-    /// shares are those of distinct texts, each counted with the class of its first row. A class that would be left
-    /// without a row to learn from isn't held out.
+    /// Rows of the same text, whatever their labels, its case and white space, lie on the same side, so that no text is
+    /// evaluated that was learned; shares are those of distinct texts, each counted with the class of its first row. A class
+    /// that would be left without a row to learn from isn't held out.
     pub(super) fn split(&self, classes: &[u32], fraction: f64, seed: u64) -> Split {
-        let mut texts = BTreeMap::<&str, Vec<usize>>::new();
-        for (place, row) in self.rows.iter().enumerate() {
-            texts.entry(&row.text).or_default().push(place);
-        }
-        let keys: Vec<split::Row<'_>> = texts
+        let order = self.by_look();
+        let groups: Vec<&[usize]> = self.groups(&order).collect();
+        let text = |&place: &usize| self.rows[place].text.as_bytes();
+        let keys: Vec<split::Row<'_>> = groups
             .iter()
-            .map(|(text, places)| split::Row { key: text.as_bytes(), class: classes[places[0]] })
+            .map(|places| {
+                let key = places.iter().map(text).min().unwrap_or_default();
+                split::Row { key, class: classes[places[0]] }
+            })
             .collect();
-        let groups: Vec<&Vec<usize>> = texts.values().collect();
         let sides = split::split(&keys, fraction, seed);
         let places = |texts: &[usize]| {
             let mut places: Vec<usize> = texts.iter().flat_map(|&text| groups[text]).copied().collect();
@@ -101,6 +109,59 @@ impl Dataset {
         split.training.extend(lost);
         split.training.sort_unstable();
         split
+    }
+
+    /// Looks for rows that say the same or contradict each other, and leaves out of those held out what others of them say:
+    /// copies are no evidence of their own.
+    pub(super) fn inspect(&self, split: &mut Split) -> Findings {
+        let mut findings = Findings::default();
+        let mut repeated = vec![false; self.rows.len()];
+        let order = self.by_look();
+        for places in self.groups(&order).filter(|places| places.len() > 1) {
+            let (mut texts, mut labels) = (BTreeSet::new(), BTreeSet::new());
+            for &place in places {
+                let row = &self.rows[place];
+                texts.insert(row.text.as_str());
+                repeated[place] = !labels.insert(label_key(&row.label));
+            }
+            if texts.len() > 1 {
+                findings.similar_texts += texts.len() as u64;
+            }
+            if labels.len() > 1 {
+                findings.contradicting_texts += 1;
+                findings.contradicting_rows += places.len() as u64;
+            }
+        }
+        findings.repeated_rows = repeated.iter().filter(|repeated| **repeated).count() as u64;
+        let before = split.held_out.len();
+        split.held_out.retain(|&place| !repeated[place]);
+        findings.repeated_held_out_rows = (before - split.held_out.len()) as u64;
+        findings
+    }
+
+    /// Places of rows, those next to each other whose texts look the same.
+    fn by_look(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.rows.len()).collect();
+        order.sort_unstable_by_key(|&place| (self.looks[place], place));
+        order
+    }
+
+    fn groups<'a>(&'a self, order: &'a [usize]) -> impl Iterator<Item = &'a [usize]> {
+        order.chunk_by(|&one, &other| self.looks[one] == self.looks[other])
+    }
+}
+
+/// Stands for what a text looks like; two of a billion different ones stand for the same with a probability of 1e-21.
+fn look(text: &str) -> u128 {
+    let whole = *blake3::hash(look_of_text(text).as_bytes()).as_bytes();
+    u128::from_be_bytes(std::array::from_fn(|at| whole[at]))
+}
+
+/// Labels by what they are; both zeros are the same number.
+fn label_key(label: &Label) -> (&str, u64) {
+    match label {
+        Label::Class(class) => (class, 0),
+        Label::Number(number) => ("", (number + 0.0).to_bits()),
     }
 }
 
@@ -169,6 +230,55 @@ mod tests {
         let (learned, held_out) = (texts(&split.training), texts(&split.held_out));
         assert_eq!(learned.len() + held_out.len(), 400);
         assert!(held_out.len() > 40 && held_out.iter().all(|text| !learned.contains(text)));
+    }
+
+    #[test]
+    fn a_text_that_looks_like_another_lies_beside_it() {
+        let spellings = ["Text  {}", "text {}", " TEXT {}\n"];
+        let rows = (0..300).map(|number| {
+            row(&spellings[number % 3].replace("{}", &(number / 3).to_string()), ["x", "y"][number / 3 % 2])
+        });
+        let dataset = Dataset::new(rows.collect());
+        let class = |row: &TrainingRow| u32::from(row.label == Label::Class("y".to_owned()));
+        let classes: Vec<u32> = dataset.rows.iter().map(class).collect();
+        let mut split = dataset.split(&classes, 0.2, 1);
+        let looks = |places: &[usize]| {
+            places.iter().map(|&at| look_of_text(&dataset.rows[at].text)).collect::<Vec<_>>()
+        };
+        let (learned, held_out) = (looks(&split.training), looks(&split.held_out));
+        assert_eq!((learned.len(), held_out.len()), (240, 60));
+        assert!(held_out.iter().all(|text| !learned.contains(text)));
+        let findings = dataset.inspect(&mut split);
+        assert_eq!((split.training.len(), split.held_out.len()), (240, 20));
+        let expected = Findings {
+            repeated_rows: 200,
+            repeated_held_out_rows: 40,
+            similar_texts: 300,
+            ..Findings::default()
+        };
+        assert_eq!(findings, expected);
+    }
+
+    #[test]
+    fn copies_and_contradictions_are_counted() {
+        let rows =
+            [("a", "x"), ("a", "x"), ("A", "y"), ("b", "x"), ("b ", "x"), ("c", "x"), ("c", "y"), ("d", "y")];
+        let dataset = Dataset::new(rows.map(|(text, label)| row(text, label)).to_vec());
+        let everything = Split { training: Vec::new(), held_out: (0..8).collect() };
+        let mut split = everything.clone();
+        let expected = Findings {
+            repeated_rows: 2,
+            repeated_held_out_rows: 2,
+            similar_texts: 4,
+            contradicting_texts: 2,
+            contradicting_rows: 5,
+        };
+        assert_eq!(dataset.inspect(&mut split), expected);
+        assert_eq!(split.held_out.len(), 6);
+        let numbers =
+            [0.0, -0.0, 1.0].map(|label| TrainingRow { label: Label::Number(label), ..row("e", "") });
+        let findings = Dataset::new(numbers.to_vec()).inspect(&mut Split::default());
+        assert_eq!((findings.repeated_rows, findings.contradicting_rows), (1, 3));
     }
 
     #[test]

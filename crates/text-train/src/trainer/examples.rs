@@ -1,11 +1,12 @@
 //! What is learned from and what is held out.
 //!
 //! An example is a row or a copy of one: numbers below the number of rows are rows, those behind are copies.
-//! It must not know networks. Invariant: no text that is held out is learned from.
+//! It must not know networks. Invariant: no text that is held out is learned from, in whatever case and white space.
 
 use std::collections::BTreeSet;
 
 use ecommerce_ml_checkpoint::tokenizer::Tokenizer;
+use ecommerce_ml_protocol::text::look_of_text;
 use ecommerce_ml_protocol::{EngineError, is_blank};
 
 use super::dataset::Dataset;
@@ -105,14 +106,14 @@ impl Examples {
     }
 }
 
-/// Removes paraphrases that are blank or a text that is held out.
+/// Removes paraphrases that are blank or look like a text that is held out.
 fn leave_out_what_is_held_out(dataset: &mut Dataset, split: &Split) {
     let rows = &mut dataset.rows;
     let held_out: BTreeSet<String> = match rows.iter().all(|row| row.paraphrases.is_empty()) {
         true => return,
-        false => split.held_out.iter().map(|&row| rows[row].text.clone()).collect(),
+        false => split.held_out.iter().map(|&row| look_of_text(&rows[row].text)).collect(),
     };
     for row in rows {
-        row.paraphrases.retain(|text| !is_blank(text) && !held_out.contains(text));
+        row.paraphrases.retain(|text| !is_blank(text) && !held_out.contains(&look_of_text(text)));
     }
 }

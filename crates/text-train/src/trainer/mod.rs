@@ -16,12 +16,14 @@
 //! - `progress`: how fast it is.
 //! - `memory`: how much it takes.
 //! - `save`: the new model as files.
-//! - [`comparison`]: whether what the new model says is better than what another does.
+//! - `baseline`: what the labels alone are worth.
+//! - [`comparison`]: whether what the new model says is better than what another does, and than the baseline.
 //!
 //! It must not know PostgreSQL, or who asks. Invariant: the same rows, options, seed and base give the same model, bit by
 //! bit, in whatever order the rows came, with any number of threads, interrupted or not; on a GPU as long as one of the same
 //! kind has memory for it.
 
+mod baseline;
 mod changing;
 mod checkpoint;
 pub mod comparison;
@@ -48,7 +50,7 @@ use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_protocol::training::{Finished, JobOutput, Phase, Prepared};
 use ecommerce_ml_protocol::{EngineError, UPLOAD_CHUNK_BYTES, UploadPart};
 
-use comparison::{Predicted, compare};
+use comparison::{Predicted, compare, compare_with_baseline};
 use evaluation::Tally;
 pub use job::Job;
 use setup::Setup;
@@ -107,12 +109,14 @@ pub fn train(job: Job, around: &dyn Surroundings, sink: &mut dyn Sink) -> Result
     sink.send(JobOutput::Phase(Phase::Evaluating))?;
     let new = around.predict(&files, &borrowed(&texts))?;
     let held_out = &setup.examples.held_out;
+    let (targets, seed) = (&setup.targets, setup.options.seed);
     let finished = Finished {
-        metrics: metrics(&setup.targets, held_out, &new),
+        metrics: metrics(targets, held_out, &new),
         epoch: learned.epoch,
         stopped_early: learned.stopped_early,
-        comparison: rival
-            .and_then(|rival| compare(&setup.targets, held_out, &new, &rival, setup.options.seed)),
+        comparison: rival.and_then(|rival| compare(targets, held_out, &new, &rival, seed)),
+        against_baseline: (setup.baseline.as_ref())
+            .and_then(|baseline| compare_with_baseline(targets, held_out, &new, baseline, seed)),
         info: new.info,
     };
     send_model(&files, sink)?;
@@ -156,9 +160,10 @@ impl Setup {
     fn prepared(&self) -> Prepared {
         let labels = self.targets.labels();
         let counts = self.targets.counts(0..self.hashes.len());
+        let held_out = self.examples.held_out.len() as u64;
         Prepared {
-            training_rows: (self.hashes.len() - self.examples.held_out.len()) as u64,
-            held_out_rows: self.examples.held_out.len() as u64,
+            training_rows: self.hashes.len() as u64 - held_out - self.findings.repeated_held_out_rows,
+            held_out_rows: held_out,
             labels: labels.into_iter().zip(counts.into_iter().map(|count| count as u64)).collect(),
             rows_sha256: self.rows_sha256,
             ignored_rows: self.ignored,
@@ -167,6 +172,8 @@ impl Setup {
             resumed_at: self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.header.step),
             memory: self.memory,
             options: self.effective_options.clone(),
+            baseline: self.baseline.clone(),
+            findings: self.findings,
         }
     }
 }

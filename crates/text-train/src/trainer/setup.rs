@@ -9,11 +9,12 @@ use ecommerce_ml_checkpoint::config::{DropoutShares, ModelConfig};
 use ecommerce_ml_checkpoint::files::{ModelFiles, content_address};
 use ecommerce_ml_checkpoint::head::HeadPlan;
 use ecommerce_ml_checkpoint::tokenizer::Tokenizer;
-use ecommerce_ml_protocol::training::{Objective, TrainingRow};
+use ecommerce_ml_protocol::training::{Baseline, Findings, Objective, TrainingRow};
 use ecommerce_ml_protocol::{EngineError, ErrorKind, ModelSource, Sha256};
 use ecommerce_ml_tensor_cpu::Cpu;
 use serde_json::Value;
 
+use super::baseline;
 use super::changing::Changing;
 use super::checkpoint::Checkpoint;
 use super::criterion::Criterion;
@@ -47,6 +48,10 @@ pub(super) struct Setup {
     pub(super) rows_sha256: Sha256,
     /// Rows that weren't there when the checkpoint was made.
     pub(super) ignored: u64,
+    /// What the labels alone are worth, if rows are held out.
+    pub(super) baseline: Option<Baseline>,
+    /// What to know of the rows.
+    pub(super) findings: Findings,
     pub(super) fingerprint: String,
     pub(super) checkpoint: Option<Checkpoint>,
     pub(super) rival: Option<ModelFiles>,
@@ -97,7 +102,9 @@ impl Setup {
 
         let rows = dataset.rows.len();
         let classes: Vec<u32> = (0..rows).map(|row| targets.class(row)).collect();
-        let split = dataset.split(&classes, options.eval_fraction, options.seed);
+        let mut split = dataset.split(&classes, options.eval_fraction, options.seed);
+        let findings = dataset.inspect(&mut split);
+        let baseline = baseline::measure(&targets, &split.training, &split.held_out);
         let tokenizer = Tokenizer::load(&base, &config)?;
         let limit = options.max_length.unwrap_or(usize::MAX);
         let examples = Examples::new(&mut dataset, split, &classes, &options, (&tokenizer, limit))?;
@@ -106,7 +113,7 @@ impl Setup {
         let (criterion, scale) = (Criterion::new(&targets, &learned, &options)?, targets.scale(&learned));
         let bytes = |files: &ModelFiles| files.iter().map(|(_, bytes)| bytes.len() as u64).sum::<u64>();
         let (parameters, trained, layers) = count(&config, &options, targets.outputs());
-        let text_bytes = |row: &TrainingRow| row.text.len() as u64 + 96;
+        let text_bytes = |row: &TrainingRow| row.text.len() as u64 + 112;
         let sizes = Sizes {
             config: &config,
             parameters,
@@ -134,7 +141,7 @@ impl Setup {
         let held_out_texts =
             examples.held_out.iter().map(|&row| beginning(std::mem::take(&mut dataset.rows[row].text)));
         let held_out_texts = held_out_texts.collect();
-        let Dataset { rows, hashes } = dataset;
+        let Dataset { rows, hashes, .. } = dataset;
         let texts =
             Augmenter::new(options.augment.clone(), options.seed, Synonyms::default()).changes_texts();
         let texts = texts.then_some(Texts { rows, synonyms, tokenizer, limit });
@@ -147,6 +154,8 @@ impl Setup {
             hashes,
             rows_sha256,
             ignored,
+            baseline,
+            findings,
             fingerprint,
             checkpoint,
             rival,

@@ -1,0 +1,55 @@
+//! What to know of the rows of a training, in words.
+//!
+//! Invariant: a kind of finding has one name, and is there only if there is something to say.
+
+use ecommerce_ml_protocol::training::{Findings, Prepared};
+use serde_json::{Value, json};
+
+/// All that there is to say, each as a JSON object with its kind, its counts and a message.
+pub fn notices(prepared: &Prepared) -> Value {
+    let Findings {
+        repeated_rows,
+        repeated_held_out_rows,
+        similar_texts,
+        contradicting_texts,
+        contradicting_rows,
+    } = prepared.findings;
+    let mut notices = Vec::new();
+    if contradicting_texts > 0 {
+        let texts = counted(contradicting_texts, "text has", "texts have");
+        notices.push(json!({
+            "kind": "contradicting_labels", "texts": contradicting_texts, "rows": contradicting_rows,
+            "message": format!("{texts} more than one label, in {contradicting_rows} rows"),
+        }));
+    }
+    if repeated_rows > 0 {
+        let rows = counted(repeated_rows, "row repeats another", "rows repeat others");
+        let left_out = counted(repeated_held_out_rows, "of them is", "of them are");
+        notices.push(json!({
+            "kind": "repeated_rows", "rows": repeated_rows, "held_out_rows": repeated_held_out_rows,
+            "message": format!("{rows}; {left_out} neither learned from nor measured on, since what is held out counts once"),
+        }));
+    }
+    if similar_texts > 0 {
+        notices.push(json!({
+            "kind": "similar_texts", "texts": similar_texts,
+            "message": format!("{similar_texts} texts differ from others only in case or white space; they are learned from, \
+                                or held out, together with those"),
+        }));
+    }
+    if prepared.held_out_rows == 0 {
+        notices.push(json!({
+            "kind": "nothing_held_out", "message": "no rows are held out, so nothing is measured",
+        }));
+    }
+    notices.into()
+}
+
+/// The messages of notices.
+pub fn messages(notices: &Value) -> impl Iterator<Item = &str> {
+    notices.as_array().into_iter().flatten().filter_map(|notice| notice["message"].as_str())
+}
+
+fn counted(count: u64, one: &str, several: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { several })
+}
