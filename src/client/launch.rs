@@ -19,6 +19,8 @@ use crate::{latch, runtime, supervisor};
 const DEADLINE: Duration = Duration::from_secs(60);
 /// Pause between looks at a socket or worker that will be there in a moment.
 const TICK: Duration = Duration::from_millis(5);
+/// How long to try for a slot: parallel workers come and go, and so do supervisors that find another in office.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Supervisors that one request may start. A second is needed when the first ends for want of work at that moment.
 const LAUNCHES: u32 = 3;
 
@@ -39,7 +41,7 @@ pub fn connect() -> Result<Stream, Error> {
                 }
                 Greeting::Stranger(_) => {
                     strangers += 1;
-                    launch()?;
+                    launch(Wanted::Another)?;
                 }
             },
             Attempt::Crowded => latch::wait(None, Some(TICK)),
@@ -47,7 +49,11 @@ pub fn connect() -> Result<Stream, Error> {
                 let reason = format!("Its supervisor ended {launches} times before the engine served.");
                 return Err(Error::EngineNotStarted(reason));
             }
-            Attempt::NobodyListens => launches += u32::from(launch()?),
+            Attempt::NobodyListens => match launch(Wanted::Any) {
+                Ok(launched) => launches += u32::from(launched),
+                Err(Error::NoWorkerSlot) if started.elapsed() < PATIENCE => latch::wait(None, Some(TICK)),
+                Err(error) => return Err(error),
+            },
         }
     }
     Err(Error::EngineNotStarted(format!("It did not serve within {} seconds.", DEADLINE.as_secs())))
@@ -102,8 +108,17 @@ fn greet(mut connection: Stream, until: Option<Instant>) -> Result<Greeting, Err
     }
 }
 
+/// What a supervisor is started for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// There is none.
+    Any,
+    /// The one that there is has an engine of another build.
+    Another,
+}
+
 /// Starts a supervisor and waits until it is in office or has ended. Returns whether it was us who did.
-fn launch() -> Result<bool, Error> {
+fn launch(wanted: Wanted) -> Result<bool, Error> {
     if !runtime::has_workers() {
         return Err(Error::SingleUser("the engine".to_owned()));
     }
@@ -114,6 +129,10 @@ fn launch() -> Result<bool, Error> {
         latch::wait(None, Some(TICK));
         return Ok(false);
     };
+    // Whoever had the lock before us may have started one since we looked.
+    if wanted == Wanted::Any && !matches!(attempt()?, Attempt::NobodyListens) {
+        return Ok(false);
+    }
     // SAFETY: set once when this process starts.
     let pid = unsafe { pg_sys::MyProcPid };
     let worker = supervisor::worker().set_notify_pid(pid).load_dynamic().map_err(|_| Error::NoWorkerSlot)?;
