@@ -41,7 +41,7 @@ fn broken(
             None => return Some("is outside of the repository"),
         },
     };
-    if !root.join(&path).exists() {
+    if !anchors.contains_key(path.as_path()) && !root.join(&path).exists() {
         return Some("there is no such file");
     }
     match anchor.map(|anchor| anchors.get(path.as_path()).is_some_and(|all| all.contains(anchor))) {
