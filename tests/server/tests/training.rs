@@ -282,10 +282,7 @@ fn several_jobs_run_at_once_if_they_may() {
     let mut session = cluster.session();
     prepare(&cluster, &mut session, 400);
     let jobs = [submit(&mut session, "one", long()), submit(&mut session, "two", long())];
-    for job in jobs {
-        reach(&mut session, job, 1);
-    }
-    assert_eq!(cluster.trainers().len(), 2);
+    eventually("both train", || cluster.trainers().len() == 2);
     for job in jobs {
         run(&mut session, &format!("SELECT ecommerce_ml.cancel_job({job})"));
     }
