@@ -117,15 +117,6 @@ impl ModelLoader {
         }
     }
 
-    /// The model of these files; nothing is kept.
-    ///
-    /// # Errors
-    /// As [`Model::load`], and if the device or the precision isn't there.
-    pub fn load_model(&self, files: &ModelFiles) -> Result<Model, EngineError> {
-        let (device, precision) = self.opened.as_ref().map_err(EngineError::clone)?;
-        Model::load(files, device, *precision)
-    }
-
     /// The model of these files, its weights kept if there is a store.
     ///
     /// # Errors
