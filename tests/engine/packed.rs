@@ -76,7 +76,11 @@ fn single_precision_agrees_with_candle() {
                 let difference = largest_difference(&expected, &found, output);
                 // Without fused multiplications sums are rounded twice as often.
                 let bound = if kernels.name() == "portable" { 3e-5 } else { 1e-5 };
-                assert!(difference < bound, "{:?} {kernels:?} {output:?}: {difference}", model.info().details);
+                assert!(
+                    difference < bound,
+                    "{:?} {kernels:?} {output:?}: {difference}",
+                    model.info().details
+                );
             }
         }
     }

@@ -101,11 +101,14 @@ impl Subject {
         let started = Instant::now();
         let (answers, tokens) = self.predict_all()?;
         let seconds = started.elapsed().as_secs_f64();
-        Ok(json!({ "seconds": seconds, "texts": answers.iter().map(Answers::len).sum::<usize>(), "tokens": tokens }))
+        Ok(
+            json!({ "seconds": seconds, "texts": answers.iter().map(Answers::len).sum::<usize>(), "tokens": tokens }),
+        )
     }
 
     fn latency(&self, texts: Vec<String>) -> Result<Value, EngineError> {
-        let warm_up = texts.iter().take(WARM_UP).cloned().map(|text| self.submit(vec![text]).wait().map(drop));
+        let warm_up =
+            texts.iter().take(WARM_UP).cloned().map(|text| self.submit(vec![text]).wait().map(drop));
         warm_up.collect::<Result<(), _>>()?;
         let time = |text| {
             let started = Instant::now();

@@ -7,7 +7,9 @@ use std::collections::VecDeque;
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_predictor::{Evaluate, Load, Pending, Predictor};
-use ecommerce_ml_protocol::{Answers, EngineError, ErrorKind, Input, ModelInfo, ModelSource, Output, Reads, Task};
+use ecommerce_ml_protocol::{
+    Answers, EngineError, ErrorKind, Input, ModelInfo, ModelSource, Output, Reads, Task,
+};
 
 use crate::registry::Registry;
 

@@ -24,9 +24,7 @@ impl Registry {
     /// # Errors
     /// If the system refuses a thread.
     pub fn start(loader: ModelLoader, scheduling: SchedulerOptions) -> io::Result<Self> {
-        Ok(Self::of(vec![
-            Box::new(TextKind::start(Arc::new(loader), scheduling)?),
-        ]))
+        Ok(Self::of(vec![Box::new(TextKind::start(Arc::new(loader), scheduling)?)]))
     }
 
     /// These kinds.

@@ -44,17 +44,14 @@ impl TextPredictor {
         answers: impl FnOnce(Vec<Tokens>) -> Answers + Send + 'static,
     ) -> Pending {
         let promised = self.scheduler.tokenize(self.model.clone(), texts, detail);
-        Pending::new(async move {
-            Ok(Answered { answers: answers(promised.await?), tokens: 0, cached: 0 })
-        })
+        Pending::new(async move { Ok(Answered { answers: answers(promised.await?), tokens: 0, cached: 0 }) })
     }
 
     /// The texts, if they can be answered.
     fn accept(&self, input: Input, output: Output) -> Result<Vec<String>, EngineError> {
         let Input::Texts(texts) = input else { return Err(invalid("the model reads texts, not columns")) };
         if let Some(text) = texts.iter().find(|text| text.len() > MAX_TEXT_BYTES) {
-            let message =
-                format!("text of {} bytes exceeds the limit of {MAX_TEXT_BYTES} bytes", text.len());
+            let message = format!("text of {} bytes exceeds the limit of {MAX_TEXT_BYTES} bytes", text.len());
             return Err(EngineError::new(ErrorKind::TextTooLong, message));
         }
         if output == Output::Embedding {

@@ -284,7 +284,11 @@ fn send_files(client: &mut Client, id: RequestId) {
 }
 
 fn request(model: ModelRef, texts: Vec<String>) -> RequestBody {
-    RequestBody::Predict { model, input: Input::Texts(texts), output: ecommerce_ml_protocol::Output::Prediction }
+    RequestBody::Predict {
+        model,
+        input: Input::Texts(texts),
+        output: ecommerce_ml_protocol::Output::Prediction,
+    }
 }
 
 /// Probabilities.

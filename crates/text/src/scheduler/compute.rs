@@ -16,8 +16,8 @@ use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_text_model::{Begun, Output, Window};
 use parking_lot::Mutex;
 
-use super::job::{Job, row_count_mismatch};
 use super::budget::BatchBudget;
+use super::job::{Job, row_count_mismatch};
 use super::queue::{BatchItem, Lane, Queue, by_job};
 use super::utilisation::Utilisation;
 
@@ -52,7 +52,10 @@ pub(super) struct Batch {
 type BudgetKey = (u64, Output);
 
 /// Starts the threads, and returns where to send jobs to. They end after [`Message::End`], when all work is done.
-pub(super) fn spawn(fixed_budget: Option<usize>, utilisation: Arc<Mutex<Utilisation>>) -> io::Result<Sender<Message>> {
+pub(super) fn spawn(
+    fixed_budget: Option<usize>,
+    utilisation: Arc<Mutex<Utilisation>>,
+) -> io::Result<Sender<Message>> {
     let (sender, messages) = mpsc::channel();
     let (underway, begun) = mpsc::channel();
     let done = sender.clone();

@@ -14,9 +14,9 @@ use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_text_model::{Output, TextModel};
 use parking_lot::Mutex;
 
-use super::compute::Message;
 use super::chunking::Chunked;
-use super::job::{Computed, Job, Text, Tokenized, TextRequest};
+use super::compute::Message;
+use super::job::{Computed, Job, Text, TextRequest, Tokenized};
 use super::promise::{Counted, Promise, SharedPromise};
 use crate::results::{Fingerprint, ResultCache};
 

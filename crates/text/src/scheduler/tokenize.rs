@@ -28,7 +28,12 @@ struct Gathered {
 }
 
 impl Tokenize {
-    pub(super) fn new(model: Loaded<dyn TextModel>, texts: usize, detail: TokenDetail, promise: Promise<Vec<Tokens>>) -> Self {
+    pub(super) fn new(
+        model: Loaded<dyn TextModel>,
+        texts: usize,
+        detail: TokenDetail,
+        promise: Promise<Vec<Tokens>>,
+    ) -> Self {
         let gathered = Mutex::new(Gathered { chunks: Vec::new(), left: texts });
         Self { model, detail, gathered, promise: SharedPromise::new(promise) }
     }

@@ -73,7 +73,11 @@ mod tests {
         assert!(utilisation.part(after(began, 100.0)).abs() < 1e-6);
         utilisation.note(after(began, 100.5), after(began, 103.0));
         assert!((utilisation.part(after(began, 104.0)) - 0.25).abs() < 1e-6);
-        assert!((utilisation.part(after(began, 112.9)) - 0.1).abs() < 1e-6, "{}", utilisation.part(after(began, 112.9)));
+        assert!(
+            (utilisation.part(after(began, 112.9)) - 0.1).abs() < 1e-6,
+            "{}",
+            utilisation.part(after(began, 112.9))
+        );
         assert!(utilisation.part(after(began, 114.0)).abs() < 1e-6);
     }
 
