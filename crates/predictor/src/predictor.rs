@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ecommerce_ml_protocol::{Answers, Input, ModelInfo, Output};
+use ecommerce_ml_protocol::{Input, ModelInfo, Output};
 
 use crate::pending::Pending;
 
@@ -23,17 +23,6 @@ pub trait Predictor: Send + Sync {
     fn submit(&self, input: Input, output: Output) -> Pending;
 }
 
-/// Answers to the inputs of one request.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Answered {
-    /// A row for each input.
-    pub answers: Answers,
-    /// Tokens that went through the model, special tokens included; 0 of a model that reads none.
-    pub tokens: u64,
-    /// Inputs whose answer was remembered from an earlier request.
-    pub cached: u64,
-}
-
 /// What a model is computed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelPrecision {
@@ -45,7 +34,6 @@ pub struct ModelPrecision {
 
 /// A loaded model with a number that no other load has in this process, be it of the same files: answers of two loads
 /// can differ, since a built-in model's files may be replaced.
-#[derive(Clone)]
 pub struct Loaded<P: ?Sized = dyn Predictor> {
     model: Arc<P>,
     number: u64,
@@ -61,6 +49,12 @@ impl<P: ?Sized> Loaded<P> {
     /// Tells this load from all others.
     pub fn number(&self) -> u64 {
         self.number
+    }
+}
+
+impl<P: ?Sized> Clone for Loaded<P> {
+    fn clone(&self) -> Self {
+        Self { model: Arc::clone(&self.model), number: self.number }
     }
 }
 
