@@ -58,7 +58,7 @@ pub fn feed(trainer: &mut Trainer, job: &Job, mut report: impl FnMut(i64)) -> Re
             known.push(ModelSource::Content(sha256));
         }
     }
-    let augment = Augment::of(&job.options)?;
+    let augment = Augment::of(&job.arguments.options)?;
     send_synonyms(trainer, &augment)?;
     let sent = send_rows(trainer, job, &augment, &mut report)?;
     checkpoints::for_each_chunk(job.id, |chunk| trainer.send(&JobInput::Checkpoint(chunk)).map(drop))?;
@@ -67,8 +67,9 @@ pub fn feed(trainer: &mut Trainer, job: &Job, mut report: impl FnMut(i64)) -> Re
 }
 
 fn plan(job: &Job) -> Result<TrainingPlan, Error> {
-    let base = resolve(&job.base.to_string())?;
-    let rival = match Deploy::of(&job.options)? {
+    let base = job.base.as_ref().ok_or(Error::Unexpected("a training without a base"))?;
+    let base = resolve(&base.to_string())?;
+    let rival = match Deploy::of(&job.arguments.options)? {
         Deploy::IfBetter if versions::live(&job.name)?.is_some() => {
             Some(resolve(&job.name)?.reference.source.clone())
         }
@@ -76,7 +77,7 @@ fn plan(job: &Job) -> Result<TrainingPlan, Error> {
     };
     Ok(TrainingPlan {
         objective: job.task,
-        options: job.options.to_string(),
+        options: job.arguments.options.to_string(),
         base: base.reference.source.clone(),
         rival,
         memory_limit: guc::training_memory(),
