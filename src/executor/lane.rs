@@ -2,25 +2,26 @@
 //!
 //! Invariant: a lane's expressions are evaluated on the input's row, in the memory of that row.
 
+use ecommerce_ml_protocol::Output;
 use pgrx::datum::FromDatum;
 use pgrx::pg_sys::{self, NodeTag};
 
-use super::functions::output_of;
+use super::functions::function_of;
 use super::level::same_texts;
 use super::passage;
 use super::tree::{elements, tag};
-use crate::inference::{Output, Pass};
+use crate::inference::ModelFunction;
 
 /// A call, as the value of a column.
 pub struct Call {
-    pub output: Output,
+    pub function: ModelFunction,
     /// Number of the lane that its text is in.
     pub lane: usize,
 }
 
 /// What a node asks about.
 pub struct Lane {
-    pub pass: Pass,
+    pub output: Output,
     text: *mut pg_sys::ExprState,
     /// Where the model comes from; without it, it is the default one.
     model: Option<*mut pg_sys::ExprState>,
@@ -49,16 +50,16 @@ impl Calls {
         // SAFETY: as the caller promises; columns of ours are calls or references.
         unsafe {
             for call in calls_of(plan) {
-                let Some(output) = output_of((*call).funcid) else { continue };
+                let Some(function) = function_of((*call).funcid) else { continue };
                 let lane = match seen.iter().position(|other| same_texts(*other, call)) {
                     Some(lane) => lane,
                     None => {
                         seen.push(call);
-                        made.lanes.push(Lane::prepare(call, output.pass(), parent));
+                        made.lanes.push(Lane::prepare(call, function.output(), parent));
                         made.lanes.len() - 1
                     }
                 };
-                made.calls.push(Call { output, lane });
+                made.calls.push(Call { function, lane });
             }
         }
         made
@@ -79,13 +80,13 @@ pub unsafe fn calls_of(plan: *mut pg_sys::CustomScan) -> Vec<*mut pg_sys::FuncEx
 }
 
 impl Lane {
-    unsafe fn prepare(call: *mut pg_sys::FuncExpr, pass: Pass, parent: *mut pg_sys::PlanState) -> Self {
+    unsafe fn prepare(call: *mut pg_sys::FuncExpr, output: Output, parent: *mut pg_sys::PlanState) -> Self {
         // SAFETY: a batchable call has one or two arguments.
         unsafe {
             let prepare = |argument| pg_sys::ExecInitExpr(argument, parent);
             let mut arguments = elements::<pg_sys::Expr>((*call).args).into_iter().map(prepare);
             let text = arguments.next().unwrap_or(std::ptr::null_mut());
-            Self { pass, text, model: arguments.next() }
+            Self { output, text, model: arguments.next() }
         }
     }
 

@@ -10,7 +10,7 @@
 use pgrx::pg_sys::{self, INDEX_VAR, Node, NodeTag, OUTER_VAR, Plan, TargetEntry};
 
 use super::expression::{always_evaluated, column, column_of, copy, replace, same};
-use super::functions::output_of;
+use super::functions::function_of;
 use super::node;
 use super::tree::{elements, list, tag};
 
@@ -76,8 +76,8 @@ unsafe fn next_calls(work: &Work) -> Vec<Call> {
 pub unsafe fn same_texts(one: Call, other: Call) -> bool {
     // SAFETY: as the caller promises.
     unsafe {
-        let pass = |call: Call| output_of((*call).funcid).map(|output| output.pass());
-        pass(one) == pass(other) && same((*one).args, (*other).args)
+        let output = |call: Call| function_of((*call).funcid).map(|function| function.output());
+        output(one) == output(other) && same((*one).args, (*other).args)
     }
 }
 

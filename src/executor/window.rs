@@ -6,6 +6,7 @@
 
 use std::time::Instant;
 
+use ecommerce_ml_protocol::Output;
 use indexmap::IndexSet;
 use pgrx::pg_sys;
 
@@ -14,7 +15,7 @@ use super::lane::{Call, Calls, Question};
 use super::models::Models;
 use super::pace::Room;
 use crate::error::Error;
-use crate::inference::{Answers, Asked, Pass, check_length};
+use crate::inference::{Answers, Asked, check_length};
 
 /// Where the answer for a lane's text of one row is.
 #[derive(Clone, Copy)]
@@ -29,9 +30,9 @@ enum Place {
     },
 }
 
-/// Texts of one model that go through the same pass.
+/// Texts of one model that are asked for the same.
 struct Group {
-    pass: Pass,
+    output: Output,
     /// As given; without it the default.
     model: Option<String>,
     state: State,
@@ -110,10 +111,10 @@ impl Window {
         &mut self,
         slot: *mut pg_sys::TupleTableSlot,
         origin: Option<Origin>,
-        questions: impl Iterator<Item = (Pass, Option<Question>)>,
+        questions: impl Iterator<Item = (Output, Option<Question>)>,
     ) {
-        for (pass, question) in questions {
-            let place = question.map_or(Place::Null, |question| self.put(pass, question));
+        for (output, question) in questions {
+            let place = question.map_or(Place::Null, |question| self.put(output, question));
             self.places.push(place);
         }
         self.origins.extend(origin);
@@ -127,13 +128,13 @@ impl Window {
         }
     }
 
-    fn put(&mut self, pass: Pass, Question { text, model }: Question) -> Place {
+    fn put(&mut self, output: Output, Question { text, model }: Question) -> Place {
         if check_length(&text).is_err() {
             return Place::TooLong(text.len());
         }
-        let group = self.groups.iter().position(|group| group.pass == pass && group.model == model);
+        let group = self.groups.iter().position(|group| group.output == output && group.model == model);
         let group = group.unwrap_or_else(|| {
-            self.groups.push(Group { pass, model, state: State::Filling(IndexSet::new()) });
+            self.groups.push(Group { output, model, state: State::Filling(IndexSet::new()) });
             self.groups.len() - 1
         });
         let State::Filling(texts) = &mut self.groups[group].state else { return Place::Null };
@@ -156,7 +157,7 @@ impl Window {
             counters.distinct += texts.len() as u64;
             let asked = models
                 .version_of(group.model.as_deref())
-                .and_then(|model| Asked::submit(group.pass, &model, texts));
+                .and_then(|model| Asked::submit(group.output, &model, texts));
             group.state = asked.map_or_else(|error| State::Failed(Some(error)), State::Asked);
         }
     }
@@ -201,7 +202,7 @@ impl Window {
             None | Some(Place::Null) => Ok(None),
             Some(Place::TooLong(bytes)) => Err(Error::TextTooLong(*bytes)),
             Some(Place::At { group, text }) => match &mut self.groups[*group as usize].state {
-                State::Answered(answers) => call.output.datum(answers, *text as usize),
+                State::Answered(answers) => call.function.datum(answers, *text as usize),
                 State::Failed(error) => Err(error.take().unwrap_or(UNANSWERED)),
                 State::Filling(_) | State::Asked(_) => Err(UNANSWERED),
             },
@@ -215,9 +216,9 @@ impl Window {
     pub unsafe fn questions<'a>(
         calls: &'a Calls,
         context: *mut pg_sys::ExprContext,
-    ) -> impl Iterator<Item = (Pass, Option<Question>)> + 'a {
+    ) -> impl Iterator<Item = (Output, Option<Question>)> + 'a {
         // SAFETY: as the caller promises.
-        calls.lanes.iter().map(move |lane| (lane.pass, unsafe { lane.question(context) }))
+        calls.lanes.iter().map(move |lane| (lane.output, unsafe { lane.question(context) }))
     }
 }
 

@@ -7,20 +7,24 @@ use std::iter::Peekable;
 use std::rc::Rc;
 use std::vec::IntoIter;
 
+use ecommerce_ml_protocol::{Input, Output, RequestBody};
+
 use super::answers::Answers;
-use super::pass::Pass;
 use crate::catalog::resolve::Resolved;
 use crate::client::{self, Ticket};
 use crate::error::Error;
+use crate::guc;
 
 /// Most bytes of text in one request; a single longer text goes alone.
 const REQUEST_BYTES: usize = 4 << 20;
+/// Most texts to embed in one request, so that the widest embeddings fit into a reply.
+const MOST_EMBEDDINGS: usize = 256;
 /// The engine works on one request while the next waits for it.
 const IN_FLIGHT: usize = 2;
 
 /// Texts that the engine works on while the caller does something else. Dropping it cancels what isn't answered.
 pub struct Asked {
-    pass: Pass,
+    output: Output,
     model: Rc<Resolved>,
     rest: Peekable<IntoIter<String>>,
     in_flight: VecDeque<Ticket>,
@@ -32,10 +36,10 @@ impl Asked {
     ///
     /// # Errors
     /// Those of starting an engine.
-    pub fn submit(pass: Pass, model: &Rc<Resolved>, texts: Vec<String>) -> Result<Self, Error> {
-        let answers = Answers::none_yet(pass, model);
+    pub fn submit(output: Output, model: &Rc<Resolved>, texts: Vec<String>) -> Result<Self, Error> {
+        let answers = Answers::none_yet(model);
         let rest = texts.into_iter().peekable();
-        let mut asked = Self { pass, model: Rc::clone(model), rest, in_flight: VecDeque::new(), answers };
+        let mut asked = Self { output, model: Rc::clone(model), rest, in_flight: VecDeque::new(), answers };
         asked.fill()?;
         client::push()?;
         Ok(asked)
@@ -55,14 +59,15 @@ impl Asked {
 
     fn fill(&mut self) -> Result<(), Error> {
         while self.in_flight.len() < IN_FLIGHT && self.rest.peek().is_some() {
-            let texts = self.next_texts();
-            self.in_flight.push_back(client::submit(self.pass.request(&self.model.reference, texts))?);
+            let (model, input) = (self.model.reference.clone(), Input::Texts(self.next_texts()));
+            let request = RequestBody::Predict { model, input, output: self.output };
+            self.in_flight.push_back(client::submit(request)?);
         }
         Ok(())
     }
 
     fn next_texts(&mut self) -> Vec<String> {
-        let most = self.pass.most_texts();
+        let most = most_texts(self.output);
         let (mut bytes, mut taken) = (0, Vec::new());
         while let Some(text) = self
             .rest
@@ -72,5 +77,12 @@ impl Asked {
             taken.push(text);
         }
         taken
+    }
+}
+
+fn most_texts(output: Output) -> usize {
+    match output {
+        Output::Embedding => guc::batch_size().min(MOST_EMBEDDINGS),
+        _ => guc::batch_size(),
     }
 }

@@ -7,13 +7,12 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use ecommerce_ml_protocol::ModelSource;
+use ecommerce_ml_protocol::{ModelSource, Output};
 
 use super::answers::Answers;
-use super::pass::Pass;
 
 struct Entry {
-    pass: Pass,
+    output: Output,
     text: String,
     answers: Rc<Answers>,
 }
@@ -23,16 +22,16 @@ thread_local! {
 }
 
 /// The answer, if the latest one was to this text by this model, whatever name the model goes by.
-pub fn recall(pass: Pass, source: &ModelSource, text: &str) -> Option<Rc<Answers>> {
+pub fn recall(output: Output, source: &ModelSource, text: &str) -> Option<Rc<Answers>> {
     LATEST.with_borrow(|latest| {
         let entry = latest.as_ref()?;
         let same =
-            entry.pass == pass && entry.text == text && entry.answers.model().reference.source == *source;
+            entry.output == output && entry.text == text && entry.answers.model().reference.source == *source;
         same.then(|| Rc::clone(&entry.answers))
     })
 }
 
 /// Keeps an answer in place of the one before.
-pub fn remember(pass: Pass, text: String, answers: Rc<Answers>) {
-    LATEST.set(Some(Entry { pass, text, answers }));
+pub fn remember(output: Output, text: String, answers: Rc<Answers>) {
+    LATEST.set(Some(Entry { output, text, answers }));
 }

@@ -1,7 +1,6 @@
 //! Texts in, answers out: what SQL functions, aggregates and the executor node share.
 //!
 //! # Layout
-//! - [`pass`]: what a text can go through, and the request for it.
 //! - [`answers`]: what came back, and what each SQL function reads off it.
 //! - [`asked`]: many texts, cut into requests of bounded size, two of them in flight.
 //! - [`memo`]: the latest answer to a single text.
@@ -12,16 +11,14 @@
 mod answers;
 mod asked;
 mod memo;
-mod pass;
 mod room;
 
 use std::rc::Rc;
 
-use ecommerce_ml_protocol::MAX_TEXT_BYTES;
+use ecommerce_ml_protocol::{MAX_TEXT_BYTES, Output};
 
-pub use answers::{Answers, Output};
+pub use answers::{Answers, ModelFunction};
 pub use asked::Asked;
-pub use pass::Pass;
 pub use room::check_room;
 
 use crate::catalog::resolve::{Resolved, resolve};
@@ -51,17 +48,17 @@ pub fn check_length(text: &str) -> Result<(), Error> {
 ///
 /// # Errors
 /// As [`Asked::finish`].
-pub fn answer(pass: Pass, model: &Rc<Resolved>, mut texts: Vec<String>) -> Result<Rc<Answers>, Error> {
+pub fn answer(output: Output, model: &Rc<Resolved>, mut texts: Vec<String>) -> Result<Rc<Answers>, Error> {
     if texts.len() != 1 {
-        return Ok(Rc::new(Asked::submit(pass, model, texts)?.finish()?));
+        return Ok(Rc::new(Asked::submit(output, model, texts)?.finish()?));
     }
     let source = &model.reference.source;
-    if let Some(answers) = memo::recall(pass, source, &texts[0]) {
+    if let Some(answers) = memo::recall(output, source, &texts[0]) {
         return Ok(answers);
     }
-    let answers = Rc::new(Asked::submit(pass, model, texts.clone())?.finish()?);
+    let answers = Rc::new(Asked::submit(output, model, texts.clone())?.finish()?);
     if let Some(text) = texts.pop() {
-        memo::remember(pass, text, Rc::clone(&answers));
+        memo::remember(output, text, Rc::clone(&answers));
     }
     Ok(answers)
 }
