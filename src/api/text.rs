@@ -3,15 +3,31 @@
 //! Each has four SQL forms: of a text or an array of texts, with the default model or a named one. Invariant: the array
 //! form gives for each element what the scalar form gives for it, and NULL for NULL.
 
+use std::rc::Rc;
+
+use ecommerce_ml_protocol::Input;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{Array, JsonB, pg_extern, pg_sys};
 use serde_json::json;
 
+use crate::catalog::resolve::Resolved;
 use crate::error::Error;
-use crate::inference::{Answers, ModelFunction, answer, check_length, check_room, model_of};
+use crate::inference::{
+    Answers, InputKind, ModelFunction, answer, check_length, check_room, model_of, require_text,
+};
 
 /// Reads the value of one text off the answers.
 type Read<T> = fn(&Answers, usize) -> Result<Option<T>, Error>;
+
+/// Asks a model about texts, if it reads such.
+fn text_answer(
+    function: ModelFunction,
+    model: &Rc<Resolved>,
+    texts: Vec<String>,
+) -> Result<Rc<Answers>, Error> {
+    require_text(model)?;
+    answer(function.output(), model, Input::Texts(texts))
+}
 
 /// The scalar form of a function.
 fn scalar<T>(
@@ -21,7 +37,7 @@ fn scalar<T>(
     model: Option<&str>,
 ) -> Result<Option<T>, ErrorReport> {
     check_length(review)?;
-    let answers = answer(function.output(), &model_of(model)?, vec![review.to_owned()])?;
+    let answers = text_answer(function, &model_of(model)?, vec![review.to_owned()])?;
     Ok(read(&answers, 0)?)
 }
 
@@ -36,7 +52,7 @@ fn array<T>(
     let model = model_of(model)?;
     let texts: Vec<String> = reviews.iter().flatten().map(str::to_owned).collect();
     check_room(function, &model, &texts)?;
-    let answers = answer(function.output(), &model, texts)?;
+    let answers = text_answer(function, &model, texts)?;
     let mut texts = 0..;
     let mut next = |_| read(&answers, texts.next().unwrap_or_default());
     Ok(reviews.iter().map(|review| review.map_or(Ok(None), &mut next)).collect::<Result<_, _>>()?)
@@ -115,8 +131,9 @@ const SCALARS: [(Entry, Entry, ModelFunction); 10] = [
     (predict_value_wrapper, predict_value_by_wrapper, ModelFunction::Value),
 ];
 
-/// Which function is at this address, if it is a scalar form.
-pub fn scalar_function(address: usize) -> Option<ModelFunction> {
-    let at = |entry: Entry| entry as usize == address;
-    SCALARS.iter().find(|(one, by, _)| at(*one) || at(*by)).map(|(_, _, function)| *function)
+/// Which function is at this address, if it is the scalar form of one.
+pub fn at(address: usize) -> Option<(ModelFunction, InputKind)> {
+    let is = |entry: Entry| entry as usize == address;
+    let found = SCALARS.iter().find(|(one, by, _)| is(*one) || is(*by));
+    found.map(|(_, _, function)| (*function, InputKind::Text))
 }

@@ -4,12 +4,12 @@
 
 use std::rc::Rc;
 
-use ecommerce_ml_protocol::{Output, Prediction};
+use ecommerce_ml_protocol::{Input, Output, Prediction};
 
 use crate::catalog::resolve::Resolved;
 use crate::error::Error;
 use crate::guc;
-use crate::inference::{Asked, check_length};
+use crate::inference::{RequestStream, check_length};
 
 /// Most bytes of text in a batch; a single longer text goes with what was collected before.
 const BATCH_BYTES: usize = 4 << 20;
@@ -20,7 +20,7 @@ pub struct Pipeline<'a, T> {
     texts: Vec<String>,
     rest: Vec<T>,
     bytes: usize,
-    waiting: Option<(Asked, Vec<T>)>,
+    waiting: Option<(RequestStream, Vec<T>)>,
 }
 
 impl<'a, T> Pipeline<'a, T> {
@@ -71,7 +71,7 @@ impl<'a, T> Pipeline<'a, T> {
         let sent = if texts.is_empty() {
             None
         } else {
-            Some((Asked::submit(Output::Prediction, self.model, texts)?, rest))
+            Some((RequestStream::submit(Output::Prediction, self.model, Input::Texts(texts))?, rest))
         };
         let Some((asked, rest)) = std::mem::replace(&mut self.waiting, sent) else { return Ok(()) };
         let answers = asked.finish()?;

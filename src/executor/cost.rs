@@ -11,12 +11,14 @@ use pgrx::pg_sys::{self, Node, NodeTag};
 use super::expression;
 use super::functions;
 use super::tree::{elements, tag};
-use crate::inference::ModelFunction;
+use crate::inference::{InputKind, ModelFunction};
 
 /// Of an ordinary operator's cost, for each token of a text.
 const OPERATORS_PER_TOKEN: f64 = 20.0;
 /// The same when a text is only tokenized.
 const OPERATORS_PER_TOKEN_TOKENIZED: f64 = 2.0;
+/// Of an ordinary operator's cost, for a row of columns.
+const OPERATORS_PER_ROW: f64 = 50.0;
 /// Bytes of a token in the languages that we measured, spaces included.
 const BYTES_PER_TOKEN: f64 = 4.5;
 /// Tokens that every text gets besides its own.
@@ -35,12 +37,15 @@ pub unsafe fn answer(request: *mut Node) -> bool {
             return false;
         }
         let request = request.cast::<pg_sys::SupportRequestCost>();
-        let Some(function) = functions::function_of((*request).funcid) else { return false };
+        let Some((function, kind)) = functions::function_of((*request).funcid) else { return false };
         let (root, call) = ((*request).root, (*request).node);
         let known = !root.is_null() && !call.is_null() && tag(call) == NodeTag::T_FuncExpr;
         let width = if known { width(call.cast(), &|number| planned_relation(root, number)) } else { 0 };
         (*request).startup = 0.0;
-        (*request).per_tuple = of_text(function, width);
+        (*request).per_tuple = match kind {
+            InputKind::Text => of_text(function, width),
+            InputKind::Record | InputKind::Json => of_row(),
+        };
         true
     }
 }
@@ -62,8 +67,12 @@ pub unsafe fn of_calls(expressions: &[*mut Node], relations: *mut pg_sys::List) 
         for expression in expressions {
             expression::any(*expression, |node| {
                 let Some(call) = functions::call(node) else { return false };
-                let (function, width) = (functions::function_of((*call).funcid), width(call, &relation));
-                sum += function.filter(|_| width > 0).map_or(0.0, |function| of_text(function, width));
+                let width = width(call, &relation);
+                sum += match functions::function_of((*call).funcid) {
+                    Some((function, InputKind::Text)) if width > 0 => of_text(function, width),
+                    Some((_, InputKind::Record | InputKind::Json)) => of_row(),
+                    _ => 0.0,
+                };
                 false
             });
         }
@@ -81,6 +90,12 @@ fn of_text(function: ModelFunction, width: i32) -> f64 {
     let tokens = SPECIAL_TOKENS + f64::from(width) / BYTES_PER_TOKEN;
     // SAFETY: a setting of the server's, read by its only thread.
     tokens * operators * unsafe { pg_sys::cpu_operator_cost }
+}
+
+/// Of a call with a row, of whatever width.
+fn of_row() -> f64 {
+    // SAFETY: a setting of the server's, read by its only thread.
+    OPERATORS_PER_ROW * unsafe { pg_sys::cpu_operator_cost }
 }
 
 type Relations<'a> = &'a dyn Fn(i32) -> Option<*mut pg_sys::RangeTblEntry>;
