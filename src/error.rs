@@ -10,6 +10,8 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode, pg_sys, spi};
 
 use crate::catalog::jobs::Failure;
+use crate::columns::InputError;
+use crate::columns::error::{in_words, type_for};
 
 /// What can go wrong in the extension.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +36,12 @@ pub enum Error {
     UnknownRole(String),
     #[error("model \"{model}\" has no {wanted}")]
     NoMeaning { model: String, wanted: &'static str, labels: Vec<String> },
+    #[error("model \"{model}\" reads columns, not a text")]
+    ReadsColumns { model: String, reads: String },
+    #[error("model \"{model}\" reads a text, not columns")]
+    ReadsText { model: String },
+    #[error("{error}")]
+    Input { model: String, error: InputError },
     #[error("cannot drop objects owned by role \"{role}\" because models or trainings are among them")]
     RoleOwns { role: String, owned: String },
     #[error("schema \"ecommerce_ml\" cannot be renamed because extension ecommerce_ml requires its name")]
@@ -203,9 +211,12 @@ impl Error {
             Error::NotATrigger => Code::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
             Error::Concurrent(_) => Code::ERRCODE_T_R_SERIALIZATION_FAILURE,
             Error::UnknownRelation(_) => Code::ERRCODE_UNDEFINED_TABLE,
-            Error::NotARelation(_) | Error::TemporaryRelation(_) | Error::TemporaryFunction(_) => {
-                Code::ERRCODE_WRONG_OBJECT_TYPE
-            }
+            Error::NotARelation(_)
+            | Error::TemporaryRelation(_)
+            | Error::TemporaryFunction(_)
+            | Error::ReadsColumns { .. }
+            | Error::ReadsText { .. } => Code::ERRCODE_WRONG_OBJECT_TYPE,
+            Error::Input { error, .. } => input_sqlstate(error),
             Error::UnknownColumn { .. } => Code::ERRCODE_UNDEFINED_COLUMN,
             Error::ColumnType { .. } | Error::ColumnsUnlike { .. } | Error::NotAParaphraser(_) => {
                 Code::ERRCODE_DATATYPE_MISMATCH
@@ -277,6 +288,8 @@ impl Error {
             Error::NoMeaning { labels, .. } | Error::UnknownLabel { labels, .. } => {
                 Some(format!("Its labels are: {}.", labels.join(", ")))
             }
+            Error::ReadsColumns { reads, .. } => Some(format!("It reads: {reads}.")),
+            Error::Input { model, error } => Some(input_detail(model, error)),
             Error::RoleOwns { owned, .. } => Some(owned.clone()),
             Error::RoleMissing { role, .. } => {
                 Some(format!("Only roles with privileges of the \"{role}\" role may do so."))
@@ -321,6 +334,20 @@ impl Error {
 
     fn hint(&self) -> Option<String> {
         let hint = match self {
+            Error::ReadsColumns { model, .. } => {
+                return Some(format!(
+                    "Give it a row, as in SELECT ecommerce_ml.predict_class(t, '{model}') FROM table_name AS t, or a jsonb \
+                     object with these keys."
+                ));
+            }
+            Error::ReadsText { model } => {
+                return Some(format!(
+                    "Give it a text, as in SELECT ecommerce_ml.predict_class(t.body, '{model}') FROM table_name AS t."
+                ));
+            }
+            Error::Input { error: InputError::ColumnType { expected, .. }, .. } => {
+                return Some(format!("Cast it to {}.", type_for(*expected)));
+            }
             Error::UnknownJob(_) => "The view ecommerce_ml.jobs lists the jobs.",
             Error::JobDenied(_) => "Only members of the role that started it may do so.",
             Error::JobNotSubmitted(_) => "A job is submitted when the transaction that made it commits.",
@@ -418,6 +445,30 @@ impl Error {
             _ => return None,
         };
         Some(hint.to_owned())
+    }
+}
+
+fn input_sqlstate(error: &InputError) -> PgSqlErrorCode {
+    use PgSqlErrorCode as Code;
+    match error {
+        InputError::NoColumn { .. } => Code::ERRCODE_UNDEFINED_COLUMN,
+        InputError::ColumnType { .. } | InputError::NotAnObject(_) | InputError::JsonType { .. } => {
+            Code::ERRCODE_DATATYPE_MISMATCH
+        }
+        InputError::NotATime { .. } => Code::ERRCODE_INVALID_DATETIME_FORMAT,
+    }
+}
+
+fn input_detail(model: &str, error: &InputError) -> String {
+    match error {
+        InputError::NoColumn { reads, .. } => format!("Model \"{model}\" reads: {reads}."),
+        InputError::ColumnType { expected, .. } | InputError::JsonType { expected, .. } => {
+            format!("Model \"{model}\" reads {} there.", in_words(*expected))
+        }
+        InputError::NotAnObject(_) => {
+            format!("Model \"{model}\" reads the values of an object by their keys.")
+        }
+        InputError::NotATime { .. } => format!("Model \"{model}\" reads a timestamp there."),
     }
 }
 

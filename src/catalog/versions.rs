@@ -4,7 +4,7 @@
 //! Invariant: every change locks the model first, so changes of one model happen one after another, and every change ends
 //! with the news to all sessions. What a transaction's snapshot doesn't have of such changes fails it with SQLSTATE 40001.
 
-use ecommerce_ml_protocol::{ModelInfo, Sha256, Task};
+use ecommerce_ml_protocol::{LabelScheme, ModelInfo, Sha256};
 use pgrx::spi::SpiHeapTupleData;
 use pgrx::{JsonB, Spi, check_for_interrupts, pg_sys};
 use serde_json::json;
@@ -417,27 +417,22 @@ fn require_version(name: &str, version: i32) -> Result<Option<Vec<u8>>, Error> {
 }
 
 /// What a model reads and answers, as the table keeps it.
-pub fn signature_json(info: &ModelInfo) -> serde_json::Value {
-    let answers = match info.task {
-        Task::Classification => Some("classes"),
-        Task::Regression => Some("number"),
-        Task::Embedding => None,
-    };
-    let answers = answers.map(|answer| json!(answer)).into_iter();
-    let answers: Vec<_> = answers.chain([json!({"embedding": info.hidden_size}), json!("tokens")]).collect();
-    json!({"reads": "text", "answers": answers, "labels": info.labels})
+///
+/// # Errors
+/// None in practice: all of it can be written.
+pub fn signature_json(info: &ModelInfo) -> Result<serde_json::Value, Error> {
+    serde_json::to_value(&info.signature).map_err(|_| Error::Unexpected("a signature that is no JSON"))
 }
 
 /// What the views show of a model.
 pub fn info_json(info: &ModelInfo) -> serde_json::Value {
-    json!({
-        "architecture": format!("{:?}", info.family).to_lowercase(),
-        "task": info.task.as_str(),
-        "labels": info.labels,
-        "has_sentiment": info.has_sentiment,
-        "has_rating": info.has_rating,
-        "max_length": info.max_length,
-        "hidden_size": info.hidden_size,
-        "parameters": info.parameters,
-    })
+    let scheme = LabelScheme::of(info.labels());
+    let details = serde_json::from_str(&info.details).ok().filter(serde_json::Value::is_object);
+    let mut shown = details.unwrap_or_else(|| json!({}));
+    shown["task"] = json!(info.task().as_str());
+    shown["labels"] = json!(info.labels());
+    shown["has_sentiment"] = json!(scheme.has_sentiment());
+    shown["has_rating"] = json!(scheme.has_rating());
+    shown["parameters"] = json!(info.parameters);
+    shown
 }

@@ -6,8 +6,10 @@
 
 use std::time::Instant;
 
-use ecommerce_ml_protocol::training::{JobInput, Role, TrainingPlan, TrainingRow};
-use ecommerce_ml_protocol::{ModelSource, Sha256, UploadPart};
+use ecommerce_ml_protocol::training::{
+    JobInput, Label, Role, TrainingCall, TrainingInput, TrainingPlan, TrainingRows,
+};
+use ecommerce_ml_protocol::{Input, ModelSource, Sha256, UploadPart};
 
 use super::augment::Augment;
 use super::outcome::Deploy;
@@ -47,7 +49,7 @@ pub fn feed(trainer: &mut Trainer, job: &Job, mut report: impl FnMut(i64)) -> Re
     // To the end of the transaction: what rows, conditions and paraphrases call is code of that role.
     become_role(job.owner, &job.session)?;
     let plan = plan(job)?;
-    let models = [(Role::Base, Some(plan.base.clone())), (Role::Rival, plan.rival.clone())];
+    let models = [(Role::Base, plan.base.clone()), (Role::Incumbent, plan.incumbent.clone())];
     if !trainer.send(&JobInput::Begin(plan))? {
         return Ok(Sent::default());
     }
@@ -58,7 +60,7 @@ pub fn feed(trainer: &mut Trainer, job: &Job, mut report: impl FnMut(i64)) -> Re
             known.push(ModelSource::Content(sha256));
         }
     }
-    let augment = Augment::of(&job.arguments.options)?;
+    let augment = Augment::of(&job.options)?;
     send_synonyms(trainer, &augment)?;
     let sent = send_rows(trainer, job, &augment, &mut report)?;
     checkpoints::for_each_chunk(job.id, |chunk| trainer.send(&JobInput::Checkpoint(chunk)).map(drop))?;
@@ -67,19 +69,22 @@ pub fn feed(trainer: &mut Trainer, job: &Job, mut report: impl FnMut(i64)) -> Re
 }
 
 fn plan(job: &Job) -> Result<TrainingPlan, Error> {
-    let base = job.base.as_ref().ok_or(Error::Unexpected("a training without a base"))?;
-    let base = resolve(&base.to_string())?;
-    let rival = match Deploy::of(&job.arguments.options)? {
+    let base = resolve(&job.base.to_string())?;
+    let incumbent = match Deploy::of(&job.options)? {
         Deploy::IfBetter if versions::live(&job.name)?.is_some() => {
             Some(resolve(&job.name)?.reference.source.clone())
         }
         _ => None,
     };
     Ok(TrainingPlan {
-        objective: job.task,
-        options: job.arguments.options.to_string(),
-        base: base.reference.source.clone(),
-        rival,
+        call: TrainingCall {
+            objective: job.task,
+            input: TrainingInput::Text,
+            has_time: false,
+            options: job.options.to_string(),
+        },
+        base: Some(base.reference.source.clone()),
+        incumbent,
         memory_limit: guc::training_memory(),
         checkpoint_interval: guc::training_checkpoint_interval().as_secs(),
     })
@@ -102,7 +107,7 @@ fn send_rows(
     augment: &Augment,
     report: &mut impl FnMut(i64),
 ) -> Result<Sent, Error> {
-    let mut messages = Messages::new(trainer, JobInput::Rows);
+    let mut messages = Messages::new(trainer, |rows| JobInput::Rows(of_rows(rows)));
     let mut sent = Sent::default();
     let mut looked = Instant::now();
     Rows::of(job)?.for_each(|row| {
@@ -119,13 +124,24 @@ fn send_rows(
         sent.seen.add(&text, &label);
         let paraphrases = augment.paraphrases(&text)?;
         let bytes = text.len() + paraphrases.iter().map(String::len).sum::<usize>();
-        messages.add(TrainingRow { text, label, paraphrases }, bytes)?;
+        messages.add((text, label, paraphrases), bytes)?;
         sent.rows += 1;
         Ok(())
     })?;
     messages.flush()?;
     report(sent.rows);
     Ok(sent)
+}
+
+/// Rows of a message: their texts, labels and paraphrases.
+fn of_rows(rows: Vec<(String, Label, Vec<String>)>) -> TrainingRows {
+    let (mut texts, mut labels, mut paraphrases) = (Vec::new(), Vec::new(), Vec::new());
+    for (text, label, others) in rows {
+        texts.push(text);
+        labels.push(label);
+        paraphrases.push(others);
+    }
+    TrainingRows { input: Input::Texts(texts), labels, times: Vec::new(), paraphrases }
 }
 
 fn send_synonyms(trainer: &mut Trainer, augment: &Augment) -> Result<(), Error> {

@@ -159,7 +159,7 @@ impl Following<'_> {
 
     fn goes_into(&mut self, phase: Phase) -> bool {
         self.phase(match phase {
-            Phase::EvaluatingRival => "evaluating the live version",
+            Phase::EvaluatingIncumbent => "evaluating the live version",
             Phase::Training => "training",
             Phase::Evaluating => "evaluating",
         });

@@ -5,7 +5,7 @@
 use std::ffi::CString;
 
 use ecommerce_ml_protocol::RequestBody;
-use ecommerce_ml_protocol::training::Objective;
+use ecommerce_ml_protocol::training::{Objective, TrainingCall, TrainingInput};
 use pgrx::pg_sys;
 use serde_json::Value;
 
@@ -101,7 +101,9 @@ pub fn check(wanted: &Wanted<'_>, base: Option<&str>) -> Result<Job, Error> {
 
 /// Options are the engine's to judge, but for those that it passes over.
 fn check_options(objective: Objective, options: &Value) -> Result<(), Error> {
-    client::ask(RequestBody::CheckTraining { objective, options: options.to_string() }).map(drop)
+    let call =
+        TrainingCall { objective, input: TrainingInput::Text, has_time: false, options: options.to_string() };
+    client::ask(RequestBody::CheckTraining(call)).map(drop)
 }
 
 /// A name as the server's functions want it.

@@ -101,13 +101,16 @@ impl Measured<'_> {
 
 /// Whether a version is better on the rows at hand, be it by chance.
 fn is_nearer(found: &Comparison) -> bool {
-    if found.metric == "accuracy" { found.new > found.rival } else { found.new < found.rival }
+    if found.metric == "accuracy" { found.new > found.incumbent } else { found.new < found.incumbent }
 }
 
 fn figures(found: &Comparison, testable: bool) -> String {
     let rows = if found.rows == 1 { "row" } else { "rows" };
     let chance = if testable { format!("p = {:.4}", found.p_value) } else { "too few for a test".to_owned() };
-    format!("{} {:.4} against {:.4} on {} {rows}, {chance}", found.metric, found.new, found.rival, found.rows)
+    format!(
+        "{} {:.4} against {:.4} on {} {rows}, {chance}",
+        found.metric, found.new, found.incumbent, found.rows
+    )
 }
 
 /// A number as people write it.

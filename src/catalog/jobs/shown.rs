@@ -40,7 +40,7 @@ fn compared(comparison: &Comparison, with: &str) -> Value {
     json!({
         "metric": comparison.metric,
         "new": comparison.new,
-        with: comparison.rival,
+        with: comparison.incumbent,
         "test": comparison.test,
         "p_value": comparison.p_value,
         "wins": comparison.wins,

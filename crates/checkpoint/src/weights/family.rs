@@ -2,7 +2,7 @@
 //!
 //! It must not know tensors. Invariant: every name of a weight that is asked for is built here.
 
-use ecommerce_ml_protocol::Family;
+use crate::config::Family;
 
 use super::Weights;
 

@@ -1,29 +1,26 @@
 //! What a training is asked to do, put together from what the worker sends.
 //!
-//! It must not know how messages come. Invariant: a [`Job`] is complete: its base has all files that were announced, and
+//! It must not know how messages come. Invariant: a [`Job`] is complete: its models have all files that were announced, and
 //! the memory that it takes is below its limit.
 
 use std::path::{Path, PathBuf};
 
 use ecommerce_ml_checkpoint::files::{ModelFiles, builtin_folder};
 use ecommerce_ml_checkpoint::upload::Upload;
-use ecommerce_ml_protocol::training::{JobInput, Role, TrainingPlan, TrainingRow};
-use ecommerce_ml_protocol::{EngineError, ErrorKind, ModelSource, UploadPart};
-
-/// Bytes that a row takes besides its text.
-const ROW_BYTES: usize = size_of::<TrainingRow>();
+use ecommerce_ml_protocol::training::{JobInput, Label, Role, TrainingPlan, TrainingRows};
+use ecommerce_ml_protocol::{EngineError, ErrorKind, Input, ModelSource, UploadPart};
 
 /// All that a training starts with.
 #[derive(Debug)]
 pub struct Job {
     /// What to train.
     pub plan: TrainingPlan,
-    /// Files of the model to begin with.
-    pub base: ModelFiles,
+    /// Files of the model to begin with, if there is one.
+    pub base: Option<ModelFiles>,
     /// Files of the model to compare with.
-    pub rival: Option<ModelFiles>,
-    /// In any order.
-    pub rows: Vec<TrainingRow>,
+    pub incumbent: Option<ModelFiles>,
+    /// In any order, as many as came in each message.
+    pub rows: Vec<TrainingRows>,
     /// Words with others that may stand for them.
     pub synonyms: Vec<(String, String)>,
     /// Where an interrupted training was; empty for a new one.
@@ -36,7 +33,7 @@ pub struct Collector {
     builtin: Option<PathBuf>,
     job: Option<Job>,
     base: Arrival,
-    rival: Arrival,
+    incumbent: Arrival,
     /// Bytes of rows, synonyms and checkpoint so far.
     bytes: u64,
 }
@@ -51,7 +48,7 @@ struct Arrival {
 impl Collector {
     /// Nothing yet. Built-in models lie in folders below `builtin`.
     pub fn new(builtin: Option<PathBuf>) -> Self {
-        Self { builtin, job: None, base: Arrival::default(), rival: Arrival::default(), bytes: 0 }
+        Self { builtin, job: None, base: Arrival::default(), incumbent: Arrival::default(), bytes: 0 }
     }
 
     /// Takes the next message; the job if it was the last.
@@ -69,12 +66,13 @@ impl Collector {
         };
         match job {
             (JobInput::File { role, part }, job) => {
-                let arrival = if role == Role::Base { &mut self.base } else { &mut self.rival };
+                let arrival = if role == Role::Base { &mut self.base } else { &mut self.incumbent };
                 arrival.accept(part, job.plan.memory_limit)?;
             }
             (JobInput::Rows(rows), job) => {
-                self.bytes += rows.iter().map(row_bytes).sum::<u64>();
-                job.rows.extend(rows);
+                check(&rows)?;
+                self.bytes += rows_bytes(&rows);
+                job.rows.push(rows);
             }
             (JobInput::Synonyms(pairs), job) => {
                 self.bytes += pairs.iter().map(|(one, other)| (one.len() + other.len()) as u64).sum::<u64>();
@@ -90,24 +88,25 @@ impl Collector {
     }
 
     fn begin(&mut self, plan: TrainingPlan) -> Result<(), EngineError> {
-        self.base = Arrival::of(&plan.base, plan.memory_limit);
-        if let Some(rival) = plan.rival.as_ref().filter(|rival| **rival != plan.base) {
-            self.rival = Arrival::of(rival, plan.memory_limit);
-        }
-        let nothing = ModelFiles::default;
+        let arrival = |source: &ModelSource| Arrival::of(source, plan.memory_limit);
+        self.base = plan.base.as_ref().map(arrival).unwrap_or_default();
+        let other = plan.incumbent.as_ref().filter(|incumbent| Some(*incumbent) != plan.base.as_ref());
+        self.incumbent = other.map(arrival).unwrap_or_default();
         let (rows, synonyms, checkpoint) = Default::default();
-        self.job = Some(Job { plan, base: nothing(), rival: None, rows, synonyms, checkpoint });
+        self.job = Some(Job { plan, base: None, incumbent: None, rows, synonyms, checkpoint });
         Ok(())
     }
 
     fn finish(&mut self) -> Result<Job, EngineError> {
         let mut job = self.job.take().ok_or_else(|| out_of_order("does not begin with a plan"))?;
         let builtin = self.builtin.as_deref();
-        job.base = std::mem::take(&mut self.base).files(&job.plan.base, builtin)?;
-        job.rival = match &job.plan.rival {
+        let base = std::mem::take(&mut self.base);
+        job.base = job.plan.base.as_ref().map(|source| base.files(source, builtin)).transpose()?;
+        let incumbent = std::mem::take(&mut self.incumbent);
+        job.incumbent = match &job.plan.incumbent {
             None => None,
-            Some(rival) if *rival == job.plan.base => Some(job.base.clone()),
-            Some(rival) => Some(std::mem::take(&mut self.rival).files(rival, builtin)?),
+            same if *same == job.plan.base => job.base.clone(),
+            Some(source) => Some(incumbent.files(source, builtin)?),
         };
         Ok(job)
     }
@@ -159,9 +158,34 @@ impl Arrival {
     }
 }
 
-fn row_bytes(row: &TrainingRow) -> u64 {
-    let paraphrases = row.paraphrases.iter().map(|text| text.len() + size_of::<String>()).sum::<usize>();
-    (ROW_BYTES + row.text.len() + paraphrases) as u64
+/// Refuses rows that don't fit together.
+fn check(rows: &TrainingRows) -> Result<(), EngineError> {
+    let count = rows.labels.len();
+    let columns = match &rows.input {
+        Input::Texts(_) => true,
+        Input::Rows(columns) => columns.check(),
+    };
+    let fits = |len: usize| len == 0 || len == count;
+    if columns && rows.input.len() == count && fits(rows.times.len()) && fits(rows.paraphrases.len()) {
+        Ok(())
+    } else {
+        Err(out_of_order("has rows without their labels"))
+    }
+}
+
+fn rows_bytes(rows: &TrainingRows) -> u64 {
+    let label = |label: &Label| match label {
+        Label::Class(class) => class.len(),
+        Label::Number(_) => 0,
+    };
+    let labels: usize = rows.labels.iter().map(|one| size_of::<Label>() + label(one)).sum();
+    let texts = match &rows.input {
+        Input::Texts(texts) => size_of_val(&texts[..]),
+        Input::Rows(_) => 0,
+    };
+    let words = rows.paraphrases.iter().flatten().map(|text| text.len() + size_of::<String>());
+    let others = words.sum::<usize>() + size_of_val(&rows.paraphrases[..]) + size_of_val(&rows.times[..]);
+    (rows.input.bytes() + texts + labels + others) as u64
 }
 
 fn out_of_order(what: &str) -> EngineError {
