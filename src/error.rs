@@ -106,6 +106,22 @@ pub enum Error {
     UnknownTask(String),
     #[error("argument \"{0}\" must not be NULL")]
     ArgumentNull(&'static str),
+    #[error("task \"{task}\" needs argument \"{argument}\"")]
+    ArgumentMissing { argument: &'static str, task: &'static str },
+    #[error("task \"{0}\" takes no key_columns")]
+    KeysNotTaken(&'static str),
+    #[error("column \"{0}\" is named twice in feature_columns")]
+    ColumnTwice(String),
+    #[error("column \"{0}\" is the label and cannot be learned from")]
+    LabelIsFeature(String),
+    #[error("relation \"{0}\" has no columns to learn from")]
+    NoFeatures(String),
+    #[error("column \"{column}\" is of type {type_name}")]
+    FeatureType { column: String, type_name: String },
+    #[error("a training of kind \"{0}\" begins with no base")]
+    BaseNotTaken(String),
+    #[error("option \"{0}\" is for models that read a text alone")]
+    OptionForTexts(&'static str),
     #[error("argument \"{0}\" must not have NULL elements")]
     ArgumentHasNull(&'static str),
     #[error("argument \"{0}\" must not be negative")]
@@ -217,8 +233,12 @@ impl Error {
             | Error::ReadsColumns { .. }
             | Error::ReadsText { .. } => Code::ERRCODE_WRONG_OBJECT_TYPE,
             Error::Input { error, .. } => input_sqlstate(error),
+            Error::ColumnTwice(_) => Code::ERRCODE_DUPLICATE_COLUMN,
             Error::UnknownColumn { .. } => Code::ERRCODE_UNDEFINED_COLUMN,
-            Error::ColumnType { .. } | Error::ColumnsUnlike { .. } | Error::NotAParaphraser(_) => {
+            Error::ColumnType { .. }
+            | Error::FeatureType { .. }
+            | Error::ColumnsUnlike { .. }
+            | Error::NotAParaphraser(_) => {
                 Code::ERRCODE_DATATYPE_MISMATCH
             }
             Error::NameTaken(_) => Code::ERRCODE_DUPLICATE_OBJECT,
@@ -242,6 +262,12 @@ impl Error {
             | Error::UnknownTask(_)
             | Error::ArgumentNegative(_)
             | Error::NotTrainable(_)
+            | Error::ArgumentMissing { .. }
+            | Error::KeysNotTaken(_)
+            | Error::LabelIsFeature(_)
+            | Error::NoFeatures(_)
+            | Error::BaseNotTaken(_)
+            | Error::OptionForTexts(_)
             | Error::NothingToEvaluate { .. }
             | Error::MalformedSummary(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
             Error::CountOutOfRange => Code::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
@@ -296,6 +322,9 @@ impl Error {
             }
             Error::ColumnsUnlike { types: [one, other], .. } => {
                 Some(format!("They are of types {one} and {other}."))
+            }
+            Error::FeatureType { .. } => {
+                Some("Models read texts, numbers, booleans, dates and timestamps.".to_owned())
             }
             Error::NotAParaphraser(_) => {
                 Some("Expected a function of a text that returns one text.".to_owned())
@@ -370,6 +399,14 @@ impl Error {
             }
             Error::NotUpdated => "Run ALTER EXTENSION ecommerce_ml UPDATE.",
             Error::UnknownTask(_) => "Tasks are \"classification\", \"rating\" and \"regression\".",
+            Error::ArgumentMissing { argument, .. } => {
+                return Some(format!("Name the column, as in {argument} => 'stars'."));
+            }
+            Error::KeysNotTaken(_) => "Leave key_columns out; a column that tells rows apart can be one of feature_columns.",
+            Error::LabelIsFeature(_) => "Leave it out of feature_columns.",
+            Error::NoFeatures(_) => "Name a text_column, or feature_columns.",
+            Error::FeatureType { .. } => "Leave it out of feature_columns, or cast it in a view.",
+            Error::BaseNotTaken(_) => "Leave out the argument base.",
             Error::NotTrained { .. } => "Train the model with ecommerce_ml.train_model().",
             Error::NotTrainable(_) => "Choose another base.",
             Error::TrainingLost(..) => {

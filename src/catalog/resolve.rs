@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use std::ffi::CStr;
 use std::rc::Rc;
 
-use ecommerce_ml_protocol::{ModelRef, ModelSource, Sha256};
-use pgrx::{pg_guard, pg_sys};
+use ecommerce_ml_protocol::{ModelRef, ModelSource, Sha256, Signature};
+use pgrx::{JsonB, pg_guard, pg_sys};
 
 use super::name::ModelName;
 use super::privilege::{acts_as, table_oid};
@@ -24,6 +24,8 @@ use crate::error::Error;
 pub struct Resolved {
     pub name: String,
     pub version: i32,
+    /// What it reads and answers.
+    pub signature: Signature,
     /// What to ask the engine for.
     pub reference: ModelRef,
     /// `InvalidOid` if there is no such role.
@@ -152,7 +154,7 @@ unsafe extern "C-unwind" fn on_invalidation(_argument: pg_sys::Datum, _relation:
 const LOOK_UP: &CStr = c"
     SELECT m.owner, v.version, v.content, v.pinned,
            ARRAY(SELECT g.grantee FROM ecommerce_ml.all_grant g WHERE g.name = m.name AND g.grantee IS NOT NULL),
-           coalesce($2, l.version)
+           coalesce($2, l.version), v.signature
     FROM ecommerce_ml.all_model m
     LEFT JOIN ecommerce_ml.stored_live l ON l.name = m.name
     LEFT JOIN ecommerce_ml.all_version v ON v.name = m.name AND v.version = coalesce($2, l.version)
@@ -182,9 +184,11 @@ fn read(wanted: &ModelName, row: &Row) -> Result<Resolved, Error> {
         });
     };
     let source = source(&wanted.name, row.get::<Vec<u8>>(3)?)?;
+    let signature = row.get::<JsonB>(7)?.and_then(|JsonB(signature)| serde_json::from_value(signature).ok());
     Ok(Resolved {
         name: wanted.name.clone(),
         version,
+        signature: signature.ok_or(Error::Unexpected("a damaged signature in stored_version"))?,
         reference: ModelRef { source, pinned: row.get(4)?.unwrap_or_default() },
         // Of a role that isn't there.
         owner: row.get(1)?.unwrap_or(pg_sys::InvalidOid),

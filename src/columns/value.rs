@@ -115,6 +115,16 @@ impl Reader {
         }
     }
 
+    /// A moment, in microseconds since 1970 began in UTC; `None` if it is infinite, or values of this type are none.
+    #[allow(clippy::cast_possible_truncation)]
+    pub fn moment(&self, value: pg_sys::Datum) -> Option<i64> {
+        match self {
+            Self::Date => of_date(value.value() as i32),
+            Self::Timestamp => of_timestamp(value.value() as i64),
+            _ => None,
+        }
+    }
+
     /// Hands a text over.
     unsafe fn with_text(&self, value: pg_sys::Datum, take: impl FnOnce(&str)) {
         // SAFETY: as the caller promises; what the server unpacks is in the current memory context.

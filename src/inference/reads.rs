@@ -6,10 +6,9 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use ecommerce_ml_protocol::{Field, ModelSource, Reads, ReplyBody, RequestBody};
+use ecommerce_ml_protocol::{Field, ModelSource, Reads};
 
 use crate::catalog::resolve::Resolved;
-use crate::client;
 use crate::columns::error::listed;
 use crate::error::Error;
 
@@ -21,34 +20,32 @@ thread_local! {
 /// The columns that a model reads.
 ///
 /// # Errors
-/// [`Error::ReadsText`], those of the engine.
+/// [`Error::ReadsText`].
 pub fn columns_of(model: &Rc<Resolved>) -> Result<Rc<[Field]>, Error> {
-    fields(model)?.ok_or_else(|| Error::ReadsText { model: model.name.clone() })
+    fields(model).ok_or_else(|| Error::ReadsText { model: model.name.clone() })
 }
 
 /// Refuses a model that reads columns.
 ///
 /// # Errors
-/// [`Error::ReadsColumns`], those of the engine.
+/// [`Error::ReadsColumns`].
 pub fn require_text(model: &Rc<Resolved>) -> Result<(), Error> {
-    match fields(model)? {
+    match fields(model) {
         None => Ok(()),
         Some(fields) => Err(Error::ReadsColumns { model: model.name.clone(), reads: listed(&fields) }),
     }
 }
 
 /// The columns that a model reads, unless it reads a text.
-fn fields(model: &Rc<Resolved>) -> Result<Option<Rc<[Field]>>, Error> {
+fn fields(model: &Rc<Resolved>) -> Option<Rc<[Field]>> {
     let source = &model.reference.source;
     if let Some(known) = KNOWN.with_borrow(|known| known.get(source).cloned()) {
-        return Ok(known);
+        return known;
     }
-    let described = client::ask(RequestBody::Describe { model: model.reference.clone() })?;
-    let ReplyBody::Described(info) = described else { return Err(Error::Unexpected("no description")) };
-    let fields = match info.signature.reads {
+    let fields = match &model.signature.reads {
         Reads::Text => None,
-        Reads::Columns(fields) => Some(Rc::from(fields)),
+        Reads::Columns(fields) => Some(Rc::from(&fields[..])),
     };
     KNOWN.with_borrow_mut(|known| known.insert(source.clone(), fields.clone()));
-    Ok(fields)
+    fields
 }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: the version, its deployment and the end of the job are one transaction's.
 
+use ecommerce_ml_protocol::files::content_address;
 use ecommerce_ml_protocol::training::{Baseline, Finished, JobOutput};
 use ecommerce_ml_protocol::{FileEntry, Sha256, UploadPart};
 use pgrx::warning;
@@ -81,7 +82,7 @@ pub fn store(
     let UploadPart::Begin { files } = first else {
         return Err(Error::Unexpected("a model that did not begin"));
     };
-    let content = content::address(&files);
+    let content = content_address(&files);
     let mut writer = content::record(content, &files)?.then(|| content::Writer::new(content, &files));
     let finished = receive(trainer, &files, |file, data| {
         writer.as_mut().map_or(Ok(()), |writer| writer.add(file, data))
@@ -174,8 +175,8 @@ fn new_version(job: &Job, content: Sha256, measured: &Measured<'_>) -> Result<Ne
     }
     Ok(NewVersion {
         content,
-        kind: "text".to_owned(),
-        signature: versions::signature_json(&finished.info),
+        kind: finished.info.kind.clone(),
+        signature: versions::signature_json(&finished.info)?,
         info: versions::info_json(&finished.info),
         source: format!("job {}", job.id),
         base: job.base.as_ref().map(ModelName::to_string),

@@ -120,7 +120,7 @@ fn train_if_due(schedule: &Schedule) -> Result<Run, Error> {
         arguments: schedule.arguments.clone(),
     };
     let job = submit::check(&wanted, starting_point(&wanted)?)?;
-    let new = new_rows(&schedule.name, &Rows::of(&job)?)?;
+    let new = new_rows(&schedule.name, &Rows::of(&job, None)?)?;
     let rows = if new == 1 { "1 new row".to_owned() } else { format!("{new} new rows") };
     if new < schedule.min_new_rows {
         let outcome = format!("{rows} of at least {}: nothing to do", schedule.min_new_rows);
@@ -134,8 +134,8 @@ fn train_if_due(schedule: &Schedule) -> Result<Run, Error> {
 fn new_rows(model: &str, rows: &Rows) -> Result<i64, Error> {
     let seen = Seen::by(model)?;
     let mut new = 0;
-    rows.for_each(|row| {
-        new += i64::from(row.is_some_and(|(text, label)| !seen.contains(&text, &label)));
+    rows.for_each_batch(|batch, _| {
+        new += i64::try_from(seen.missing(&batch, rows.reads.fields())).unwrap_or(i64::MAX);
         Ok(())
     })?;
     Ok(new)

@@ -14,11 +14,17 @@ use crate::error::Error;
 ///
 /// # Errors
 /// When our table can't be written.
-pub fn record_prepared(id: i64, prepared: &Prepared, skipped: i64, notices: Value) -> Result<bool, Error> {
+pub fn record_prepared(
+    id: i64,
+    prepared: &Prepared,
+    columns: &[String],
+    skipped: i64,
+    notices: Value,
+) -> Result<bool, Error> {
     let labels: Value =
         prepared.labels.iter().map(|(label, rows)| json!({"label": label, "rows": rows})).collect();
     let baseline = prepared.baseline.as_ref().map(|baseline| JsonB(baseline_json(baseline)));
-    let prepared = json!({
+    let mut prepared = json!({
         "training_rows": prepared.training_rows,
         "held_out_rows": prepared.held_out_rows,
         "skipped_rows": skipped,
@@ -30,6 +36,9 @@ pub fn record_prepared(id: i64, prepared: &Prepared, skipped: i64, notices: Valu
         "options": serde_json::from_str::<Value>(&prepared.options).unwrap_or_default(),
         "notices": notices,
     });
+    if !columns.is_empty() {
+        prepared["columns"] = json!(columns);
+    }
     let statement = "
         UPDATE ecommerce_ml.stored_job SET prepared = $2, baseline = $3 WHERE job = $1 AND state = 'running'";
     Ok(run(statement, &[id.into(), JsonB(prepared).into(), baseline.into()])? > 0)
@@ -52,6 +61,16 @@ pub fn prepared(id: i64) -> Result<Value, Error> {
     let query = "SELECT prepared FROM ecommerce_ml.stored_job WHERE job = $1";
     let found = returning_one::<JsonB>(query, &[id.into()])?;
     found.map(|JsonB(prepared)| prepared).ok_or(Error::Unexpected("a training that was not prepared"))
+}
+
+/// The columns that a job's training has read, if it was prepared before and read columns.
+///
+/// # Errors
+/// When our table can't be read.
+pub fn columns(id: i64) -> Result<Option<Vec<String>>, Error> {
+    let query = "SELECT prepared -> 'columns' FROM ecommerce_ml.stored_job WHERE job = $1";
+    let found = returning_one::<JsonB>(query, &[id.into()])?;
+    Ok(found.and_then(|JsonB(columns)| serde_json::from_value(columns).ok()))
 }
 
 /// Seconds since a job was first started.

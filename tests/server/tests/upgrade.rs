@@ -52,7 +52,7 @@ fn catalog(session: &mut Client) -> Vec<String> {
 fn old_and_new() -> (Cluster, Client, Client) {
     let cluster = Cluster::new();
     let mut new = cluster.session();
-    run(&mut new, "CREATE ROLE owner LOGIN; CREATE ROLE analyst LOGIN; GRANT pg_read_server_files TO owner");
+    run(&mut new, "CREATE ROLE owner LOGIN; CREATE ROLE analyst LOGIN; CREATE ROLE clerk; GRANT pg_read_server_files TO owner");
     run(&mut new, "CREATE DATABASE old");
     let mut owner = cluster.session_as("owner", "postgres");
     import_reference(&cluster, &mut owner, "shop", CLASSIFIER);
@@ -98,7 +98,7 @@ fn old_and_new() -> (Cluster, Client, Client) {
                                                    search_path)
          VALUES ('shop', '\"Rows\"', 'body', 'label', 'classification', '{}', 1, 'owner', 'public');
          REVOKE EXECUTE ON FUNCTION ecommerce_ml.train_model FROM PUBLIC;
-         GRANT EXECUTE ON FUNCTION ecommerce_ml.train_model TO analyst WITH GRANT OPTION",
+         GRANT EXECUTE ON FUNCTION ecommerce_ml.train_model TO clerk WITH GRANT OPTION",
     );
     (cluster, old, new)
 }
@@ -131,7 +131,7 @@ fn an_updated_database_is_like_a_new_one() {
     assert_eq!(ask::<String>(&mut old, SIGNATURES), ask::<String>(&mut new, SIGNATURES));
     let may_train = "SELECT array_agg(has_function_privilege(role, 'ecommerce_ml.train_model(text, regclass, name, name, text, \
                      text, jsonb, name[], name[], name)', 'EXECUTE WITH GRANT OPTION') ORDER BY role)
-                     FROM unnest('{analyst,owner}'::name[]) AS role";
+                     FROM unnest('{clerk,owner}'::name[]) AS role";
     assert_eq!(ask::<Vec<bool>>(&mut old, may_train), [true, false], "privileges of functions stay");
     let chunks =
         "SELECT string_agg(concat_ws(' ', encode(content, 'hex'), file, part, encode(chunk, 'hex')), ', '
@@ -155,7 +155,7 @@ fn an_updated_database_is_like_a_new_one() {
     run(
         &mut old,
         "DROP TABLE asking; DROP VIEW mine; DROP SCHEMA public CASCADE;
-         REVOKE ALL ON FUNCTION ecommerce_ml.train_model FROM analyst;
+         REVOKE ALL ON FUNCTION ecommerce_ml.train_model FROM clerk;
          UPDATE pg_proc SET proacl = NULL WHERE proname = 'train_model'",
     );
     assert_eq!(
