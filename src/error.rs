@@ -106,8 +106,12 @@ pub enum Error {
     UnknownTask(String),
     #[error("argument \"{0}\" must not be NULL")]
     ArgumentNull(&'static str),
+    #[error("argument \"{0}\" must not have NULL elements")]
+    ArgumentHasNull(&'static str),
     #[error("argument \"{0}\" must not be negative")]
     ArgumentNegative(&'static str),
+    #[error("version {version} of model \"{name}\" was not made by a training")]
+    NotTrained { name: String, version: i32 },
     #[error("model \"{0}\" cannot be trained further")]
     NotTrainable(String),
     #[error("training was lost {0} times without progress")]
@@ -245,11 +249,12 @@ impl Error {
             | Error::VersionBuiltIn(_)
             | Error::ModelInUse { .. }
             | Error::ModelScheduled(_) => Code::ERRCODE_OBJECT_IN_USE,
-            Error::ArgumentNull(_) => Code::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+            Error::ArgumentNull(_) | Error::ArgumentHasNull(_) => Code::ERRCODE_NULL_VALUE_NOT_ALLOWED,
             Error::NothingToRollBack(_)
             | Error::BuildMismatch { .. }
             | Error::JobState { .. }
             | Error::SchedulerMissing
+            | Error::NotTrained { .. }
             | Error::NotUpdated
             | Error::SingleUser(_)
             | Error::JobNotSubmitted(_) => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -365,6 +370,7 @@ impl Error {
             }
             Error::NotUpdated => "Run ALTER EXTENSION ecommerce_ml UPDATE.",
             Error::UnknownTask(_) => "Tasks are \"classification\", \"rating\" and \"regression\".",
+            Error::NotTrained { .. } => "Train the model with ecommerce_ml.train_model().",
             Error::NotTrainable(_) => "Choose another base.",
             Error::TrainingLost(..) => {
                 "The server log tells more. If it was killed for want of memory, lower max_length or train with \

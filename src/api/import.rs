@@ -56,6 +56,8 @@ fn import(name: &str, source: &str, folder: &Path, options: &ImportOptions) -> R
     let info = describe(sha256)?;
     let version = NewVersion {
         content: sha256,
+        kind: "text".to_owned(),
+        signature: versions::signature_json(&info),
         info: versions::info_json(&info),
         source: source.to_owned(),
         base: None,

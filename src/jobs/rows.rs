@@ -9,6 +9,7 @@ use pgrx::spi::{self, SpiHeapTupleData};
 use serde_json::Value;
 
 use super::submit::terminated;
+use crate::catalog::arguments::Arguments;
 use crate::catalog::jobs::Job;
 use crate::error::Error;
 use crate::relation::{Column, Relation};
@@ -28,13 +29,16 @@ impl Rows {
     /// Those of [`Relation`]; [`Error::InvalidOption`] for a `where` that is no text.
     pub fn of(job: &Job) -> Result<Self, Error> {
         let relation = Relation::named(&job.relation)?;
-        let text = relation.column(&terminated(&job.text_column)?)?.as_review()?;
-        let column = relation.column(&terminated(&job.label_column)?)?;
+        let Arguments { text_column, label_column, .. } = &job.arguments;
+        let text = text_column.as_ref().ok_or(Error::ArgumentNull("text_column"))?;
+        let text = relation.column(&terminated(text)?)?.as_review()?;
+        let column = label_column.as_ref().ok_or(Error::ArgumentNull("label_column"))?;
+        let column = relation.column(&terminated(column)?)?;
         let label = match job.task {
             Objective::Classification => column.as_label()?,
             Objective::Rating | Objective::Regression => column.as_number()?,
         };
-        let condition = match job.options.get("where") {
+        let condition = match job.arguments.options.get("where") {
             None | Some(Value::Null) => String::new(),
             Some(Value::String(condition)) if is_blank(condition) => {
                 return Err(Error::InvalidOption {

@@ -45,7 +45,6 @@ pub struct ModelPrecision {
 
 /// A loaded model with a number that no other load has in this process, be it of the same files: answers of two loads
 /// can differ, since a built-in model's files may be replaced.
-#[derive(Clone)]
 pub struct Loaded<P: ?Sized = dyn Predictor> {
     model: Arc<P>,
     number: u64,
@@ -61,6 +60,12 @@ impl<P: ?Sized> Loaded<P> {
     /// Tells this load from all others.
     pub fn number(&self) -> u64 {
         self.number
+    }
+}
+
+impl<P: ?Sized> Clone for Loaded<P> {
+    fn clone(&self) -> Self {
+        Self { model: Arc::clone(&self.model), number: self.number }
     }
 }
 

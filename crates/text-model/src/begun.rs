@@ -1,6 +1,6 @@
 //! A computation that has begun.
 //!
-//! It must not know what is computed. Invariant: what goes on elsewhere needs no thread here until its result is waited for.
+//! It must not know what is computed. Invariant: what a device computes needs no thread here until its result is waited for.
 
 use std::fmt;
 
@@ -13,8 +13,8 @@ type Wait<T> = Box<dyn FnOnce() -> Result<T, EngineError> + Send>;
 pub enum Begun<T> {
     /// It is there.
     Done(T),
-    /// It is computed elsewhere meanwhile.
-    Elsewhere(Wait<T>),
+    /// A device with memory of its own computes it meanwhile.
+    Pending(Wait<T>),
 }
 
 impl<T: 'static> Begun<T> {
@@ -25,7 +25,7 @@ impl<T: 'static> Begun<T> {
     pub fn finish(self) -> Result<T, EngineError> {
         match self {
             Begun::Done(result) => Ok(result),
-            Begun::Elsewhere(wait) => wait(),
+            Begun::Pending(wait) => wait(),
         }
     }
 
@@ -39,7 +39,7 @@ impl<T: 'static> Begun<T> {
     ) -> Result<Begun<U>, EngineError> {
         match self {
             Begun::Done(result) => next(result).map(Begun::Done),
-            Begun::Elsewhere(wait) => Ok(Begun::Elsewhere(Box::new(move || next(wait()?)))),
+            Begun::Pending(wait) => Ok(Begun::Pending(Box::new(move || next(wait()?)))),
         }
     }
 }
@@ -48,7 +48,7 @@ impl<T> fmt::Debug for Begun<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Begun::Done(_) => "Done",
-            Begun::Elsewhere(_) => "Elsewhere",
+            Begun::Pending(_) => "Pending",
         })
     }
 }

@@ -18,7 +18,7 @@ pub enum Output {
 pub struct Row {
     /// Content tokens of the window, at least 1: how much the row counts beside those of other windows.
     pub weight: usize,
-    /// Probabilities, the value of a regression, or an embedding.
+    /// Probabilities, `[labels]`, the value of a regression, `[1]`, or an embedding, `[hidden]`.
     pub values: Box<[f32]>,
 }
 
@@ -29,11 +29,11 @@ impl Row {
     }
 }
 
-/// What a model is computed in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ModelPrecision {
-    /// As the setting calls it: `f32`, `int8`, `f16` or `bf16`.
-    pub name: &'static str,
-    /// Why, in a few words; empty where there was no choice.
-    pub note: String,
+/// What the head says of a text.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Prediction {
+    /// The probabilities of a classification, `[labels]`.
+    Probabilities(Vec<f32>),
+    /// The value of a regression.
+    Number(f64),
 }

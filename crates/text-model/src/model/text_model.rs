@@ -1,13 +1,15 @@
-//! A model as it is served.
+//! A model as its scheduler uses it.
 //!
-//! It must not know who serves. Invariant: each method is the model's own of that name, and does nothing else.
+//! It must not know the scheduler. Invariant: each method is the model's own of that name, and does nothing else.
 
-use ecommerce_ml_predictor::{Begun, ModelPrecision, Output, Row, Served, Window};
-use ecommerce_ml_protocol::{EngineError, ModelInfo, Prediction, TokenDetail, Tokens};
+use ecommerce_ml_checkpoint::tokenizer::{TokenDetail, Tokens};
+use ecommerce_ml_predictor::ModelPrecision;
+use ecommerce_ml_protocol::{EngineError, ModelInfo};
 
 use super::Model;
+use crate::{Begun, Output, Prediction, Row, TextModel, Window};
 
-impl Served for Model {
+impl TextModel for Model {
     fn info(&self) -> &ModelInfo {
         self.info()
     }
