@@ -333,7 +333,7 @@ CREATE FUNCTION text_function_support(internal) RETURNS internal
     LANGUAGE c STABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'text_function_support_wrapper';
 COMMENT ON FUNCTION text_function_support(internal) IS
-    'tells the planner what functions of a text cost, and marks those that can be called for many rows at once';
+    'tells the planner what functions of one input cost, and marks those that can be called for many rows at once';
 
 CREATE FUNCTION tokenize(review text) RETURNS text[]
     LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100 SUPPORT text_function_support
@@ -514,6 +514,46 @@ CREATE FUNCTION predict_value(reviews text[], model text) RETURNS double precisi
     LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20000
     AS 'MODULE_PATHNAME', 'predict_value_all_by_wrapper';
 COMMENT ON FUNCTION predict_value(text[], text) IS 'value of a regression model, for each element, by a named model';
+
+CREATE FUNCTION predict_rating(input record, model text) RETURNS real
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 50 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_rating_of_record_wrapper';
+COMMENT ON FUNCTION predict_rating(record, text) IS 'expected stars, from 1 to 5, of a row, whose columns are found by name, by a named model';
+
+CREATE FUNCTION predict_rating(input jsonb, model text) RETURNS real
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 50 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_rating_of_jsonb_wrapper';
+COMMENT ON FUNCTION predict_rating(jsonb, text) IS 'expected stars, from 1 to 5, of an object, whose keys are columns, by a named model';
+
+CREATE FUNCTION predict_class(input record, model text) RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 50 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_class_of_record_wrapper';
+COMMENT ON FUNCTION predict_class(record, text) IS 'likeliest class, as the model names it, of a row, whose columns are found by name, by a named model';
+
+CREATE FUNCTION predict_class(input jsonb, model text) RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 50 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_class_of_jsonb_wrapper';
+COMMENT ON FUNCTION predict_class(jsonb, text) IS 'likeliest class, as the model names it, of an object, whose keys are columns, by a named model';
+
+CREATE FUNCTION predict_probabilities(input record, model text) RETURNS jsonb
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 50 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_probabilities_of_record_wrapper';
+COMMENT ON FUNCTION predict_probabilities(record, text) IS 'probability of each class, of a row, whose columns are found by name, by a named model';
+
+CREATE FUNCTION predict_probabilities(input jsonb, model text) RETURNS jsonb
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 50 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_probabilities_of_jsonb_wrapper';
+COMMENT ON FUNCTION predict_probabilities(jsonb, text) IS 'probability of each class, of an object, whose keys are columns, by a named model';
+
+CREATE FUNCTION predict_value(input record, model text) RETURNS double precision
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 50 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_value_of_record_wrapper';
+COMMENT ON FUNCTION predict_value(record, text) IS 'value of a regression model, of a row, whose columns are found by name, by a named model';
+
+CREATE FUNCTION predict_value(input jsonb, model text) RETURNS double precision
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 50 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_value_of_jsonb_wrapper';
+COMMENT ON FUNCTION predict_value(jsonb, text) IS 'value of a regression model, of an object, whose keys are columns, by a named model';
 
 CREATE FUNCTION embed(review text) RETURNS real[]
     LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support

@@ -10,7 +10,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Which crates of this workspace a crate may depend on. A crate stands below those that it depends on.
-const MAY_DEPEND: [(&str, &[&str]); 13] = [
+const MAY_DEPEND: [(&str, &[&str]); 14] = [
     ("ecommerce_ml_log", &[]),
     ("ecommerce_ml_metrics", &[]),
     ("ecommerce_ml_protocol", &[]),
@@ -26,18 +26,12 @@ const MAY_DEPEND: [(&str, &[&str]); 13] = [
         &["checkpoint", "predictor", "protocol", "tensor_cpu", "tensor_cuda", "text_model", "training"],
     ),
     (
+        "ecommerce_ml_text",
+        &["checkpoint", "predictor", "protocol", "tensor_cpu", "tensor_cuda", "text_model", "text_train"],
+    ),
+    (
         "ecommerce_ml_engine",
-        &[
-            "checkpoint",
-            "log",
-            "predictor",
-            "protocol",
-            "serving",
-            "tensor_cpu",
-            "tensor_cuda",
-            "text_model",
-            "text_train",
-        ],
+        &["checkpoint", "log", "predictor", "protocol", "serving", "tensor_cpu", "text", "text_model"],
     ),
     ("ecommerce_ml", &["metrics", "protocol"]),
 ];

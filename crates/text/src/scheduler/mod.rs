@@ -1,52 +1,53 @@
 //! Requests of all clients, cut into batches.
 //!
 //! # Layout
-//! - [`ticket`]: the right to an answer, and the duty to give it.
+//! - [`promise`]: an answer that has been promised, and the promise to give it.
 //! - [`pool`]: threads that tokenize, several requests at a time.
-//! - [`division`]: a request in pieces, for several threads.
+//! - [`chunking`]: a request in chunks, for several threads.
 //! - [`prepare`], [`tokenize`]: what they do: texts to windows, texts to tokens.
 //! - [`job`]: a tokenized request on its way through the model.
 //! - [`queue`]: jobs, those that wait in two lanes.
 //! - [`batch`]: which windows go together.
-//! - [`busy`]: in which part of the time models run.
-//! - [`pace`]: how many tokens take about a tenth of a second.
+//! - [`budget`]: how many tokens take about a tenth of a second.
 //! - [`compute`]: the one thread that has models run.
+//! - [`utilisation`]: in which part of the time they do.
 //!
 //! It must not know connections or where models come from.
-//! Invariant: every piece of work that was accepted is answered exactly once, or its [`Ticket`] was dropped;
-//! work whose ticket was dropped costs at most the batches that had begun.
+//! Invariant: every request that was accepted is answered exactly once, or its [`Promised`] answer was dropped;
+//! work whose answer was dropped costs at most the batches that had begun.
 
 pub mod batch;
-mod busy;
+mod budget;
+mod chunking;
 mod compute;
-mod division;
 mod job;
-mod pace;
 mod pool;
 mod prepare;
+mod promise;
 mod queue;
-mod ticket;
 mod tokenize;
+mod utilisation;
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
+use ecommerce_ml_checkpoint::tokenizer::{TokenDetail, Tokens};
 use ecommerce_ml_predictor::Loaded;
-use ecommerce_ml_protocol::{TokenDetail, Tokens};
+use ecommerce_ml_text_model::TextModel;
 use parking_lot::Mutex;
 
 use crate::results::ResultCache;
-use busy::Busy;
+use chunking::{Chunked, Chunking};
 use compute::Message;
-use division::{Divisible, Division};
-pub use job::{Finished, Work};
+pub use job::{Computed, TextRequest};
 use pool::Pool;
 use prepare::Prepare;
-pub use ticket::Ticket;
-use ticket::{Counted, duty};
+pub use promise::Promised;
+use promise::{Counted, promise};
 use tokenize::Tokenize;
+use utilisation::Utilisation;
 
 /// A request of no more windows than this is small: it overtakes bulk requests.
 pub const SMALL_WINDOWS: usize = 4;
@@ -75,7 +76,7 @@ pub struct Scheduler {
     queued_texts: Arc<AtomicU64>,
     /// Those of them that are not tokenized yet.
     untokenized_texts: Arc<AtomicU64>,
-    busy: Arc<Mutex<Busy>>,
+    utilisation: Arc<Mutex<Utilisation>>,
 }
 
 impl Scheduler {
@@ -84,8 +85,8 @@ impl Scheduler {
     /// # Errors
     /// If the system refuses a thread.
     pub fn start(options: SchedulerOptions) -> io::Result<Self> {
-        let busy = Arc::new(Mutex::new(Busy::new(Instant::now())));
-        let ready = compute::spawn(options.batch_tokens, Arc::clone(&busy))?;
+        let utilisation = Arc::new(Mutex::new(Utilisation::new(Instant::now())));
+        let ready = compute::spawn(options.batch_tokens, Arc::clone(&utilisation))?;
         let tokenizing_threads = options.tokenizing_threads.max(1);
         Ok(Self {
             pool: Pool::start(tokenizing_threads)?,
@@ -94,36 +95,41 @@ impl Scheduler {
             ready,
             queued_texts: Arc::default(),
             untokenized_texts: Arc::default(),
-            busy,
+            utilisation,
         })
     }
 
     /// Puts texts on their way through a model.
-    pub fn submit(&self, work: Work) -> Ticket<Finished> {
-        let queued = Counted::new(work.texts.len(), &self.queued_texts);
-        let untokenized = Counted::new(work.texts.len(), &self.untokenized_texts);
-        let (duty, ticket) = duty(Some(queued));
-        let prepare = Prepare::new(&work, &self.results, (duty, untokenized), self.ready.clone());
-        self.divide(prepare, work.texts);
-        ticket
+    pub fn submit(&self, request: TextRequest) -> Promised<Computed> {
+        let queued = Counted::new(request.texts.len(), &self.queued_texts);
+        let untokenized = Counted::new(request.texts.len(), &self.untokenized_texts);
+        let (promise, promised) = promise(Some(queued));
+        let prepare = Prepare::new(&request, &self.results, (promise, untokenized), self.ready.clone());
+        self.hand_out(prepare, request.texts);
+        promised
     }
 
     /// Tokenizes texts and no more.
-    pub fn tokenize(&self, model: Loaded, texts: Vec<String>, detail: TokenDetail) -> Ticket<Vec<Tokens>> {
-        let (duty, ticket) = duty(None);
-        self.divide(Tokenize::new(model, texts.len(), detail, duty), texts);
-        ticket
+    pub fn tokenize(
+        &self,
+        model: Loaded<dyn TextModel>,
+        texts: Vec<String>,
+        detail: TokenDetail,
+    ) -> Promised<Vec<Tokens>> {
+        let (promise, promised) = promise(None);
+        self.hand_out(Tokenize::new(model, texts.len(), detail, promise), texts);
+        promised
     }
 
-    fn divide(&self, request: impl Divisible, texts: Vec<String>) {
-        let division = Division::new(request, texts, self.tokenizing_threads);
-        let small = division.is_small();
-        self.pool.push(Box::new(division), small);
+    fn hand_out(&self, request: impl Chunked, texts: Vec<String>) {
+        let chunking = Chunking::new(request, texts, self.tokenizing_threads);
+        let small = chunking.is_small();
+        self.pool.push(Box::new(chunking), small);
     }
 
     /// The part of the last seconds, from 0 to 1, in which models were running.
     pub fn utilisation(&self) -> f32 {
-        self.busy.lock().part(Instant::now())
+        self.utilisation.lock().part(Instant::now())
     }
 
     /// Texts that have not gone through a model yet.

@@ -12,15 +12,15 @@ const SLOTS: usize = SPAN + 1;
 
 /// What was noted.
 #[derive(Debug)]
-pub struct Busy {
+pub struct Utilisation {
     began: Instant,
     /// Until when something was noted.
     until: Instant,
-    /// The second since the beginning that a slot stands for, and how much of it was busy.
+    /// The second since the beginning that a slot stands for, and in how much of it a model ran.
     slots: [(u64, Duration); SLOTS],
 }
 
-impl Busy {
+impl Utilisation {
     /// Begins to look.
     pub fn new(began: Instant) -> Self {
         Self { began, until: began, slots: [(0, Duration::ZERO); SLOTS] }
@@ -53,8 +53,8 @@ impl Busy {
         }
         let first = seconds.saturating_sub(SPAN as u64);
         let slots = self.slots.iter().filter(|(second, _)| (first..seconds).contains(second));
-        let busy: Duration = slots.map(|&(_, busy)| busy).sum();
-        busy.as_secs_f32() / (seconds - first) as f32
+        let ran: Duration = slots.map(|&(_, ran)| ran).sum();
+        ran.as_secs_f32() / (seconds - first) as f32
     }
 }
 
@@ -69,31 +69,35 @@ mod tests {
     #[test]
     fn the_last_seconds_count() {
         let began = Instant::now();
-        let mut busy = Busy::new(began);
-        assert!(busy.part(after(began, 100.0)).abs() < 1e-6);
-        busy.note(after(began, 100.5), after(began, 103.0));
-        assert!((busy.part(after(began, 104.0)) - 0.25).abs() < 1e-6);
-        assert!((busy.part(after(began, 112.9)) - 0.1).abs() < 1e-6, "{}", busy.part(after(began, 112.9)));
-        assert!(busy.part(after(began, 114.0)).abs() < 1e-6);
+        let mut utilisation = Utilisation::new(began);
+        assert!(utilisation.part(after(began, 100.0)).abs() < 1e-6);
+        utilisation.note(after(began, 100.5), after(began, 103.0));
+        assert!((utilisation.part(after(began, 104.0)) - 0.25).abs() < 1e-6);
+        assert!(
+            (utilisation.part(after(began, 112.9)) - 0.1).abs() < 1e-6,
+            "{}",
+            utilisation.part(after(began, 112.9))
+        );
+        assert!(utilisation.part(after(began, 114.0)).abs() < 1e-6);
     }
 
     #[test]
     fn overlaps_count_once_and_long_runs_as_far_as_they_are_looked_back_on() {
         let began = Instant::now();
-        let mut busy = Busy::new(began);
-        busy.note(after(began, 1.0), after(began, 2.0));
-        busy.note(after(began, 1.5), after(began, 2.5));
-        assert!((busy.part(after(began, 3.0)) - 0.5).abs() < 1e-6);
-        busy.note(after(began, 3.0), after(began, 1000.0));
-        assert!((busy.part(after(began, 1000.0)) - 1.0).abs() < 1e-6);
+        let mut utilisation = Utilisation::new(began);
+        utilisation.note(after(began, 1.0), after(began, 2.0));
+        utilisation.note(after(began, 1.5), after(began, 2.5));
+        assert!((utilisation.part(after(began, 3.0)) - 0.5).abs() < 1e-6);
+        utilisation.note(after(began, 3.0), after(began, 1000.0));
+        assert!((utilisation.part(after(began, 1000.0)) - 1.0).abs() < 1e-6);
     }
 
     #[test]
     fn the_first_seconds_are_fewer() {
         let began = Instant::now();
-        let mut busy = Busy::new(began);
-        busy.note(began, after(began, 0.25));
-        assert!((busy.part(after(began, 0.5)) - 0.5).abs() < 1e-6);
-        assert!((busy.part(after(began, 2.0)) - 0.125).abs() < 1e-6);
+        let mut utilisation = Utilisation::new(began);
+        utilisation.note(began, after(began, 0.25));
+        assert!((utilisation.part(after(began, 0.5)) - 0.5).abs() < 1e-6);
+        assert!((utilisation.part(after(began, 2.0)) - 0.125).abs() < 1e-6);
     }
 }

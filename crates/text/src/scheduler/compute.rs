@@ -11,17 +11,18 @@ use std::sync::mpsc::{self, Receiver, SendError, Sender};
 use std::time::Instant;
 use std::{io, thread};
 
-use ecommerce_ml_predictor::{Begun, Output, Window, guarded};
+use ecommerce_ml_predictor::guarded;
 use ecommerce_ml_protocol::EngineError;
+use ecommerce_ml_text_model::{Begun, Output, Window};
 use parking_lot::Mutex;
 
-use super::busy::Busy;
+use super::budget::BatchBudget;
 use super::job::{Job, row_count_mismatch};
-use super::pace::Pace;
-use super::queue::{Lane, Pick, Queue, by_job};
+use super::queue::{BatchItem, Lane, Queue, by_job};
+use super::utilisation::Utilisation;
 
-/// Measured models before all measurements are thrown away, so that models long gone don't pile up.
-const MOST_PACES: usize = 64;
+/// Models with a budget of their own before all measurements are thrown away, so that models long gone don't pile up.
+const MOST_BUDGETS: usize = 64;
 
 /// Batches that a device has at a time: one that it works on, and one to go on with. A request that comes waits for both.
 const MOST_UNDERWAY: usize = 2;
@@ -41,17 +42,20 @@ pub(super) enum Message {
 
 /// A batch that has begun.
 pub(super) struct Batch {
-    picks: Vec<Pick>,
+    items: Vec<BatchItem>,
     /// Of the model and output.
-    key: PaceKey,
+    key: BudgetKey,
     started: Instant,
 }
 
 /// Number of a model, and what is computed.
-type PaceKey = (u64, Output);
+type BudgetKey = (u64, Output);
 
 /// Starts the threads, and returns where to send jobs to. They end after [`Message::End`], when all work is done.
-pub(super) fn spawn(fixed_budget: Option<usize>, busy: Arc<Mutex<Busy>>) -> io::Result<Sender<Message>> {
+pub(super) fn spawn(
+    fixed_budget: Option<usize>,
+    utilisation: Arc<Mutex<Utilisation>>,
+) -> io::Result<Sender<Message>> {
     let (sender, messages) = mpsc::channel();
     let (underway, begun) = mpsc::channel();
     let done = sender.clone();
@@ -59,7 +63,7 @@ pub(super) fn spawn(fixed_budget: Option<usize>, busy: Arc<Mutex<Busy>>) -> io::
     thread::Builder::new().name("device".to_owned()).spawn(wait)?;
     let run = move || {
         // A defect of this module loses the queued jobs, which answers them, and the engine goes on.
-        let run = || Compute::new(fixed_budget, &busy, &underway).run(&messages);
+        let run = || Compute::new(fixed_budget, &utilisation, &underway).run(&messages);
         while catch_unwind(AssertUnwindSafe(run)).is_err() {}
     };
     thread::Builder::new().name("compute".to_owned()).spawn(run)?;
@@ -78,10 +82,10 @@ fn wait_for_all(begun: &Receiver<(Batch, Begun<Rows>)>, done: &Sender<Message>) 
 
 struct Compute<'a> {
     queue: Queue,
-    paces: HashMap<PaceKey, Pace>,
-    /// Tokens of every batch, if they shall not follow the pace.
+    budgets: HashMap<BudgetKey, BatchBudget>,
+    /// Tokens of every batch, if they shall not follow the budget.
     fixed_budget: Option<usize>,
-    busy: &'a Mutex<Busy>,
+    utilisation: &'a Mutex<Utilisation>,
     /// To the thread that waits.
     underway: &'a Sender<(Batch, Begun<Rows>)>,
     /// Batches that it waits for.
@@ -92,11 +96,11 @@ struct Compute<'a> {
 impl<'a> Compute<'a> {
     fn new(
         fixed_budget: Option<usize>,
-        busy: &'a Mutex<Busy>,
+        utilisation: &'a Mutex<Utilisation>,
         underway: &'a Sender<(Batch, Begun<Rows>)>,
     ) -> Self {
-        let (queue, paces) = (Queue::default(), HashMap::new());
-        Self { queue, paces, fixed_budget, busy, underway, count: 0, has_ended: false }
+        let (queue, budgets) = (Queue::default(), HashMap::new());
+        Self { queue, budgets, fixed_budget, utilisation, underway, count: 0, has_ended: false }
     }
 
     fn run(&mut self, messages: &Receiver<Message>) {
@@ -134,31 +138,31 @@ impl<'a> Compute<'a> {
     /// Begins with the next batch.
     fn turn(&mut self, lane: Lane) {
         let Some(budget) = self.queue.front(lane).map(|lead| self.budget(lead)) else { return };
-        let picks = self.queue.take(lane, budget);
-        self.begin(picks);
+        let items = self.queue.take(lane, budget);
+        self.begin(items);
     }
 
     fn budget(&self, job: &Job) -> usize {
-        let pace = || self.paces.get(&pace_key(job)).copied().unwrap_or_default().budget();
-        self.fixed_budget.unwrap_or_else(pace)
+        let budget = || self.budgets.get(&budget_key(job)).copied().unwrap_or_default().tokens();
+        self.fixed_budget.unwrap_or_else(budget)
     }
 
     /// Has the model run over windows that wait no more, as far as anybody waits for them.
-    fn begin(&mut self, mut picks: Vec<Pick>) {
-        picks.retain(|pick| self.queue.job(pick.job).is_some_and(|job| !job.is_over()));
-        let Some(lead) = picks.first().and_then(|pick| self.queue.job(pick.job)) else { return };
-        let (key, model, output) = (pace_key(lead), lead.model.clone(), lead.output);
-        let window = |pick: &Pick| Some(self.queue.job(pick.job)?.window(pick.place));
-        let windows: Vec<&Window> = picks.iter().filter_map(window).collect();
+    fn begin(&mut self, mut items: Vec<BatchItem>) {
+        items.retain(|item| self.queue.job(item.job).is_some_and(|job| !job.is_over()));
+        let Some(lead) = items.first().and_then(|item| self.queue.job(item.job)) else { return };
+        let (key, model, output) = (budget_key(lead), lead.model.clone(), lead.output);
+        let window = |item: &BatchItem| Some(self.queue.job(item.job)?.window(item.place));
+        let windows: Vec<&Window> = items.iter().filter_map(window).collect();
         let started = Instant::now();
         let begun = guarded(|| model.begin(&windows, output));
-        let batch = Batch { picks, key, started };
+        let batch = Batch { items, key, started };
         match begun {
             Ok(Begun::Done(rows)) => self.end(&batch, Ok(rows)),
-            Ok(elsewhere) => match self.underway.send((batch, elsewhere)) {
+            Ok(pending) => match self.underway.send((batch, pending)) {
                 Ok(()) => self.count += 1,
                 // There is no other thread any more.
-                Err(SendError((batch, elsewhere))) => self.end(&batch, guarded(|| elsewhere.finish())),
+                Err(SendError((batch, pending))) => self.end(&batch, guarded(|| pending.finish())),
             },
             Err(error) => self.end(&batch, Err(error)),
         }
@@ -166,51 +170,51 @@ impl<'a> Compute<'a> {
 
     /// Gives everybody what is theirs.
     fn end(&mut self, batch: &Batch, rows: Result<Rows, EngineError>) {
-        let Batch { picks, key, started } = batch;
-        self.busy.lock().note(*started, Instant::now());
-        self.learn(*key, picks.iter().map(|pick| pick.place.length).sum(), *started);
-        let complete = |rows: Rows| match rows.len() == picks.len() {
+        let Batch { items, key, started } = batch;
+        self.utilisation.lock().note(*started, Instant::now());
+        self.learn(*key, items.iter().map(|item| item.place.length).sum(), *started);
+        let complete = |rows: Rows| match rows.len() == items.len() {
             true => Ok(rows),
-            false => Err(row_count_mismatch(picks.len(), rows.len())),
+            false => Err(row_count_mismatch(items.len(), rows.len())),
         };
         match rows.and_then(complete) {
-            Ok(rows) => self.hand_out(picks, rows),
-            Err(error) => self.find_guilty(picks, error),
+            Ok(rows) => self.hand_out(items, rows),
+            Err(error) => self.isolate_failure(items, error),
         }
     }
 
-    fn hand_out(&mut self, picks: &[Pick], rows: Rows) {
+    fn hand_out(&mut self, items: &[BatchItem], rows: Rows) {
         let mut rows = rows.into_iter();
-        for picks in by_job(picks) {
+        for items in by_job(items) {
             // All of its rows are taken, whether or not anybody waits for them.
-            let own: Vec<_> = picks.iter().map(|pick| pick.place).zip(rows.by_ref()).collect();
-            if let Some(job) = self.queue.job_mut(picks[0].job) {
+            let own: Vec<_> = items.iter().map(|item| item.place).zip(rows.by_ref()).collect();
+            if let Some(job) = self.queue.job_mut(items[0].job) {
                 job.receive(own);
             }
         }
     }
 
     /// A batch of one job failed by that job; one of several is run again, job by job.
-    fn find_guilty(&mut self, picks: &[Pick], error: EngineError) {
-        let jobs: Vec<&[Pick]> = by_job(picks).collect();
+    fn isolate_failure(&mut self, items: &[BatchItem], error: EngineError) {
+        let jobs: Vec<&[BatchItem]> = by_job(items).collect();
         match jobs.as_slice() {
             [only] => {
                 if let Some(job) = self.queue.job_mut(only[0].job) {
                     job.fail(error);
                 }
             }
-            several => several.iter().for_each(|picks| self.begin(picks.to_vec())),
+            several => several.iter().for_each(|items| self.begin(items.to_vec())),
         }
     }
 
-    fn learn(&mut self, key: PaceKey, tokens: usize, started: Instant) {
-        if self.paces.len() >= MOST_PACES && !self.paces.contains_key(&key) {
-            self.paces.clear();
+    fn learn(&mut self, key: BudgetKey, tokens: usize, started: Instant) {
+        if self.budgets.len() >= MOST_BUDGETS && !self.budgets.contains_key(&key) {
+            self.budgets.clear();
         }
-        self.paces.entry(key).or_default().observe(tokens, started.elapsed());
+        self.budgets.entry(key).or_default().observe(tokens, started.elapsed());
     }
 }
 
-fn pace_key(job: &Job) -> PaceKey {
+fn budget_key(job: &Job) -> BudgetKey {
     (job.model.number(), job.output)
 }

@@ -7,17 +7,18 @@ use std::mem::take;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ecommerce_ml_predictor::{Loaded, Output, Row, Window};
+use ecommerce_ml_predictor::Loaded;
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
+use ecommerce_ml_text_model::{Output, Row, TextModel, Window};
 
 use super::SMALL_WINDOWS;
-use super::ticket::Duty;
+use super::promise::Promise;
 use crate::results::{Fingerprint, ResultCache, Rows};
 
 /// Texts that shall go through a model.
-pub struct Work {
+pub struct TextRequest {
     /// By which model.
-    pub model: Loaded,
+    pub model: Loaded<dyn TextModel>,
     /// Each is answered at its place; equal ones are computed once.
     pub texts: Vec<String>,
     /// What to compute.
@@ -46,7 +47,7 @@ pub(super) struct Tokenized {
 
 /// All texts of a request after the model.
 #[derive(Debug)]
-pub struct Finished {
+pub struct Computed {
     /// What the model made of the distinct texts.
     answers: Vec<Answer>,
     /// For each text of the request, which of the distinct ones it is.
@@ -63,7 +64,7 @@ struct Answer {
     cached: bool,
 }
 
-impl Finished {
+impl Computed {
     /// An answer for each text of the request from the rows of its windows; `None` for a blank text.
     pub fn rows<T: Clone>(&self, combine: impl Fn(&[Row]) -> T) -> Vec<Option<T>> {
         let answer = |answer: &Answer| (!answer.rows.is_empty()).then(|| combine(&answer.rows));
@@ -83,7 +84,7 @@ impl Finished {
 }
 
 /// A distinct text on its way through the model.
-struct Reading {
+struct InFlightText {
     /// Which of the distinct texts it is.
     text: usize,
     fingerprint: Fingerprint,
@@ -94,7 +95,7 @@ struct Reading {
     missing: usize,
 }
 
-impl Reading {
+impl InFlightText {
     fn new(text: usize, fingerprint: Fingerprint, windows: Vec<Window>) -> Self {
         let count = windows.len();
         Self { text, fingerprint, windows, values: vec![Vec::new(); count], missing: count }
@@ -115,7 +116,7 @@ impl Reading {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
     /// Which of the texts that go through the model.
-    reading: usize,
+    text: usize,
     window: usize,
     /// Tokens of the window.
     pub(super) length: usize,
@@ -124,45 +125,45 @@ pub(super) struct Place {
 /// A tokenized request.
 pub(super) struct Job {
     number: u64,
-    pub(super) model: Loaded,
+    pub(super) model: Loaded<dyn TextModel>,
     pub(super) output: Output,
-    readings: Vec<Reading>,
+    in_flight: Vec<InFlightText>,
     /// Windows that are in no batch yet, longest first: neighbours make good batches.
     waiting: Vec<Place>,
     /// Windows that have no row yet.
     missing: usize,
     /// What it will answer, filled in while it computes.
-    finished: Finished,
+    computed: Computed,
     /// Where its answers are kept for others.
     results: Arc<ResultCache>,
     /// `None` once answered.
-    duty: Option<Duty<Finished>>,
+    promise: Option<Promise<Computed>>,
 }
 
 impl Job {
     pub(super) fn new(
-        (model, output): (Loaded, Output),
+        (model, output): (Loaded<dyn TextModel>, Output),
         Tokenized { texts, positions }: Tokenized,
         results: Arc<ResultCache>,
-        duty: Duty<Finished>,
+        promise: Promise<Computed>,
     ) -> Self {
         static NUMBERS: AtomicU64 = AtomicU64::new(0);
-        let (mut answers, mut readings) = (Vec::with_capacity(texts.len()), Vec::new());
+        let (mut answers, mut in_flight) = (Vec::with_capacity(texts.len()), Vec::new());
         for (index, text) in texts.into_iter().enumerate() {
             answers.push(match text {
                 Text::Blank => Answer::default(),
                 Text::Known(rows) => Answer { rows, cached: true },
                 Text::New(fingerprint, windows) => {
-                    readings.push(Reading::new(index, fingerprint, windows));
+                    in_flight.push(InFlightText::new(index, fingerprint, windows));
                     Answer::default()
                 }
             });
         }
-        let waiting = places(&readings);
+        let waiting = places(&in_flight);
         let tokens = waiting.iter().map(|place| place.length as u64).sum();
-        let finished = Finished { answers, positions, tokens };
+        let computed = Computed { answers, positions, tokens };
         let (number, missing) = (NUMBERS.fetch_add(1, Ordering::Relaxed), waiting.len());
-        Self { number, model, output, readings, waiting, missing, finished, results, duty: Some(duty) }
+        Self { number, model, output, in_flight, waiting, missing, computed, results, promise: Some(promise) }
     }
 
     /// Tells it from all other jobs.
@@ -182,7 +183,7 @@ impl Job {
 
     /// Whether it has been answered, or nobody waits for the answer.
     pub(super) fn is_over(&self) -> bool {
-        self.duty.as_ref().is_none_or(Duty::is_over)
+        self.promise.as_ref().is_none_or(Promise::is_over)
     }
 
     /// Windows that are in no batch yet, longest first.
@@ -192,7 +193,7 @@ impl Job {
 
     /// The window at a place of this job.
     pub(super) fn window(&self, place: Place) -> &Window {
-        &self.readings[place.reading].windows[place.window]
+        &self.in_flight[place.text].windows[place.window]
     }
 
     /// Notes that some of the waiting windows are in a batch, which are told in the order in which they waited.
@@ -209,11 +210,11 @@ impl Job {
 
     fn put(&mut self, place: Place, values: Vec<f32>) {
         self.missing -= 1;
-        let reading = &mut self.readings[place.reading];
-        if let Some(rows) = reading.receive(place.window, values) {
-            reading.windows = Vec::new();
-            self.results.keep(reading.fingerprint, &rows);
-            self.finished.answers[reading.text].rows = rows;
+        let in_flight_text = &mut self.in_flight[place.text];
+        if let Some(rows) = in_flight_text.receive(place.window, values) {
+            in_flight_text.windows = Vec::new();
+            self.results.keep(in_flight_text.fingerprint, &rows);
+            self.computed.answers[in_flight_text.text].rows = rows;
         }
     }
 
@@ -221,9 +222,9 @@ impl Job {
     pub(super) fn answer_if_done(&mut self) -> bool {
         let done = self.missing == 0;
         if done {
-            let answers = take(&mut self.finished.answers);
-            let positions = take(&mut self.finished.positions);
-            self.answer(Ok(Finished { answers, positions, tokens: self.finished.tokens }));
+            let answers = take(&mut self.computed.answers);
+            let positions = take(&mut self.computed.positions);
+            self.answer(Ok(Computed { answers, positions, tokens: self.computed.tokens }));
         }
         done
     }
@@ -233,20 +234,20 @@ impl Job {
         self.answer(Err(error));
     }
 
-    fn answer(&mut self, outcome: Result<Finished, EngineError>) {
-        if let Some(duty) = self.duty.take() {
-            duty.fulfil(outcome);
+    fn answer(&mut self, outcome: Result<Computed, EngineError>) {
+        if let Some(promise) = self.promise.take() {
+            promise.keep(outcome);
         }
     }
 }
 
 /// All windows, longest first.
-fn places(readings: &[Reading]) -> Vec<Place> {
-    let of = |(reading, text): (usize, &Reading)| {
+fn places(in_flight: &[InFlightText]) -> Vec<Place> {
+    let of = |(index, text): (usize, &InFlightText)| {
         let lengths = text.windows.iter().map(|window| window.ids.len()).enumerate();
-        lengths.map(|(window, length)| Place { reading, window, length }).collect::<Vec<_>>()
+        lengths.map(|(window, length)| Place { text: index, window, length }).collect::<Vec<_>>()
     };
-    let mut places: Vec<Place> = readings.iter().enumerate().flat_map(of).collect();
+    let mut places: Vec<Place> = in_flight.iter().enumerate().flat_map(of).collect();
     places.sort_by_key(|place| std::cmp::Reverse(place.length));
     places
 }

@@ -1,6 +1,6 @@
 //! Texts to windows, by several threads at a time.
 //!
-//! It must not know how texts are divided.
+//! It must not know how texts are cut up.
 //! Invariant: of equal texts in a request one is looked up or tokenized, by the thread that saw one first; whoever
 //! finishes last hands the request on.
 
@@ -9,23 +9,24 @@ use std::collections::hash_map::Entry;
 use std::mem::take;
 use std::sync::{Arc, mpsc};
 
-use ecommerce_ml_predictor::{Loaded, Output, guarded};
+use ecommerce_ml_predictor::{Loaded, guarded};
 use ecommerce_ml_protocol::EngineError;
+use ecommerce_ml_text_model::{Output, TextModel};
 use parking_lot::Mutex;
 
+use super::chunking::Chunked;
 use super::compute::Message;
-use super::division::Divisible;
-use super::job::{Finished, Job, Text, Tokenized, Work};
-use super::ticket::{Counted, Duty, SharedDuty};
+use super::job::{Computed, Job, Text, TextRequest, Tokenized};
+use super::promise::{Counted, Promise, SharedPromise};
 use crate::results::{Fingerprint, ResultCache};
 
 /// A request whose texts become windows, and then a job for the compute thread.
 pub(super) struct Prepare {
-    model: Loaded,
+    model: Loaded<dyn TextModel>,
     output: Output,
     results: Arc<ResultCache>,
     gathered: Mutex<Gathered>,
-    duty: SharedDuty<Finished>,
+    promise: SharedPromise<Computed>,
     ready: mpsc::Sender<Message>,
 }
 
@@ -40,25 +41,25 @@ struct Gathered {
     untokenized: Option<Counted>,
 }
 
-/// A text that a thread has to do: its place in the piece, its place among the distinct texts, its fingerprint.
+/// A text that a thread has to do: its place in the chunk, its place among the distinct texts, its fingerprint.
 type Claim = (usize, usize, Fingerprint);
 
 impl Prepare {
     pub(super) fn new(
-        work: &Work,
+        request: &TextRequest,
         results: &Arc<ResultCache>,
-        (duty, untokenized): (Duty<Finished>, Counted),
+        (promise, untokenized): (Promise<Computed>, Counted),
         ready: mpsc::Sender<Message>,
     ) -> Self {
-        let left = work.texts.len();
+        let left = request.texts.len();
         let tokenized = Tokenized { texts: Vec::new(), positions: vec![0; left] };
         let known = HashMap::new();
         Self {
-            model: work.model.clone(),
-            output: work.output,
+            model: request.model.clone(),
+            output: request.output,
             results: Arc::clone(results),
             gathered: Mutex::new(Gathered { known, tokenized, left, untokenized: Some(untokenized) }),
-            duty: SharedDuty::new(duty),
+            promise: SharedPromise::new(promise),
             ready,
         }
     }
@@ -88,9 +89,9 @@ impl Prepare {
     }
 
     fn hand_over(&self, tokenized: Tokenized) {
-        let Some(duty) = self.duty.take() else { return };
+        let Some(promise) = self.promise.take() else { return };
         let results = Arc::clone(&self.results);
-        let mut job = Job::new((self.model.clone(), self.output), tokenized, results, duty);
+        let mut job = Job::new((self.model.clone(), self.output), tokenized, results, promise);
         if !job.answer_if_done() {
             // Fails only when the scheduler is being dropped; the request is then answered by dropping it.
             let _ = self.ready.send(Message::Job(job));
@@ -98,17 +99,17 @@ impl Prepare {
     }
 }
 
-impl Divisible for Prepare {
+impl Chunked for Prepare {
     fn work(&self, first: usize, texts: Vec<String>) {
         if let Err(error) = self.prepare(first, &texts)
-            && let Some(duty) = self.duty.take()
+            && let Some(promise) = self.promise.take()
         {
-            duty.fulfil(Err(error));
+            promise.keep(Err(error));
         }
     }
 
     fn is_over(&self) -> bool {
-        self.duty.is_over()
+        self.promise.is_over()
     }
 }
 
@@ -132,12 +133,12 @@ impl Gathered {
         claims
     }
 
-    /// Puts claimed texts in their places, of a piece of so many texts; returns all texts after the last piece.
-    fn put(&mut self, prepared: Vec<(usize, Text)>, piece: usize) -> Option<(Tokenized, Option<Counted>)> {
+    /// Puts claimed texts in their places, of a chunk of so many texts; returns all texts after the last chunk.
+    fn put(&mut self, prepared: Vec<(usize, Text)>, chunk: usize) -> Option<(Tokenized, Option<Counted>)> {
         for (distinct, text) in prepared {
             self.tokenized.texts[distinct] = text;
         }
-        self.left -= piece;
+        self.left -= chunk;
         (self.left == 0).then(|| (take(&mut self.tokenized), self.untokenized.take()))
     }
 }

@@ -1,17 +1,18 @@
 //! A large request is tokenized by all threads, and comes out as if by one.
 
-use ecommerce_ml_protocol::{ErrorKind, TokenDetail, Tokens};
+use ecommerce_ml_checkpoint::tokenizer::{TokenDetail, Tokens};
+use ecommerce_ml_protocol::ErrorKind;
 
 use crate::bench::{Bench, values};
 use crate::fake::letters;
 use crate::kit::{wait_until, words};
 
-/// More text than a piece has: each such text is a piece of its own.
-const PIECE_WORDS: usize = 20_000;
+/// More text than a chunk has: each such text is a chunk of its own.
+const CHUNK_WORDS: usize = 20_000;
 
-/// Texts of a piece each that the tokenizer holds; `name` is their last word.
+/// Texts of a chunk each that the tokenizer holds; `name` is their last word.
 fn held(texts: usize, name: &str) -> Vec<String> {
-    (0..texts).map(|index| format!("HOLD {} {name}", words(PIECE_WORDS + index))).collect()
+    (0..texts).map(|index| format!("HOLD {} {name}", words(CHUNK_WORDS + index))).collect()
 }
 
 fn wait_for_tokenizer(bench: &Bench, texts: usize) {
@@ -22,17 +23,17 @@ fn wait_for_tokenizer(bench: &Bench, texts: usize) {
 fn several_threads_work_on_one_request() {
     let bench = Bench::with(3, 0);
     bench.control.hold();
-    let ticket = bench.submit(held(5, "a"));
+    let promised = bench.submit(held(5, "a"));
     wait_for_tokenizer(&bench, 3);
     bench.control.release();
     let expected: Vec<_> = held(5, "a").iter().map(|text| letters(text)).collect();
-    assert_eq!(values(&bench.model, ticket.wait()), expected);
+    assert_eq!(values(&bench.model, promised.wait()), expected);
 }
 
 #[test]
 fn answers_are_in_order_and_equal_texts_are_tokenized_once() {
     let bench = Bench::with(3, 0);
-    // Of about 40 pieces; repetitions are near each other, far from each other, and many.
+    // Of about 40 chunks; repetitions are near each other, far from each other, and many.
     let texts: Vec<String> = (0..4000)
         .map(|index| match index % 10 {
             0 => words(150),
@@ -69,14 +70,14 @@ fn a_request_without_texts_is_answered() {
 }
 
 #[test]
-fn a_failure_in_one_piece_is_the_answer() {
+fn a_failure_in_one_chunk_is_the_answer() {
     let bench = Bench::with(2, 0);
     bench.control.hold();
     let mut texts = held(20, "a");
-    texts[1] = format!("{} UNTOKENIZABLE", words(PIECE_WORDS));
-    let ticket = bench.submit(texts);
-    // While the first piece is held, the other thread meets the bad text, and nobody works on any other.
-    let error = ticket.wait().unwrap_err();
+    texts[1] = format!("{} UNTOKENIZABLE", words(CHUNK_WORDS));
+    let promised = bench.submit(texts);
+    // While the first chunk is held, the other thread meets the bad text, and nobody works on any other.
+    let error = promised.wait().unwrap_err();
     assert_eq!(
         (error.kind, error.message.as_str()),
         (ErrorKind::Internal, "engine panicked: can't tokenize this")
@@ -95,9 +96,9 @@ fn a_failure_in_one_piece_is_the_answer() {
 fn nothing_more_is_tokenized_when_nobody_waits() {
     let bench = Bench::with(2, 0);
     bench.control.hold();
-    let ticket = bench.submit(held(20, "a"));
+    let promised = bench.submit(held(20, "a"));
     wait_for_tokenizer(&bench, 2);
-    drop(ticket);
+    drop(promised);
     bench.control.release();
     bench.settle();
     assert_eq!((bench.control.tokenized().len(), bench.scheduler.queued_texts()), (2, 0));
@@ -112,8 +113,8 @@ fn large_requests_take_turns() {
     wait_for_tokenizer(&bench, 1);
     let second = bench.submit(held(4, "b"));
     bench.control.release();
-    for ticket in [first, second] {
-        ticket.wait().unwrap();
+    for promised in [first, second] {
+        promised.wait().unwrap();
     }
     assert_eq!(bench.control.tokenized(), ["a", "a", "b", "a", "b", "a", "b", "b"]);
 }

@@ -4,28 +4,48 @@
 //! Invariant: if the device or the precision isn't there, that is what every load says: an engine that didn't start would only
 //! be started again.
 
+use std::num::NonZero;
 use std::sync::Arc;
+use std::thread;
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
-use ecommerce_ml_predictor::{Load, Served};
 use ecommerce_ml_protocol::{BUILD, EngineError, ErrorKind, ModelSource};
 use ecommerce_ml_tensor_cpu::{Cpu, Kernels, Precision};
 use ecommerce_ml_tensor_cuda::Narrow;
 use ecommerce_ml_text_model::cuda::Accelerator;
 use ecommerce_ml_text_model::{Device, Model, PrecisionChoice, Store};
-use ecommerce_ml_text_train::cuda::{TrainingMachine, training_machine};
 use once_cell::sync::OnceCell;
 
-use crate::cli::Compute;
-use crate::process;
+/// How to compute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compute {
+    /// Which device.
+    pub device: String,
+    /// In which precision.
+    pub precision: String,
+    /// With how many threads; 0 for all cores.
+    pub threads: usize,
+}
+
+impl Compute {
+    /// How many threads there are to compute with.
+    pub fn count_threads(&self) -> usize {
+        let all = || thread::available_parallelism().map_or(1, NonZero::get);
+        if self.threads == 0 { all() } else { self.threads }
+    }
+}
+
+impl Default for Compute {
+    fn default() -> Self {
+        Self { device: "auto".to_owned(), precision: "auto".to_owned(), threads: 0 }
+    }
+}
 
 /// The settings, and where prepared weights are kept.
 pub struct ModelLoader {
     /// What was asked for.
     device_setting: String,
     opened: Result<(Device, PrecisionChoice), EngineError>,
-    /// Where encoders are trained, if not on the processor.
-    training: Option<Arc<dyn TrainingMachine>>,
     /// The processor, for what only runs there while the device is another one.
     beside: OnceCell<Cpu>,
     threads: usize,
@@ -35,20 +55,18 @@ pub struct ModelLoader {
 impl ModelLoader {
     /// Opens the device.
     pub fn new(compute: &Compute, store: Option<Store>) -> Self {
-        let threads = process::count_threads(compute.threads);
+        let threads = compute.count_threads();
         // Who leaves the device open but wants a precision that only the CPU has wants the CPU.
         let device = match (compute.device.as_str(), compute.precision.as_str()) {
             ("auto", "f32" | "int8") => "cpu",
             (device, _) => device,
         };
-        let mut training = None;
-        let opened = Device::open_with_gpus(device, threads).and_then(|(device, gpus)| {
+        let opened = Device::open_with_gpus(device, threads).and_then(|(device, _gpus)| {
             let precision = precision_choice(&compute.precision, &device)?;
-            training = training_machine(&gpus);
             Ok((device, precision))
         });
         let device_setting = compute.device.clone();
-        Self { device_setting, opened, training, beside: OnceCell::new(), threads, store }
+        Self { device_setting, opened, beside: OnceCell::new(), threads, store }
     }
 
     /// Loads to a device that is open, and keeps nothing.
@@ -58,17 +76,10 @@ impl ModelLoader {
         Self {
             device_setting,
             opened,
-            training: None,
             beside: OnceCell::new(),
-            threads: process::count_threads(0),
+            threads: Compute::default().count_threads(),
             store: None,
         }
-    }
-
-    /// The same, with encoders trained on a machine.
-    #[must_use]
-    pub fn training_on(self, machine: Arc<dyn TrainingMachine>) -> Self {
-        Self { training: Some(machine), ..self }
     }
 
     /// The device for statistics; as it was asked for, if it isn't there.
@@ -90,11 +101,6 @@ impl ModelLoader {
         }
     }
 
-    /// The machine that encoders are trained on, if that isn't the processor.
-    pub fn training_machine(&self) -> Option<Arc<dyn TrainingMachine>> {
-        self.training.clone()
-    }
-
     /// The processor, if that is the device.
     pub fn cpu(&self) -> Option<&Cpu> {
         self.cpu_and_precision().map(|(cpu, _)| cpu)
@@ -111,13 +117,30 @@ impl ModelLoader {
         }
     }
 
-    /// The model of these files; nothing is kept.
+    /// The model of these files, its weights kept if there is a store.
     ///
     /// # Errors
     /// As [`Model::load`], and if the device or the precision isn't there.
-    pub fn load_model(&self, files: &ModelFiles) -> Result<Model, EngineError> {
+    pub fn load(&self, source: &ModelSource, files: &ModelFiles) -> Result<Model, EngineError> {
         let (device, precision) = self.opened.as_ref().map_err(EngineError::clone)?;
-        Model::load(files, device, *precision)
+        match (device, &self.store) {
+            (Device::Cpu(cpu), Some(store)) => {
+                let content = match source {
+                    ModelSource::Content(sha) => sha.to_string(),
+                    ModelSource::Builtin(_) => content_hash(files),
+                };
+                self.prepare(&kept_name(&content, cpu, *precision), files, cpu, *precision, store)
+            }
+            _ => Model::load(files, device, *precision),
+        }
+    }
+
+    /// A model whose weights were kept when it was loaded before.
+    pub fn recall(&self, source: &ModelSource) -> Option<Model> {
+        let (cpu, precision) = self.cpu_and_precision()?;
+        let ModelSource::Content(sha) = source else { return None };
+        let image = self.store.as_ref()?.find(&kept_name(&sha.to_string(), cpu, precision))?;
+        Model::open(image, cpu).ok()
     }
 
     fn cpu_and_precision(&self) -> Option<(&Cpu, PrecisionChoice)> {
@@ -140,30 +163,6 @@ impl ModelLoader {
             return Ok(model);
         }
         Model::open(store.keep(name, Model::prepare(files, cpu, precision)?), cpu)
-    }
-}
-
-impl Load for ModelLoader {
-    fn load(&self, source: &ModelSource, files: &ModelFiles) -> Result<Arc<dyn Served>, EngineError> {
-        let (device, precision) = self.opened.as_ref().map_err(EngineError::clone)?;
-        let model = match (device, &self.store) {
-            (Device::Cpu(cpu), Some(store)) => {
-                let content = match source {
-                    ModelSource::Content(sha) => sha.to_string(),
-                    ModelSource::Builtin(_) => content_hash(files),
-                };
-                self.prepare(&kept_name(&content, cpu, *precision), files, cpu, *precision, store)?
-            }
-            _ => Model::load(files, device, *precision)?,
-        };
-        Ok(Arc::new(model))
-    }
-
-    fn recall(&self, source: &ModelSource) -> Option<Arc<dyn Served>> {
-        let (cpu, precision) = self.cpu_and_precision()?;
-        let ModelSource::Content(sha) = source else { return None };
-        let image = self.store.as_ref()?.find(&kept_name(&sha.to_string(), cpu, precision))?;
-        Some(Arc::new(Model::open(image, cpu).ok()?))
     }
 }
 

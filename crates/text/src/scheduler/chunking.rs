@@ -1,23 +1,23 @@
-//! A request's texts in pieces, so that all tokenizing threads can work on it.
+//! A request's texts in chunks, so that all tokenizing threads can work on it.
 //!
 //! It must not know what is made of the texts.
-//! Invariants: each text is in one piece, and a text is never divided; nothing is handed out of a request that is over.
+//! Invariants: each text is in one chunk, and a text is never cut up; nothing is handed out of a request that is over.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::vec;
 
 use super::SMALL_WINDOWS;
-use super::pool::Piece;
+use super::pool::Chunk;
 
-/// Text of a piece. The upper end takes some ten milliseconds; the lower one still outweighs the handing out.
-const PIECE_BYTES: RangeInclusive<usize> = 4 << 10..=32 << 10;
+/// Text of a chunk. The upper end takes some ten milliseconds; the lower one still outweighs the handing out.
+const CHUNK_BYTES: RangeInclusive<usize> = 4 << 10..=32 << 10;
 
 /// A request of no more text than this, in no more than [`SMALL_WINDOWS`] texts, takes the short lane.
 const SMALL_BYTES: usize = 16 << 10;
 
 /// A request that several threads work on.
-pub(super) trait Divisible: Send + Sync + 'static {
+pub(super) trait Chunked: Send + Sync + 'static {
     /// Works on some of its texts, which are those from `first` on.
     fn work(&self, first: usize, texts: Vec<String>);
 
@@ -26,14 +26,14 @@ pub(super) trait Divisible: Send + Sync + 'static {
 }
 
 /// Hands out the texts of a request.
-pub(super) struct Division<S> {
+pub(super) struct Chunking<S> {
     /// `None` once all is handed out.
     rest: Option<Rest<S>>,
-    piece_bytes: usize,
+    chunk_bytes: usize,
     is_small: bool,
 }
 
-/// What has not been handed out. It may be no text at all: a request without texts is one piece.
+/// What has not been handed out. It may be no text at all: a request without texts is one chunk.
 struct Rest<S> {
     request: Arc<S>,
     texts: vec::IntoIter<String>,
@@ -41,13 +41,13 @@ struct Rest<S> {
     first: usize,
 }
 
-impl<S: Divisible> Division<S> {
+impl<S: Chunked> Chunking<S> {
     /// Divides texts among so many threads.
     pub(super) fn new(request: S, texts: Vec<String>, threads: usize) -> Self {
         let bytes: usize = texts.iter().map(String::len).sum();
         Self {
             is_small: texts.len() <= SMALL_WINDOWS && bytes <= SMALL_BYTES,
-            piece_bytes: bytes.div_ceil(threads.max(1)).clamp(*PIECE_BYTES.start(), *PIECE_BYTES.end()),
+            chunk_bytes: bytes.div_ceil(threads.max(1)).clamp(*CHUNK_BYTES.start(), *CHUNK_BYTES.end()),
             rest: Some(Rest { request: Arc::new(request), texts: texts.into_iter(), first: 0 }),
         }
     }
@@ -58,30 +58,30 @@ impl<S: Divisible> Division<S> {
     }
 }
 
-impl<S: Divisible> Iterator for Division<S> {
-    type Item = Piece;
+impl<S: Chunked> Iterator for Chunking<S> {
+    type Item = Chunk;
 
-    fn next(&mut self) -> Option<Piece> {
+    fn next(&mut self) -> Option<Chunk> {
         let Rest { request, mut texts, first } = self.rest.take()?;
         if request.is_over() {
-            // Dropping all of this may take a while, which is none of the time in which pieces are handed out.
+            // Dropping all of this may take a while, which is none of the time in which chunks are handed out.
             return Some(Box::new(move || drop((request, texts))));
         }
-        let piece = next_piece(&mut texts, self.piece_bytes);
+        let chunk = next_chunk(&mut texts, self.chunk_bytes);
         if !texts.as_slice().is_empty() {
-            self.rest = Some(Rest { request: Arc::clone(&request), texts, first: first + piece.len() });
+            self.rest = Some(Rest { request: Arc::clone(&request), texts, first: first + chunk.len() });
         }
-        Some(Box::new(move || request.work(first, piece)))
+        Some(Box::new(move || request.work(first, chunk)))
     }
 }
 
-fn next_piece(texts: &mut vec::IntoIter<String>, most: usize) -> Vec<String> {
-    let (mut piece, mut bytes) = (Vec::new(), 0);
+fn next_chunk(texts: &mut vec::IntoIter<String>, most: usize) -> Vec<String> {
+    let (mut chunk, mut bytes) = (Vec::new(), 0);
     while bytes < most
         && let Some(text) = texts.next()
     {
         bytes += text.len() + 1;
-        piece.push(text);
+        chunk.push(text);
     }
-    piece
+    chunk
 }

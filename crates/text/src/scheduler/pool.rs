@@ -1,9 +1,9 @@
-//! Threads that tokenize. Work is done in pieces of a few milliseconds, so that many requests advance together and
+//! Threads that tokenize. TextRequest is done in chunks of a few milliseconds, so that many requests advance together and
 //! several threads can work on one.
 //!
-//! It must not know what a piece does.
+//! It must not know what a chunk does.
 //! Invariants: a short task waits for no long one: one thread takes short tasks only, the others take them first; long
-//! tasks take turns, piece by piece.
+//! tasks take turns, chunk by chunk.
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,12 +14,12 @@ use std::thread;
 use parking_lot::{Condvar, Mutex};
 
 /// What a thread does before it looks for other work.
-pub(super) type Piece = Box<dyn FnOnce() + Send>;
+pub(super) type Chunk = Box<dyn FnOnce() + Send>;
 
-/// Hands out the pieces of a task, which may run at the same time. All threads wait while it does.
-pub(super) type Task = Box<dyn Iterator<Item = Piece> + Send>;
+/// Hands out the chunks of a task, which may run at the same time. All threads wait while it does.
+pub(super) type Task = Box<dyn Iterator<Item = Chunk> + Send>;
 
-/// The threads; dropping it ends them after their current piece.
+/// The threads; dropping it ends them after their current chunk.
 pub(super) struct Pool(Arc<Shared>);
 
 struct Shared {
@@ -32,7 +32,7 @@ struct Shared {
 struct Lanes {
     /// Tasks of few and short texts, first come first served.
     short: VecDeque<Task>,
-    /// All others; whenever it has handed out a piece a task goes to the back, so that none waits for another to
+    /// All others; whenever it has handed out a chunk a task goes to the back, so that none waits for another to
     /// finish.
     long: VecDeque<Task>,
     /// The pool is gone: threads end.
@@ -56,7 +56,7 @@ impl Pool {
         let mut lanes = self.0.lanes.lock();
         let lane = if short { &mut lanes.short } else { &mut lanes.long };
         lane.push_back(task);
-        // All, because there may be pieces for all, and the one that would be woken may take short tasks only.
+        // All, because there may be chunks for all, and the one that would be woken may take short tasks only.
         self.0.changed.notify_all();
     }
 }
@@ -70,21 +70,21 @@ impl Drop for Pool {
 
 impl Shared {
     fn work(&self, short_only: bool) {
-        while let Some(piece) = self.take(short_only) {
-            // A panic drops what the piece held of its task; when all of it is gone, that answers the request.
-            let _ = catch_unwind(AssertUnwindSafe(piece));
+        while let Some(chunk) = self.take(short_only) {
+            // A panic drops what the chunk held of its task; when all of it is gone, that answers the request.
+            let _ = catch_unwind(AssertUnwindSafe(chunk));
         }
     }
 
-    fn take(&self, short_only: bool) -> Option<Piece> {
+    fn take(&self, short_only: bool) -> Option<Chunk> {
         let mut lanes = self.lanes.lock();
         loop {
             if lanes.closed {
                 return None;
             }
-            let piece = lanes.short_piece().or_else(|| if short_only { None } else { lanes.long_piece() });
-            if piece.is_some() {
-                return piece;
+            let chunk = lanes.short_chunk().or_else(|| if short_only { None } else { lanes.long_chunk() });
+            if chunk.is_some() {
+                return chunk;
             }
             self.changed.wait(&mut lanes);
         }
@@ -92,21 +92,21 @@ impl Shared {
 }
 
 impl Lanes {
-    fn short_piece(&mut self) -> Option<Piece> {
+    fn short_chunk(&mut self) -> Option<Chunk> {
         while let Some(mut task) = self.short.pop_front() {
-            if let Some(piece) = task.next() {
+            if let Some(chunk) = task.next() {
                 self.short.push_front(task);
-                return Some(piece);
+                return Some(chunk);
             }
         }
         None
     }
 
-    fn long_piece(&mut self) -> Option<Piece> {
+    fn long_chunk(&mut self) -> Option<Chunk> {
         while let Some(mut task) = self.long.pop_front() {
-            if let Some(piece) = task.next() {
+            if let Some(chunk) = task.next() {
                 self.long.push_back(task);
-                return Some(piece);
+                return Some(chunk);
             }
         }
         None

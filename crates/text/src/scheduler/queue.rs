@@ -21,7 +21,7 @@ pub(super) enum Lane {
 
 /// A window of a job.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pick {
+pub(super) struct BatchItem {
     /// Number of the job.
     pub(super) job: u64,
     pub(super) place: Place,
@@ -69,23 +69,23 @@ impl Queue {
         self.waiting_in(lane).next()
     }
 
-    /// The next batch, which waits no more: led by the front of a lane, filled up from all jobs that go with it. Picks of the same
+    /// The next batch, which waits no more: led by the front of a lane, filled up from all jobs that go with it. Items of the same
     /// job are neighbours. The next job of the lane has the turn after it.
-    pub(super) fn take(&mut self, lane: Lane, budget: usize) -> Vec<Pick> {
+    pub(super) fn take(&mut self, lane: Lane, budget: usize) -> Vec<BatchItem> {
         let Some(lead) = self.front(lane) else { return Vec::new() };
         let other = if lane == Lane::Small { Lane::Bulk } else { Lane::Small };
         let jobs = self.waiting_in(lane).chain(self.waiting_in(other));
-        let picks = jobs
+        let items = jobs
             .filter(|job| lead.goes_with(job))
-            .flat_map(|job| job.waiting().iter().map(|&place| Pick { job: job.number(), place }));
-        let picks = batch::fill(picks, |pick| pick.place.length, budget);
-        for own in by_job(&picks) {
+            .flat_map(|job| job.waiting().iter().map(|&place| BatchItem { job: job.number(), place }));
+        let items = batch::fill(items, |item| item.place.length, budget);
+        for own in by_job(&items) {
             if let Some(job) = self.jobs.get_mut(&own[0].job) {
-                job.take(own.iter().map(|pick| pick.place));
+                job.take(own.iter().map(|item| item.place));
             }
         }
-        self.pass_turn(lane, picks.iter().map(|pick| pick.place.length).sum());
-        picks
+        self.pass_turn(lane, items.iter().map(|item| item.place.length).sum());
+        items
     }
 
     /// A job, unless it is over.
@@ -118,7 +118,7 @@ impl Queue {
     }
 }
 
-/// Each slice holds the picks of one job.
-pub(super) fn by_job(picks: &[Pick]) -> impl Iterator<Item = &[Pick]> {
-    picks.chunk_by(|a, b| a.job == b.job)
+/// Each slice holds the items of one job.
+pub(super) fn by_job(items: &[BatchItem]) -> impl Iterator<Item = &[BatchItem]> {
+    items.chunk_by(|a, b| a.job == b.job)
 }

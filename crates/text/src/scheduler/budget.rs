@@ -20,21 +20,21 @@ const NEWEST: f64 = 0.3;
 
 /// The speed of one model for one kind of output.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Pace {
+pub struct BatchBudget {
     /// Tokens per second, once measured.
     rate: Option<f64>,
 }
 
-impl Pace {
+impl BatchBudget {
     /// Tokens that the next batch may have.
-    pub fn budget(self) -> usize {
+    pub fn tokens(self) -> usize {
         let tokens = |rate: f64| (rate * TARGET.as_secs_f64()) as usize;
         self.rate.map_or(START, tokens).clamp(LEAST, MOST)
     }
 
     /// Learns from a batch. Small batches that ran quickly are passed over: they say little of large ones.
     pub fn observe(&mut self, tokens: usize, elapsed: Duration) {
-        if tokens * 2 < self.budget() && elapsed < TARGET {
+        if tokens * 2 < self.tokens() && elapsed < TARGET {
             return;
         }
         // Within bounds, so that one odd measurement is forgotten as soon as any other.
@@ -50,27 +50,27 @@ mod tests {
 
     #[test]
     fn budget_settles_at_a_tenth_of_a_second() {
-        let mut pace = Pace::default();
+        let mut budget = BatchBudget::default();
         for _ in 0..40 {
-            let tokens = pace.budget();
-            pace.observe(tokens, Duration::from_secs_f64(tokens as f64 / 20_000.0));
+            let tokens = budget.tokens();
+            budget.observe(tokens, Duration::from_secs_f64(tokens as f64 / 20_000.0));
         }
-        assert!((1900..=2000).contains(&pace.budget()), "{}", pace.budget());
+        assert!((1900..=2000).contains(&budget.tokens()), "{}", budget.tokens());
     }
 
     #[test]
     fn budget_keeps_its_bounds() {
-        let mut pace = Pace::default();
-        pace.observe(100_000, Duration::ZERO);
-        assert_eq!(pace.budget(), MOST);
-        (0..40).for_each(|_| pace.observe(512, Duration::from_secs(60)));
-        assert_eq!(pace.budget(), LEAST);
+        let mut budget = BatchBudget::default();
+        budget.observe(100_000, Duration::ZERO);
+        assert_eq!(budget.tokens(), MOST);
+        (0..40).for_each(|_| budget.observe(512, Duration::from_secs(60)));
+        assert_eq!(budget.tokens(), LEAST);
     }
 
     #[test]
     fn small_quick_batches_say_nothing() {
-        let mut pace = Pace::default();
-        pace.observe(10, Duration::from_millis(9));
-        assert_eq!(pace.budget(), START);
+        let mut budget = BatchBudget::default();
+        budget.observe(10, Duration::from_millis(9));
+        assert_eq!(budget.tokens(), START);
     }
 }

@@ -1,34 +1,41 @@
 //! Texts to tokens and no further, by several threads at a time.
 //!
-//! It must not know how texts are divided. Invariant: rows are in the order of the texts, whoever was quicker.
+//! It must not know how texts are cut up. Invariant: rows are in the order of the texts, whoever was quicker.
 
+use ecommerce_ml_checkpoint::tokenizer::{TokenDetail, Tokens};
 use ecommerce_ml_predictor::{Loaded, guarded};
-use ecommerce_ml_protocol::{EngineError, TokenDetail, Tokens};
+use ecommerce_ml_protocol::EngineError;
+use ecommerce_ml_text_model::TextModel;
 use parking_lot::Mutex;
 
-use super::division::Divisible;
-use super::ticket::{Duty, SharedDuty};
+use super::chunking::Chunked;
+use super::promise::{Promise, SharedPromise};
 
 /// A request for tokens.
 pub(super) struct Tokenize {
-    model: Loaded,
+    model: Loaded<dyn TextModel>,
     detail: TokenDetail,
     gathered: Mutex<Gathered>,
-    duty: SharedDuty<Vec<Tokens>>,
+    promise: SharedPromise<Vec<Tokens>>,
 }
 
 /// What all threads have found so far.
 struct Gathered {
     /// Rows of texts that follow each other, with the place of the first.
-    pieces: Vec<(usize, Vec<Tokens>)>,
+    chunks: Vec<(usize, Vec<Tokens>)>,
     /// Texts that nobody has finished yet.
     left: usize,
 }
 
 impl Tokenize {
-    pub(super) fn new(model: Loaded, texts: usize, detail: TokenDetail, duty: Duty<Vec<Tokens>>) -> Self {
-        let gathered = Mutex::new(Gathered { pieces: Vec::new(), left: texts });
-        Self { model, detail, gathered, duty: SharedDuty::new(duty) }
+    pub(super) fn new(
+        model: Loaded<dyn TextModel>,
+        texts: usize,
+        detail: TokenDetail,
+        promise: Promise<Vec<Tokens>>,
+    ) -> Self {
+        let gathered = Mutex::new(Gathered { chunks: Vec::new(), left: texts });
+        Self { model, detail, gathered, promise: SharedPromise::new(promise) }
     }
 
     /// All rows, if these were the last.
@@ -39,27 +46,27 @@ impl Tokenize {
     }
 }
 
-impl Divisible for Tokenize {
+impl Chunked for Tokenize {
     fn work(&self, first: usize, texts: Vec<String>) {
         if let Some(outcome) = self.rows(first, &texts).transpose()
-            && let Some(duty) = self.duty.take()
+            && let Some(promise) = self.promise.take()
         {
-            duty.fulfil(outcome);
+            promise.keep(outcome);
         }
     }
 
     fn is_over(&self) -> bool {
-        self.duty.is_over()
+        self.promise.is_over()
     }
 }
 
 impl Gathered {
     fn put(&mut self, first: usize, rows: Vec<Tokens>) -> Option<Vec<Tokens>> {
         self.left -= rows.len();
-        self.pieces.push((first, rows));
+        self.chunks.push((first, rows));
         (self.left == 0).then(|| {
-            self.pieces.sort_unstable_by_key(|(first, _)| *first);
-            self.pieces.drain(..).flat_map(|(_, rows)| rows).collect()
+            self.chunks.sort_unstable_by_key(|(first, _)| *first);
+            self.chunks.drain(..).flat_map(|(_, rows)| rows).collect()
         })
     }
 }
