@@ -1,4 +1,4 @@
-//! The files of a model in Hugging Face layout, from a folder or an upload, and their content address.
+//! The files of a model, in Hugging Face layout or that of its kind, from a folder or an upload, and their content address.
 //!
 //! It must not know what the files mean, only which names matter.
 //! Invariant: the content address depends on names and bytes alone, not on where they came from or in which order.
@@ -10,8 +10,15 @@ use ecommerce_ml_protocol::{EngineError, ErrorKind, FileEntry, Sha256};
 use sha2::Digest;
 
 /// Files that matter by their whole name.
-const NAMES: [&str; 5] =
-    ["config.json", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt"];
+const NAMES: [&str; 7] = [
+    "config.json",
+    "model.json",
+    "signature.json",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
+];
 
 /// Files that matter by the end of their name.
 const SUFFIXES: [&str; 2] = [".safetensors", ".safetensors.index.json"];
