@@ -10,6 +10,8 @@
 //! - [`training`]: what a training job and its own engine process say to each other.
 //! - [`text`]: which texts have nothing to read, and which labels look the same.
 //! - [`labels`]: what classes mean.
+//! - [`files`]: which files a model consists of, and their address.
+//! - [`row_hash`]: what a training row is known by.
 //! - [`error`]: what the engine says when it can't answer.
 //!
 //! This crate does no I/O and knows neither PostgreSQL nor any model library.
@@ -20,12 +22,14 @@
 
 pub mod answer;
 pub mod error;
+pub mod files;
 pub mod frame;
 pub mod hello;
 pub mod input;
 pub mod labels;
 pub mod message;
 pub mod objective;
+pub mod row_hash;
 pub mod signature;
 pub mod text;
 pub mod training;

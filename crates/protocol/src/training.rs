@@ -15,6 +15,9 @@ use crate::message::{ModelSource, Sha256, UploadPart};
 pub use crate::objective::Objective;
 use crate::signature::ModelInfo;
 
+/// The option `seed` of those who don't give it; any number would do, as long as it stays the same.
+pub const DEFAULT_SEED: u64 = 42;
+
 /// What a training is to read of each row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TrainingInput {
@@ -27,6 +30,16 @@ pub enum TrainingInput {
         /// Which of them the user named as the text, if any.
         text: Option<String>,
     },
+}
+
+impl TrainingInput {
+    /// The columns that are read; none of a text.
+    pub fn fields(&self) -> &[Field] {
+        match self {
+            Self::Text => &[],
+            Self::Columns { fields, .. } => fields,
+        }
+    }
 }
 
 /// What a training was asked for, as far as its kind decides about it.

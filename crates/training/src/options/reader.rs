@@ -16,7 +16,7 @@ const SHOWN: usize = 60;
 const LARGEST_INTEGER: f64 = 9_007_199_254_740_992.0;
 
 /// Options as the user wrote them. `null` is the same as not given.
-pub(super) struct Reader<'a> {
+pub struct Reader<'a> {
     values: &'a Map<String, Value>,
     /// The option whose value the object is, with a point behind it; empty for the options themselves.
     path: String,
@@ -97,25 +97,33 @@ impl<'a> Reader<'a> {
         let name = &self.full(name);
         chosen.map(|&(_, choice)| choice).ok_or_else(|| unexpected(name, &alternatives(&words()), value))
     }
+
+    /// Refuses options if they are given, for a reason that follows their names.
+    pub fn refuse(&self, names: &[&str], why: &str) -> Result<(), EngineError> {
+        match names.iter().find(|name| self.given(name).is_some()) {
+            Some(name) => Err(refused(format!("training option \"{}\" {why}", self.full(name)))),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A number, if it is one in the range.
-pub(super) fn number_in(value: &Value, range: &impl RangeBounds<f64>) -> Option<f64> {
+pub fn number_in(value: &Value, range: &impl RangeBounds<f64>) -> Option<f64> {
     value.as_f64().filter(|number| range.contains(number))
 }
 
 /// A value that isn't what an option needs.
-pub(super) fn unexpected(name: &str, expected: &str, value: &Value) -> EngineError {
+pub fn unexpected(name: &str, expected: &str, value: &Value) -> EngineError {
     refused(format!("training option \"{name}\" must be {expected}, not {}", shown(value)))
 }
 
 /// Something wrong with the options.
-pub(super) fn refused(message: String) -> EngineError {
+pub fn refused(message: String) -> EngineError {
     EngineError::new(ErrorKind::InvalidRequest, message)
 }
 
 /// A kind of number and its range, in words.
-pub(super) fn described<T: Display>(kind: &str, range: &impl RangeBounds<T>) -> String {
+pub fn described<T: Display>(kind: &str, range: &impl RangeBounds<T>) -> String {
     let low = match range.start_bound() {
         Bound::Included(low) => format!("{kind} from {low}"),
         Bound::Excluded(low) => format!("{kind} above {low}"),
@@ -130,7 +138,7 @@ pub(super) fn described<T: Display>(kind: &str, range: &impl RangeBounds<T>) -> 
 }
 
 /// Words with commas and an "or".
-pub(super) fn alternatives(words: &[String]) -> String {
+pub fn alternatives(words: &[String]) -> String {
     match words {
         [] => String::new(),
         [one] => one.clone(),

@@ -2,19 +2,17 @@
 //!
 //! It must not know who predicts. Invariant: a metric has a value, or isn't there.
 
-use ecommerce_ml_checkpoint::labels::{self, Meaning};
 use ecommerce_ml_metrics::{Regression, Scored, report};
-use ecommerce_ml_protocol::Prediction;
 use ecommerce_ml_protocol::training::Metric;
-use ecommerce_ml_tensor_cpu::softmax;
+use ecommerce_ml_protocol::{Answers, LabelScheme, Prediction};
 
-use super::targets::{Actual, Targets};
-use crate::train::early_stopping::Metric as Wanted;
+use crate::early_stopping::Metric as Wanted;
+use crate::targets::{Actual, Targets};
 
 /// Predictions of rows, counted.
-pub(super) struct Tally {
+pub struct Tally {
     labels: Vec<String>,
-    meaning: Meaning,
+    scheme: LabelScheme,
     /// Of two classes, the one whose ROC curve counts.
     positive: Option<usize>,
     scored: Scored,
@@ -24,39 +22,45 @@ pub(super) struct Tally {
 
 impl Tally {
     /// Of no rows.
-    pub(super) fn new(targets: &Targets) -> Self {
+    pub fn new(targets: &Targets) -> Self {
         let labels = targets.labels();
-        let meaning = Meaning::of(&labels);
-        let positive = match meaning {
-            Meaning::Sentiments { positive, neutral: None, .. } => Some(positive),
+        let scheme = LabelScheme::of(&labels);
+        let positive = match scheme {
+            LabelScheme::Sentiments { positive, neutral: None, .. } => Some(positive),
             _ => (labels.len() == 2).then_some(1),
         };
-        Self { scored: Scored::new(labels.len()), numbers: Regression::default(), labels, meaning, positive }
+        Self { scored: Scored::new(labels.len()), numbers: Regression::default(), labels, scheme, positive }
     }
 
-    /// Counts a row. What doesn't fit, or isn't finite, isn't counted.
-    pub(super) fn add(&mut self, actual: Actual, prediction: &Prediction) {
-        let class = match actual {
-            Actual::Class(class) => class,
-            Actual::Stars(stars) => stars.round() as usize - 1,
-            Actual::Number(number) => {
-                let _ = self.numbers.add(number, prediction.value.unwrap_or(f64::NAN));
+    /// Counts a row, whose probabilities are in the order of the targets' labels. What doesn't fit, or isn't finite, isn't
+    /// counted.
+    pub fn add(&mut self, actual: Actual, prediction: Prediction<'_>) {
+        let class = match (actual, prediction) {
+            (Actual::Number(number), Prediction::Number(value)) => {
+                let _ = self.numbers.add(number, value);
                 return;
             }
+            (Actual::Number(_), Prediction::Class { .. }) => return,
+            (Actual::Class(class), _) => class,
+            (Actual::Stars(stars), _) => stars.round() as usize - 1,
         };
-        let counted = self.scored.add(class, &prediction.probabilities);
-        let stars = match (actual, self.meaning) {
+        let Prediction::Class { probabilities, .. } = prediction else { return };
+        let counted = self.scored.add(class, probabilities);
+        let stars = match (actual, self.scheme) {
             (Actual::Stars(stars), _) => Some(stars),
-            (_, Meaning::Stars(order)) => order.iter().position(|&of| of == class).map(|at| (at + 1) as f64),
+            (_, LabelScheme::Stars(order)) => {
+                order.iter().position(|&of| of == class).map(|at| (at + 1) as f64)
+            }
             _ => None,
         };
-        if let (Ok(()), Some(stars), Some(rating)) = (counted, stars, prediction.rating) {
+        let rating = || self.scheme.read(probabilities).rating;
+        if let (Ok(()), Some((stars, rating))) = (counted, stars.and_then(|stars| Some((stars, rating()?)))) {
             let _ = self.numbers.add(stars, f64::from(rating));
         }
     }
 
     /// All metrics.
-    pub(super) fn metrics(&self) -> Vec<Metric> {
+    pub fn metrics(&self) -> Vec<Metric> {
         let metrics = if self.labels.is_empty() {
             report::of_numbers(&self.numbers, 0)
         } else {
@@ -69,7 +73,7 @@ impl Tally {
     }
 
     /// The metric that epochs are compared by, given the loss.
-    pub(super) fn wanted(&self, wanted: Wanted, loss: f64) -> Option<f64> {
+    pub fn wanted(&self, wanted: Wanted, loss: f64) -> Option<f64> {
         let average = self.scored.confusion().macro_average();
         match wanted {
             Wanted::Loss => Some(loss),
@@ -88,14 +92,16 @@ impl Tally {
     }
 }
 
-/// What a network's outputs for a row say; numbers are counted in deviations from a mean.
-pub(super) fn prediction(outputs: &[f32], meaning: Meaning, numbers: Option<(f64, f64)>) -> Prediction {
-    if let Some((mean, deviation)) = numbers {
-        return labels::regression(
-            outputs.first().map_or(f64::NAN, |&value| f64::from(value) * deviation + mean),
-        );
+/// Metrics of a model's answers for `rows`, in their order; none if there is no row.
+pub fn metrics(targets: &Targets, rows: &[usize], answers: &Answers) -> Vec<Metric> {
+    if rows.is_empty() {
+        return Vec::new();
     }
-    let mut probabilities = outputs.to_vec();
-    softmax(&mut probabilities);
-    meaning.interpret(probabilities)
+    let mut tally = Tally::new(targets);
+    for (place, &row) in rows.iter().enumerate() {
+        if let Some(prediction) = answers.prediction(place) {
+            tally.add(targets.actual(row), prediction);
+        }
+    }
+    tally.metrics()
 }

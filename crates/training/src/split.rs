@@ -1,12 +1,12 @@
 //! Which rows are held out of the training to evaluate it.
 //!
-//! It must not know texts or labels, only keys and numbers of classes. Invariants: a row is on exactly one side, the
-//! same for ever for its seed, its key and the other rows of its class, in whatever order they come; each class has a
-//! row in the training; and of each class the number held out is less than one row off its share.
+//! It must not know what models read, nor labels, only keys, numbers of classes and times. Invariants: a row is on exactly one
+//! side. By chance it is the same side for ever for its seed, its key and the other rows of its class, in whatever order they
+//! come; each class has a row in the training; and of each class the number held out is less than one row off its share.
 
 use std::collections::BTreeMap;
 
-use super::random::hash;
+use crate::random::hash;
 
 /// Sets the hashes of this module apart from others with the same seed.
 const PURPOSE: u64 = u64::from_be_bytes(*b"held out");
@@ -49,6 +49,24 @@ pub fn split(rows: &[Row<'_>], fraction: f64, seed: u64) -> Split {
     }
     let (held_out, training) = (0..rows.len()).partition(|&place| is_held_out.get(place) == Some(&true));
     Split { training, held_out }
+}
+
+/// Holds out the latest rows: those behind the border between two moments that comes nearest to holding out `fraction` (0 to
+/// 0.5) of them; of two as near, the later one. Rows of one moment lie on the same side.
+///
+/// Nothing is held out for no fraction; `None` if something should be, but all rows are of one moment.
+pub fn by_time(times: &[i64], fraction: f64) -> Option<Split> {
+    if fraction <= 0.0 || times.is_empty() {
+        return Some(Split { training: (0..times.len()).collect(), held_out: Vec::new() });
+    }
+    let wanted = (times.len() as f64 * fraction.min(0.5)).round().max(1.0) as usize;
+    let mut latest = times.to_vec();
+    latest.sort_unstable_by(|one, other| other.cmp(one));
+    // Numbers of rows that are later than some other.
+    let borders = (1..latest.len()).filter(|&count| latest[count] < latest[count - 1]);
+    let count = borders.min_by_key(|&count| (count.abs_diff(wanted), count))?;
+    let (held_out, training) = (0..times.len()).partition(|&place| times[place] > latest[count]);
+    Some(Split { training, held_out })
 }
 
 /// Hash, key and place of each row.
@@ -112,6 +130,32 @@ mod tests {
         assert_eq!(shares(&[10, 10], 0.0), [0, 0]);
         assert_eq!(shares(&[10, 10], f64::NAN), [0, 0]);
         assert_eq!(split(&[], 0.1, 1), Split::default());
+    }
+
+    #[test]
+    fn the_latest_are_held_out() {
+        let times: Vec<i64> = (0..20).map(|at| (at * 7) % 20).collect();
+        let split = by_time(&times, 0.2).unwrap();
+        let latest: Vec<i64> = split.held_out.iter().map(|&place| times[place]).collect();
+        assert_eq!((latest.len(), split.training.len()), (4, 16));
+        assert!(latest.iter().all(|time| *time >= 16), "{latest:?}");
+        assert_eq!(by_time(&times, 0.0).unwrap().held_out.len(), 0);
+        assert_eq!(by_time(&times, 0.001).unwrap().held_out.len(), 1);
+        assert_eq!(by_time(&[], 0.1), Some(Split::default()));
+    }
+
+    #[test]
+    fn rows_of_one_moment_lie_on_one_side() {
+        let of = |times: &[i64], fraction| by_time(times, fraction).map(|split| split.held_out);
+        // Two or five of ten: two are nearer to three.
+        let days = [1, 1, 1, 2, 2, 3, 3, 3, 4, 4];
+        assert_eq!(of(&days, 0.3), Some(vec![8, 9]));
+        assert_eq!(of(&days, 0.4), Some(vec![5, 6, 7, 8, 9]));
+        // As near as each other: fewer.
+        assert_eq!(of(&[1, 2, 2, 3], 0.5), Some(vec![3]));
+        // Most are of the last day: something is held out, and something learned from.
+        assert_eq!(of(&[1, 2, 2, 2, 2], 0.1), Some(vec![1, 2, 3, 4]));
+        assert_eq!(of(&[1, 1, 1], 0.1), None);
     }
 
     #[test]

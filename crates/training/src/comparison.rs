@@ -1,45 +1,36 @@
-//! The new model beside its rival, and beside what the labels alone are worth, on the same rows.
+//! The new model beside the incumbent, and beside what the labels alone are worth, on the same rows.
 //!
-//! It must not know networks. Invariant: a rival is compared only where it can say what the labels say; and both comparisons
+//! It must not know what models read. Invariant: an incumbent is compared only where it can say what the labels say; and both comparisons
 //! are by the same measure and the same test.
 
-use ecommerce_ml_checkpoint::labels::Meaning;
 use ecommerce_ml_metrics::paired;
 use ecommerce_ml_protocol::training::{Baseline, BaselineComparison, Comparison};
-use ecommerce_ml_protocol::{ModelInfo, Prediction};
+use ecommerce_ml_protocol::{Answers, LabelScheme, Prediction};
 
-use super::targets::{Actual, Targets};
+use crate::targets::{Actual, Targets};
 
 /// Probability of chance below which a difference counts.
 const LEVEL: f64 = 0.05;
 
-/// Predictions of the rows held out, in order.
-pub struct Predicted {
-    /// By what.
-    pub info: ModelInfo,
-    /// One a row.
-    pub rows: Vec<Option<Prediction>>,
-}
-
-/// Compares predictions of `rows`; `None` if the rival predicts something else than the labels, or there is no row.
-pub(super) fn compare(
+/// Compares predictions of `rows`; `None` if the incumbent predicts something else than the labels, or there is no row.
+pub fn compare(
     targets: &Targets,
     rows: &[usize],
-    new: &Predicted,
-    rival: &Predicted,
+    new: &Answers,
+    incumbent: &Answers,
     seed: u64,
 ) -> Option<Comparison> {
-    if rows.is_empty() || rival.rows.len() != rows.len() {
+    if rows.is_empty() || incumbent.len() != rows.len() {
         return None;
     }
     match targets {
         Targets::Classes { labels, .. } => {
-            let right = |predicted: &Predicted| rights(targets, rows, labels, predicted);
-            Some(by_accuracy(&right(new)?, &right(rival)?))
+            let right = |answers: &Answers| rights(targets, rows, labels, answers);
+            Some(by_accuracy(&right(new)?, &right(incumbent)?))
         }
         Targets::Stars(_) | Targets::Numbers(_) => {
-            let errors = |predicted: &Predicted| errors(targets, rows, predicted);
-            Some(by_error(&errors(new)?, &errors(rival)?, seed))
+            let errors = |answers: &Answers| errors(targets, rows, answers);
+            Some(by_error(&errors(new)?, &errors(incumbent)?, seed))
         }
     }
 }
@@ -48,14 +39,14 @@ pub(super) fn compare(
 ///
 /// Where so few rows speak against the baseline that not even a model that is always right would pass the test, it is
 /// enough to be better at all.
-pub(super) fn compare_with_baseline(
+pub fn compare_with_baseline(
     targets: &Targets,
     rows: &[usize],
-    new: &Predicted,
+    new: &Answers,
     baseline: &Baseline,
     seed: u64,
 ) -> Option<BaselineComparison> {
-    if rows.is_empty() || new.rows.len() != rows.len() {
+    if rows.is_empty() || new.len() != rows.len() {
         return None;
     }
     match targets {
@@ -65,7 +56,7 @@ pub(super) fn compare_with_baseline(
                 rows.iter().map(|&row| targets.actual(row) == Actual::Class(class)).collect();
             let comparison = by_accuracy(&rights(targets, rows, labels, new)?, &right);
             let testable = by_accuracy(&vec![true; rows.len()], &right).better;
-            let beaten = if testable { comparison.better } else { comparison.new > comparison.rival };
+            let beaten = if testable { comparison.better } else { comparison.new > comparison.incumbent };
             Some(BaselineComparison { comparison, testable, beaten })
         }
         Targets::Stars(_) | Targets::Numbers(_) => {
@@ -77,24 +68,25 @@ pub(super) fn compare_with_baseline(
             let off: Vec<f64> = rows.iter().map(off).collect::<Option<_>>()?;
             let comparison = by_error(&errors(targets, rows, new)?, &off, seed);
             let testable = by_error(&vec![0.0; rows.len()], &off, seed).better;
-            let beaten = if testable { comparison.better } else { comparison.new < comparison.rival };
+            let beaten = if testable { comparison.better } else { comparison.new < comparison.incumbent };
             Some(BaselineComparison { comparison, testable, beaten })
         }
     }
 }
 
-/// Whether each row is predicted rightly.
-fn rights(targets: &Targets, rows: &[usize], labels: &[String], by: &Predicted) -> Option<Vec<bool>> {
-    let classes = classes(labels, &by.info.labels);
+/// Whether each row is predicted rightly; `None` if the answers are of no class that the targets have.
+fn rights(targets: &Targets, rows: &[usize], labels: &[String], by: &Answers) -> Option<Vec<bool>> {
+    let Answers::Classes { labels: of_model, probabilities } = by else { return None };
+    let classes = classes(labels, of_model);
     if classes.iter().all(Option::is_none) {
         return None;
     }
-    let is_right = |(&row, prediction): (&usize, &Option<Prediction>)| {
-        let predicted = prediction.as_ref().and_then(|prediction| likeliest(&prediction.probabilities));
+    let is_right = |(&row, probabilities): (&usize, &Option<Vec<f32>>)| {
+        let predicted = probabilities.as_ref().and_then(|probabilities| likeliest(probabilities));
         let class = predicted.and_then(|class| classes.get(class).copied().flatten());
         class.is_some_and(|class| targets.actual(row) == Actual::Class(class))
     };
-    Some(rows.iter().zip(&by.rows).map(is_right).collect())
+    Some(rows.iter().zip(probabilities).map(is_right).collect())
 }
 
 /// Which of `labels` each label of a model means: the same text, as many stars, or true for positive and false for negative.
@@ -106,15 +98,15 @@ fn classes(labels: &[String], of_model: &[String]) -> Vec<Option<usize>> {
             *class = place(text);
         }
     };
-    match Meaning::of(of_model) {
-        Meaning::Stars(order) => {
+    match LabelScheme::of(of_model) {
+        LabelScheme::Stars(order) => {
             (1..=5).zip(order).for_each(|(stars, label)| also(label, &stars.to_string()))
         }
-        Meaning::Sentiments { negative, neutral: None, positive } => {
+        LabelScheme::Sentiments { negative, neutral: None, positive } => {
             also(negative, "false");
             also(positive, "true");
         }
-        Meaning::Sentiments { .. } | Meaning::Degrees(_) | Meaning::Other => {}
+        LabelScheme::Sentiments { .. } | LabelScheme::Degrees(_) | LabelScheme::Other => {}
     }
     classes
 }
@@ -124,33 +116,39 @@ fn likeliest(probabilities: &[f32]) -> Option<usize> {
     (0..probabilities.len()).max_by(|&one, &other| probabilities[one].total_cmp(&probabilities[other]))
 }
 
-/// How far each row is off.
-fn errors(targets: &Targets, rows: &[usize], by: &Predicted) -> Option<Vec<f64>> {
-    let error = |(&row, prediction): (&usize, &Option<Prediction>)| {
-        let prediction = prediction.as_ref()?;
-        match targets.actual(row) {
-            // A regression says how many stars, too.
-            Actual::Stars(stars) => {
-                Some((prediction.rating.map(f64::from).or(prediction.value)? - stars).abs())
+/// How far each row is off; `None` if some have no answer that is a number.
+fn errors(targets: &Targets, rows: &[usize], by: &Answers) -> Option<Vec<f64>> {
+    let scheme = match by {
+        Answers::Classes { labels, .. } => LabelScheme::of(labels),
+        _ => LabelScheme::Other,
+    };
+    let error = |(place, &row): (usize, &usize)| {
+        let prediction = by.prediction(place)?;
+        match (targets.actual(row), prediction) {
+            (Actual::Stars(stars), Prediction::Class { probabilities, .. }) => {
+                Some((f64::from(scheme.read(probabilities).rating?) - stars).abs())
             }
-            Actual::Number(number) => Some((prediction.value? - number).abs()),
-            Actual::Class(_) => None,
+            // A regression says how many stars, too.
+            (Actual::Stars(number) | Actual::Number(number), Prediction::Number(value)) => {
+                Some((value - number).abs())
+            }
+            (Actual::Number(_), Prediction::Class { .. }) | (Actual::Class(_), _) => None,
         }
     };
-    rows.iter().zip(&by.rows).map(error).collect()
+    rows.iter().enumerate().map(error).collect()
 }
 
-fn by_accuracy(new: &[bool], rival: &[bool]) -> Comparison {
+fn by_accuracy(new: &[bool], incumbent: &[bool]) -> Comparison {
     let share = |rights: &[bool]| rights.iter().filter(|right| **right).count() as f64 / rights.len() as f64;
     let only = |one: &[bool], other: &[bool]| {
         one.iter().zip(other).filter(|(one, other)| **one && !**other).count() as u64
     };
-    let (wins, losses) = (only(new, rival), only(rival, new));
+    let (wins, losses) = (only(new, incumbent), only(incumbent, new));
     let p_value = paired::mcnemar(wins, losses);
     Comparison {
         metric: "accuracy".to_owned(),
         new: share(new),
-        rival: share(rival),
+        incumbent: share(incumbent),
         test: "mcnemar".to_owned(),
         p_value,
         wins,
@@ -160,39 +158,37 @@ fn by_accuracy(new: &[bool], rival: &[bool]) -> Comparison {
     }
 }
 
-fn by_error(new: &[f64], rival: &[f64], seed: u64) -> Comparison {
+fn by_error(new: &[f64], incumbent: &[f64], seed: u64) -> Comparison {
     let mean = |errors: &[f64]| errors.iter().sum::<f64>() / errors.len() as f64;
     let closer =
         |one: &[f64], other: &[f64]| one.iter().zip(other).filter(|(one, other)| one < other).count() as u64;
-    let differences: Vec<f64> = rival.iter().zip(new).map(|(rival, new)| rival - new).collect();
+    let differences: Vec<f64> = incumbent.iter().zip(new).map(|(incumbent, new)| incumbent - new).collect();
     let p_value = paired::bootstrap(&differences, seed);
-    let (new_mean, rival_mean) = (mean(new), mean(rival));
+    let (new_mean, incumbent_mean) = (mean(new), mean(incumbent));
     Comparison {
         metric: "mae".to_owned(),
         new: new_mean,
-        rival: rival_mean,
+        incumbent: incumbent_mean,
         test: "bootstrap".to_owned(),
         p_value,
-        wins: closer(new, rival),
-        losses: closer(rival, new),
+        wins: closer(new, incumbent),
+        losses: closer(incumbent, new),
         rows: new.len() as u64,
-        better: new_mean < rival_mean && p_value < LEVEL,
+        better: new_mean < incumbent_mean && p_value < LEVEL,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use ecommerce_ml_protocol::{Family, Task};
-
-    use super::super::baseline::measure;
     use super::*;
+    use crate::baseline::measure;
 
     fn owned(labels: &[&str]) -> Vec<String> {
         labels.iter().map(|&label| label.to_owned()).collect()
     }
 
     #[test]
-    fn labels_of_a_rival_are_matched_by_what_they_mean() {
+    fn labels_of_an_incumbent_are_matched_by_what_they_mean() {
         let stars = owned(&["1 star", "2 stars", "3 stars", "4 stars", "5 stars"]);
         assert_eq!(classes(&owned(&["1", "3", "5"]), &stars), [Some(0), None, Some(1), None, Some(2)]);
         assert_eq!(
@@ -202,30 +198,14 @@ mod tests {
         assert_eq!(classes(&owned(&["a", "b"]), &owned(&["b", "c"])), [Some(1), None]);
     }
 
-    /// Predictions of two classes, or of numbers.
-    fn predicted(rows: Vec<Prediction>, labels: &[&str]) -> Predicted {
-        let info = ModelInfo {
-            family: Family::Bert,
-            task: if labels.is_empty() { Task::Regression } else { Task::Classification },
-            labels: owned(labels),
-            has_sentiment: false,
-            has_rating: false,
-            max_length: 8,
-            hidden_size: 8,
-            parameters: 8,
-            bytes: 8,
-        };
-        Predicted { info, rows: rows.into_iter().map(Some).collect() }
-    }
-
     fn against(of: &[u32], learned: usize, said: &[u32]) -> BaselineComparison {
         let labels = owned(&["a", "b"]);
         let targets = Targets::Classes { labels, of: of.to_vec() };
         let rows: Vec<usize> = (learned..of.len()).collect();
         let baseline = measure(&targets, &(0..learned).collect::<Vec<_>>(), &rows).unwrap();
-        let say =
-            |&class: &u32| Meaning::Other.interpret(if class == 0 { vec![0.9, 0.1] } else { vec![0.1, 0.9] });
-        let new = predicted(said.iter().map(say).collect(), &["a", "b"]);
+        let say = |&class: &u32| Some(if class == 0 { vec![0.9, 0.1] } else { vec![0.1, 0.9] });
+        let probabilities = said.iter().map(say).collect();
+        let new = Answers::Classes { labels: owned(&["a", "b"]), probabilities };
         compare_with_baseline(&targets, &rows, &new, &baseline, 1).unwrap()
     }
 
@@ -237,14 +217,14 @@ mod tests {
         let many: Vec<u32> = (0..40).map(|row| row % 2).collect();
         let found = against(&of(&many), 5, &many);
         assert!(found.testable && found.beaten && found.comparison.wins == 20, "{found:?}");
-        assert_eq!((found.comparison.new, found.comparison.rival), (1.0, 0.5));
+        assert_eq!((found.comparison.new, found.comparison.incumbent), (1.0, 0.5));
         let found = against(&of(&many), 5, &[0; 40]);
         assert!(found.testable && !found.beaten, "{found:?}");
         // Better, but not by more than chance explains.
         let lucky: Vec<u32> = (0..40).map(|row| u32::from(row == 1 || row == 3)).collect();
         let found = against(&of(&many), 5, &lucky);
         assert!(
-            found.testable && !found.beaten && found.comparison.new > found.comparison.rival,
+            found.testable && !found.beaten && found.comparison.new > found.comparison.incumbent,
             "{found:?}"
         );
         // Five rows speak against the labels alone: no test could tell.
@@ -269,14 +249,11 @@ mod tests {
         let names: Vec<&str> = baseline.metrics.iter().map(|metric| metric.name.as_str()).collect();
         assert_eq!(names, ["mae", "rmse"]);
         let compare = |say: &dyn Fn(usize) -> f64| {
-            let new = predicted(
-                rows.iter().map(|&row| ecommerce_ml_checkpoint::labels::regression(say(row))).collect(),
-                &[],
-            );
+            let new = Answers::Numbers(rows.iter().map(|&row| Some(say(row))).collect());
             compare_with_baseline(&targets, &rows, &new, &baseline, 1).unwrap()
         };
         let found = compare(&|_| 1.0);
-        assert!(!found.beaten && found.comparison.new == found.comparison.rival, "{found:?}");
+        assert!(!found.beaten && found.comparison.new == found.comparison.incumbent, "{found:?}");
         assert!(!compare(&|_| 12.125).beaten);
         assert!(compare(&|row| numbers[row] * 0.9).beaten);
     }

@@ -14,19 +14,22 @@ const MEMORY: f64 = 10.0;
 
 /// What an update was like.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Update {
+pub struct Update {
     /// Counted from 1.
-    pub(super) epoch: u32,
+    pub epoch: u32,
     /// Updates so far.
-    pub(super) step: u64,
-    pub(super) loss: f64,
-    pub(super) learning_rate: f64,
-    pub(super) examples: u64,
+    pub step: u64,
+    /// Mean loss of its examples.
+    pub loss: f64,
+    /// Of the update; 0 of a kind that has none.
+    pub learning_rate: f64,
+    /// Rows seen in it.
+    pub examples: u64,
 }
 
 /// Watches updates.
 #[derive(Debug)]
-pub(super) struct Reporter {
+pub struct Reporter {
     started: Instant,
     reported: Instant,
     first_step: u64,
@@ -40,14 +43,14 @@ pub(super) struct Reporter {
 
 impl Reporter {
     /// Begins after `first_step` updates of `steps`.
-    pub(super) fn new(first_step: u64, steps: u64) -> Self {
+    pub fn new(first_step: u64, steps: u64) -> Self {
         let now = Instant::now();
         let (losses, speed) = ((0.0, 0), None);
         Self { started: now, reported: now, first_step, steps, examples: 0, losses, recent: 0, speed }
     }
 
     /// Takes note of an update; a report, if one is due.
-    pub(super) fn update(&mut self, update: Update) -> Option<Progress> {
+    pub fn update(&mut self, update: Update) -> Option<Progress> {
         self.examples += update.examples;
         self.recent += update.examples;
         self.losses = (self.losses.0 + update.loss, self.losses.1 + 1);

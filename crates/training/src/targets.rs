@@ -1,16 +1,13 @@
-//! Labels to what a network learns from them.
+//! Labels to what a model learns from them.
 //!
-//! It must not know texts or networks. Invariant: every target is one that its objective has: a class of the list, one to
+//! It must not know what models read. Invariant: every target is one that its objective has: a class of the list, one to
 //! five stars, a finite number.
 
 use std::collections::BTreeMap;
 
-use ecommerce_ml_checkpoint::labels::Meaning;
 use ecommerce_ml_protocol::text::lookalikes;
-use ecommerce_ml_protocol::training::{Label, Objective, TrainingRow};
-use ecommerce_ml_protocol::{EngineError, ErrorKind, is_blank};
-
-use crate::train::loss::Target;
+use ecommerce_ml_protocol::training::{Label, Objective};
+use ecommerce_ml_protocol::{EngineError, ErrorKind, LabelScheme, is_blank};
 
 /// Least number of rows: with fewer there is nothing to learn, only to remember.
 const LEAST_ROWS: usize = 8;
@@ -29,10 +26,10 @@ const SHOWN_LABELS: usize = 10;
 
 /// The targets of all rows, in their order.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Targets {
+pub enum Targets {
     /// Classes without an order.
     Classes {
-        /// In the order of the head's outputs.
+        /// In the order of the model's outputs.
         labels: Vec<String>,
         /// One a row.
         of: Vec<u32>,
@@ -45,7 +42,7 @@ pub(super) enum Targets {
 
 /// What a row should have been, for metrics.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Actual {
+pub enum Actual {
     /// Number of the class.
     Class(usize),
     /// Stars.
@@ -55,17 +52,13 @@ pub(super) enum Actual {
 }
 
 impl Targets {
-    /// Reads the labels of rows. `known` are the labels of the base's head, which are kept, in their order, where they are
-    /// the same as those of the rows.
+    /// Reads the labels of rows. `known` are the labels of the model that the training begins with, if there is one; they are
+    /// kept, in their order, where they are the same as those of the rows.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidRequest`] for too few rows, fewer than two classes or too many, and labels that the objective
     /// doesn't have.
-    pub(super) fn read(
-        objective: Objective,
-        rows: &[TrainingRow],
-        known: Option<&[String]>,
-    ) -> Result<Self, EngineError> {
+    pub fn read(objective: Objective, rows: &[Label], known: Option<&[String]>) -> Result<Self, EngineError> {
         let targets = match objective {
             Objective::Classification => classes(rows, known)?,
             Objective::Rating => Self::Stars(rows.iter().map(stars).collect::<Result<_, _>>()?),
@@ -75,8 +68,8 @@ impl Targets {
         Ok(targets)
     }
 
-    /// Names of the head's outputs; none for a regression.
-    pub(super) fn labels(&self) -> Vec<String> {
+    /// Names of the model's outputs; none for a regression.
+    pub fn labels(&self) -> Vec<String> {
         match self {
             Self::Classes { labels, .. } => labels.clone(),
             Self::Stars(_) => star_labels(),
@@ -84,13 +77,13 @@ impl Targets {
         }
     }
 
-    /// Outputs of the head.
-    pub(super) fn outputs(&self) -> usize {
+    /// Outputs of the model.
+    pub fn outputs(&self) -> usize {
         self.labels().len().max(1)
     }
 
     /// The class of a row, the nearest of stars; 0 for numbers.
-    pub(super) fn class(&self, row: usize) -> u32 {
+    pub fn class(&self, row: usize) -> u32 {
         match self {
             Self::Classes { of, .. } => of[row],
             Self::Stars(stars) => stars[row].round() as u32 - 1,
@@ -99,7 +92,7 @@ impl Targets {
     }
 
     /// What a row should be.
-    pub(super) fn actual(&self, row: usize) -> Actual {
+    pub fn actual(&self, row: usize) -> Actual {
         match self {
             Self::Classes { of, .. } => Actual::Class(of[row] as usize),
             Self::Stars(stars) => Actual::Stars(stars[row]),
@@ -108,7 +101,7 @@ impl Targets {
     }
 
     /// Rows of each class.
-    pub(super) fn counts(&self, rows: impl Iterator<Item = usize>) -> Vec<usize> {
+    pub fn counts(&self, rows: impl Iterator<Item = usize>) -> Vec<usize> {
         let mut counts = vec![0; self.labels().len()];
         rows.for_each(|row| {
             if let Some(count) = counts.get_mut(self.class(row) as usize) {
@@ -119,7 +112,7 @@ impl Targets {
     }
 
     /// Mean and standard deviation of these rows' numbers; 0 and 1 of anything else, and a deviation of 1 of a constant.
-    pub(super) fn scale(&self, rows: &[usize]) -> (f64, f64) {
+    pub fn scale(&self, rows: &[usize]) -> (f64, f64) {
         let Self::Numbers(numbers) = self else { return (0.0, 1.0) };
         let count = rows.len().max(1) as f64;
         let mean = rows.iter().map(|&row| numbers[row]).sum::<f64>() / count;
@@ -128,6 +121,25 @@ impl Targets {
         let least = 1e-9 * mean.abs().max(f64::MIN_POSITIVE);
         let deviation = variance.sqrt();
         (mean, if deviation > least { deviation } else { 1.0 })
+    }
+
+    /// Refuses rows to learn from that say nothing of what the others are: all of one class, or the same number. Which rows
+    /// are learned from may be decided by their time.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`].
+    pub fn refuse_one_of_a_kind(&self, learned: &[usize]) -> Result<(), EngineError> {
+        let same = match self {
+            Self::Numbers(numbers) => {
+                learned.windows(2).all(|pair| matches!(pair, &[one, other] if numbers[one] == numbers[other]))
+            }
+            _ => self.counts(learned.iter().copied()).iter().filter(|count| **count > 0).count() < 2,
+        };
+        if !same {
+            return Ok(());
+        }
+        Err(refused("all rows to learn from have the same label, because later ones are held out".to_owned())
+            .with_hint("Lower \"eval_fraction\", or train without a column of times."))
     }
 
     /// A number that never changes is known without a model.
@@ -159,26 +171,20 @@ impl Targets {
 }
 
 /// The names of one to five stars.
-pub(super) fn star_labels() -> Vec<String> {
+pub fn star_labels() -> Vec<String> {
     let name = |stars: u32| if stars == 1 { "1 star".to_owned() } else { format!("{stars} stars") };
     (1..=5).map(name).collect()
 }
 
-/// A number of stars as a target: it may lie between two.
-pub(super) fn star_target(stars: f64) -> Target {
-    let lower = stars.floor().clamp(1.0, 5.0);
-    Target { class: lower as u32 - 1, towards_next: stars - lower }
-}
-
 /// Whether a head of these labels is one of one to five stars, in ascending order.
-pub(super) fn are_stars(labels: &[String]) -> bool {
-    Meaning::of(labels) == Meaning::Stars([0, 1, 2, 3, 4])
+pub fn are_stars(labels: &[String]) -> bool {
+    LabelScheme::of(labels) == LabelScheme::Stars([0, 1, 2, 3, 4])
 }
 
-fn classes(rows: &[TrainingRow], known: Option<&[String]>) -> Result<Targets, EngineError> {
+fn classes(rows: &[Label], known: Option<&[String]>) -> Result<Targets, EngineError> {
     let mut found = BTreeMap::<&str, u32>::new();
     for row in rows {
-        let Label::Class(class) = &row.label else {
+        let Label::Class(class) = row else {
             return Err(refused("a classification needs classes, not numbers".to_owned()));
         };
         found.insert(class, 0);
@@ -202,7 +208,7 @@ fn classes(rows: &[TrainingRow], known: Option<&[String]>) -> Result<Targets, En
     for (place, label) in labels.iter().enumerate() {
         found.insert(label, place as u32);
     }
-    let of = rows.iter().map(|row| match &row.label {
+    let of = rows.iter().map(|row| match row {
         Label::Class(class) => found.get(class.as_str()).copied().unwrap_or_default(),
         Label::Number(_) => 0,
     });
@@ -211,7 +217,7 @@ fn classes(rows: &[TrainingRow], known: Option<&[String]>) -> Result<Targets, En
 }
 
 /// Refuses blank labels and those that differ by no more than case or what is around them: they are one class, misspelt.
-fn refuse_messy(rows: &[TrainingRow], found: &BTreeMap<&str, u32>) -> Result<(), EngineError> {
+fn refuse_messy(rows: &[Label], found: &BTreeMap<&str, u32>) -> Result<(), EngineError> {
     let groups = lookalikes(found.keys().copied());
     let blank = found.keys().any(|label| is_blank(label));
     if groups.is_empty() && !blank {
@@ -219,7 +225,7 @@ fn refuse_messy(rows: &[TrainingRow], found: &BTreeMap<&str, u32>) -> Result<(),
     }
     let mut counts = BTreeMap::<&str, usize>::new();
     for row in rows {
-        if let Label::Class(class) = &row.label {
+        if let Label::Class(class) = row {
             *counts.entry(class).or_default() += 1;
         }
     }
@@ -245,7 +251,7 @@ fn refuse_messy(rows: &[TrainingRow], found: &BTreeMap<&str, u32>) -> Result<(),
         .with_hint("Train from a view in which a class has one name, for example lower(trim(label))."))
 }
 
-fn stars(row: &TrainingRow) -> Result<f64, EngineError> {
+fn stars(row: &Label) -> Result<f64, EngineError> {
     let stars = number(row)?;
     if (1.0..=5.0).contains(&stars) {
         return Ok(stars);
@@ -253,8 +259,8 @@ fn stars(row: &TrainingRow) -> Result<f64, EngineError> {
     Err(refused(format!("label {stars} is not a number of stars from 1 to 5")))
 }
 
-fn number(row: &TrainingRow) -> Result<f64, EngineError> {
-    match &row.label {
+fn number(row: &Label) -> Result<f64, EngineError> {
+    match row {
         Label::Number(number) if number.abs() <= LARGEST_NUMBER => Ok(*number),
         Label::Number(number) if number.is_finite() => {
             Err(refused(format!("label {number:e} is too large: the largest is {LARGEST_NUMBER:e}")))
@@ -286,13 +292,8 @@ fn refused(message: String) -> EngineError {
 mod tests {
     use super::*;
 
-    fn rows(labels: &[&str]) -> Vec<TrainingRow> {
-        let row = |label: &&str| TrainingRow {
-            text: "text".to_owned(),
-            label: Label::Class((*label).to_owned()),
-            paraphrases: Vec::new(),
-        };
-        labels.iter().map(row).collect()
+    fn rows(labels: &[&str]) -> Vec<Label> {
+        labels.iter().map(|label| Label::Class((*label).to_owned())).collect()
     }
 
     fn labels(labels: &[&str], known: Option<&[String]>) -> Vec<String> {
@@ -315,10 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn stars_lie_between_two() {
-        assert_eq!(star_target(3.5), Target { class: 2, towards_next: 0.5 });
-        assert_eq!(star_target(5.0), Target { class: 4, towards_next: 0.0 });
-        assert_eq!(star_target(1.0), Target { class: 0, towards_next: 0.0 });
+    fn stars_have_names_that_are_stars() {
         assert!(are_stars(&star_labels()));
     }
 
