@@ -60,7 +60,7 @@ pub fn feed(trainer: &mut Trainer, job: &Job, mut report: impl FnMut(i64)) -> Re
             known.push(ModelSource::Content(sha256));
         }
     }
-    let augment = Augment::of(&job.options)?;
+    let augment = Augment::of(&job.arguments.options)?;
     send_synonyms(trainer, &augment)?;
     let sent = send_rows(trainer, job, &augment, &mut report)?;
     checkpoints::for_each_chunk(job.id, |chunk| trainer.send(&JobInput::Checkpoint(chunk)).map(drop))?;
@@ -69,8 +69,8 @@ pub fn feed(trainer: &mut Trainer, job: &Job, mut report: impl FnMut(i64)) -> Re
 }
 
 fn plan(job: &Job) -> Result<TrainingPlan, Error> {
-    let base = resolve(&job.base.to_string())?;
-    let incumbent = match Deploy::of(&job.options)? {
+    let base = job.base.as_ref().map(|base| resolve(&base.to_string())).transpose()?;
+    let incumbent = match Deploy::of(&job.arguments.options)? {
         Deploy::IfBetter if versions::live(&job.name)?.is_some() => {
             Some(resolve(&job.name)?.reference.source.clone())
         }
@@ -81,9 +81,9 @@ fn plan(job: &Job) -> Result<TrainingPlan, Error> {
             objective: job.task,
             input: TrainingInput::Text,
             has_time: false,
-            options: job.options.to_string(),
+            options: job.arguments.options.to_string(),
         },
-        base: Some(base.reference.source.clone()),
+        base: base.map(|base| base.reference.source.clone()),
         incumbent,
         memory_limit: guc::training_memory(),
         checkpoint_interval: guc::training_checkpoint_interval().as_secs(),

@@ -174,8 +174,8 @@ fn new_version(job: &Job, content: Sha256, measured: &Measured<'_>) -> Result<Ne
     }
     Ok(NewVersion {
         content,
-        kind: "text".to_owned(),
-        signature: versions::signature_json(&finished.info),
+        kind: finished.info.kind.clone(),
+        signature: versions::signature_json(&finished.info)?,
         info: versions::info_json(&finished.info),
         source: format!("job {}", job.id),
         base: job.base.as_ref().map(ModelName::to_string),
