@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::ffi::CStr;
 use std::rc::Rc;
 
-use ecommerce_ml_protocol::{ModelRef, ModelSource, Sha256, Signature};
+use ecommerce_ml_protocol::{Field, ModelRef, ModelSource, Reads, Sha256, Signature};
 use pgrx::{JsonB, pg_guard, pg_sys};
 
 use super::name::ModelName;
@@ -24,10 +24,12 @@ use crate::error::Error;
 pub struct Resolved {
     pub name: String,
     pub version: i32,
-    /// What it reads and answers.
-    pub signature: Signature,
     /// What to ask the engine for.
     pub reference: ModelRef,
+    /// What it reads and answers.
+    pub signature: Signature,
+    /// The columns that it reads, shared with those who read them; nothing of a model that reads a text.
+    pub columns: Option<Rc<[Field]>>,
     /// `InvalidOid` if there is no such role.
     owner: pg_sys::Oid,
     /// Roles that may use it beside the owner; `InvalidOid` stands for everyone.
@@ -184,16 +186,26 @@ fn read(wanted: &ModelName, row: &Row) -> Result<Resolved, Error> {
         });
     };
     let source = source(&wanted.name, row.get::<Vec<u8>>(3)?)?;
-    let signature = row.get::<JsonB>(7)?.and_then(|JsonB(signature)| serde_json::from_value(signature).ok());
+    let signature = signature(row.get::<JsonB>(7)?)?;
+    let columns = match &signature.reads {
+        Reads::Text => None,
+        Reads::Columns(fields) => Some(Rc::from(&fields[..])),
+    };
     Ok(Resolved {
         name: wanted.name.clone(),
         version,
-        signature: signature.ok_or(Error::Unexpected("a damaged signature in stored_version"))?,
         reference: ModelRef { source, pinned: row.get(4)?.unwrap_or_default() },
+        signature,
+        columns,
         // Of a role that isn't there.
         owner: row.get(1)?.unwrap_or(pg_sys::InvalidOid),
         grantees: row.get(5)?.unwrap_or_default(),
     })
+}
+
+fn signature(stored: Option<JsonB>) -> Result<Signature, Error> {
+    let stored = stored.and_then(|stored| serde_json::from_value(stored.0).ok());
+    stored.ok_or(Error::Unexpected("a version without a signature"))
 }
 
 fn source(name: &str, content: Option<Vec<u8>>) -> Result<ModelSource, Error> {

@@ -81,6 +81,10 @@ impl RecordReader {
         }
     }
 
+    fn is_for(&self, fields: &Rc<[Field]>) -> bool {
+        Rc::ptr_eq(&self.fields, fields) || self.fields == *fields
+    }
+
     unsafe fn layout_of(&mut self, header: pg_sys::HeapTupleHeader) -> &mut Layout {
         // SAFETY: as the caller promises.
         unsafe {
@@ -121,7 +125,7 @@ impl RecordReaders {
 
     /// The one for these columns.
     pub fn of(&mut self, fields: &Rc<[Field]>) -> &mut RecordReader {
-        let known = self.readers.iter().position(|reader| Rc::ptr_eq(&reader.fields, fields));
+        let known = self.readers.iter().position(|reader| reader.is_for(fields));
         let at = known.unwrap_or_else(|| {
             // SAFETY: as the caller of `new` promised.
             self.readers.push(unsafe { RecordReader::new(Rc::clone(fields), self.memory) });
