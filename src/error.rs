@@ -238,9 +238,7 @@ impl Error {
             Error::ColumnType { .. }
             | Error::FeatureType { .. }
             | Error::ColumnsUnlike { .. }
-            | Error::NotAParaphraser(_) => {
-                Code::ERRCODE_DATATYPE_MISMATCH
-            }
+            | Error::NotAParaphraser(_) => Code::ERRCODE_DATATYPE_MISMATCH,
             Error::NameTaken(_) => Code::ERRCODE_DUPLICATE_OBJECT,
             Error::ModelDenied(_)
             | Error::JobDenied(_)
@@ -402,7 +400,9 @@ impl Error {
             Error::ArgumentMissing { argument, .. } => {
                 return Some(format!("Name the column, as in {argument} => 'stars'."));
             }
-            Error::KeysNotTaken(_) => "Leave key_columns out; a column that tells rows apart can be one of feature_columns.",
+            Error::KeysNotTaken(_) => {
+                "Leave key_columns out; a column that tells rows apart can be one of feature_columns."
+            }
             Error::LabelIsFeature(_) => "Leave it out of feature_columns.",
             Error::NoFeatures(_) => "Name a text_column, or feature_columns.",
             Error::FeatureType { .. } => "Leave it out of feature_columns, or cast it in a view.",

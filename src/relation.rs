@@ -5,8 +5,8 @@
 
 use std::ffi::{CStr, CString, c_char};
 
-use pgrx::spi::{quote_identifier, quote_qualified_identifier};
 use ecommerce_ml_protocol::{Field, ValueType};
+use pgrx::spi::{quote_identifier, quote_qualified_identifier};
 use pgrx::{IntoDatum, Spi, direct_function_call, pg_sys, spi};
 
 use crate::columns;

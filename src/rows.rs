@@ -41,13 +41,23 @@ pub fn for_each<T>(
     })
 }
 
-/// A row as the server has it.
+/// A row as the server has it. Nobody else makes one, or keeps one.
 pub struct Tuple {
-    pub row: pg_sys::HeapTuple,
-    pub description: pg_sys::TupleDesc,
+    row: pg_sys::HeapTuple,
+    description: pg_sys::TupleDesc,
 }
 
 impl Tuple {
+    /// The row.
+    pub fn row(&self) -> pg_sys::HeapTuple {
+        self.row
+    }
+
+    /// Which columns it has.
+    pub fn description(&self) -> pg_sys::TupleDesc {
+        self.description
+    }
+
     /// The value of a column, counted from 1, and its type; `None` for NULL.
     pub fn datum(&self, column: i32) -> Option<(pg_sys::Datum, pg_sys::Oid)> {
         let mut null = false;

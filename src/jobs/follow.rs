@@ -148,7 +148,8 @@ impl Following<'_> {
         findings::messages(&notices).for_each(|message| log!("job {}: {message}", self.job.id));
         let (id, seen) = (self.job.id, std::mem::take(&mut self.sent.seen));
         transaction(|| {
-            let still_running = jobs::record_prepared(id, prepared, &self.sent.columns, self.sent.skipped, notices)?;
+            let still_running =
+                jobs::record_prepared(id, prepared, &self.sent.columns, self.sent.skipped, notices)?;
             // A training that goes on leaves out rows that weren't there when it began.
             if still_running && prepared.resumed_at == 0 {
                 seen.store(id)?;

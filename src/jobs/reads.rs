@@ -39,14 +39,15 @@ impl Reads {
         if arguments.key_columns.as_ref().is_some_and(|keys| !keys.is_empty()) && !takes_keys(task) {
             return Err(Error::KeysNotTaken(task_name(task)));
         }
-        let label = arguments.label_column.as_ref().ok_or(Error::ArgumentMissing {
-            argument: "label_column",
-            task: task_name(task),
-        })?;
+        let label = arguments
+            .label_column
+            .as_ref()
+            .ok_or(Error::ArgumentMissing { argument: "label_column", task: task_name(task) })?;
         let label = relation.column_named(label)?;
         let time = arguments.time_column.as_ref().map(|name| relation.column_named(name)).transpose()?;
         time.as_ref().map_or(Ok(()), Column::require_time)?;
-        let mut reads = Self { input: TrainingInput::Text, columns: Vec::new(), label, time, left_out: Vec::new() };
+        let mut reads =
+            Self { input: TrainingInput::Text, columns: Vec::new(), label, time, left_out: Vec::new() };
         match (&arguments.text_column, &arguments.feature_columns) {
             (Some(text), None) => {
                 reads.columns = vec![relation.column_named(text)?];

@@ -143,7 +143,7 @@ impl Batch {
             }
             // SAFETY: a row of the query, whose last columns are those of the reader.
             BatchInput::Columns { rows, reader } => unsafe {
-                reader.read(tuple.row, tuple.description, rows);
+                reader.read(tuple.row(), tuple.description(), rows);
             },
         }
         Ok(true)
@@ -152,7 +152,8 @@ impl Batch {
 
 impl<F: FnMut(TrainingRows, i64) -> Result<(), Error>> Batches<'_, F> {
     fn flush(&mut self) -> Result<(), Error> {
-        let Batch { input, labels, times, skipped } = std::mem::replace(&mut self.batch, Batch::new(self.rows)?);
+        let Batch { input, labels, times, skipped } =
+            std::mem::replace(&mut self.batch, Batch::new(self.rows)?);
         let input = match input {
             BatchInput::Texts { texts, .. } => Input::Texts(texts),
             BatchInput::Columns { rows, .. } => Input::Rows(rows.finish()),

@@ -44,7 +44,7 @@ pub fn decide(wish: Deploy, live: Option<i32>, measured: &Measured<'_>) -> Verdi
                 None => (false, format!("not deployed: {}", measured.shortcoming())),
             },
             (Some(live), None) => {
-                let why = "no rows are held out, or the labels are others";
+                let why = "no rows are held out, or that one reads or answers something else";
                 (false, format!("not deployed: it cannot be compared with version {live} ({why})"))
             }
             (Some(live), Some(found)) => beside_live(live, found, measured),

@@ -53,7 +53,9 @@ fn share(session: &mut Client, condition: &str) -> f64 {
 }
 
 fn sha256(session: &mut Client, name: &str) -> String {
-    let query = format!("SELECT sha256 FROM ecommerce_ml.model_versions WHERE name = '{name}' ORDER BY version DESC LIMIT 1");
+    let query = format!(
+        "SELECT sha256 FROM ecommerce_ml.model_versions WHERE name = '{name}' ORDER BY version DESC LIMIT 1"
+    );
     ask(session, &query)
 }
 
@@ -67,7 +69,8 @@ fn columns_of_each_task_are_learned() {
         ("worth", "regression", "predict_value(c, 'worth') BETWEEN worth - 10 AND worth + 10"),
     ] {
         let features = if label == "member" { "feature_columns => '{worth,visits}'" } else { FEATURES };
-        let (_, outcome) = trained(&mut session, &train(label, label, &format!("task => '{task}', {features}")));
+        let (_, outcome) =
+            trained(&mut session, &train(label, label, &format!("task => '{task}', {features}")));
         assert!(outcome.starts_with("succeeded; deployed: it is better than always answering "), "{outcome}");
         let share = share(&mut session, &format!("ecommerce_ml.{right}"));
         assert!(share > 0.95, "{task} of {label}: {share} are right");
@@ -98,10 +101,7 @@ fn columns_of_each_task_are_learned() {
                           coalesce(time_column, 'NULL'))
          FROM ecommerce_ml.jobs WHERE name = 'churned'",
     );
-    assert_eq!(
-        shown,
-        "succeeded NULL churned classification NULL {visits,spent,plan,member} NULL"
-    );
+    assert_eq!(shown, "succeeded NULL churned classification NULL {visits,spent,plan,member} NULL");
 }
 
 #[test]
@@ -112,7 +112,10 @@ fn all_columns_are_those_that_can_be_read() {
     assert!(said.contains("NOTICE:  columns that models cannot read are left out: profile (json)"), "{said}");
     let job: i64 = ask(&mut session, "SELECT max(job) FROM ecommerce_ml.jobs");
     succeed(&mut session, job);
-    let columns: Value = ask(&mut session, "SELECT training -> 'columns' FROM ecommerce_ml.model_versions WHERE name = 'churned'");
+    let columns: Value = ask(
+        &mut session,
+        "SELECT training -> 'columns' FROM ecommerce_ml.model_versions WHERE name = 'churned'",
+    );
     assert_eq!(columns, json!(["id", "visits", "spent", "plan", "member", "note", "stars", "worth"]));
     let names: Option<String> = ask(&mut session, "SELECT feature_columns::text FROM ecommerce_ml.jobs");
     assert_eq!(names, None, "as it was asked for");
@@ -128,7 +131,8 @@ fn later_rows_are_held_out_where_there_is_a_time() {
          INSERT INTO customers (id, visits, churned, since) VALUES (1001, 1, 'yes', NULL), (1002, 1, 'yes', 'infinity'),
                                                                    (1003, 1, NULL, '2024-02-02'), (1004, NULL, 'no', '2024-02-02')",
     );
-    let mut outcome = |more: &str| trained(&mut session, &train("churned", "churned", &format!("{FEATURES}{more}")));
+    let mut outcome =
+        |more: &str| trained(&mut session, &train("churned", "churned", &format!("{FEATURES}{more}")));
     let (_, at_random) = outcome("");
     assert!(at_random.starts_with("succeeded; deployed: it is better than always answering "), "{at_random}");
     let (_, in_time) = outcome(", time_column => 'since'");
@@ -139,8 +143,10 @@ fn later_rows_are_held_out_where_there_is_a_time() {
          WHERE name = 'churned'",
     );
     assert_eq!(skipped, [1, 3], "rows without a label, then those without a time too");
-    let time: String =
-        ask(&mut session, "SELECT training ->> 'time_column' FROM ecommerce_ml.model_versions WHERE version = 2");
+    let time: String = ask(
+        &mut session,
+        "SELECT training ->> 'time_column' FROM ecommerce_ml.model_versions WHERE version = 2",
+    );
     assert_eq!(time, "since");
 }
 
@@ -151,7 +157,8 @@ fn what_learned_nothing_is_not_deployed() {
     let call = train("churned", "churned", "feature_columns => '{spent,plan}'");
     let (job, outcome) = trained(&mut session, &call);
     assert!(outcome.contains("not deployed: it is not better "), "{outcome}");
-    let baseline: Value = ask(&mut session, &format!("SELECT baseline FROM ecommerce_ml.jobs WHERE job = {job}"));
+    let baseline: Value =
+        ask(&mut session, &format!("SELECT baseline FROM ecommerce_ml.jobs WHERE job = {job}"));
     assert_eq!((&baseline["label"], &baseline["comparison"]["beaten"]), (&json!("no"), &json!(false)));
     fails_with(&mut session, "SELECT ecommerce_ml.predict_class(c, 'churned') FROM customers AS c", "42704");
 
@@ -162,7 +169,8 @@ fn what_learned_nothing_is_not_deployed() {
     assert!(outcome.contains("; deployed: "), "{outcome}");
     let (job, outcome) = trained(&mut session, &call);
     assert!(outcome.contains("not deployed: it is not better than version 2 (accuracy "), "{outcome}");
-    let comparison: Value = ask(&mut session, &format!("SELECT comparison FROM ecommerce_ml.jobs WHERE job = {job}"));
+    let comparison: Value =
+        ask(&mut session, &format!("SELECT comparison FROM ecommerce_ml.jobs WHERE job = {job}"));
     assert_eq!(comparison["new"], comparison["live"]);
 }
 
@@ -210,7 +218,10 @@ fn whatever_ends_in_the_middle_it_ends_as_an_undisturbed_one() {
     let mut session = wait_for("the server takes connections", Duration::from_secs(30), connect);
     succeed(&mut session, job);
     assert_eq!(sha256(&mut session, "crashed"), expected);
-    let same = share(&mut session, "ecommerce_ml.predict_class(c, 'crashed') = ecommerce_ml.predict_class(c, 'undisturbed')");
+    let same = share(
+        &mut session,
+        "ecommerce_ml.predict_class(c, 'crashed') = ecommerce_ml.predict_class(c, 'undisturbed')",
+    );
     assert!((same - 1.0).abs() < f64::EPSILON);
 }
 
@@ -245,13 +256,20 @@ fn a_schedule_counts_new_rows_of_columns() {
     let mut rests = |change: &str, new: &str| {
         run(&mut session, change);
         assert_eq!(ask::<Option<i64>>(&mut session, run_it), None);
-        assert_eq!(ask::<String>(&mut session, outcome), format!("{new} of at least 5: nothing to do"), "{change}");
+        assert_eq!(
+            ask::<String>(&mut session, outcome),
+            format!("{new} of at least 5: nothing to do"),
+            "{change}"
+        );
     };
     rests("UPDATE customers SET note = 'other', plan = 'pro'", "0 new rows");
     rests("UPDATE customers SET visits = visits + 1 WHERE id = 1", "1 new row");
     rests("UPDATE customers SET spent = NULL WHERE id = 2", "2 new rows");
     rests("UPDATE customers SET since = since + 1 WHERE id = 3", "3 new rows");
-    rests("UPDATE customers SET churned = 'perhaps' WHERE id = 4; UPDATE customers SET churned = NULL WHERE id = 5", "4 new rows");
+    rests(
+        "UPDATE customers SET churned = 'perhaps' WHERE id = 4; UPDATE customers SET churned = NULL WHERE id = 5",
+        "4 new rows",
+    );
     run(&mut session, "UPDATE customers SET churned = 'no' WHERE id = 4; SELECT fill(301, 310)");
     let job: i64 = ask(&mut session, run_it);
     succeed(&mut session, job);
@@ -262,7 +280,9 @@ fn the_recipe_of_the_live_version_is_repeated() {
     let (cluster, mut session) = shop(300);
     fails_with(&mut session, "SELECT ecommerce_ml.retrain_model('worth')", "42704");
     fails_with(&mut session, "SELECT ecommerce_ml.retrain_model('reviews')", "55000");
-    let more = format!("task => 'regression', time_column => 'since', {FEATURES}, options => '{{\"where\": \"id > 20\"}}'");
+    let more = format!(
+        "task => 'regression', time_column => 'since', {FEATURES}, options => '{{\"where\": \"id > 20\"}}'"
+    );
     trained(&mut session, &train("worth", "worth", &more));
     run(&mut session, "SELECT fill(301, 350)");
     let (job, _) = trained(&mut session, "SELECT ecommerce_ml.retrain_model('worth')");
@@ -286,11 +306,17 @@ fn the_recipe_of_the_live_version_is_repeated() {
     let job: i64 = ask(&mut session, "SELECT ecommerce_ml.retrain_model('worth')");
     let shown: String = ask(
         &mut session,
-        &format!("SELECT concat_ws(' ', text_column, label_column, task, base, options ->> 'where') FROM ecommerce_ml.jobs WHERE job = {job}"),
+        &format!(
+            "SELECT concat_ws(' ', text_column, label_column, task, base, options ->> 'where') FROM ecommerce_ml.jobs WHERE job = {job}"
+        ),
     );
     assert_eq!(shown, "note worth regression reviews@1 id > 20");
     run(&mut session, &format!("SELECT ecommerce_ml.cancel_job({job}); CREATE ROLE other LOGIN"));
-    fails_with(&mut cluster.session_as("other", "postgres"), "SELECT ecommerce_ml.retrain_model('worth')", "42501");
+    fails_with(
+        &mut cluster.session_as("other", "postgres"),
+        "SELECT ecommerce_ml.retrain_model('worth')",
+        "42501",
+    );
 }
 
 #[test]
@@ -304,7 +330,11 @@ fn privileges_are_those_of_columns_and_of_models() {
     let mut owner = cluster.session_as("owner", "postgres");
     fails_with(&mut owner, &train("churned", "churned", FEATURES), "42501");
     // All columns are more than it may read.
-    fails_with(&mut owner, "SELECT ecommerce_ml.train_model('churned', 'customers', label_column => 'churned')", "42501");
+    fails_with(
+        &mut owner,
+        "SELECT ecommerce_ml.train_model('churned', 'customers', label_column => 'churned')",
+        "42501",
+    );
     trained(&mut owner, &train("churned", "churned", "feature_columns => '{visits,spent}'"));
     let mut analyst = cluster.session_as("analyst", "postgres");
     let predict = "SELECT count(ecommerce_ml.predict_class(c, 'churned')) FROM customers AS c";
@@ -337,7 +367,10 @@ fn versions_travel_in_dumps_and_in_folders() {
     give_to_server(&folder);
     fails_with(
         &mut session,
-        &format!("SELECT ecommerce_ml.import_model('other', 'file://{}', '{{\"labels\": [\"a\", \"b\"]}}')", folder.display()),
+        &format!(
+            "SELECT ecommerce_ml.import_model('other', 'file://{}', '{{\"labels\": [\"a\", \"b\"]}}')",
+            folder.display()
+        ),
         "22023",
     );
     assert_eq!(ask::<i32>(&mut session, &import_statement("other", &folder)), 1);

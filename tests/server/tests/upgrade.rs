@@ -8,7 +8,8 @@ use postgres::Client;
 const ANSWERS: &str = "SELECT string_agg(ecommerce_ml.predict_probabilities('good', model)::text, ' ')
                        FROM unnest('{shop,shop@1,shop@2,reviews}'::text[]) AS model";
 
-const SIGNATURES: &str = "SELECT string_agg(concat_ws(' ', name, version, kind, signature), ', ' ORDER BY name, version)
+const SIGNATURES: &str =
+    "SELECT string_agg(concat_ws(' ', name, version, kind, signature), ', ' ORDER BY name, version)
                           FROM ecommerce_ml.model_versions";
 
 /// All that the catalogs know of the extension, but for numbers.
@@ -52,7 +53,10 @@ fn catalog(session: &mut Client) -> Vec<String> {
 fn old_and_new() -> (Cluster, Client, Client) {
     let cluster = Cluster::new();
     let mut new = cluster.session();
-    run(&mut new, "CREATE ROLE owner LOGIN; CREATE ROLE analyst LOGIN; CREATE ROLE clerk; GRANT pg_read_server_files TO owner");
+    run(
+        &mut new,
+        "CREATE ROLE owner LOGIN; CREATE ROLE analyst LOGIN; CREATE ROLE clerk; GRANT pg_read_server_files TO owner",
+    );
     run(&mut new, "CREATE DATABASE old");
     let mut owner = cluster.session_as("owner", "postgres");
     import_reference(&cluster, &mut owner, "shop", CLASSIFIER);
