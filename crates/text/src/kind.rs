@@ -9,6 +9,7 @@ use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_predictor::{ModelKind, Predictor, Trainer, Workload};
 use ecommerce_ml_protocol::{EngineError, ModelSource};
 use ecommerce_ml_text_model::{KIND, TextModel};
+use ecommerce_ml_text_train::trainer::TextTrainer;
 
 use crate::loader::ModelLoader;
 use crate::predictor::TextPredictor;
@@ -21,6 +22,7 @@ const FILES: [&str; 4] = ["config.json", "tokenizer.json", "tokenizer_config.jso
 pub struct TextKind {
     loader: Arc<ModelLoader>,
     scheduler: Arc<Scheduler>,
+    trainer: TextTrainer<Arc<ModelLoader>>,
 }
 
 impl TextKind {
@@ -30,7 +32,8 @@ impl TextKind {
     /// If the system refuses a thread.
     pub fn start(loader: Arc<ModelLoader>, options: SchedulerOptions) -> io::Result<Self> {
         let scheduler = Arc::new(Scheduler::start(options)?);
-        Ok(Self { loader, scheduler })
+        let trainer = TextTrainer::new(Arc::clone(&loader));
+        Ok(Self { loader, scheduler, trainer })
     }
 
     fn predictor(&self, model: impl TextModel + 'static) -> Arc<dyn Predictor> {
@@ -56,7 +59,7 @@ impl ModelKind for TextKind {
     }
 
     fn trainer(&self) -> Option<&dyn Trainer> {
-        None
+        Some(&self.trainer)
     }
 
     fn workload(&self) -> Workload {

@@ -14,6 +14,8 @@ use ecommerce_ml_tensor_cpu::{Cpu, Kernels, Precision};
 use ecommerce_ml_tensor_cuda::Narrow;
 use ecommerce_ml_text_model::cuda::Accelerator;
 use ecommerce_ml_text_model::{Device, Model, PrecisionChoice, Store};
+use ecommerce_ml_text_train::cuda::{TrainingMachine, training_machine};
+use ecommerce_ml_text_train::trainer::Devices;
 use once_cell::sync::OnceCell;
 
 /// How to compute.
@@ -46,6 +48,8 @@ pub struct ModelLoader {
     /// What was asked for.
     device_setting: String,
     opened: Result<(Device, PrecisionChoice), EngineError>,
+    /// Where encoders are trained, if not on the processor.
+    training: Option<Arc<dyn TrainingMachine>>,
     /// The processor, for what only runs there while the device is another one.
     beside: OnceCell<Cpu>,
     threads: usize,
@@ -61,12 +65,14 @@ impl ModelLoader {
             ("auto", "f32" | "int8") => "cpu",
             (device, _) => device,
         };
-        let opened = Device::open_with_gpus(device, threads).and_then(|(device, _gpus)| {
+        let mut training = None;
+        let opened = Device::open_with_gpus(device, threads).and_then(|(device, gpus)| {
             let precision = precision_choice(&compute.precision, &device)?;
+            training = training_machine(&gpus);
             Ok((device, precision))
         });
         let device_setting = compute.device.clone();
-        Self { device_setting, opened, beside: OnceCell::new(), threads, store }
+        Self { device_setting, opened, training, beside: OnceCell::new(), threads, store }
     }
 
     /// Loads to a device that is open, and keeps nothing.
@@ -76,10 +82,17 @@ impl ModelLoader {
         Self {
             device_setting,
             opened,
+            training: None,
             beside: OnceCell::new(),
             threads: Compute::default().count_threads(),
             store: None,
         }
+    }
+
+    /// The same, with encoders trained on a machine.
+    #[must_use]
+    pub fn training_on(self, machine: Arc<dyn TrainingMachine>) -> Self {
+        Self { training: Some(machine), ..self }
     }
 
     /// The device for statistics; as it was asked for, if it isn't there.
@@ -104,17 +117,6 @@ impl ModelLoader {
     /// The processor, if that is the device.
     pub fn cpu(&self) -> Option<&Cpu> {
         self.cpu_and_precision().map(|(cpu, _)| cpu)
-    }
-
-    /// The processor, for what only runs there, whatever the device is.
-    ///
-    /// # Errors
-    /// If the device or the precision isn't there.
-    pub fn require_cpu(&self) -> Result<&Cpu, EngineError> {
-        match self.opened.as_ref().map_err(EngineError::clone)? {
-            (Device::Cpu(cpu), _) => Ok(cpu),
-            _ => Ok(self.beside.get_or_init(|| Cpu::new(Kernels::best(), self.threads))),
-        }
     }
 
     /// The model of these files, its weights kept if there is a store.
@@ -163,6 +165,19 @@ impl ModelLoader {
             return Ok(model);
         }
         Model::open(store.keep(name, Model::prepare(files, cpu, precision)?), cpu)
+    }
+}
+
+impl Devices for ModelLoader {
+    fn require_cpu(&self) -> Result<&Cpu, EngineError> {
+        match self.opened.as_ref().map_err(EngineError::clone)? {
+            (Device::Cpu(cpu), _) => Ok(cpu),
+            _ => Ok(self.beside.get_or_init(|| Cpu::new(Kernels::best(), self.threads))),
+        }
+    }
+
+    fn training_machine(&self) -> Option<Arc<dyn TrainingMachine>> {
+        self.training.clone()
     }
 }
 
