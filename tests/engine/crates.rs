@@ -19,6 +19,7 @@ const MAY_DEPEND: [(&str, &[&str]); 14] = [
     ("ecommerce_ml_tensor_cuda", &["log", "protocol"]),
     ("ecommerce_ml_predictor", &["checkpoint", "protocol"]),
     ("ecommerce_ml_training", &["checkpoint", "metrics", "predictor", "protocol"]),
+    ("ecommerce_ml_tabular", &["checkpoint", "predictor", "protocol", "training"]),
     ("ecommerce_ml_serving", &["checkpoint", "log", "predictor", "protocol"]),
     ("ecommerce_ml_text_model", &["checkpoint", "log", "predictor", "protocol", "tensor_cpu", "tensor_cuda"]),
     (
@@ -31,7 +32,17 @@ const MAY_DEPEND: [(&str, &[&str]); 14] = [
     ),
     (
         "ecommerce_ml_engine",
-        &["checkpoint", "log", "predictor", "protocol", "serving", "tensor_cpu", "text", "text_model"],
+        &[
+            "checkpoint",
+            "log",
+            "predictor",
+            "protocol",
+            "serving",
+            "tabular",
+            "tensor_cpu",
+            "text",
+            "text_model",
+        ],
     ),
     ("ecommerce_ml", &["metrics", "protocol"]),
 ];

@@ -24,7 +24,9 @@ impl Registry {
     /// # Errors
     /// If the system refuses a thread.
     pub fn start(loader: ModelLoader, scheduling: SchedulerOptions) -> io::Result<Self> {
-        Ok(Self::of(vec![Box::new(TextKind::start(Arc::new(loader), scheduling)?)]))
+        let threads = scheduling.tokenizing_threads;
+        let text = TextKind::start(Arc::new(loader), scheduling)?;
+        Ok(Self::of(vec![Box::new(text), Box::new(ecommerce_ml_tabular::Linear::new(threads))]))
     }
 
     /// These kinds.
