@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::answer::{Answers, Completed, Output};
 use crate::error::EngineError;
 use crate::input::Input;
+use crate::objective::{TrainingCall, TrainingChecked};
 use crate::signature::ModelInfo;
-use crate::training::{TrainingCall, TrainingChecked};
 
 /// Names a request within its connection; chosen by the client, never reused while in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

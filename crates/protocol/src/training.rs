@@ -10,59 +10,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::EngineError;
-use crate::input::{Field, Input};
+use crate::input::Input;
 use crate::message::{ModelSource, Sha256, UploadPart};
-pub use crate::objective::Objective;
+pub use crate::objective::{Objective, TrainingCall, TrainingChecked, TrainingInput};
 use crate::signature::ModelInfo;
 
 /// The option `seed` of those who don't give it; any number would do, as long as it stays the same.
 pub const DEFAULT_SEED: u64 = 42;
-
-/// What a training is to read of each row.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum TrainingInput {
-    /// One text: [`Input::Texts`].
-    Text,
-    /// Columns: [`Input::Rows`].
-    Columns {
-        /// All that are read, by name and type.
-        fields: Vec<Field>,
-        /// Which of them the user named as the text, if any.
-        text: Option<String>,
-    },
-}
-
-impl TrainingInput {
-    /// The columns that are read; none of a text.
-    pub fn fields(&self) -> &[Field] {
-        match self {
-            Self::Text => &[],
-            Self::Columns { fields, .. } => fields,
-        }
-    }
-}
-
-/// What a training was asked for, as far as its kind decides about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TrainingCall {
-    /// What for.
-    pub objective: Objective,
-    /// What it reads.
-    pub input: TrainingInput,
-    /// Whether rows have a time, so that later ones are held out.
-    pub has_time: bool,
-    /// The user's options, a JSON object.
-    pub options: String,
-}
-
-/// What is known of a training before it begins.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TrainingChecked {
-    /// The name of the kind that does it.
-    pub kind: String,
-    /// The built-in model that it begins with unless another is named; none if it begins with nothing, and takes no base.
-    pub default_base: Option<String>,
-}
 
 /// What to train.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

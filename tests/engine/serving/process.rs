@@ -123,6 +123,7 @@ fn a_device_or_precision_that_is_not_there_is_an_answer() {
     for arguments in [["--device", "cuda"], ["--precision", "bf16"]] {
         let directory = TempDir::new().unwrap();
         fs::create_dir(directory.path().join(BUILTIN)).unwrap();
+        fs::write(directory.path().join(BUILTIN).join("config.json"), "{}").unwrap();
         let (listener, socket) = listen(&directory);
         let builtins = directory.path().to_str().unwrap();
         let _worker = Worker::start(&listener, &[&arguments[..], &["--builtin", builtins]].concat());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_predictor::Loaded;
-use ecommerce_ml_protocol::{ModelSource, ModelStats, Output as Wanted};
+use ecommerce_ml_protocol::{ModelSource, ModelStats, Output as Wanted, ReplyBody};
 use ecommerce_ml_text::scheduler::TextRequest;
 use ecommerce_ml_text_model::{Device, Model, Output, PrecisionChoice, TextModel};
 
