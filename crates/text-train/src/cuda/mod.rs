@@ -33,7 +33,7 @@ use crate::nn::dropout::Dropout;
 use crate::nn::elsewhere::{Distant, Moments};
 use crate::nn::network::Batch;
 use crate::nn::parameters::{Gradients, Parameters};
-use crate::nn::plan::{LayerPlan, Plan};
+use crate::nn::plan::Plan;
 use crate::nn::{Network, Tuning};
 use crate::train::optimizer::Factors;
 use held::Held;
@@ -146,13 +146,12 @@ impl<M: Machine> DistantEncoder<M> {
     ) -> Result<Option<Self>, EngineError> {
         let (config, plan) = (network.config().clone(), network.plan().clone());
         let (width, layers, end) = (config.hidden_size, config.layers, plan.hidden.weight.start);
-        let (trained, start) = match tuning {
-            Tuning::Full => (Trained::All, 0),
-            Tuning::Frozen { layers: frozen } => {
-                (Trained::Layers(frozen), plan.layers.get(frozen).map_or(end, LayerPlan::start))
-            }
-            Tuning::Lora { frozen } => (Trained::Adapted(frozen.min(layers)), end),
-            Tuning::Head => (Trained::Layers(layers), end),
+        let start = plan.first_trained(tuning);
+        let trained = match tuning {
+            Tuning::Full => Trained::All,
+            Tuning::Frozen { layers: frozen } => Trained::Layers(frozen),
+            Tuning::Lora { frozen } => Trained::Adapted(frozen.min(layers)),
+            Tuning::Head => Trained::Layers(layers),
         };
         let Some(kernels) = training_kernels(width / config.heads) else { return Ok(None) };
         if width % 8 != 0 || config.intermediate_size % 8 != 0 || 3 * width * F32 > SHARED_BYTES {

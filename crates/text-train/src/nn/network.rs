@@ -7,9 +7,8 @@ use std::ops::Range;
 
 use ecommerce_ml_checkpoint::config::ModelConfig;
 use ecommerce_ml_checkpoint::files::ModelFiles;
+use ecommerce_ml_checkpoint::open::OpenModel;
 use ecommerce_ml_checkpoint::positions::Positions;
-use ecommerce_ml_checkpoint::weights::Weights;
-use ecommerce_ml_checkpoint::weights::family::Names;
 use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_tensor_cpu::Cpu;
 
@@ -97,11 +96,21 @@ impl Network {
         seed: u64,
         cpu: &Cpu,
     ) -> Result<(Self, Parameters), EngineError> {
-        let config = ModelConfig::load(files)?;
-        let mut weights = Weights::open(files)?;
-        let names = Names::detect(config.family, &weights);
-        weights.refuse_more_layers(&names, config.layers)?;
-        let (plan, list) = Plan::new(&names, &config, outputs);
+        Self::read(&mut OpenModel::open(files)?, outputs, seed, cpu)
+    }
+
+    /// As [`open`](Self::open), of a model that is open already.
+    ///
+    /// # Errors
+    /// If weights are missing, damaged or not supported.
+    pub fn read(
+        model: &mut OpenModel<'_>,
+        outputs: usize,
+        seed: u64,
+        cpu: &Cpu,
+    ) -> Result<(Self, Parameters), EngineError> {
+        let OpenModel { config, names, weights, .. } = model;
+        let (plan, list) = Plan::new(names, config, outputs);
         let head = plan.hidden.weight.start;
         let mut values = Vec::new();
         for parameter in &list {
@@ -111,7 +120,7 @@ impl Network {
                 false => weights.values(&parameter.name, &parameter.shape)?,
             });
         }
-        let positions = Positions::new(&config);
+        let (config, positions) = (config.clone(), Positions::new(config));
         Ok((Self { config, plan, positions, cpu: cpu.clone() }, Parameters { list: list.into(), values }))
     }
 
@@ -127,15 +136,9 @@ impl Network {
 
     /// Gradients of zero for what is trained.
     pub fn gradients(&self, parameters: &Parameters, tuning: Tuning) -> Gradients {
-        let head = self.plan.hidden.weight.start;
-        let start = match tuning {
-            Tuning::Full => 0,
-            Tuning::Frozen { layers } => self.plan.layers.get(layers).map_or(head, |layer| layer.start()),
-            Tuning::Head | Tuning::Lora { .. } => head,
-        };
-        let layers = self.plan.layers.len();
-        let adapted = if let Tuning::Lora { frozen } = tuning { frozen.min(layers)..layers } else { 0..0 };
-        Gradients::new(parameters, start, adapted)
+        let is_adapted = matches!(tuning, Tuning::Lora { .. });
+        let adapted = if is_adapted { self.plan.layers_trained(tuning) } else { 0..0 };
+        Gradients::new(parameters, self.plan.first_trained(tuning), adapted)
     }
 
     /// Adds adapters to the weights of queries and values of all layers but the first `frozen`, behind all other parameters.
@@ -158,8 +161,7 @@ impl Network {
             range
         };
         for layer in self.plan.layers.iter().skip(frozen) {
-            for part in [0, 2] {
-                let weight = layer.projections.part(part * width..(part + 1) * width).weight;
+            for weight in self.plan.adapted(layer) {
                 let name = parameters.list.iter().find(|parameter| parameter.range == weight);
                 let stem = name.map_or("", |found| found.name.trim_end_matches(".weight"));
                 let a = add(format!("{stem}.lora_A.weight"), [rank, width], Some(seed));

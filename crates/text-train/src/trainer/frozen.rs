@@ -4,15 +4,11 @@
 //! It must not know heads. Invariant: on the CPU the state of a text doesn't depend on the texts that it is computed
 //! with.
 
-use std::sync::Arc;
-
-use ecommerce_ml_checkpoint::config::ModelConfig;
-use ecommerce_ml_checkpoint::files::ModelFiles;
+use ecommerce_ml_checkpoint::open::OpenModel;
 use ecommerce_ml_checkpoint::positions::Positions;
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
-use ecommerce_ml_tensor_cpu::{Cpu, Encoder, Pooling, Precision, Sequence};
-use ecommerce_ml_text_model::shape::sizes;
-use ecommerce_ml_text_model::{Model, PrecisionChoice};
+use ecommerce_ml_tensor_cpu::{Cpu, Encoder, Pooling, Sequence};
+use ecommerce_ml_text_model::model::encoder;
 
 use super::examples::Examples;
 use super::micro_batches::{DISTANT_MICRO_BATCH, micro_batches};
@@ -35,11 +31,8 @@ impl Frozen {
     ///
     /// # Errors
     /// As of loading a model.
-    pub(super) fn open(base: &ModelFiles, config: &ModelConfig, cpu: &Cpu) -> Result<Self, EngineError> {
-        let image = Arc::new(Model::prepare(base, cpu, PrecisionChoice::Fixed(Precision::F32))?);
-        let damaged = || EngineError::new(ErrorKind::DamagedModel, "weights don't fit their model");
-        let encoder = Encoder::open(&image, &sizes(config), cpu.kernels, &cpu.team).ok_or_else(damaged)?;
-        Ok(Self::Here(Box::new(encoder), Positions::new(config)))
+    pub(super) fn open(base: &mut OpenModel<'_>, cpu: &Cpu) -> Result<Self, EngineError> {
+        Ok(Self::Here(Box::new(encoder(base, cpu)?), Positions::new(&base.config)))
     }
 
     /// Whether it is on another machine.
