@@ -7,9 +7,7 @@ use std::collections::VecDeque;
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_predictor::{Evaluate, Load, Pending, Predictor};
-use ecommerce_ml_protocol::{
-    Answers, EngineError, ErrorKind, Input, ModelInfo, Output, Reads, Task,
-};
+use ecommerce_ml_protocol::{Answers, EngineError, ErrorKind, Input, ModelInfo, Output, Reads, Task};
 
 use crate::registry::Registry;
 

@@ -7,9 +7,7 @@ use std::io::{self, BufRead, Write};
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_predictor::{Load, Pending, Predictor};
-use ecommerce_ml_protocol::{
-    Answers, EngineError, ErrorKind, Input, LabelScheme, Output, Prediction,
-};
+use ecommerce_ml_protocol::{Answers, EngineError, ErrorKind, Input, LabelScheme, Output, Prediction};
 use ecommerce_ml_text::ModelLoader;
 use ecommerce_ml_text::scheduler::SchedulerOptions;
 use serde_json::{Value, json};

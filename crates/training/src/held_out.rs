@@ -157,9 +157,14 @@ mod tests {
     }
 
     impl Evaluate for Models {
-        fn predict(&self, _: &ModelFiles, input: &Input) -> Result<(ModelInfo, Option<Answers>), EngineError> {
+        fn predict(
+            &self,
+            _: &ModelFiles,
+            input: &Input,
+        ) -> Result<(ModelInfo, Option<Answers>), EngineError> {
             let labels = ["a", "b"].map(str::to_owned).to_vec();
-            let signature = Signature { reads: Reads::Text, answers: vec![Answer::Classes], labels: labels.clone() };
+            let signature =
+                Signature { reads: Reads::Text, answers: vec![Answer::Classes], labels: labels.clone() };
             let info = ModelInfo {
                 kind: "fake".to_owned(),
                 signature,
@@ -226,7 +231,10 @@ mod tests {
     #[test]
     fn without_rows_held_out_nothing_is_measured() {
         let (finished, said) = trained(true, 0.0);
-        assert_eq!((finished.comparison, finished.against_baseline, finished.metrics), (None, None, Vec::new()));
+        assert_eq!(
+            (finished.comparison, finished.against_baseline, finished.metrics),
+            (None, None, Vec::new())
+        );
         assert_eq!(said, [JobOutput::Phase(Phase::Evaluating)]);
     }
 }

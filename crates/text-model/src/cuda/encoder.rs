@@ -10,10 +10,10 @@ use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_tensor_cpu::Sequence;
 use ecommerce_ml_tensor_cuda::machine::{At, Machine, MachineError, Narrow};
 
+use super::Resident;
 use super::batch::Batch;
 use super::weights::{Head, Layer, Layout, NetworkWeights};
 use super::work::{Sum, Work, padded};
-use super::Resident;
 use crate::begun::Begun;
 use crate::output::Output;
 

@@ -10,8 +10,8 @@ use ecommerce_ml_tensor_cpu::Sequence;
 use ecommerce_ml_tensor_cuda::MemoryUse;
 
 use super::{Accelerator, NetworkWeights, Resident};
-use crate::output::Output;
 use crate::begun::Begun;
+use crate::output::Output;
 
 /// Tokens for which a machine is worth the trouble.
 const LEAST_TOKENS: usize = 2048;

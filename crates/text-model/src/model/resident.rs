@@ -72,7 +72,8 @@ impl ResidentNetwork {
             return Err(without_head());
         }
         let rows = self.network.begin(&sequences, output)?;
-        let is_logits = output == Output::Head && self.head.as_ref().is_some_and(|head| head.labels.is_some());
+        let is_logits =
+            output == Output::Head && self.head.as_ref().is_some_and(|head| head.labels.is_some());
         if !is_logits {
             return Ok(rows);
         }

@@ -54,14 +54,20 @@ pub struct Batch {
     pub lengths: Vec<usize>,
 }
 
-/// A forward pass: what came out, and what the backward pass needs.
+/// A forward pass through the encoder: what the backward pass needs.
 #[derive(Debug)]
-pub struct Tape {
+pub struct EncoderTape {
     batch: Batch,
     embedded: Normed,
     layers: Vec<LayerTape>,
-    head: HeadTape,
     dropout: Option<Dropout>,
+}
+
+/// A forward pass: what came out, and what the backward pass needs.
+#[derive(Debug)]
+pub struct Tape {
+    encoder: EncoderTape,
+    head: HeadTape,
 }
 
 impl Tape {
@@ -233,8 +239,19 @@ impl Network {
         dropout: Option<Dropout>,
         gradients: Option<&Gradients>,
     ) -> Tape {
+        let (encoder, states) = self.forward_encoder(parameters, self.batch(sequences), dropout, gradients);
+        Tape { encoder, head: self.forward_head(parameters, states, dropout) }
+    }
+
+    /// As [`forward`](Self::forward), of the encoder alone: the last states of first tokens, `[sequences, hidden]`.
+    pub(super) fn forward_encoder(
+        &self,
+        parameters: &Parameters,
+        batch: Batch,
+        dropout: Option<Dropout>,
+        gradients: Option<&Gradients>,
+    ) -> (EncoderTape, Vec<f32>) {
         let step = self.step(parameters, dropout);
-        let batch = self.batch(sequences);
         let mut embedded = embeddings::forward(&step, &self.plan.embeddings, &batch);
         let mut layers: Vec<LayerTape> = Vec::with_capacity(self.plan.layers.len());
         for index in 0..self.plan.layers.len() {
@@ -249,9 +266,8 @@ impl Network {
             }
             layers.push(tape);
         }
-        let firsts = layers.last().map_or(&embedded.output, |tape| &tape.output.output).clone();
-        let head = head::forward(&step, &self.plan, firsts);
-        Tape { batch, embedded, layers, head, dropout }
+        let cls = layers.last().map_or(&embedded.output, |tape| &tape.output.output).clone();
+        (EncoderTape { batch, embedded, layers, dropout }, cls)
     }
 
     /// Adds to the gradients those of `d_logits`, which has the shape of [`Tape::logits`]. With adapters, [`Lora::spread`] has
@@ -266,8 +282,20 @@ impl Network {
         d_logits: &[f32],
         gradients: &mut Gradients,
     ) {
+        let head = (&tape.head, tape.encoder.dropout);
+        let d_states = self.backward_head(parameters, head, d_logits, gradients);
+        self.backward_encoder(parameters, &tape.encoder, d_states, gradients);
+    }
+
+    /// As [`backward`](Self::backward), of the encoder alone, from the gradients of the states that came out.
+    pub(super) fn backward_encoder(
+        &self,
+        parameters: &Parameters,
+        tape: &EncoderTape,
+        mut gradient: Vec<f32>,
+        gradients: &mut Gradients,
+    ) {
         let step = self.step(parameters, tape.dropout);
-        let mut gradient = head::backward(&step, &self.plan, &tape.head, d_logits, gradients);
         for index in (0..tape.layers.len()).rev() {
             if !self.reaches(gradients, index) {
                 return;

@@ -33,8 +33,8 @@ use std::time::Duration;
 
 use ecommerce_ml_checkpoint::open::OpenModel;
 use ecommerce_ml_predictor::{Evaluate, Job, Sink, Trainer};
-use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_protocol::training::{JobOutput, Phase, TrainingCall, TrainingChecked, TrainingInput};
+use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_text_model::KIND;
 use ecommerce_ml_training::held_out::Ending;
 use ecommerce_ml_training::{model, options};
@@ -93,11 +93,8 @@ impl<D: Devices> Trainer for TextTrainer<D> {
             interval,
         };
         let learned = Training::new(task, learner, setup.checkpoint.take())?.run(sink)?;
-        let ending = Ending {
-            epoch: learned.epoch,
-            stopped_early: learned.stopped_early,
-            seed: setup.options.seed,
-        };
+        let ending =
+            Ending { epoch: learned.epoch, stopped_early: learned.stopped_early, seed: setup.options.seed };
         let (network, mut parameters) = learned.learner.into_parts()?;
         setup::unscale(&network, &mut parameters, setup.scale);
         let files = layout.files(&network, &parameters, &setup.targets)?;

@@ -172,7 +172,7 @@ impl Setup {
         &mut self,
         mut base: OpenModel<'_>,
         cpu: &Cpu,
-        elsewhere: Option<&Arc<dyn TrainingMachine>>,
+        device: Option<&Arc<dyn TrainingMachine>>,
     ) -> Result<(Learner, Layout), EngineError> {
         let (seed, tuning) = (self.options.seed, self.tuning);
         let (network, mut parameters) = Network::read(&mut base, self.targets.outputs(), seed, cpu)?;
@@ -192,20 +192,20 @@ impl Setup {
         };
         let changing = self.changing(&parameters)?.map(Box::new);
         if tuning == nn::Tuning::Head {
-            let distant = elsewhere.map(|machine| Arc::clone(machine).train(&network, &parameters, tuning));
-            let mut encoder = match distant.transpose()?.flatten() {
-                Some(distant) => Frozen::Elsewhere(distant),
+            let there = device.map(|machine| Arc::clone(machine).train(&network, &parameters, tuning));
+            let mut encoder = match there.transpose()?.flatten() {
+                Some(encoder) => Frozen::Device(encoder),
                 None => Frozen::open(&mut base, cpu)?,
             };
             let inputs = match changing {
-                None => Inputs::States(encoder.all(&network, &self.examples)?),
+                None => Inputs::States(encoder.all((&network, &parameters), &self.examples)?),
                 Some(changing) => Inputs::Encoded(encoder, changing),
             };
             return Ok((Learner::new((network, parameters), tuning, lora, inputs, (shares, seed)), layout));
         }
         let inputs = changing.map_or(Inputs::Tokens, Inputs::Changing);
         let mut learner = Learner::new((network, parameters), tuning, lora, inputs, (shares, seed));
-        if let Some(machine) = elsewhere {
+        if let Some(machine) = device {
             learner.go_to(machine, tuning)?;
         }
         Ok((learner, layout))
