@@ -47,3 +47,6 @@ SELECT ecommerce_ml.predict_class(c, 'worth') FROM customers AS c;
 \echo :LAST_ERROR_SQLSTATE
 SELECT ecommerce_ml.predict_rating(c, 'worth') FROM customers AS c;
 \echo :LAST_ERROR_SQLSTATE
+-- Infinity is nothing that is known.
+SELECT ecommerce_ml.predict_value(s, 'worth') FROM (SELECT 'Infinity'::float8 AS price, country, member, since FROM customers) AS s;
+\echo :LAST_ERROR_SQLSTATE

@@ -141,6 +141,7 @@ EXECUTE ask;
 ALTER TABLE customers RENAME since TO before;
 ALTER TABLE customers RENAME late TO since;
 EXECUTE ask;
+ALTER TABLE customers DROP double_price;
 ALTER TABLE customers ALTER price TYPE float8;
 EXECUTE ask;
 

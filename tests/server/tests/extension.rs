@@ -14,7 +14,8 @@ const MEMBERS: &str = "FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND d.
                        AND d.deptype = 'e' JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'ecommerce_ml'";
 
 /// Those of them that read a row, too.
-const ROW_FUNCTIONS: [&str; 4] = ["predict_rating", "predict_class", "predict_probabilities", "predict_value"];
+const ROW_FUNCTIONS: [&str; 4] =
+    ["predict_rating", "predict_class", "predict_probabilities", "predict_value"];
 
 /// Those that read a text, as SQL.md lists them.
 const TEXT_FUNCTIONS: [&str; 10] = [

@@ -117,6 +117,11 @@ fn a_row_that_does_not_fit_is_refused_when_it_is_reached() {
         ("SELECT predict_class(c, 'worth') FROM customers AS c", "22023"),
         ("SELECT predict_rating(c, 'stays') FROM customers AS c", "22023"),
         ("SELECT predict_class(c, 'nosuch') FROM customers AS c", "42704"),
+        (
+            "SELECT predict_value(s, 'worth') FROM (SELECT 'Infinity'::numeric AS price, country, member, since FROM customers) AS s",
+            "22023",
+        ),
+        ("SELECT predict_class(to_jsonb(c) || '{\"price\": 1e400}', 'stays') FROM customers AS c", "22023"),
         ("SELECT predict_class('[]'::jsonb, 'stays') FROM customers", "42804"),
         ("SELECT predict_class('{\"price\": 1}'::jsonb, 'stays') FROM customers", "42703"),
         (
