@@ -296,6 +296,34 @@ pub enum Family {
     DistilBert,
     /// RoBERTa and XLM-RoBERTa.
     Roberta,
+    /// DeBERTa, the second and the third version.
+    DebertaV2,
+    /// ModernBERT.
+    ModernBert,
+    /// ELECTRA.
+    Electra,
+}
+
+impl Family {
+    /// Its name, as papers write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Family::Bert => "BERT",
+            Family::DistilBert => "DistilBERT",
+            Family::Roberta => "RoBERTa",
+            Family::DebertaV2 => "DeBERTa",
+            Family::ModernBert => "ModernBERT",
+            Family::Electra => "ELECTRA",
+        }
+    }
+
+    /// Whether its encoder is BERT's under other names, which our own kernels compute and can train.
+    pub fn is_bert_shaped(self) -> bool {
+        match self {
+            Family::Bert | Family::DistilBert | Family::Roberta => true,
+            Family::DebertaV2 | Family::ModernBert | Family::Electra => false,
+        }
+    }
 }
 
 /// What a model's head computes.

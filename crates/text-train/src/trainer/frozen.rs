@@ -2,7 +2,7 @@
 //! machine.
 //!
 //! It must not know heads. Invariant: on the CPU the state of a text doesn't depend on the texts that it is computed
-//! with.
+//! with; where candle computes, texts go through one at a time for that.
 
 use std::sync::Arc;
 
@@ -12,7 +12,8 @@ use ecommerce_ml_checkpoint::positions::Positions;
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_tensor_cpu::{Cpu, Encoder, Pooling, Precision, Sequence};
 use ecommerce_ml_text_model::shape::sizes;
-use ecommerce_ml_text_model::{Model, PrecisionChoice};
+use ecommerce_ml_text_model::{Device, Model, PrecisionChoice};
+use rayon::prelude::*;
 
 use super::examples::Examples;
 use super::micro_batches::{DISTANT_MICRO_BATCH, micro_batches};
@@ -26,6 +27,8 @@ const TOGETHER: usize = 512;
 pub(super) enum Frozen {
     /// On the CPU.
     Here(Box<Encoder>, Positions),
+    /// Of an architecture that isn't shaped like BERT, by candle.
+    Candle(Box<Model>),
     /// On another machine.
     Elsewhere(Box<dyn Distant>),
 }
@@ -36,6 +39,10 @@ impl Frozen {
     /// # Errors
     /// As of loading a model.
     pub(super) fn open(base: &ModelFiles, config: &ModelConfig, cpu: &Cpu) -> Result<Self, EngineError> {
+        if !config.family.is_bert_shaped() {
+            let model = Model::load(base, &Device::Cpu(cpu.clone()), PrecisionChoice::Fixed(Precision::F32))?;
+            return Ok(Self::Candle(Box::new(model)));
+        }
         let image = Arc::new(Model::prepare(base, cpu, PrecisionChoice::Fixed(Precision::F32))?);
         let damaged = || EngineError::new(ErrorKind::DamagedModel, "weights don't fit their model");
         let encoder = Encoder::open(&image, &sizes(config), cpu.kernels, &cpu.team).ok_or_else(damaged)?;
@@ -47,7 +54,7 @@ impl Frozen {
         matches!(self, Self::Elsewhere(_))
     }
 
-    /// The last states of first tokens, a row for each sequence.
+    /// What the head reads, a row for each sequence: the last states of first tokens, or means.
     ///
     /// # Errors
     /// If the machine fails, or has no room for one of the sequences alone.
@@ -65,6 +72,11 @@ impl Frozen {
                         some.iter().zip(positions).map(|(&ids, positions)| Sequence { ids, positions });
                     states.extend(encoder.forward(&some.collect::<Vec<_>>(), Pooling::First));
                 }
+            }
+            Self::Candle(model) => {
+                let alone = |ids: &&[u32]| model.features(std::slice::from_ref(ids));
+                let rows: Vec<_> = sequences.par_iter().map(alone).collect::<Result<_, _>>()?;
+                states.extend(rows.into_iter().flatten().flatten());
             }
             Self::Elsewhere(encoder) => {
                 let lengths = sequences.iter().map(|ids| ids.len());

@@ -9,6 +9,8 @@ use ecommerce_ml_checkpoint::config::{DropoutShares, ModelConfig};
 use ecommerce_ml_checkpoint::files::{ModelFiles, content_address};
 use ecommerce_ml_checkpoint::head::HeadPlan;
 use ecommerce_ml_checkpoint::tokenizer::Tokenizer;
+use ecommerce_ml_checkpoint::weights::Weights;
+use ecommerce_ml_checkpoint::weights::family::Names;
 use ecommerce_ml_protocol::training::{Baseline, Findings, Objective, TrainingRow};
 use ecommerce_ml_protocol::{EngineError, ErrorKind, ModelSource, Sha256};
 use ecommerce_ml_tensor_cpu::Cpu;
@@ -95,6 +97,7 @@ impl Setup {
         }
         let config = ModelConfig::load(&base)?;
         refuse_more_layers(&options, config.layers)?;
+        refuse_foreign(&options, &config)?;
         let head = base_head(&base)?;
         let known = head.as_ref().and_then(|head| head.labels.as_deref());
         let targets = Targets::read(plan.objective, &dataset.rows, known)?;
@@ -112,7 +115,10 @@ impl Setup {
         let learned = examples.rows(&examples.training);
         let (criterion, scale) = (Criterion::new(&targets, &learned, &options)?, targets.scale(&learned));
         let bytes = |files: &ModelFiles| files.iter().map(|(_, bytes)| bytes.len() as u64).sum::<u64>();
-        let (parameters, trained, layers) = count(&config, &options, targets.outputs());
+        let (mut parameters, trained, layers) = count(&config, &options, targets.outputs());
+        if !config.family.is_bert_shaped() {
+            parameters = Weights::open(&base)?.numbers() + trained;
+        }
         let text_bytes = |row: &TrainingRow| row.text.len() as u64 + 112;
         let sizes = Sizes {
             config: &config,
@@ -204,8 +210,9 @@ impl Setup {
                 nn::Tuning::Lora { frozen }
             }
         };
-        let changing = self.changing(&parameters)?.map(Box::new);
+        let changing = self.changing(&base, &parameters)?.map(Box::new);
         if tuning == nn::Tuning::Head {
+            let elsewhere = elsewhere.filter(|_| self.config.family.is_bert_shaped());
             let distant = elsewhere.map(|machine| Arc::clone(machine).train(&network, &parameters, tuning));
             let mut encoder = match distant.transpose()?.flatten() {
                 Some(distant) => Frozen::Elsewhere(distant),
@@ -215,6 +222,7 @@ impl Setup {
                 None => Inputs::States(encoder.all(&network, &self.examples)?),
                 Some(changing) => Inputs::Encoded(encoder, changing),
             };
+            let layout = if self.config.family.is_bert_shaped() { layout } else { layout.around(base) };
             return Ok((Learner::new((network, parameters), tuning, lora, inputs, (shares, seed)), layout));
         }
         let inputs = changing.map_or(Inputs::Tokens, Inputs::Changing);
@@ -229,15 +237,24 @@ impl Setup {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidRequest`] for a table of synonyms that has none.
-    fn changing(&mut self, parameters: &Parameters) -> Result<Option<Changing>, EngineError> {
+    fn changing(
+        &mut self,
+        base: &ModelFiles,
+        parameters: &Parameters,
+    ) -> Result<Option<Changing>, EngineError> {
         let Some(Texts { rows, synonyms, tokenizer, limit }) = self.texts.take() else { return Ok(None) };
         let changes = self.options.augment.clone();
         let synonyms = if changes.wants_neighbours() {
             let learned = self.examples.rows(&self.examples.training);
             let texts = learned.iter().map(|&row| rows[row].text.as_str());
-            // The embeddings of words are the first parameter.
-            let words = parameters.list.first().map_or(0..0, |words| words.range.clone());
-            Synonyms::nearest(texts, &tokenizer.vocabulary(self.config.vocab_size), &parameters.values[words])
+            let vocabulary = tokenizer.vocabulary(self.config.vocab_size);
+            if self.config.family.is_bert_shaped() {
+                // The embeddings of words are the first parameter.
+                let words = parameters.list.first().map_or(0..0, |words| words.range.clone());
+                Synonyms::nearest(texts, &vocabulary, &parameters.values[words])
+            } else {
+                Synonyms::nearest(texts, &vocabulary, &word_embeddings(base, &self.config)?)
+            }
         } else {
             Synonyms::table(synonyms)
         };
@@ -310,6 +327,25 @@ fn fits(head: &HeadPlan, targets: &Targets) -> bool {
         (Targets::Numbers(_), None) => true,
         _ => false,
     }
+}
+
+/// The embeddings of words, `[vocabulary, width]`, of a base whose encoder isn't among the parameters.
+fn word_embeddings(base: &ModelFiles, config: &ModelConfig) -> Result<Vec<f32>, EngineError> {
+    let mut weights = Weights::open(base)?;
+    let name = Names::detect(config.family, &weights).words();
+    let shape = weights.shape(&name).unwrap_or_default();
+    weights.values(&name, &shape)
+}
+
+/// Refuses to change an encoder that isn't shaped like BERT.
+fn refuse_foreign(options: &TrainingOptions, config: &ModelConfig) -> Result<(), EngineError> {
+    if config.family.is_bert_shaped() || options.tuning == Tuning::Head {
+        return Ok(());
+    }
+    let message = format!("of {} only the head can be trained", config.family.as_str());
+    Err(EngineError::new(ErrorKind::InvalidRequest, message)
+        .with_detail("Encoders that are trained as a whole or with LoRA are those of BERT, DistilBERT and RoBERTa.")
+        .with_hint("Train with options {\"tuning\": \"head\"}."))
 }
 
 fn refuse_more_layers(options: &TrainingOptions, layers: usize) -> Result<(), EngineError> {
