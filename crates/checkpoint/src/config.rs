@@ -193,11 +193,7 @@ impl ModelConfig {
     pub fn first_position(&self) -> usize {
         match self.family {
             Family::Roberta => self.pad_token_id as usize + 1,
-            Family::Bert
-            | Family::DistilBert
-            | Family::DebertaV2
-            | Family::ModernBert
-            | Family::Electra => 0,
+            Family::Bert | Family::DistilBert | Family::DebertaV2 | Family::ModernBert | Family::Electra => 0,
         }
     }
 

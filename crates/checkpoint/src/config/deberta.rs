@@ -82,9 +82,12 @@ pub(super) fn read(raw: &RawConfig, json: &[u8]) -> Result<ModelConfig, EngineEr
     let token_types = token_types.map(|types| size("type_vocab_size", Some(types), MAX_TOKEN_TYPES));
     let particulars = own.particulars(hidden_size, positions)?;
     if token_types.is_some() && particulars.embedding_size != hidden_size {
-        return Err(unsupported("a DeBERTa with token types and embeddings of another width is not supported"));
+        return Err(unsupported(
+            "a DeBERTa with token types and embeddings of another width is not supported",
+        ));
     }
-    if own.attention_head_size.is_some_and(|size| size.checked_mul(heads as u64) != Some(hidden_size as u64)) {
+    if own.attention_head_size.is_some_and(|size| size.checked_mul(heads as u64) != Some(hidden_size as u64))
+    {
         return Err(unsupported("a DeBERTa with attention of another width is not supported"));
     }
     Ok(ModelConfig {
@@ -127,7 +130,9 @@ impl Raw {
 
     fn relative(&self, positions: usize) -> Result<RelativePositions, EngineError> {
         let furthest = match self.max_relative_positions {
-            Some(furthest @ 1..) => size("max_relative_positions", u64::try_from(furthest).ok(), MAX_POSITIONS)?,
+            Some(furthest @ 1..) => {
+                size("max_relative_positions", u64::try_from(furthest).ok(), MAX_POSITIONS)?
+            }
             _ => positions,
         };
         let buckets = match self.position_buckets {

@@ -147,13 +147,17 @@ impl Raw {
         }
         let of = |every: usize, layer: usize| if layer.is_multiple_of(every) { FULL } else { SLIDING };
         let is_so = |every: &usize| types.iter().enumerate().all(|(layer, name)| name == of(*every, layer));
-        (1..=layers).find(is_so).ok_or_else(|| unsupported("these layer_types of a ModernBERT are not supported"))
+        (1..=layers)
+            .find(is_so)
+            .ok_or_else(|| unsupported("these layer_types of a ModernBERT are not supported"))
     }
 
     fn thetas(&self) -> Result<(f64, f64), EngineError> {
         let theta = |kind: &str, old: Option<f64>, default: f64| {
             let rope = self.rope_parameters.as_ref().and_then(|all| all.get(kind)).and_then(Option::as_ref);
-            if let Some(other) = rope.and_then(|rope| rope.rope_type.as_deref()).filter(|name| *name != "default") {
+            if let Some(other) =
+                rope.and_then(|rope| rope.rope_type.as_deref()).filter(|name| *name != "default")
+            {
                 return Err(unsupported(format!("rope type \"{other}\" is not supported")));
             }
             let theta = rope.and_then(|rope| rope.rope_theta).or(old).unwrap_or(default);

@@ -69,7 +69,8 @@ impl<'a> Weights<'a> {
 
     /// Name, shape, type and bytes of each tensor.
     pub fn iter(&self) -> impl Iterator<Item = (&str, TensorView<'a>)> {
-        let names = self.shards.iter().flat_map(|shard| shard.names().into_iter().map(move |name| (name, shard)));
+        let names =
+            self.shards.iter().flat_map(|shard| shard.names().into_iter().map(move |name| (name, shard)));
         names.filter_map(|(name, shard)| Some((name, shard.tensor(name).ok()?)))
     }
 

@@ -145,7 +145,6 @@ impl Source<'_> {
         };
         Ok(image.finish(serde_json::to_value(about).unwrap_or_default()))
     }
-
 }
 
 /// A model of an architecture that isn't prepared, so that it can be kept like others.

@@ -52,7 +52,9 @@ impl Nonlinearity {
             (_, Particulars::Deberta(own)) => like(own.pooler_activation),
             (Family::DistilBert, _) => Self::Relu,
             (Family::Bert | Family::Roberta, _) => Self::Tanh,
-            (Family::DebertaV2 | Family::ModernBert | Family::Electra, _) => like(config::Activation::GeluErf),
+            (Family::DebertaV2 | Family::ModernBert | Family::Electra, _) => {
+                like(config::Activation::GeluErf)
+            }
         }
     }
 }
@@ -71,7 +73,9 @@ pub(super) fn forward(step: &Step<'_>, plan: &Plan, mut input: Vec<f32>) -> Head
     match Nonlinearity::of(step.config) {
         Nonlinearity::Tanh => active.iter_mut().for_each(|number| *number = number.tanh()),
         // Not `max`, which would hide NaN.
-        Nonlinearity::Relu => active.iter_mut().filter(|number| **number < 0.0).for_each(|number| *number = 0.0),
+        Nonlinearity::Relu => {
+            active.iter_mut().filter(|number| **number < 0.0).for_each(|number| *number = 0.0)
+        }
         Nonlinearity::Like(activation) => {
             inner.clone_from(&active);
             step.cpu.kernels.activate(&mut active, activation);
@@ -100,7 +104,10 @@ pub(super) fn backward(
     }
     match Nonlinearity::of(step.config) {
         Nonlinearity::Tanh => {
-            gradient.iter_mut().zip(&tape.active).for_each(|(gradient, active)| *gradient *= 1.0 - active * active);
+            gradient
+                .iter_mut()
+                .zip(&tape.active)
+                .for_each(|(gradient, active)| *gradient *= 1.0 - active * active);
         }
         Nonlinearity::Relu => {
             let passes = |active: f32| if active > 0.0 { 1.0 } else { 0.0 };

@@ -99,7 +99,8 @@ impl Layout {
             Ok((name.clone(), TensorView::new(numbers.dtype(), shape.clone(), numbers.bytes())?))
         });
         let encoder = self.base.as_ref().map(Weights::open).transpose()?;
-        let encoder = encoder.iter().flat_map(Weights::iter).filter(|(name, _)| self.names.is_of_encoder(name));
+        let encoder =
+            encoder.iter().flat_map(Weights::iter).filter(|(name, _)| self.names.is_of_encoder(name));
         let encoder = encoder.map(|(name, tensor)| Ok((self.names.with_head(name), tensor)));
         let views: Vec<(String, TensorView<'_>)> =
             encoder.chain(own).collect::<Result<_, _>>().map_err(unwritable)?;

@@ -344,7 +344,9 @@ fn refuse_foreign(options: &TrainingOptions, config: &ModelConfig) -> Result<(),
     }
     let message = format!("of {} only the head can be trained", config.family.as_str());
     Err(EngineError::new(ErrorKind::InvalidRequest, message)
-        .with_detail("Encoders that are trained as a whole or with LoRA are those of BERT, DistilBERT and RoBERTa.")
+        .with_detail(
+            "Encoders that are trained as a whole or with LoRA are those of BERT, DistilBERT and RoBERTa.",
+        )
         .with_hint("Train with options {\"tuning\": \"head\"}."))
 }
 

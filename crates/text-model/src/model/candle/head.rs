@@ -45,8 +45,7 @@ impl Head {
         let is_modern = config.family == Family::ModernBert;
         let load = if is_modern { linear_without_bias } else { linear };
         let hidden = load(weights, &modules.hidden, width, width, device)?;
-        let norm =
-            is_modern.then(|| layer_norm_without_bias(weights, HEAD_NORM, width, eps, device));
+        let norm = is_modern.then(|| layer_norm_without_bias(weights, HEAD_NORM, width, eps, device));
         Ok(Self {
             hidden,
             activation: activation(config),
@@ -77,7 +76,9 @@ fn activation(config: &ModelConfig) -> HeadActivation {
     match (&config.particulars, config.family) {
         (Particulars::Deberta(own), _) => HeadActivation::Like(own.pooler_activation),
         // Whatever the encoder has.
-        (Particulars::Electra(_) | Particulars::ModernBert(_), _) => HeadActivation::Like(Activation::GeluErf),
+        (Particulars::Electra(_) | Particulars::ModernBert(_), _) => {
+            HeadActivation::Like(Activation::GeluErf)
+        }
         (Particulars::None, Family::DistilBert) => HeadActivation::Like(Activation::Relu),
         (Particulars::None, _) => HeadActivation::Tanh,
     }

@@ -32,8 +32,7 @@ impl ModernBert {
         own: &ModernBertConfig,
     ) -> Result<Self, EngineError> {
         // The first layer has no layer norm before attention; candle looks whether it has.
-        let naming =
-            Naming { theirs: "model.", ours: names.prefix(), absent: "layers.0.attn_norm.weight" };
+        let naming = Naming { theirs: "model.", ours: names.prefix(), absent: "layers.0.attn_norm.weight" };
         let config = theirs(config, own);
         load(weights, naming, |weights| Model::load(weights, &config)).map(Self)
     }

@@ -6,8 +6,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use candle_core::{DType, Device, Error, Result as CandleResult, Shape, Tensor};
-use candle_nn::var_builder::{SimpleBackend, VarBuilder};
 use candle_nn::Init;
+use candle_nn::var_builder::{SimpleBackend, VarBuilder};
 use ecommerce_ml_checkpoint::weights::Weights;
 use ecommerce_ml_protocol::EngineError;
 
