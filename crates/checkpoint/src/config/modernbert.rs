@@ -15,7 +15,7 @@ use super::{
 
 /// Most tokens of a window, though the model reads 8192: attention keeps a number for each pair of tokens and each head, which
 /// would be 3 GB several times over.
-pub(super) const LONGEST: usize = 2048;
+pub(super) const LONGEST: usize = 1024;
 
 /// Where layers of all kinds look.
 const FULL: &str = "full_attention";

@@ -15,7 +15,7 @@ use ecommerce_ml_checkpoint::config::{ModelConfig, Particulars};
 use ecommerce_ml_checkpoint::head::HeadPlan;
 use ecommerce_ml_checkpoint::weights::Weights;
 use ecommerce_ml_checkpoint::weights::family::Names;
-use ecommerce_ml_protocol::{EngineError, ErrorKind};
+use ecommerce_ml_protocol::{EngineError, ErrorKind, Family};
 use rayon::prelude::*;
 
 mod batch;
@@ -40,10 +40,11 @@ use modernbert::ModernBert;
 const PASS_TOKENS: std::ops::RangeInclusive<usize> = 128..=1024;
 
 /// Tokens of a window from which on passes go one after the other: attention takes memory for each pair of its tokens.
-const LONG_WINDOW: usize = 512;
+const LONG_WINDOW: usize = 256;
 
-/// Numbers for each pair of tokens that are there at once while attention is computed: scores, masks, what they are made of.
-const PER_PAIR: usize = 8;
+/// Numbers for each pair of tokens and each head that are there at once while attention is computed: scores, before and behind the
+/// mask, probabilities; of DeBERTa those of distances too.
+const PER_PAIR: [usize; 2] = [4, 8];
 
 /// An encoder of candle's.
 trait Encode: Debug + Send + Sync {
@@ -150,7 +151,8 @@ fn working_bytes(config: &ModelConfig) -> u64 {
     let threads = rayon::current_num_threads().max(1);
     let pairs = |length: usize| (length * length.max(*PASS_TOKENS.end())) as u64;
     let most = (threads as u64 * pairs(longest.min(LONG_WINDOW))).max(pairs(longest));
-    most * (config.heads * PER_PAIR * size_of::<f32>()) as u64
+    let numbers = PER_PAIR[usize::from(config.family == Family::DebertaV2)];
+    most * (config.heads * numbers * size_of::<f32>()) as u64
 }
 
 /// Cuts windows into passes of about equal size, at least one for each thread if there is enough to do.
