@@ -6,11 +6,10 @@ mod support;
 
 use std::sync::Arc;
 
-use ecommerce_ml_checkpoint::config::{ModelConfig, Particulars};
-use ecommerce_ml_predictor::{Output, Window};
-use ecommerce_ml_protocol::{EngineError, ErrorKind, Family};
+use ecommerce_ml_checkpoint::config::{Family, ModelConfig, Particulars};
+use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_tensor_cpu::{Cpu, Kernels, Precision};
-use ecommerce_ml_text_model::{Model, PrecisionChoice};
+use ecommerce_ml_text_model::{Model, Output, PrecisionChoice, Window};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -301,7 +300,7 @@ fn texts_of_all_lengths_together_are_as_alone() {
 fn assert_survives(parts: &Parts) {
     let run = |model: Model| {
         let windows = model.windows("Not bad, [SEP] but the strap broke after 2 days :-(")?;
-        let output = if model.info().labels.is_empty() { Output::Embedding } else { Output::Head };
+        let output = if model.info().labels().is_empty() { Output::Embedding } else { Output::Head };
         rows(&model, &windows, output).map(drop)
     };
     let expected = [ErrorKind::DamagedModel, ErrorKind::UnsupportedModel, ErrorKind::FileMissing];

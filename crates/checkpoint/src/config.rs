@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use ecommerce_ml_protocol::{EngineError, ErrorKind, Family};
+use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -29,6 +29,45 @@ const MAX_VOCABULARY: u64 = 2_000_000;
 const MAX_INTERMEDIATE_SIZE: u64 = 65_536;
 const MAX_POSITIONS: u64 = 131_072;
 const MAX_TOKEN_TYPES: u64 = 1_024;
+
+/// Architecture of an encoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// BERT and MiniLM.
+    Bert,
+    /// DistilBERT.
+    DistilBert,
+    /// RoBERTa and XLM-RoBERTa.
+    Roberta,
+    /// DeBERTa, the second and the third version.
+    DebertaV2,
+    /// ModernBERT.
+    ModernBert,
+    /// ELECTRA.
+    Electra,
+}
+
+impl Family {
+    /// Its name, as papers write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Family::Bert => "BERT",
+            Family::DistilBert => "DistilBERT",
+            Family::Roberta => "RoBERTa",
+            Family::DebertaV2 => "DeBERTa",
+            Family::ModernBert => "ModernBERT",
+            Family::Electra => "ELECTRA",
+        }
+    }
+
+    /// Whether its encoder is BERT's under other names, which our own kernels compute and can train.
+    pub fn is_bert_shaped(self) -> bool {
+        match self {
+            Family::Bert | Family::DistilBert | Family::Roberta => true,
+            Family::DebertaV2 | Family::ModernBert | Family::Electra => false,
+        }
+    }
+}
 
 /// Most outputs of a head.
 pub const MAX_LABELS: usize = 65_536;

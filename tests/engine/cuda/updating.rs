@@ -4,17 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
-use ecommerce_ml_engine::loader::ModelLoader;
+use ecommerce_ml_predictor::Job;
 use ecommerce_ml_protocol::training::Objective;
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_tensor_cuda::Narrow;
+use ecommerce_ml_text::ModelLoader;
 use ecommerce_ml_text_model::cuda::Accelerator;
 use ecommerce_ml_text_model::{Device, PrecisionChoice};
 use ecommerce_ml_text_train::cuda::{DistantEncoder, TrainingMachine};
 use ecommerce_ml_text_train::nn::elsewhere::Distant;
 use ecommerce_ml_text_train::nn::{Parameters, Tuning};
 use ecommerce_ml_text_train::train::optimizer::{AdamW, AdamWSettings, Parameter, sum_of_squares};
-use ecommerce_ml_text_train::trainer::Job;
 use serde_json::{Value, json};
 
 use crate::kit::{Said, job_of, run, run_on, stars};
@@ -194,12 +194,17 @@ fn embeddings_move_along_their_gradients_and_back() {
 
 /// A job with a checkpoint after each update.
 fn often(changes: &Value) -> Job {
+    often_on(changes, 60)
+}
+
+/// The same on so many rows.
+fn often_on(changes: &Value, rows: usize) -> Job {
     let mut options = json!({
         "num_train_epochs": 2, "per_device_train_batch_size": 8, "gradient_accumulation_steps": 2,
         "learning_rate": 2e-3,
     });
     options.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
-    let mut job = job_of(with_one_head("bert-classification-3"), Objective::Rating, options, stars(60));
+    let mut job = job_of(with_one_head("bert-classification-3"), Objective::Rating, options, stars(rows));
     job.plan.checkpoint_interval = 0;
     job
 }
@@ -208,7 +213,7 @@ fn on(machine: &Arc<Emulated>, job: Job) -> Result<Said, EngineError> {
     let device = Device::Accelerator(Arc::clone(machine) as Arc<dyn Accelerator>);
     // Left open, a precision is tried on many texts first, which takes its time here.
     let loader = ModelLoader::on(device, PrecisionChoice::Narrow(Narrow::F16));
-    run_on(job, &loader.training_on(Arc::clone(machine) as Arc<dyn TrainingMachine>))
+    run_on(job, loader.training_on(Arc::clone(machine) as Arc<dyn TrainingMachine>))
 }
 
 fn there(job: Job) -> Said {
@@ -283,9 +288,8 @@ fn trainings_that_diverge_end_there_too() {
 /// Bytes that an update more takes over the bus.
 fn moved_by_an_update(changes: &Value) -> usize {
     let moved = |rows: usize| {
-        let mut job = often(changes);
+        let mut job = often_on(changes, rows);
         job.plan.checkpoint_interval = 3600;
-        job.rows.truncate(rows);
         let machine = Emulated::roomy();
         on(&machine, job).unwrap();
         machine.moved.load(Ordering::Relaxed)
@@ -331,7 +335,7 @@ fn trainings_go_on_in_less_memory() {
         machine.used.load(Ordering::Relaxed)
     };
     let narrow = |bytes: usize, changes: &Value| {
-        let options = often(changes).plan.options;
+        let options = often(changes).plan.call.options;
         let options = serde_json::from_str(&options).unwrap();
         let job = job_of(without_dropout(), Objective::Rating, options, stars(40));
         let machine = Emulated::new(bytes);

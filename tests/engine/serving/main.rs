@@ -5,12 +5,13 @@
 
 mod batches;
 mod bench;
+mod chunking;
 mod client;
 mod connections;
-mod division;
 mod fake;
 mod garbage;
 mod hub;
+mod kinds;
 mod kit;
 mod models;
 mod process;

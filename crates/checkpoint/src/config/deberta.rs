@@ -2,11 +2,11 @@
 //!
 //! It must not know how that is computed. Invariant: as of [`ModelConfig`]; what candle-transformers can't compute is refused.
 
-use ecommerce_ml_protocol::{EngineError, Family};
+use ecommerce_ml_protocol::EngineError;
 use serde::Deserialize;
 
 use super::{
-    Activation, MAX_HIDDEN_SIZE, MAX_INTERMEDIATE_SIZE, MAX_LAYERS, MAX_POSITIONS, MAX_TOKEN_TYPES,
+    Activation, Family, MAX_HIDDEN_SIZE, MAX_INTERMEDIATE_SIZE, MAX_LAYERS, MAX_POSITIONS, MAX_TOKEN_TYPES,
     MAX_VOCABULARY, ModelConfig, Particulars, RawConfig, activation, damaged, parse_json, size, unsupported,
 };
 

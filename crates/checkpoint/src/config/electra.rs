@@ -2,10 +2,10 @@
 //!
 //! Invariant: as of [`ModelConfig`].
 
-use ecommerce_ml_protocol::{EngineError, Family};
+use ecommerce_ml_protocol::EngineError;
 use serde::Deserialize;
 
-use super::{MAX_HIDDEN_SIZE, ModelConfig, Particulars, RawConfig, parse_json, size};
+use super::{Family, MAX_HIDDEN_SIZE, ModelConfig, Particulars, RawConfig, parse_json, size};
 
 /// What ELECTRA has that BERT hasn't.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

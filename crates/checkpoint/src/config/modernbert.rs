@@ -4,12 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use ecommerce_ml_protocol::{EngineError, Family};
+use ecommerce_ml_protocol::EngineError;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    Activation, MAX_HIDDEN_SIZE, MAX_INTERMEDIATE_SIZE, MAX_LAYERS, MAX_POSITIONS, MAX_VOCABULARY,
+    Activation, Family, MAX_HIDDEN_SIZE, MAX_INTERMEDIATE_SIZE, MAX_LAYERS, MAX_POSITIONS, MAX_VOCABULARY,
     ModelConfig, Particulars, RawConfig, activation, damaged, parse_json, size, unsupported,
 };
 

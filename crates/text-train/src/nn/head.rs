@@ -2,8 +2,7 @@
 //!
 //! It must not know what the outputs mean. Invariant: numbers are left out where the families' heads in `transformers` do.
 
-use ecommerce_ml_checkpoint::config::{self, ModelConfig, Particulars};
-use ecommerce_ml_protocol::Family;
+use ecommerce_ml_checkpoint::config::{self, Family, ModelConfig, Particulars};
 use ecommerce_ml_tensor_cpu::Activation;
 use ecommerce_ml_text_model::shape::activation;
 

@@ -7,8 +7,8 @@
 use std::ops::Range;
 
 use ecommerce_ml_checkpoint::config::ModelConfig;
+use ecommerce_ml_checkpoint::config::Family;
 use ecommerce_ml_checkpoint::weights::family::{HEAD_NORM, Names};
-use ecommerce_ml_protocol::Family;
 
 use super::parameters::Parameter;
 

@@ -7,11 +7,11 @@
 
 use candle_core::{Device, Result as CandleResult, Tensor};
 use candle_nn::{LayerNorm, Linear, Module};
-use ecommerce_ml_checkpoint::config::{Activation, ModelConfig, Particulars};
+use ecommerce_ml_checkpoint::config::{Activation, Family, ModelConfig, Particulars};
 use ecommerce_ml_checkpoint::head::HeadPlan;
 use ecommerce_ml_checkpoint::weights::Weights;
 use ecommerce_ml_checkpoint::weights::family::{HEAD_NORM, Names};
-use ecommerce_ml_protocol::{EngineError, Family};
+use ecommerce_ml_protocol::EngineError;
 
 use super::layers::{activate, layer_norm_without_bias, linear, linear_without_bias};
 

@@ -11,11 +11,11 @@
 use std::fmt::Debug;
 
 use candle_core::{Device, Result as CandleResult, Tensor};
-use ecommerce_ml_checkpoint::config::{ModelConfig, Particulars};
+use ecommerce_ml_checkpoint::config::{Family, ModelConfig, Particulars};
 use ecommerce_ml_checkpoint::head::HeadPlan;
 use ecommerce_ml_checkpoint::weights::Weights;
 use ecommerce_ml_checkpoint::weights::family::Names;
-use ecommerce_ml_protocol::{EngineError, ErrorKind, Family};
+use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use rayon::prelude::*;
 
 mod batch;
