@@ -17,7 +17,7 @@ use ecommerce_ml_text_train::nn::{Parameters, Tuning};
 use ecommerce_ml_text_train::train::optimizer::{AdamW, AdamWSettings, Parameter, sum_of_squares};
 use serde_json::{Value, json};
 
-use crate::kit::{Said, job_of, run, run_on, stars};
+use crate::kit::{Said, job_of, run, run_on, sent, stars};
 use crate::machine::Emulated;
 use crate::support::tiny;
 use crate::training::{Learner, distance, one_head, some_left_out, taken, with_one_head};
@@ -194,17 +194,12 @@ fn embeddings_move_along_their_gradients_and_back() {
 
 /// A job with a checkpoint after each update.
 fn often(changes: &Value) -> Job {
-    often_on(changes, 60)
-}
-
-/// The same on so many rows.
-fn often_on(changes: &Value, rows: usize) -> Job {
     let mut options = json!({
         "num_train_epochs": 2, "per_device_train_batch_size": 8, "gradient_accumulation_steps": 2,
         "learning_rate": 2e-3,
     });
     options.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
-    let mut job = job_of(with_one_head("bert-classification-3"), Objective::Rating, options, stars(rows));
+    let mut job = job_of(with_one_head("bert-classification-3"), Objective::Rating, options, stars(60));
     job.plan.checkpoint_interval = 0;
     job
 }
@@ -288,8 +283,9 @@ fn trainings_that_diverge_end_there_too() {
 /// Bytes that an update more takes over the bus.
 fn moved_by_an_update(changes: &Value) -> usize {
     let moved = |rows: usize| {
-        let mut job = often_on(changes, rows);
+        let mut job = often(changes);
         job.plan.checkpoint_interval = 3600;
+        job.rows = vec![sent(&stars(60)[..rows])];
         let machine = Emulated::roomy();
         on(&machine, job).unwrap();
         machine.moved.load(Ordering::Relaxed)
