@@ -143,7 +143,7 @@ fn absurd_configurations() {
         }
     }
     of_all.extend([
-        json!({ "hidden_size": 33 }),
+        json!({ "hidden_size": 33, "pooler_hidden_size": 33 }),
         json!({ "num_attention_heads": 5 }),
         json!({ "num_hidden_layers": 1 }),
         json!({ "num_hidden_layers": 9 }),

@@ -12,11 +12,16 @@ use ecommerce_ml_checkpoint::weights::Weights;
 use ecommerce_ml_checkpoint::weights::family::Names;
 use ecommerce_ml_protocol::EngineError;
 
+use super::padded::{Padded, through};
 use super::weights::{Naming, load};
-use super::{Encode, Window, padded};
+use super::{Encode, Window};
 
 /// The encoder.
-pub(super) struct Deberta(DebertaV2Model);
+pub(super) struct Deberta {
+    model: DebertaV2Model,
+    /// Whether windows have to go through one at a time: candle adds embeddings of positions to a single one only.
+    alone: bool,
+}
 
 impl fmt::Debug for Deberta {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -33,15 +38,17 @@ impl Deberta {
     ) -> Result<Self, EngineError> {
         let naming = Naming { theirs: "", ours: names.prefix(), absent: "" };
         let config = theirs(config, own);
-        load(weights, naming, |weights| DebertaV2Model::load(weights, &config)).map(Self)
+        let model = load(weights, naming, |weights| DebertaV2Model::load(weights, &config))?;
+        Ok(Self { model, alone: own.absolute_positions })
     }
 }
 
 impl Encode for Deberta {
     fn states(&self, windows: &[&Window]) -> CandleResult<Vec<Tensor>> {
-        padded::through(windows, &self.0.device, |input| {
-            self.0.forward(&input.ids, None, Some(input.mask.clone()))
-        })
+        let encode = |input: &Padded| self.model.forward(&input.ids, None, Some(input.mask.clone()));
+        let together = if self.alone { 1 } else { windows.len().max(1) };
+        let states = windows.chunks(together).map(|some| through(some, &self.model.device, encode));
+        Ok(states.collect::<CandleResult<Vec<_>>>()?.concat())
     }
 }
 

@@ -172,5 +172,8 @@ fn cut<'a, 'w>(windows: &'a [&'w Window]) -> Vec<&'a [&'w Window]> {
 
 /// A failure of the tensor library, which no input should be able to cause.
 fn internal(error: candle_core::Error) -> EngineError {
+    // It may go on with the stack.
+    let error = error.to_string();
+    let error = error.lines().next().unwrap_or_default();
     EngineError::new(ErrorKind::Internal, format!("computation failed: {error}"))
 }
