@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
-use ecommerce_ml_predictor::Output;
 use ecommerce_ml_protocol::ErrorKind;
 use ecommerce_ml_protocol::training::Objective;
+use ecommerce_ml_text_model::Output;
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
