@@ -330,8 +330,8 @@ fn fits(head: &HeadPlan, targets: &Targets) -> bool {
 fn word_embeddings(base: &ModelFiles, config: &ModelConfig) -> Result<Vec<f32>, EngineError> {
     let mut weights = Weights::open(base)?;
     let name = Names::detect(config.family, &weights).words();
-    let shape = weights.shape(&name).unwrap_or_default();
-    weights.values(&name, &shape)
+    let width = weights.shape(&name).and_then(|shape| shape.get(1).copied()).unwrap_or_default();
+    weights.values(&name, &[config.vocab_size, width])
 }
 
 /// Refuses to change an encoder that isn't shaped like BERT.
