@@ -34,8 +34,10 @@ fn they_answer_as_transformers_does_and_survive_a_restart() {
     for (model, architecture) in MODELS {
         let name = architecture;
         assert_eq!(import_reference(&cluster, &mut session, name, model), 1);
-        let shown: String =
-            ask(&mut session, &format!("SELECT architecture FROM ecommerce_ml.models WHERE name = '{name}'"));
+        let shown: String = ask(
+            &mut session,
+            &format!("SELECT architecture FROM ecommerce_ml.model_versions WHERE name = '{name}'"),
+        );
         assert_eq!(shown, architecture);
         for (text, expected) in expected(model) {
             let found = positive(&mut session, name, &text);
