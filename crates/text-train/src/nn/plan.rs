@@ -6,8 +6,8 @@
 
 use std::ops::Range;
 
-use ecommerce_ml_checkpoint::config::ModelConfig;
 use ecommerce_ml_checkpoint::config::Family;
+use ecommerce_ml_checkpoint::config::ModelConfig;
 use ecommerce_ml_checkpoint::weights::family::{HEAD_NORM, Names};
 
 use super::parameters::Parameter;
