@@ -48,10 +48,11 @@ const MAY_DEPEND: [(&str, &[&str]); 14] = [
 ];
 
 /// Crates of others that one of ours keeps to itself.
-const ONLY_IN: [(&str, &str); 7] = [
+const ONLY_IN: [(&str, &str); 8] = [
     ("pgrx", "ecommerce_ml"),
     ("candle-core", "ecommerce_ml_text_model"),
     ("candle-nn", "ecommerce_ml_text_model"),
+    ("candle-transformers", "ecommerce_ml_text_model"),
     ("tokenizers", "ecommerce_ml_checkpoint"),
     ("gemm", "ecommerce_ml_tensor_cpu"),
     ("cudarc", "ecommerce_ml_tensor_cuda"),

@@ -14,6 +14,18 @@ use support::{Parts, rows, tiny};
 
 const WEIGHTS: &str = "model.safetensors";
 
+/// A model of each architecture; of some more than one, with other tensors.
+const FAMILIES: [&str; 8] = [
+    "bert-classification-3",
+    "distilbert-classification",
+    "roberta-classification-3",
+    "deberta-v3-classification-3",
+    "deberta-v2-regression",
+    "modernbert-classification-3",
+    "electra-classification-3",
+    "electra-binary",
+];
+
 fn model() -> Parts {
     tiny("bert-classification-3")
 }
@@ -121,7 +133,7 @@ proptest! {
 
 #[test]
 fn every_tensor_is_needed() {
-    for family in ["bert-classification-3", "distilbert-classification", "roberta-classification-3"] {
+    for family in FAMILIES {
         let names = support::Tensors::read(&tiny(family).0[WEIGHTS]).0.into_keys();
         for name in names.filter(|name| !name.ends_with("position_ids")) {
             let parts = tiny(family).edit_tensors(|tensors| drop(tensors.0.remove(&name)));
@@ -133,7 +145,7 @@ fn every_tensor_is_needed() {
 
 #[test]
 fn every_shape_is_checked() {
-    for family in ["bert-classification-3", "distilbert-classification", "roberta-classification-3"] {
+    for family in FAMILIES {
         let names = support::Tensors::read(&tiny(family).0[WEIGHTS]).0.into_keys();
         for name in names.filter(|name| !name.ends_with("position_ids")) {
             let parts = tiny(family).edit_tensors(|tensors| {

@@ -7,12 +7,12 @@ mod support;
 use ecommerce_ml_checkpoint::config::ModelConfig;
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_checkpoint::tokenizer::{TokenDetail, Tokenizer, Tokens};
-use ecommerce_ml_protocol::{LabelScheme, ModelInfo, Task, is_blank};
+use ecommerce_ml_protocol::{ErrorKind, LabelScheme, ModelInfo, Task, is_blank};
 use ecommerce_ml_text_model::{Model, Output, Prediction, Window};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use support::{json_lines, load, reference, root, rows, tiny};
+use support::{Parts, json_lines, load, reference, root, rows, tiny};
 
 /// Largest difference of a probability, a regression's value or a component of an embedding.
 const TOLERANCE: f32 = 1e-4;
@@ -164,6 +164,34 @@ fn built_in_model() {
     assert_eq!(model.info().signature.embedding_width(), Some(384));
 }
 
+/// A model without its head, as `save_pretrained` of the bare encoder writes it.
+fn bare(name: &str, architecture: &str, prefix: &str) -> Parts {
+    tiny(name).config(json!({ "architectures": [architecture] })).edit_tensors(|tensors| {
+        tensors.0.retain(|name, _| name.starts_with(prefix));
+        tensors.rename(|name| name.replacen(prefix, "", 1));
+    })
+}
+
+#[test]
+fn encoders_without_a_head_embed() {
+    for (name, architecture, prefix) in [
+        ("deberta-v3-classification-3", "DebertaV2Model", "deberta."),
+        ("modernbert-classification-3", "ModernBertModel", "model."),
+        ("electra-classification-3", "ElectraModel", "electra."),
+    ] {
+        let model = bare(name, architecture, prefix).load().unwrap();
+        assert_eq!(model.info().task(), Task::Embedding, "{name}");
+        let expected = expected(name);
+        for (text, expected) in expected.texts.iter().zip(&expected.embeddings) {
+            assert_close(&embedding(&model, text), expected, TOLERANCE, text);
+        }
+        assert_batches(&model, &expected.texts);
+        let windows = model.windows("Good.").unwrap();
+        let error = rows(&model, &windows, Output::Head).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::InvalidRequest, "{error:?}");
+    }
+}
+
 macro_rules! tiny_models {
     ($($test:ident: $name:literal, $family:ident, $task:ident, $labels:expr;)*) => {$(
         #[test]
@@ -193,4 +221,12 @@ tiny_models! {
     roberta_embedding: "roberta-embedding", Roberta, Embedding, [];
     xlm_roberta_float16: "xlm-roberta-classification", Roberta, Classification,
         ["negative", "neutral", "positive"];
+    deberta_v3: "deberta-v3-classification-3", DebertaV2, Classification, ["negative", "neutral", "positive"];
+    deberta_v2_float16: "deberta-v2-regression", DebertaV2, Regression, [];
+    modernbert_by_first_tokens: "modernbert-classification-3", ModernBert, Classification,
+        ["negative", "neutral", "positive"];
+    modernbert_by_means: "modernbert-regression", ModernBert, Regression, [];
+    electra_with_narrow_embeddings: "electra-classification-3", Electra, Classification,
+        ["negative", "neutral", "positive"];
+    electra: "electra-binary", Electra, Classification, ["NEGATIVE", "POSITIVE"];
 }

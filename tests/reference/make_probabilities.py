@@ -2,7 +2,8 @@
 
     python make_probabilities.py --data DATA [--only NAME ...]
 
-DATA is the folder that `models/reviews/make/fetch.py` made; long film reviews come from there. Everything is
+DATA is the folder that `models/reviews/make/fetch.py` made; long film reviews come from there, and models that have no
+expectations of long texts need none of it. Everything is
 computed in F32 from the stored weights, one text at a time, without padding. `README.md` says what the fields hold.
 """
 
@@ -19,14 +20,13 @@ from tokenizers import BertWordPieceTokenizer, Tokenizer
 
 from common import BUILT_IN, HERE, SEED, read_lines, record, versions
 
-sys.path.insert(0, str(BUILT_IN / "make"))
-import data as datasets  # noqa: E402
-
 TEXTS = 60
 PACKAGES = ("tokenizers", "torch", "transformers")
 LONG_MODELS = ("reviews", "bert-classification-3")
 # Ranges of lines in `texts.jsonl.gz`: English, Chinese, mixed scripts, long words; and how many texts from each.
 CANDIDATES = [((0, 4300), 38), ((4300, 5300), 4), ((5300, 9400), 12), ((9500, 9560), 2)]
+# Half as many for these.
+OTHERS = ("deberta-v2", "modernbert", "electra")
 FIXED = ["Good.", "not good", "☕ 5/5, would buy again!!", "I'm <b>not</b> happy [SEP] at all"]
 
 
@@ -79,6 +79,7 @@ def run(reference: Reference, ids: list[int]) -> Output:
     """One forward pass over token ids with their special tokens."""
     output = reference.model(input_ids=torch.tensor([ids]), output_hidden_states=True)
     mean = output.hidden_states[-1][0].mean(0)
+    assert torch.equal(mean, reference.model.base_model(input_ids=torch.tensor([ids]))[0][0].mean(0))
     if not reference.headed:
         return Output(torch.empty(0), torch.empty(0), mean)
     logits = output.logits[0]
@@ -86,13 +87,14 @@ def run(reference: Reference, ids: list[int]) -> Output:
 
 
 def choose(reference: Reference, texts: list[str]) -> list[str]:
-    """Sixty texts that fit the model's window: some of each kind, and a few fixed ones."""
+    """Texts that fit the model's window, sixty or thirty: some of each kind, and a few fixed ones."""
     rng = random.Random(SEED)
+    part = 2 if reference.model.config.model_type in OTHERS else 1
     chosen = [text for text in FIXED if len(reference.tokenizer.encode(text).ids) <= reference.max_length]
     for (start, end), count in CANDIDATES:
         candidates = rng.sample(texts[start:end], 1000 if end - start > 1000 else end - start)
         fitting = (t for t in candidates if fits(reference, t))
-        chosen += [text for _, text in zip(range(count), fitting)]
+        chosen += [text for _, text in zip(range(count // part), fitting)]
     return chosen
 
 
@@ -146,6 +148,14 @@ def long_texts(reference: Reference, films: list[str]) -> list[str]:
     sizes = [width, width + 1, 2 * width - width // 8, int(2.6 * width), int(4.3 * width)]
     remaining = iter(films)
     return [next(cut for film in remaining if (cut := cut_to(reference, film, size))) for size in sizes]
+
+
+def long_films(folder: Path) -> list[str]:
+    """Long film reviews in ASCII."""
+    sys.path.insert(0, str(BUILT_IN / "make"))
+    import data
+
+    return [text for text, _ in data.imdb(folder) if text.isascii() and len(text) > 5500]
 
 
 def digits(tensor: torch.Tensor) -> list[float]:
@@ -202,12 +212,14 @@ def write(path: Path, content: dict) -> None:
 def main() -> None:
     """Write a file per model."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder that fetch.py made")
+    parser.add_argument("--data", type=Path, help="folder that fetch.py made")
     parser.add_argument("--only", nargs="*", help="names of models; `reviews` is the built-in one")
     args = parser.parse_args()
     names = args.only or ["reviews", *sorted(path.name for path in (HERE / "models").iterdir())]
     texts = read_lines(HERE / "texts.jsonl.gz")
-    films = [text for text, _ in datasets.imdb(args.data) if text.isascii() and len(text) > 5500]
+    films = []
+    if any(name in LONG_MODELS for name in names):
+        films = long_films(args.data)
     (HERE / "expected").mkdir(exist_ok=True)
     for name in names:
         write(HERE / "expected" / f"{name}.json", expected(load(name), texts, films))

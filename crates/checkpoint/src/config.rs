@@ -11,10 +11,16 @@ use serde_json::Value;
 
 use crate::files::ModelFiles;
 
+mod deberta;
 mod dropout;
+mod electra;
+mod modernbert;
 mod tokenizer_config;
 
+pub use deberta::{DebertaConfig, RelativePositions};
 pub use dropout::DropoutShares;
+pub use electra::ElectraConfig;
+pub use modernbert::ModernBertConfig;
 pub use tokenizer_config::{SpecialTokens, TokenizerConfig};
 
 const MAX_HIDDEN_SIZE: u64 = 16_384;
@@ -33,6 +39,34 @@ pub enum Family {
     DistilBert,
     /// RoBERTa and XLM-RoBERTa.
     Roberta,
+    /// DeBERTa, the second and the third version.
+    DebertaV2,
+    /// ModernBERT.
+    ModernBert,
+    /// ELECTRA.
+    Electra,
+}
+
+impl Family {
+    /// Its name, as papers write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Family::Bert => "BERT",
+            Family::DistilBert => "DistilBERT",
+            Family::Roberta => "RoBERTa",
+            Family::DebertaV2 => "DeBERTa",
+            Family::ModernBert => "ModernBERT",
+            Family::Electra => "ELECTRA",
+        }
+    }
+
+    /// Whether its encoder is BERT's under other names, which our own kernels compute and can train.
+    pub fn is_bert_shaped(self) -> bool {
+        match self {
+            Family::Bert | Family::DistilBert | Family::Roberta => true,
+            Family::DebertaV2 | Family::ModernBert | Family::Electra => false,
+        }
+    }
 }
 
 /// Most outputs of a head.
@@ -68,6 +102,21 @@ pub struct ModelConfig {
     pub pad_token_id: u32,
     /// What is on top of the encoder.
     pub head: HeadConfig,
+    /// What only this architecture has.
+    pub particulars: Particulars,
+}
+
+/// What an architecture has that BERT hasn't.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Particulars {
+    /// Nothing: BERT, DistilBERT and RoBERTa.
+    None,
+    /// Of DeBERTa.
+    Deberta(DebertaConfig),
+    /// Of ModernBERT.
+    ModernBert(ModernBertConfig),
+    /// Of ELECTRA.
+    Electra(ElectraConfig),
 }
 
 /// What `config.json` says of the head.
@@ -114,7 +163,7 @@ pub enum Activation {
     Relu,
 }
 
-/// The keys of `config.json` that matter, of all families.
+/// The keys of `config.json` that matter, of more than one family.
 #[derive(Deserialize)]
 struct RawConfig {
     model_type: Option<String>,
@@ -165,21 +214,25 @@ impl ModelConfig {
         let config = match family {
             Family::DistilBert => raw.distilbert()?,
             Family::Bert | Family::Roberta => raw.bert(family)?,
+            Family::DebertaV2 => deberta::read(&raw, json)?,
+            Family::ModernBert => modernbert::read(&raw, json)?,
+            Family::Electra => electra::read(&raw, json)?,
         };
         config.check()?;
         Ok(config)
     }
 
-    /// Longest input of one forward pass in tokens, special tokens included, as the position embeddings limit it.
+    /// Longest input of one forward pass in tokens, special tokens included, as the position embeddings or memory limit it.
     pub fn max_length(&self) -> usize {
-        self.positions.saturating_sub(self.first_position())
+        let length = self.positions.saturating_sub(self.first_position());
+        if self.family == Family::ModernBert { length.min(modernbert::LONGEST) } else { length }
     }
 
     /// Row of the position embeddings that the first token uses.
     pub fn first_position(&self) -> usize {
         match self.family {
             Family::Roberta => self.pad_token_id as usize + 1,
-            Family::Bert | Family::DistilBert => 0,
+            Family::Bert | Family::DistilBert | Family::DebertaV2 | Family::ModernBert | Family::Electra => 0,
         }
     }
 
@@ -206,11 +259,15 @@ impl ModelConfig {
 
 impl RawConfig {
     fn family(&self) -> Result<Family, EngineError> {
-        let supported = "Supported model types are bert, distilbert, roberta and xlm-roberta.";
+        let supported = "Supported model types are bert, deberta-v2 (of DeBERTa v3 too), distilbert, electra, modernbert, \
+                         roberta and xlm-roberta.";
         match self.model_type.as_deref() {
             Some("bert") => Ok(Family::Bert),
             Some("distilbert") => Ok(Family::DistilBert),
             Some("roberta" | "xlm-roberta") => Ok(Family::Roberta),
+            Some("deberta-v2") => Ok(Family::DebertaV2),
+            Some("modernbert") => Ok(Family::ModernBert),
+            Some("electra") => Ok(Family::Electra),
             Some(other) => {
                 Err(unsupported(format!("model type \"{other}\" is not supported")).with_hint(supported))
             }
@@ -248,6 +305,7 @@ impl RawConfig {
             layer_norm_eps: self.layer_norm_eps.unwrap_or(1e-12),
             pad_token_id: self.pad_token_id.unwrap_or(default_padding),
             head: self.head()?,
+            particulars: Particulars::None,
         })
     }
 
@@ -265,6 +323,7 @@ impl RawConfig {
             layer_norm_eps: DISTILBERT_LAYER_NORM_EPS,
             pad_token_id: self.pad_token_id.unwrap_or(0),
             head: self.head()?,
+            particulars: Particulars::None,
         })
     }
 

@@ -5,7 +5,7 @@
 //! - [`upload`]: files as a client sends them.
 //! - [`config`]: `config.json` and `tokenizer_config.json`, validated.
 //! - [`tokenizer`]: text to token ids and windows.
-//! - [`weights`]: named tensors out of safetensors files, and how BERT, DistilBERT and RoBERTa name them.
+//! - [`weights`]: named tensors out of safetensors files, and how architectures name them.
 //! - [`open`]: a model whose files are open.
 //! - [`head`], [`positions`]: what the families' heads and positions are.
 //!

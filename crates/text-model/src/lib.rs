@@ -10,7 +10,7 @@
 //! - [`store`]: prepared weights kept on disk.
 //!
 //! It must not know requests, clients, caches or training.
-//! Invariant: a row of a batch equals the row alone, whatever else is in the batch.
+//! Invariant: a row of a batch equals the row alone, whatever else is in the batch; but for the last digits where candle computes.
 
 #![forbid(unsafe_code)]
 

@@ -9,6 +9,7 @@ mod augmenting;
 mod kit;
 mod learning;
 mod measuring;
+mod other_encoders;
 mod process;
 mod refusing;
 mod resuming;

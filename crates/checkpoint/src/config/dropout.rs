@@ -29,6 +29,7 @@ struct Raw {
     dropout: Option<f64>,
     attention_dropout: Option<f64>,
     seq_classif_dropout: Option<f64>,
+    cls_dropout: Option<f64>,
 }
 
 impl DropoutShares {
@@ -45,6 +46,18 @@ impl DropoutShares {
                 attention: share("attention_dropout", raw.attention_dropout.unwrap_or(0.1))?,
                 classifier: Some(share("seq_classif_dropout", raw.seq_classif_dropout.unwrap_or(0.2))?),
             });
+        }
+        if raw.model_type.as_deref() == Some("modernbert") {
+            return Ok(Self {
+                hidden: 0.0,
+                attention: 0.0,
+                classifier: Some(share("classifier_dropout", raw.classifier_dropout.unwrap_or(0.0))?),
+            });
+        }
+        if raw.model_type.as_deref() == Some("deberta-v2") {
+            let hidden = share("hidden_dropout_prob", raw.hidden_dropout_prob.unwrap_or(0.1))?;
+            let classifier = raw.cls_dropout.map(|value| share("cls_dropout", value)).transpose()?;
+            return Ok(Self { hidden, attention: 0.0, classifier });
         }
         let classifier = raw.classifier_dropout.map(|value| share("classifier_dropout", value));
         Ok(Self {

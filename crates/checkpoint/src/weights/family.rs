@@ -1,4 +1,5 @@
-//! How BERT, DistilBERT and RoBERTa name their weights; the networks under the names are alike.
+//! How architectures name their weights. The networks of BERT, DistilBERT and RoBERTa are alike under the names; of the others
+//! only names that more than one place asks for are here.
 //!
 //! It must not know tensors. Invariant: every name of a weight that is asked for is built here.
 
@@ -32,6 +33,9 @@ pub struct HeadNames {
     /// Dense layer with the outputs.
     pub output: &'static str,
 }
+
+/// The layer norm between the two dense layers of ModernBERT's head.
+pub const HEAD_NORM: &str = "head.norm";
 
 /// `BertLayer` and `RobertaLayer`.
 const BERT_LAYER: LayerNames = LayerNames {
@@ -70,17 +74,43 @@ impl Names {
     pub fn detect(family: Family, weights: &Weights<'_>) -> Self {
         let named = Self { family, prefix: prefix(family) };
         let bare = Self { family, prefix: "" };
-        let is_bare = weights.contains(&format!("{}.weight", bare.embeddings("word_embeddings")));
-        if is_bare { bare } else { named }
+        if weights.contains(&bare.words()) { bare } else { named }
+    }
+
+    /// Before the names of the encoder's weights; empty in a bare model.
+    pub fn prefix(&self) -> &'static str {
+        self.prefix
+    }
+
+    /// The embeddings of words.
+    pub fn words(&self) -> String {
+        let module = if self.family == Family::ModernBert { "tok_embeddings" } else { "word_embeddings" };
+        format!("{}.weight", self.embeddings(module))
     }
 
     /// The name of a weight in a model with a head, which may have another in a bare one.
     pub fn with_head(&self, name: &str) -> String {
-        let is_of_head = name.starts_with("classifier.") || name.starts_with("pre_classifier.");
-        if is_of_head || !self.prefix.is_empty() {
+        if !self.prefix.is_empty() || self.is_of_head(name) {
             return name.to_owned();
         }
         format!("{}{name}", prefix(self.family))
+    }
+
+    /// Whether a weight is of a head outside the encoder, as BERT's pooler is not.
+    fn is_of_head(&self, name: &str) -> bool {
+        let is_in = |module: &str| name.starts_with(module);
+        match self.family {
+            Family::Bert | Family::DistilBert | Family::Roberta | Family::Electra => {
+                is_in("classifier.") || is_in("pre_classifier.")
+            }
+            Family::DebertaV2 => is_in("classifier.") || is_in("pooler."),
+            Family::ModernBert => is_in("classifier.") || is_in("head."),
+        }
+    }
+
+    /// Whether a weight is of the encoder.
+    pub fn is_of_encoder(&self, name: &str) -> bool {
+        name.starts_with(self.prefix) && !self.is_of_head(name)
     }
 
     /// A module of the embeddings.
@@ -88,13 +118,22 @@ impl Names {
         format!("{}embeddings.{module}", self.prefix)
     }
 
-    /// A transformer layer; its modules come after a dot.
-    pub fn layer(&self, index: usize) -> String {
-        let layers = if self.family == Family::DistilBert { "transformer" } else { "encoder" };
-        format!("{}{layers}.layer.{index}", self.prefix)
+    /// ELECTRA's dense layer behind the embeddings.
+    pub fn embeddings_project(&self) -> String {
+        format!("{}embeddings_project", self.prefix)
     }
 
-    /// The modules of a layer.
+    /// A transformer layer; its modules come after a dot.
+    pub fn layer(&self, index: usize) -> String {
+        let layers = match self.family {
+            Family::DistilBert => "transformer.layer",
+            Family::ModernBert => "layers",
+            Family::Bert | Family::Roberta | Family::DebertaV2 | Family::Electra => "encoder.layer",
+        };
+        format!("{}{layers}.{index}", self.prefix)
+    }
+
+    /// The modules of a layer of a family that is shaped like BERT, or of ELECTRA.
     pub fn in_layer(&self) -> &'static LayerNames {
         if self.family == Family::DistilBert { &DISTILBERT_LAYER } else { &BERT_LAYER }
     }
@@ -106,9 +145,11 @@ impl Names {
                 HeadNames { hidden: format!("{}pooler.dense", self.prefix), output: "classifier" }
             }
             Family::DistilBert => HeadNames { hidden: "pre_classifier".to_owned(), output: "classifier" },
-            Family::Roberta => {
+            Family::Roberta | Family::Electra => {
                 HeadNames { hidden: "classifier.dense".to_owned(), output: "classifier.out_proj" }
             }
+            Family::DebertaV2 => HeadNames { hidden: "pooler.dense".to_owned(), output: "classifier" },
+            Family::ModernBert => HeadNames { hidden: "head.dense".to_owned(), output: "classifier" },
         }
     }
 }
@@ -119,5 +160,8 @@ fn prefix(family: Family) -> &'static str {
         Family::Bert => "bert.",
         Family::DistilBert => "distilbert.",
         Family::Roberta => "roberta.",
+        Family::DebertaV2 => "deberta.",
+        Family::ModernBert => "model.",
+        Family::Electra => "electra.",
     }
 }

@@ -1,7 +1,7 @@
 //! Named tensors out of safetensors files, checked.
 //!
 //! # Layout
-//! - [`family`]: how BERT, DistilBERT and RoBERTa name their weights.
+//! - [`family`]: how architectures name their weights.
 //!
 //! It must not know what a tensor is for. Invariant: a tensor that was handed out has the shape that was asked
 //! for and only finite values; memory is taken only after the shape has been checked.
@@ -53,8 +53,30 @@ impl<'a> Weights<'a> {
     /// [`ErrorKind::FileMissing`] if there are none or not all; [`ErrorKind::DamagedModel`] for a damaged header.
     pub fn open(files: &'a ModelFiles) -> Result<Self, EngineError> {
         let names = shard_names(files)?;
-        let shards = names.iter().map(|name| open_shard(files, name)).collect::<Result<_, _>>()?;
+        let shard = |name: &String| open_shard(name, files.require(name)?);
+        let shards = names.iter().map(shard).collect::<Result<_, _>>()?;
         Ok(Self { shards, parameters: 0 })
+    }
+
+    /// As [`open`](Self::open), of files that have the names of weights and no index.
+    ///
+    /// # Errors
+    /// [`ErrorKind::DamagedModel`] for a damaged header.
+    pub fn of_shards(shards: impl Iterator<Item = (&'a str, &'a [u8])>) -> Result<Self, EngineError> {
+        let shards = shards.map(|(name, bytes)| open_shard(name, bytes)).collect::<Result<_, _>>()?;
+        Ok(Self { shards, parameters: 0 })
+    }
+
+    /// Name, shape, type and bytes of each tensor.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, TensorView<'a>)> {
+        let names =
+            self.shards.iter().flat_map(|shard| shard.names().into_iter().map(move |name| (name, shard)));
+        names.filter_map(|(name, shard)| Some((name, shard.tensor(name).ok()?)))
+    }
+
+    /// How many numbers all tensors have.
+    pub fn numbers(&self) -> u64 {
+        self.iter().map(|(_, view)| (view.data().len() * 8 / view.dtype().bitsize()) as u64).sum()
     }
 
     /// Whether there is a tensor of this name.
@@ -134,7 +156,10 @@ fn old_layer_norm_name(name: &str) -> Option<String> {
 }
 
 /// The files of weights: the single one, or else those that the index names.
-fn shard_names(files: &ModelFiles) -> Result<BTreeSet<String>, EngineError> {
+///
+/// # Errors
+/// As of [`Weights::open`].
+pub fn shard_names(files: &ModelFiles) -> Result<BTreeSet<String>, EngineError> {
     if files.get(SINGLE).is_some() {
         return Ok(BTreeSet::from([SINGLE.to_owned()]));
     }
@@ -143,8 +168,7 @@ fn shard_names(files: &ModelFiles) -> Result<BTreeSet<String>, EngineError> {
     Ok(index.weight_map.into_values().collect())
 }
 
-fn open_shard<'a>(files: &'a ModelFiles, name: &str) -> Result<SafeTensors<'a>, EngineError> {
-    let bytes = files.require(name)?;
+fn open_shard<'a>(name: &str, bytes: &'a [u8]) -> Result<SafeTensors<'a>, EngineError> {
     SafeTensors::deserialize(bytes).map_err(|error| {
         damaged(format!("file \"{name}\" of {} bytes is damaged: {error}", bytes.len()))
             .with_hint("The file may not have been copied or downloaded completely.")

@@ -1,13 +1,14 @@
 //! A loaded model: text in, rows of numbers and their meaning out.
 //!
 //! # Layout
-//! - `network`: windows through the network: on the CPU by `packed`, on a GPU by `resident`, as a reference by `candle`.
+//! - `network`: windows through the network: on the CPU by `packed`, on a GPU by `resident`, of architectures that neither knows
+//!   by `candle`, which is also the reference of the first.
 //! - `prepare`, `agreement`: weights into the form and the precision that the CPU computes with.
 //! - `combine`: windows of one text into one answer.
 //! - `text_model`: the model as its scheduler uses it.
 //!
 //! It must not know requests, clients or caches.
-//! Invariant: a row of a batch equals the row alone, whatever else is in the batch.
+//! Invariant: a row of a batch equals the row alone, whatever else is in the batch; but for the last digits where candle computes.
 
 use std::sync::Arc;
 
@@ -77,15 +78,30 @@ impl Model {
         device: &Device,
         precision: PrecisionChoice,
     ) -> Result<Self, EngineError> {
+        let config = ModelConfig::load(files)?;
         match device {
+            _ if !config.family.is_bert_shaped() => {
+                Self::load_by_candle(files, Weights::open(files)?, &candle_core::Device::Cpu)
+            }
             Device::Cpu(cpu) => Self::open(Self::prepare(files, cpu, precision)?, cpu),
             Device::Accelerator(machine) => Self::load_to(machine, files, precision),
-            Device::Candle(device) => Self::load_elsewhere(files, "f32", |weights, names, config, head| {
-                let network = CandleNetwork::load(weights, config, names, head, device)?;
-                let bytes = weights.parameters() * size_of::<f32>() as u64;
-                Ok((Network::Candle(Box::new(network)), bytes))
-            }),
+            Device::Candle(device) => Self::load_by_candle(files, Weights::open(files)?, device),
         }
+    }
+
+    /// A model that candle computes, whatever precision was asked for in the only one that it has.
+    fn load_by_candle(
+        files: &ModelFiles,
+        weights: Weights<'_>,
+        device: &candle_core::Device,
+    ) -> Result<Self, EngineError> {
+        let model = Self::load_elsewhere(files, weights, "f32", |weights, names, config, head| {
+            let network = CandleNetwork::load(weights, config, names, head, device)?;
+            let bytes = weights.parameters() * size_of::<f32>() as u64 + network.working_bytes();
+            Ok((Network::Candle(Box::new(network)), bytes))
+        })?;
+        let note = "this architecture is computed by candle, on the CPU in f32".to_owned();
+        Ok(Self { precision: ModelPrecision { note, ..model.precision }, ..model })
     }
 
     /// Brings a model into the form that the CPU computes with; it can be kept and be given to [`open`](Self::open).
@@ -95,6 +111,9 @@ impl Model {
     pub fn prepare(files: &ModelFiles, cpu: &Cpu, precision: PrecisionChoice) -> Result<Image, EngineError> {
         let config = ModelConfig::load(files)?;
         let tokenizer = Tokenizer::load(files, &config)?;
+        if !config.family.is_bert_shaped() {
+            return prepare::as_it_is(files);
+        }
         Source { files, config: &config, tokenizer: &tokenizer, kernels: cpu.kernels }.prepare(precision)
     }
 
@@ -106,6 +125,10 @@ impl Model {
         let image = Arc::new(image);
         let files = prepare::small_files(&image);
         let config = ModelConfig::load(&files)?;
+        if !config.family.is_bert_shaped() {
+            let weights = Weights::of_shards(prepare::shards(&image))?;
+            return Self::load_by_candle(&files, weights, &candle_core::Device::Cpu);
+        }
         let tokenizer = Tokenizer::load(&files, &config)?;
         let damaged = || EngineError::new(ErrorKind::DamagedModel, "prepared weights don't fit their model");
         let about: About = serde_json::from_value(image.about().clone()).map_err(|_| damaged())?;
@@ -124,7 +147,8 @@ impl Model {
         precision: PrecisionChoice,
     ) -> Result<Self, EngineError> {
         let load = |numbers: Narrow| {
-            Self::load_elsewhere(files, numbers.as_str(), |weights, names, config, head| {
+            let weights = Weights::open(files)?;
+            Self::load_elsewhere(files, weights, numbers.as_str(), |weights, names, config, head| {
                 let there = (machine, numbers);
                 let (network, bytes) = ResidentNetwork::load((weights, names), config, head, there)?;
                 Ok((Network::Resident(network), bytes))
@@ -160,6 +184,7 @@ impl Model {
     /// A model whose network is not on the CPU; `load` says how many bytes it takes.
     fn load_elsewhere(
         files: &ModelFiles,
+        mut weights: Weights<'_>,
         precision: &'static str,
         load: impl FnOnce(
             &mut Weights<'_>,
@@ -170,7 +195,6 @@ impl Model {
     ) -> Result<Self, EngineError> {
         let config = ModelConfig::load(files)?;
         let tokenizer = Tokenizer::load(files, &config)?;
-        let mut weights = Weights::open(files)?;
         let names = Names::detect(config.family, &weights);
         weights.refuse_more_layers(&names, config.layers)?;
         let head = HeadPlan::read(&weights, &names, &config)?;
@@ -223,6 +247,18 @@ impl Model {
     pub fn begin(&self, windows: &[&Window], output: Output) -> Result<Begun<Vec<Vec<f32>>>, EngineError> {
         windows.iter().try_for_each(|window| self.check(window))?;
         self.network.begin(windows, output)
+    }
+
+    /// What the head reads of windows of token ids, a row for each, `[windows, hidden]`, for whoever trains another one; only of
+    /// models that candle computes.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn features(&self, windows: &[&[u32]]) -> Result<Vec<Vec<f32>>, EngineError> {
+        let windows: Vec<Window> =
+            windows.iter().map(|ids| Window { ids: ids.to_vec(), content_tokens: ids.len() }).collect();
+        windows.iter().try_for_each(|window| self.check(window))?;
+        self.network.features(&windows.iter().collect::<Vec<_>>())
     }
 
     /// What [`forward`](Self::forward) comes to for these windows on the CPU, heads and everything that isn't multiplied left

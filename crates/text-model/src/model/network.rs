@@ -18,7 +18,7 @@ pub(super) enum Network {
     Packed(Box<PackedNetwork>),
     /// On a machine with memory of its own.
     Resident(ResidentNetwork),
-    /// On a device of candle's.
+    /// By candle.
     Candle(Box<CandleNetwork>),
 }
 
@@ -37,6 +37,16 @@ impl Network {
         // Who chose the numbers can choose others.
         let is_f16 = matches!(self, Network::Resident(network) if network.numbers() == Narrow::F16);
         rows.and_then(move |rows| finite(rows, is_f16))
+    }
+
+    /// What the head reads, a row for each window, where candle computes it.
+    pub(super) fn features(&self, windows: &[&Window]) -> Result<Vec<Vec<f32>>, EngineError> {
+        match self {
+            Network::Candle(network) => finite(network.features(windows)?, false),
+            Network::Packed(_) | Network::Resident(_) => {
+                Err(EngineError::new(ErrorKind::Internal, "the model keeps what its head reads to itself"))
+            }
+        }
     }
 }
 

@@ -93,10 +93,7 @@ pub(super) fn outputs(head: &Head, plan: &HeadPlan, kernels: &Kernels, states: &
     rows
 }
 
-/// What lies between the two layers of a family's head.
+/// What lies between the two layers of the head of a family that is shaped like BERT.
 pub(super) fn head_activation(family: Family) -> HeadActivation {
-    match family {
-        Family::Bert | Family::Roberta => HeadActivation::Tanh,
-        Family::DistilBert => HeadActivation::Relu,
-    }
+    if family == Family::DistilBert { HeadActivation::Relu } else { HeadActivation::Tanh }
 }

@@ -11,7 +11,7 @@ use ecommerce_ml_checkpoint::head::HeadPlan;
 use ecommerce_ml_checkpoint::open::OpenModel;
 use ecommerce_ml_checkpoint::tokenizer::Tokenizer;
 use ecommerce_ml_checkpoint::weights::family::Names;
-use ecommerce_ml_checkpoint::weights::{Numbers, Weights};
+use ecommerce_ml_checkpoint::weights::{Numbers, Weights, shard_names};
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_tensor_cpu::{
     DenseWeights, EmbeddingWeights, HeadWeights, Image, ImageBuilder, Kernels, LayerWeights, NormWeights,
@@ -25,6 +25,9 @@ use crate::shape::shape;
 
 /// Before the names of the model's files in an image.
 const FILE: &str = "file.";
+
+/// Before the names of its files of weights, where they are kept as they are.
+const SHARD: &str = "weights.";
 
 /// The setting `ecommerce_ml.precision`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -112,7 +115,7 @@ impl Source<'_> {
         let names = Names::detect(config.family, &weights);
         weights.refuse_more_layers(&names, config.layers)?;
         let mut image = ImageBuilder::default();
-        self.add_files(&mut image);
+        add_files(self.files, &mut image);
 
         let embeddings = embeddings(&mut weights, &names, config)?;
         if let Some(agreement) = &mut agreement {
@@ -143,13 +146,31 @@ impl Source<'_> {
         };
         Ok(image.finish(serde_json::to_value(about).unwrap_or_default()))
     }
+}
 
-    /// The files besides the weights.
-    fn add_files(&self, image: &mut ImageBuilder) {
-        for (name, bytes) in self.files.iter() {
-            if !name.contains(".safetensors") {
-                image.add(format!("{FILE}{name}"), bytes);
-            }
+/// A model of an architecture that isn't prepared, so that it can be kept like others.
+///
+/// # Errors
+/// If files of weights are missing. What is wrong with the weights comes out when they are opened.
+pub(super) fn as_it_is(files: &ModelFiles) -> Result<Image, EngineError> {
+    let mut image = ImageBuilder::default();
+    add_files(files, &mut image);
+    for name in shard_names(files)? {
+        image.add(format!("{SHARD}{name}"), files.require(&name)?);
+    }
+    Ok(image.finish(serde_json::Value::Null))
+}
+
+/// The files of weights that were kept as they are.
+pub(super) fn shards(image: &Image) -> impl Iterator<Item = (&str, &[u8])> {
+    image.parts_of(SHARD)
+}
+
+/// The files besides the weights.
+fn add_files(files: &ModelFiles, image: &mut ImageBuilder) {
+    for (name, bytes) in files.iter() {
+        if !name.contains(".safetensors") {
+            image.add(format!("{FILE}{name}"), bytes);
         }
     }
 }

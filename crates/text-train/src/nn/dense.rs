@@ -14,7 +14,10 @@ const BLOCK: usize = 64;
 /// The rows of the output for rows of input.
 pub(super) fn forward(step: &Step<'_>, plan: &DensePlan, input: &[f32]) -> Vec<f32> {
     let rows = input.len() / plan.inputs;
-    let mut output = step.values[plan.bias.clone()].repeat(rows);
+    let mut output = match plan.bias.is_empty() {
+        true => vec![0.0; rows * plan.outputs],
+        false => step.values[plan.bias.clone()].repeat(rows),
+    };
     let input = Matrix::new(input, (rows, plan.inputs), plan.inputs);
     multiply_together(&step.cpu.team, input, weight(step, plan).transposed(), &mut output, true);
     output
@@ -33,7 +36,9 @@ pub(super) fn backward(
     let turned = Matrix::new(d_output, (rows, plan.outputs), plan.outputs).transposed();
     let input = Matrix::new(input, (rows, plan.inputs), plan.inputs);
     multiply_together(&step.cpu.team, turned, input, d_weight, true);
-    add_rows(step, d_output, d_bias);
+    if !d_bias.is_empty() {
+        add_rows(step, d_output, d_bias);
+    }
 }
 
 /// The gradient of the input.

@@ -1,12 +1,15 @@
-//! The head: two dense layers over the states of first tokens, forward and backward.
+//! The head: two dense layers over pooled states, forward and backward; with a layer norm between them in ModernBERT.
 //!
 //! It must not know what the outputs mean. Invariant: numbers are left out where the families' heads in `transformers` do.
 
-use ecommerce_ml_checkpoint::config::Family;
+use ecommerce_ml_checkpoint::config::{self, Family, ModelConfig, Particulars};
+use ecommerce_ml_tensor_cpu::Activation;
+use ecommerce_ml_text_model::shape::activation;
 
 use super::dense;
 use super::dropout::Place;
 use super::network::Step;
+use super::norm::Normed;
 use super::parameters::Gradients;
 use super::plan::Plan;
 
@@ -14,8 +17,12 @@ use super::plan::Plan;
 #[derive(Debug)]
 pub struct HeadTape {
     input: Vec<f32>,
+    /// Before the nonlinearity, if its gradient is of that.
+    inner: Vec<f32>,
     /// After the nonlinearity.
     active: Vec<f32>,
+    /// After the layer norm, if there is one.
+    normed: Option<Normed>,
     /// Of which some are left out.
     dropped: Vec<f32>,
     /// Shape `[rows, outputs]`.
@@ -29,24 +36,55 @@ impl HeadTape {
     }
 }
 
+/// What lies behind the first layer.
+enum Nonlinearity {
+    Tanh,
+    Relu,
+    /// As the encoders have it.
+    Like(Activation),
+}
+
+impl Nonlinearity {
+    fn of(config: &ModelConfig) -> Self {
+        let like = |named| Self::Like(activation(named));
+        match (config.family, &config.particulars) {
+            (_, Particulars::Deberta(own)) => like(own.pooler_activation),
+            (Family::DistilBert, _) => Self::Relu,
+            (Family::Bert | Family::Roberta, _) => Self::Tanh,
+            (Family::DebertaV2 | Family::ModernBert | Family::Electra, _) => {
+                like(config::Activation::GeluErf)
+            }
+        }
+    }
+}
+
+/// Whether a family leaves out numbers of what its head reads.
+fn drops_input(family: Family) -> bool {
+    matches!(family, Family::Roberta | Family::Electra)
+}
+
 /// Logits of states, shape `[rows, hidden]`.
 pub(super) fn forward(step: &Step<'_>, plan: &Plan, mut input: Vec<f32>) -> HeadTape {
-    if step.config.family == Family::Roberta {
+    if drops_input(step.config.family) {
         step.drop(Place::HeadInput, &mut input);
     }
-    let mut active = dense::forward(step, &plan.hidden, &input);
-    for number in &mut active {
-        *number = match step.config.family {
-            Family::Bert | Family::Roberta => number.tanh(),
-            // Not `max`, which would hide NaN.
-            Family::DistilBert if *number < 0.0 => 0.0,
-            Family::DistilBert => *number,
-        };
+    let (mut inner, mut active) = (Vec::new(), dense::forward(step, &plan.hidden, &input));
+    match Nonlinearity::of(step.config) {
+        Nonlinearity::Tanh => active.iter_mut().for_each(|number| *number = number.tanh()),
+        // Not `max`, which would hide NaN.
+        Nonlinearity::Relu => {
+            active.iter_mut().filter(|number| **number < 0.0).for_each(|number| *number = 0.0)
+        }
+        Nonlinearity::Like(activation) => {
+            inner.clone_from(&active);
+            step.cpu.kernels.activate(&mut active, activation);
+        }
     }
-    let mut dropped = active.clone();
+    let normed = plan.norm.as_ref().map(|norm| Normed::forward(step, norm, active.clone()));
+    let mut dropped = normed.as_ref().map_or(&active, |normed| &normed.output).clone();
     step.drop(Place::HeadHidden, &mut dropped);
     let logits = dense::forward(step, &plan.output, &dropped);
-    HeadTape { input, active, dropped, logits }
+    HeadTape { input, inner, active, normed, dropped, logits }
 }
 
 /// From the gradient of the logits to that of the states.
@@ -60,16 +98,27 @@ pub(super) fn backward(
     dense::backward(step, &plan.output, &tape.dropped, d_logits, gradients);
     let mut gradient = dense::input_gradient(step, &plan.output, d_logits);
     step.drop(Place::HeadHidden, &mut gradient);
-    for (gradient, active) in gradient.iter_mut().zip(&tape.active) {
-        *gradient *= match step.config.family {
-            Family::Bert | Family::Roberta => 1.0 - active * active,
-            Family::DistilBert if *active > 0.0 => 1.0,
-            Family::DistilBert => 0.0,
-        };
+    if let (Some(norm), Some(normed)) = (&plan.norm, &tape.normed) {
+        normed.backward(step, norm, &mut gradient, gradients);
+    }
+    match Nonlinearity::of(step.config) {
+        Nonlinearity::Tanh => {
+            gradient
+                .iter_mut()
+                .zip(&tape.active)
+                .for_each(|(gradient, active)| *gradient *= 1.0 - active * active);
+        }
+        Nonlinearity::Relu => {
+            let passes = |active: f32| if active > 0.0 { 1.0 } else { 0.0 };
+            gradient.iter_mut().zip(&tape.active).for_each(|(gradient, &active)| *gradient *= passes(active));
+        }
+        Nonlinearity::Like(activation) => {
+            step.cpu.kernels.activate_gradient(&mut gradient, &tape.inner, activation);
+        }
     }
     dense::backward(step, &plan.hidden, &tape.input, &gradient, gradients);
     let mut d_input = dense::input_gradient(step, &plan.hidden, &gradient);
-    if step.config.family == Family::Roberta {
+    if drops_input(step.config.family) {
         step.drop(Place::HeadInput, &mut d_input);
     }
     d_input

@@ -92,7 +92,7 @@ impl<'a> Step<'a> {
 
 impl Network {
     /// The network and the parameters of a model whose head shall have `outputs`; a head that the files lack, or that is of
-    /// another size, is new, by the seed.
+    /// another size, is new, by the seed. Of a model that isn't shaped like BERT the head is all there is.
     ///
     /// # Errors
     /// As of loading a model: files missing, damaged or not supported.
@@ -353,10 +353,11 @@ impl Network {
     }
 }
 
-/// Zeros for a bias, normally distributed numbers for a weight (Box and Muller 1958).
+/// Zeros for a bias, ones for a layer norm's weight, normally distributed numbers for others (Box and Muller 1958).
 fn initial(parameter: &Parameter, seed: u64) -> Vec<f32> {
     if !parameter.decays() {
-        return vec![0.0; parameter.range.len()];
+        let is_bias = parameter.name.ends_with(".bias");
+        return vec![if is_bias { 0.0 } else { 1.0 }; parameter.range.len()];
     }
     let uniform = |number: usize| (mix(seed ^ mix(number as u64 + 1)) >> 11) as f64 / (1_u64 << 53) as f64;
     let normal = |number: usize| {

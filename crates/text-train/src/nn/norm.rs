@@ -25,7 +25,9 @@ impl Normed {
     /// Normalises rows.
     pub(super) fn forward(step: &Step<'_>, plan: &NormPlan, mut input: Vec<f32>) -> Self {
         let width = step.config.hidden_size;
-        let parameters = (&step.values[plan.weight.clone()], &step.values[plan.bias.clone()]);
+        let zeros = if plan.bias.is_empty() { vec![0.0; width] } else { Vec::new() };
+        let bias = if plan.bias.is_empty() { &zeros } else { &step.values[plan.bias.clone()] };
+        let parameters = (&step.values[plan.weight.clone()], bias);
         let eps = step.config.layer_norm_eps as f32;
         let (mut factors, mut output) = (vec![0.0; input.len() / width], vec![0.0; input.len()]);
         let blocks = input.chunks_mut(BLOCK * width).zip(output.chunks_mut(BLOCK * width));

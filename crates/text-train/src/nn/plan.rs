@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use ecommerce_ml_checkpoint::config::{Family, ModelConfig};
-use ecommerce_ml_checkpoint::weights::family::Names;
+use ecommerce_ml_checkpoint::weights::family::{HEAD_NORM, Names};
 
 use super::parameters::Parameter;
 use super::tuning::Tuning;
@@ -17,6 +17,7 @@ use super::tuning::Tuning;
 pub(crate) struct DensePlan {
     /// Shape `[outputs, inputs]`.
     pub(crate) weight: Range<usize>,
+    /// Empty where there is none.
     pub(crate) bias: Range<usize>,
     pub(crate) inputs: usize,
     pub(crate) outputs: usize,
@@ -39,6 +40,7 @@ impl DensePlan {
 #[derive(Debug, Clone)]
 pub(crate) struct NormPlan {
     pub(crate) weight: Range<usize>,
+    /// Empty where there is none.
     pub(crate) bias: Range<usize>,
 }
 
@@ -64,6 +66,13 @@ pub(crate) struct LayerPlan {
     pub(crate) output_norm: NormPlan,
 }
 
+impl EmbeddingsPlan {
+    /// No embeddings.
+    fn none() -> Self {
+        Self { words: 0..0, positions: 0..0, types: None, norm: NormPlan { weight: 0..0, bias: 0..0 } }
+    }
+}
+
 impl LayerPlan {
     /// Where the layer begins.
     pub(crate) fn start(&self) -> usize {
@@ -71,13 +80,15 @@ impl LayerPlan {
     }
 }
 
-/// The whole network.
+/// The whole network; of one that isn't shaped like BERT the head alone, embeddings and layers being empty.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) embeddings: EmbeddingsPlan,
     pub(crate) layers: Vec<LayerPlan>,
     /// The two dense layers of the head.
     pub(crate) hidden: DensePlan,
+    /// Between them, in ModernBERT.
+    pub(crate) norm: Option<NormPlan>,
     pub(crate) output: DensePlan,
 }
 
@@ -114,6 +125,16 @@ impl Places {
         DensePlan { weight: start..middle, bias: middle..self.end, inputs, outputs: all }
     }
 
+    fn dense_without_bias(&mut self, name: &str, inputs: usize, outputs: usize) -> DensePlan {
+        let weight = self.add(format!("{name}.weight"), &[outputs, inputs]);
+        DensePlan { weight, bias: self.end..self.end, inputs, outputs }
+    }
+
+    fn norm_without_bias(&mut self, name: &str, width: usize) -> NormPlan {
+        let weight = self.add(format!("{name}.weight"), &[width]);
+        NormPlan { weight, bias: self.end..self.end }
+    }
+
     fn embeddings(&mut self, names: &Names, config: &ModelConfig) -> EmbeddingsPlan {
         let width = config.hidden_size;
         let mut table = |module: &str, rows: usize| {
@@ -147,10 +168,21 @@ impl Plan {
     pub(crate) fn new(names: &Names, config: &ModelConfig, outputs: usize) -> (Self, Vec<Parameter>) {
         let (width, head) = (config.hidden_size, names.head());
         let mut places = Places::default();
+        let (embeddings, layers) = if config.family.is_bert_shaped() {
+            let embeddings = places.embeddings(names, config);
+            (embeddings, (0..config.layers).map(|index| places.layer(names, index, config)).collect())
+        } else {
+            (EmbeddingsPlan::none(), Vec::new())
+        };
+        let is_modern = config.family == Family::ModernBert;
         let plan = Self {
-            embeddings: places.embeddings(names, config),
-            layers: (0..config.layers).map(|index| places.layer(names, index, config)).collect(),
-            hidden: places.dense(&[&head.hidden], width, width),
+            embeddings,
+            layers,
+            hidden: match is_modern {
+                true => places.dense_without_bias(&head.hidden, width, width),
+                false => places.dense(&[&head.hidden], width, width),
+            },
+            norm: is_modern.then(|| places.norm_without_bias(HEAD_NORM, width)),
             output: places.dense(&[head.output], width, outputs),
         };
         (plan, places.list)

@@ -1,13 +1,15 @@
 //! An encoder that doesn't learn, without dropout: the one that also predicts, in single precision, or one on a device.
 //!
 //! It must not know heads. Invariant: on the CPU the state of a text doesn't depend on the texts that it is computed
-//! with.
+//! with; where candle computes, texts go through one at a time for that.
 
 use ecommerce_ml_checkpoint::open::OpenModel;
 use ecommerce_ml_checkpoint::positions::Positions;
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
-use ecommerce_ml_tensor_cpu::{Cpu, Encoder, Pooling, Sequence};
+use ecommerce_ml_tensor_cpu::{Cpu, Encoder, Pooling, Precision, Sequence};
 use ecommerce_ml_text_model::model::encoder;
+use ecommerce_ml_text_model::{Device, Model, PrecisionChoice};
+use rayon::prelude::*;
 
 use super::examples::Examples;
 use super::micro_batches::{DEVICE_MICRO_BATCH, micro_batches};
@@ -20,6 +22,8 @@ const TOGETHER: usize = 512;
 pub(super) enum Frozen {
     /// On the CPU.
     Here(Box<Encoder>, Positions),
+    /// Of an architecture that isn't shaped like BERT, by candle.
+    Candle(Box<Model>),
     /// On a device.
     Device(Box<dyn TrainableEncoder>),
 }
@@ -30,6 +34,10 @@ impl Frozen {
     /// # Errors
     /// As of loading a model.
     pub(super) fn open(base: &mut OpenModel<'_>, cpu: &Cpu) -> Result<Self, EngineError> {
+        if !base.config.family.is_bert_shaped() {
+            let (device, precision) = (Device::Cpu(cpu.clone()), PrecisionChoice::Fixed(Precision::F32));
+            return Ok(Self::Candle(Box::new(Model::load(base.files, &device, precision)?)));
+        }
         Ok(Self::Here(Box::new(encoder(base, cpu)?), Positions::new(&base.config)))
     }
 
@@ -38,7 +46,7 @@ impl Frozen {
         matches!(self, Self::Device(_))
     }
 
-    /// The last states of first tokens, a row for each sequence.
+    /// What the head reads, a row for each sequence: the last states of first tokens, or means.
     ///
     /// # Errors
     /// If the device fails, or has no room for one of the sequences alone.
@@ -56,6 +64,11 @@ impl Frozen {
                         some.iter().zip(positions).map(|(&ids, positions)| Sequence { ids, positions });
                     states.extend(encoder.forward(&some.collect::<Vec<_>>(), Pooling::First));
                 }
+            }
+            Self::Candle(model) => {
+                let alone = |ids: &&[u32]| model.features(std::slice::from_ref(ids));
+                let rows: Vec<_> = sequences.par_iter().map(alone).collect::<Result<_, _>>()?;
+                states.extend(rows.into_iter().flatten().flatten());
             }
             Self::Device(encoder) => {
                 let lengths = sequences.iter().map(|ids| ids.len());

@@ -1,6 +1,7 @@
 //! The new model as files in Hugging Face layout, readable by this engine and by `transformers`.
 //!
-//! Weights have the names that a sequence classification model of their family has. Their numbers are of the base's type,
+//! Weights have the names that a sequence classification model of their family has. An encoder that can't be trained is
+//! written as it was. The other numbers are of the base's type,
 //! but for bfloat16 where that would lose what was learned, and for the head's last layer, which is small and decides how
 //! exact the numbers of a regression are: those are in single precision.
 //! It must not know how it was trained. Invariant: what is written has only finite numbers.
@@ -10,6 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 use ecommerce_ml_checkpoint::config::parse_json;
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_checkpoint::open::OpenModel;
+use ecommerce_ml_checkpoint::weights::Weights;
 use ecommerce_ml_checkpoint::weights::family::Names;
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_training::Targets;
@@ -30,6 +32,8 @@ pub(super) struct Layout {
     types: BTreeMap<String, Dtype>,
     /// The tokenizer's.
     others: Vec<(String, Vec<u8>)>,
+    /// The base, whose encoder isn't among the parameters.
+    base: Option<ModelFiles>,
 }
 
 impl Layout {
@@ -48,7 +52,13 @@ impl Layout {
             names: names.clone(),
             types,
             others: others.map(|(name, bytes)| (name.to_owned(), bytes.to_vec())).collect(),
+            base: None,
         })
+    }
+
+    /// The same with the encoder of a base, which isn't among the parameters.
+    pub(super) fn around(self, base: ModelFiles) -> Self {
+        Self { base: Some(base), ..self }
     }
 
     /// The files of the new model.
@@ -84,13 +94,15 @@ impl Layout {
                 Ok((self.names.with_head(&parameter.name), parameter.shape.clone(), numbers))
             })
             .collect::<Result<_, _>>()?;
-        let views: Vec<(&str, TensorView<'_>)> = tensors
-            .iter()
-            .map(|(name, shape, numbers)| {
-                Ok((name.as_str(), TensorView::new(numbers.dtype(), shape.clone(), numbers.bytes())?))
-            })
-            .collect::<Result<_, _>>()
-            .map_err(unwritable)?;
+        let own = tensors.iter().map(|(name, shape, numbers)| {
+            Ok((name.clone(), TensorView::new(numbers.dtype(), shape.clone(), numbers.bytes())?))
+        });
+        let encoder = self.base.as_ref().map(Weights::open).transpose()?;
+        let encoder =
+            encoder.iter().flat_map(Weights::iter).filter(|(name, _)| self.names.is_of_encoder(name));
+        let encoder = encoder.map(|(name, tensor)| Ok((self.names.with_head(name), tensor)));
+        let views: Vec<(String, TensorView<'_>)> =
+            encoder.chain(own).collect::<Result<_, _>>().map_err(unwritable)?;
         // `transformers` refuses files that don't say so.
         let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
         safetensors::serialize(views, Some(metadata)).map_err(unwritable)
@@ -144,6 +156,9 @@ fn config(mut config: Map<String, Value>, targets: &Targets) -> Result<Vec<u8>, 
         Some("distilbert") => "DistilBertForSequenceClassification",
         Some("roberta") => "RobertaForSequenceClassification",
         Some("xlm-roberta") => "XLMRobertaForSequenceClassification",
+        Some("deberta-v2") => "DebertaV2ForSequenceClassification",
+        Some("modernbert") => "ModernBertForSequenceClassification",
+        Some("electra") => "ElectraForSequenceClassification",
         _ => "BertForSequenceClassification",
     };
     let (problem, labels) = match targets {

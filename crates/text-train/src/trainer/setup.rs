@@ -91,6 +91,7 @@ impl Setup {
         }
         let config = &base.config;
         refuse_more_layers(&options, config.layers)?;
+        refuse_foreign(&options, config)?;
         let head = base_head(base)?;
         let known = head.as_ref().and_then(|head| head.labels.as_deref());
         let targets = Targets::read(plan.call.objective, &dataset.labels, known)?;
@@ -108,10 +109,14 @@ impl Setup {
         let (plan_of_network, _) = Plan::new(&base.names, config, targets.outputs());
         let tuning = tuning(options.tuning);
         let counts = Counts::of(&plan_of_network, tuning, options.tuning);
+        let parameters = match config.family.is_bert_shaped() {
+            true => counts.parameters,
+            false => base.weights.numbers() + counts.trained,
+        };
         let text_bytes = |text: &String| text.len() as u64 + 112;
         let sizes = Sizes {
             config,
-            parameters: counts.parameters,
+            parameters,
             trained: counts.trained,
             adapted: counts.adapted,
             layers: counts.layers,
@@ -190,8 +195,9 @@ impl Setup {
             }
             Tuning::Full { .. } | Tuning::Head => None,
         };
-        let changing = self.changing(&parameters)?.map(Box::new);
+        let changing = self.changing(&mut base, &parameters)?.map(Box::new);
         if tuning == nn::Tuning::Head {
+            let device = device.filter(|_| self.config.family.is_bert_shaped());
             let there = device.map(|machine| Arc::clone(machine).train(&network, &parameters, tuning));
             let mut encoder = match there.transpose()?.flatten() {
                 Some(encoder) => Frozen::Device(encoder),
@@ -201,6 +207,8 @@ impl Setup {
                 None => Inputs::States(encoder.all((&network, &parameters), &self.examples)?),
                 Some(changing) => Inputs::Encoded(encoder, changing),
             };
+            let layout =
+                if self.config.family.is_bert_shaped() { layout } else { layout.around(base.files.clone()) };
             return Ok((Learner::new((network, parameters), tuning, lora, inputs, (shares, seed)), layout));
         }
         let inputs = changing.map_or(Inputs::Tokens, Inputs::Changing);
@@ -215,7 +223,11 @@ impl Setup {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidRequest`] for a table of synonyms that has none.
-    fn changing(&mut self, parameters: &Parameters) -> Result<Option<Changing>, EngineError> {
+    fn changing(
+        &mut self,
+        base: &mut OpenModel<'_>,
+        parameters: &Parameters,
+    ) -> Result<Option<Changing>, EngineError> {
         let Some(Texts { all, paraphrases, synonyms, tokenizer, limit }) = self.texts.take() else {
             return Ok(None);
         };
@@ -223,9 +235,14 @@ impl Setup {
         let synonyms = if changes.wants_neighbours() {
             let learned = self.examples.rows(&self.examples.training);
             let texts = learned.iter().map(|&row| all[row].as_str());
-            // The embeddings of words are the first parameter.
-            let words = parameters.list.first().map_or(0..0, |words| words.range.clone());
-            Synonyms::nearest(texts, &tokenizer.vocabulary(self.config.vocab_size), &parameters.values[words])
+            let vocabulary = tokenizer.vocabulary(self.config.vocab_size);
+            if self.config.family.is_bert_shaped() {
+                // The embeddings of words are the first parameter.
+                let words = parameters.list.first().map_or(0..0, |words| words.range.clone());
+                Synonyms::nearest(texts, &vocabulary, &parameters.values[words])
+            } else {
+                Synonyms::nearest(texts, &vocabulary, &word_embeddings(base)?)
+            }
         } else {
             Synonyms::table(synonyms)
         };
@@ -299,6 +316,26 @@ fn fits(head: &HeadPlan, targets: &Targets) -> bool {
         (Targets::Numbers(_), None) => true,
         _ => false,
     }
+}
+
+/// The embeddings of words, `[vocabulary, width]`, of a base whose encoder isn't among the parameters.
+fn word_embeddings(base: &mut OpenModel<'_>) -> Result<Vec<f32>, EngineError> {
+    let name = base.names.words();
+    let width = base.weights.shape(&name).and_then(|shape| shape.get(1).copied()).unwrap_or_default();
+    base.weights.values(&name, &[base.config.vocab_size, width])
+}
+
+/// Refuses to change an encoder that isn't shaped like BERT.
+fn refuse_foreign(options: &TrainingOptions, config: &ModelConfig) -> Result<(), EngineError> {
+    if config.family.is_bert_shaped() || options.tuning == Tuning::Head {
+        return Ok(());
+    }
+    let message = format!("of {} only the head can be trained", config.family.as_str());
+    Err(EngineError::new(ErrorKind::InvalidRequest, message)
+        .with_detail(
+            "Encoders that are trained as a whole or with LoRA are those of BERT, DistilBERT and RoBERTa.",
+        )
+        .with_hint("Train with options {\"tuning\": \"head\"}."))
 }
 
 fn refuse_more_layers(options: &TrainingOptions, layers: usize) -> Result<(), EngineError> {

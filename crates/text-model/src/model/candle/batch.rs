@@ -57,12 +57,6 @@ impl Batch {
             spans: spans(&lengths),
         })
     }
-
-    /// Rows of the first token of each window, shape `[windows]`.
-    pub(super) fn first_rows(&self) -> CandleResult<Tensor> {
-        let rows: Vec<u32> = self.spans.iter().map(|span| span.start as u32).collect();
-        Tensor::new(rows, self.ids.device())
-    }
 }
 
 fn spans(lengths: &[usize]) -> Vec<Range<usize>> {

@@ -1,27 +1,30 @@
-//! Token ids to the first hidden states. Mirrors `BertEmbeddings`, `RobertaEmbeddings` and DistilBERT's `Embeddings`.
+//! Token ids to the first hidden states. Mirrors `BertEmbeddings`, `RobertaEmbeddings`, DistilBERT's `Embeddings`, and
+//! `ElectraEmbeddings` with what `ElectraModel` does to them.
 //!
 //! It must not know layers or heads. Invariant: a hidden state depends on its token and position alone.
 
 use candle_core::{Device, Result as CandleResult, Tensor};
-use candle_nn::{LayerNorm, Module};
-use ecommerce_ml_checkpoint::config::ModelConfig;
+use candle_nn::{LayerNorm, Linear, Module};
+use ecommerce_ml_checkpoint::config::{ModelConfig, Particulars};
 use ecommerce_ml_checkpoint::weights::Weights;
 use ecommerce_ml_checkpoint::weights::family::Names;
 use ecommerce_ml_protocol::EngineError;
 
 use super::batch::Batch;
 use super::internal;
-use super::layers::{layer_norm, tensor};
+use super::layers::{layer_norm, linear, tensor};
 
-/// Word, position and token type embeddings, summed and normalised.
+/// Word, position and token type embeddings, summed and normalised, and brought to the width of hidden states.
 #[derive(Debug)]
 pub(super) struct Embeddings {
-    /// Shape `[vocabulary, hidden]`.
+    /// Shape `[vocabulary, width]`.
     words: Tensor,
-    /// Shape `[positions, hidden]`. The embedding of token type 0, which all tokens of a single text have, is
+    /// Shape `[positions, width]`. The embedding of token type 0, which all tokens of a single text have, is
     /// added to each row.
     positions: Tensor,
     norm: LayerNorm,
+    /// Where the width isn't that of hidden states.
+    projection: Option<Linear>,
 }
 
 impl Embeddings {
@@ -31,7 +34,10 @@ impl Embeddings {
         config: &ModelConfig,
         device: &Device,
     ) -> Result<Self, EngineError> {
-        let width = config.hidden_size;
+        let width = match &config.particulars {
+            Particulars::Electra(own) => own.embedding_size,
+            Particulars::None | Particulars::Deberta(_) | Particulars::ModernBert(_) => config.hidden_size,
+        };
         let words = format!("{}.weight", names.embeddings("word_embeddings"));
         let positions = format!("{}.weight", names.embeddings("position_embeddings"));
         let words = tensor(weights, &words, &[config.vocab_size, width], device)?;
@@ -43,13 +49,18 @@ impl Embeddings {
             positions = positions.broadcast_add(&first).map_err(internal)?;
         }
         let norm = layer_norm(weights, &names.embeddings("LayerNorm"), width, config.layer_norm_eps, device)?;
-        Ok(Self { words, positions, norm })
+        let project = |weights: &mut Weights<'_>| {
+            linear(weights, &names.embeddings_project(), width, config.hidden_size, device)
+        };
+        let projection = (width != config.hidden_size).then(|| project(weights)).transpose()?;
+        Ok(Self { words, positions, norm, projection })
     }
 
     /// Hidden states, shape `[tokens, hidden]`.
     pub(super) fn forward(&self, batch: &Batch) -> CandleResult<Tensor> {
         let words = self.words.index_select(&batch.ids, 0)?;
         let positions = self.positions.index_select(&batch.positions, 0)?;
-        self.norm.forward(&(words + positions)?)
+        let embedded = self.norm.forward(&(words + positions)?)?;
+        self.projection.as_ref().map_or(Ok(embedded.clone()), |projection| projection.forward(&embedded))
     }
 }

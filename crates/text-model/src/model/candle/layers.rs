@@ -33,6 +33,28 @@ pub(super) fn linear(
     Ok(Linear::new(weight, Some(bias)))
 }
 
+/// As [`linear`], of a layer without bias.
+pub(super) fn linear_without_bias(
+    weights: &mut Weights<'_>,
+    name: &str,
+    inputs: usize,
+    outputs: usize,
+    device: &Device,
+) -> Result<Linear, EngineError> {
+    Ok(Linear::new(tensor(weights, &format!("{name}.weight"), &[outputs, inputs], device)?, None))
+}
+
+/// As [`layer_norm`], of one without bias.
+pub(super) fn layer_norm_without_bias(
+    weights: &mut Weights<'_>,
+    name: &str,
+    width: usize,
+    eps: f64,
+    device: &Device,
+) -> Result<LayerNorm, EngineError> {
+    Ok(LayerNorm::new_no_bias(tensor(weights, &format!("{name}.weight"), &[width], device)?, eps))
+}
+
 /// Several dense layers of the same input as one, with their outputs side by side.
 pub(super) fn stacked(layers: &[Linear]) -> Result<Linear, EngineError> {
     let weights: Vec<&Tensor> = layers.iter().map(Linear::weight).collect();
