@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_predictor::{Load, ModelKind, Predictor, Trainer, Workload};
-use ecommerce_ml_protocol::training::{TrainingCall, TrainingInput};
+use ecommerce_ml_protocol::training::{Objective, TrainingCall, TrainingInput};
 use ecommerce_ml_protocol::{EngineError, ErrorKind, ModelSource};
 use ecommerce_ml_text::scheduler::SchedulerOptions;
 use ecommerce_ml_text::{ModelLoader, TextKind};
@@ -39,15 +39,8 @@ impl Registry {
     /// # Errors
     /// [`ErrorKind::InvalidRequest`] if no kind does.
     pub fn trainer(&self, call: &TrainingCall) -> Result<&dyn Trainer, EngineError> {
-        let trainers = self.kinds.iter().filter_map(|kind| kind.trainer());
-        trainers.into_iter().find(|trainer| trainer.accepts(call)).ok_or_else(|| {
-            let reads = match call.input {
-                TrainingInput::Text => "a text",
-                TrainingInput::Columns { .. } => "these columns",
-            };
-            let message = format!("no kind of model can be trained for {:?} on {reads}", call.objective);
-            EngineError::new(ErrorKind::InvalidRequest, message.to_lowercase())
-        })
+        let mut trainers = self.kinds.iter().filter_map(|kind| kind.trainer());
+        trainers.find(|trainer| trainer.accepts(call)).ok_or_else(|| untrainable(call))
     }
 
     /// What the models of all kinds have to do: the sum of what is queued, and the part of the time in which the busiest kind was
@@ -58,6 +51,18 @@ impl Registry {
             queued: all.queued + one.queued,
             utilisation: all.utilisation.max(one.utilisation),
         })
+    }
+
+    fn unrecognised(&self, files: &ModelFiles) -> EngineError {
+        let names: Vec<&str> = files.iter().map(|(name, _)| name).collect();
+        let kinds: Vec<&str> = self.kinds.iter().map(|kind| kind.name()).collect();
+        let detail = match names.as_slice() {
+            [] => "There are no files.".to_owned(),
+            names => format!("Its files are: {}.", names.join(", ")),
+        };
+        EngineError::new(ErrorKind::UnsupportedModel, "files are no model of a kind that this build knows")
+            .with_detail(detail)
+            .with_hint(format!("Kinds of models are: {}.", kinds.join(", ")))
     }
 }
 
@@ -74,16 +79,16 @@ impl Load for Registry {
     }
 }
 
-impl Registry {
-    fn unrecognised(&self, files: &ModelFiles) -> EngineError {
-        let names: Vec<&str> = files.iter().map(|(name, _)| name).collect();
-        let kinds: Vec<&str> = self.kinds.iter().map(|kind| kind.name()).collect();
-        let detail = match names.as_slice() {
-            [] => "There are no files.".to_owned(),
-            names => format!("Its files are: {}.", names.join(", ")),
-        };
-        EngineError::new(ErrorKind::UnsupportedModel, "files are no model of a kind that this build knows")
-            .with_detail(detail)
-            .with_hint(format!("Kinds of models are: {}.", kinds.join(", ")))
-    }
+fn untrainable(call: &TrainingCall) -> EngineError {
+    let objective = match call.objective {
+        Objective::Classification => "classification",
+        Objective::Rating => "rating",
+        Objective::Regression => "regression",
+    };
+    let input = match call.input {
+        TrainingInput::Text => "a text",
+        TrainingInput::Columns { .. } => "these columns",
+    };
+    let message = format!("no kind of model can be trained for {objective} on {input}");
+    EngineError::new(ErrorKind::InvalidRequest, message)
 }

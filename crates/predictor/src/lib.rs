@@ -22,6 +22,6 @@ pub mod trainer;
 pub use guarded::guarded;
 pub use job::{Collector, Job};
 pub use kind::{Load, ModelKind, Workload};
-pub use pending::Pending;
-pub use predictor::{Answered, Loaded, ModelPrecision, Predictor};
+pub use pending::{Answered, Pending};
+pub use predictor::{Loaded, ModelPrecision, Predictor};
 pub use trainer::{Evaluate, Sink, Trainer};

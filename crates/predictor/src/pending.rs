@@ -6,9 +6,18 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use ecommerce_ml_protocol::EngineError;
+use ecommerce_ml_protocol::{Answers, EngineError};
 
-use crate::predictor::Answered;
+/// Answers to the inputs of one request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answered {
+    /// A row for each input.
+    pub answers: Answers,
+    /// Tokens that went through the model, special tokens included; 0 of a model that reads none.
+    pub tokens: u64,
+    /// Inputs whose answer was remembered from an earlier request.
+    pub cached: u64,
+}
 
 type Outcome = Result<Answered, EngineError>;
 

@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ecommerce_ml_protocol::{Answers, Input, ModelInfo, Output};
+use ecommerce_ml_protocol::{Input, ModelInfo, Output};
 
 use crate::pending::Pending;
 
@@ -21,17 +21,6 @@ pub trait Predictor: Send + Sync {
     /// Takes inputs in and begins to answer; never waits. What can't be answered, be it because the model reads something else or
     /// has no such output, is told by the answer.
     fn submit(&self, input: Input, output: Output) -> Pending;
-}
-
-/// Answers to the inputs of one request.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Answered {
-    /// A row for each input.
-    pub answers: Answers,
-    /// Tokens that went through the model, special tokens included; 0 of a model that reads none.
-    pub tokens: u64,
-    /// Inputs whose answer was remembered from an earlier request.
-    pub cached: u64,
 }
 
 /// What a model is computed in.
