@@ -110,6 +110,8 @@ pub enum Error {
     ArgumentMissing { argument: &'static str, task: &'static str },
     #[error("task \"{0}\" takes no key_columns")]
     KeysNotTaken(&'static str),
+    #[error("column \"{column}\", which model \"{model}\" reads, is not named in feature_columns")]
+    FeatureNotNamed { column: String, model: String },
     #[error("column \"{0}\" is named twice in feature_columns")]
     ColumnTwice(String),
     #[error("column \"{0}\" is the label and cannot be learned from")]
@@ -262,6 +264,7 @@ impl Error {
             | Error::NotTrainable(_)
             | Error::ArgumentMissing { .. }
             | Error::KeysNotTaken(_)
+            | Error::FeatureNotNamed { .. }
             | Error::LabelIsFeature(_)
             | Error::NoFeatures(_)
             | Error::BaseNotTaken(_)
@@ -402,6 +405,9 @@ impl Error {
             }
             Error::KeysNotTaken(_) => {
                 "Leave key_columns out; a column that tells rows apart can be one of feature_columns."
+            }
+            Error::FeatureNotNamed { .. } => {
+                "Leave feature_columns out: the columns are found by the names that they had in training."
             }
             Error::LabelIsFeature(_) => "Leave it out of feature_columns.",
             Error::NoFeatures(_) => "Name a text_column, or feature_columns.",

@@ -80,16 +80,6 @@ impl ColumnBuilder {
         }
     }
 
-    /// What it holds.
-    pub fn value_type(&self) -> ValueType {
-        match self {
-            Self::Text(_) => ValueType::Text,
-            Self::Number(_) => ValueType::Number,
-            Self::Boolean(_) => ValueType::Boolean,
-            Self::Timestamp(_) => ValueType::Timestamp,
-        }
-    }
-
     /// Appends NULL.
     pub fn push_null(&mut self) {
         match self {
