@@ -300,7 +300,7 @@ fn the_recipe_of_the_live_version_is_repeated() {
     // Versions of 0.1.0 have no arguments of their own.
     run(
         &mut session,
-        "UPDATE ecommerce_ml.stored_version SET training = training - 'arguments' || '{\"text_column\": \"note\"}'
+        "UPDATE ecommerce_ml.stored_version SET training = training - 'arguments' || '{\"text_column\": \"note\", \"options\": {\"where\": \"id > 20\"}}'
          WHERE name = 'worth' AND version = (SELECT live_version FROM ecommerce_ml.models WHERE name = 'worth')",
     );
     let job: i64 = ask(&mut session, "SELECT ecommerce_ml.retrain_model('worth')");
