@@ -11,8 +11,8 @@ use ecommerce_ml_tensor_cuda::Narrow;
 use ecommerce_ml_text::ModelLoader;
 use ecommerce_ml_text_model::cuda::Accelerator;
 use ecommerce_ml_text_model::{Device, PrecisionChoice};
-use ecommerce_ml_text_train::cuda::{DistantEncoder, TrainingMachine};
-use ecommerce_ml_text_train::nn::elsewhere::Distant;
+use ecommerce_ml_text_train::cuda::{DeviceEncoder, TrainingMachine};
+use ecommerce_ml_text_train::nn::TrainableEncoder;
 use ecommerce_ml_text_train::nn::{Parameters, Tuning};
 use ecommerce_ml_text_train::train::optimizer::{AdamW, AdamWSettings, Parameter, sum_of_squares};
 use serde_json::{Value, json};
@@ -29,17 +29,17 @@ fn learner() -> Learner {
 }
 
 impl Learner {
-    fn encoder(&self, parameters: &Parameters, tuning: Tuning) -> DistantEncoder<Emulated> {
-        DistantEncoder::new(Emulated::roomy(), &self.network, parameters, tuning).unwrap().unwrap()
+    fn encoder(&self, parameters: &Parameters, tuning: Tuning) -> DeviceEncoder<Emulated> {
+        DeviceEncoder::new(Emulated::roomy(), &self.network, parameters, tuning).unwrap().unwrap()
     }
 
     /// States with nothing left out.
-    fn states(&self, encoder: &mut DistantEncoder<Emulated>) -> Vec<f32> {
+    fn states(&self, encoder: &mut DeviceEncoder<Emulated>) -> Vec<f32> {
         encoder.forward(self.network.batch(&self.slices()), None, false).unwrap()
     }
 
     /// Gradients of states that are others in each step.
-    pub fn pass(&self, encoder: &mut DistantEncoder<Emulated>, step: usize) {
+    pub fn pass(&self, encoder: &mut DeviceEncoder<Emulated>, step: usize) {
         encoder.forward(self.network.batch(&self.slices()), some_left_out(), true).unwrap();
         let count = self.slices().len() * self.network.config().hidden_size;
         let gradients: Vec<f32> =
@@ -113,7 +113,7 @@ fn an_encoder_goes_on_where_another_one_was() {
     let mut second = learner.encoder(&learner.parameters, Tuning::Full);
     second.refresh(&parameters).unwrap();
     second.set_moments(&firsts, &seconds).unwrap();
-    let after = |encoder: &mut DistantEncoder<Emulated>| {
+    let after = |encoder: &mut DeviceEncoder<Emulated>| {
         learner.pass(encoder, 1);
         encoder.update(adam.factors(1e-2, 1.0)).unwrap();
         let mut parameters = learner.parameters.clone();
@@ -150,7 +150,7 @@ fn what_is_not_finite_shows_in_the_norm() {
         gradients[count / 2] = number;
         encoder.backward(&gradients).unwrap();
         assert!(!encoder.squares().unwrap().is_finite());
-        encoder.forget().unwrap();
+        encoder.zero_grad().unwrap();
         assert_eq!(encoder.squares().unwrap(), 0.0);
     }
 }
@@ -179,7 +179,7 @@ fn embeddings_move_along_their_gradients_and_back() {
     let here = learner.states(&mut learner.encoder(&moved, Tuning::Full));
     assert!(distance(&here, &there) < 0.05 * distance(&before, &there), "{}", distance(&here, &there));
 
-    encoder.forget().unwrap();
+    encoder.zero_grad().unwrap();
     assert_eq!(learner.states(&mut encoder), before);
     // Parameters are where they were: an update of no gradients and no rate leaves them.
     learner.pass(&mut encoder, 0);
@@ -327,7 +327,7 @@ fn trainings_go_on_in_less_memory() {
     let weights = {
         let (machine, learner) = (Emulated::roomy(), learner());
         let _encoder =
-            DistantEncoder::new(Arc::clone(&machine), &learner.network, &learner.parameters, Tuning::Full);
+            DeviceEncoder::new(Arc::clone(&machine), &learner.network, &learner.parameters, Tuning::Full);
         machine.used.load(Ordering::Relaxed)
     };
     let narrow = |bytes: usize, changes: &Value| {

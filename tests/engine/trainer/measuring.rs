@@ -82,7 +82,9 @@ fn time_and_memory_of_a_training() {
 #[test]
 #[ignore = "to be compared with another build's"]
 fn bits_of_trained_models() {
-    for model in ["bert-classification-3", "distilbert-regression", "roberta-embedding", "xlm-roberta-classification"] {
+    for model in
+        ["bert-classification-3", "distilbert-regression", "roberta-embedding", "xlm-roberta-classification"]
+    {
         for changes in [
             json!({}),
             json!({ "freeze_layers": 1, "augment": { "word_swap": 0.2, "synonym": 0.1 } }),
@@ -97,7 +99,10 @@ fn bits_of_trained_models() {
                 let said = run(job_of(tiny(model).files(), objective, options.clone(), rows));
                 let files = content_address(&said.model().manifest());
                 let metrics = blake3::hash(format!("{:?}", said.finished().metrics).as_bytes());
-                println!("{model} {changes} {objective:?} {files} {metrics} {}", said.prepared.unwrap().memory);
+                println!(
+                    "{model} {changes} {objective:?} {files} {metrics} {}",
+                    said.prepared.unwrap().memory
+                );
             }
         }
     }

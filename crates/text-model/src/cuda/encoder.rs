@@ -10,11 +10,12 @@ use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_tensor_cpu::Sequence;
 use ecommerce_ml_tensor_cuda::machine::{At, Machine, MachineError, Narrow};
 
+use super::Resident;
 use super::batch::Batch;
 use super::weights::{Head, Layer, Layout, NetworkWeights};
 use super::work::{Sum, Work, padded};
-use super::{Resident, Wanted};
 use crate::begun::Begun;
+use crate::output::Output;
 
 /// Tokens of a pass, unless a single sequence has more: enough for all processors of a large GPU.
 const PASS_TOKENS: usize = 32_768;
@@ -44,25 +45,25 @@ impl<M: Machine> Encoder<M> {
     fn divided(
         &self,
         sequences: &[Sequence<'_>],
-        wanted: Wanted,
+        output: Output,
         parts: &mut Vec<Part<M>>,
     ) -> Result<(), EngineError> {
-        match self.pass(sequences, wanted) {
+        match self.pass(sequences, output) {
             Ok(part) => {
                 parts.push(part);
                 Ok(())
             }
             Err(Trouble::Machine(MachineError::OutOfMemory)) if sequences.len() > 1 => {
                 let (first, second) = sequences.split_at(sequences.len() / 2);
-                self.divided(first, wanted, parts)?;
-                self.divided(second, wanted, parts)
+                self.divided(first, output, parts)?;
+                self.divided(second, output, parts)
             }
             Err(trouble) => Err(trouble.into()),
         }
     }
 
     /// Gives the machine all work for some sequences.
-    fn pass(&self, sequences: &[Sequence<'_>], wanted: Wanted) -> Result<Part<M>, Trouble> {
+    fn pass(&self, sequences: &[Sequence<'_>], output: Output) -> Result<Part<M>, Trouble> {
         let (batch, numbers) = Batch::new(sequences);
         let numbers = self.machine.upload(cast_slice(&numbers))?;
         let work = Work {
@@ -74,32 +75,32 @@ impl<M: Machine> Encoder<M> {
         };
         let space = Space::new(&*self.machine, &self.layout, batch.tokens)?;
         work.embed(&space.hidden)?;
-        let (width, output) = match (wanted, &self.layout.head) {
-            (Wanted::Mean, _) => {
+        let (width, numbers) = match (output, &self.layout.head) {
+            (Output::Embedding, _) => {
                 for layer in &self.layout.layers {
                     space.layer(&work, layer)?;
                 }
                 let width = self.layout.sizes.hidden;
-                let output = self.machine.allocate(batch.sequences * width * size_of::<f32>())?;
-                work.means(&space.hidden, &output)?;
-                (width, output)
+                let means = self.machine.allocate(batch.sequences * width * size_of::<f32>())?;
+                work.means(&space.hidden, &means)?;
+                (width, means)
             }
-            (Wanted::Logits, Some(head)) => {
+            (Output::Head, Some(head)) => {
                 let first = space.layers_of_firsts(&work, &self.layout.layers)?;
                 (head.outputs, space.head(&work, head, &first)?)
             }
-            (Wanted::Logits, None) => return Err(Trouble::WithoutHead),
+            (Output::Head, None) => return Err(Trouble::WithoutHead),
         };
-        let arriving = self.machine.send_for(&output, batch.sequences * width * size_of::<f32>())?;
+        let arriving = self.machine.send_for(&numbers, batch.sequences * width * size_of::<f32>())?;
         Ok(Part { arriving, sequences: batch.sequences, width })
     }
 }
 
 impl<M: Machine> Resident for Encoder<M> {
-    fn begin(&self, sequences: &[Sequence<'_>], wanted: Wanted) -> Result<Begun<Vec<Vec<f32>>>, EngineError> {
+    fn begin(&self, sequences: &[Sequence<'_>], output: Output) -> Result<Begun<Vec<Vec<f32>>>, EngineError> {
         let mut parts = Vec::new();
         for pass in passes(sequences) {
-            self.divided(pass, wanted, &mut parts)?;
+            self.divided(pass, output, &mut parts)?;
         }
         let machine = Arc::clone(&self.machine);
         Ok(Begun::Pending(Box::new(move || {

@@ -19,6 +19,7 @@ use ecommerce_ml_tensor_cpu::Sequence;
 use ecommerce_ml_tensor_cuda::{Machine, MemoryUse};
 
 use crate::begun::Begun;
+use crate::output::Output;
 
 mod batch;
 pub mod encoder;
@@ -29,15 +30,6 @@ mod work;
 pub use encoder::Encoder;
 pub use several::Several;
 pub use weights::{NetworkWeights, WeightsBuilder};
-
-/// What is wanted of each sequence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
-    /// The outputs of the head before softmax.
-    Logits,
-    /// The mean of the last hidden states of all tokens.
-    Mean,
-}
 
 /// A machine that networks can be brought to.
 pub trait Accelerator: Debug + Send + Sync {
@@ -56,12 +48,12 @@ pub trait Accelerator: Debug + Send + Sync {
 
 /// A network in the memory of a machine, until it is dropped.
 pub trait Resident: Debug + Send + Sync {
-    /// Gives the machine all work for a row of numbers for each sequence, without waiting for it. Sequences that don't fit into
-    /// memory together are computed one part after the other.
+    /// Gives the machine all work for a row of numbers for each sequence, without waiting for it: of [`Output::Head`] the head's
+    /// outputs before softmax. Sequences that don't fit into memory together are computed one part after the other.
     ///
     /// # Errors
-    /// If there is no room for a single sequence, the machine fails, or logits are wanted of a network without a head.
-    fn begin(&self, sequences: &[Sequence<'_>], wanted: Wanted) -> Result<Begun<Vec<Vec<f32>>>, EngineError>;
+    /// If there is no room for a single sequence, the machine fails, or a network without a head is asked for its outputs.
+    fn begin(&self, sequences: &[Sequence<'_>], output: Output) -> Result<Begun<Vec<Vec<f32>>>, EngineError>;
 }
 
 impl<M: Machine> Accelerator for M {

@@ -9,8 +9,9 @@ use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_tensor_cpu::Sequence;
 use ecommerce_ml_tensor_cuda::MemoryUse;
 
-use super::{Accelerator, NetworkWeights, Resident, Wanted};
+use super::{Accelerator, NetworkWeights, Resident};
 use crate::begun::Begun;
+use crate::output::Output;
 
 /// Tokens for which a machine is worth the trouble.
 const LEAST_TOKENS: usize = 2048;
@@ -56,9 +57,9 @@ struct Copies(Vec<Box<dyn Resident>>);
 
 impl Resident for Copies {
     /// A thread each, as giving work to a machine takes a while; no thread waits for what comes of it.
-    fn begin(&self, sequences: &[Sequence<'_>], wanted: Wanted) -> Result<Begun<Vec<Vec<f32>>>, EngineError> {
+    fn begin(&self, sequences: &[Sequence<'_>], output: Output) -> Result<Begun<Vec<Vec<f32>>>, EngineError> {
         let shares = shares(sequences, self.0.len());
-        let ours = |(copy, share): (&dyn Resident, &[Sequence<'_>])| copy.begin(share, wanted);
+        let ours = |(copy, share): (&dyn Resident, &[Sequence<'_>])| copy.begin(share, output);
         let begun: Vec<Begun<_>> = thread::scope(|scope| {
             let mut work = self.0.iter().map(AsRef::as_ref).zip(shares.iter().copied());
             let first = work.next();

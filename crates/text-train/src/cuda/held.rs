@@ -6,8 +6,8 @@ use bytemuck::{cast_slice, cast_slice_mut};
 use ecommerce_ml_tensor_cuda::machine::{Argument, Kernel, Machine, MachineError};
 
 use super::kernels::{count, whole};
-use super::{BF16, DistantEncoder, F32, Trained};
-use crate::nn::elsewhere::Moments;
+use super::{BF16, DeviceEncoder, F32, Trained};
+use crate::nn::encoder::Moments;
 use crate::nn::parameters::{Gradients, Parameter, Parameters};
 use crate::train::optimizer::{Factors, decays};
 
@@ -88,7 +88,7 @@ fn decay_bits(list: &[Parameter], start: usize, end: usize) -> Vec<u32> {
     bits
 }
 
-impl<M: Machine> DistantEncoder<M> {
+impl<M: Machine> DeviceEncoder<M> {
     /// How many numbers are trained here.
     fn trained_count(&self) -> usize {
         self.held.end - self.held.start

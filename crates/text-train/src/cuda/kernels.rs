@@ -12,7 +12,7 @@ use ecommerce_ml_tensor_cuda::machine::{
 
 use super::passes::Normed;
 use super::sent::Sent;
-use super::{BF16, DistantEncoder, F32};
+use super::{BF16, DeviceEncoder, F32};
 use crate::nn::dropout::{Dropout, Mask, Place};
 use crate::nn::plan::{DensePlan, NormPlan};
 
@@ -29,7 +29,7 @@ const ROWS_OF_WARP: usize = 16;
 /// Key, share and scale of what is left out.
 pub(super) type MaskArguments<'a, N> = [Argument<'a, N>; 3];
 
-impl<M: Machine> DistantEncoder<M> {
+impl<M: Machine> DeviceEncoder<M> {
     pub(super) fn launch(
         &self,
         kernel: Kernel,

@@ -7,7 +7,7 @@ use ecommerce_ml_tensor_cuda::machine::{Argument, At, Kernel, Launch, Machine, M
 use super::kernels::{count, mask, whole};
 use super::passes::LayerTape;
 use super::sent::{Sent, Tiles};
-use super::{BF16, DistantEncoder, Trained};
+use super::{BF16, DeviceEncoder, Trained};
 use crate::nn::dropout::{Dropout, Place};
 use crate::nn::plan::{LayerPlan, drops_after_attention};
 
@@ -19,7 +19,7 @@ type Strided<'a, N> = (At<'a, N>, usize);
 
 /// A layer at work on a batch.
 pub(super) struct LayerWork<'a, M: Machine> {
-    pub(super) encoder: &'a DistantEncoder<M>,
+    pub(super) encoder: &'a DeviceEncoder<M>,
     pub(super) index: usize,
     pub(super) sent: &'a Sent<M>,
     pub(super) dropout: Option<Dropout>,

@@ -19,7 +19,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use ecommerce_ml_checkpoint::config::ModelConfig;
-use ecommerce_ml_protocol::{EngineError, ErrorKind};
+use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_tensor_cuda::machine::{Argument, At, Kernel, Machine, MachineError, SHARED_BYTES};
 use ecommerce_ml_text_model::device::Gpus;
 
@@ -29,11 +29,12 @@ mod layer;
 mod passes;
 mod sent;
 
+use crate::nn::adversarial::Moved;
 use crate::nn::dropout::Dropout;
-use crate::nn::elsewhere::{Distant, Moments};
+use crate::nn::encoder::{Moments, TrainableEncoder, without_forward};
 use crate::nn::network::Batch;
 use crate::nn::parameters::{Gradients, Parameters};
-use crate::nn::plan::{LayerPlan, Plan};
+use crate::nn::plan::Plan;
 use crate::nn::{Network, Tuning};
 use crate::train::optimizer::Factors;
 use held::Held;
@@ -50,7 +51,7 @@ pub trait TrainingMachine: Debug + Send + Sync {
         network: &Network,
         parameters: &Parameters,
         tuning: Tuning,
-    ) -> Result<Option<Box<dyn Distant>>, EngineError>;
+    ) -> Result<Option<Box<dyn TrainableEncoder>>, EngineError>;
 }
 
 impl<M: Machine> TrainingMachine for M {
@@ -59,9 +60,9 @@ impl<M: Machine> TrainingMachine for M {
         network: &Network,
         parameters: &Parameters,
         tuning: Tuning,
-    ) -> Result<Option<Box<dyn Distant>>, EngineError> {
-        let encoder = DistantEncoder::new(self, network, parameters, tuning)?;
-        Ok(encoder.map(|encoder| Box::new(encoder) as Box<dyn Distant>))
+    ) -> Result<Option<Box<dyn TrainableEncoder>>, EngineError> {
+        let encoder = DeviceEncoder::new(self, network, parameters, tuning)?;
+        Ok(encoder.map(|encoder| Box::new(encoder) as Box<dyn TrainableEncoder>))
     }
 }
 
@@ -123,7 +124,7 @@ fn training_kernels(head_width: usize) -> Option<AttentionKernels> {
 
 /// An encoder on a machine.
 #[derive(Debug)]
-pub struct DistantEncoder<M: Machine> {
+pub struct DeviceEncoder<M: Machine> {
     machine: Arc<M>,
     config: ModelConfig,
     plan: Plan,
@@ -133,7 +134,7 @@ pub struct DistantEncoder<M: Machine> {
     tape: Option<Tape<M>>,
 }
 
-impl<M: Machine> DistantEncoder<M> {
+impl<M: Machine> DeviceEncoder<M> {
     /// Brings the encoder of a network to a machine; `None` if it has no kernels for it.
     ///
     /// # Errors
@@ -146,13 +147,12 @@ impl<M: Machine> DistantEncoder<M> {
     ) -> Result<Option<Self>, EngineError> {
         let (config, plan) = (network.config().clone(), network.plan().clone());
         let (width, layers, end) = (config.hidden_size, config.layers, plan.hidden.weight.start);
-        let (trained, start) = match tuning {
-            Tuning::Full => (Trained::All, 0),
-            Tuning::Frozen { layers: frozen } => {
-                (Trained::Layers(frozen), plan.layers.get(frozen).map_or(end, LayerPlan::start))
-            }
-            Tuning::Lora { frozen } => (Trained::Adapted(frozen.min(layers)), end),
-            Tuning::Head => (Trained::Layers(layers), end),
+        let start = plan.first_trained(tuning);
+        let trained = match tuning {
+            Tuning::Full => Trained::All,
+            Tuning::Frozen { layers: frozen } => Trained::Layers(frozen),
+            Tuning::Lora { frozen } => Trained::Adapted(frozen.min(layers)),
+            Tuning::Head => Trained::Layers(layers),
         };
         let Some(kernels) = training_kernels(width / config.heads) else { return Ok(None) };
         if width % 8 != 0 || config.intermediate_size % 8 != 0 || 3 * width * F32 > SHARED_BYTES {
@@ -192,16 +192,13 @@ impl<M: Machine> DistantEncoder<M> {
     }
 }
 
-impl<M: Machine> Distant for DistantEncoder<M> {
-    fn refresh(&mut self, parameters: &Parameters) -> Result<(), EngineError> {
-        Ok(self.take(parameters)?)
-    }
-
-    fn bring_back(&mut self, parameters: &mut Parameters) -> Result<(), EngineError> {
-        Ok(self.give(parameters)?)
-    }
-
-    fn forward(
+/// What is done there, whoever asks.
+impl<M: Machine> DeviceEncoder<M> {
+    /// The last states of first tokens, `[sequences, hidden]`; `keeps` what the backward pass needs.
+    ///
+    /// # Errors
+    /// If the machine fails, or its memory is full.
+    pub fn forward(
         &mut self,
         batch: Batch,
         dropout: Option<Dropout>,
@@ -213,13 +210,62 @@ impl<M: Machine> Distant for DistantEncoder<M> {
         Ok(states)
     }
 
-    fn backward(&mut self, d_states: &[f32]) -> Result<(), EngineError> {
-        let nothing = || EngineError::new(ErrorKind::Internal, "a backward pass without a forward pass");
-        let tape = self.tape.take().ok_or_else(nothing)?;
+    /// Adds to the gradients there those of the states, `[sequences, hidden]`, that came out last.
+    ///
+    /// # Errors
+    /// If the machine fails, or its memory is full.
+    pub fn backward(&mut self, d_states: &[f32]) -> Result<(), EngineError> {
+        let tape = self.tape.take().ok_or_else(without_forward)?;
         Ok(self.back(&tape, d_states)?)
     }
 
-    fn forget(&mut self) -> Result<(), EngineError> {
+    /// Moves embeddings along their gradients there.
+    ///
+    /// # Errors
+    /// If the machine fails.
+    pub fn move_embeddings(&mut self, epsilon: f64) -> Result<(), EngineError> {
+        Ok(self.move_words(epsilon)?)
+    }
+}
+
+impl<M: Machine> TrainableEncoder for DeviceEncoder<M> {
+    fn forward(
+        &mut self,
+        _: (&Network, &Parameters),
+        batch: Batch,
+        dropout: Option<Dropout>,
+        gradients: Option<&Gradients>,
+    ) -> Result<Vec<f32>, EngineError> {
+        self.forward(batch, dropout, gradients.is_some())
+    }
+
+    fn backward(
+        &mut self,
+        _: (&Network, &Parameters),
+        d_states: Vec<f32>,
+        _: &mut Gradients,
+    ) -> Result<(), EngineError> {
+        self.backward(&d_states)
+    }
+
+    fn move_embeddings(
+        &mut self,
+        _: (&Network, &mut Parameters),
+        _: &Gradients,
+        epsilon: f64,
+    ) -> Result<Option<Moved>, EngineError> {
+        self.move_embeddings(epsilon).map(|()| None)
+    }
+
+    fn refresh(&mut self, parameters: &Parameters) -> Result<(), EngineError> {
+        Ok(self.take(parameters)?)
+    }
+
+    fn bring_back(&mut self, parameters: &mut Parameters) -> Result<(), EngineError> {
+        Ok(self.give(parameters)?)
+    }
+
+    fn zero_grad(&mut self) -> Result<(), EngineError> {
         Ok(self.start_over()?)
     }
 
@@ -231,10 +277,6 @@ impl<M: Machine> Distant for DistantEncoder<M> {
         Ok(self.all_squares()?)
     }
 
-    fn move_embeddings(&mut self, epsilon: f64) -> Result<(), EngineError> {
-        Ok(self.move_words(epsilon)?)
-    }
-
     fn update(&mut self, factors: Factors) -> Result<(), EngineError> {
         Ok(self.step(factors)?)
     }
@@ -243,7 +285,7 @@ impl<M: Machine> Distant for DistantEncoder<M> {
         Ok(self.give_moments()?)
     }
 
-    fn set_moments(&mut self, firsts: &[f32], seconds: &[f32]) -> Result<(), EngineError> {
-        Ok(self.take_moments(firsts, seconds)?)
+    fn set_moments(&mut self, exp_avg: &[f32], exp_avg_sq: &[f32]) -> Result<(), EngineError> {
+        Ok(self.take_moments(exp_avg, exp_avg_sq)?)
     }
 }

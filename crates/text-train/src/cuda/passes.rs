@@ -10,7 +10,7 @@ use ecommerce_ml_checkpoint::config::Family;
 use ecommerce_ml_tensor_cuda::machine::{Argument, At, Kernel, Machine, MachineError};
 use half::bf16;
 
-use super::DistantEncoder;
+use super::DeviceEncoder;
 use super::kernels::{count, mask, whole};
 use super::layer::LayerWork;
 use super::sent::Sent;
@@ -50,7 +50,7 @@ pub(super) struct LayerTape<M: Machine> {
     pub(super) output: Normed<M>,
 }
 
-impl<M: Machine> DistantEncoder<M> {
+impl<M: Machine> DeviceEncoder<M> {
     fn work<'a>(&'a self, index: usize, sent: &'a Sent<M>, dropout: Option<Dropout>) -> LayerWork<'a, M> {
         LayerWork { encoder: self, index, sent, dropout }
     }
