@@ -90,6 +90,14 @@ impl ColumnBuilder {
         }
     }
 
+    /// Whether the latest value is an infinite number, which no model reads.
+    pub fn ends_infinite(&self) -> bool {
+        match self {
+            Self::Number(values) => values.last().copied().flatten().is_some_and(f64::is_infinite),
+            Self::Text(_) | Self::Boolean(_) | Self::Timestamp(_) => false,
+        }
+    }
+
     fn truncate(&mut self, rows: usize) {
         match self {
             Self::Text(column) => column.codes.truncate(rows),
