@@ -75,6 +75,13 @@ fn columns_of_each_task_are_learned() {
         let share = share(&mut session, &format!("ecommerce_ml.{right}"));
         assert!(share > 0.95, "{task} of {label}: {share} are right");
     }
+    let measured: f64 = ask(
+        &mut session,
+        "SELECT value FROM ecommerce_ml.evaluate_model('churned', 'customers', label_column => 'churned')
+         WHERE metric = 'accuracy' AND class IS NULL",
+    );
+    let right = share(&mut session, "ecommerce_ml.predict_class(c, 'churned') = churned");
+    assert!((measured - right).abs() < 1e-12, "{measured} instead of {right}");
     let version: Value = ask(
         &mut session,
         "SELECT jsonb_build_object('kind', kind, 'reads', signature -> 'reads', 'labels', signature -> 'labels', 'base', base,
