@@ -38,7 +38,7 @@ impl ModelKind for Linear {
         files::recognises(files)
     }
 
-    fn load(&self, _: &ModelSource, files: &ModelFiles) -> Result<Arc<dyn Predictor>, EngineError> {
+    fn load(&self, _: Option<&ModelSource>, files: &ModelFiles) -> Result<Arc<dyn Predictor>, EngineError> {
         let model = files::read(files)?;
         Ok(Arc::new(LinearPredictor::new(&model, Arc::clone(&self.threads))))
     }
