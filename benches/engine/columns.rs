@@ -36,7 +36,7 @@ fn main() {
     for (name, labels) in [("number", 0), ("2 classes", 2), ("5 classes", 5)] {
         let source = ModelSource::Builtin("bench".to_owned());
         let files = files::write(&model(labels)).expect("the model is whole");
-        let model = Linear::new(1).load(&source, &files).expect("the model is whole");
+        let model = Linear::new(1).load(Some(&source), &files).expect("the model is whole");
         group.bench_function(name, |bencher| {
             let request = || Input::Rows(rows.clone());
             let answer = |input| model.submit(input, Output::Prediction).wait().expect("rows fit");

@@ -54,7 +54,7 @@ pub fn model() -> LinearModel {
 }
 
 pub fn load(files: &ModelFiles) -> Result<Arc<dyn Predictor>, EngineError> {
-    Linear::new(2).load(&ModelSource::Builtin("test".to_owned()), files)
+    Linear::new(2).load(Some(&ModelSource::Builtin("test".to_owned())), files)
 }
 
 pub fn predict(model: &dyn Predictor, rows: &Rows) -> Result<Answers, EngineError> {

@@ -44,7 +44,7 @@ fn source() -> (Cluster, String) {
          SELECT ecommerce_ml.schedule_training('shop', NULL, 'labelled', 'body', 'label', base => 'tiny')",
     );
     run(&mut session, "SELECT ecommerce_ml.pin_model('reviews', true)");
-    let job = submit(&mut owner, "trained", json!({"num_train_epochs": 1}));
+    let job = submit(&mut owner, "trained", json!({"num_train_epochs": 3}));
     succeed(&mut owner, job);
     let job = submit(&mut owner, "shop", long());
     let kept = "SELECT count(*) > 0 FROM ecommerce_ml.stored_checkpoint";

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ecommerce_ml_server_tests::fixtures::import_statement;
 use ecommerce_ml_server_tests::installation::give_to_server;
-use ecommerce_ml_server_tests::jobs::{said, succeed, wait};
+use ecommerce_ml_server_tests::jobs::{losses, reach, said, succeed, wait};
 use ecommerce_ml_server_tests::processes::signal;
 use ecommerce_ml_server_tests::statement::run;
 use ecommerce_ml_server_tests::{Cluster, ask, eventually, fails_with, wait_for};
@@ -75,6 +75,13 @@ fn columns_of_each_task_are_learned() {
         let share = share(&mut session, &format!("ecommerce_ml.{right}"));
         assert!(share > 0.95, "{task} of {label}: {share} are right");
     }
+    let measured: f64 = ask(
+        &mut session,
+        "SELECT value FROM ecommerce_ml.evaluate_model('churned', 'customers', label_column => 'churned')
+         WHERE metric = 'accuracy' AND class IS NULL",
+    );
+    let right = share(&mut session, "ecommerce_ml.predict_class(c, 'churned') = churned");
+    assert!((measured - right).abs() < 1e-12, "{measured} instead of {right}");
     let version: Value = ask(
         &mut session,
         "SELECT jsonb_build_object('kind', kind, 'reads', signature -> 'reads', 'labels', signature -> 'labels', 'base', base,
@@ -225,6 +232,65 @@ fn whatever_ends_in_the_middle_it_ends_as_an_undisturbed_one() {
     assert!((same - 1.0).abs() < f64::EPSILON);
 }
 
+/// Rows of whose labels nothing can be learned, which takes long, and the options that let it take some seconds.
+const NOISE: &str = "
+    CREATE TABLE noise AS
+    SELECT i AS id, (i * 7919 % 1000)::text AS code, hashint4(i) / 1e9 AS amount,
+           (ARRAY['a', 'b', 'c', 'd', 'e'])[1 + abs(hashint4(i + 1000000) % 5)] AS label
+    FROM generate_series(1, 10000) AS i";
+const PATIENT: &str = r#"{"C": 1e9, "tol": 1e-300, "max_iter": 5000, "deploy": "always"}"#;
+
+/// Submits such a training, and waits until it has gone on from a checkpoint.
+fn reach_checkpoint(session: &mut Client, name: &str) -> i64 {
+    let job: i64 = ask(session, &learn_noise(name));
+    let query =
+        format!("SELECT coalesce(max(step), 0) FROM ecommerce_ml.stored_checkpoint WHERE job = {job}");
+    let limit = Duration::from_secs(60);
+    let step = wait_for("a checkpoint", limit, || Some(ask(session, &query)).filter(|step: &i64| *step > 0));
+    reach(session, job, step + 3);
+    job
+}
+
+fn learn_noise(name: &str) -> String {
+    format!(
+        "SELECT ecommerce_ml.train_model('{name}', 'noise', label_column => 'label', feature_columns => '{{code,amount}}',
+                                         options => '{PATIENT}')"
+    )
+}
+
+#[test]
+fn a_training_goes_on_from_its_checkpoint() {
+    let (cluster, mut session) = shop(1);
+    run(&mut session, NOISE);
+    let (undisturbed, _) = trained(&mut session, &learn_noise("undisturbed"));
+    let (expected, epochs) = (sha256(&mut session, "undisturbed"), losses(&mut session, undisturbed));
+    let mut check = |session: &mut Client, name: &str, job: i64| {
+        succeed(session, job);
+        assert_eq!(sha256(session, name), expected, "{name}");
+        assert_eq!(losses(session, job), epochs, "{name}");
+    };
+
+    let job = reach_checkpoint(&mut session, "cancelled");
+    run(&mut session, &format!("SELECT ecommerce_ml.cancel_job({job})"));
+    eventually("its process has ended", || cluster.trainers().is_empty());
+    // What comes meanwhile is not learned from.
+    run(&mut session, "INSERT INTO noise VALUES (0, '1', 1, 'f')");
+    run(&mut session, &format!("SELECT ecommerce_ml.resume_job({job})"));
+    check(&mut session, "cancelled", job);
+    run(&mut session, "DELETE FROM noise WHERE id = 0");
+
+    let job = reach_checkpoint(&mut session, "killed");
+    cluster.trainers().into_iter().for_each(|pid| signal(pid, libc::SIGKILL));
+    check(&mut session, "killed", job);
+
+    let job = reach_checkpoint(&mut session, "crashed");
+    cluster.job_workers().into_iter().for_each(|pid| signal(pid, libc::SIGKILL));
+    eventually("sessions have ended", || cluster.log().contains("reinitializing"));
+    let connect = || cluster.try_session("postgres", "postgres").ok();
+    let mut session = wait_for("the server takes connections", Duration::from_secs(30), connect);
+    check(&mut session, "crashed", job);
+}
+
 #[test]
 fn a_column_that_comes_meanwhile_is_not_read() {
     let (cluster, mut session) = shop(200);
@@ -300,7 +366,7 @@ fn the_recipe_of_the_live_version_is_repeated() {
     // Versions of 0.1.0 have no arguments of their own.
     run(
         &mut session,
-        "UPDATE ecommerce_ml.stored_version SET training = training - 'arguments' || '{\"text_column\": \"note\"}'
+        "UPDATE ecommerce_ml.stored_version SET training = training - 'arguments' || '{\"text_column\": \"note\", \"options\": {\"where\": \"id > 20\"}}'
          WHERE name = 'worth' AND version = (SELECT live_version FROM ecommerce_ml.models WHERE name = 'worth')",
     );
     let job: i64 = ask(&mut session, "SELECT ecommerce_ml.retrain_model('worth')");
