@@ -219,7 +219,7 @@ extern "C" __global__ void activate_back(bf16* gradient, const bf16* inner, unsi
 }
 
 // Leaves out some numbers of rows.
-extern "C" __global__ void leave_out(const bf16* input, unsigned width, unsigned rows, Bits mask_key, unsigned mask_share,
+extern "C" __global__ void dropout(const bf16* input, unsigned width, unsigned rows, Bits mask_key, unsigned mask_share,
                                      float mask_scale, bf16* output) {
     const unsigned index = row_of_warp();
     if (index >= rows) {
@@ -256,13 +256,13 @@ extern "C" __global__ void add_to_table(const bf16* gradient, const unsigned* or
     }
 }
 
-// Adds row i to row `chosen[i]` of a matrix in bf16; all are different.
-extern "C" __global__ void add_chosen(const bf16* input, const unsigned* chosen, unsigned width, unsigned rows, bf16* sums) {
+// Adds row i to row `indices[i]` of a matrix in bf16; all are different.
+extern "C" __global__ void scatter_add(const bf16* input, const unsigned* indices, unsigned width, unsigned rows, bf16* sums) {
     const unsigned index = row_of_warp();
     if (index >= rows) {
         return;
     }
-    bf16* to = sums + size_t(chosen[index]) * width;
+    bf16* to = sums + size_t(indices[index]) * width;
     for (unsigned at = 8 * (threadIdx.x % LANES); at < width; at += 8 * LANES) {
         const Eight own = load(input + size_t(index) * width + at), there = load(to + at);
         store(to + at, rounded([&](unsigned i) {
@@ -281,7 +281,7 @@ extern "C" __global__ void round_numbers(const float* input, unsigned count, bf1
 }
 
 // Rounds `count` weights, a multiple of 4, that are moved along their gradients.
-extern "C" __global__ void round_moved(const float* weights, const float* gradients, float far, unsigned count, bf16* output) {
+extern "C" __global__ void round_perturbed(const float* weights, const float* gradients, float far, unsigned count, bf16* output) {
     const unsigned at = 4 * (blockIdx.x * blockDim.x + threadIdx.x);
     if (at < count) {
         Four moved = load(weights + at);
@@ -346,7 +346,7 @@ extern "C" __global__ void adam(float* weights, float* gradients, float* firsts,
 }
 
 // `width` numbers of each row, which are `stride` numbers apart, as rows without gaps.
-extern "C" __global__ void columns(const bf16* input, unsigned stride, unsigned width, unsigned rows, bf16* output) {
+extern "C" __global__ void copy_columns(const bf16* input, unsigned stride, unsigned width, unsigned rows, bf16* output) {
     const unsigned index = row_of_warp();
     if (index >= rows) {
         return;

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_tensor_cpu::{Cpu, Kernels};
-use ecommerce_ml_text_train::cuda::DistantEncoder;
+use ecommerce_ml_text_train::cuda::DeviceEncoder;
 use ecommerce_ml_text_train::nn::elsewhere::Distant;
 use ecommerce_ml_text_train::nn::{Dropout, Gradients, Lora, Network, Parameters, Tuning};
 use ecommerce_ml_text_train::train::optimizer::{AdamW, AdamWSettings};
 
-use crate::machine::Emulated;
+use crate::backend::Emulated;
 use crate::support::{Parts, root, tiny};
 
 const OUTPUTS: usize = 3;
@@ -69,11 +69,10 @@ impl Learner {
         Pass { gradients, logits: tape.logits().to_vec() }
     }
 
-    pub fn there(&self, machine: &Arc<Emulated>, tuning: Tuning, dropout: Option<Dropout>) -> Pass {
+    pub fn there(&self, gpu: &Arc<Emulated>, tuning: Tuning, dropout: Option<Dropout>) -> Pass {
         let mut gradients = self.network.gradients(&self.parameters, tuning);
-        let mut encoder = DistantEncoder::new(Arc::clone(machine), &self.network, &self.parameters, tuning)
-            .unwrap()
-            .unwrap();
+        let mut encoder =
+            DeviceEncoder::new(Arc::clone(gpu), &self.network, &self.parameters, tuning).unwrap().unwrap();
         let batch = self.network.batch(&self.slices());
         let states = encoder.forward(batch, dropout, true).unwrap();
         let head = self.network.forward_head(&self.parameters, states, dropout);
@@ -97,7 +96,7 @@ impl Learner {
 
 /// The gradients of what is trained there, which are gone then: means of gradients of which nothing stays are the last
 /// ones.
-pub fn taken(encoder: &mut DistantEncoder<Emulated>) -> Vec<f32> {
+pub fn taken(encoder: &mut DeviceEncoder<Emulated>) -> Vec<f32> {
     let adam = AdamW::resumed(AdamWSettings { beta1: 0.0, ..AdamWSettings::default() }, 1, []);
     encoder.update(adam.factors(1e-3, 1.0)).unwrap();
     encoder.moments().unwrap().map(|(gradients, _)| gradients).unwrap_or_default()
@@ -179,7 +178,7 @@ fn gradients_are_those_of_the_cpu_in_the_built_in_model() {
 fn what_has_no_kernels_stays_on_the_cpu() {
     let learner = Learner::new(&tiny("bert-classification-3").files(), 90, &[3]);
     let new = |learner: &Learner, tuning| {
-        DistantEncoder::new(Emulated::roomy(), &learner.network, &learner.parameters, tuning)
+        DeviceEncoder::new(Emulated::roomy(), &learner.network, &learner.parameters, tuning)
             .unwrap()
             .is_none()
     };

@@ -1,6 +1,6 @@
 //! The network on a machine with memory of its own.
 //!
-//! It must not know how it is computed there. Invariant: as of [`Resident`]; probabilities are computed here, in f32.
+//! It must not know how it is computed there. Invariant: as of [`DeviceModel`]; probabilities are computed here, in f32.
 
 use std::sync::Arc;
 
@@ -17,12 +17,12 @@ use super::network::without_head;
 use super::packed::head_activation;
 use super::{Output, Window, prepare};
 use crate::begun::Begun;
-use crate::cuda::{Accelerator, Resident, Wanted, WeightsBuilder};
+use crate::cuda::{Accelerator, DeviceModel, SequenceOutput, WeightsBuilder};
 
 /// Encoder and head.
 #[derive(Debug)]
 pub(super) struct ResidentNetwork {
-    network: Box<dyn Resident>,
+    network: Box<dyn DeviceModel>,
     numbers: Narrow,
     head: Option<HeadPlan>,
     positions: Positions,
@@ -68,9 +68,9 @@ impl ResidentNetwork {
             .iter()
             .map(|window| Sequence { ids: &window.ids, positions: self.positions.of(&window.ids) })
             .collect();
-        let Output::Head = output else { return self.network.begin(&sequences, Wanted::Mean) };
+        let Output::Head = output else { return self.network.begin(&sequences, SequenceOutput::Mean) };
         let Some(plan) = &self.head else { return Err(without_head()) };
-        let logits = self.network.begin(&sequences, Wanted::Logits)?;
+        let logits = self.network.begin(&sequences, SequenceOutput::Logits)?;
         if plan.labels.is_none() {
             return Ok(logits);
         }

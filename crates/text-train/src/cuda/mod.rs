@@ -5,8 +5,8 @@
 //! come from there.
 //!
 //! # Layout
-//! - `held`: parameters, gradients and moments.
-//! - `sent`: batches as the kernels read them.
+//! - `optimizer_state`: parameters, gradients and moments.
+//! - `device_batch`: batches as the kernels read them.
 //! - `kernels`: each kernel and each product behind a function.
 //! - `layer`: a layer, forward and backward.
 //! - `passes`: batches through the layers.
@@ -20,14 +20,16 @@ use std::sync::Arc;
 
 use ecommerce_ml_checkpoint::config::ModelConfig;
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
-use ecommerce_ml_tensor_cuda::machine::{Argument, At, Kernel, Machine, MachineError, SHARED_BYTES};
+use ecommerce_ml_tensor_cuda::backend::{
+    DevicePointer, GpuBackend, GpuError, Kernel, KernelArgument, SHARED_BYTES,
+};
 use ecommerce_ml_text_model::device::Gpus;
 
-mod held;
+mod device_batch;
 mod kernels;
 mod layer;
+mod optimizer_state;
 mod passes;
-mod sent;
 
 use crate::nn::dropout::Dropout;
 use crate::nn::elsewhere::{Distant, Moments};
@@ -36,15 +38,15 @@ use crate::nn::parameters::{Gradients, Parameters};
 use crate::nn::plan::{LayerPlan, Plan};
 use crate::nn::{Network, Tuning};
 use crate::train::optimizer::Factors;
-use held::Held;
+use optimizer_state::OptimizerState;
 use passes::Tape;
 
-/// A machine that the encoder of a network can be trained on.
+/// A GPU that the encoder of a network can be trained on.
 pub trait TrainingMachine: Debug + Send + Sync {
     /// Brings the encoder of a network there to be trained; `None` if there are no kernels for it, or nothing of it is trained.
     ///
     /// # Errors
-    /// If there is no room, or the machine fails.
+    /// If there is no room, or the GPU fails.
     fn train(
         self: Arc<Self>,
         network: &Network,
@@ -53,14 +55,14 @@ pub trait TrainingMachine: Debug + Send + Sync {
     ) -> Result<Option<Box<dyn Distant>>, EngineError>;
 }
 
-impl<M: Machine> TrainingMachine for M {
+impl<G: GpuBackend> TrainingMachine for G {
     fn train(
         self: Arc<Self>,
         network: &Network,
         parameters: &Parameters,
         tuning: Tuning,
     ) -> Result<Option<Box<dyn Distant>>, EngineError> {
-        let encoder = DistantEncoder::new(self, network, parameters, tuning)?;
+        let encoder = DeviceEncoder::new(self, network, parameters, tuning)?;
         Ok(encoder.map(|encoder| Box::new(encoder) as Box<dyn Distant>))
     }
 }
@@ -121,25 +123,25 @@ fn training_kernels(head_width: usize) -> Option<AttentionKernels> {
     Some(AttentionKernels { forward, queries, keys })
 }
 
-/// An encoder on a machine.
+/// An encoder on a GPU.
 #[derive(Debug)]
-pub struct DistantEncoder<M: Machine> {
-    machine: Arc<M>,
+pub struct DeviceEncoder<G: GpuBackend> {
+    gpu: Arc<G>,
     config: ModelConfig,
     plan: Plan,
     kernels: AttentionKernels,
     trained: Trained,
-    held: Held<M>,
-    tape: Option<Tape<M>>,
+    state: OptimizerState<G>,
+    tape: Option<Tape<G>>,
 }
 
-impl<M: Machine> DistantEncoder<M> {
-    /// Brings the encoder of a network to a machine; `None` if it has no kernels for it.
+impl<G: GpuBackend> DeviceEncoder<G> {
+    /// Brings the encoder of a network to a GPU; `None` if it has no kernels for it.
     ///
     /// # Errors
-    /// If the machine fails, or its memory is full.
+    /// If the GPU fails, or its memory is full.
     pub fn new(
-        machine: Arc<M>,
+        gpu: Arc<G>,
         network: &Network,
         parameters: &Parameters,
         tuning: Tuning,
@@ -159,8 +161,8 @@ impl<M: Machine> DistantEncoder<M> {
             return Ok(None);
         }
         let adapters = if let Trained::Adapted(first) = trained { 2 * (layers - first) } else { 0 };
-        let held = Held::new(&*machine, parameters, (start, end), (adapters, width * width))?;
-        let encoder = Self { machine, config, plan, kernels, trained, held, tape: None };
+        let state = OptimizerState::new(&*gpu, parameters, (start, end), (adapters, width * width))?;
+        let encoder = Self { gpu, config, plan, kernels, trained, state, tape: None };
         encoder.round()?;
         Ok(Some(encoder))
     }
@@ -169,36 +171,36 @@ impl<M: Machine> DistantEncoder<M> {
         self.config.hidden_size
     }
 
-    fn room(&self, numbers: usize) -> Result<M::Memory, MachineError> {
-        self.machine.allocate(numbers * BF16)
+    fn allocate_half(&self, numbers: usize) -> Result<G::Memory, GpuError> {
+        self.gpu.allocate(numbers * BF16)
     }
 
-    fn exact_room(&self, numbers: usize) -> Result<M::Memory, MachineError> {
-        self.machine.allocate(numbers * F32)
+    fn allocate_f32(&self, numbers: usize) -> Result<G::Memory, GpuError> {
+        self.gpu.allocate(numbers * F32)
     }
 
-    fn weight(&self, place: usize) -> At<'_, M::Memory> {
-        At { memory: &self.held.rounded, offset: place * BF16 }
+    fn weight(&self, place: usize) -> DevicePointer<'_, G::Memory> {
+        DevicePointer { memory: &self.state.half, offset: place * BF16 }
     }
 
-    fn exact_weight(&self, place: usize) -> Argument<'_, M::Memory> {
-        Argument::At(At { memory: &self.held.exact, offset: place * F32 })
+    fn master_weight(&self, place: usize) -> KernelArgument<'_, G::Memory> {
+        KernelArgument::Pointer(DevicePointer { memory: &self.state.master, offset: place * F32 })
     }
 
     /// Where the gradients of some parameters are, if these are trained.
-    fn gradient(&self, range: &Range<usize>) -> Option<At<'_, M::Memory>> {
-        let from_first = range.start.checked_sub(self.held.start)?;
-        Some(At { memory: &self.held.gradients, offset: from_first * F32 })
+    fn gradient(&self, range: &Range<usize>) -> Option<DevicePointer<'_, G::Memory>> {
+        let from_first = range.start.checked_sub(self.state.start)?;
+        Some(DevicePointer { memory: &self.state.gradients, offset: from_first * F32 })
     }
 }
 
-impl<M: Machine> Distant for DistantEncoder<M> {
+impl<G: GpuBackend> Distant for DeviceEncoder<G> {
     fn refresh(&mut self, parameters: &Parameters) -> Result<(), EngineError> {
-        Ok(self.take(parameters)?)
+        Ok(self.upload_parameters(parameters)?)
     }
 
     fn bring_back(&mut self, parameters: &mut Parameters) -> Result<(), EngineError> {
-        Ok(self.give(parameters)?)
+        Ok(self.download_parameters(parameters)?)
     }
 
     fn forward(
@@ -220,11 +222,11 @@ impl<M: Machine> Distant for DistantEncoder<M> {
     }
 
     fn forget(&mut self) -> Result<(), EngineError> {
-        Ok(self.start_over()?)
+        Ok(self.zero_gradients()?)
     }
 
     fn collect(&mut self, gradients: &mut Gradients) -> Result<(), EngineError> {
-        Ok(self.give_adapted(gradients)?)
+        Ok(self.download_adapted_gradients(gradients)?)
     }
 
     fn squares(&self) -> Result<f64, EngineError> {
@@ -232,7 +234,7 @@ impl<M: Machine> Distant for DistantEncoder<M> {
     }
 
     fn move_embeddings(&mut self, epsilon: f64) -> Result<(), EngineError> {
-        Ok(self.move_words(epsilon)?)
+        Ok(self.perturb_embeddings(epsilon)?)
     }
 
     fn update(&mut self, factors: Factors) -> Result<(), EngineError> {
@@ -240,10 +242,10 @@ impl<M: Machine> Distant for DistantEncoder<M> {
     }
 
     fn moments(&self) -> Result<Option<Moments>, EngineError> {
-        Ok(self.give_moments()?)
+        Ok(self.download_moments()?)
     }
 
-    fn set_moments(&mut self, firsts: &[f32], seconds: &[f32]) -> Result<(), EngineError> {
-        Ok(self.take_moments(firsts, seconds)?)
+    fn set_moments(&mut self, exp_avg: &[f32], exp_avg_sq: &[f32]) -> Result<(), EngineError> {
+        Ok(self.upload_moments(exp_avg, exp_avg_sq)?)
     }
 }
