@@ -14,7 +14,7 @@ use crate::files::ModelFiles;
 mod dropout;
 mod tokenizer_config;
 
-pub use dropout::DropoutShares;
+pub use dropout::DropoutRates;
 pub use tokenizer_config::{SpecialTokens, TokenizerConfig};
 
 const MAX_HIDDEN_SIZE: u64 = 16_384;

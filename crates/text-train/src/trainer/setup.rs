@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use ecommerce_ml_checkpoint::config::{DropoutShares, ModelConfig};
+use ecommerce_ml_checkpoint::config::{DropoutRates, ModelConfig};
 use ecommerce_ml_checkpoint::files::{ModelFiles, content_address};
 use ecommerce_ml_checkpoint::head::HeadPlan;
 use ecommerce_ml_checkpoint::tokenizer::Tokenizer;
@@ -177,7 +177,7 @@ impl Setup {
         let seed = self.options.seed;
         let (network, mut parameters) = Network::open(&base, self.targets.outputs(), seed, cpu)?;
         let layout = Layout::of(&base, &parameters)?;
-        let shares = Shares::new(&DropoutShares::load(&base)?, self.options.hidden_dropout);
+        let shares = Shares::new(&DropoutRates::load(&base)?, self.options.hidden_dropout);
         if !self.keeps_head {
             network.renew_output(&mut parameters, seed);
         } else if let (Targets::Numbers(_), (mean, deviation)) = (&self.targets, self.scale) {
