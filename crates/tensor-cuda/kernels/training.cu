@@ -318,7 +318,7 @@ extern "C" __global__ void sum_squares(const float* input, unsigned count, float
 
 // A step of AdamW for `count` weights, a multiple of 8, with the factors of `train/optimizer/update.rs`; it leaves the weights
 // rounded too, and gradients of 0. Bit i of `decays` says whether eight weights, those from number 8 i on, decay.
-extern "C" __global__ void adam(float* weights, float* gradients, float* firsts, float* seconds, const unsigned* decays,
+extern "C" __global__ void adam(float* weights, float* gradients, float* exp_avg, float* exp_avg_sq, const unsigned* decays,
                                 unsigned count, float scale, float keep, float towards, float beta2, float one_less_beta2,
                                 float correction, float epsilon, float step_size, bf16* output) {
     const unsigned at = 4 * (blockIdx.x * blockDim.x + threadIdx.x);
@@ -327,7 +327,7 @@ extern "C" __global__ void adam(float* weights, float* gradients, float* firsts,
     }
     const bool is_drawn = decays[at / 8 / 32] >> (at / 8 % 32) & 1;
     const Four gradient = load(gradients + at);
-    Four weight = load(weights + at), first = load(firsts + at), second = load(seconds + at);
+    Four weight = load(weights + at), first = load(exp_avg + at), second = load(exp_avg_sq + at);
 #pragma unroll
     for (unsigned i = 0; i < 4; ++i) {
         const float slope = scale * gradient.numbers[i];
@@ -340,8 +340,8 @@ extern "C" __global__ void adam(float* weights, float* gradients, float* firsts,
     }
     store(weights + at, weight);
     store(gradients + at, Four{});
-    store(firsts + at, first);
-    store(seconds + at, second);
+    store(exp_avg + at, first);
+    store(exp_avg_sq + at, second);
     store(output + at, rounded(weight));
 }
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{damaged, parse_json};
 use crate::files::ModelFiles;
 
-/// Shares of numbers that training leaves out at random.
+/// Rates at which training drops numbers out at random.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DropoutRates {
     /// Of hidden states.

@@ -147,7 +147,7 @@ impl ModelCache {
     ) -> Result<Origin, UploadError> {
         let cache = Arc::clone(self);
         let load_cached = move || guarded(|| Ok(cache.load.load_cached(&ModelSource::Content(sha))));
-        // What can't be recalled, for whatever reason, can be sent.
+        // What can't be loaded from the cache, for whatever reason, can be sent.
         if let Ok(Ok(Some(model))) = spawn_blocking(load_cached).await {
             return Ok(Origin::FromCache(model));
         }

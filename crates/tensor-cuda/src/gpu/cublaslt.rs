@@ -89,7 +89,7 @@ impl CublasLt {
     }
 
     /// Multiplies matrices at these addresses.
-    pub(super) fn multiply<M>(&self, matmul: &Matmul<'_, M>, addresses: Addresses) -> Result<(), GpuError> {
+    pub(super) fn matmul<M>(&self, matmul: &Matmul<'_, M>, addresses: Addresses) -> Result<(), GpuError> {
         let Addresses { left, right, output, bias } = addresses;
         let all = left | right | output | bias.unwrap_or_default() | u64::from(MAX_ALIGNMENT);
         let key = PlanKey {
