@@ -62,8 +62,8 @@ test-regress: install ## run PostgreSQL's own tests with and without the library
 test-sqlsmith: install ## send random statements to a server with the library
 	@scripts/test-sqlsmith $(SQLSMITH)
 
-bench-engine: setup ## measure kernels and encoder against the machine's peak, and tokenization
-	@cargo bench --locked -p ecommerce_ml_text_model -p ecommerce_ml_checkpoint --bench kernels --bench tokenizer
+bench-engine: setup ## measure kernels and encoder against the machine's peak, tokenization, and models of columns
+	@cargo bench --locked -p ecommerce_ml_text_model -p ecommerce_ml_checkpoint -p ecommerce_ml_tabular --bench kernels --bench tokenizer --bench columns
 
 bench: install ## measure the engine alone and through SQL
 	@scripts/bench

@@ -396,6 +396,25 @@ COMMENT ON FUNCTION
     schedule_training(text, text, regclass, name, name, text, text, jsonb, bigint, name[], name[], name) IS
     'train new versions of a model at the times that cron names, whenever there are enough new rows';
 
+-- Models of columns are measured, too.
+CREATE FUNCTION evaluate_model(
+    model text, relation regclass, text_column name DEFAULT NULL, label_column name DEFAULT NULL,
+    feature_columns name[] DEFAULT NULL, key_columns name[] DEFAULT NULL, time_column name DEFAULT NULL)
+    RETURNS TABLE (metric text, class text, value double precision)
+    LANGUAGE c STABLE PARALLEL UNSAFE COST 1000000 ROWS 30
+    AS 'MODULE_PATHNAME', 'evaluate_model_wrapper';
+COMMENT ON FUNCTION evaluate_model(text, regclass, name, name, name[], name[], name) IS
+    'what a model''s predictions for rows are worth, given a column of labels: for a column of texts, or for the columns that it reads';
+
+CREATE FUNCTION confusion_matrix(
+    model text, relation regclass, text_column name DEFAULT NULL, label_column name DEFAULT NULL,
+    feature_columns name[] DEFAULT NULL, key_columns name[] DEFAULT NULL, time_column name DEFAULT NULL)
+    RETURNS TABLE (actual text, predicted text, count bigint)
+    LANGUAGE c STABLE PARALLEL UNSAFE COST 1000000 ROWS 25
+    AS 'MODULE_PATHNAME', 'confusion_matrix_wrapper';
+COMMENT ON FUNCTION confusion_matrix(text, regclass, name, name, name[], name[], name) IS
+    'how often a model takes which class for which';
+
 -- Whoever may call a function may call the one that takes its place; the owner's choice is no part of this script for pg_dump.
 DO $$
 DECLARE
@@ -407,7 +426,11 @@ BEGIN
         ('ecommerce_ml.train_model(text, regclass, name, name, text, text, jsonb)'::regprocedure,
          'ecommerce_ml.train_model(text, regclass, name, name, text, text, jsonb, name[], name[], name)'::regprocedure),
         ('ecommerce_ml.schedule_training(text, text, regclass, name, name, text, text, jsonb, bigint)',
-         'ecommerce_ml.schedule_training(text, text, regclass, name, name, text, text, jsonb, bigint, name[], name[], name)'))
+         'ecommerce_ml.schedule_training(text, text, regclass, name, name, text, text, jsonb, bigint, name[], name[], name)'),
+        ('ecommerce_ml.evaluate_model(text, regclass, name, name)',
+         'ecommerce_ml.evaluate_model(text, regclass, name, name, name[], name[], name)'),
+        ('ecommerce_ml.confusion_matrix(text, regclass, name, name)',
+         'ecommerce_ml.confusion_matrix(text, regclass, name, name, name[], name[], name)'))
         AS replaced (b, a)
     LOOP
         IF (SELECT proacl IS NOT NULL FROM pg_catalog.pg_proc WHERE oid = before) THEN
@@ -433,8 +456,6 @@ COMMENT ON PROCEDURE await_job(bigint, interval, text) IS
     'wait until a training has ended, or the time is over, holding no snapshot meanwhile; state is that of the job';
 
 -- They run queries of the caller's, which need not be fit for a parallel operation.
-ALTER FUNCTION evaluate_model(text, regclass, name, name) PARALLEL UNSAFE;
-ALTER FUNCTION confusion_matrix(text, regclass, name, name) PARALLEL UNSAFE;
 ALTER FUNCTION evaluate_predictions(regclass, name, name) PARALLEL UNSAFE;
 
 CREATE OR REPLACE VIEW stat_engine AS

@@ -738,18 +738,22 @@ COMMENT ON FUNCTION revoke_model(text, name) IS 'take the right to use a model f
 
 -- Evaluation. Rows are read as the calling role.
 
-CREATE FUNCTION evaluate_model(model text, relation regclass, text_column name, label_column name)
+CREATE FUNCTION evaluate_model(
+    model text, relation regclass, text_column name DEFAULT NULL, label_column name DEFAULT NULL,
+    feature_columns name[] DEFAULT NULL, key_columns name[] DEFAULT NULL, time_column name DEFAULT NULL)
     RETURNS TABLE (metric text, class text, value double precision)
-    LANGUAGE c STABLE STRICT PARALLEL UNSAFE COST 1000000 ROWS 30
+    LANGUAGE c STABLE PARALLEL UNSAFE COST 1000000 ROWS 30
     AS 'MODULE_PATHNAME', 'evaluate_model_wrapper';
-COMMENT ON FUNCTION evaluate_model(text, regclass, name, name) IS
-    'what a model''s predictions for a column of texts are worth, given a column of labels';
+COMMENT ON FUNCTION evaluate_model(text, regclass, name, name, name[], name[], name) IS
+    'what a model''s predictions for rows are worth, given a column of labels: for a column of texts, or for the columns that it reads';
 
-CREATE FUNCTION confusion_matrix(model text, relation regclass, text_column name, label_column name)
+CREATE FUNCTION confusion_matrix(
+    model text, relation regclass, text_column name DEFAULT NULL, label_column name DEFAULT NULL,
+    feature_columns name[] DEFAULT NULL, key_columns name[] DEFAULT NULL, time_column name DEFAULT NULL)
     RETURNS TABLE (actual text, predicted text, count bigint)
-    LANGUAGE c STABLE STRICT PARALLEL UNSAFE COST 1000000 ROWS 25
+    LANGUAGE c STABLE PARALLEL UNSAFE COST 1000000 ROWS 25
     AS 'MODULE_PATHNAME', 'confusion_matrix_wrapper';
-COMMENT ON FUNCTION confusion_matrix(text, regclass, name, name) IS
+COMMENT ON FUNCTION confusion_matrix(text, regclass, name, name, name[], name[], name) IS
     'how often a model takes which class for which';
 
 CREATE FUNCTION evaluate_predictions(relation regclass, predicted name, actual name)

@@ -37,9 +37,9 @@ pub enum Error {
     #[error("model \"{model}\" has no {wanted}")]
     NoMeaning { model: String, wanted: &'static str, labels: Vec<String> },
     #[error("model \"{model}\" reads columns, not a text")]
-    ReadsColumns { model: String, reads: String },
+    ReadsColumns { model: String, reads: String, call: &'static str },
     #[error("model \"{model}\" reads a text, not columns")]
-    ReadsText { model: String },
+    ReadsText { model: String, call: &'static str },
     #[error("{error}")]
     Input { model: String, error: InputError },
     #[error("cannot drop objects owned by role \"{role}\" because models or trainings are among them")]
@@ -110,6 +110,8 @@ pub enum Error {
     ArgumentMissing { argument: &'static str, task: &'static str },
     #[error("task \"{0}\" takes no key_columns")]
     KeysNotTaken(&'static str),
+    #[error("column \"{column}\", which model \"{model}\" reads, is not named in feature_columns")]
+    FeatureNotNamed { column: String, model: String },
     #[error("column \"{0}\" is named twice in feature_columns")]
     ColumnTwice(String),
     #[error("column \"{0}\" is the label and cannot be learned from")]
@@ -262,6 +264,7 @@ impl Error {
             | Error::NotTrainable(_)
             | Error::ArgumentMissing { .. }
             | Error::KeysNotTaken(_)
+            | Error::FeatureNotNamed { .. }
             | Error::LabelIsFeature(_)
             | Error::NoFeatures(_)
             | Error::BaseNotTaken(_)
@@ -361,16 +364,19 @@ impl Error {
 
     fn hint(&self) -> Option<String> {
         let hint = match self {
-            Error::ReadsColumns { model, .. } => {
+            Error::ReadsColumns { model, call, .. } => {
                 return Some(format!(
-                    "Give it a row, as in SELECT ecommerce_ml.predict_class(t, '{model}') FROM table_name AS t, or a jsonb \
+                    "Give it a row, as in SELECT ecommerce_ml.{call}(t, '{model}') FROM table_name AS t, or a jsonb \
                      object with these keys."
                 ));
             }
-            Error::ReadsText { model } => {
+            Error::ReadsText { model, call } => {
                 return Some(format!(
-                    "Give it a text, as in SELECT ecommerce_ml.predict_class(t.body, '{model}') FROM table_name AS t."
+                    "Give it a text, as in SELECT ecommerce_ml.{call}(t.body, '{model}') FROM table_name AS t."
                 ));
+            }
+            Error::Input { error: InputError::Infinite(_), .. } => {
+                "Use NULL where a value is not known, and a large number where it is large."
             }
             Error::Input { error: InputError::ColumnType { expected, .. }, .. } => {
                 return Some(format!("Cast it to {}.", type_for(*expected)));
@@ -402,6 +408,9 @@ impl Error {
             }
             Error::KeysNotTaken(_) => {
                 "Leave key_columns out; a column that tells rows apart can be one of feature_columns."
+            }
+            Error::FeatureNotNamed { .. } => {
+                "Leave feature_columns out: the columns are found by the names that they had in training."
             }
             Error::LabelIsFeature(_) => "Leave it out of feature_columns.",
             Error::NoFeatures(_) => "Name a text_column, or feature_columns.",
@@ -493,6 +502,7 @@ fn input_sqlstate(error: &InputError) -> PgSqlErrorCode {
             Code::ERRCODE_DATATYPE_MISMATCH
         }
         InputError::NotATime { .. } => Code::ERRCODE_INVALID_DATETIME_FORMAT,
+        InputError::Infinite(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
     }
 }
 
@@ -505,6 +515,7 @@ fn input_detail(model: &str, error: &InputError) -> String {
         InputError::NotAnObject(_) => {
             format!("Model \"{model}\" reads the values of an object by their keys.")
         }
+        InputError::Infinite(_) => format!("Model \"{model}\" reads finite numbers, and NULL."),
         InputError::NotATime { .. } => format!("Model \"{model}\" reads a timestamp there."),
     }
 }

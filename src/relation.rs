@@ -156,6 +156,11 @@ impl Column {
         format!("{} ({})", self.name, self.type_name)
     }
 
+    /// What the type of its values is called.
+    pub fn type_name(&self) -> &str {
+        &self.type_name
+    }
+
     /// The type of its values.
     pub fn type_oid(&self) -> pg_sys::Oid {
         self.type_oid

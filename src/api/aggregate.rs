@@ -18,7 +18,7 @@ use crate::aggregate::moving_state::MovingState;
 use crate::aggregate::summary;
 use crate::catalog::resolve::Resolved;
 use crate::error::Error;
-use crate::inference::model_of;
+use crate::inference::{model_of, require_text};
 
 type Summary = PgHeapTuple<'static, AllocatedByRust>;
 
@@ -44,12 +44,18 @@ fn judged(
 }
 
 fn by_default() -> Result<Option<Rc<Resolved>>, Error> {
-    model_of(None).map(Some)
+    reader_of_texts(None).map(Some)
 }
 
 /// NULL gives no verdict, as it gives no prediction.
 fn by_name(name: Option<&str>) -> Result<Option<Rc<Resolved>>, Error> {
-    name.map(|name| model_of(Some(name))).transpose()
+    name.map(|name| reader_of_texts(Some(name))).transpose()
+}
+
+fn reader_of_texts(name: Option<&str>) -> Result<Rc<Resolved>, Error> {
+    let model = model_of(name)?;
+    require_text(&model)?;
+    Ok(model)
 }
 
 fn count(

@@ -4,41 +4,67 @@ use std::ffi::CStr;
 
 use pgrx::iter::TableIterator;
 use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::{name, pg_extern, pg_sys};
+use pgrx::{Array, name, pg_extern, pg_sys};
 
-use crate::evaluation;
+use super::training::{all, shown};
+use crate::error::Error;
+use crate::evaluation::{self, NamedColumns};
 use crate::relation::Relation;
 
-/// What a model's predictions for a column of texts are worth, given a column of labels.
+/// What a model's predictions for rows are worth, given a column of labels. Without a model or a relation there is nothing to say.
 #[pg_extern]
 #[allow(clippy::type_complexity)]
 fn evaluate_model(
-    model: &str,
-    relation: pg_sys::Oid,
-    text_column: &CStr,
-    label_column: &CStr,
+    model: Option<&str>,
+    relation: Option<pg_sys::Oid>,
+    text_column: Option<&CStr>,
+    label_column: Option<&CStr>,
+    feature_columns: Option<Array<'_, &CStr>>,
+    key_columns: Option<Array<'_, &CStr>>,
+    time_column: Option<&CStr>,
 ) -> Result<
     TableIterator<'static, (name!(metric, String), name!(class, Option<String>), name!(value, f64))>,
     ErrorReport,
 > {
-    let relation = Relation::open(relation)?;
-    Ok(TableIterator::new(evaluation::measure(model, relation, text_column, label_column)?))
+    let columns = named(text_column, label_column, feature_columns, key_columns, time_column)?;
+    let Some((model, relation)) = model.zip(relation) else { return Ok(TableIterator::empty()) };
+    Ok(TableIterator::new(evaluation::measure(model, Relation::open(relation)?, &columns)?))
 }
 
 /// How often a model takes which class for which.
 #[pg_extern]
 #[allow(clippy::type_complexity)]
 fn confusion_matrix(
-    model: &str,
-    relation: pg_sys::Oid,
-    text_column: &CStr,
-    label_column: &CStr,
+    model: Option<&str>,
+    relation: Option<pg_sys::Oid>,
+    text_column: Option<&CStr>,
+    label_column: Option<&CStr>,
+    feature_columns: Option<Array<'_, &CStr>>,
+    key_columns: Option<Array<'_, &CStr>>,
+    time_column: Option<&CStr>,
 ) -> Result<
     TableIterator<'static, (name!(actual, String), name!(predicted, String), name!(count, i64))>,
     ErrorReport,
 > {
-    let relation = Relation::open(relation)?;
-    Ok(TableIterator::new(evaluation::confusion(model, relation, text_column, label_column)?))
+    let columns = named(text_column, label_column, feature_columns, key_columns, time_column)?;
+    let Some((model, relation)) = model.zip(relation) else { return Ok(TableIterator::empty()) };
+    Ok(TableIterator::new(evaluation::confusion(model, Relation::open(relation)?, &columns)?))
+}
+
+fn named(
+    text: Option<&CStr>,
+    label: Option<&CStr>,
+    features: Option<Array<'_, &CStr>>,
+    keys: Option<Array<'_, &CStr>>,
+    time: Option<&CStr>,
+) -> Result<NamedColumns, Error> {
+    Ok(NamedColumns {
+        text: text.map(shown),
+        label: label.map(shown),
+        features: features.map(|names| all("feature_columns", &names)).transpose()?,
+        keys: keys.map(|names| all("key_columns", &names)).transpose()?,
+        time: time.map(shown),
+    })
 }
 
 /// What predictions that a table holds are worth.

@@ -80,16 +80,6 @@ impl ColumnBuilder {
         }
     }
 
-    /// What it holds.
-    pub fn value_type(&self) -> ValueType {
-        match self {
-            Self::Text(_) => ValueType::Text,
-            Self::Number(_) => ValueType::Number,
-            Self::Boolean(_) => ValueType::Boolean,
-            Self::Timestamp(_) => ValueType::Timestamp,
-        }
-    }
-
     /// Appends NULL.
     pub fn push_null(&mut self) {
         match self {
@@ -97,6 +87,14 @@ impl ColumnBuilder {
             Self::Number(values) => values.push(None),
             Self::Boolean(values) => values.push(None),
             Self::Timestamp(values) => values.push(None),
+        }
+    }
+
+    /// Whether the latest value is an infinite number, which no model reads.
+    pub fn ends_infinite(&self) -> bool {
+        match self {
+            Self::Number(values) => values.last().copied().flatten().is_some_and(f64::is_infinite),
+            Self::Text(_) | Self::Boolean(_) | Self::Timestamp(_) => false,
         }
     }
 

@@ -15,6 +15,8 @@ pub enum InputError {
     NotAnObject(&'static str),
     #[error("key \"{column}\" of the input is {found}")]
     JsonType { column: String, found: &'static str, expected: ValueType },
+    #[error("column \"{0}\" of the input is infinite")]
+    Infinite(String),
     #[error("key \"{column}\" of the input is no date or time: \"{value}\"")]
     NotATime { column: String, value: String },
 }

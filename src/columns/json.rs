@@ -20,7 +20,8 @@ const SHOWN: usize = 100;
 /// Adds an object to columns of these fields, and returns its number there.
 ///
 /// # Errors
-/// [`InputError::NotAnObject`], [`InputError::NoColumn`], [`InputError::JsonType`], [`InputError::NotATime`].
+/// [`InputError::NotAnObject`], [`InputError::NoColumn`], [`InputError::JsonType`], [`InputError::NotATime`],
+/// [`InputError::Infinite`].
 ///
 /// # Safety
 /// A value of type jsonb. What is unpacked of it is in the current memory context.
@@ -43,6 +44,9 @@ pub unsafe fn read(object: Datum, fields: &[Field], rows: &mut RowsBuilder) -> R
                     return Err(InputError::no_column(&field.name, fields));
                 }
                 append(&found, field, column)?;
+                if column.ends_infinite() {
+                    return Err(InputError::Infinite(field.name.clone()));
+                }
             }
             Ok(())
         })

@@ -52,7 +52,7 @@ impl RecordReader {
     /// Adds a row to columns of these fields, and returns its number there.
     ///
     /// # Errors
-    /// [`InputError::NoColumn`], [`InputError::ColumnType`].
+    /// [`InputError::NoColumn`], [`InputError::ColumnType`], [`InputError::Infinite`].
     ///
     /// # Safety
     /// A value of a composite type. What is unpacked of it is in the current memory context.
@@ -60,6 +60,7 @@ impl RecordReader {
         // SAFETY: as the caller promises: the header says which type describes the row.
         unsafe {
             let header: pg_sys::HeapTupleHeader = pg_sys::pg_detoast_datum(row.cast_mut_ptr()).cast();
+            let fields = Rc::clone(&self.fields);
             let Layout { description, readers, values, nulls, .. } = self.layout_of(header);
             let readers = readers.as_ref().map_err(Clone::clone)?;
             let mut tuple = pg_sys::HeapTupleData {
@@ -70,10 +71,13 @@ impl RecordReader {
             let (to, is_null) = (values.as_mut_ptr(), nulls.as_mut_ptr());
             pg_sys::heap_deform_tuple(&raw mut tuple, *description, to, is_null);
             rows.push(|columns| {
-                for ((place, reader), column) in readers.iter().zip(columns) {
+                for (((place, reader), column), field) in readers.iter().zip(columns).zip(&*fields) {
                     match nulls[*place] {
                         true => column.push_null(),
                         false => reader.append(values[*place], column),
+                    }
+                    if column.ends_infinite() {
+                        return Err(InputError::Infinite(field.name.clone()));
                     }
                 }
                 Ok(())

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use ecommerce_ml_protocol::{LabelScheme, ModelInfo};
+use ecommerce_ml_protocol::LabelScheme;
 
 use crate::relation::Kind;
 
@@ -36,8 +36,8 @@ pub struct Meant {
 
 impl Labels {
     /// Those of a model, for labels that a column of this kind holds.
-    pub fn of(info: &ModelInfo, kind: Kind) -> Self {
-        let names = info.labels().to_vec();
+    pub fn of(names: &[String], kind: Kind) -> Self {
+        let names = names.to_vec();
         let scheme = LabelScheme::of(&names);
         let mut classes: HashMap<String, usize> =
             names.iter().enumerate().map(|(class, name)| (name.clone(), class)).collect();

@@ -2,29 +2,29 @@
 //!
 //! The baseline is that of the rows that are measured, for each model, wherever it comes from: always answering their most
 //! frequent class, their median or their mean. No other answer that is always the same does better on them, so a model that is
-//! better has learned something of texts.
+//! better has learned something of its inputs.
 //!
 //! Invariant: each row is either counted or left out, because its text is NULL or blank or its label NULL; a label that
 //! means none of the model's classes fails the statement.
 
-use std::ffi::CStr;
+use std::marker::PhantomData;
 use std::rc::Rc;
 
 use ecommerce_ml_metrics::baseline::{self, Numbers};
 use ecommerce_ml_metrics::report::{self, Cell, Metric};
 use ecommerce_ml_metrics::{Regression, Scored};
-use ecommerce_ml_protocol::{ModelInfo, Prediction, ReplyBody, RequestBody, Task, is_blank};
+use ecommerce_ml_protocol::{Prediction, Task};
 use pgrx::FromDatum;
 use pgrx::IntoDatum;
 use pgrx::spi::{self, SpiHeapTupleData};
 
+use super::inputs::{Columns, NamedColumns};
 use super::labels::{Labels, Meant};
 use super::pipeline::Pipeline;
 use crate::catalog::resolve::{Resolved, resolve};
-use crate::client;
 use crate::error::Error;
-use crate::relation::{Column, Relation};
-use crate::rows;
+use crate::relation::Relation;
+use crate::rows::{self, TakeTuples, Tuple};
 
 /// Characters of a label that an error shows.
 const SHOWN: usize = 100;
@@ -32,10 +32,8 @@ const SHOWN: usize = 100;
 /// A model and the rows to measure it on.
 struct Trial {
     model: Rc<Resolved>,
-    info: ModelInfo,
     relation: Relation,
-    text: Column,
-    label: Column,
+    columns: Columns,
 }
 
 /// What rows said of a model with classes.
@@ -51,11 +49,11 @@ struct Classified {
 /// Metrics of a model.
 ///
 /// # Errors
-/// Those of [`resolve`] and [`Relation`], [`Error::NoMeaning`], [`Error::UnknownLabel`], [`Error::LabelNotFinite`], [`Error::NothingToEvaluate`]
+/// Those of [`resolve`] and [`Columns`], [`Error::NoMeaning`], [`Error::UnknownLabel`], [`Error::LabelNotFinite`], [`Error::NothingToEvaluate`]
 /// and the engine's.
-pub fn measure(model: &str, relation: Relation, text: &CStr, label: &CStr) -> Result<Vec<Metric>, Error> {
-    let trial = Trial::new(model, relation, text, label)?;
-    if trial.info.task() == Task::Regression {
+pub fn measure(model: &str, relation: Relation, named: &NamedColumns) -> Result<Vec<Metric>, Error> {
+    let trial = Trial::new(model, relation, named)?;
+    if trial.model.signature.task() == Task::Regression {
         let (values, actual, skipped) = trial.values()?;
         let baseline = report::of_number_baseline(&actual, &actual).map(report::named_baseline);
         return Ok(report::of_numbers(&values, skipped).into_iter().chain(baseline).collect());
@@ -76,32 +74,30 @@ pub fn measure(model: &str, relation: Relation, text: &CStr, label: &CStr) -> Re
 ///
 /// # Errors
 /// As [`measure`]; a regression has none.
-pub fn confusion(model: &str, relation: Relation, text: &CStr, label: &CStr) -> Result<Vec<Cell>, Error> {
-    let classified = Trial::new(model, relation, text, label)?.classified()?;
+pub fn confusion(model: &str, relation: Relation, named: &NamedColumns) -> Result<Vec<Cell>, Error> {
+    let classified = Trial::new(model, relation, named)?.classified()?;
     Ok(report::of_matrix(&classified.labels.names, classified.scored.confusion()))
 }
 
 impl Trial {
-    fn new(model: &str, relation: Relation, text: &CStr, label: &CStr) -> Result<Self, Error> {
+    fn new(model: &str, relation: Relation, named: &NamedColumns) -> Result<Self, Error> {
         let model = resolve(model)?;
-        let (text, label) = (relation.column(text)?, relation.column(label)?);
-        let described = client::ask(RequestBody::Describe { model: model.reference.clone() })?;
-        let ReplyBody::Described(info) = described else { return Err(Error::Unexpected("no description")) };
-        Ok(Self { model, info, relation, text, label })
+        let columns = Columns::of(&model, &relation, named)?;
+        Ok(Self { model, relation, columns })
     }
 
     fn classified(&self) -> Result<Classified, Error> {
-        if self.info.labels().is_empty() {
+        if self.model.signature.labels.is_empty() {
             return Err(self.meaningless("classes"));
         }
-        let labels = Labels::of(&self.info, self.label.kind()?);
+        let labels = Labels::of(&self.model.signature.labels, self.columns.label.kind()?);
         let mut scored = Scored::new(labels.names.len());
         let (mut rating, mut actual) = (Regression::default(), Numbers::default());
         let mean = |label: String| {
-            self.label.check_label(&label)?;
+            self.columns.label.check_label(&label)?;
             labels.meant(&label).ok_or_else(|| self.unknown(&label))
         };
-        let skipped = self.run(&self.label.as_label()?, mean, |meant: Meant, prediction| {
+        let skipped = self.run(&self.columns.label.as_label()?, mean, |meant: Meant, prediction| {
             let Prediction::Class { probabilities, .. } = prediction else { return Err(ODD) };
             scored.add(meant.class, probabilities).map_err(|_| ODD)?;
             match (meant.stars, labels.scheme.read(probabilities).rating) {
@@ -118,7 +114,7 @@ impl Trial {
 
     fn values(&self) -> Result<(Regression, Numbers, u64), Error> {
         let (mut regression, mut actual) = (Regression::default(), Numbers::default());
-        let skipped = self.run(&self.label.as_number()?, Ok, |label: f64, prediction| {
+        let skipped = self.run(&self.columns.label.as_number()?, Ok, |label: f64, prediction| {
             let Prediction::Number(predicted) = prediction else { return Err(ODD) };
             actual.add(label);
             regression.add(label, predicted).map_err(|_| Error::NotFinite)
@@ -127,7 +123,7 @@ impl Trial {
         Ok((regression, actual, skipped))
     }
 
-    /// Sends all rows through the model and returns how many were left out. `mean` reads a label before its text is
+    /// Sends all rows through the model and returns how many were left out. `mean` reads a label before its input is
     /// sent, so that a wrong one is found early.
     fn run<L: FromDatum + IntoDatum, M>(
         &self,
@@ -135,38 +131,64 @@ impl Trial {
         mean: impl Fn(L) -> Result<M, Error>,
         mut count: impl FnMut(M, Prediction<'_>) -> Result<(), Error>,
     ) -> Result<u64, Error> {
-        let query = format!("SELECT {}, {label} FROM {} AS t", self.text.as_review()?, self.relation.from());
-        let (mut left_out, mut blank) = (0, 0);
-        let mut pipeline = Pipeline::new(&self.model);
-        let mut take = |meant: M, prediction: Option<Prediction<'_>>| match prediction {
+        let inputs = self.columns.selected(&self.model)?;
+        let query = format!("SELECT {label}, {inputs} FROM {} AS t", self.relation.from());
+        let mut blank = 0;
+        let take = |meant: M, prediction: Option<Prediction<'_>>| match prediction {
             Some(prediction) => count(meant, prediction),
             None => {
                 blank += 1;
                 Ok(())
             }
         };
-        rows::for_each(&query, &[], read_two::<String, L>, |row| match row {
-            (Some(text), Some(label)) if !is_blank(&text) => pipeline.push(text, mean(label)?, &mut take),
-            _ => {
-                left_out += 1;
-                Ok(())
-            }
-        })?;
+        let pipeline = Pipeline::new(&self.model, &self.columns.inputs)?;
+        let mut run = Run { pipeline, mean, take, left_out: 0, label: PhantomData };
+        rows::for_each_tuple(&query, &mut run)?;
+        let Run { pipeline, mut take, left_out, .. } = run;
         pipeline.finish(&mut take)?;
         Ok(left_out + blank)
     }
 
     fn meaningless(&self, wanted: &'static str) -> Error {
-        Error::NoMeaning { model: self.shown(), wanted, labels: self.info.labels().to_vec() }
+        Error::NoMeaning { model: self.shown(), wanted, labels: self.model.signature.labels.clone() }
     }
 
     fn unknown(&self, label: &str) -> Error {
         let label = label.chars().take(SHOWN).collect();
-        Error::UnknownLabel { label, model: self.shown(), labels: self.info.labels().to_vec() }
+        Error::UnknownLabel { label, model: self.shown(), labels: self.model.signature.labels.clone() }
     }
 
     fn shown(&self) -> String {
         format!("{}@{}", self.model.name, self.model.version)
+    }
+}
+
+/// Rows on their way: a label of type `L`, which means an `M`, and what the model reads.
+struct Run<'a, L, M, N, T> {
+    pipeline: Pipeline<'a, M>,
+    mean: N,
+    take: T,
+    left_out: u64,
+    label: PhantomData<L>,
+}
+
+impl<L, M, N, T> TakeTuples for Run<'_, L, M, N, T>
+where
+    L: FromDatum + IntoDatum,
+    N: Fn(L) -> Result<M, Error>,
+    T: FnMut(M, Option<Prediction<'_>>) -> Result<(), Error>,
+{
+    fn take(&mut self, tuple: &Tuple) -> Result<(), Error> {
+        let pushed = match tuple.get::<L>(1)? {
+            None => false,
+            Some(label) => self.pipeline.push(tuple, 2, || (self.mean)(label))?,
+        };
+        self.left_out += u64::from(!pushed);
+        Ok(())
+    }
+
+    fn pause(&mut self) -> Result<(), Error> {
+        self.pipeline.advance(&mut self.take)
     }
 }
 

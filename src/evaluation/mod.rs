@@ -2,17 +2,20 @@
 //!
 //! # Layout
 //! - [`labels`]: which class of a model a label of the user's means.
-//! - [`pipeline`]: texts through a model while the next are read.
+//! - [`inputs`]: which columns of a relation a model is measured on.
+//! - [`pipeline`]: rows through a model while the next are read.
 //! - [`measure`]: a model against labels.
 //! - [`predictions`]: two columns against each other.
 //!
 //! It must not know how a metric is computed: that is `ecommerce_ml_metrics`. Invariant: rows are read by a statement
 //! of the calling role, so privileges and row security hold, and no more than two batches of them are held.
 
+mod inputs;
 mod labels;
 mod measure;
 mod pipeline;
 mod predictions;
 
+pub use inputs::NamedColumns;
 pub use measure::{confusion, measure};
 pub use predictions::compare;

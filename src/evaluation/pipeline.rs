@@ -1,58 +1,122 @@
-//! Texts through a model while the next are read.
+//! Rows through a model while the next are read.
 //!
-//! Invariant: no more than two batches of texts are held: one that the engine works on, and one that is being collected.
+//! Invariant: no more than two batches of inputs are held: one that the engine works on, and one that is being collected.
 
 use std::rc::Rc;
 
-use ecommerce_ml_protocol::{Input, Output, Prediction};
+use ecommerce_ml_protocol::{Input, Output, Prediction, is_blank};
 
 use crate::catalog::resolve::Resolved;
+use crate::columns::{RowsBuilder, TupleReader};
 use crate::error::Error;
 use crate::guc;
 use crate::inference::{RequestStream, check_length};
+use crate::relation::Column;
+use crate::rows::Tuple;
 
-/// Most bytes of text in a batch; a single longer text goes with what was collected before.
+/// Most bytes in a batch; a single longer text goes with what was collected before.
 const BATCH_BYTES: usize = 4 << 20;
 
-/// Rows on their way through a model: texts, and what else a row has.
+/// Rows on their way through a model: inputs, and what else a row has.
 pub struct Pipeline<'a, T> {
     model: &'a Rc<Resolved>,
-    texts: Vec<String>,
+    /// What the model reads, if that is columns.
+    columns: &'a [Column],
+    batch: Batch,
     rest: Vec<T>,
-    bytes: usize,
     waiting: Option<(RequestStream, Vec<T>)>,
 }
 
-impl<'a, T> Pipeline<'a, T> {
-    /// An empty one.
-    pub fn new(model: &'a Rc<Resolved>) -> Self {
-        Self { model, texts: Vec::new(), rest: Vec::new(), bytes: 0, waiting: None }
+/// Inputs that are being collected.
+enum Batch {
+    Texts { texts: Vec<String>, bytes: usize },
+    Rows { rows: RowsBuilder, reader: TupleReader },
+}
+
+impl Batch {
+    fn new(model: &Resolved, columns: &[Column]) -> Result<Self, Error> {
+        let Some(fields) = &model.columns else { return Ok(Self::Texts { texts: Vec::new(), bytes: 0 }) };
+        let types: Vec<_> = columns.iter().map(Column::type_oid).collect();
+        // SAFETY: types that columns have exist.
+        let reader = unsafe { TupleReader::new(&types) };
+        let reader = reader.ok_or(Error::Unexpected("a column of an unknown type"))?;
+        Ok(Self::Rows { rows: RowsBuilder::new(fields), reader })
     }
 
-    /// Takes a row in; `take` gets earlier rows with their predictions, none for a blank text.
+    fn is_full(&self) -> bool {
+        match self {
+            Self::Texts { texts, bytes } => texts.len() >= guc::batch_size() || *bytes >= BATCH_BYTES,
+            Self::Rows { rows, .. } => rows.len() >= guc::batch_size() || rows.bytes() >= BATCH_BYTES,
+        }
+    }
+
+    /// Adds what the last columns of a row hold, the first of which has this number; `false` if there is nothing to read.
+    fn add(&mut self, tuple: &Tuple, first: i32) -> Result<bool, Error> {
+        match self {
+            Self::Texts { texts, bytes } => {
+                let text = tuple.get::<String>(first)?.filter(|text| !is_blank(text));
+                let Some(text) = text else { return Ok(false) };
+                check_length(&text)?;
+                *bytes += text.len();
+                texts.push(text);
+            }
+            // SAFETY: a row of the query, whose last columns are those of the reader.
+            Self::Rows { rows, reader } => unsafe { reader.read(tuple.row(), tuple.description(), rows) },
+        }
+        Ok(true)
+    }
+
+    fn input(self) -> Input {
+        match self {
+            Self::Texts { texts, .. } => Input::Texts(texts),
+            Self::Rows { rows, .. } => Input::Rows(rows.finish()),
+        }
+    }
+}
+
+impl<'a, T> Pipeline<'a, T> {
+    /// An empty one, for a model that reads these columns or a text.
     ///
     /// # Errors
-    /// [`Error::TextTooLong`], those of the engine, and those of `take`.
+    /// [`Error::Unexpected`] for columns that no model reads.
+    pub fn new(model: &'a Rc<Resolved>, columns: &'a [Column]) -> Result<Self, Error> {
+        let batch = Batch::new(model, columns)?;
+        Ok(Self { model, columns, batch, rest: Vec::new(), waiting: None })
+    }
+
+    /// Takes a row in, whose columns from this number on are read; `false` if there is nothing to read. `rest` is only asked for
+    /// if there is.
+    ///
+    /// # Errors
+    /// [`Error::TextTooLong`], and that of `rest`.
     pub fn push(
         &mut self,
-        text: String,
-        rest: T,
+        tuple: &Tuple,
+        first: i32,
+        rest: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<bool, Error> {
+        let added = self.batch.add(tuple, first)?;
+        if added {
+            self.rest.push(rest()?);
+        }
+        Ok(added)
+    }
+
+    /// Goes on if enough rows have come; `take` gets earlier rows with their predictions, none for a blank text.
+    ///
+    /// # Errors
+    /// Those of the engine, and those of `take`.
+    pub fn advance(
+        &mut self,
         take: &mut impl FnMut(T, Option<Prediction<'_>>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        check_length(&text)?;
-        self.bytes += text.len();
-        self.texts.push(text);
-        self.rest.push(rest);
-        if self.texts.len() >= guc::batch_size() || self.bytes >= BATCH_BYTES {
-            self.turn(take)?;
-        }
-        Ok(())
+        if self.batch.is_full() { self.turn(take) } else { Ok(()) }
     }
 
     /// Waits for all rows that are on their way.
     ///
     /// # Errors
-    /// As [`push`](Self::push).
+    /// As [`advance`](Self::advance).
     pub fn finish(
         mut self,
         take: &mut impl FnMut(T, Option<Prediction<'_>>) -> Result<(), Error>,
@@ -66,15 +130,14 @@ impl<'a, T> Pipeline<'a, T> {
         &mut self,
         take: &mut impl FnMut(T, Option<Prediction<'_>>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let (texts, rest) = (std::mem::take(&mut self.texts), std::mem::take(&mut self.rest));
-        self.bytes = 0;
-        let sent = if texts.is_empty() {
-            None
-        } else {
-            Some((RequestStream::submit(Output::Prediction, self.model, Input::Texts(texts))?, rest))
+        let batch = std::mem::replace(&mut self.batch, Batch::new(self.model, self.columns)?);
+        let (input, rest) = (batch.input(), std::mem::take(&mut self.rest));
+        let sent = match input.is_empty() {
+            true => None,
+            false => Some((RequestStream::submit(Output::Prediction, self.model, input)?, rest)),
         };
         let Some((asked, rest)) = std::mem::replace(&mut self.waiting, sent) else { return Ok(()) };
         let answers = asked.finish()?;
-        rest.into_iter().enumerate().try_for_each(|(text, rest)| take(rest, answers.prediction(text)?))
+        rest.into_iter().enumerate().try_for_each(|(row, rest)| take(rest, answers.prediction(row)?))
     }
 }

@@ -231,7 +231,7 @@ unsafe fn is_whole_pattern(node: Option<&*mut Node>) -> bool {
 }
 
 /// Nodes of expressions that combine or choose values, and lists of them.
-const PLAIN: [NodeTag; 19] = [
+const PLAIN: [NodeTag; 20] = [
     NodeTag::T_Var,
     NodeTag::T_Const,
     NodeTag::T_Param,
@@ -239,6 +239,7 @@ const PLAIN: [NodeTag; 19] = [
     NodeTag::T_TargetEntry,
     NodeTag::T_BoolExpr,
     NodeTag::T_RelabelType,
+    NodeTag::T_ConvertRowtypeExpr,
     NodeTag::T_CaseExpr,
     NodeTag::T_CaseWhen,
     NodeTag::T_CaseTestExpr,

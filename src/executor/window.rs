@@ -214,7 +214,7 @@ impl Window {
         let bytes = rows.bytes().saturating_sub(before);
         match added {
             Ok(row) => {
-                self.bytes += bytes;
+                self.bytes += bytes + answer_bytes(model);
                 self.input_bytes += bytes;
                 Place::At { group: narrow(group), row: narrow(row) }
             }
@@ -323,6 +323,11 @@ impl Window {
 }
 
 const UNANSWERED: Error = Error::Unexpected("a row without answer");
+
+/// Of an answer of this model.
+fn answer_bytes(model: &Resolved) -> usize {
+    size_of::<Option<Vec<f32>>>() + model.signature.labels.len() * size_of::<f32>()
+}
 
 /// A window has fewer rows, by far, than there are numbers.
 fn narrow(number: usize) -> u32 {

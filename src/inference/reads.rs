@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 
-use ecommerce_ml_protocol::Field;
+use ecommerce_ml_protocol::{Field, Task};
 
 use crate::catalog::resolve::Resolved;
 use crate::columns::error::listed;
@@ -15,7 +15,8 @@ use crate::error::Error;
 /// # Errors
 /// [`Error::ReadsText`].
 pub fn columns_of(model: &Resolved) -> Result<Rc<[Field]>, Error> {
-    model.columns.clone().ok_or_else(|| Error::ReadsText { model: model.name.clone() })
+    let refused = || Error::ReadsText { model: model.name.clone(), call: call(model) };
+    model.columns.clone().ok_or_else(refused)
 }
 
 /// Refuses a model that reads columns.
@@ -25,6 +26,17 @@ pub fn columns_of(model: &Resolved) -> Result<Rc<[Field]>, Error> {
 pub fn require_text(model: &Resolved) -> Result<(), Error> {
     match &model.columns {
         None => Ok(()),
-        Some(fields) => Err(Error::ReadsColumns { model: model.name.clone(), reads: listed(fields) }),
+        Some(fields) => {
+            Err(Error::ReadsColumns { model: model.name.clone(), reads: listed(fields), call: call(model) })
+        }
+    }
+}
+
+/// The function that a model is for.
+fn call(model: &Resolved) -> &'static str {
+    match model.signature.task() {
+        Task::Classification => "predict_class",
+        Task::Regression => "predict_value",
+        Task::Embedding => "embed",
     }
 }

@@ -9,7 +9,6 @@ use ecommerce_ml_protocol::{EngineError, ErrorKind, is_blank};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{HeadPresence, MAX_LABELS, ModelConfig, Problem, default_labels};
-use crate::files::ModelFiles;
 use crate::weights::Weights;
 use crate::weights::family::Names;
 
@@ -46,15 +45,6 @@ impl HeadPlan {
         // The file's shape isn't checked yet and may announce any number.
         let labels = labels(config, rows.unwrap_or_default().min(MAX_LABELS))?;
         Ok(Some(Self { labels }))
-    }
-
-    /// As [`read`](Self::read), of a model that is only files yet.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read), and if files are missing or damaged.
-    pub fn of_files(files: &ModelFiles) -> Result<Option<Self>, EngineError> {
-        let (config, weights) = (ModelConfig::load(files)?, Weights::open(files)?);
-        Self::read(&weights, &Names::detect(config.family, &weights), &config)
     }
 
     /// How many outputs.

@@ -6,6 +6,7 @@
 //! - [`config`]: `config.json` and `tokenizer_config.json`, validated.
 //! - [`tokenizer`]: text to token ids and windows.
 //! - [`weights`]: named tensors out of safetensors files, and how BERT, DistilBERT and RoBERTa name them.
+//! - [`open`]: a model whose files are open.
 //! - [`head`], [`positions`]: what the families' heads and positions are.
 //!
 //! It computes nothing, and must not know what computes with it, where, or who asks.
@@ -17,6 +18,7 @@
 pub mod config;
 pub mod files;
 pub mod head;
+pub mod open;
 pub mod positions;
 pub mod tokenizer;
 pub mod upload;

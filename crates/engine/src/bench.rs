@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_predictor::{Pending, Predictor};
-use ecommerce_ml_protocol::{Answers, EngineError, ErrorKind, Input, ModelSource, Output};
+use ecommerce_ml_protocol::{Answers, EngineError, ErrorKind, Input, Output};
 use ecommerce_ml_tensor_cpu::Peak;
 use ecommerce_ml_text::scheduler::{Scheduler, SchedulerOptions};
 use ecommerce_ml_text::{ModelLoader, TextPredictor};
@@ -74,7 +74,7 @@ impl BenchedModel {
         let loader = ModelLoader::new(&options.compute, None);
         let files = ModelFiles::from_directory(&options.model)?;
         // The source only tells where prepared weights would be kept, and none are.
-        let model = Arc::new(loader.load(&ModelSource::Builtin(String::new()), &files)?);
+        let model = Arc::new(loader.load(None, &files)?);
         let tokenizing_threads = options.compute.count_threads();
         // An answer that is remembered says nothing of the engine's speed.
         let scheduling = SchedulerOptions { tokenizing_threads, batch_tokens: None, result_cache: 0 };

@@ -7,9 +7,7 @@ use std::collections::VecDeque;
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_predictor::{Evaluate, Load, Pending, Predictor};
-use ecommerce_ml_protocol::{
-    Answers, EngineError, ErrorKind, Input, ModelInfo, ModelSource, Output, Reads, Task,
-};
+use ecommerce_ml_protocol::{Answers, EngineError, ErrorKind, Input, ModelInfo, Output, Reads, Task};
 
 use crate::registry::Registry;
 
@@ -25,8 +23,7 @@ impl Evaluate for Registry {
         files: &ModelFiles,
         input: &Input,
     ) -> Result<(ModelInfo, Option<Answers>), EngineError> {
-        // The source only tells where prepared weights would be kept, and none are.
-        let model = self.load(&ModelSource::Builtin(String::new()), files)?;
+        let model = self.load(None, files)?;
         let info = model.info().clone();
         if info.task() == Task::Embedding || !reads(&info, input) {
             return Ok((info, None));

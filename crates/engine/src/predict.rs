@@ -7,9 +7,7 @@ use std::io::{self, BufRead, Write};
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_predictor::{Load, Pending, Predictor};
-use ecommerce_ml_protocol::{
-    Answers, EngineError, ErrorKind, Input, LabelScheme, ModelSource, Output, Prediction,
-};
+use ecommerce_ml_protocol::{Answers, EngineError, ErrorKind, Input, LabelScheme, Output, Prediction};
 use ecommerce_ml_text::ModelLoader;
 use ecommerce_ml_text::scheduler::SchedulerOptions;
 use serde_json::{Value, json};
@@ -35,7 +33,7 @@ pub fn predict(options: &Predict, input: impl BufRead, mut output: impl Write) -
         SchedulerOptions { tokenizing_threads, batch_tokens: options.batch_tokens, result_cache: 0 };
     let registry = Registry::start(ModelLoader::new(&options.compute, None), scheduling).map_err(failed)?;
     // The source only tells where prepared weights would be kept, and none are.
-    let model = registry.load(&ModelSource::Builtin(String::new()), &files)?;
+    let model = registry.load(None, &files)?;
     drop(files);
     let mut in_flight = VecDeque::new();
     let mut texts = input.lines().map(|line| text(line.map_err(failed)?, options.json)).peekable();

@@ -67,7 +67,11 @@ impl Registry {
 }
 
 impl Load for Registry {
-    fn load(&self, source: &ModelSource, files: &ModelFiles) -> Result<Arc<dyn Predictor>, EngineError> {
+    fn load(
+        &self,
+        source: Option<&ModelSource>,
+        files: &ModelFiles,
+    ) -> Result<Arc<dyn Predictor>, EngineError> {
         match self.kinds.iter().find(|kind| kind.recognises(files)) {
             Some(kind) => kind.load(source, files),
             None => Err(self.unrecognised(files)),

@@ -18,11 +18,15 @@ pub trait ModelKind: Send + Sync {
     /// Whether these files are a model of this kind, be it a damaged one.
     fn recognises(&self, files: &ModelFiles) -> bool;
 
-    /// The model of these files. The source tells under which name something may be kept for [`load_cached`](Self::load_cached).
+    /// The model of these files. If they have a source, something may be kept under its name for [`load_cached`](Self::load_cached).
     ///
     /// # Errors
     /// Whatever is wrong with the files; or with the device, if that couldn't be opened, so that every request learns why.
-    fn load(&self, source: &ModelSource, files: &ModelFiles) -> Result<Arc<dyn Predictor>, EngineError>;
+    fn load(
+        &self,
+        source: Option<&ModelSource>,
+        files: &ModelFiles,
+    ) -> Result<Arc<dyn Predictor>, EngineError>;
 
     /// A model that was loaded from files of this content before, by this engine or an earlier one, if what it needs was kept.
     fn load_cached(&self, _source: &ModelSource) -> Option<Arc<dyn Predictor>> {
@@ -53,14 +57,18 @@ pub trait Load: Send + Sync {
     ///
     /// # Errors
     /// As there, and if no kind recognises the files.
-    fn load(&self, source: &ModelSource, files: &ModelFiles) -> Result<Arc<dyn Predictor>, EngineError>;
+    fn load(
+        &self,
+        source: Option<&ModelSource>,
+        files: &ModelFiles,
+    ) -> Result<Arc<dyn Predictor>, EngineError>;
 
     /// As [`ModelKind::load_cached`].
     fn load_cached(&self, source: &ModelSource) -> Option<Arc<dyn Predictor>>;
 }
 
 impl<F: Fn(&ModelFiles) -> Result<Arc<dyn Predictor>, EngineError> + Send + Sync> Load for F {
-    fn load(&self, _: &ModelSource, files: &ModelFiles) -> Result<Arc<dyn Predictor>, EngineError> {
+    fn load(&self, _: Option<&ModelSource>, files: &ModelFiles) -> Result<Arc<dyn Predictor>, EngineError> {
         self(files)
     }
 

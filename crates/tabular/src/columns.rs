@@ -27,6 +27,18 @@ impl<'a> From<&'a Values> for Cells<'a> {
     }
 }
 
+impl Cells<'_> {
+    /// The value of a row as a number: none if it is missing, or of a text.
+    pub(crate) fn number(&self, row: usize) -> Option<f64> {
+        match self {
+            Cells::Numbers(values) => number(values.get(row).copied().flatten()),
+            Cells::Booleans(values) => boolean(values.get(row).copied().flatten()),
+            Cells::Times(values) => seconds(values.get(row).copied().flatten()),
+            Cells::Texts { .. } => None,
+        }
+    }
+}
+
 /// The columns of these fields, in their order.
 ///
 /// # Errors

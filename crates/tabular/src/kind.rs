@@ -12,17 +12,20 @@ use crate::files;
 use crate::model::KIND;
 use crate::predictor::LinearPredictor;
 use crate::threads::Threads;
+use crate::trainer::LinearTrainer;
 
 /// Linear models of table columns: logistic and ridge regression.
 #[derive(Debug)]
 pub struct Linear {
     threads: Arc<Threads>,
+    trainer: LinearTrainer,
 }
 
 impl Linear {
     /// With models that compute large inputs, and trainings, on so many threads; 0 for one a core.
     pub fn new(threads: usize) -> Self {
-        Self { threads: Arc::new(Threads::new(threads)) }
+        let threads = Arc::new(Threads::new(threads));
+        Self { trainer: LinearTrainer::new(Arc::clone(&threads)), threads }
     }
 }
 
@@ -41,6 +44,6 @@ impl ModelKind for Linear {
     }
 
     fn trainer(&self) -> Option<&dyn Trainer> {
-        None
+        Some(&self.trainer)
     }
 }

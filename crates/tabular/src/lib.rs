@@ -8,6 +8,7 @@
 //! - `scoring`: rows to answers.
 //! - [`predictor`]: a loaded model behind the boundary of all kinds.
 //! - `threads`: the threads that models of this crate compute on.
+//! - [`trainer`]: rows to a model.
 //! - [`kind`]: the kind `linear`.
 //!
 //! It must not know texts to read, tokens or encoders, nor requests, clients and PostgreSQL.
@@ -24,5 +25,6 @@ pub mod model;
 pub mod predictor;
 mod scoring;
 mod threads;
+pub mod trainer;
 
 pub use kind::Linear;

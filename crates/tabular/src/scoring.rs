@@ -5,7 +5,8 @@
 use std::ops::Range;
 
 use ahash::AHashMap;
-use ecommerce_ml_protocol::{Answers, EngineError, Field, Rows};
+use ecommerce_ml_protocol::{Answers, EngineError, ErrorKind, Field, Rows};
+use rayon::prelude::*;
 
 use crate::columns::{Cells, boolean, find, infinite, number, refused, seconds};
 use crate::encoding::Scheme;
@@ -13,6 +14,9 @@ use crate::model::{Head, LinearModel};
 
 /// Rows whose sums are computed at a time, so that they stay in the nearest cache.
 const BLOCK: usize = 256;
+
+/// Rows of a task of a thread.
+const PART: usize = 8192;
 
 /// A model, ready to be asked.
 #[derive(Debug)]
@@ -112,13 +116,31 @@ impl Scorer {
     pub(crate) fn answer(&self, rows: &Rows) -> Result<Answers, EngineError> {
         self.prepare(rows)?.answer(0..rows.count as usize)
     }
+
+    /// The same by the threads of the pool that this runs in, unless the answers are given up meanwhile.
+    ///
+    /// # Errors
+    /// The same, and [`ErrorKind::Cancelled`] if they were given up.
+    pub(crate) fn answer_in_parts(
+        &self,
+        rows: &Rows,
+        is_given_up: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Answers, EngineError> {
+        let prepared = self.prepare(rows)?;
+        let count = rows.count as usize;
+        let parts: Vec<Range<usize>> =
+            (0..count).step_by(PART).map(|start| start..count.min(start + PART)).collect();
+        let answer = |part| if is_given_up() { Err(given_up()) } else { prepared.answer(part) };
+        let parts: Vec<Answers> = parts.into_par_iter().map(answer).collect::<Result<_, _>>()?;
+        Ok(parts.into_iter().reduce(joined).unwrap_or(prepared.answer(0..0)?))
+    }
 }
 
 impl Prepared<'_> {
     /// The answers of some rows.
     ///
     /// # Errors
-    /// [`ecommerce_ml_protocol::ErrorKind::InvalidRequest`] for infinite numbers, and others that sums overflow with.
+    /// [`ErrorKind::InvalidRequest`] for infinite numbers, and others that sums overflow with.
     pub(crate) fn answer(&self, rows: Range<usize>) -> Result<Answers, EngineError> {
         let mut sums = vec![0.0; BLOCK.min(rows.len()) * self.scorer.intercepts.len()];
         let blocks = rows.clone().step_by(BLOCK).map(|start| start..rows.end.min(start + BLOCK));
@@ -251,4 +273,24 @@ fn distribution(sums: &mut [f64]) -> Option<Vec<f32>> {
 
 fn overflow() -> EngineError {
     refused("values of a row are too large to compute with")
+}
+
+fn joined(one: Answers, other: Answers) -> Answers {
+    match (one, other) {
+        (Answers::Classes { labels, mut probabilities }, Answers::Classes { probabilities: more, .. }) => {
+            probabilities.extend(more);
+            Answers::Classes { labels, probabilities }
+        }
+        (Answers::Numbers(mut numbers), Answers::Numbers(more)) => {
+            numbers.extend(more);
+            Answers::Numbers(numbers)
+        }
+        // All parts are of one model.
+        (one, _) => one,
+    }
+}
+
+/// The error of answers that nobody waits for.
+pub(crate) fn given_up() -> EngineError {
+    EngineError::new(ErrorKind::Cancelled, "request was given up")
 }

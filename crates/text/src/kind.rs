@@ -50,7 +50,11 @@ impl ModelKind for TextKind {
         FILES.iter().any(|name| files.get(name).is_some())
     }
 
-    fn load(&self, source: &ModelSource, files: &ModelFiles) -> Result<Arc<dyn Predictor>, EngineError> {
+    fn load(
+        &self,
+        source: Option<&ModelSource>,
+        files: &ModelFiles,
+    ) -> Result<Arc<dyn Predictor>, EngineError> {
         self.loader.load(source, files).map(|model| self.predictor(model))
     }
 

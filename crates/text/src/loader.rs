@@ -119,14 +119,14 @@ impl ModelLoader {
         self.cpu_and_precision().map(|(cpu, _)| cpu)
     }
 
-    /// The model of these files, its weights kept if there is a store.
+    /// The model of these files, its weights kept if there is a store and they have a source.
     ///
     /// # Errors
     /// As [`Model::load`], and if the device or the precision isn't there.
-    pub fn load(&self, source: &ModelSource, files: &ModelFiles) -> Result<Model, EngineError> {
+    pub fn load(&self, source: Option<&ModelSource>, files: &ModelFiles) -> Result<Model, EngineError> {
         let (device, precision) = self.opened.as_ref().map_err(EngineError::clone)?;
-        match (device, &self.store) {
-            (Device::Cpu(cpu), Some(store)) => {
+        match (device, self.store.as_ref().zip(source)) {
+            (Device::Cpu(cpu), Some((store, source))) => {
                 let content = match source {
                     ModelSource::Content(sha) => sha.to_string(),
                     ModelSource::Builtin(_) => content_hash(files),

@@ -143,3 +143,98 @@ fn one_moment() -> EngineError {
     EngineError::new(ErrorKind::InvalidRequest, message)
         .with_hint("Train without a column of times, or set \"eval_fraction\" to 0.")
 }
+
+#[cfg(test)]
+mod tests {
+    use ecommerce_ml_protocol::training::{Label, Objective, TrainingCall, TrainingInput, TrainingRows};
+    use ecommerce_ml_protocol::{Answer, Reads, Signature};
+
+    use super::*;
+
+    /// Models that say of every text that it is the class that it ends in, or nothing if they read something else.
+    struct Models {
+        reads: bool,
+    }
+
+    impl Evaluate for Models {
+        fn predict(
+            &self,
+            _: &ModelFiles,
+            input: &Input,
+        ) -> Result<(ModelInfo, Option<Answers>), EngineError> {
+            let labels = ["a", "b"].map(str::to_owned).to_vec();
+            let signature =
+                Signature { reads: Reads::Text, answers: vec![Answer::Classes], labels: labels.clone() };
+            let info = ModelInfo {
+                kind: "fake".to_owned(),
+                signature,
+                parameters: 0,
+                bytes: 0,
+                details: "{}".to_owned(),
+            };
+            let Input::Texts(texts) = input else { return Ok((info, None)) };
+            let row = |text: &String| Some(if text.ends_with('a') { vec![0.9, 0.1] } else { vec![0.1, 0.9] });
+            let probabilities = texts.iter().map(row).collect();
+            Ok((info, self.reads.then_some(Answers::Classes { labels, probabilities })))
+        }
+    }
+
+    fn data(rows: usize) -> (Dataset, Targets) {
+        let class = |at: usize| ["a", "b"][at % 2];
+        let part = TrainingRows {
+            input: Input::Texts((0..rows).map(|at| format!("{at} {}", class(at))).collect()),
+            labels: (0..rows).map(|at| Label::Class(class(at).to_owned())).collect(),
+            times: Vec::new(),
+            paraphrases: Vec::new(),
+        };
+        let (objective, input) = (Objective::Classification, TrainingInput::Text);
+        let call = TrainingCall { objective, input, has_time: false, options: "{}".to_owned() };
+        let dataset = Dataset::new(&call, vec![part]).unwrap();
+        let targets = Targets::read(objective, &dataset.labels, None).unwrap();
+        (dataset, targets)
+    }
+
+    fn trained(incumbent_reads: bool, fraction: f64) -> (Finished, Vec<JobOutput>) {
+        let (dataset, targets) = data(100);
+        let held_out = HeldOut::choose(&dataset, &targets, fraction, 1).unwrap();
+        let (input, files) = (dataset.input_of(&held_out.split.held_out), ModelFiles::default());
+        let mut said = Vec::new();
+        let mut sink = |output| {
+            said.push(output);
+            Ok(())
+        };
+        let incumbent = Models { reads: incumbent_reads };
+        let incumbent = held_out.ask_incumbent(Some(&files), &input, &incumbent, &mut sink).unwrap();
+        let ending = Ending { epoch: 1, stopped_early: false, seed: 1 };
+        let new = Models { reads: true };
+        let new = (&new as &dyn Evaluate, &mut sink as &mut dyn Sink);
+        let finished = held_out.finish(&targets, (&files, &input), incumbent.as_ref(), ending, new);
+        (finished.unwrap(), said)
+    }
+
+    #[test]
+    fn all_are_measured_on_the_rows_held_out() {
+        let (finished, said) = trained(true, 0.2);
+        let comparison = finished.comparison.unwrap();
+        assert_eq!((comparison.rows, comparison.new, comparison.incumbent), (20, 1.0, 1.0));
+        assert!(finished.against_baseline.unwrap().beaten && !finished.metrics.is_empty());
+        assert_eq!(said, [Phase::EvaluatingIncumbent, Phase::Evaluating].map(JobOutput::Phase));
+    }
+
+    #[test]
+    fn an_incumbent_that_reads_something_else_is_not_compared() {
+        let (finished, _) = trained(false, 0.2);
+        assert_eq!(finished.comparison, None);
+        assert!(finished.against_baseline.is_some());
+    }
+
+    #[test]
+    fn without_rows_held_out_nothing_is_measured() {
+        let (finished, said) = trained(true, 0.0);
+        assert_eq!(
+            (finished.comparison, finished.against_baseline, finished.metrics),
+            (None, None, Vec::new())
+        );
+        assert_eq!(said, [JobOutput::Phase(Phase::Evaluating)]);
+    }
+}

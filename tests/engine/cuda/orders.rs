@@ -10,7 +10,6 @@ use ecommerce_ml_text_model::cuda::Accelerator;
 use ecommerce_ml_text_model::{Device, Model, Output, PrecisionChoice, Window};
 use ecommerce_ml_text_train::cuda::DeviceEncoder;
 use ecommerce_ml_text_train::nn::Tuning;
-use ecommerce_ml_text_train::nn::elsewhere::Distant;
 use half::bf16;
 use safetensors::tensor::Dtype;
 use serde_json::json;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_tensor_cpu::{Cpu, Kernels};
 use ecommerce_ml_text_train::cuda::DeviceEncoder;
-use ecommerce_ml_text_train::nn::elsewhere::Distant;
+use ecommerce_ml_text_train::nn::TrainableEncoder;
 use ecommerce_ml_text_train::nn::{Dropout, Gradients, Lora, Network, Parameters, Tuning};
 use ecommerce_ml_text_train::train::optimizer::{AdamW, AdamWSettings};
 

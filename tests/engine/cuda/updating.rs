@@ -12,7 +12,7 @@ use ecommerce_ml_text::ModelLoader;
 use ecommerce_ml_text_model::cuda::Accelerator;
 use ecommerce_ml_text_model::{Device, PrecisionChoice};
 use ecommerce_ml_text_train::cuda::{DeviceEncoder, TrainingMachine};
-use ecommerce_ml_text_train::nn::elsewhere::Distant;
+use ecommerce_ml_text_train::nn::TrainableEncoder;
 use ecommerce_ml_text_train::nn::{Parameters, Tuning};
 use ecommerce_ml_text_train::train::optimizer::{AdamW, AdamWSettings, Parameter, sum_of_squares};
 use serde_json::{Value, json};
@@ -150,7 +150,7 @@ fn what_is_not_finite_shows_in_the_norm() {
         gradients[count / 2] = number;
         encoder.backward(&gradients).unwrap();
         assert!(!encoder.squares().unwrap().is_finite());
-        encoder.forget().unwrap();
+        encoder.zero_grad().unwrap();
         assert_eq!(encoder.squares().unwrap(), 0.0);
     }
 }
@@ -179,7 +179,7 @@ fn embeddings_move_along_their_gradients_and_back() {
     let here = learner.states(&mut learner.encoder(&moved, Tuning::Full));
     assert!(distance(&here, &there) < 0.05 * distance(&before, &there), "{}", distance(&here, &there));
 
-    encoder.forget().unwrap();
+    encoder.zero_grad().unwrap();
     assert_eq!(learner.states(&mut encoder), before);
     // Parameters are where they were: an update of no gradients and no rate leaves them.
     learner.pass(&mut encoder, 0);

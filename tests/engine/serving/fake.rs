@@ -225,7 +225,7 @@ impl ModelKind for FakeKind {
         *files == ModelFiles::default() || files.get("size").is_some()
     }
 
-    fn load(&self, _: &ModelSource, files: &ModelFiles) -> Result<Arc<dyn Predictor>, EngineError> {
+    fn load(&self, _: Option<&ModelSource>, files: &ModelFiles) -> Result<Arc<dyn Predictor>, EngineError> {
         let model = match *files == ModelFiles::default() {
             true => Fake::model(Arc::clone(&self.control), self.builtin_bytes),
             false => Fake::load(&self.control, files)?,

@@ -33,7 +33,7 @@ impl ModelKind for Doubling {
         files.get("doubling").is_some()
     }
 
-    fn load(&self, _: &ModelSource, _: &ModelFiles) -> Result<Arc<dyn Predictor>, EngineError> {
+    fn load(&self, _: Option<&ModelSource>, _: &ModelFiles) -> Result<Arc<dyn Predictor>, EngineError> {
         let field = Field { name: "x".to_owned(), value_type: ValueType::Number };
         let signature = Signature {
             reads: Reads::Columns(vec![field]),
@@ -128,10 +128,7 @@ fn models_of_two_kinds_answer_the_same_client() {
 
 #[test]
 fn files_that_no_kind_knows_are_refused_with_their_names() {
-    let error = Registry::of(vec![Box::new(Doubling)])
-        .load(&ModelSource::Builtin(String::new()), &files(&["a.txt", "b"]))
-        .err()
-        .unwrap();
+    let error = Registry::of(vec![Box::new(Doubling)]).load(None, &files(&["a.txt", "b"])).err().unwrap();
     assert_eq!(error.kind, ErrorKind::UnsupportedModel);
     assert_eq!(error.message, "files are no model of a kind that this build knows");
     assert_eq!(error.detail.unwrap(), "Its files are: a.txt, b.");

@@ -1,7 +1,13 @@
-//! Models of table columns: numbers equal to scikit-learn's, damaged files, inputs that don't fit.
+//! Models of table columns: numbers equal to scikit-learn's, damaged files, inputs that don't fit, trainings and what doesn't change
+//! them.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod answering;
 mod damaged;
+mod golden;
 mod kit;
+mod learning;
+mod refusing;
+mod resuming;
+mod trained;

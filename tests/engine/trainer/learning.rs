@@ -2,11 +2,13 @@
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_predictor::Job;
-use ecommerce_ml_protocol::{LabelScheme, Task};
 use ecommerce_ml_protocol::training::{Label, Objective, TrainingRows};
+use ecommerce_ml_protocol::{LabelScheme, Task};
 use serde_json::{Value, json};
 
-use crate::kit::{Row, Said, job, job_of, number, refused, row, run, run_with, sent, stars, text, two_classes};
+use crate::kit::{
+    Row, Said, job, job_of, number, refused, row, run, run_with, sent, stars, text, two_classes,
+};
 use crate::support::root;
 
 /// Options that learn a toy language quickly.

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use ecommerce_ml_checkpoint::files::ModelFiles;
+use ecommerce_ml_checkpoint::files::{ModelFiles, content_address};
 use ecommerce_ml_protocol::training::{JobOutput, Objective};
 use ecommerce_ml_text::{Compute, ModelLoader};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::kit::{Said, job_of, row, train};
-use crate::support::root;
+use crate::kit::{Said, job_of, row, run, stars, train};
+use crate::support::{root, tiny};
 
 fn variable(name: &str, default: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| default.to_owned())
@@ -74,6 +74,36 @@ fn time_and_memory_of_a_training() {
         std::fs::create_dir_all(&folder).unwrap();
         for (name, bytes) in &said.files {
             std::fs::write(PathBuf::from(&folder).join(name), bytes).unwrap();
+        }
+    }
+}
+
+/// Prints a hash of the model and the metrics of each kind of training: what a change that is to leave them as they are leaves.
+#[test]
+#[ignore = "to be compared with another build's"]
+fn bits_of_trained_models() {
+    for model in
+        ["bert-classification-3", "distilbert-regression", "roberta-embedding", "xlm-roberta-classification"]
+    {
+        for changes in [
+            json!({}),
+            json!({ "freeze_layers": 1, "augment": { "word_swap": 0.2, "synonym": 0.1 } }),
+            json!({ "tuning": "lora" }),
+            json!({ "tuning": "head" }),
+            json!({ "tuning": "head", "augment": { "noise": 0.2 } }),
+            json!({ "adversarial_epsilon": 0.5 }),
+        ] {
+            let mut options = json!({ "num_train_epochs": 2, "per_device_train_batch_size": 8 });
+            options.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+            for (objective, rows) in [(Objective::Rating, stars(60)), (Objective::Regression, stars(60))] {
+                let said = run(job_of(tiny(model).files(), objective, options.clone(), rows));
+                let files = content_address(&said.model().manifest());
+                let metrics = blake3::hash(format!("{:?}", said.finished().metrics).as_bytes());
+                println!(
+                    "{model} {changes} {objective:?} {files} {metrics} {}",
+                    said.prepared.unwrap().memory
+                );
+            }
         }
     }
 }

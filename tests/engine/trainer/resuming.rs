@@ -2,9 +2,9 @@
 
 use std::sync::OnceLock;
 
+use ecommerce_ml_predictor::Job;
 use ecommerce_ml_protocol::ErrorKind;
 use ecommerce_ml_protocol::training::Objective;
-use ecommerce_ml_predictor::Job;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! The files of new models.
 
-use ecommerce_ml_text_model::Output;
 use ecommerce_ml_protocol::training::Objective;
+use ecommerce_ml_text_model::Output;
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
 use serde_json::{Value, json};

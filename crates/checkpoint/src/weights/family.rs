@@ -58,7 +58,7 @@ const DISTILBERT_LAYER: LayerNames = LayerNames {
 };
 
 /// Builds the names of a model's weights.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Names {
     family: Family,
     /// Before the names of the encoder: a model with a head puts it into a field of its own, a bare one doesn't.

@@ -188,7 +188,7 @@ impl ModelCache {
         let _alone = self.loading.acquire().await;
         evict(&mut self.state.lock(), weights_size(&files), self.capacity)?;
         let (cache, source) = (Arc::clone(self), wanted.source.clone());
-        let load = move || guarded(|| cache.load.load(&source, &files));
+        let load = move || guarded(|| cache.load.load(Some(&source), &files));
         let model = spawn_blocking(load).await.unwrap_or_else(|_| Err(lost()))?;
         self.admit(wanted, model)
     }

@@ -9,8 +9,9 @@ use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_tensor_cpu::Sequence;
 use ecommerce_ml_tensor_cuda::MemoryUse;
 
-use super::{Accelerator, DeviceModel, NetworkWeights, SequenceOutput};
+use super::{Accelerator, DeviceModel, NetworkWeights};
 use crate::begun::Begun;
+use crate::output::Output;
 
 /// Tokens for which a GPU is worth the trouble.
 const MIN_TOKENS: usize = 2048;
@@ -56,13 +57,9 @@ struct Replicas(Vec<Box<dyn DeviceModel>>);
 
 impl DeviceModel for Replicas {
     /// A thread each, as giving work to a GPU takes a while; no thread waits for what comes of it.
-    fn begin(
-        &self,
-        sequences: &[Sequence<'_>],
-        output_kind: SequenceOutput,
-    ) -> Result<Begun<Vec<Vec<f32>>>, EngineError> {
+    fn begin(&self, sequences: &[Sequence<'_>], output: Output) -> Result<Begun<Vec<Vec<f32>>>, EngineError> {
         let shards = shards(sequences, self.0.len());
-        let ours = |(copy, shard): (&dyn DeviceModel, &[Sequence<'_>])| copy.begin(shard, output_kind);
+        let ours = |(copy, shard): (&dyn DeviceModel, &[Sequence<'_>])| copy.begin(shard, output);
         let begun: Vec<Begun<_>> = thread::scope(|scope| {
             let mut ops = self.0.iter().map(AsRef::as_ref).zip(shards.iter().copied());
             let first = ops.next();

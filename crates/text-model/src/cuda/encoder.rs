@@ -10,11 +10,12 @@ use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_tensor_cpu::Sequence;
 use ecommerce_ml_tensor_cuda::backend::{DevicePointer, GpuBackend, GpuError, Narrow};
 
+use super::DeviceModel;
 use super::batch::BatchLayout;
 use super::ops::{BatchOps, ResidualSum, padded};
 use super::weights::{Head, Layer, Layout, NetworkWeights};
-use super::{DeviceModel, SequenceOutput};
 use crate::begun::Begun;
+use crate::output::Output;
 
 /// Tokens of a pass, unless a single sequence has more: enough for all processors of a large GPU.
 const PASS_TOKENS: usize = 32_768;
@@ -44,29 +45,25 @@ impl<G: GpuBackend> Encoder<G> {
     fn pass_or_halves(
         &self,
         sequences: &[Sequence<'_>],
-        output_kind: SequenceOutput,
+        output: Output,
         parts: &mut Vec<PassOutput<G>>,
     ) -> Result<(), EngineError> {
-        match self.pass(sequences, output_kind) {
+        match self.pass(sequences, output) {
             Ok(part) => {
                 parts.push(part);
                 Ok(())
             }
             Err(PassError::Gpu(GpuError::OutOfMemory)) if sequences.len() > 1 => {
                 let (first, second) = sequences.split_at(sequences.len() / 2);
-                self.pass_or_halves(first, output_kind, parts)?;
-                self.pass_or_halves(second, output_kind, parts)
+                self.pass_or_halves(first, output, parts)?;
+                self.pass_or_halves(second, output, parts)
             }
             Err(error) => Err(error.into()),
         }
     }
 
     /// Gives the GPU all work for some sequences.
-    fn pass(
-        &self,
-        sequences: &[Sequence<'_>],
-        output_kind: SequenceOutput,
-    ) -> Result<PassOutput<G>, PassError> {
+    fn pass(&self, sequences: &[Sequence<'_>], output: Output) -> Result<PassOutput<G>, PassError> {
         let (batch, numbers) = BatchLayout::new(sequences);
         let numbers = self.gpu.upload(cast_slice(&numbers))?;
         let ops = BatchOps {
@@ -78,36 +75,32 @@ impl<G: GpuBackend> Encoder<G> {
         };
         let activations = Activations::new(&*self.gpu, &self.layout, batch.tokens)?;
         ops.embed(&activations.hidden)?;
-        let (width, output) = match (output_kind, &self.layout.head) {
-            (SequenceOutput::Mean, _) => {
+        let (width, numbers) = match (output, &self.layout.head) {
+            (Output::Embedding, _) => {
                 for layer in &self.layout.layers {
                     activations.layer(&ops, layer)?;
                 }
                 let width = self.layout.sizes.hidden;
-                let output = self.gpu.allocate(batch.sequences * width * size_of::<f32>())?;
-                ops.means(&activations.hidden, &output)?;
-                (width, output)
+                let means = self.gpu.allocate(batch.sequences * width * size_of::<f32>())?;
+                ops.means(&activations.hidden, &means)?;
+                (width, means)
             }
-            (SequenceOutput::Logits, Some(head)) => {
+            (Output::Head, Some(head)) => {
                 let cls = activations.layers_to_cls(&ops, &self.layout.layers)?;
                 (head.outputs, activations.head(&ops, head, &cls)?)
             }
-            (SequenceOutput::Logits, None) => return Err(PassError::WithoutHead),
+            (Output::Head, None) => return Err(PassError::WithoutHead),
         };
-        let download = self.gpu.start_download(&output, batch.sequences * width * size_of::<f32>())?;
+        let download = self.gpu.start_download(&numbers, batch.sequences * width * size_of::<f32>())?;
         Ok(PassOutput { download, sequences: batch.sequences, width })
     }
 }
 
 impl<G: GpuBackend> DeviceModel for Encoder<G> {
-    fn begin(
-        &self,
-        sequences: &[Sequence<'_>],
-        output_kind: SequenceOutput,
-    ) -> Result<Begun<Vec<Vec<f32>>>, EngineError> {
+    fn begin(&self, sequences: &[Sequence<'_>], output: Output) -> Result<Begun<Vec<Vec<f32>>>, EngineError> {
         let mut parts = Vec::new();
         for pass in passes(sequences) {
-            self.pass_or_halves(pass, output_kind, &mut parts)?;
+            self.pass_or_halves(pass, output, &mut parts)?;
         }
         let gpu = Arc::clone(&self.gpu);
         Ok(Begun::Pending(Box::new(move || {

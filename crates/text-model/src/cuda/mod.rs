@@ -19,6 +19,7 @@ use ecommerce_ml_tensor_cpu::Sequence;
 use ecommerce_ml_tensor_cuda::{GpuBackend, MemoryUse};
 
 use crate::begun::Begun;
+use crate::output::Output;
 
 mod batch;
 pub mod data_parallel;
@@ -29,15 +30,6 @@ pub mod weights;
 pub use data_parallel::DataParallel;
 pub use encoder::Encoder;
 pub use weights::{NetworkWeights, WeightsBuilder};
-
-/// What is wanted of each sequence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SequenceOutput {
-    /// The outputs of the head before softmax.
-    Logits,
-    /// The mean of the last hidden states of all tokens.
-    Mean,
-}
 
 /// A GPU that networks can be brought to.
 pub trait Accelerator: Debug + Send + Sync {
@@ -56,17 +48,12 @@ pub trait Accelerator: Debug + Send + Sync {
 
 /// A network in the memory of a GPU, until it is dropped.
 pub trait DeviceModel: Debug + Send + Sync {
-    /// Gives the GPU all work for a row of numbers for each sequence, `[sequences, outputs]` for logits and `[sequences, hidden]`
-    /// for means, without waiting for it. Sequences that don't fit into
-    /// memory together are computed one part after the other.
+    /// Gives the GPU all work for a row of numbers for each sequence, without waiting for it: of [`Output::Head`] the head's
+    /// outputs before softmax, `[sequences, outputs]`, else means, `[sequences, hidden]`. Sequences that don't fit into memory together are computed one part after the other.
     ///
     /// # Errors
-    /// If there is no room for a single sequence, the GPU fails, or logits are wanted of a network without a head.
-    fn begin(
-        &self,
-        sequences: &[Sequence<'_>],
-        output_kind: SequenceOutput,
-    ) -> Result<Begun<Vec<Vec<f32>>>, EngineError>;
+    /// If there is no room for a single sequence, the GPU fails, or a network without a head is asked for its outputs.
+    fn begin(&self, sequences: &[Sequence<'_>], output: Output) -> Result<Begun<Vec<Vec<f32>>>, EngineError>;
 }
 
 impl<G: GpuBackend> Accelerator for G {

@@ -14,12 +14,13 @@ use std::sync::Arc;
 use ecommerce_ml_checkpoint::config::ModelConfig;
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_checkpoint::head::HeadPlan;
+use ecommerce_ml_checkpoint::open::OpenModel;
 use ecommerce_ml_checkpoint::tokenizer::{TokenDetail, Tokenizer, Tokens, Window};
 use ecommerce_ml_checkpoint::weights::Weights;
 use ecommerce_ml_checkpoint::weights::family::Names;
 use ecommerce_ml_predictor::ModelPrecision;
 use ecommerce_ml_protocol::{Answer, EngineError, ErrorKind, ModelInfo, Reads, Signature, Task};
-use ecommerce_ml_tensor_cpu::{Cpu, Image};
+use ecommerce_ml_tensor_cpu::{Cpu, Encoder, Image};
 use ecommerce_ml_tensor_cuda::Narrow;
 use serde::Serialize;
 
@@ -27,6 +28,7 @@ use crate::begun::Begun;
 use crate::cuda::Accelerator;
 use crate::device::Device;
 use crate::output::{Output, Prediction, Row};
+use crate::shape::sizes;
 
 mod agreement;
 mod candle;
@@ -261,6 +263,16 @@ impl Model {
             format!("window of {length} tokens, outside 1 to {}", self.tokenizer.max_length()),
         ))
     }
+}
+
+/// The encoder of a model by itself on the CPU, in single precision.
+///
+/// # Errors
+/// As of [`Model::load`].
+pub fn encoder(model: &mut OpenModel<'_>, cpu: &Cpu) -> Result<Encoder, EngineError> {
+    let image = Arc::new(prepare::encoder(model)?);
+    let damaged = || EngineError::new(ErrorKind::DamagedModel, "weights don't fit their model");
+    Encoder::open(&image, &sizes(&model.config), cpu.kernels, &cpu.team).ok_or_else(damaged)
 }
 
 /// What views show of a text model beside what every kind has.

@@ -55,8 +55,7 @@ impl PackedNetwork {
     /// Operations that these windows take in dense layers, and in attention.
     pub(super) fn operations(&self, windows: &[Window], output: Output) -> (u64, u64) {
         let lengths: Vec<usize> = windows.iter().map(|window| window.ids.len()).collect();
-        let pooling = if output == Output::Head { Pooling::First } else { Pooling::Mean };
-        self.encoder.operations(&lengths, pooling)
+        self.encoder.operations(&lengths, pooling(output))
     }
 
     fn sequence<'w>(&self, window: &'w Window) -> Sequence<'w> {
@@ -66,17 +65,22 @@ impl PackedNetwork {
     /// A row for each window.
     pub(super) fn forward(&self, windows: &[&Window], output: Output) -> Result<Vec<Vec<f32>>, EngineError> {
         let sequences = windows.iter().map(|window| self.sequence(window)).collect::<Vec<_>>();
-        match (output, &self.head) {
-            (Output::Embedding, _) => {
-                let means = self.encoder.forward(&sequences, Pooling::Mean);
-                Ok(means.chunks_exact(self.width).map(<[f32]>::to_vec).collect())
-            }
-            (Output::Head, Some((head, plan))) => {
-                let mut states = self.encoder.forward(&sequences, Pooling::First);
-                Ok(outputs(head, plan, self.encoder.kernels(), &mut states))
-            }
-            (Output::Head, None) => Err(without_head()),
+        if output == Output::Head && self.head.is_none() {
+            return Err(without_head());
         }
+        let mut states = self.encoder.forward(&sequences, pooling(output));
+        Ok(match (output, &self.head) {
+            (Output::Head, Some((head, plan))) => outputs(head, plan, self.encoder.kernels(), &mut states),
+            _ => states.chunks_exact(self.width).map(<[f32]>::to_vec).collect(),
+        })
+    }
+}
+
+/// Which states an output is made of.
+fn pooling(output: Output) -> Pooling {
+    match output {
+        Output::Head => Pooling::First,
+        Output::Embedding => Pooling::Mean,
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use ecommerce_ml_checkpoint::config::ModelConfig;
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_checkpoint::head::HeadPlan;
+use ecommerce_ml_checkpoint::open::OpenModel;
 use ecommerce_ml_checkpoint::tokenizer::Tokenizer;
 use ecommerce_ml_checkpoint::weights::family::Names;
 use ecommerce_ml_checkpoint::weights::{Numbers, Weights};
@@ -151,6 +152,17 @@ impl Source<'_> {
             }
         }
     }
+}
+
+/// The encoder of a model by itself, in single precision.
+pub(super) fn encoder(model: &mut OpenModel<'_>) -> Result<Image, EngineError> {
+    let OpenModel { config, names, weights, .. } = model;
+    let (shape, mut image) = (shape(config), ImageBuilder::default());
+    pack_embeddings(&mut image, &embeddings(weights, names, config)?);
+    for index in 0..config.layers {
+        pack_layer(&mut image, index, &shape, &layer(weights, names, index, config)?, None);
+    }
+    Ok(image.finish(serde_json::Value::Null))
 }
 
 fn with_note(image: Image, note: String) -> Image {

@@ -17,7 +17,7 @@ use super::network::without_head;
 use super::packed::head_activation;
 use super::{Output, Window, prepare};
 use crate::begun::Begun;
-use crate::cuda::{Accelerator, DeviceModel, SequenceOutput, WeightsBuilder};
+use crate::cuda::{Accelerator, DeviceModel, WeightsBuilder};
 
 /// Encoder and head.
 #[derive(Debug)]
@@ -68,13 +68,16 @@ impl ResidentNetwork {
             .iter()
             .map(|window| Sequence { ids: &window.ids, positions: self.positions.of(&window.ids) })
             .collect();
-        let Output::Head = output else { return self.network.begin(&sequences, SequenceOutput::Mean) };
-        let Some(plan) = &self.head else { return Err(without_head()) };
-        let logits = self.network.begin(&sequences, SequenceOutput::Logits)?;
-        if plan.labels.is_none() {
-            return Ok(logits);
+        if output == Output::Head && self.head.is_none() {
+            return Err(without_head());
         }
-        logits.and_then(|mut rows| {
+        let rows = self.network.begin(&sequences, output)?;
+        let is_logits =
+            output == Output::Head && self.head.as_ref().is_some_and(|head| head.labels.is_some());
+        if !is_logits {
+            return Ok(rows);
+        }
+        rows.and_then(|mut rows| {
             rows.iter_mut().for_each(|row| softmax(row));
             Ok(rows)
         })

@@ -19,7 +19,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use ecommerce_ml_checkpoint::config::ModelConfig;
-use ecommerce_ml_protocol::{EngineError, ErrorKind};
+use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_tensor_cuda::backend::{
     DevicePointer, GpuBackend, GpuError, Kernel, KernelArgument, SHARED_BYTES,
 };
@@ -31,11 +31,12 @@ mod layer;
 mod optimizer_state;
 mod passes;
 
+use crate::nn::adversarial::Moved;
 use crate::nn::dropout::Dropout;
-use crate::nn::elsewhere::{Distant, Moments};
+use crate::nn::encoder::{Moments, TrainableEncoder, without_forward};
 use crate::nn::network::Batch;
 use crate::nn::parameters::{Gradients, Parameters};
-use crate::nn::plan::{LayerPlan, Plan};
+use crate::nn::plan::Plan;
 use crate::nn::{Network, Tuning};
 use crate::train::optimizer::Factors;
 use optimizer_state::OptimizerState;
@@ -52,7 +53,7 @@ pub trait TrainingMachine: Debug + Send + Sync {
         network: &Network,
         parameters: &Parameters,
         tuning: Tuning,
-    ) -> Result<Option<Box<dyn Distant>>, EngineError>;
+    ) -> Result<Option<Box<dyn TrainableEncoder>>, EngineError>;
 }
 
 impl<G: GpuBackend> TrainingMachine for G {
@@ -61,9 +62,9 @@ impl<G: GpuBackend> TrainingMachine for G {
         network: &Network,
         parameters: &Parameters,
         tuning: Tuning,
-    ) -> Result<Option<Box<dyn Distant>>, EngineError> {
+    ) -> Result<Option<Box<dyn TrainableEncoder>>, EngineError> {
         let encoder = DeviceEncoder::new(self, network, parameters, tuning)?;
-        Ok(encoder.map(|encoder| Box::new(encoder) as Box<dyn Distant>))
+        Ok(encoder.map(|encoder| Box::new(encoder) as Box<dyn TrainableEncoder>))
     }
 }
 
@@ -148,13 +149,12 @@ impl<G: GpuBackend> DeviceEncoder<G> {
     ) -> Result<Option<Self>, EngineError> {
         let (config, plan) = (network.config().clone(), network.plan().clone());
         let (width, layers, end) = (config.hidden_size, config.layers, plan.hidden.weight.start);
-        let (trained, start) = match tuning {
-            Tuning::Full => (Trained::All, 0),
-            Tuning::Frozen { layers: frozen } => {
-                (Trained::Layers(frozen), plan.layers.get(frozen).map_or(end, LayerPlan::start))
-            }
-            Tuning::Lora { frozen } => (Trained::Adapted(frozen.min(layers)), end),
-            Tuning::Head => (Trained::Layers(layers), end),
+        let start = plan.first_trained(tuning);
+        let trained = match tuning {
+            Tuning::Full => Trained::All,
+            Tuning::Frozen { layers: frozen } => Trained::Layers(frozen),
+            Tuning::Lora { frozen } => Trained::Adapted(frozen.min(layers)),
+            Tuning::Head => Trained::Layers(layers),
         };
         let Some(kernels) = training_kernels(width / config.heads) else { return Ok(None) };
         if width % 8 != 0 || config.intermediate_size % 8 != 0 || 3 * width * F32 > SHARED_BYTES {
@@ -194,16 +194,13 @@ impl<G: GpuBackend> DeviceEncoder<G> {
     }
 }
 
-impl<G: GpuBackend> Distant for DeviceEncoder<G> {
-    fn refresh(&mut self, parameters: &Parameters) -> Result<(), EngineError> {
-        Ok(self.upload_parameters(parameters)?)
-    }
-
-    fn bring_back(&mut self, parameters: &mut Parameters) -> Result<(), EngineError> {
-        Ok(self.download_parameters(parameters)?)
-    }
-
-    fn forward(
+/// What is done there, whoever asks.
+impl<G: GpuBackend> DeviceEncoder<G> {
+    /// The last states of first tokens, `[sequences, hidden]`; `keeps` what the backward pass needs.
+    ///
+    /// # Errors
+    /// If the GPU fails, or its memory is full.
+    pub fn forward(
         &mut self,
         batch: Batch,
         dropout: Option<Dropout>,
@@ -215,13 +212,62 @@ impl<G: GpuBackend> Distant for DeviceEncoder<G> {
         Ok(states)
     }
 
-    fn backward(&mut self, d_states: &[f32]) -> Result<(), EngineError> {
-        let nothing = || EngineError::new(ErrorKind::Internal, "a backward pass without a forward pass");
-        let tape = self.tape.take().ok_or_else(nothing)?;
+    /// Adds to the gradients there those of the states, `[sequences, hidden]`, that came out last.
+    ///
+    /// # Errors
+    /// If the GPU fails, or its memory is full.
+    pub fn backward(&mut self, d_states: &[f32]) -> Result<(), EngineError> {
+        let tape = self.tape.take().ok_or_else(without_forward)?;
         Ok(self.back(&tape, d_states)?)
     }
 
-    fn forget(&mut self) -> Result<(), EngineError> {
+    /// Moves embeddings along their gradients there.
+    ///
+    /// # Errors
+    /// If the GPU fails.
+    pub fn move_embeddings(&mut self, epsilon: f64) -> Result<(), EngineError> {
+        Ok(self.perturb_embeddings(epsilon)?)
+    }
+}
+
+impl<G: GpuBackend> TrainableEncoder for DeviceEncoder<G> {
+    fn forward(
+        &mut self,
+        _: (&Network, &Parameters),
+        batch: Batch,
+        dropout: Option<Dropout>,
+        gradients: Option<&Gradients>,
+    ) -> Result<Vec<f32>, EngineError> {
+        self.forward(batch, dropout, gradients.is_some())
+    }
+
+    fn backward(
+        &mut self,
+        _: (&Network, &Parameters),
+        d_states: Vec<f32>,
+        _: &mut Gradients,
+    ) -> Result<(), EngineError> {
+        self.backward(&d_states)
+    }
+
+    fn move_embeddings(
+        &mut self,
+        _: (&Network, &mut Parameters),
+        _: &Gradients,
+        epsilon: f64,
+    ) -> Result<Option<Moved>, EngineError> {
+        self.move_embeddings(epsilon).map(|()| None)
+    }
+
+    fn refresh(&mut self, parameters: &Parameters) -> Result<(), EngineError> {
+        Ok(self.upload_parameters(parameters)?)
+    }
+
+    fn bring_back(&mut self, parameters: &mut Parameters) -> Result<(), EngineError> {
+        Ok(self.download_parameters(parameters)?)
+    }
+
+    fn zero_grad(&mut self) -> Result<(), EngineError> {
         Ok(self.zero_gradients()?)
     }
 
@@ -231,10 +277,6 @@ impl<G: GpuBackend> Distant for DeviceEncoder<G> {
 
     fn squares(&self) -> Result<f64, EngineError> {
         Ok(self.all_squares()?)
-    }
-
-    fn move_embeddings(&mut self, epsilon: f64) -> Result<(), EngineError> {
-        Ok(self.perturb_embeddings(epsilon)?)
     }
 
     fn update(&mut self, factors: Factors) -> Result<(), EngineError> {

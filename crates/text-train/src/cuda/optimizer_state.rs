@@ -7,7 +7,7 @@ use ecommerce_ml_tensor_cuda::backend::{GpuBackend, GpuError, Kernel, KernelArgu
 
 use super::kernels::{count, whole};
 use super::{BF16, DeviceEncoder, F32, Trained};
-use crate::nn::elsewhere::Moments;
+use crate::nn::encoder::Moments;
 use crate::nn::parameters::{Gradients, Parameter, Parameters};
 use crate::train::optimizer::{Factors, decays};
 

@@ -7,20 +7,20 @@
 //! - [`lora`]: low-rank changes to weights.
 //! - [`network`]: the whole network, forward and backward.
 //! - `embeddings`, `layer`, `attention`, `norm`, `dense`, `head`: its parts.
-//! - [`elsewhere`]: an encoder on another machine.
+//! - [`encoder`]: the encoder under training, on the CPU or on a device.
 //! - [`dropout`]: what is left out at random.
 //! - [`adversarial`]: embeddings moved for a second look.
 //!
 //! Sequences lie end to end, without padding. It must not know text, files other than of weights, or, but for what
-//! [`elsewhere`] passes on, optimizers.
+//! [`encoder`] passes on, optimizers.
 //! Invariant: losses and gradients have the same bits however many threads there are.
 
 pub mod adversarial;
 mod attention;
 mod dense;
 pub mod dropout;
-pub mod elsewhere;
 mod embeddings;
+pub mod encoder;
 mod head;
 mod layer;
 pub mod lora;
@@ -32,6 +32,7 @@ pub mod tuning;
 
 pub use adversarial::Moved;
 pub use dropout::Dropout;
+pub use encoder::{CpuEncoder, TrainableEncoder};
 pub use head::HeadTape;
 pub use lora::Lora;
 pub use network::{Network, Tape};

@@ -7,9 +7,8 @@ use std::ops::Range;
 
 use ecommerce_ml_checkpoint::config::ModelConfig;
 use ecommerce_ml_checkpoint::files::ModelFiles;
+use ecommerce_ml_checkpoint::open::OpenModel;
 use ecommerce_ml_checkpoint::positions::Positions;
-use ecommerce_ml_checkpoint::weights::Weights;
-use ecommerce_ml_checkpoint::weights::family::Names;
 use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_tensor_cpu::Cpu;
 
@@ -55,14 +54,20 @@ pub struct Batch {
     pub lengths: Vec<usize>,
 }
 
-/// A forward pass: what came out, and what the backward pass needs.
+/// A forward pass through the encoder: what the backward pass needs.
 #[derive(Debug)]
-pub struct Tape {
+pub struct EncoderTape {
     batch: Batch,
     embedded: Normed,
     layers: Vec<LayerTape>,
-    head: HeadTape,
     dropout: Option<Dropout>,
+}
+
+/// A forward pass: what came out, and what the backward pass needs.
+#[derive(Debug)]
+pub struct Tape {
+    encoder: EncoderTape,
+    head: HeadTape,
 }
 
 impl Tape {
@@ -97,11 +102,21 @@ impl Network {
         seed: u64,
         cpu: &Cpu,
     ) -> Result<(Self, Parameters), EngineError> {
-        let config = ModelConfig::load(files)?;
-        let mut weights = Weights::open(files)?;
-        let names = Names::detect(config.family, &weights);
-        weights.refuse_more_layers(&names, config.layers)?;
-        let (plan, list) = Plan::new(&names, &config, outputs);
+        Self::read(&mut OpenModel::open(files)?, outputs, seed, cpu)
+    }
+
+    /// As [`open`](Self::open), of a model that is open already.
+    ///
+    /// # Errors
+    /// If weights are missing, damaged or not supported.
+    pub fn read(
+        model: &mut OpenModel<'_>,
+        outputs: usize,
+        seed: u64,
+        cpu: &Cpu,
+    ) -> Result<(Self, Parameters), EngineError> {
+        let OpenModel { config, names, weights, .. } = model;
+        let (plan, list) = Plan::new(names, config, outputs);
         let head = plan.hidden.weight.start;
         let mut values = Vec::new();
         for parameter in &list {
@@ -111,7 +126,7 @@ impl Network {
                 false => weights.values(&parameter.name, &parameter.shape)?,
             });
         }
-        let positions = Positions::new(&config);
+        let (config, positions) = (config.clone(), Positions::new(config));
         Ok((Self { config, plan, positions, cpu: cpu.clone() }, Parameters { list: list.into(), values }))
     }
 
@@ -127,15 +142,9 @@ impl Network {
 
     /// Gradients of zero for what is trained.
     pub fn gradients(&self, parameters: &Parameters, tuning: Tuning) -> Gradients {
-        let head = self.plan.hidden.weight.start;
-        let start = match tuning {
-            Tuning::Full => 0,
-            Tuning::Frozen { layers } => self.plan.layers.get(layers).map_or(head, |layer| layer.start()),
-            Tuning::Head | Tuning::Lora { .. } => head,
-        };
-        let layers = self.plan.layers.len();
-        let adapted = if let Tuning::Lora { frozen } = tuning { frozen.min(layers)..layers } else { 0..0 };
-        Gradients::new(parameters, start, adapted)
+        let is_adapted = matches!(tuning, Tuning::Lora { .. });
+        let adapted = if is_adapted { self.plan.layers_trained(tuning) } else { 0..0 };
+        Gradients::new(parameters, self.plan.first_trained(tuning), adapted)
     }
 
     /// Adds adapters to the weights of queries and values of all layers but the first `frozen`, behind all other parameters.
@@ -158,8 +167,7 @@ impl Network {
             range
         };
         for layer in self.plan.layers.iter().skip(frozen) {
-            for part in [0, 2] {
-                let weight = layer.projections.part(part * width..(part + 1) * width).weight;
+            for weight in self.plan.adapted(layer) {
                 let name = parameters.list.iter().find(|parameter| parameter.range == weight);
                 let stem = name.map_or("", |found| found.name.trim_end_matches(".weight"));
                 let a = add(format!("{stem}.lora_A.weight"), [rank, width], Some(seed));
@@ -231,8 +239,19 @@ impl Network {
         dropout: Option<Dropout>,
         gradients: Option<&Gradients>,
     ) -> Tape {
+        let (encoder, states) = self.forward_encoder(parameters, self.batch(sequences), dropout, gradients);
+        Tape { encoder, head: self.forward_head(parameters, states, dropout) }
+    }
+
+    /// As [`forward`](Self::forward), of the encoder alone: the last states of first tokens, `[sequences, hidden]`.
+    pub(super) fn forward_encoder(
+        &self,
+        parameters: &Parameters,
+        batch: Batch,
+        dropout: Option<Dropout>,
+        gradients: Option<&Gradients>,
+    ) -> (EncoderTape, Vec<f32>) {
         let step = self.step(parameters, dropout);
-        let batch = self.batch(sequences);
         let mut embedded = embeddings::forward(&step, &self.plan.embeddings, &batch);
         let mut layers: Vec<LayerTape> = Vec::with_capacity(self.plan.layers.len());
         for index in 0..self.plan.layers.len() {
@@ -247,9 +266,8 @@ impl Network {
             }
             layers.push(tape);
         }
-        let firsts = layers.last().map_or(&embedded.output, |tape| &tape.output.output).clone();
-        let head = head::forward(&step, &self.plan, firsts);
-        Tape { batch, embedded, layers, head, dropout }
+        let cls = layers.last().map_or(&embedded.output, |tape| &tape.output.output).clone();
+        (EncoderTape { batch, embedded, layers, dropout }, cls)
     }
 
     /// Adds to the gradients those of `d_logits`, which has the shape of [`Tape::logits`]. With adapters, [`Lora::spread`] has
@@ -264,8 +282,20 @@ impl Network {
         d_logits: &[f32],
         gradients: &mut Gradients,
     ) {
+        let head = (&tape.head, tape.encoder.dropout);
+        let d_states = self.backward_head(parameters, head, d_logits, gradients);
+        self.backward_encoder(parameters, &tape.encoder, d_states, gradients);
+    }
+
+    /// As [`backward`](Self::backward), of the encoder alone, from the gradients of the states that came out.
+    pub(super) fn backward_encoder(
+        &self,
+        parameters: &Parameters,
+        tape: &EncoderTape,
+        mut gradient: Vec<f32>,
+        gradients: &mut Gradients,
+    ) {
         let step = self.step(parameters, tape.dropout);
-        let mut gradient = head::backward(&step, &self.plan, &tape.head, d_logits, gradients);
         for index in (0..tape.layers.len()).rev() {
             if !self.reaches(gradients, index) {
                 return;

@@ -6,11 +6,11 @@
 
 use std::ops::Range;
 
-use ecommerce_ml_checkpoint::config::ModelConfig;
+use ecommerce_ml_checkpoint::config::{Family, ModelConfig};
 use ecommerce_ml_checkpoint::weights::family::Names;
-use ecommerce_ml_checkpoint::config::Family;
 
 use super::parameters::Parameter;
+use super::tuning::Tuning;
 
 /// A dense layer `y = x Wᵀ + b`.
 #[derive(Debug, Clone)]
@@ -144,7 +144,7 @@ impl Places {
 
 impl Plan {
     /// The parameters of a model whose head has `outputs`.
-    pub(super) fn new(names: &Names, config: &ModelConfig, outputs: usize) -> (Self, Vec<Parameter>) {
+    pub(crate) fn new(names: &Names, config: &ModelConfig, outputs: usize) -> (Self, Vec<Parameter>) {
         let (width, head) = (config.hidden_size, names.head());
         let mut places = Places::default();
         let plan = Self {
@@ -154,6 +154,37 @@ impl Plan {
             output: places.dense(&[head.output], width, outputs),
         };
         (plan, places.list)
+    }
+
+    /// How many numbers there are, adapters left aside.
+    pub(crate) fn numbers(&self) -> usize {
+        self.output.bias.end
+    }
+
+    /// The first number that is trained, adapters left aside; all behind it are.
+    pub(crate) fn first_trained(&self, tuning: Tuning) -> usize {
+        let head = self.hidden.weight.start;
+        match tuning {
+            Tuning::Full => 0,
+            Tuning::Frozen { layers } => self.layers.get(layers).map_or(head, LayerPlan::start),
+            Tuning::Head | Tuning::Lora { .. } => head,
+        }
+    }
+
+    /// The layers that the backward pass goes through.
+    pub(crate) fn layers_trained(&self, tuning: Tuning) -> Range<usize> {
+        let layers = self.layers.len();
+        match tuning {
+            Tuning::Full => 0..layers,
+            Tuning::Frozen { layers: frozen } | Tuning::Lora { frozen } => frozen.min(layers)..layers,
+            Tuning::Head => layers..layers,
+        }
+    }
+
+    /// The weights of a layer that get adapters: those of queries and of values.
+    pub(crate) fn adapted(&self, layer: &LayerPlan) -> [Range<usize>; 2] {
+        let width = layer.projections.inputs;
+        [0, 2].map(|part| layer.projections.part(part * width..(part + 1) * width).weight)
     }
 }
 

@@ -1,23 +1,17 @@
-//! An encoder that doesn't learn, without dropout: the one that also predicts, in single precision, or one on another
-//! machine.
+//! An encoder that doesn't learn, without dropout: the one that also predicts, in single precision, or one on a device.
 //!
 //! It must not know heads. Invariant: on the CPU the state of a text doesn't depend on the texts that it is computed
 //! with.
 
-use std::sync::Arc;
-
-use ecommerce_ml_checkpoint::config::ModelConfig;
-use ecommerce_ml_checkpoint::files::ModelFiles;
+use ecommerce_ml_checkpoint::open::OpenModel;
 use ecommerce_ml_checkpoint::positions::Positions;
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
-use ecommerce_ml_tensor_cpu::{Cpu, Encoder, Pooling, Precision, Sequence};
-use ecommerce_ml_text_model::shape::sizes;
-use ecommerce_ml_text_model::{Model, PrecisionChoice};
+use ecommerce_ml_tensor_cpu::{Cpu, Encoder, Pooling, Sequence};
+use ecommerce_ml_text_model::model::encoder;
 
 use super::examples::Examples;
-use super::micro_batches::{DISTANT_MICRO_BATCH, micro_batches};
-use crate::nn::Network;
-use crate::nn::elsewhere::Distant;
+use super::micro_batches::{DEVICE_MICRO_BATCH, micro_batches};
+use crate::nn::{Network, Parameters, TrainableEncoder};
 
 /// Sequences that go through it together on the CPU.
 const TOGETHER: usize = 512;
@@ -26,8 +20,8 @@ const TOGETHER: usize = 512;
 pub(super) enum Frozen {
     /// On the CPU.
     Here(Box<Encoder>, Positions),
-    /// On another machine.
-    Elsewhere(Box<dyn Distant>),
+    /// On a device.
+    Device(Box<dyn TrainableEncoder>),
 }
 
 impl Frozen {
@@ -35,28 +29,25 @@ impl Frozen {
     ///
     /// # Errors
     /// As of loading a model.
-    pub(super) fn open(base: &ModelFiles, config: &ModelConfig, cpu: &Cpu) -> Result<Self, EngineError> {
-        let image = Arc::new(Model::prepare(base, cpu, PrecisionChoice::Fixed(Precision::F32))?);
-        let damaged = || EngineError::new(ErrorKind::DamagedModel, "weights don't fit their model");
-        let encoder = Encoder::open(&image, &sizes(config), cpu.kernels, &cpu.team).ok_or_else(damaged)?;
-        Ok(Self::Here(Box::new(encoder), Positions::new(config)))
+    pub(super) fn open(base: &mut OpenModel<'_>, cpu: &Cpu) -> Result<Self, EngineError> {
+        Ok(Self::Here(Box::new(encoder(base, cpu)?), Positions::new(&base.config)))
     }
 
-    /// Whether it is on another machine.
-    pub(super) fn is_elsewhere(&self) -> bool {
-        matches!(self, Self::Elsewhere(_))
+    /// Whether it is on a device.
+    pub(super) fn is_on_device(&self) -> bool {
+        matches!(self, Self::Device(_))
     }
 
     /// The last states of first tokens, a row for each sequence.
     ///
     /// # Errors
-    /// If the machine fails, or has no room for one of the sequences alone.
+    /// If the device fails, or has no room for one of the sequences alone.
     pub(super) fn states(
         &mut self,
-        network: &Network,
+        model: (&Network, &Parameters),
         sequences: &[&[u32]],
     ) -> Result<Vec<f32>, EngineError> {
-        let mut states = Vec::with_capacity(sequences.len() * network.config().hidden_size);
+        let mut states = Vec::with_capacity(sequences.len() * model.0.config().hidden_size);
         match self {
             Self::Here(encoder, positions) => {
                 for some in sequences.chunks(TOGETHER) {
@@ -66,10 +57,10 @@ impl Frozen {
                     states.extend(encoder.forward(&some.collect::<Vec<_>>(), Pooling::First));
                 }
             }
-            Self::Elsewhere(encoder) => {
+            Self::Device(encoder) => {
                 let lengths = sequences.iter().map(|ids| ids.len());
-                for some in micro_batches(lengths, DISTANT_MICRO_BATCH) {
-                    divided(&mut **encoder, network, &sequences[some], &mut states)?;
+                for some in micro_batches(lengths, DEVICE_MICRO_BATCH) {
+                    divided(&mut **encoder, model, &sequences[some], &mut states)?;
                 }
             }
         }
@@ -80,25 +71,29 @@ impl Frozen {
     ///
     /// # Errors
     /// As of [`states`](Self::states).
-    pub(super) fn all(&mut self, network: &Network, examples: &Examples) -> Result<Vec<f32>, EngineError> {
+    pub(super) fn all(
+        &mut self,
+        model: (&Network, &Parameters),
+        examples: &Examples,
+    ) -> Result<Vec<f32>, EngineError> {
         let sequences: Vec<&[u32]> = (0..examples.len()).map(|example| examples.tokens(example)).collect();
-        self.states(network, &sequences)
+        self.states(model, &sequences)
     }
 }
 
 /// Computes sequences together, or half of them after the other if there is no room.
 fn divided(
-    encoder: &mut dyn Distant,
-    network: &Network,
+    encoder: &mut dyn TrainableEncoder,
+    model: (&Network, &Parameters),
     sequences: &[&[u32]],
     states: &mut Vec<f32>,
 ) -> Result<(), EngineError> {
-    match encoder.forward(network.batch(sequences), None, false) {
+    match encoder.forward(model, model.0.batch(sequences), None, None) {
         Ok(own) => states.extend(own),
         Err(error) if error.kind == ErrorKind::OutOfMemory && sequences.len() > 1 => {
             let (first, second) = sequences.split_at(sequences.len() / 2);
-            divided(encoder, network, first, states)?;
-            divided(encoder, network, second, states)?;
+            divided(encoder, model, first, states)?;
+            divided(encoder, model, second, states)?;
         }
         Err(error) => return Err(error),
     }

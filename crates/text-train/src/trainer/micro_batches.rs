@@ -10,7 +10,7 @@ use std::ops::Range;
 pub(super) const MICRO_BATCH: usize = 1024;
 
 /// The same on a GPU, which wants more to do at a time.
-pub(super) const DISTANT_MICRO_BATCH: usize = 16_384;
+pub(super) const DEVICE_MICRO_BATCH: usize = 16_384;
 
 /// Cuts sequences of these lengths into runs of at most so many tokens.
 pub(super) fn micro_batches(lengths: impl IntoIterator<Item = usize>, most: usize) -> Vec<Range<usize>> {

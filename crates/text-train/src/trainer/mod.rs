@@ -31,9 +31,10 @@ mod training;
 
 use std::time::Duration;
 
+use ecommerce_ml_checkpoint::open::OpenModel;
 use ecommerce_ml_predictor::{Evaluate, Job, Sink, Trainer};
-use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_protocol::training::{JobOutput, Phase, TrainingCall, TrainingChecked, TrainingInput};
+use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_text_model::KIND;
 use ecommerce_ml_training::held_out::Ending;
 use ecommerce_ml_training::{model, options};
@@ -68,16 +69,19 @@ impl<D: Devices> Trainer for TextTrainer<D> {
         Ok(TrainingChecked { kind: KIND.to_owned(), default_base: Some(DEFAULT_BASE.to_owned()) })
     }
 
-    fn train(&self, job: Job, models: &dyn Evaluate, sink: &mut dyn Sink) -> Result<(), EngineError> {
+    fn train(&self, mut job: Job, models: &dyn Evaluate, sink: &mut dyn Sink) -> Result<(), EngineError> {
         let interval = Duration::from_secs(job.plan.checkpoint_interval);
         let cpu = self.devices.require_cpu()?;
-        let mut setup = Setup::new(job)?;
+        let files = job.base.take().ok_or_else(without_base)?;
+        let base = OpenModel::open(&files)?;
+        let mut setup = Setup::new(job, &base)?;
         sink.send(JobOutput::Prepared(setup.prepared.clone()))?;
         let incumbent = setup.incumbent.take();
         let incumbent =
             setup.held_out.ask_incumbent(incumbent.as_ref(), &setup.held_out_texts, models, sink)?;
         sink.send(JobOutput::Phase(Phase::Training))?;
-        let (learner, layout) = setup.learner(cpu, self.devices.training_machine().as_ref())?;
+        let (learner, layout) = setup.learner(base, cpu, self.devices.training_machine().as_ref())?;
+        drop(files);
         let task = Task {
             options: &setup.options,
             targets: &setup.targets,
@@ -89,11 +93,8 @@ impl<D: Devices> Trainer for TextTrainer<D> {
             interval,
         };
         let learned = Training::new(task, learner, setup.checkpoint.take())?.run(sink)?;
-        let ending = Ending {
-            epoch: learned.epoch,
-            stopped_early: learned.stopped_early,
-            seed: setup.options.seed,
-        };
+        let ending =
+            Ending { epoch: learned.epoch, stopped_early: learned.stopped_early, seed: setup.options.seed };
         let (network, mut parameters) = learned.learner.into_parts()?;
         setup::unscale(&network, &mut parameters, setup.scale);
         let files = layout.files(&network, &parameters, &setup.targets)?;
@@ -104,4 +105,8 @@ impl<D: Devices> Trainer for TextTrainer<D> {
         model::send(&files, sink)?;
         sink.send(JobOutput::Finished(Box::new(finished)))
     }
+}
+
+fn without_base() -> EngineError {
+    EngineError::new(ErrorKind::InvalidRequest, "a training of texts needs a model to begin with")
 }

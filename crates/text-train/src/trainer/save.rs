@@ -7,9 +7,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ecommerce_ml_checkpoint::config::{ModelConfig, parse_json};
+use ecommerce_ml_checkpoint::config::parse_json;
 use ecommerce_ml_checkpoint::files::ModelFiles;
-use ecommerce_ml_checkpoint::weights::Weights;
+use ecommerce_ml_checkpoint::open::OpenModel;
 use ecommerce_ml_checkpoint::weights::family::Names;
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_training::Targets;
@@ -36,18 +36,16 @@ impl Layout {
     /// That of a base with these parameters.
     ///
     /// # Errors
-    /// If the files are missing or damaged.
-    pub(super) fn of(files: &ModelFiles, parameters: &Parameters) -> Result<Self, EngineError> {
-        let config = ModelConfig::load(files)?;
-        let weights = Weights::open(files)?;
-        let names = Names::detect(config.family, &weights);
+    /// If its `config.json` is damaged.
+    pub(super) fn of(base: &OpenModel<'_>, parameters: &Parameters) -> Result<Self, EngineError> {
+        let OpenModel { files, names, weights, .. } = base;
         let of = |name: &String| Some((name.clone(), weights.dtype(name)?));
         let types = parameters.list.iter().filter_map(|parameter| of(&parameter.name)).collect();
         let is_other = |name: &str| name != CONFIG && !name.contains(".safetensors");
         let others = files.iter().filter(|(name, _)| is_other(name));
         Ok(Self {
             config: parse_json(CONFIG, files.require(CONFIG)?)?,
-            names,
+            names: names.clone(),
             types,
             others: others.map(|(name, bytes)| (name.to_owned(), bytes.to_vec())).collect(),
         })

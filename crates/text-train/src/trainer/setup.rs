@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
-use ecommerce_ml_checkpoint::config::{DropoutRates, ModelConfig};
+use ecommerce_ml_checkpoint::config::ModelConfig;
 use ecommerce_ml_checkpoint::files::{ModelFiles, content_address};
 use ecommerce_ml_checkpoint::head::HeadPlan;
+use ecommerce_ml_checkpoint::open::OpenModel;
 use ecommerce_ml_checkpoint::tokenizer::Tokenizer;
 use ecommerce_ml_predictor::Job;
 use ecommerce_ml_protocol::training::{Prepared, TrainingCall, TrainingPlan};
@@ -27,6 +28,7 @@ use super::memory::Sizes;
 use super::save::Layout;
 use super::training;
 use crate::cuda::TrainingMachine;
+use crate::nn::plan::Plan;
 use crate::nn::{self, Network, Parameters};
 use crate::train::augment::{Augmenter, Synonyms};
 use crate::train::options::{EvalStrategy, TrainingOptions, Tuning};
@@ -55,8 +57,8 @@ pub(super) struct Setup {
     pub(super) prepared: Prepared,
     /// What texts that change from epoch to epoch are made of.
     texts: Option<Texts>,
-    base: ModelFiles,
     config: ModelConfig,
+    tuning: nn::Tuning,
     /// Whether the head of the base is what the new one begins with.
     keeps_head: bool,
 }
@@ -71,15 +73,14 @@ struct Texts {
 }
 
 impl Setup {
-    /// Reads a job.
+    /// Reads a job, which begins with this base.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn new(job: Job) -> Result<Self, EngineError> {
-        let Job { plan, base, incumbent, rows, synonyms, checkpoint } = job;
-        let base = base.ok_or_else(without_base)?;
+    pub(super) fn new(job: Job, base: &OpenModel<'_>) -> Result<Self, EngineError> {
+        let Job { plan, incumbent, rows, synonyms, checkpoint, .. } = job;
         let (options, effective, canonical) = read_options(&plan.call)?;
-        let fingerprint = fingerprint(&plan, &canonical, &base);
+        let fingerprint = fingerprint(&plan, &canonical, base.files);
         let checkpoint_bytes = checkpoint.len() as u64;
         let checkpoint = Checkpoint::read(checkpoint)?;
         let mut dataset = Dataset::new(&plan.call, rows)?;
@@ -88,35 +89,34 @@ impl Setup {
             checkpoint.check(&fingerprint)?;
             ignored = dataset.keep(&checkpoint.rows())?;
         }
-        let config = ModelConfig::load(&base)?;
+        let config = &base.config;
         refuse_more_layers(&options, config.layers)?;
-        let head = base_head(&base)?;
+        let head = base_head(base)?;
         let known = head.as_ref().and_then(|head| head.labels.as_deref());
         let targets = Targets::read(plan.call.objective, &dataset.labels, known)?;
         let keeps_head = head.is_some_and(|head| fits(&head, &targets));
 
         let held_out = HeldOut::choose(&dataset, &targets, options.eval_fraction, options.seed)?;
         let classes: Vec<u32> = (0..dataset.len()).map(|row| targets.class(row)).collect();
-        let tokenizer = Tokenizer::load(&base, &config)?;
+        let tokenizer = Tokenizer::load(base.files, config)?;
         let limit = options.max_length.unwrap_or(usize::MAX);
         let examples = Examples::new(&mut dataset, &held_out.split, &classes, &options, (&tokenizer, limit))?;
         // Copies count, or balanced weights would make up for scarce classes a second time.
         let learned = examples.rows(&examples.training);
         let (criterion, scale) = (Criterion::new(&targets, &learned, &options)?, targets.scale(&learned));
         let bytes = |files: &ModelFiles| files.iter().map(|(_, bytes)| bytes.len() as u64).sum::<u64>();
-        let (parameters, trained, layers) = count(&config, &options, targets.outputs());
+        let (plan_of_network, _) = Plan::new(&base.names, config, targets.outputs());
+        let tuning = tuning(options.tuning);
+        let counts = Counts::of(&plan_of_network, tuning, options.tuning);
         let text_bytes = |text: &String| text.len() as u64 + 112;
         let sizes = Sizes {
-            config: &config,
-            parameters,
-            trained,
-            adapted: match options.tuning {
-                Tuning::Lora { .. } => (layers * 2 * config.hidden_size.pow(2)) as u64,
-                Tuning::Full { .. } | Tuning::Head => 0,
-            },
-            layers,
+            config,
+            parameters: counts.parameters,
+            trained: counts.trained,
+            adapted: counts.adapted,
+            layers: counts.layers,
             head_only: options.tuning == Tuning::Head,
-            base: bytes(&base),
+            base: bytes(base.files),
             incumbent: incumbent.as_ref().map_or(0, bytes),
             tokenizer: tokenizer.bytes(),
             texts: dataset.texts().iter().map(text_bytes).sum(),
@@ -158,58 +158,54 @@ impl Setup {
             incumbent,
             prepared,
             texts,
-            base,
-            config,
+            config: config.clone(),
+            tuning,
             keeps_head,
         })
     }
 
-    /// The network, and how it will be saved. The files of the base are gone then.
+    /// The network, and how it will be saved.
     ///
     /// # Errors
     /// If the base is damaged or not supported.
     pub(super) fn learner(
         &mut self,
+        mut base: OpenModel<'_>,
         cpu: &Cpu,
-        elsewhere: Option<&Arc<dyn TrainingMachine>>,
+        device: Option<&Arc<dyn TrainingMachine>>,
     ) -> Result<(Learner, Layout), EngineError> {
-        let base = std::mem::take(&mut self.base);
-        let seed = self.options.seed;
-        let (network, mut parameters) = Network::open(&base, self.targets.outputs(), seed, cpu)?;
+        let (seed, tuning) = (self.options.seed, self.tuning);
+        let (network, mut parameters) = Network::read(&mut base, self.targets.outputs(), seed, cpu)?;
         let layout = Layout::of(&base, &parameters)?;
-        let shares = Shares::new(&DropoutRates::load(&base)?, self.options.hidden_dropout);
+        let shares = Shares::new(&base.dropout()?, self.options.hidden_dropout);
         if !self.keeps_head {
             network.renew_output(&mut parameters, seed);
         } else if let (Targets::Numbers(_), (mean, deviation)) = (&self.targets, self.scale) {
             // The base's head counts in the user's unit.
             rescale(&network, &mut parameters, 1.0 / deviation, -mean / deviation);
         }
-        let mut lora = None;
-        let tuning = match self.options.tuning {
-            Tuning::Full { freeze_layers: 0 } => nn::Tuning::Full,
-            Tuning::Full { freeze_layers: layers } => nn::Tuning::Frozen { layers },
-            Tuning::Head => nn::Tuning::Head,
-            Tuning::Lora { r, alpha, freeze_layers: frozen } => {
-                lora = Some(network.adapt(&mut parameters, (r, alpha as f32), frozen, seed));
-                nn::Tuning::Lora { frozen }
+        let lora = match self.options.tuning {
+            Tuning::Lora { r, alpha, freeze_layers } => {
+                Some(network.adapt(&mut parameters, (r, alpha as f32), freeze_layers, seed))
             }
+            Tuning::Full { .. } | Tuning::Head => None,
         };
         let changing = self.changing(&parameters)?.map(Box::new);
         if tuning == nn::Tuning::Head {
-            let distant = elsewhere.map(|machine| Arc::clone(machine).train(&network, &parameters, tuning));
-            let mut encoder = match distant.transpose()?.flatten() {
-                Some(distant) => Frozen::Elsewhere(distant),
-                None => Frozen::open(&base, &self.config, cpu)?,
+            let there = device.map(|machine| Arc::clone(machine).train(&network, &parameters, tuning));
+            let mut encoder = match there.transpose()?.flatten() {
+                Some(encoder) => Frozen::Device(encoder),
+                None => Frozen::open(&mut base, cpu)?,
             };
             let inputs = match changing {
-                None => Inputs::States(encoder.all(&network, &self.examples)?),
+                None => Inputs::States(encoder.all((&network, &parameters), &self.examples)?),
                 Some(changing) => Inputs::Encoded(encoder, changing),
             };
             return Ok((Learner::new((network, parameters), tuning, lora, inputs, (shares, seed)), layout));
         }
         let inputs = changing.map_or(Inputs::Tokens, Inputs::Changing);
         let mut learner = Learner::new((network, parameters), tuning, lora, inputs, (shares, seed));
-        if let Some(machine) = elsewhere {
+        if let Some(machine) = device {
             learner.go_to(machine, tuning)?;
         }
         Ok((learner, layout))
@@ -283,17 +279,13 @@ fn fingerprint(plan: &TrainingPlan, options: &str, base: &ModelFiles) -> String 
     blake3::hash(format!("{objective:?}\0{by}\0{address}\0{options}").as_bytes()).to_string()
 }
 
-fn without_base() -> EngineError {
-    EngineError::new(ErrorKind::InvalidRequest, "a training of texts needs a model to begin with")
-}
-
 fn without_texts() -> EngineError {
     EngineError::new(ErrorKind::InvalidRequest, "a training of texts has no texts")
 }
 
 /// The head of the base, unless it is of a kind that is never kept.
-fn base_head(base: &ModelFiles) -> Result<Option<HeadPlan>, EngineError> {
-    match HeadPlan::of_files(base) {
+fn base_head(base: &OpenModel<'_>) -> Result<Option<HeadPlan>, EngineError> {
+    match base.head() {
         Err(error) if error.kind == ErrorKind::UnsupportedModel => Ok(None),
         head => head,
     }
@@ -321,25 +313,41 @@ fn refuse_more_layers(options: &TrainingOptions, layers: usize) -> Result<(), En
     Err(EngineError::new(ErrorKind::InvalidRequest, message))
 }
 
-/// Parameters, how many of them are trained, and the layers that the backward pass goes through.
-fn count(config: &ModelConfig, options: &TrainingOptions, outputs: usize) -> (u64, u64, usize) {
-    let (width, inner) = (config.hidden_size, config.intermediate_size);
-    let rows = config.vocab_size + config.positions + config.token_types.unwrap_or(0) + 2;
-    let embeddings = rows * width;
-    let layer = 4 * (width * width + width) + 2 * width * inner + inner + width + 4 * width;
-    let head = width * width + width + outputs * (width + 1);
-    let all = embeddings + config.layers * layer + head;
-    let (trained, layers) = match options.tuning {
-        Tuning::Full { freeze_layers: 0 } => (all, config.layers),
-        Tuning::Full { freeze_layers } => {
-            let layers = config.layers - freeze_layers.min(config.layers);
-            (layers * layer + head, layers)
+/// Which weights the options say are trained.
+fn tuning(options: Tuning) -> nn::Tuning {
+    match options {
+        Tuning::Full { freeze_layers: 0 } => nn::Tuning::Full,
+        Tuning::Full { freeze_layers: layers } => nn::Tuning::Frozen { layers },
+        Tuning::Head => nn::Tuning::Head,
+        Tuning::Lora { freeze_layers: frozen, .. } => nn::Tuning::Lora { frozen },
+    }
+}
+
+/// How many numbers a training works on.
+struct Counts {
+    parameters: u64,
+    trained: u64,
+    /// Of weights that have adapters.
+    adapted: u64,
+    /// That the backward pass goes through.
+    layers: usize,
+}
+
+impl Counts {
+    fn of(plan: &Plan, tuning: nn::Tuning, options: Tuning) -> Self {
+        let (mut adapted, mut adapters) = (0, 0);
+        if let Tuning::Lora { r, freeze_layers, .. } = options {
+            for weight in plan.layers.iter().skip(freeze_layers).flat_map(|layer| plan.adapted(layer)) {
+                // Square, with a matrix of `r` rows and one of `r` columns beside it.
+                adapters += 2 * r * weight.len().isqrt();
+                adapted += weight.len();
+            }
         }
-        Tuning::Head => (head, 0),
-        Tuning::Lora { r, freeze_layers, .. } => {
-            let layers = config.layers - freeze_layers.min(config.layers);
-            (layers * 4 * r * width + head, layers)
+        Self {
+            parameters: plan.numbers() as u64,
+            trained: (plan.numbers() - plan.first_trained(tuning) + adapters) as u64,
+            adapted: adapted as u64,
+            layers: plan.layers_trained(tuning).len(),
         }
-    };
-    (all as u64, trained as u64, layers)
+    }
 }

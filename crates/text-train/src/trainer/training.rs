@@ -241,13 +241,13 @@ impl<'a> Training<'a> {
     }
 
     fn checkpoint(&mut self, sink: &mut dyn Sink) -> Result<(), EngineError> {
-        let elsewhere = match self.adam.steps() {
+        let on_device = match self.adam.steps() {
             0 => None,
-            1.. => self.learner.moments_elsewhere()?,
+            1.. => self.learner.moments_on_device()?,
         };
-        let elsewhere = elsewhere.iter().map(|(firsts, seconds)| (firsts.as_slice(), seconds.as_slice()));
+        let on_device = on_device.iter().map(|(firsts, seconds)| (firsts.as_slice(), seconds.as_slice()));
         let here = self.learner.list_here().filter_map(|(name, _)| self.adam.moments(name));
-        let moments: Vec<_> = elsewhere.chain(here).collect();
+        let moments: Vec<_> = on_device.chain(here).collect();
         let (state, trained) = (&self.state, self.learner.trained()?);
         let header = Header {
             fingerprint: self.task.fingerprint.to_owned(),

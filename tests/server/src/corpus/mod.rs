@@ -21,6 +21,11 @@ use generator::Generator;
 /// Tables, views, functions and roles that the statements use.
 pub const TABLES: &str = include_str!("../../corpus/tables.sql");
 
+/// Tables, views and functions for statements that read rows.
+pub const CUSTOMERS: &str = include_str!("../../corpus/customers.sql");
+
+const ROWS: &str = include_str!("../../corpus/rows.sql");
+
 const SHAPES: [&str; 5] = [
     include_str!("../../corpus/clauses.sql"),
     include_str!("../../corpus/aggregates.sql"),
@@ -79,6 +84,11 @@ pub fn shapes(seed: u64) -> Vec<Case> {
 /// Everything but a single SELECT.
 pub fn statements(seed: u64) -> Vec<Case> {
     expanded(&STATEMENTS, seed)
+}
+
+/// What reads rows, of [`CUSTOMERS`].
+pub fn rows() -> Vec<Case> {
+    ROWS.split("\n\n").filter_map(Case::parse).collect()
 }
 
 /// Distinct SELECTs put together at random.

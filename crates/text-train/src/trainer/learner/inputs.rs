@@ -6,8 +6,8 @@ use ecommerce_ml_protocol::EngineError;
 
 use super::super::changing::Changing;
 use super::super::frozen::Frozen;
-use super::super::micro_batches::{DISTANT_MICRO_BATCH, MICRO_BATCH};
-use crate::nn::Network;
+use super::super::micro_batches::{DEVICE_MICRO_BATCH, MICRO_BATCH};
+use crate::nn::{Network, Parameters};
 
 /// What the network reads.
 pub(in super::super) enum Inputs {
@@ -25,7 +25,7 @@ impl Inputs {
     /// Most tokens of a micro-batch, as long as the network is here.
     pub(super) fn micro_batch(&self) -> usize {
         match self {
-            Self::Encoded(encoder, _) if encoder.is_elsewhere() => DISTANT_MICRO_BATCH,
+            Self::Encoded(encoder, _) if encoder.is_on_device() => DEVICE_MICRO_BATCH,
             Self::Tokens | Self::Changing(_) | Self::States(_) | Self::Encoded(..) => MICRO_BATCH,
         }
     }
@@ -49,15 +49,15 @@ impl Inputs {
     /// As of [`Frozen::states`].
     pub(super) fn states(
         &mut self,
-        network: &Network,
+        model: (&Network, &Parameters),
         examples: &[usize],
         sequences: &[&[u32]],
     ) -> Result<Option<Vec<f32>>, EngineError> {
         match self {
             Self::Tokens | Self::Changing(_) => Ok(None),
-            Self::Encoded(encoder, _) => encoder.states(network, sequences).map(Some),
+            Self::Encoded(encoder, _) => encoder.states(model, sequences).map(Some),
             Self::States(states) => {
-                let width = network.config().hidden_size;
+                let width = model.0.config().hidden_size;
                 let row = |&example: &usize| &states[example * width..][..width];
                 Ok(Some(examples.iter().flat_map(row).copied().collect()))
             }

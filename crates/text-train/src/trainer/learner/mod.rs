@@ -4,7 +4,7 @@
 //! - `inputs`: what the network reads.
 //! - `passes`: gradients of updates, and outputs.
 //!
-//! An encoder that learns elsewhere has its gradients and moments there, and parameters that are newer than those here
+//! An encoder that learns on a device has its gradients and moments there, and parameters that are newer than those here
 //! until somebody asks for them. It must not know epochs, schedules or text. Invariant: the same examples, seed and
 //! step give the same bits.
 
@@ -17,10 +17,10 @@ mod inputs;
 mod passes;
 
 use super::examples::Examples;
-use super::micro_batches::DISTANT_MICRO_BATCH;
+use super::micro_batches::DEVICE_MICRO_BATCH;
 use crate::cuda::TrainingMachine;
-use crate::nn::elsewhere::{Distant, Moments};
-use crate::nn::{self, Gradients, Lora, Network, Parameters};
+use crate::nn::encoder::Moments;
+use crate::nn::{self, CpuEncoder, Gradients, Lora, Network, Parameters, TrainableEncoder};
 use crate::train::optimizer::{self, AdamW};
 pub(super) use inputs::Inputs;
 pub(super) use passes::Lesson;
@@ -37,13 +37,12 @@ pub(super) struct Shares {
 pub(super) struct Learner {
     network: Network,
     parameters: Parameters,
-    /// Of what is updated here: all that is trained, or what of it isn't elsewhere.
+    /// Of what is updated here: all that is trained, or what of it isn't on a device.
     gradients: Gradients,
     /// The number of the first trained parameter's first number among all.
     start: usize,
     lora: Option<Lora>,
-    /// The encoder, if it learns on another machine.
-    distant: Option<Box<dyn Distant>>,
+    encoder: Box<dyn TrainableEncoder>,
     inputs: Inputs,
     /// Most tokens of a micro-batch.
     most: usize,
@@ -70,19 +69,20 @@ impl Learner {
     ) -> Self {
         let gradients = network.gradients(&parameters, tuning);
         let (start, most) = (gradients.start(), inputs.micro_batch());
-        Self { network, parameters, gradients, start, lora, distant: None, inputs, most, shares, seed }
+        let encoder = Box::new(CpuEncoder::default());
+        Self { network, parameters, gradients, start, lora, encoder, inputs, most, shares, seed }
     }
 
-    /// Lets the encoder learn on another machine, as far as that one can.
+    /// Lets the encoder learn on a device, as far as that one can.
     ///
     /// # Errors
-    /// If the machine fails, or its memory is full.
+    /// If the device fails, or its memory is full.
     pub(super) fn go_to(
         &mut self,
         machine: &Arc<dyn TrainingMachine>,
         tuning: nn::Tuning,
     ) -> Result<(), EngineError> {
-        let Some(distant) = Arc::clone(machine).train(&self.network, &self.parameters, tuning)? else {
+        let Some(encoder) = Arc::clone(machine).train(&self.network, &self.parameters, tuning)? else {
             return Ok(());
         };
         let here = match tuning {
@@ -90,7 +90,7 @@ impl Learner {
             nn::Tuning::Head | nn::Tuning::Lora { .. } => tuning,
         };
         self.gradients = self.network.gradients(&self.parameters, here);
-        (self.distant, self.most) = (Some(distant), DISTANT_MICRO_BATCH);
+        (self.encoder, self.most) = (encoder, DEVICE_MICRO_BATCH);
         Ok(())
     }
 
@@ -103,17 +103,14 @@ impl Learner {
     /// Ends an update's gradients; their norm, which isn't finite if they aren't.
     ///
     /// # Errors
-    /// If the machine that the encoder learns on fails.
+    /// If the device that the encoder learns on fails.
     pub(super) fn norm(&mut self) -> Result<f64, EngineError> {
-        let mut elsewhere = 0.0;
-        if let Some(distant) = &mut self.distant {
-            distant.collect(&mut self.gradients)?;
-            elsewhere = distant.squares()?;
-        }
+        self.encoder.collect(&mut self.gradients)?;
+        let on_device = self.encoder.squares()?;
         if let Some(lora) = &self.lora {
             lora.spread(&self.parameters, &mut self.gradients);
         }
-        Ok((optimizer::sum_of_squares(&self.gradients.values) + elsewhere).sqrt())
+        Ok((optimizer::sum_of_squares(&self.gradients.values) + on_device).sqrt())
     }
 
     /// Changes the parameters by their gradients, and clears these.
@@ -132,12 +129,10 @@ impl Learner {
         });
         adam.update(&mut list.collect::<Vec<_>>(), rate, scale)?;
         self.gradients.clear();
-        if let Some(distant) = &mut self.distant {
-            distant.update(adam.factors(rate, scale))?;
-        }
+        self.encoder.update(adam.factors(rate, scale))?;
         if let Some(lora) = &self.lora {
             lora.merge(&mut self.parameters);
-            self.refresh()?;
+            self.encoder.refresh(&self.parameters)?;
         }
         Ok(())
     }
@@ -145,9 +140,9 @@ impl Learner {
     /// The trained parameters, end to end.
     ///
     /// # Errors
-    /// If the machine that the encoder learns on fails.
+    /// If the device that the encoder learns on fails.
     pub(super) fn trained(&mut self) -> Result<&[f32], EngineError> {
-        self.bring_back()?;
+        self.encoder.bring_back(&mut self.parameters)?;
         Ok(&self.parameters.values[self.start..])
     }
 
@@ -159,59 +154,46 @@ impl Learner {
     /// Sets the trained parameters.
     ///
     /// # Errors
-    /// If the machine that the encoder learns on fails.
+    /// If the device that the encoder learns on fails.
     pub(super) fn set_trained(&mut self, values: &[f32]) -> Result<(), EngineError> {
         self.parameters.values[self.start..].copy_from_slice(values);
         if let Some(lora) = &self.lora {
             lora.merge(&mut self.parameters);
         }
-        self.refresh()
+        self.encoder.refresh(&self.parameters)
     }
 
-    /// Names and lengths of the trained parameters that are updated here; what is updated elsewhere comes before them.
+    /// Names and lengths of the trained parameters that are updated here; what is updated on a device comes before them.
     pub(super) fn list_here(&self) -> impl Iterator<Item = (&str, usize)> {
         self.gradients.list.iter().map(|parameter| (parameter.name.as_str(), parameter.range.len()))
     }
 
-    /// Moments of what is updated elsewhere.
+    /// Moments of what is updated on a device.
     ///
     /// # Errors
-    /// If the machine that the encoder learns on fails.
-    pub(super) fn moments_elsewhere(&self) -> Result<Option<Moments>, EngineError> {
-        self.distant.as_ref().map_or(Ok(None), |distant| distant.moments())
+    /// If the device that the encoder learns on fails.
+    pub(super) fn moments_on_device(&self) -> Result<Option<Moments>, EngineError> {
+        self.encoder.moments()
     }
 
-    /// Of the moments of all trained parameters, takes those of what is updated elsewhere; how many they are.
+    /// Of the moments of all trained parameters, takes those of what is updated on a device; how many they are.
     ///
     /// # Errors
-    /// If the machine that the encoder learns on fails.
+    /// If the device that the encoder learns on fails.
     pub(super) fn take_moments(&mut self, firsts: &[f32], seconds: &[f32]) -> Result<usize, EngineError> {
-        let elsewhere = self.gradients.start() - self.start;
-        match &mut self.distant {
-            Some(distant) if elsewhere > 0 => {
-                distant.set_moments(&firsts[..elsewhere], &seconds[..elsewhere])?;
-            }
-            _ => {}
+        let count = self.gradients.start() - self.start;
+        if count > 0 {
+            self.encoder.set_moments(&firsts[..count], &seconds[..count])?;
         }
-        Ok(elsewhere)
+        Ok(count)
     }
 
     /// The network and its parameters, without what only learning needs.
     ///
     /// # Errors
-    /// If the machine that the encoder learns on fails.
+    /// If the device that the encoder learns on fails.
     pub(super) fn into_parts(mut self) -> Result<(Network, Parameters), EngineError> {
-        self.bring_back()?;
+        self.encoder.bring_back(&mut self.parameters)?;
         Ok((self.network, self.parameters))
-    }
-
-    /// Brings parameters to the machine that the encoder learns on.
-    fn refresh(&mut self) -> Result<(), EngineError> {
-        self.distant.as_mut().map_or(Ok(()), |distant| distant.refresh(&self.parameters))
-    }
-
-    /// Brings them back.
-    fn bring_back(&mut self) -> Result<(), EngineError> {
-        self.distant.as_mut().map_or(Ok(()), |distant| distant.bring_back(&mut self.parameters))
     }
 }

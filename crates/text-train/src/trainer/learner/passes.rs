@@ -2,7 +2,7 @@
 //!
 //! Batches are cut into micro-batches of bounded size, so that memory doesn't depend on the size of batches; losses are
 //! divided by what the whole update is divided by, so the mathematics stays that of the batch. It must not know
-//! optimizers. Invariant: where a machine's memory is too small for a micro-batch, what comes out is what would have
+//! optimizers. Invariant: where a device's memory is too small for a micro-batch, what comes out is what would have
 //! come out if micro-batches had been smaller from the beginning of the update on.
 
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
@@ -38,7 +38,7 @@ impl Learner {
     /// Adds the gradients of an update, and gives the loss of the first look.
     ///
     /// # Errors
-    /// As of [`Criterion::loss`]; if the tokenizer can't cope with a changed text; if the machine that the encoder
+    /// As of [`Criterion::loss`]; if the tokenizer can't cope with a changed text; if the device that the encoder
     /// learns on fails, or has no room for a text alone.
     pub(in super::super) fn learn(&mut self, lesson: &Lesson<'_>) -> Result<f64, EngineError> {
         loop {
@@ -47,7 +47,7 @@ impl Learner {
             }
             // A part of the gradients is there already, and nobody knows which.
             self.gradients.clear();
-            self.distant.as_mut().map_or(Ok(()), |distant| distant.forget())?;
+            self.encoder.zero_grad()?;
         }
     }
 
@@ -131,52 +131,42 @@ impl Learner {
         dropout: Option<Dropout>,
     ) -> Result<f64, EngineError> {
         let rows = lesson.examples.rows(some);
-        let states = self.inputs.states(&self.network, some, sequences)?;
-        let (network, parameters, gradients) = (&self.network, &self.parameters, &mut self.gradients);
-        let (states, distant) = match (states, &mut self.distant) {
-            (None, Some(distant)) => {
-                let states = distant.forward(network.batch(sequences), dropout, true);
-                (Some(states.map_err(|error| alone(error, sequences))?), Some(distant))
-            }
-            (states, _) => (states, None),
-        };
-        let Some(states) = states else {
-            let tape = network.forward(parameters, sequences, dropout, Some(gradients));
-            let loss = lesson.criterion.loss(tape.logits(), &rows, lesson.by)?;
-            network.backward(parameters, &tape, &loss.gradient, gradients);
-            return Ok(loss.value);
+        let Self { network, parameters, gradients, encoder, inputs, .. } = self;
+        let model = (&*network, &*parameters);
+        let frozen = inputs.states(model, some, sequences)?;
+        let learns = frozen.is_none();
+        let states = match frozen {
+            Some(states) => states,
+            None => encoder
+                .forward(model, network.batch(sequences), dropout, Some(&*gradients))
+                .map_err(|error| alone(error, sequences))?,
         };
         let tape = network.forward_head(parameters, states, dropout);
         let loss = lesson.criterion.loss(tape.logits(), &rows, lesson.by)?;
         let d_states = network.backward_head(parameters, (&tape, dropout), &loss.gradient, gradients);
-        if let Some(distant) = distant {
-            distant.backward(&d_states).map_err(|error| alone(error, sequences))?;
+        if learns {
+            encoder.backward(model, d_states, gradients).map_err(|error| alone(error, sequences))?;
         }
         Ok(loss.value)
     }
 
     fn outputs_together(&mut self, some: &[usize], sequences: &[&[u32]]) -> Result<Vec<f32>, EngineError> {
-        let (network, parameters) = (&self.network, &self.parameters);
-        let states = match (self.inputs.states(network, some, sequences)?, &mut self.distant) {
-            (None, Some(distant)) => {
-                let states = distant.forward(network.batch(sequences), None, false);
-                Some(states.map_err(|error| alone(error, sequences))?)
-            }
-            (states, _) => states,
+        let Self { network, parameters, encoder, inputs, .. } = self;
+        let model = (&*network, &*parameters);
+        let states = match inputs.states(model, some, sequences)? {
+            Some(states) => states,
+            None => encoder
+                .forward(model, network.batch(sequences), None, None)
+                .map_err(|error| alone(error, sequences))?,
         };
-        Ok(match states {
-            Some(states) => network.forward_head(parameters, states, None).logits().to_vec(),
-            None => network.forward(parameters, sequences, None, None).logits().to_vec(),
-        })
+        Ok(network.forward_head(parameters, states, None).logits().to_vec())
     }
 
-    /// Moves the embeddings of words along their gradients, for another look at the same batches; what they were,
-    /// unless they are elsewhere, where the next update finds them.
+    /// Moves the embeddings of words along their gradients, for another look at the same batches; what they were, if they
+    /// have to be moved back.
     fn move_embeddings(&mut self, epsilon: f64) -> Result<Option<Moved>, EngineError> {
-        if let Some(distant) = &mut self.distant {
-            return distant.move_embeddings(epsilon).map(|()| None);
-        }
-        Ok(Some(self.network.move_embeddings(&mut self.parameters, &self.gradients, epsilon)))
+        let model = (&self.network, &mut self.parameters);
+        self.encoder.move_embeddings(model, &self.gradients, epsilon)
     }
 
     /// What is left out in a micro-batch: number of the update, of the batch in it, and of the micro-batch in that.
@@ -197,7 +187,7 @@ impl Learner {
     /// Whether an error says that there was no room for several sequences together; from then on half as many tokens go
     /// together. They stay as few for the rest of the training: whatever took the memory may take it again.
     fn shrinks(&mut self, error: &EngineError, sequences: &[&[u32]]) -> bool {
-        let is_full = error.kind == ErrorKind::OutOfMemory && self.distant.is_some() && sequences.len() > 1;
+        let is_full = error.kind == ErrorKind::OutOfMemory && sequences.len() > 1;
         if is_full {
             self.most = sequences.iter().map(|ids| ids.len()).sum::<usize>() / 2;
         }

@@ -1,0 +1,67 @@
+//! How much memory a training takes.
+//!
+//! It must not know values. Invariant: the estimate is made before what it counts is allocated.
+
+use ecommerce_ml_protocol::{EngineError, ErrorKind};
+
+use super::design::row_bytes;
+use super::problem::{Problem, Target};
+use crate::encoding::Encoding;
+
+/// Vectors of parameters that a minimisation keeps: ten steps with their changes, and some to work with.
+const VECTORS: usize = 28;
+
+/// Bytes of a coefficient in a file, and where it is read.
+const WRITTEN: usize = 48;
+
+/// What is there to be counted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sizes<'a> {
+    pub(super) rows: usize,
+    pub(super) learned: usize,
+    pub(super) held_out: usize,
+    /// Bytes of what is read of all rows.
+    pub(super) input: usize,
+    pub(super) encoding: &'a Encoding,
+    pub(super) equations: usize,
+    pub(super) labels: usize,
+    /// Bytes of the files of the incumbent, and of the checkpoint.
+    pub(super) incumbent: usize,
+    pub(super) checkpoint: usize,
+}
+
+impl Sizes<'_> {
+    /// Bytes that the training takes.
+    fn estimate(&self) -> u64 {
+        let parameters = (self.encoding.features() + 1) * self.equations;
+        // Hash, look, label and time of a row, and the places that split and order them.
+        let rows = self.input + self.rows * 120;
+        let held_out =
+            self.input / self.rows.max(1) * self.held_out + self.held_out * (self.labels + 8) * 2 * 4;
+        let design = self.learned * (row_bytes(self.encoding) + size_of::<Target>());
+        let scores = Problem::rows_at_a_time(self.equations).min(self.learned) * self.equations * 8;
+        let vectors = parameters * (VECTORS * 8 + WRITTEN) + self.encoding.bytes() * 4;
+        (rows + held_out + design + scores + vectors + 4 * self.incumbent + self.checkpoint) as u64
+    }
+
+    /// Refuses what would take more than a limit.
+    ///
+    /// # Errors
+    /// [`ErrorKind::OutOfMemory`].
+    pub(super) fn check(&self, limit: u64) -> Result<u64, EngineError> {
+        let estimate = self.estimate();
+        if estimate <= limit {
+            return Ok(estimate);
+        }
+        let message =
+            format!("training needs about {estimate} bytes of memory, more than the {limit} it may take");
+        let detail = format!(
+            "There are {} rows, {} features and {} equations.",
+            self.rows,
+            self.encoding.features(),
+            self.equations
+        );
+        let hint = "Increase ecommerce_ml.training_memory, train on fewer rows, or lower \"max_categories\".";
+        Err(EngineError::new(ErrorKind::OutOfMemory, message).with_detail(detail).with_hint(hint))
+    }
+}

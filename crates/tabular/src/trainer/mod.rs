@@ -1,0 +1,86 @@
+//! Rows of columns to a linear model: a logistic regression of classes or stars, a ridge regression of numbers.
+//!
+//! # Layout
+//! - `options`: what the user may choose.
+//! - `fit`: how values become features; `design`: the features of rows.
+//! - `task`: what labels ask; `problem`: the function that has to be minimal; `minimise`: how its minimum is found.
+//! - `setup`: a job, read and checked; `memory`: how much it takes.
+//! - `learning`: iterations, epochs, evaluations; `checkpoint`: where it is, as bytes.
+//!
+//! It must not know PostgreSQL, or who asks. Invariant: that of all trainers: the same rows, options and seed give the same model,
+//! bit by bit, in whatever order the rows came, with any number of threads, interrupted or not.
+
+mod checkpoint;
+mod design;
+mod fit;
+mod learning;
+mod memory;
+mod minimise;
+mod options;
+mod problem;
+mod setup;
+mod task;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ecommerce_ml_predictor::{Evaluate, Job, Sink, Trainer};
+use ecommerce_ml_protocol::EngineError;
+use ecommerce_ml_protocol::training::{JobOutput, Phase, TrainingCall, TrainingChecked, TrainingInput};
+use ecommerce_ml_training::held_out::Ending;
+use ecommerce_ml_training::model;
+
+use crate::files;
+use crate::model::KIND;
+use crate::threads::Threads;
+use learning::Learning;
+use options::Options;
+use setup::{Setup, check_columns};
+
+/// Makes linear models.
+#[derive(Debug)]
+pub struct LinearTrainer {
+    threads: Arc<Threads>,
+}
+
+impl LinearTrainer {
+    /// On these threads.
+    pub(crate) fn new(threads: Arc<Threads>) -> Self {
+        Self { threads }
+    }
+}
+
+impl Trainer for LinearTrainer {
+    fn accepts(&self, call: &TrainingCall) -> bool {
+        matches!(call.input, TrainingInput::Columns { .. })
+    }
+
+    fn check(&self, call: &TrainingCall) -> Result<TrainingChecked, EngineError> {
+        check_columns(&call.input)?;
+        Options::read(&call.options, call.objective)?;
+        Ok(TrainingChecked { kind: KIND.to_owned(), default_base: None })
+    }
+
+    fn train(&self, job: Job, models: &dyn Evaluate, sink: &mut dyn Sink) -> Result<(), EngineError> {
+        let pool = self.threads.pool()?;
+        let interval = Duration::from_secs(job.plan.checkpoint_interval);
+        let setup = Setup::new(job, pool)?;
+        sink.send(JobOutput::Prepared(setup.prepared.clone()))?;
+        let Setup { held_out, held_out_rows, targets, .. } = &setup;
+        let incumbent = held_out.ask_incumbent(setup.incumbent.as_ref(), held_out_rows, models, sink)?;
+        sink.send(JobOutput::Phase(Phase::Training))?;
+        let learned = Learning::new(&setup, pool).run(interval, sink)?;
+        let files = files::write(&learned.model)?;
+        let seed = setup.options.common.seed;
+        let ending = Ending { epoch: learned.epoch, stopped_early: learned.converged, seed };
+        let finished = held_out.finish(
+            targets,
+            (&files, held_out_rows),
+            incumbent.as_ref(),
+            ending,
+            (models, &mut *sink),
+        )?;
+        model::send(&files, sink)?;
+        sink.send(JobOutput::Finished(Box::new(finished)))
+    }
+}

@@ -1,0 +1,165 @@
+//! A job, read and checked, and the problem that it poses.
+//!
+//! It must not know how the problem is solved. Invariant: a [`Setup`] can be trained with: what the rows, the options and the
+//! checkpoint contradict each other in was refused, and it fits into the memory that it may take.
+
+use ecommerce_ml_checkpoint::files::ModelFiles;
+use ecommerce_ml_predictor::Job;
+use ecommerce_ml_protocol::training::{Prepared, TrainingCall, TrainingInput};
+use ecommerce_ml_protocol::{EngineError, Input, Rows};
+use ecommerce_ml_training::{Dataset, HeldOut, Targets};
+use rayon::ThreadPool;
+
+use super::checkpoint::Checkpoint;
+use super::design::Design;
+use super::fit::fit;
+use super::memory::Sizes;
+use super::options::{Options, Penalty};
+use super::problem::Problem;
+use super::task::Task;
+use crate::columns::refused;
+use crate::encoding::Encoding;
+
+/// What a training begins with.
+#[derive(Debug)]
+pub(super) struct Setup {
+    pub(super) options: Options,
+    pub(super) targets: Targets,
+    pub(super) held_out: HeldOut,
+    /// What is read of the rows held out.
+    pub(super) held_out_rows: Input,
+    pub(super) ids: Vec<[u8; 16]>,
+    pub(super) encoding: Encoding,
+    pub(super) task: Task,
+    pub(super) problem: Problem,
+    pub(super) prepared: Prepared,
+    pub(super) fingerprint: String,
+    pub(super) checkpoint: Option<Checkpoint>,
+    pub(super) incumbent: Option<ModelFiles>,
+}
+
+/// Iterations of an epoch, as it is shown: a row of metrics for each iteration would be too many.
+pub(super) const EPOCH: u64 = 10;
+
+impl Setup {
+    /// Reads a job.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn new(job: Job, pool: &ThreadPool) -> Result<Self, EngineError> {
+        let Job { plan, base, incumbent, rows, checkpoint, .. } = job;
+        if plan.base.is_some() || base.is_some() {
+            return Err(refused("a model of columns begins with nothing, and takes no base"));
+        }
+        let call = &plan.call;
+        check_columns(&call.input)?;
+        let (options, effective, canonical) = Options::read(&call.options, call.objective)?;
+        let fingerprint = fingerprint(call, &canonical);
+        let checkpoint_bytes = checkpoint.len();
+        let checkpoint = Checkpoint::read(&checkpoint, &fingerprint)?;
+        let mut dataset = Dataset::new(call, rows)?;
+        let ignored = match &checkpoint {
+            Some(checkpoint) => dataset.keep(&checkpoint.ids)?,
+            None => 0,
+        };
+        let targets = Targets::read(call.objective, &dataset.labels, None)?;
+        let common = options.common;
+        let held_out = HeldOut::choose(&dataset, &targets, common.eval_fraction, common.seed)?;
+        let columns = columns_of(&dataset.input)?;
+        let learned = &held_out.split.training;
+        let encoding = fit(columns, call.input.fields(), learned, options.max_categories)?;
+        let task = Task::new(&targets, learned, &options)?;
+        let sizes = Sizes {
+            rows: dataset.len(),
+            learned: learned.len(),
+            held_out: held_out.split.held_out.len(),
+            input: dataset.input.bytes(),
+            encoding: &encoding,
+            equations: task.equations,
+            labels: targets.labels().len(),
+            incumbent: incumbent.as_ref().map_or(0, bytes_of),
+            checkpoint: checkpoint_bytes,
+        };
+        let memory = sizes.check(plan.memory_limit)?;
+        let design = pool.install(|| Design::new(&encoding, columns, learned))?;
+        let problem = task.problem(&targets, learned, design, penalty(&options, &task));
+        let parameters = problem.parameters();
+        if checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.header.parameters != parameters) {
+            return Err(refused("checkpoint is of another model").with_hint("Train the model anew."));
+        }
+        let prepared = Prepared {
+            ignored_rows: ignored,
+            epochs: options.max_iter.div_ceil(EPOCH as u32),
+            steps: u64::from(options.max_iter),
+            resumed_at: checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.header.iterations),
+            memory,
+            options: effective,
+            ..held_out.prepared(&dataset, &targets)
+        };
+        let held_out_rows = dataset.input_of(&held_out.split.held_out);
+        Ok(Self {
+            options,
+            targets,
+            held_out,
+            held_out_rows,
+            ids: dataset.ids,
+            encoding,
+            task,
+            problem,
+            prepared,
+            fingerprint,
+            checkpoint,
+            incumbent,
+        })
+    }
+}
+
+/// Refuses columns that can't be learned from.
+///
+/// # Errors
+/// [`ecommerce_ml_protocol::ErrorKind::InvalidRequest`].
+pub(super) fn check_columns(input: &TrainingInput) -> Result<(), EngineError> {
+    let TrainingInput::Columns { fields, text } = input else {
+        return Err(refused("a model of columns does not read a text"));
+    };
+    if let Some(text) = text {
+        return Err(refused("a model reads either a text or columns, not both")
+            .with_detail(format!("\"{text}\" was named as the text."))
+            .with_hint("Leave out the text column, or the columns of features."));
+    }
+    if fields.is_empty() {
+        return Err(refused("training needs at least one column to read"));
+    }
+    let twice =
+        fields.iter().enumerate().find(|(at, field)| fields[..*at].iter().any(|one| one.name == field.name));
+    match twice {
+        Some((_, field)) => Err(refused(format!("column \"{}\" is named twice", field.name))),
+        None => Ok(()),
+    }
+}
+
+/// The columns of an input.
+pub(super) fn columns_of(input: &Input) -> Result<&Rows, EngineError> {
+    match input {
+        Input::Rows(rows) => Ok(rows),
+        Input::Texts(_) => Err(refused("a model of columns does not read a text")),
+    }
+}
+
+/// What half a squared coefficient costs beside the mean loss.
+fn penalty(options: &Options, task: &Task) -> f64 {
+    match options.penalty {
+        Penalty::Logistic { c } => 1.0 / (c * task.weight),
+        Penalty::Ridge { alpha } => alpha / task.weight,
+    }
+}
+
+fn bytes_of(files: &ModelFiles) -> usize {
+    files.iter().map(|(_, bytes)| bytes.len()).sum()
+}
+
+/// Stands for what a checkpoint can't be used without.
+fn fingerprint(call: &TrainingCall, options: &str) -> String {
+    let TrainingCall { objective, input, has_time, .. } = call;
+    blake3::hash(format!("{objective:?}\0{input:?}\0{has_time}\0{options}").as_bytes()).to_string()
+}

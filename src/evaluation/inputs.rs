@@ -1,0 +1,91 @@
+//! Which columns of a relation a model is measured on.
+//!
+//! It must not know how. Invariant: a model of columns gets those that it reads by their names and types, whatever else is there.
+
+use ecommerce_ml_protocol::Field;
+
+use crate::api::refused;
+use crate::catalog::resolve::Resolved;
+use crate::columns::InputError;
+use crate::error::Error;
+use crate::inference::{columns_of, require_text};
+use crate::relation::{Column, Relation};
+
+/// The arguments that name columns, as `train_model` has them.
+pub struct NamedColumns {
+    pub text: Option<String>,
+    pub label: Option<String>,
+    pub features: Option<Vec<String>>,
+    pub keys: Option<Vec<String>>,
+    pub time: Option<String>,
+}
+
+/// Columns of the rows that a model is measured on.
+pub struct Columns {
+    pub label: Column,
+    /// The text, or what the model reads, in its order.
+    pub inputs: Vec<Column>,
+}
+
+impl Columns {
+    /// What these arguments mean for a model.
+    ///
+    /// # Errors
+    /// [`Error::ReadsText`], [`Error::ReadsColumns`], [`Error::ArgumentMissing`], [`Error::KeysNotTaken`],
+    /// [`Error::FeatureNotNamed`], [`Error::Input`], and those of [`Relation`].
+    pub fn of(model: &Resolved, relation: &Relation, named: &NamedColumns) -> Result<Self, Error> {
+        let task = model.signature.task().as_str();
+        if named.keys.as_ref().is_some_and(|keys| !keys.is_empty()) {
+            return Err(Error::KeysNotTaken(task));
+        }
+        let missing = |argument| Error::ArgumentMissing { argument, task };
+        let inputs = if model.columns.is_none() && named.features.is_none() {
+            let text = named.text.as_ref().ok_or_else(|| missing("text_column"))?;
+            let text = relation.column_named(text)?;
+            vec![text]
+        } else {
+            let fields = columns_of(model)?;
+            require_named(model, &fields, named)?;
+            fields.iter().map(|field| column(model, relation, field)).collect::<Result<_, _>>()?
+        };
+        let label = relation.column_named(named.label.as_ref().ok_or_else(|| missing("label_column"))?)?;
+        named.time.as_ref().map_or(Ok(()), |time| relation.column_named(time)?.require_time())?;
+        Ok(Self { label, inputs })
+    }
+
+    /// The inputs as a query selects them.
+    ///
+    /// # Errors
+    /// [`Error::ColumnType`] for a text that is none.
+    pub fn selected(&self, model: &Resolved) -> Result<String, Error> {
+        let selected: Vec<String> = match model.columns {
+            None => self.inputs.iter().map(Column::as_review).collect::<Result<_, _>>()?,
+            Some(_) => self.inputs.iter().map(|column| column.as_it_is().to_owned()).collect(),
+        };
+        Ok(selected.join(", "))
+    }
+}
+
+/// Refuses arguments that name other columns than those that a model reads; they may name more.
+fn require_named(model: &Resolved, fields: &[Field], named: &NamedColumns) -> Result<(), Error> {
+    if named.text.as_ref().is_some_and(|text| !fields.iter().any(|field| field.name == *text)) {
+        return require_text(model);
+    }
+    let Some(features) = &named.features else { return Ok(()) };
+    let is_named =
+        |field: &&Field| features.contains(&field.name) || named.text.as_ref() == Some(&field.name);
+    match fields.iter().find(|field| !is_named(field)) {
+        None => Ok(()),
+        Some(field) => Err(Error::FeatureNotNamed { column: field.name.clone(), model: model.name.clone() }),
+    }
+}
+
+/// The column of a relation that a model reads.
+fn column(model: &Resolved, relation: &Relation, field: &Field) -> Result<Column, Error> {
+    let column = relation.column_named(&field.name)?;
+    if column.value_type() == Some(field.value_type) {
+        return Ok(column);
+    }
+    let (name, type_name) = (field.name.clone(), column.type_name().to_owned());
+    Err(refused(model, InputError::ColumnType { column: name, type_name, expected: field.value_type }))
+}
