@@ -27,10 +27,10 @@
 mod aggregate;
 mod api;
 mod catalog;
-mod child;
 mod client;
 mod columns;
 mod commands;
+mod engine_process;
 mod error;
 mod evaluation;
 mod executor;

@@ -2,7 +2,7 @@
 //!
 //! A state is dropped with the memory context that the aggregate node gives us, whether the group is done, its window
 //! starts anew, or the statement fails; the pool, which all groups of one aggregate call share, with the function's.
-//! It must not know what a state holds. Invariant: only what [`Call::keep`] or [`passing`] returned
+//! It must not know what a state holds. Invariant: only what [`AggregateCall::keep`] or [`transient`] returned
 //! ever comes back as a state.
 
 use std::cell::RefCell;
@@ -15,13 +15,13 @@ use super::pool::Pool;
 use crate::error::Error;
 
 /// A call of a support function by an aggregate node.
-pub struct Call {
+pub struct AggregateCall {
     fcinfo: pg_sys::FunctionCallInfo,
     /// Of the group that is being worked on.
     context: pg_sys::MemoryContext,
 }
 
-impl Call {
+impl AggregateCall {
     /// The call that is being made.
     ///
     /// # Errors
@@ -60,7 +60,7 @@ impl Call {
 }
 
 /// A state for as long as the value that reaches the server from here, in the memory of the current call.
-pub fn passing<T>(state: T) -> Internal {
+pub fn transient<T>(state: T) -> Internal {
     Internal::new(state)
 }
 
@@ -70,7 +70,7 @@ pub fn passing<T>(state: T) -> Internal {
 /// [`Error::Unexpected`] if it is null.
 ///
 /// # Safety
-/// The state was made by [`Call::keep`] or [`passing`] of this type, and nothing else refers to it now.
+/// The state was made by [`AggregateCall::keep`] or [`transient`] of this type, and nothing else refers to it now.
 pub unsafe fn state_mut<T>(state: &mut Internal) -> Result<&mut T, Error> {
     // SAFETY: as demanded above.
     unsafe { state.get_mut() }.ok_or(Error::Unexpected("an aggregate without state"))

@@ -3,7 +3,7 @@
 //! Groups are many and often small, so their texts are asked together: when a request's worth has come, and all the rest
 //! when the first group is to be shown. It must not know what a group is: verdicts are added to tallies, held weakly,
 //! so that a group whose memory was released meanwhile is passed over. Invariant: texts that wait stay below
-//! [`most_bytes`], unless it is one alone, and while rows go on coming at most one request is in flight.
+//! [`max_bytes`], unless it is one alone, and while rows go on coming at most one request is in flight.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -14,14 +14,14 @@ use ecommerce_ml_protocol::{
 };
 use pgrx::pg_sys;
 
-use super::tally::Tally;
+use super::accumulator::Accumulator;
 use crate::catalog::resolve::Resolved;
 use crate::client::{self, Ticket};
 use crate::error::Error;
 use crate::guc;
 
 /// Most bytes that wait, however large `work_mem` is.
-const MOST_BYTES: usize = 4 << 20;
+const MAX_BYTES: usize = 4 << 20;
 /// The engine works on one request while the next waits for it.
 const IN_FLIGHT: usize = 2;
 /// What a text costs here beside its bytes.
@@ -31,20 +31,20 @@ const TEXT_BYTES: usize = size_of::<String>() + size_of::<usize>() + size_of::<R
 type Receivers = Vec<Receiver>;
 
 struct Receiver {
-    tally: Weak<RefCell<Tally>>,
+    accumulator: Weak<RefCell<Accumulator>>,
     /// How often its group has met the text.
     times: i64,
 }
 
 /// Texts for one model.
-struct Batch {
+struct ModelBatch {
     model: Rc<Resolved>,
     /// Each distinct text's place in `receivers`.
     places: HashMap<String, usize>,
     receivers: Vec<Receivers>,
 }
 
-struct Flight {
+struct InFlightRequest {
     ticket: Ticket,
     model: Rc<Resolved>,
     /// In the order of the request's texts.
@@ -55,26 +55,31 @@ struct Flight {
 #[derive(Default)]
 pub struct Pool {
     /// One for each model, none empty.
-    waiting: Vec<Batch>,
+    waiting: Vec<ModelBatch>,
     /// Bytes in `waiting`.
     bytes: usize,
-    in_flight: VecDeque<Flight>,
+    in_flight: VecDeque<InFlightRequest>,
 }
 
 impl Pool {
-    /// Has a text's verdict added to a tally, at the latest by [`finish`](Self::finish). Blank ones have none.
+    /// Has a text's verdict added to an accumulator, at the latest by [`finish`](Self::finish). Blank ones have none.
     ///
     /// # Errors
     /// [`Error::TextTooLong`], and those of earlier texts, as [`finish`](Self::finish).
-    pub fn add(&mut self, model: &Rc<Resolved>, text: &str, tally: &Rc<RefCell<Tally>>) -> Result<(), Error> {
+    pub fn add(
+        &mut self,
+        model: &Rc<Resolved>,
+        text: &str,
+        accumulator: &Rc<RefCell<Accumulator>>,
+    ) -> Result<(), Error> {
         if text.len() > MAX_TEXT_BYTES {
             return Err(Error::TextTooLong(text.len()));
         }
-        if self.bytes > 0 && self.bytes + text.len() > most_bytes() {
+        if self.bytes > 0 && self.bytes + text.len() > max_bytes() {
             self.submit_all()?;
         }
-        let place = self.batch_of(model);
-        self.bytes += self.waiting[place].add(text, tally);
+        let place = self.batch_for(model);
+        self.bytes += self.waiting[place].add(text, accumulator);
         if self.waiting[place].receivers.len() >= guc::batch_size() { self.submit(place) } else { Ok(()) }
     }
 
@@ -91,12 +96,12 @@ impl Pool {
     }
 
     /// Place of the batch for a model. Two names of one model share it.
-    fn batch_of(&mut self, model: &Rc<Resolved>) -> usize {
-        let same = |batch: &Batch| {
+    fn batch_for(&mut self, model: &Rc<Resolved>) -> usize {
+        let same = |batch: &ModelBatch| {
             Rc::ptr_eq(&batch.model, model) || batch.model.reference.source == model.reference.source
         };
         self.waiting.iter().position(same).unwrap_or_else(|| {
-            self.waiting.push(Batch {
+            self.waiting.push(ModelBatch {
                 model: Rc::clone(model),
                 places: HashMap::new(),
                 receivers: Vec::new(),
@@ -124,7 +129,7 @@ impl Pool {
         let request = RequestBody::Predict { model: model.reference.clone(), input, output };
         let ticket = client::submit(request)?;
         client::push()?;
-        self.in_flight.push_back(Flight { ticket, model, receivers });
+        self.in_flight.push_back(InFlightRequest { ticket, model, receivers });
         if self.in_flight.len() == IN_FLIGHT { self.finish_first() } else { Ok(()) }
     }
 
@@ -136,9 +141,9 @@ impl Pool {
     }
 }
 
-impl Batch {
+impl ModelBatch {
     /// Returns by how many bytes it grew. A text that comes again costs room only for whom to tell.
-    fn add(&mut self, text: &str, tally: &Rc<RefCell<Tally>>) -> usize {
+    fn add(&mut self, text: &str, accumulator: &Rc<RefCell<Accumulator>>) -> usize {
         let mut grown = 0;
         let place = self.places.get(text).copied().unwrap_or_else(|| {
             grown = text.len() + TEXT_BYTES;
@@ -148,9 +153,9 @@ impl Batch {
         });
         let receivers = &mut self.receivers[place];
         match receivers.last_mut() {
-            Some(last) if std::ptr::eq(last.tally.as_ptr(), Rc::as_ptr(tally)) => last.times += 1,
+            Some(last) if std::ptr::eq(last.accumulator.as_ptr(), Rc::as_ptr(accumulator)) => last.times += 1,
             _ => {
-                receivers.push(Receiver { tally: Rc::downgrade(tally), times: 1 });
+                receivers.push(Receiver { accumulator: Rc::downgrade(accumulator), times: 1 });
                 grown += size_of::<Receiver>();
             }
         }
@@ -169,7 +174,7 @@ impl Batch {
         let mut wanted = Vec::with_capacity(self.places.len());
         for (text, place) in self.places {
             let receivers = std::mem::take(&mut self.receivers[place]);
-            if receivers.iter().any(|receiver| receiver.tally.strong_count() > 0) {
+            if receivers.iter().any(|receiver| receiver.accumulator.strong_count() > 0) {
                 texts.push(text);
                 wanted.push(receivers);
             }
@@ -178,7 +183,7 @@ impl Batch {
     }
 }
 
-impl Flight {
+impl InFlightRequest {
     fn finish(self) -> Result<(), Error> {
         let ReplyBody::Answered { answers, .. } = self.ticket.finish()? else {
             return Err(Error::Unexpected("no predictions"));
@@ -214,13 +219,13 @@ impl<'a> Verdicts<'a> {
     }
 
     /// Of a blank text there is none.
-    fn verdict(&self, row: usize) -> Result<Option<Tally>, Error> {
+    fn verdict(&self, row: usize) -> Result<Option<Accumulator>, Error> {
         let reading = match self.answers.prediction(row) {
             None => return Ok(None),
             Some(Prediction::Class { probabilities, .. }) => self.scheme.read(probabilities),
             Some(Prediction::Number(_)) => Reading::default(),
         };
-        Tally::of(reading).map(Some).ok_or_else(|| Error::NoMeaning {
+        Accumulator::of(reading).map(Some).ok_or_else(|| Error::NoMeaning {
             model: format!("{}@{}", self.model.name, self.model.version),
             wanted: "labels that mean sentiment",
             labels: self.labels.to_vec(),
@@ -228,18 +233,18 @@ impl<'a> Verdicts<'a> {
     }
 }
 
-fn deliver(verdict: &Tally, receivers: &[Receiver]) -> Result<(), Error> {
+fn deliver(verdict: &Accumulator, receivers: &[Receiver]) -> Result<(), Error> {
     for receiver in receivers {
-        if let Some(tally) = receiver.tally.upgrade() {
-            tally.borrow_mut().add(verdict, receiver.times)?;
+        if let Some(accumulator) = receiver.accumulator.upgrade() {
+            accumulator.borrow_mut().add(verdict, receiver.times)?;
         }
     }
     Ok(())
 }
 
 /// A quarter of `work_mem`, within limits.
-fn most_bytes() -> usize {
+fn max_bytes() -> usize {
     // SAFETY: a setting of the server's, which changes in this thread only.
     let kilobytes = unsafe { pg_sys::work_mem };
-    (usize::try_from(kilobytes).unwrap_or(0) * 1024 / 4).min(MOST_BYTES)
+    (usize::try_from(kilobytes).unwrap_or(0) * 1024 / 4).min(MAX_BYTES)
 }

@@ -1,12 +1,12 @@
-//! The SQL type `review_summary`: a tally as a row, and back.
+//! The SQL type `review_summary`: an accumulator as a row, and back.
 //!
-//! It must not know how a tally was made. Invariant: what is read adds up, whoever wrote it; what doesn't is refused.
+//! It must not know how an accumulator was made. Invariant: what is read adds up, whoever wrote it; what doesn't is refused.
 
 use pgrx::heap_tuple::PgHeapTuple;
 use pgrx::pg_sys::{self, Datum};
 use pgrx::{AllocatedByRust, Array, IntoDatum, PgTupleDesc};
 
-use super::tally::Tally;
+use super::accumulator::Accumulator;
 use crate::error::Error;
 
 /// A row of the type that the called function returns.
@@ -14,7 +14,7 @@ use crate::error::Error;
 /// # Errors
 /// [`Error::CountOutOfRange`], or [`Error::Unexpected`] if the type isn't ours.
 pub fn row(
-    tally: &Tally,
+    accumulator: &Accumulator,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<PgHeapTuple<'static, AllocatedByRust>, Error> {
     let mut descriptor = std::ptr::null_mut();
@@ -27,20 +27,20 @@ pub fn row(
         PgTupleDesc::from_pg_is_copy(descriptor)
     };
     // SAFETY: these are the attributes of review_summary, of which alone our functions are declared.
-    let row = unsafe { PgHeapTuple::from_datums(descriptor, columns(tally)?) };
+    let row = unsafe { PgHeapTuple::from_datums(descriptor, columns(accumulator)?) };
     row.map_err(|_| Error::Unexpected("other attributes of review_summary"))
 }
 
-fn columns(tally: &Tally) -> Result<[Option<Datum>; 7], Error> {
-    let [negative, neutral, positive] = tally.sentiments();
+fn columns(accumulator: &Accumulator) -> Result<[Option<Datum>; 7], Error> {
+    let [negative, neutral, positive] = accumulator.sentiments();
     Ok([
-        tally.reviews()?.into_datum(),
+        accumulator.reviews()?.into_datum(),
         negative.into_datum(),
         neutral.into_datum(),
         positive.into_datum(),
-        tally.mean_score().into_datum(),
-        tally.mean_rating().into_datum(),
-        tally.stars().map(|stars| stars.to_vec()).into_datum(),
+        accumulator.mean_score().into_datum(),
+        accumulator.mean_rating().into_datum(),
+        accumulator.stars().map(|stars| stars.to_vec()).into_datum(),
     ])
 }
 
@@ -48,7 +48,7 @@ fn columns(tally: &Tally) -> Result<[Option<Datum>; 7], Error> {
 ///
 /// # Errors
 /// [`Error::MalformedSummary`].
-pub fn read(row: &PgHeapTuple<'_, AllocatedByRust>) -> Result<Option<Tally>, Error> {
+pub fn read(row: &PgHeapTuple<'_, AllocatedByRust>) -> Result<Option<Accumulator>, Error> {
     let counts = COUNTS.map(|name| count(row, name));
     let (score, rating) = (mean(row, "mean_score")?, mean(row, "mean_rating")?);
     let stars = stars(row)?;
@@ -74,7 +74,7 @@ pub fn read(row: &PgHeapTuple<'_, AllocatedByRust>) -> Result<Option<Tally>, Err
     })?;
     let score = weighable(score, reviews > 0, "mean_score", -1.0, 1.0)?;
     let rating = weighable(rating, total(&rated) > 0, "mean_rating", 1.0, 5.0)?;
-    Ok(Some(Tally::from_means(sentiments, rated, score, rating)))
+    Ok(Some(Accumulator::from_means(sentiments, rated, score, rating)))
 }
 
 const COUNTS: [&str; 4] = ["reviews", "negative", "neutral", "positive"];

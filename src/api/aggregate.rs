@@ -11,23 +11,23 @@ use pgrx::heap_tuple::PgHeapTuple;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{AllocatedByRust, pg_extern, pg_sys};
 
-use crate::aggregate::call::{Call, passing, state_mut};
-use crate::aggregate::frame::Frame;
-use crate::aggregate::group::Group;
+use crate::aggregate::accumulator::Accumulator;
+use crate::aggregate::call::{AggregateCall, state_mut, transient};
+use crate::aggregate::group_state::GroupState;
+use crate::aggregate::moving_state::MovingState;
 use crate::aggregate::summary;
-use crate::aggregate::tally::Tally;
 use crate::catalog::resolve::Resolved;
 use crate::error::Error;
 use crate::inference::{model_of, require_text};
 
 type Summary = PgHeapTuple<'static, AllocatedByRust>;
 
-fn group(state: &mut Internal) -> Result<&Group, Error> {
+fn group(state: &mut Internal) -> Result<&GroupState, Error> {
     // SAFETY: the functions below that take such a state are only given what those that make one returned.
-    unsafe { state_mut::<Group>(state) }.map(|group| &*group)
+    unsafe { state_mut::<GroupState>(state) }.map(|group| &*group)
 }
 
-fn frame(state: &mut Internal) -> Result<&mut Frame, Error> {
+fn moving_state(state: &mut Internal) -> Result<&mut MovingState, Error> {
     // SAFETY: as above; the server calls one function at a time.
     unsafe { state_mut(state) }
 }
@@ -63,8 +63,8 @@ fn count(
     judged: Option<(Rc<Resolved>, &str)>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Internal, Error> {
-    let call = Call::of(fcinfo)?;
-    let mut state = call.state_or(state, || Group::pooled(call.pool()));
+    let call = AggregateCall::of(fcinfo)?;
+    let mut state = call.state_or(state, || GroupState::pooled(call.pool()));
     if let Some((model, text)) = judged {
         group(&mut state)?.review(&model, text)?;
     }
@@ -76,10 +76,10 @@ fn enter(
     judged: Option<(Rc<Resolved>, &str)>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Internal, Error> {
-    let call = Call::of(fcinfo)?;
-    let mut state = call.state_or(state, || Frame::new(call.pool()));
+    let call = AggregateCall::of(fcinfo)?;
+    let mut state = call.state_or(state, || MovingState::new(call.pool()));
     if let Some((model, text)) = judged {
-        frame(&mut state)?.enter(&model, text)?;
+        moving_state(&mut state)?.enter(&model, text)?;
     }
     Ok(state)
 }
@@ -90,9 +90,9 @@ fn leave(
     judged: Option<(Rc<Resolved>, &str)>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Internal, Error> {
-    Call::of(fcinfo)?;
+    AggregateCall::of(fcinfo)?;
     let left = match judged {
-        Some((model, text)) => frame(&mut state)?.leave(&model, text)?,
+        Some((model, text)) => moving_state(&mut state)?.leave(&model, text)?,
         None => true,
     };
     Ok(if left { state } else { Internal::from(None) })
@@ -104,10 +104,10 @@ fn roll(
     times: i64,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Internal, Error> {
-    let call = Call::of(fcinfo)?;
-    let mut state = call.state_or(state, Group::default);
-    if let Some(tally) = row.map(|row| summary::read(&row)).transpose()?.flatten() {
-        group(&mut state)?.add(&tally, times)?;
+    let call = AggregateCall::of(fcinfo)?;
+    let mut state = call.state_or(state, GroupState::default);
+    if let Some(accumulator) = row.map(|row| summary::read(&row)).transpose()?.flatten() {
+        group(&mut state)?.add(&accumulator, times)?;
     }
     Ok(state)
 }
@@ -181,9 +181,10 @@ fn summarize_reviews_window(
     mut state: Internal,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Summary, ErrorReport> {
-    Call::of(fcinfo)?;
-    let tally = if state.initialized() { frame(&mut state)?.settled()? } else { Tally::default() };
-    Ok(summary::row(&tally, fcinfo)?)
+    AggregateCall::of(fcinfo)?;
+    let accumulator =
+        if state.initialized() { moving_state(&mut state)?.answered()? } else { Accumulator::default() };
+    Ok(summary::row(&accumulator, fcinfo)?)
 }
 
 /// A stored summary joins.
@@ -213,11 +214,11 @@ fn review_summary_combine(
     mut other: Internal,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Internal, ErrorReport> {
-    let call = Call::of(fcinfo)?;
-    let mut state = call.state_or(state, Group::default);
+    let call = AggregateCall::of(fcinfo)?;
+    let mut state = call.state_or(state, GroupState::default);
     if other.initialized() {
-        let tally = group(&mut other)?.settled()?;
-        group(&mut state)?.add(&tally, 1)?;
+        let accumulator = group(&mut other)?.answered()?;
+        group(&mut state)?.add(&accumulator, 1)?;
     }
     Ok(state)
 }
@@ -228,8 +229,8 @@ fn review_summary_serialize(
     mut state: Internal,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Vec<u8>, ErrorReport> {
-    Call::of(fcinfo)?;
-    Ok(group(&mut state)?.settled()?.to_bytes())
+    AggregateCall::of(fcinfo)?;
+    Ok(group(&mut state)?.answered()?.to_bytes())
 }
 
 /// A group that came from another process.
@@ -239,8 +240,8 @@ fn review_summary_deserialize(
     _unused: Internal,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Internal, ErrorReport> {
-    Call::of(fcinfo)?;
-    Ok(passing(Group::counted(Tally::from_bytes(bytes)?)))
+    AggregateCall::of(fcinfo)?;
+    Ok(transient(GroupState::counted(Accumulator::from_bytes(bytes)?)))
 }
 
 /// What a group adds up to; nothing is no review.
@@ -249,7 +250,8 @@ fn review_summary_final(
     mut state: Internal,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Summary, ErrorReport> {
-    Call::of(fcinfo)?;
-    let tally = if state.initialized() { group(&mut state)?.settled()? } else { Tally::default() };
-    Ok(summary::row(&tally, fcinfo)?)
+    AggregateCall::of(fcinfo)?;
+    let accumulator =
+        if state.initialized() { group(&mut state)?.answered()? } else { Accumulator::default() };
+    Ok(summary::row(&accumulator, fcinfo)?)
 }

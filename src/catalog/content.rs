@@ -11,8 +11,8 @@ use pgrx::{JsonB, check_for_interrupts};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256 as Hasher};
 
-use super::cut::Cutter;
-use super::snapshot::Sight;
+use super::chunking::Chunker;
+use super::snapshot::Visibility;
 use super::statement::{cascade, query, returning, returning_one, run};
 use crate::error::Error;
 
@@ -22,7 +22,7 @@ use crate::error::Error;
 /// When our table can't be read, or doesn't hold what we write.
 pub fn manifest(sha256: Sha256) -> Result<Option<Vec<FileEntry>>, Error> {
     let statement = c"SELECT files FROM ecommerce_ml.stored_content WHERE sha256 = $1";
-    let found = query(statement, &[sha256.0.to_vec().into()], Sight::Own, |row| row.get::<JsonB>(1))?;
+    let found = query(statement, &[sha256.0.to_vec().into()], Visibility::Own, |row| row.get::<JsonB>(1))?;
     found.into_iter().next().flatten().map(|JsonB(files)| read_manifest(&files)).transpose()
 }
 
@@ -55,7 +55,7 @@ pub struct Writer<'a> {
     content: Sha256,
     files: &'a [FileEntry],
     /// The file that is being written, and how many parts of it are stored.
-    current: Option<(u32, Cutter)>,
+    current: Option<(u32, Chunker)>,
     parts: i32,
 }
 
@@ -74,11 +74,11 @@ impl<'a> Writer<'a> {
             self.end_file()?;
             let entry =
                 self.files.get(file as usize).ok_or(Error::Unexpected("a file that was not announced"))?;
-            self.current = Some((file, Cutter::new(&entry.name)));
+            self.current = Some((file, Chunker::new(&entry.name)));
         }
-        let Some((_, cutter)) = &mut self.current else { return Ok(()) };
+        let Some((_, chunker)) = &mut self.current else { return Ok(()) };
         let (content, parts) = (self.content, &mut self.parts);
-        cutter.add(data, &mut |chunk| store_part(content, file, parts, chunk))
+        chunker.add(data, &mut |chunk| store_part(content, file, parts, chunk))
     }
 
     /// Stores what is left.
@@ -90,8 +90,8 @@ impl<'a> Writer<'a> {
     }
 
     fn end_file(&mut self) -> Result<(), Error> {
-        if let Some((file, cutter)) = self.current.take()
-            && let Some(chunk) = cutter.finish()
+        if let Some((file, chunker)) = self.current.take()
+            && let Some(chunk) = chunker.finish()
         {
             store_part(self.content, file, &mut self.parts, chunk)?;
         }
@@ -156,14 +156,14 @@ fn parts(sha256: Sha256) -> Result<Vec<(i32, Vec<u8>)>, Error> {
     let statement =
         c"SELECT file, chunk FROM ecommerce_ml.stored_part WHERE content = $1 ORDER BY file, part";
     let damaged = || Error::Unexpected("a damaged row in stored_part");
-    query(statement, &[sha256.0.to_vec().into()], Sight::Own, |row| {
+    query(statement, &[sha256.0.to_vec().into()], Visibility::Own, |row| {
         Ok((row.get(1)?.ok_or_else(damaged)?, row.get(2)?.ok_or_else(damaged)?))
     })
 }
 
 fn load_chunk(sha256: Vec<u8>) -> Result<Option<Vec<u8>>, Error> {
     let statement = c"SELECT data FROM ecommerce_ml.stored_chunk WHERE sha256 = $1";
-    let found = query(statement, &[sha256.into()], Sight::Own, |row| row.get::<Vec<u8>>(1))?;
+    let found = query(statement, &[sha256.into()], Visibility::Own, |row| row.get::<Vec<u8>>(1))?;
     Ok(found.into_iter().next().flatten())
 }
 

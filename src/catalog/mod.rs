@@ -4,10 +4,10 @@
 //! - [`name`]: `name` and `name@version`.
 //! - [`resolve`]: from a name to what the engine is asked for, cached in the session.
 //! - [`versions`]: adding, deploying, rolling back, dropping, pinning, granting.
-//! - [`content`]: the files of a version, in chunks; `cut`: where a file is cut into them.
+//! - [`content`]: the files of a version, in chunks; `chunking`: where a file is cut into them.
 //! - [`arguments`]: what a training was called with.
 //! - [`jobs`] and [`checkpoints`]: trainings, and where they go on.
-//! - [`schedules`] and [`seen`]: trainings again and again, and which rows they have seen.
+//! - [`schedules`] and [`trained_rows`]: trainings again and again, and the fingerprints of the rows that they were trained on.
 //! - [`roles`]: roles that rows name, and how the server knows of them.
 //! - [`statement`]: statements against our own tables; [`snapshot`]: what they see.
 //! - [`privilege`]: working with our own tables on behalf of any role; [`session`]: what names and conditions mean to it.
@@ -17,16 +17,16 @@
 
 pub mod arguments;
 pub mod checkpoints;
+mod chunking;
 pub mod content;
-mod cut;
 pub mod jobs;
 pub mod name;
 pub mod privilege;
 pub mod resolve;
 pub mod roles;
 pub mod schedules;
-pub mod seen;
 pub mod session;
 mod snapshot;
 pub mod statement;
+pub mod trained_rows;
 pub mod versions;

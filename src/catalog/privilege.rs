@@ -21,7 +21,7 @@ pub const SYSTEM_PATH: &str = "pg_catalog, pg_temp";
 /// # Errors
 /// Those of `work`.
 pub fn as_owner<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    let _switched = Switched::to(tables_owner()?, Trust::Ours, &Session::system())?;
+    let _switched = RoleSwitch::to(tables_owner()?, Trust::Ours, &Session::system())?;
     work()
 }
 
@@ -38,7 +38,7 @@ pub fn as_role<T>(
 ) -> Result<T, Error> {
     let trust = Trust::of(role);
     let cursors = if trust == Trust::Restricted { open_cursors()? } else { Vec::new() };
-    let _switched = Switched::to(role, trust, session)?;
+    let _switched = RoleSwitch::to(role, trust, session)?;
     let value = work()?;
     if trust == Trust::Restricted {
         close_cursors_but(&cursors)?;
@@ -52,7 +52,7 @@ pub fn as_role<T>(
 /// # Errors
 /// None in practice; see [`Session`].
 pub fn become_role(role: pg_sys::Oid, session: &Session) -> Result<(), Error> {
-    let switched = Switched::to(role, Trust::of(role), session)?;
+    let switched = RoleSwitch::to(role, Trust::of(role), session)?;
     // The end of the transaction takes the settings back.
     std::mem::forget(switched);
     Ok(())
@@ -147,11 +147,11 @@ pub fn table_oid(name: &CStr) -> Result<pg_sys::Oid, Error> {
 }
 
 /// A relation that earlier versions of the extension don't have.
-pub const NEWEST: &CStr = c"all_model";
+pub const NEWEST_RELATION: &CStr = c"all_model";
 
 fn tables_owner() -> Result<pg_sys::Oid, Error> {
     let table = table_oid(c"stored_model")?;
-    table_oid(NEWEST).map_err(|_| Error::NotUpdated)?;
+    table_oid(NEWEST_RELATION).map_err(|_| Error::NotUpdated)?;
     // SAFETY: the relation is closed before its descriptor goes out of use, and the lock is kept only meanwhile.
     unsafe {
         let relation = pg_sys::relation_open(table, pg_sys::AccessShareLock as i32);
@@ -189,12 +189,12 @@ impl Trust {
 }
 
 /// What a switch to a role must switch back.
-struct Switched {
+struct RoleSwitch {
     before: Identity,
     nesting: i32,
 }
 
-impl Switched {
+impl RoleSwitch {
     fn to(role: pg_sys::Oid, trust: Trust, session: &Session) -> Result<Self, Error> {
         let before = Identity::now();
         // SAFETY: the pattern of the server's own code for security-definer functions; an error inside is put right by the
@@ -208,7 +208,7 @@ impl Switched {
     }
 }
 
-impl Drop for Switched {
+impl Drop for RoleSwitch {
     fn drop(&mut self) {
         if std::thread::panicking() {
             // A server error is unwinding; the abort of the transaction restores both, in its own order.

@@ -15,7 +15,7 @@ use pgrx::{JsonB, pg_guard, pg_sys};
 
 use super::name::ModelName;
 use super::privilege::{acts_as, table_oid};
-use super::snapshot::{Sight, View};
+use super::snapshot::{SnapshotNumbers, Visibility};
 use super::statement::{Row, query};
 use crate::error::Error;
 
@@ -37,7 +37,7 @@ pub struct Resolved {
 }
 
 thread_local! {
-    static KEPT: RefCell<Kept> = RefCell::default();
+    static NAME_CACHE: RefCell<NameCache> = RefCell::default();
     /// Set by the server's callback, which must not touch a map that may be in use.
     static STALE: Cell<bool> = const { Cell::new(false) };
     static LISTENING: Cell<bool> = const { Cell::new(false) };
@@ -45,22 +45,22 @@ thread_local! {
 
 /// What was looked up, by the name as given, so that a repeated call costs one look-up in a map.
 #[derive(Default)]
-struct Kept {
+struct NameCache {
     /// For all that see at least as much as who looked it up.
-    latest: HashMap<String, (View, Rc<Resolved>)>,
+    latest: HashMap<String, (SnapshotNumbers, Rc<Resolved>)>,
     /// For the latest of those that see less than others do.
     earlier: HashMap<String, Rc<Resolved>>,
-    earlier_view: Option<View>,
+    earlier_view: Option<SnapshotNumbers>,
 }
 
-impl Kept {
-    fn get(&self, given: &str, view: View) -> Option<Rc<Resolved>> {
+impl NameCache {
+    fn get(&self, given: &str, view: SnapshotNumbers) -> Option<Rc<Resolved>> {
         let latest = self.latest.get(given).filter(|(since, _)| view.sees_all_of(*since));
         let earlier = || self.earlier.get(given).filter(|_| self.earlier_view == Some(view));
         latest.map(|(_, resolved)| resolved).or_else(earlier).cloned()
     }
 
-    fn keep_for(&mut self, view: View, given: &str, resolved: &Rc<Resolved>) {
+    fn keep_for(&mut self, view: SnapshotNumbers, given: &str, resolved: &Rc<Resolved>) {
         if self.earlier_view.replace(view) != Some(view) {
             self.earlier.clear();
         }
@@ -79,10 +79,10 @@ pub fn resolve(given: &str) -> Result<Rc<Resolved>, Error> {
     // SAFETY: within a transaction.
     unsafe { pg_sys::AcceptInvalidationMessages() };
     if STALE.replace(false) {
-        KEPT.set(Kept::default());
+        NAME_CACHE.set(NameCache::default());
     }
-    let view = View::of_statement();
-    let kept = KEPT.with_borrow(|kept| kept.get(given, view));
+    let view = SnapshotNumbers::of_statement();
+    let kept = NAME_CACHE.with_borrow(|kept| kept.get(given, view));
     let resolved = kept.map_or_else(|| look_up_for(view, given), Ok)?;
     require_use(&resolved)?;
     Ok(resolved)
@@ -97,29 +97,30 @@ pub fn require_use(resolved: &Resolved) -> Result<(), Error> {
 }
 
 /// Looks a name up and keeps the answer for whom it holds.
-fn look_up_for(view: View, given: &str) -> Result<Rc<Resolved>, Error> {
+fn look_up_for(view: SnapshotNumbers, given: &str) -> Result<Rc<Resolved>, Error> {
     require_utf8()?;
     let name = ModelName::parse(given)?;
     let table = table_oid(c"stored_model")?;
-    let resolved = match look_up(&name, Sight::Statement) {
+    let resolved = match look_up(&name, Visibility::Statement) {
         // A statement that imports a model may go on to ask it.
         Err(Error::UnknownModel(_) | Error::UnknownVersion { .. } | Error::NoLiveVersion(_))
             if view.misses_own() =>
         {
-            Rc::new(look_up(&name, Sight::Own)?)
+            Rc::new(look_up(&name, Visibility::Own)?)
         }
         found => {
             let found = Rc::new(found?);
             // Looking again is cheap, and rare: only what was committed or done meanwhile makes it necessary.
             let same = |latest: Result<Resolved, Error>| latest.is_ok_and(|latest| latest == *found);
-            if view == View::latest(table) || same(look_up(&name, Sight::Latest)) {
-                KEPT.with_borrow_mut(|kept| kept.latest.insert(given.to_owned(), (view, Rc::clone(&found))));
+            if view == SnapshotNumbers::latest(table) || same(look_up(&name, Visibility::Latest)) {
+                NAME_CACHE
+                    .with_borrow_mut(|kept| kept.latest.insert(given.to_owned(), (view, Rc::clone(&found))));
                 return Ok(found);
             }
             found
         }
     };
-    KEPT.with_borrow_mut(|kept| kept.keep_for(view, given, &resolved));
+    NAME_CACHE.with_borrow_mut(|kept| kept.keep_for(view, given, &resolved));
     Ok(resolved)
 }
 
@@ -172,9 +173,9 @@ fn require_utf8() -> Result<(), Error> {
     if encoding == pg_sys::pg_enc::PG_UTF8 as i32 { Ok(()) } else { Err(Error::Encoding(name.into_owned())) }
 }
 
-fn look_up(wanted: &ModelName, sight: Sight) -> Result<Resolved, Error> {
+fn look_up(wanted: &ModelName, visibility: Visibility) -> Result<Resolved, Error> {
     let arguments = [wanted.name.as_str().into(), wanted.version.into()];
-    let found = query(LOOK_UP, &arguments, sight, |row| read(wanted, row))?;
+    let found = query(LOOK_UP, &arguments, visibility, |row| read(wanted, row))?;
     found.into_iter().next().ok_or_else(|| Error::UnknownModel(wanted.name.clone()))
 }
 

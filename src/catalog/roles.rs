@@ -9,7 +9,7 @@ use std::ffi::CString;
 
 use pgrx::{Spi, pg_sys};
 
-use super::privilege::{NEWEST, as_owner, role_name, role_oid, table_oid};
+use super::privilege::{NEWEST_RELATION, as_owner, role_name, role_oid, table_oid};
 use super::statement::latest;
 use crate::error::Error;
 
@@ -194,5 +194,5 @@ pub fn forget(role: pg_sys::Oid) -> Result<(), Error> {
 
 /// Whether this database has the extension, as of this library's version.
 pub fn is_here() -> bool {
-    table_oid(NEWEST).is_ok()
+    table_oid(NEWEST_RELATION).is_ok()
 }

@@ -1,13 +1,13 @@
 //! What a statement sees of our tables, and which of two statements sees more.
 //!
 //! A session's snapshots lie in one order: a later one sees every transaction that an earlier one sees. Invariant: a
-//! [`View`] is no more than numbers, and keeps no snapshot alive.
+//! [`SnapshotNumbers`] is no more than numbers, and keeps no snapshot alive.
 
 use pgrx::pg_sys;
 
 /// Which changes of our tables a query is to see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sight {
+pub enum Visibility {
     /// Those that the running statement sees.
     Statement,
     /// Those, and what this transaction has changed meanwhile.
@@ -18,7 +18,7 @@ pub enum Sight {
 
 /// A snapshot by its numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct View {
+pub struct SnapshotNumbers {
     /// First transaction that had not ended, nor any after it.
     end: u32,
     /// Transactions before `end` that were running.
@@ -29,14 +29,14 @@ pub struct View {
     transaction: u32,
 }
 
-impl View {
+impl SnapshotNumbers {
     /// What the running statement sees.
     pub fn of_statement() -> Self {
         // SAFETY: within a transaction; a snapshot that is active stays so while its numbers are read.
         unsafe { Self::of(statement_snapshot()) }
     }
 
-    /// What a query with [`Sight::Latest`] would see.
+    /// What a query with [`Visibility::Latest`] would see.
     pub fn latest(table: pg_sys::Oid) -> Self {
         // SAFETY: as above; the server keeps this snapshot until it is asked for the next.
         unsafe { Self::of(pg_sys::GetCatalogSnapshot(table)) }
@@ -69,19 +69,19 @@ impl View {
     }
 }
 
-/// Makes what `sight` names the active snapshot, for [`pg_sys::PopActiveSnapshot`] to end. In a parallel operation nothing
+/// Makes what `visibility` names the active snapshot, for [`pg_sys::PopActiveSnapshot`] to end. In a parallel operation nothing
 /// is changed, and the snapshot that all processes share must not be.
 ///
 /// # Safety
 /// Within a transaction; `table` is one of ours.
-pub unsafe fn push(sight: Sight, table: pg_sys::Oid) {
+pub unsafe fn push(visibility: Visibility, table: pg_sys::Oid) {
     // SAFETY: as the caller promises.
     unsafe {
-        match sight {
-            Sight::Latest => pg_sys::PushActiveSnapshot(pg_sys::GetCatalogSnapshot(table)),
-            Sight::Statement | Sight::Own => pg_sys::PushCopiedSnapshot(statement_snapshot()),
+        match visibility {
+            Visibility::Latest => pg_sys::PushActiveSnapshot(pg_sys::GetCatalogSnapshot(table)),
+            Visibility::Statement | Visibility::Own => pg_sys::PushCopiedSnapshot(statement_snapshot()),
         }
-        if sight == Sight::Own && !pg_sys::IsInParallelMode() {
+        if visibility == Visibility::Own && !pg_sys::IsInParallelMode() {
             pg_sys::UpdateActiveSnapshotCommandId();
         }
     }

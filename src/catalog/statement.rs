@@ -2,7 +2,7 @@
 //!
 //! What a text function, an aggregate or a plan node may reach reads with [`query`], which starts no command: it runs in
 //! parallel workers, and while a statement that writes reads its input in parallel. Invariant: all of them run as the
-//! owner of the tables, and but for a narrower [`Sight`] see what this transaction has changed.
+//! owner of the tables, and but for a narrower [`Visibility`] see what this transaction has changed.
 
 use std::ffi::{CStr, CString, c_char};
 
@@ -11,7 +11,7 @@ use pgrx::spi::SpiHeapTupleData;
 use pgrx::{FromDatum, IntoDatum, Spi, pg_sys};
 
 use super::privilege::{as_owner, table_oid};
-use super::snapshot::{self, Sight};
+use super::snapshot::{self, Visibility};
 use crate::error::Error;
 
 /// A row that [`query`] found.
@@ -43,7 +43,7 @@ impl Row {
 pub fn query<T>(
     query: &CStr,
     arguments: &[DatumWithOid<'_>],
-    sight: Sight,
+    visibility: Visibility,
     read: impl Fn(&Row) -> Result<T, Error>,
 ) -> Result<Vec<T>, Error> {
     let table = table_oid(c"stored_model")?;
@@ -58,7 +58,7 @@ pub fn query<T>(
             // SAFETY: as many types, values and signs of NULL as arguments, and a snapshot that is popped again; an error
             // inside ends the transaction and with it the snapshot. Read-only, since otherwise it would start a command.
             unsafe {
-                snapshot::push(sight, table);
+                snapshot::push(visibility, table);
                 let code = pg_sys::SPI_execute_with_args(
                     query.as_ptr(),
                     i32::try_from(arguments.len()).unwrap_or(0),

@@ -15,7 +15,7 @@ use crate::catalog::jobs::{self, Job};
 use crate::catalog::name::ModelName;
 use crate::catalog::privilege::{as_role, role_name};
 use crate::catalog::versions::{self, NewVersion};
-use crate::catalog::{checkpoints, content, seen};
+use crate::catalog::{checkpoints, content, trained_rows};
 use crate::error::Error;
 
 /// What becomes of a new version.
@@ -106,7 +106,7 @@ pub fn store(
         };
         Ok((version, verdict, in_words(&dropped)))
     })?;
-    seen::hand_over(job.id, &job.name, version)?;
+    trained_rows::hand_over(job.id, &job.name, version)?;
     checkpoints::delete(job.id)?;
     let Verdict { outcome, is_doubtful, .. } = verdict;
     if !jobs::succeed(job.id, version, &format!("{outcome}{dropped}"), &finished)? {

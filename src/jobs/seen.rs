@@ -8,7 +8,7 @@ use ecommerce_ml_protocol::Field;
 use ecommerce_ml_protocol::row_hash::{RowBytes, short};
 use ecommerce_ml_protocol::training::TrainingRows;
 
-use crate::catalog::seen;
+use crate::catalog::trained_rows;
 use crate::error::Error;
 
 /// Hashes in a chunk: 1 MiB.
@@ -28,7 +28,7 @@ impl Seen {
     /// When our table can't be read.
     pub fn by(model: &str) -> Result<Self, Error> {
         let mut hashes = Vec::new();
-        seen::for_each_chunk(model, |data| {
+        trained_rows::for_each_chunk(model, |data| {
             let (whole, _) = data.as_chunks::<HASH_BYTES>();
             hashes.extend(whole.iter().map(|bytes| u64::from_be_bytes(*bytes)));
             Ok(())
@@ -50,10 +50,10 @@ impl Seen {
     pub fn store(mut self, job: i64) -> Result<(), Error> {
         self.hashes.sort_unstable();
         self.hashes.dedup();
-        seen::delete(job)?;
+        trained_rows::delete(job)?;
         for (chunk, hashes) in (0..).zip(self.hashes.chunks(CHUNK)) {
             let data = hashes.iter().flat_map(|hash| hash.to_be_bytes()).collect();
-            seen::store(job, chunk, data)?;
+            trained_rows::store(job, chunk, data)?;
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use ecommerce_ml_protocol::training::{JobInput, JobOutput};
 use ecommerce_ml_protocol::{BUILD, Hello, encode_frame};
 use pgrx::log;
 
-use crate::child::{Child, describe};
+use crate::engine_process::{EngineProcess, describe};
 use crate::error::Error;
 use crate::stream::{Broken, Stream};
 use crate::{guc, latch, runtime};
@@ -24,7 +24,7 @@ const LAST_BREATH: Duration = Duration::from_secs(2);
 
 /// A running engine process.
 pub struct Trainer {
-    child: Child,
+    child: EngineProcess,
     stream: Stream,
     /// What came while something was being sent.
     heard: VecDeque<JobOutput>,
@@ -42,7 +42,7 @@ impl Trainer {
         let (ours, its) = UnixStream::pair().map_err(trouble)?;
         ours.set_nonblocking(true).map_err(trouble)?;
         let ends = (OwnedFd::from(its.try_clone().map_err(trouble)?), OwnedFd::from(its));
-        let child = Child::start(arguments(), ends, guc::training_nice()).map_err(|error| {
+        let child = EngineProcess::start(arguments(), ends, guc::training_nice()).map_err(|error| {
             Error::EngineNotStarted(format!(
                 "Could not execute \"{}\": {error}.",
                 runtime::engine_binary().display()

@@ -8,13 +8,13 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 
-use crate::child::Child;
+use crate::engine_process::EngineProcess;
 use crate::guc::EngineSettings;
 use crate::runtime;
 
 /// A running engine.
 pub struct Engine {
-    pub child: Child,
+    pub child: EngineProcess,
     /// The engine ends when this closes.
     _lifeline: UnixStream,
 }
@@ -24,7 +24,7 @@ impl Engine {
     pub fn start(settings: &EngineSettings, listener: &UnixListener, restarts: u32) -> io::Result<Self> {
         let (lifeline, its_lifeline) = UnixStream::pair()?;
         let ends = (OwnedFd::from(listener.try_clone()?), OwnedFd::from(its_lifeline));
-        let child = Child::start(arguments(settings, restarts), ends, settings.nice)?;
+        let child = EngineProcess::start(arguments(settings, restarts), ends, settings.nice)?;
         Ok(Self { child, _lifeline: lifeline })
     }
 }

@@ -15,7 +15,7 @@ use pgrx::{log, pg_sys, warning};
 
 use super::engine::Engine;
 use super::office::Office;
-use crate::child::describe;
+use crate::engine_process::describe;
 use crate::guc::EngineSettings;
 use crate::latch::{self, Interest};
 use crate::runtime;

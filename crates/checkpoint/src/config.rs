@@ -18,7 +18,7 @@ mod modernbert;
 mod tokenizer_config;
 
 pub use deberta::{DebertaConfig, RelativePositions};
-pub use dropout::DropoutShares;
+pub use dropout::DropoutRates;
 pub use electra::ElectraConfig;
 pub use modernbert::ModernBertConfig;
 pub use tokenizer_config::{SpecialTokens, TokenizerConfig};

@@ -5,7 +5,7 @@
 
 use ecommerce_ml_protocol::EngineError;
 
-use crate::config::{DropoutShares, ModelConfig};
+use crate::config::{DropoutRates, ModelConfig};
 use crate::files::ModelFiles;
 use crate::head::HeadPlan;
 use crate::weights::Weights;
@@ -47,8 +47,8 @@ impl<'a> OpenModel<'a> {
     /// What it leaves out at random in a training.
     ///
     /// # Errors
-    /// As of [`DropoutShares::load`].
-    pub fn dropout(&self) -> Result<DropoutShares, EngineError> {
-        DropoutShares::load(self.files)
+    /// As of [`DropoutRates::load`].
+    pub fn dropout(&self) -> Result<DropoutRates, EngineError> {
+        DropoutRates::load(self.files)
     }
 }

@@ -13,9 +13,9 @@ use crate::config::{ModelConfig, TokenizerConfig};
 use crate::files::ModelFiles;
 
 mod vocabulary;
-mod words;
+mod word_cache;
 
-use words::Words;
+use word_cache::WordCache;
 
 /// How much of a tokenization is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +62,7 @@ pub struct Window {
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     /// Ids of words read lately, where words are read by themselves.
-    words: Option<Words>,
+    words: Option<WordCache>,
     before: SpecialTokens,
     after: SpecialTokens,
     max_length: usize,
@@ -89,7 +89,7 @@ impl Tokenizer {
         check_vocabulary(&inner, [&before, &after], config.vocab_size)?;
         let limit = config.max_length();
         let max_length = options.max_length(limit).unwrap_or(limit);
-        let words = Words::of(&inner);
+        let words = WordCache::of(&inner);
         let tokenizer = Self { inner, words, before, after, max_length };
         tokenizer.check_room()?;
         Ok(tokenizer)
@@ -102,7 +102,7 @@ impl Tokenizer {
 
     /// Estimated memory that it takes, in bytes.
     pub fn bytes(&self) -> u64 {
-        let words = self.words.as_ref().map_or(0, |_| Words::bytes());
+        let words = self.words.as_ref().map_or(0, |_| WordCache::bytes());
         self.inner.get_vocab_size(true) as u64 * TOKEN_BYTES + words
     }
 

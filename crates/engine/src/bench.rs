@@ -48,7 +48,7 @@ enum Command {
 }
 
 /// What is measured.
-struct Subject {
+struct BenchedModel {
     model: Arc<Model>,
     predictor: TextPredictor,
     loader: ModelLoader,
@@ -60,16 +60,16 @@ struct Subject {
 /// # Errors
 /// If the model can't be loaded, or on I/O.
 pub fn bench(options: &Bench, input: impl BufRead, mut output: impl Write) -> Result<(), EngineError> {
-    let mut subject = Subject::load(options)?;
+    let mut benched = BenchedModel::load(options)?;
     for line in input.lines() {
-        let answer = subject.answer(&line.map_err(failed)?);
+        let answer = benched.answer(&line.map_err(failed)?);
         let answer = answer.unwrap_or_else(|error| json!({ "error": error.to_string() }));
         writeln!(output, "{answer}").and_then(|()| output.flush()).map_err(failed)?;
     }
     Ok(())
 }
 
-impl Subject {
+impl BenchedModel {
     fn load(options: &Bench) -> Result<Self, EngineError> {
         let loader = ModelLoader::new(&options.compute, None);
         let files = ModelFiles::from_directory(&options.model)?;

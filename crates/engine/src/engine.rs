@@ -14,7 +14,7 @@ use ecommerce_ml_protocol::{
 use ecommerce_ml_serving::activity::Activity;
 use ecommerce_ml_serving::cache::{Client, ModelCache};
 use ecommerce_ml_serving::clock::unix_seconds;
-use ecommerce_ml_serving::server::Answers;
+use ecommerce_ml_serving::server::RequestHandler;
 use ecommerce_ml_text_model::cuda::Accelerator;
 
 use crate::hub;
@@ -22,7 +22,7 @@ use crate::registry::Registry;
 
 /// What statistics say of the process.
 #[derive(Debug, Clone)]
-pub struct About {
+pub struct ProcessInfo {
     /// Name of the device that models run on.
     pub device: String,
     /// That device, if it has memory of its own.
@@ -39,7 +39,7 @@ pub struct About {
 pub struct Engine {
     cache: Arc<ModelCache>,
     registry: Arc<Registry>,
-    about: About,
+    process: ProcessInfo,
     /// Seconds since 1970.
     started: u64,
     activity: Arc<Activity>,
@@ -47,9 +47,9 @@ pub struct Engine {
 
 impl Engine {
     /// An engine with nothing to do yet. The cache loads models by the registry.
-    pub fn new(cache: ModelCache, registry: Arc<Registry>, about: About) -> Self {
+    pub fn new(cache: ModelCache, registry: Arc<Registry>, process: ProcessInfo) -> Self {
         let cache = Arc::new(cache);
-        Self { cache, registry, about, started: unix_seconds(), activity: Arc::default() }
+        Self { cache, registry, process, started: unix_seconds(), activity: Arc::default() }
     }
 
     /// What is going on: connections and requests.
@@ -104,17 +104,17 @@ impl Engine {
 
     fn stats(&self) -> EngineStats {
         let workload = self.registry.workload();
-        let memory = self.about.accelerator.as_ref().and_then(|machine| machine.memory());
+        let memory = self.process.accelerator.as_ref().and_then(|machine| machine.memory());
         EngineStats {
             pid: std::process::id(),
             build: BUILD.to_owned(),
-            device: self.about.device.clone(),
+            device: self.process.device.clone(),
             device_memory: memory.map(|memory| DeviceMemory { used: memory.used, total: memory.total }),
             utilisation: workload.utilisation,
-            kernels: self.about.kernels.clone(),
-            threads: self.about.threads,
+            kernels: self.process.kernels.clone(),
+            threads: self.process.threads,
             started: self.started,
-            restarts: self.about.restarts,
+            restarts: self.process.restarts,
             connections: self.activity.connections(),
             // This one doesn't count.
             queued_requests: self.activity.requests().saturating_sub(1),
@@ -124,7 +124,7 @@ impl Engine {
     }
 }
 
-impl Answers for Engine {
+impl RequestHandler for Engine {
     fn activity(&self) -> &Arc<Activity> {
         self.activity()
     }

@@ -12,10 +12,10 @@ use ecommerce_ml_protocol::{Answers, EngineError, ErrorKind, Input, ModelInfo, O
 use crate::registry::Registry;
 
 /// Texts that are submitted together.
-const TEXTS: usize = 256;
+const REQUEST_TEXTS: usize = 256;
 
 /// Submissions under way.
-const UNDER_WAY: usize = 4;
+const IN_FLIGHT: usize = 4;
 
 impl Evaluate for Registry {
     fn predict(
@@ -49,18 +49,18 @@ fn predict(model: &dyn Predictor, input: &Input) -> Result<Answers, EngineError>
     let Input::Texts(texts) = input else {
         return Ok(model.submit(input.clone(), Output::Prediction).wait()?.answers);
     };
-    let (mut answers, mut under_way) = (None, VecDeque::new());
+    let (mut answers, mut in_flight) = (None, VecDeque::new());
     let mut receive = |pending: Pending| append(&mut answers, pending.wait()?.answers);
     // At least one, so that there is an answer to nothing.
-    let first = texts.get(..TEXTS.min(texts.len())).unwrap_or_default();
+    let first = texts.get(..REQUEST_TEXTS.min(texts.len())).unwrap_or_default();
     let rest = texts.get(first.len()..).unwrap_or_default();
-    for texts in [first].into_iter().chain(rest.chunks(TEXTS)) {
-        under_way.push_back(model.submit(Input::Texts(texts.to_vec()), Output::Prediction));
-        if under_way.len() == UNDER_WAY {
-            under_way.pop_front().map_or(Ok(()), &mut receive)?;
+    for texts in [first].into_iter().chain(rest.chunks(REQUEST_TEXTS)) {
+        in_flight.push_back(model.submit(Input::Texts(texts.to_vec()), Output::Prediction));
+        if in_flight.len() == IN_FLIGHT {
+            in_flight.pop_front().map_or(Ok(()), &mut receive)?;
         }
     }
-    under_way.into_iter().try_for_each(&mut receive)?;
+    in_flight.into_iter().try_for_each(&mut receive)?;
     answers.ok_or_else(|| differ("nothing"))
 }
 

@@ -26,7 +26,7 @@ use ureq::{Agent, Body};
 const MAIN: &str = "main";
 
 /// How long to wait for a connection, and for each next piece of an answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Bytes between looks at whether the download is still wanted.
 const COPY_BYTES: usize = 256 << 10;
@@ -35,13 +35,13 @@ const COPY_BYTES: usize = 256 << 10;
 const DESCRIPTION_BYTES: u64 = 16 << 20;
 
 /// Redirects that one request may lead to.
-const MOST_REDIRECTS: usize = 10;
+const MAX_REDIRECTS: usize = 10;
 
 /// Most bytes of all files of a repository.
-const MOST_BYTES: u64 = 64 << 30;
+const MAX_BYTES: u64 = 64 << 30;
 
 /// Most files of a model.
-const MOST_FILES: usize = 1000;
+const MAX_FILES: usize = 1000;
 
 /// Certificates of the system, besides the variable `SSL_CERT_FILE`. A mirror within a company needs these.
 const SYSTEM_CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -95,12 +95,12 @@ impl Fetch {
         self.check()?;
         let agent = agent();
         let description = self.describe(&agent)?;
-        let files = choose_files(&self.repository, &description)?;
+        let files = model_files(&self.repository, &description)?;
         fs::create_dir(&self.directory).map_err(|error| self.disk(&error))?;
-        let made = Made(Some(&self.directory));
-        let mut room = MOST_BYTES;
+        let made = RemoveUnlessKept(Some(&self.directory));
+        let mut bytes_left = MAX_BYTES;
         for name in &files {
-            self.download(&agent, &description.sha, name, &mut room, stop)?;
+            self.download(&agent, &description.sha, name, &mut bytes_left, stop)?;
         }
         made.keep();
         Ok(Fetched { commit: description.sha, files })
@@ -147,13 +147,13 @@ impl Fetch {
         agent: &Agent,
         commit: &str,
         name: &str,
-        room: &mut u64,
+        bytes_left: &mut u64,
         stop: &dyn Fn() -> bool,
     ) -> Result<(), EngineError> {
         let url = format!("{}/{}/resolve/{commit}/{name}", self.base(), self.repository);
         let response = self.get(agent, &url)?;
         let too_large = || self.unavailable("the repository has more than 64 GB");
-        if announced(response.headers()).is_some_and(|bytes| bytes > *room) {
+        if announced(response.headers()).is_some_and(|bytes| bytes > *bytes_left) {
             return Err(too_large());
         }
         let mut body = response.into_body().into_reader();
@@ -167,7 +167,7 @@ impl Fetch {
             if bytes == 0 {
                 return Ok(());
             }
-            *room = room.checked_sub(bytes as u64).ok_or_else(too_large)?;
+            *bytes_left = bytes_left.checked_sub(bytes as u64).ok_or_else(too_large)?;
             file.write_all(&buffer[..bytes]).map_err(|error| self.disk(&error))?;
         }
     }
@@ -175,7 +175,7 @@ impl Fetch {
     /// Follows redirects, as `agent` must not: which headers go along depends on where they lead.
     fn get(&self, agent: &Agent, url: &str) -> Result<Response<Body>, EngineError> {
         let mut url = url.to_owned();
-        for _ in 0..=MOST_REDIRECTS {
+        for _ in 0..=MAX_REDIRECTS {
             let response = self.ask(agent, &url)?;
             if !response.status().is_redirection() {
                 return Ok(response);
@@ -292,15 +292,15 @@ fn announced(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// Removes a folder unless it shall be kept.
-struct Made<'a>(Option<&'a Path>);
+struct RemoveUnlessKept<'a>(Option<&'a Path>);
 
-impl Made<'_> {
+impl RemoveUnlessKept<'_> {
     fn keep(mut self) {
         self.0 = None;
     }
 }
 
-impl Drop for Made<'_> {
+impl Drop for RemoveUnlessKept<'_> {
     fn drop(&mut self) {
         if let Some(directory) = self.0 {
             // What can't be removed is left to the client, which owns the folder.
@@ -310,12 +310,12 @@ impl Drop for Made<'_> {
 }
 
 /// The files of a repository that make up the model, sorted.
-fn choose_files(repository: &str, description: &Description) -> Result<Vec<String>, EngineError> {
+fn model_files(repository: &str, description: &Description) -> Result<Vec<String>, EngineError> {
     let names = description.siblings.iter().map(|sibling| sibling.rfilename.as_str());
     let mut names: Vec<&str> = names.filter(|name| is_plain(name) && is_model_file(name)).collect();
     // One file of weights is the whole model; others beside it are variants of it.
-    if names.contains(&WHOLE) {
-        names.retain(|name| *name == WHOLE || !name.contains(".safetensors"));
+    if names.contains(&SINGLE_FILE) {
+        names.retain(|name| *name == SINGLE_FILE || !name.contains(".safetensors"));
     }
     if !names.iter().any(|name| name.ends_with(".safetensors")) {
         let message = format!("repository \"{repository}\" has no weights in safetensors format");
@@ -325,16 +325,16 @@ fn choose_files(repository: &str, description: &Description) -> Result<Vec<Strin
     }
     names.sort_unstable();
     names.dedup();
-    if names.len() > MOST_FILES {
+    if names.len() > MAX_FILES {
         let message = format!("repository \"{repository}\" has {} files of a model", names.len());
         return Err(EngineError::new(ErrorKind::UnsupportedModel, message)
-            .with_detail(format!("The limit is {MOST_FILES} files.")));
+            .with_detail(format!("The limit is {MAX_FILES} files.")));
     }
     Ok(names.into_iter().map(str::to_owned).collect())
 }
 
 /// Name of the weights of a model in one file.
-const WHOLE: &str = "model.safetensors";
+const SINGLE_FILE: &str = "model.safetensors";
 
 /// Whether a word can be a part of an address or the name of a file without meaning anything else.
 fn is_plain(word: &str) -> bool {
@@ -361,9 +361,9 @@ fn agent() -> Agent {
         .tls_config(tls)
         .max_redirects(0)
         .max_redirects_will_error(false)
-        .timeout_connect(Some(PATIENCE))
-        .timeout_recv_response(Some(PATIENCE))
-        .timeout_per_read(Some(PATIENCE))
+        .timeout_connect(Some(TIMEOUT))
+        .timeout_recv_response(Some(TIMEOUT))
+        .timeout_per_read(Some(TIMEOUT))
         .user_agent(concat!("ecommerce_ml/", env!("CARGO_PKG_VERSION")))
         .build()
         .into()

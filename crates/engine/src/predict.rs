@@ -19,7 +19,7 @@ use crate::registry::Registry;
 const LINES: usize = 256;
 
 /// Submissions under way, so that tokenizing and computing overlap and batches find texts of like length.
-const UNDER_WAY: usize = 4;
+const IN_FLIGHT: usize = 4;
 
 /// Answers each line of `input` by a line of `output`.
 ///
@@ -35,17 +35,17 @@ pub fn predict(options: &Predict, input: impl BufRead, mut output: impl Write) -
     // The source only tells where prepared weights would be kept, and none are.
     let model = registry.load(None, &files)?;
     drop(files);
-    let mut under_way = VecDeque::new();
+    let mut in_flight = VecDeque::new();
     let mut texts = input.lines().map(|line| text(line.map_err(failed)?, options.json)).peekable();
     while texts.peek().is_some() {
         let some: Vec<String> = texts.by_ref().take(LINES).collect::<Result<_, _>>()?;
-        under_way.push_back(submit(&*model, options.task, some));
-        if under_way.len() == UNDER_WAY {
-            write_next(&mut under_way, &mut output)?;
+        in_flight.push_back(submit(&*model, options.task, some));
+        if in_flight.len() == IN_FLIGHT {
+            write_next(&mut in_flight, &mut output)?;
         }
     }
-    while !under_way.is_empty() {
-        write_next(&mut under_way, &mut output)?;
+    while !in_flight.is_empty() {
+        write_next(&mut in_flight, &mut output)?;
     }
     output.flush().map_err(failed)
 }
@@ -59,8 +59,8 @@ fn submit(model: &dyn Predictor, task: PredictTask, texts: Vec<String>) -> Pendi
     model.submit(Input::Texts(texts), output)
 }
 
-fn write_next(under_way: &mut VecDeque<Pending>, mut output: impl Write) -> Result<(), EngineError> {
-    let Some(next) = under_way.pop_front() else { return Ok(()) };
+fn write_next(in_flight: &mut VecDeque<Pending>, mut output: impl Write) -> Result<(), EngineError> {
+    let Some(next) = in_flight.pop_front() else { return Ok(()) };
     let answers = next.wait()?.answers;
     values(answers).iter().try_for_each(|value| writeln!(output, "{value}")).map_err(failed)
 }

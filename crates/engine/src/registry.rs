@@ -78,8 +78,8 @@ impl Load for Registry {
         }
     }
 
-    fn recall(&self, source: &ModelSource) -> Option<Arc<dyn Predictor>> {
-        self.kinds.iter().find_map(|kind| kind.recall(source))
+    fn load_cached(&self, source: &ModelSource) -> Option<Arc<dyn Predictor>> {
+        self.kinds.iter().find_map(|kind| kind.load_cached(source))
     }
 }
 

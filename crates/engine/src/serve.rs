@@ -13,7 +13,7 @@ use ecommerce_ml_text_model::Store;
 use tokio::runtime;
 
 use crate::cli::Serve;
-use crate::engine::{About, Engine};
+use crate::engine::{Engine, ProcessInfo};
 use crate::process;
 use crate::registry::Registry;
 
@@ -58,6 +58,6 @@ fn engine(options: Serve) -> io::Result<Engine> {
     let registry = Arc::new(Registry::start(loader, scheduling)?);
     let cache = ModelCache::new(options.model_cache, options.builtin, Arc::clone(&registry) as _);
     let threads = u32::try_from(threads).unwrap_or(u32::MAX);
-    let about = About { device, accelerator, kernels, threads, restarts: options.restarts };
-    Ok(Engine::new(cache, registry, about))
+    let process = ProcessInfo { device, accelerator, kernels, threads, restarts: options.restarts };
+    Ok(Engine::new(cache, registry, process))
 }

@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 use std::thread;
 
 use ecommerce_ml_log::note;
-use ecommerce_ml_predictor::{Collector, Job, Sink, guarded};
+use ecommerce_ml_predictor::{Job, JobAssembler, Sink, guarded};
 use ecommerce_ml_protocol::frame::decode_payload;
 use ecommerce_ml_protocol::training::{JobInput, JobOutput};
 use ecommerce_ml_protocol::{BUILD, EngineError, ErrorKind, FrameDecoder, Hello, encode_frame};
@@ -22,17 +22,17 @@ use crate::registry::Registry;
 const READ_BYTES: usize = 256 << 10;
 
 /// Messages off standard input.
-struct Inputs<R> {
+struct MessageReader<R> {
     stream: R,
     decoder: FrameDecoder,
     buffer: Box<[u8]>,
 }
 
 /// Messages to the worker.
-struct Outputs<W>(W);
+struct MessageWriter<W>(W);
 
 /// What came of reading a job.
-enum Outcome {
+enum JobRead {
     Job(Box<Job>),
     Failed(EngineError),
 }
@@ -43,40 +43,40 @@ enum Outcome {
 /// If the worker can't be talked to: it is gone, or of another build.
 pub fn run(options: Train) -> io::Result<()> {
     process::volunteer_for_oom_killer();
-    let mut outputs = Outputs(io::stdout());
-    outputs.write(&Hello::ours().encode().map_err(io::Error::other)?)?;
-    let mut inputs = Inputs::new(io::stdin());
-    if !inputs.greeted()? {
+    let mut writer = MessageWriter(io::stdout());
+    writer.write(&Hello::ours().encode().map_err(io::Error::other)?)?;
+    let mut reader = MessageReader::new(io::stdin());
+    if !reader.greeted()? {
         return Ok(());
     }
-    let job = match inputs.job(Collector::new(options.builtin)) {
-        Ok(Some(Outcome::Job(job))) => job,
-        Ok(Some(Outcome::Failed(error))) => return outputs.write_message(&JobOutput::Failed(error)),
+    let job = match reader.job(JobAssembler::new(options.builtin)) {
+        Ok(Some(JobRead::Job(job))) => job,
+        Ok(Some(JobRead::Failed(error))) => return writer.write_message(&JobOutput::Failed(error)),
         Ok(None) => return Ok(()),
         Err(error) => return Err(error),
     };
-    watch(inputs)?;
+    exit_with_worker(reader)?;
     let tokenizing_threads = options.compute.count_threads();
     let scheduling = SchedulerOptions { tokenizing_threads, batch_tokens: None, result_cache: 0 };
     let registry = Registry::start(ModelLoader::new(&options.compute, None), scheduling)?;
-    match guarded(|| registry.trainer(&job.plan.call)?.train(*job, &registry, &mut outputs)) {
+    match guarded(|| registry.trainer(&job.plan.call)?.train(*job, &registry, &mut writer)) {
         Ok(()) => Ok(()),
-        Err(error) => outputs.write_message(&JobOutput::Failed(error)),
+        Err(error) => writer.write_message(&JobOutput::Failed(error)),
     }
 }
 
 /// Ends the process when standard input does: the worker is gone, or wants no more.
-fn watch<R: Read + Send + 'static>(mut inputs: Inputs<R>) -> io::Result<()> {
+fn exit_with_worker<R: Read + Send + 'static>(mut reader: MessageReader<R>) -> io::Result<()> {
     let wait = move || {
         // Nothing more is to come, but what does must not end the wait.
-        while matches!(inputs.stream.read(&mut inputs.buffer), Ok(1..)) {}
+        while matches!(reader.stream.read(&mut reader.buffer), Ok(1..)) {}
         note("the worker is gone, exiting");
         std::process::exit(0);
     };
     thread::Builder::new().name("lifeline".to_owned()).spawn(wait).map(drop)
 }
 
-impl<R: Read> Inputs<R> {
+impl<R: Read> MessageReader<R> {
     fn new(stream: R) -> Self {
         Self { stream, decoder: FrameDecoder::default(), buffer: vec![0; READ_BYTES].into() }
     }
@@ -93,7 +93,7 @@ impl<R: Read> Inputs<R> {
     /// Reads until everything has come; `None` if the worker left before.
     ///
     /// What comes after a failure is read and passed over, so that the worker isn't interrupted while it sends.
-    fn job(&mut self, mut collector: Collector) -> io::Result<Option<Outcome>> {
+    fn job(&mut self, mut collector: JobAssembler) -> io::Result<Option<JobRead>> {
         let mut failed = None;
         loop {
             let Some(input) = self.next(decode_payload::<JobInput>).transpose() else { return Ok(None) };
@@ -102,19 +102,19 @@ impl<R: Read> Inputs<R> {
                 Err(error) if error.kind() != io::ErrorKind::InvalidData => return Err(error),
                 Err(error) => {
                     let message = format!("malformed training job: {error}");
-                    return Ok(Some(Outcome::Failed(EngineError::new(ErrorKind::InvalidRequest, message))));
+                    return Ok(Some(JobRead::Failed(EngineError::new(ErrorKind::InvalidRequest, message))));
                 }
             };
             let is_last = input == JobInput::Start;
             if failed.is_none() {
                 match guarded(|| collector.accept(input)) {
-                    Ok(Some(job)) => return Ok(Some(Outcome::Job(Box::new(job)))),
+                    Ok(Some(job)) => return Ok(Some(JobRead::Job(Box::new(job)))),
                     Ok(None) => {}
                     Err(error) => failed = Some(error),
                 }
             }
             if let Some(error) = failed.take_if(|_| is_last) {
-                return Ok(Some(Outcome::Failed(error)));
+                return Ok(Some(JobRead::Failed(error)));
             }
         }
     }
@@ -138,7 +138,7 @@ impl<R: Read> Inputs<R> {
     }
 }
 
-impl<W: Write> Outputs<W> {
+impl<W: Write> MessageWriter<W> {
     fn write_message(&mut self, output: &JobOutput) -> io::Result<()> {
         self.write(&encode_frame(output).map_err(io::Error::other)?)
     }
@@ -149,7 +149,7 @@ impl<W: Write> Outputs<W> {
     }
 }
 
-impl<W: Write> Sink for Outputs<W> {
+impl<W: Write> Sink for MessageWriter<W> {
     fn send(&mut self, output: JobOutput) -> Result<(), EngineError> {
         let gone = |error| EngineError::new(ErrorKind::Cancelled, format!("the worker is gone: {error}"));
         self.write_message(&output).map_err(gone)

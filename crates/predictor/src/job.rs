@@ -29,26 +29,32 @@ pub struct Job {
 
 /// A job, arriving.
 #[derive(Debug)]
-pub struct Collector {
+pub struct JobAssembler {
     builtin: Option<PathBuf>,
     job: Option<Job>,
-    base: Arrival,
-    incumbent: Arrival,
+    base: IncomingModel,
+    incumbent: IncomingModel,
     /// Bytes of rows, synonyms and checkpoint so far.
     bytes: u64,
 }
 
 /// The files of a model, arriving.
 #[derive(Debug, Default)]
-struct Arrival {
+struct IncomingModel {
     upload: Option<Upload>,
     complete: bool,
 }
 
-impl Collector {
+impl JobAssembler {
     /// Nothing yet. Built-in models lie in folders below `builtin`.
     pub fn new(builtin: Option<PathBuf>) -> Self {
-        Self { builtin, job: None, base: Arrival::default(), incumbent: Arrival::default(), bytes: 0 }
+        Self {
+            builtin,
+            job: None,
+            base: IncomingModel::default(),
+            incumbent: IncomingModel::default(),
+            bytes: 0,
+        }
     }
 
     /// Takes the next message; the job if it was the last.
@@ -66,8 +72,8 @@ impl Collector {
         };
         match job {
             (JobInput::File { role, part }, job) => {
-                let arrival = if role == Role::Base { &mut self.base } else { &mut self.incumbent };
-                arrival.accept(part, job.plan.memory_limit)?;
+                let model = if role == Role::Base { &mut self.base } else { &mut self.incumbent };
+                model.accept(part, job.plan.memory_limit)?;
             }
             (JobInput::Rows(rows), job) => {
                 check(&rows)?;
@@ -88,10 +94,10 @@ impl Collector {
     }
 
     fn begin(&mut self, plan: TrainingPlan) -> Result<(), EngineError> {
-        let arrival = |source: &ModelSource| Arrival::of(source, plan.memory_limit);
-        self.base = plan.base.as_ref().map(arrival).unwrap_or_default();
+        let model = |source: &ModelSource| IncomingModel::of(source, plan.memory_limit);
+        self.base = plan.base.as_ref().map(model).unwrap_or_default();
         let other = plan.incumbent.as_ref().filter(|incumbent| Some(*incumbent) != plan.base.as_ref());
-        self.incumbent = other.map(arrival).unwrap_or_default();
+        self.incumbent = other.map(model).unwrap_or_default();
         let (rows, synonyms, checkpoint) = Default::default();
         self.job = Some(Job { plan, base: None, incumbent: None, rows, synonyms, checkpoint });
         Ok(())
@@ -123,7 +129,7 @@ impl Collector {
     }
 }
 
-impl Arrival {
+impl IncomingModel {
     fn of(source: &ModelSource, limit: u64) -> Self {
         match source {
             ModelSource::Builtin(_) => Self::default(),

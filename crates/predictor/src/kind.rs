@@ -18,7 +18,7 @@ pub trait ModelKind: Send + Sync {
     /// Whether these files are a model of this kind, be it a damaged one.
     fn recognises(&self, files: &ModelFiles) -> bool;
 
-    /// The model of these files. If they have a source, something may be kept under its name for [`recall`](Self::recall).
+    /// The model of these files. If they have a source, something may be kept under its name for [`load_cached`](Self::load_cached).
     ///
     /// # Errors
     /// Whatever is wrong with the files; or with the device, if that couldn't be opened, so that every request learns why.
@@ -29,7 +29,7 @@ pub trait ModelKind: Send + Sync {
     ) -> Result<Arc<dyn Predictor>, EngineError>;
 
     /// A model that was loaded from files of this content before, by this engine or an earlier one, if what it needs was kept.
-    fn recall(&self, _source: &ModelSource) -> Option<Arc<dyn Predictor>> {
+    fn load_cached(&self, _source: &ModelSource) -> Option<Arc<dyn Predictor>> {
         None
     }
 
@@ -63,8 +63,8 @@ pub trait Load: Send + Sync {
         files: &ModelFiles,
     ) -> Result<Arc<dyn Predictor>, EngineError>;
 
-    /// As [`ModelKind::recall`].
-    fn recall(&self, source: &ModelSource) -> Option<Arc<dyn Predictor>>;
+    /// As [`ModelKind::load_cached`].
+    fn load_cached(&self, source: &ModelSource) -> Option<Arc<dyn Predictor>>;
 }
 
 impl<F: Fn(&ModelFiles) -> Result<Arc<dyn Predictor>, EngineError> + Send + Sync> Load for F {
@@ -72,7 +72,7 @@ impl<F: Fn(&ModelFiles) -> Result<Arc<dyn Predictor>, EngineError> + Send + Sync
         self(files)
     }
 
-    fn recall(&self, _: &ModelSource) -> Option<Arc<dyn Predictor>> {
+    fn load_cached(&self, _: &ModelSource) -> Option<Arc<dyn Predictor>> {
         None
     }
 }

@@ -20,8 +20,8 @@ pub mod predictor;
 pub mod trainer;
 
 pub use guarded::guarded;
-pub use job::{Collector, Job};
+pub use job::{Job, JobAssembler};
 pub use kind::{Load, ModelKind, Workload};
 pub use pending::{Answered, Pending};
-pub use predictor::{Loaded, ModelPrecision, Predictor};
+pub use predictor::{ModelHandle, ModelPrecision, Predictor};
 pub use trainer::{Evaluate, Sink, Trainer};

@@ -34,12 +34,12 @@ pub struct ModelPrecision {
 
 /// A loaded model with a number that no other load has in this process, be it of the same files: answers of two loads
 /// can differ, since a built-in model's files may be replaced.
-pub struct Loaded<P: ?Sized = dyn Predictor> {
+pub struct ModelHandle<P: ?Sized = dyn Predictor> {
     model: Arc<P>,
     number: u64,
 }
 
-impl<P: ?Sized> Loaded<P> {
+impl<P: ?Sized> ModelHandle<P> {
     /// Gives a model that has just been loaded its number.
     pub fn new(model: Arc<P>) -> Self {
         static LOADS: AtomicU64 = AtomicU64::new(0);
@@ -52,13 +52,13 @@ impl<P: ?Sized> Loaded<P> {
     }
 }
 
-impl<P: ?Sized> Clone for Loaded<P> {
+impl<P: ?Sized> Clone for ModelHandle<P> {
     fn clone(&self) -> Self {
         Self { model: Arc::clone(&self.model), number: self.number }
     }
 }
 
-impl<P: ?Sized> Deref for Loaded<P> {
+impl<P: ?Sized> Deref for ModelHandle<P> {
     type Target = P;
 
     fn deref(&self) -> &P {

@@ -114,13 +114,13 @@ __device__ inline void classify_row(const narrow* input, const float* weights, c
 ROWS(Bf16, )
 ROWS(F16, _f16)
 
-// Row `chosen[i]` of the input as row i.
-extern "C" __global__ void choose(const narrow* input, const unsigned* chosen, unsigned width, unsigned rows, narrow* output) {
+// Row `indices[i]` of the input as row i.
+extern "C" __global__ void gather_rows(const narrow* input, const unsigned* indices, unsigned width, unsigned rows, narrow* output) {
     const unsigned index = row_of_warp();
     if (index >= rows) {
         return;
     }
-    const narrow* from = input + size_t(chosen[index]) * width;
+    const narrow* from = input + size_t(indices[index]) * width;
     for (unsigned at = 8 * (threadIdx.x % LANES); at < width; at += 8 * LANES) {
         store(output + size_t(index) * width + at, load(from + at));
     }

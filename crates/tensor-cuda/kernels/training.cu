@@ -219,7 +219,7 @@ extern "C" __global__ void activate_back(bf16* gradient, const bf16* inner, unsi
 }
 
 // Leaves out some numbers of rows.
-extern "C" __global__ void leave_out(const bf16* input, unsigned width, unsigned rows, Bits mask_key, unsigned mask_share,
+extern "C" __global__ void dropout(const bf16* input, unsigned width, unsigned rows, Bits mask_key, unsigned mask_share,
                                      float mask_scale, bf16* output) {
     const unsigned index = row_of_warp();
     if (index >= rows) {
@@ -256,13 +256,13 @@ extern "C" __global__ void add_to_table(const bf16* gradient, const unsigned* or
     }
 }
 
-// Adds row i to row `chosen[i]` of a matrix in bf16; all are different.
-extern "C" __global__ void add_chosen(const bf16* input, const unsigned* chosen, unsigned width, unsigned rows, bf16* sums) {
+// Adds row i to row `indices[i]` of a matrix in bf16; all are different.
+extern "C" __global__ void scatter_add(const bf16* input, const unsigned* indices, unsigned width, unsigned rows, bf16* sums) {
     const unsigned index = row_of_warp();
     if (index >= rows) {
         return;
     }
-    bf16* to = sums + size_t(chosen[index]) * width;
+    bf16* to = sums + size_t(indices[index]) * width;
     for (unsigned at = 8 * (threadIdx.x % LANES); at < width; at += 8 * LANES) {
         const Eight own = load(input + size_t(index) * width + at), there = load(to + at);
         store(to + at, rounded([&](unsigned i) {
@@ -281,7 +281,7 @@ extern "C" __global__ void round_numbers(const float* input, unsigned count, bf1
 }
 
 // Rounds `count` weights, a multiple of 4, that are moved along their gradients.
-extern "C" __global__ void round_moved(const float* weights, const float* gradients, float far, unsigned count, bf16* output) {
+extern "C" __global__ void round_perturbed(const float* weights, const float* gradients, float far, unsigned count, bf16* output) {
     const unsigned at = 4 * (blockIdx.x * blockDim.x + threadIdx.x);
     if (at < count) {
         Four moved = load(weights + at);
@@ -318,7 +318,7 @@ extern "C" __global__ void sum_squares(const float* input, unsigned count, float
 
 // A step of AdamW for `count` weights, a multiple of 8, with the factors of `train/optimizer/update.rs`; it leaves the weights
 // rounded too, and gradients of 0. Bit i of `decays` says whether eight weights, those from number 8 i on, decay.
-extern "C" __global__ void adam(float* weights, float* gradients, float* firsts, float* seconds, const unsigned* decays,
+extern "C" __global__ void adam(float* weights, float* gradients, float* exp_avg, float* exp_avg_sq, const unsigned* decays,
                                 unsigned count, float scale, float keep, float towards, float beta2, float one_less_beta2,
                                 float correction, float epsilon, float step_size, bf16* output) {
     const unsigned at = 4 * (blockIdx.x * blockDim.x + threadIdx.x);
@@ -327,7 +327,7 @@ extern "C" __global__ void adam(float* weights, float* gradients, float* firsts,
     }
     const bool is_drawn = decays[at / 8 / 32] >> (at / 8 % 32) & 1;
     const Four gradient = load(gradients + at);
-    Four weight = load(weights + at), first = load(firsts + at), second = load(seconds + at);
+    Four weight = load(weights + at), first = load(exp_avg + at), second = load(exp_avg_sq + at);
 #pragma unroll
     for (unsigned i = 0; i < 4; ++i) {
         const float slope = scale * gradient.numbers[i];
@@ -340,13 +340,13 @@ extern "C" __global__ void adam(float* weights, float* gradients, float* firsts,
     }
     store(weights + at, weight);
     store(gradients + at, Four{});
-    store(firsts + at, first);
-    store(seconds + at, second);
+    store(exp_avg + at, first);
+    store(exp_avg_sq + at, second);
     store(output + at, rounded(weight));
 }
 
 // `width` numbers of each row, which are `stride` numbers apart, as rows without gaps.
-extern "C" __global__ void columns(const bf16* input, unsigned stride, unsigned width, unsigned rows, bf16* output) {
+extern "C" __global__ void copy_columns(const bf16* input, unsigned stride, unsigned width, unsigned rows, bf16* output) {
     const unsigned index = row_of_warp();
     if (index >= rows) {
         return;

@@ -1,9 +1,9 @@
-//! Numbers on machines with memory of their own: NVIDIA GPUs, by CUDA.
+//! Numbers on devices with memory of their own: NVIDIA GPUs, by CUDA.
 //!
 //! # Layout
-//! - [`machine`]: what such a machine can do: keep bytes, run kernels, multiply matrices. The kernels' source is in `kernels/` of
+//! - [`backend`]: what a GPU can do: keep bytes, run kernels, multiply matrices. The kernels' source is in `kernels/` of
 //!   this crate.
-//! - `gpu`: the machine that is a GPU; only with feature `cuda`, which is all that needs `nvcc`. Tests have another, which runs the
+//! - `gpu`: the backend that is a real GPU; only with feature `cuda`, which is all that needs `nvcc`. Tests have another, which runs the
 //!   same kernels on the CPU.
 //!
 //! candle has a CUDA backend too. A binary that links it doesn't start where there is no driver, and it has no attention for
@@ -12,11 +12,11 @@
 //! It must not know networks, text or files, nor what computes on the CPU.
 //! Invariant: work is done in the order in which it is given.
 
+pub mod backend;
 #[cfg(feature = "cuda")]
 #[allow(unsafe_code, reason = "calls into NVIDIA's libraries; each block says why it is sound")]
 mod gpu;
-pub mod machine;
 
+pub use backend::{GpuBackend, GpuError, MemoryUse, Narrow};
 #[cfg(feature = "cuda")]
 pub use gpu::Gpu;
-pub use machine::{Machine, MachineError, MemoryUse, Narrow};

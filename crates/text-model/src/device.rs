@@ -11,7 +11,7 @@ use ecommerce_ml_tensor_cuda::Gpu;
 
 use crate::cuda::Accelerator;
 #[cfg(feature = "cuda")]
-use crate::cuda::Several;
+use crate::cuda::DataParallel;
 
 /// A device that models can be loaded to.
 #[derive(Debug, Clone)]
@@ -105,7 +105,7 @@ fn open_gpus(_: &str, which: Option<usize>) -> Result<(Device, Gpus), EngineErro
         None => Gpu::open_all()?,
     };
     let together = all.iter().map(|gpu| Arc::clone(gpu) as Arc<dyn Accelerator>).collect();
-    Ok((Device::Accelerator(Several::of(together)), Gpus { all }))
+    Ok((Device::Accelerator(DataParallel::of(together)), Gpus { all }))
 }
 
 #[cfg(not(feature = "cuda"))]

@@ -58,8 +58,8 @@ impl ModelKind for TextKind {
         self.loader.load(source, files).map(|model| self.predictor(model))
     }
 
-    fn recall(&self, source: &ModelSource) -> Option<Arc<dyn Predictor>> {
-        self.loader.recall(source).map(|model| self.predictor(model))
+    fn load_cached(&self, source: &ModelSource) -> Option<Arc<dyn Predictor>> {
+        self.loader.load_cached(source).map(|model| self.predictor(model))
     }
 
     fn trainer(&self) -> Option<&dyn Trainer> {

@@ -138,7 +138,7 @@ impl ModelLoader {
     }
 
     /// A model whose weights were kept when it was loaded before.
-    pub fn recall(&self, source: &ModelSource) -> Option<Model> {
+    pub fn load_cached(&self, source: &ModelSource) -> Option<Model> {
         let (cpu, precision) = self.cpu_and_precision()?;
         let ModelSource::Content(sha) = source else { return None };
         let image = self.store.as_ref()?.find(&kept_name(&sha.to_string(), cpu, precision))?;

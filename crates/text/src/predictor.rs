@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use ecommerce_ml_checkpoint::tokenizer::{TokenDetail, Tokens};
-use ecommerce_ml_predictor::{Answered, Loaded, ModelPrecision, Pending, Predictor, guarded};
+use ecommerce_ml_predictor::{Answered, ModelHandle, ModelPrecision, Pending, Predictor, guarded};
 use ecommerce_ml_protocol::{
     Answers, EngineError, ErrorKind, Input, MAX_FRAME_BYTES, MAX_TEXT_BYTES, ModelInfo, Output, Task,
 };
@@ -16,14 +16,14 @@ use crate::scheduler::{Computed, Scheduler, TextRequest};
 
 /// A text model, and the scheduler that it shares with others.
 pub struct TextPredictor {
-    model: Loaded<dyn TextModel>,
+    model: ModelHandle<dyn TextModel>,
     scheduler: Arc<Scheduler>,
 }
 
 impl TextPredictor {
     /// A model that has just been loaded.
     pub fn new(model: Arc<dyn TextModel>, scheduler: &Arc<Scheduler>) -> Self {
-        Self { model: Loaded::new(model), scheduler: Arc::clone(scheduler) }
+        Self { model: ModelHandle::new(model), scheduler: Arc::clone(scheduler) }
     }
 
     fn compute(&self, texts: Vec<String>, output: text_model::Output, answers: Combine) -> Pending {

@@ -19,7 +19,7 @@ pub enum ClassWeights {
 }
 
 impl ClassWeights {
-    /// The weight of each class, in the order of `labels`; `None` if all count the same. `counts` are the rows of each
+    /// The weight of each class, `[classes]` in the order of `labels`; `None` if all count the same. `counts` are the rows of each
     /// class in the training.
     ///
     /// Balanced weights are rows / (classes * rows of the class), as `compute_class_weight` of scikit-learn has it; a

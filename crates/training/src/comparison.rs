@@ -10,7 +10,7 @@ use ecommerce_ml_protocol::{Answers, LabelScheme, Prediction};
 use crate::targets::{Actual, Targets};
 
 /// Probability of chance below which a difference counts.
-const LEVEL: f64 = 0.05;
+const SIGNIFICANCE_LEVEL: f64 = 0.05;
 
 /// Compares predictions of `rows`; `None` if the incumbent predicts something else than the labels, or there is no row.
 pub fn compare(
@@ -25,12 +25,12 @@ pub fn compare(
     }
     match targets {
         Targets::Classes { labels, .. } => {
-            let right = |answers: &Answers| rights(targets, rows, labels, answers);
-            Some(by_accuracy(&right(new)?, &right(incumbent)?))
+            let correct = |answers: &Answers| correctness(targets, rows, labels, answers);
+            Some(compare_accuracy(&correct(new)?, &correct(incumbent)?))
         }
         Targets::Stars(_) | Targets::Numbers(_) => {
             let errors = |answers: &Answers| errors(targets, rows, answers);
-            Some(by_error(&errors(new)?, &errors(incumbent)?, seed))
+            Some(compare_errors(&errors(new)?, &errors(incumbent)?, seed))
         }
     }
 }
@@ -52,41 +52,41 @@ pub fn compare_with_baseline(
     match targets {
         Targets::Classes { labels, .. } => {
             let class = labels.iter().position(|label| Some(label) == baseline.label.as_ref())?;
-            let right: Vec<bool> =
+            let correct: Vec<bool> =
                 rows.iter().map(|&row| targets.actual(row) == Actual::Class(class)).collect();
-            let comparison = by_accuracy(&rights(targets, rows, labels, new)?, &right);
-            let testable = by_accuracy(&vec![true; rows.len()], &right).better;
+            let comparison = compare_accuracy(&correctness(targets, rows, labels, new)?, &correct);
+            let testable = compare_accuracy(&vec![true; rows.len()], &correct).better;
             let beaten = if testable { comparison.better } else { comparison.new > comparison.incumbent };
             Some(BaselineComparison { comparison, testable, beaten })
         }
         Targets::Stars(_) | Targets::Numbers(_) => {
             let median = baseline.median?;
-            let off = |&row: &usize| match targets.actual(row) {
+            let baseline_errors = |&row: &usize| match targets.actual(row) {
                 Actual::Stars(number) | Actual::Number(number) => Some((median - number).abs()),
                 Actual::Class(_) => None,
             };
-            let off: Vec<f64> = rows.iter().map(off).collect::<Option<_>>()?;
-            let comparison = by_error(&errors(targets, rows, new)?, &off, seed);
-            let testable = by_error(&vec![0.0; rows.len()], &off, seed).better;
+            let baseline_errors: Vec<f64> = rows.iter().map(baseline_errors).collect::<Option<_>>()?;
+            let comparison = compare_errors(&errors(targets, rows, new)?, &baseline_errors, seed);
+            let testable = compare_errors(&vec![0.0; rows.len()], &baseline_errors, seed).better;
             let beaten = if testable { comparison.better } else { comparison.new < comparison.incumbent };
             Some(BaselineComparison { comparison, testable, beaten })
         }
     }
 }
 
-/// Whether each row is predicted rightly; `None` if the answers are of no class that the targets have.
-fn rights(targets: &Targets, rows: &[usize], labels: &[String], by: &Answers) -> Option<Vec<bool>> {
+/// Whether each row is predicted rightly, `[rows]`; `None` if the answers are of no class that the targets have.
+fn correctness(targets: &Targets, rows: &[usize], labels: &[String], by: &Answers) -> Option<Vec<bool>> {
     let Answers::Classes { labels: of_model, probabilities } = by else { return None };
     let classes = classes(labels, of_model);
     if classes.iter().all(Option::is_none) {
         return None;
     }
-    let is_right = |(&row, probabilities): (&usize, &Option<Vec<f32>>)| {
-        let predicted = probabilities.as_ref().and_then(|probabilities| likeliest(probabilities));
+    let is_correct = |(&row, probabilities): (&usize, &Option<Vec<f32>>)| {
+        let predicted = probabilities.as_ref().and_then(|probabilities| argmax(probabilities));
         let class = predicted.and_then(|class| classes.get(class).copied().flatten());
         class.is_some_and(|class| targets.actual(row) == Actual::Class(class))
     };
-    Some(rows.iter().zip(probabilities).map(is_right).collect())
+    Some(rows.iter().zip(probabilities).map(is_correct).collect())
 }
 
 /// Which of `labels` each label of a model means: the same text, as many stars, or true for positive and false for negative.
@@ -111,12 +111,12 @@ fn classes(labels: &[String], of_model: &[String]) -> Vec<Option<usize>> {
     classes
 }
 
-/// The last of the largest, as `predict_class` has it.
-fn likeliest(probabilities: &[f32]) -> Option<usize> {
+/// The last of the largest of `[classes]`, as `predict_class` has it.
+fn argmax(probabilities: &[f32]) -> Option<usize> {
     (0..probabilities.len()).max_by(|&one, &other| probabilities[one].total_cmp(&probabilities[other]))
 }
 
-/// How far each row is off; `None` if some have no answer that is a number.
+/// How far each row is off, `[rows]`; `None` if some have no answer that is a number.
 fn errors(targets: &Targets, rows: &[usize], by: &Answers) -> Option<Vec<f64>> {
     let scheme = match by {
         Answers::Classes { labels, .. } => LabelScheme::of(labels),
@@ -138,8 +138,10 @@ fn errors(targets: &Targets, rows: &[usize], by: &Answers) -> Option<Vec<f64>> {
     rows.iter().enumerate().map(error).collect()
 }
 
-fn by_accuracy(new: &[bool], incumbent: &[bool]) -> Comparison {
-    let share = |rights: &[bool]| rights.iter().filter(|right| **right).count() as f64 / rights.len() as f64;
+/// Both `[rows]`: whether each is right.
+fn compare_accuracy(new: &[bool], incumbent: &[bool]) -> Comparison {
+    let share =
+        |correct: &[bool]| correct.iter().filter(|correct| **correct).count() as f64 / correct.len() as f64;
     let only = |one: &[bool], other: &[bool]| {
         one.iter().zip(other).filter(|(one, other)| **one && !**other).count() as u64
     };
@@ -154,11 +156,12 @@ fn by_accuracy(new: &[bool], incumbent: &[bool]) -> Comparison {
         wins,
         losses,
         rows: new.len() as u64,
-        better: wins > losses && p_value < LEVEL,
+        better: wins > losses && p_value < SIGNIFICANCE_LEVEL,
     }
 }
 
-fn by_error(new: &[f64], incumbent: &[f64], seed: u64) -> Comparison {
+/// Both `[rows]`: how far each is off.
+fn compare_errors(new: &[f64], incumbent: &[f64], seed: u64) -> Comparison {
     let mean = |errors: &[f64]| errors.iter().sum::<f64>() / errors.len() as f64;
     let closer =
         |one: &[f64], other: &[f64]| one.iter().zip(other).filter(|(one, other)| one < other).count() as u64;
@@ -174,7 +177,7 @@ fn by_error(new: &[f64], incumbent: &[f64], seed: u64) -> Comparison {
         wins: closer(new, incumbent),
         losses: closer(incumbent, new),
         rows: new.len() as u64,
-        better: new_mean < incumbent_mean && p_value < LEVEL,
+        better: new_mean < incumbent_mean && p_value < SIGNIFICANCE_LEVEL,
     }
 }
 
@@ -272,13 +275,13 @@ mod tests {
     #[test]
     fn only_more_than_chance_is_better() {
         let even: Vec<bool> = (0..40).map(|row| row % 2 == 0).collect();
-        assert!(by_accuracy(&[true; 40], &even).better);
-        assert!(!by_accuracy(&even, &[true; 40]).better);
-        assert!(!by_accuracy(&[true, false, true], &[false, true, false]).better);
+        assert!(compare_accuracy(&[true; 40], &even).better);
+        assert!(!compare_accuracy(&even, &[true; 40]).better);
+        assert!(!compare_accuracy(&[true, false, true], &[false, true, false]).better);
         let (near, far): (Vec<f64>, Vec<f64>) =
             (0..40).map(|row| (0.1 * row as f64, 0.1 * row as f64 + 0.5)).unzip();
-        let comparison = by_error(&near, &far, 1);
+        let comparison = compare_errors(&near, &far, 1);
         assert!(comparison.better && comparison.wins == 40 && comparison.losses == 0);
-        assert!(!by_error(&near, &near, 1).better);
+        assert!(!compare_errors(&near, &near, 1).better);
     }
 }

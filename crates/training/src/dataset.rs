@@ -52,7 +52,7 @@ impl Dataset {
             let bytes = RowBytes::new(&part.input, fields);
             let id = |row: usize| id(&bytes, row, &part.labels[row], part.times.get(row).copied());
             ids.par_extend((0..part.labels.len()).into_par_iter().map(id));
-            looks.par_extend((0..part.labels.len()).into_par_iter().map(|row| look(&bytes, row)));
+            looks.par_extend((0..part.labels.len()).into_par_iter().map(|row| content_hash(&bytes, row)));
         }
         let (mut labels, mut times, mut paraphrases) = (Vec::new(), Vec::new(), Vec::new());
         let (mut texts, mut rows) = (Vec::new(), Vec::new());
@@ -145,7 +145,7 @@ impl Dataset {
             let rows: Vec<split::Row<'_>> = rows.map(|(id, &class)| split::Row { key: id, class }).collect();
             return split::split(&rows, fraction, seed);
         }
-        let order = self.by_look();
+        let order = self.by_content();
         let groups: Vec<&[usize]> = self.groups(&order).collect();
         let looks: Vec<[u8; 16]> = groups.iter().map(|places| self.looks[places[0]].to_be_bytes()).collect();
         let keys: Vec<split::Row<'_>> = groups
@@ -198,7 +198,7 @@ impl Dataset {
         let mut is_held_out = vec![false; self.len()];
         split.held_out.iter().for_each(|&place| is_held_out[place] = true);
         let mut repeated = vec![false; self.len()];
-        let order = self.by_look();
+        let order = self.by_content();
         let bytes = RowBytes::new(&self.input, &self.fields);
         for places in self.groups(&order).filter(|places| places.len() > 1) {
             let (mut inputs, mut labels) = (BTreeSet::new(), BTreeSet::new());
@@ -249,7 +249,7 @@ impl Dataset {
     }
 
     /// Places of rows, those next to each other that look the same.
-    fn by_look(&self) -> Vec<usize> {
+    fn by_content(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.len()).collect();
         order.sort_unstable_by_key(|&place| (self.looks[place], place));
         order
@@ -272,7 +272,7 @@ fn id(bytes: &RowBytes<'_>, row: usize, label: &Label, time: Option<i64>) -> Row
 }
 
 /// Stands for what a row looks like; two of a billion different ones stand for the same with a probability of 1e-21.
-fn look(bytes: &RowBytes<'_>, row: usize) -> u128 {
+fn content_hash(bytes: &RowBytes<'_>, row: usize) -> u128 {
     let mut hasher = blake3::Hasher::new();
     bytes.write_look(row, |part| {
         hasher.update(part);

@@ -6,11 +6,11 @@ use ecommerce_ml_metrics::{Regression, Scored, report};
 use ecommerce_ml_protocol::training::Metric;
 use ecommerce_ml_protocol::{Answers, LabelScheme, Prediction};
 
-use crate::early_stopping::Metric as Wanted;
+use crate::early_stopping::Metric as SelectionMetric;
 use crate::targets::{Actual, Targets};
 
 /// Predictions of rows, counted.
-pub struct Tally {
+pub struct MetricAccumulator {
     labels: Vec<String>,
     scheme: LabelScheme,
     /// Of two classes, the one whose ROC curve counts.
@@ -20,7 +20,7 @@ pub struct Tally {
     numbers: Regression,
 }
 
-impl Tally {
+impl MetricAccumulator {
     /// Of no rows.
     pub fn new(targets: &Targets) -> Self {
         let labels = targets.labels();
@@ -73,21 +73,21 @@ impl Tally {
     }
 
     /// The metric that epochs are compared by, given the loss.
-    pub fn wanted(&self, wanted: Wanted, loss: f64) -> Option<f64> {
+    pub fn wanted(&self, wanted: SelectionMetric, loss: f64) -> Option<f64> {
         let average = self.scored.confusion().macro_average();
         match wanted {
-            Wanted::Loss => Some(loss),
-            Wanted::Accuracy => self.scored.confusion().accuracy(),
-            Wanted::Precision => average.map(|average| average.precision),
-            Wanted::Recall => average.map(|average| average.recall),
-            Wanted::F1 => average.map(|average| average.f1),
-            Wanted::Auc => match self.positive {
+            SelectionMetric::Loss => Some(loss),
+            SelectionMetric::Accuracy => self.scored.confusion().accuracy(),
+            SelectionMetric::Precision => average.map(|average| average.precision),
+            SelectionMetric::Recall => average.map(|average| average.recall),
+            SelectionMetric::F1 => average.map(|average| average.f1),
+            SelectionMetric::Auc => match self.positive {
                 Some(positive) => self.scored.roc_auc(positive),
                 None => self.scored.macro_roc_auc(),
             },
-            Wanted::Mae => self.numbers.mae(),
-            Wanted::Rmse => self.numbers.rmse(),
-            Wanted::CalibrationError => self.scored.calibration_error(),
+            SelectionMetric::Mae => self.numbers.mae(),
+            SelectionMetric::Rmse => self.numbers.rmse(),
+            SelectionMetric::CalibrationError => self.scored.calibration_error(),
         }
     }
 }
@@ -97,11 +97,11 @@ pub fn metrics(targets: &Targets, rows: &[usize], answers: &Answers) -> Vec<Metr
     if rows.is_empty() {
         return Vec::new();
     }
-    let mut tally = Tally::new(targets);
+    let mut accumulator = MetricAccumulator::new(targets);
     for (place, &row) in rows.iter().enumerate() {
         if let Some(prediction) = answers.prediction(place) {
-            tally.add(targets.actual(row), prediction);
+            accumulator.add(targets.actual(row), prediction);
         }
     }
-    tally.metrics()
+    accumulator.metrics()
 }

@@ -8,7 +8,7 @@ use pgrx::JsonB;
 use pgrx::spi::SpiHeapTupleData;
 use serde_json::json;
 
-use super::shown::{baseline_comparison_json, comparison_json};
+use super::json::{baseline_comparison_json, comparison_json};
 use super::{Failure, Waiting, cluster, read_waiting};
 use crate::catalog::statement::{cascade, reading, returning, run};
 use crate::error::Error;

@@ -3,21 +3,21 @@
 //! # Layout
 //! - this file: jobs as they are put into the queue, and taken out of it by a worker.
 //! - `record`: what becomes of one while it runs; `end`: how it ends.
-//! - `look`: which there are, and who may see them.
-//! - `shown`: what was measured, as JSON.
+//! - `queries`: which there are, and who may see them.
+//! - `json`: what was measured, as JSON.
 //!
 //! A job is queued, then running, and ends as succeeded, failed or cancelled. Whether a running one has a worker isn't
 //! told by its row. Invariant: only the worker of a job ends it as succeeded or failed, and only if it is running.
 
 mod end;
-mod look;
+mod json;
+mod queries;
 mod record;
-mod shown;
 
 pub use end::{cancel, delete, fail, fail_without_login, requeue, succeed};
-pub use look::{is_open, is_running, numbers, open, open_of, owned, require, state, using};
+pub use json::{baseline_comparison_json, baseline_json, comparison_json, metrics_json};
+pub use queries::{is_open, is_running, numbers, open, open_of, owned, require, state, using};
 pub use record::{columns, keep, notices, prepared, record_epoch, record_prepared, record_progress, seconds};
-pub use shown::{baseline_comparison_json, baseline_json, comparison_json, metrics_json};
 
 use ecommerce_ml_protocol::training::Objective;
 use pgrx::spi::SpiHeapTupleData;

@@ -6,7 +6,7 @@ use ecommerce_ml_protocol::training::{Epoch, Prepared};
 use pgrx::JsonB;
 use serde_json::{Value, json};
 
-use super::shown::{baseline_json, metrics_json};
+use super::json::{baseline_json, metrics_json};
 use crate::catalog::statement::{committed, returning_one, run};
 use crate::error::Error;
 

@@ -6,25 +6,25 @@ use std::sync::atomic::Ordering;
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_protocol::ErrorKind;
 use ecommerce_ml_tensor_cpu::{Cpu, Kernels, Precision};
-use ecommerce_ml_tensor_cuda::machine::{Argument, At, Kernel, Launch};
-use ecommerce_ml_tensor_cuda::{Machine, Narrow};
-use ecommerce_ml_text_model::cuda::{Accelerator, Several};
+use ecommerce_ml_tensor_cuda::backend::{DevicePointer, Kernel, KernelArgument, Launch};
+use ecommerce_ml_tensor_cuda::{GpuBackend, Narrow};
+use ecommerce_ml_text_model::cuda::{Accelerator, DataParallel};
 use ecommerce_ml_text_model::{Device, Model, Output, PrecisionChoice, Window};
 use half::bf16;
 
-use crate::machine::Emulated;
+use crate::backend::Emulated;
 use crate::support::{self, json_lines, root, tiny};
 
-fn on(machine: &Arc<Emulated>) -> Device {
-    Device::Accelerator(Arc::clone(machine) as Arc<dyn Accelerator>)
+fn on(gpu: &Arc<Emulated>) -> Device {
+    Device::Accelerator(Arc::clone(gpu) as Arc<dyn Accelerator>)
 }
 
-fn load(files: &ModelFiles, machine: &Arc<Emulated>) -> Model {
-    load_in(Narrow::F16, files, machine)
+fn load(files: &ModelFiles, gpu: &Arc<Emulated>) -> Model {
+    load_in(Narrow::F16, files, gpu)
 }
 
-fn load_in(numbers: Narrow, files: &ModelFiles, machine: &Arc<Emulated>) -> Model {
-    Model::load(files, &on(machine), PrecisionChoice::Narrow(numbers)).unwrap()
+fn load_in(numbers: Narrow, files: &ModelFiles, gpu: &Arc<Emulated>) -> Model {
+    Model::load(files, &on(gpu), PrecisionChoice::Narrow(numbers)).unwrap()
 }
 
 fn on_cpu(files: &ModelFiles) -> Model {
@@ -225,17 +225,16 @@ fn several_machines_share_a_batch() {
     let texts: Vec<String> = texts(12, 900).into_iter().cycle().take(60).collect();
     let windows = windows(&alone, &texts);
     assert!(windows.iter().map(|window| window.ids.len()).sum::<usize>() > 3 * 2048);
-    let machines = [Emulated::roomy(), Emulated::roomy(), Emulated::roomy()];
-    let several =
-        Several::of(machines.iter().map(|machine| Arc::clone(machine) as Arc<dyn Accelerator>).collect());
+    let gpus = [Emulated::roomy(), Emulated::roomy(), Emulated::roomy()];
+    let several = DataParallel::of(gpus.iter().map(|gpu| Arc::clone(gpu) as Arc<dyn Accelerator>).collect());
     assert_eq!(several.name(), "emulated, emulated, emulated");
     let together =
         Model::load(&files, &Device::Accelerator(Arc::clone(&several)), PrecisionChoice::Auto).unwrap();
     assert_eq!(rows(&together, &windows, Output::Head), rows(&alone, &windows, Output::Head));
-    for machine in &machines {
-        assert!(machine.launches.load(Ordering::Relaxed) > 0, "a machine did nothing");
+    for gpu in &gpus {
+        assert!(gpu.launches.load(Ordering::Relaxed) > 0, "a gpu did nothing");
     }
-    let used: usize = machines.iter().map(|machine| machine.used.load(Ordering::Relaxed)).sum();
+    let used: usize = gpus.iter().map(|gpu| gpu.used.load(Ordering::Relaxed)).sum();
     assert_eq!(several.memory().unwrap().used, used as u64);
     assert_eq!(together.forward(&[], Output::Head).unwrap(), Vec::<Vec<f32>>::new());
 }
@@ -285,7 +284,7 @@ fn by_formula(depth: usize, lengths: &[usize], projections: &[bf16]) -> Vec<f64>
 
 #[test]
 fn attention_follows_its_formula() {
-    let machine = Emulated::roomy();
+    let gpu = Emulated::roomy();
     let lengths = [1, 200, 64, 16, 65, 130, 63];
     let tokens: usize = lengths.iter().sum();
     for (depth, kernel) in [(32, Kernel::Attend32), (64, Kernel::Attend64), (128, Kernel::Attend128)] {
@@ -296,7 +295,7 @@ fn attention_follows_its_formula() {
             .map(|number| bf16::from_f32(number.to_f32() * 1.5))
             .collect();
         let bytes: Vec<u8> = projections.iter().flat_map(|number| number.to_le_bytes()).collect();
-        let memory = machine.upload(&bytes).unwrap();
+        let memory = gpu.upload(&bytes).unwrap();
         let mut tiles: Vec<u8> = Vec::new();
         let mut start = 0;
         for length in lengths {
@@ -306,27 +305,26 @@ fn attention_follows_its_formula() {
             }
             start += length;
         }
-        let (tile_memory, output) =
-            (machine.upload(&tiles).unwrap(), machine.allocate(tokens * width * 2).unwrap());
-        let part = |part: usize| Argument::At(At { memory: &memory, offset: part * width * 2 });
-        let stride = || Argument::Count(3 * width as u32);
+        let (tile_memory, output) = (gpu.upload(&tiles).unwrap(), gpu.allocate(tokens * width * 2).unwrap());
+        let part = |part: usize| {
+            KernelArgument::Pointer(DevicePointer { memory: &memory, offset: part * width * 2 })
+        };
+        let stride = || KernelArgument::U32(3 * width as u32);
         let arguments = [
             part(0),
             stride(),
             part(1),
             part(2),
             stride(),
-            Argument::At(At::start(&tile_memory)),
-            Argument::Number(std::f32::consts::LOG2_E / (depth as f32).sqrt()),
-            Argument::At(At::start(&output)),
-            Argument::Count(width as u32),
+            KernelArgument::Pointer(DevicePointer::start(&tile_memory)),
+            KernelArgument::F32(std::f32::consts::LOG2_E / (depth as f32).sqrt()),
+            KernelArgument::Pointer(DevicePointer::start(&output)),
+            KernelArgument::U32(width as u32),
         ];
         let grid = [(tiles.len() / 16) as u32, 2];
-        machine
-            .launch(&Launch { kernel, grid, threads: 128, shared_bytes: 0, arguments: &arguments })
-            .unwrap();
+        gpu.launch(&Launch { kernel, grid, threads: 128, shared_bytes: 0, arguments: &arguments }).unwrap();
         let mut found = vec![0; tokens * width * 2];
-        machine.download(&output, &mut found).unwrap();
+        gpu.download(&output, &mut found).unwrap();
         let found = found.as_chunks::<2>().0.iter().map(|&bytes| bf16::from_le_bytes(bytes).to_f64());
         for (place, (expected, found)) in
             by_formula(depth, &lengths, &projections).into_iter().zip(found).enumerate()

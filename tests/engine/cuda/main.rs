@@ -2,11 +2,11 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod backend;
 mod inference;
 #[allow(dead_code, reason = "trainings on the CPU use the rest")]
 #[path = "../trainer/kit.rs"]
 mod kit;
-mod machine;
 mod orders;
 #[path = "../support/mod.rs"]
 mod support;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_emulator::Order;
 use ecommerce_ml_tensor_cuda::Narrow;
-use ecommerce_ml_tensor_cuda::machine::Kernel;
+use ecommerce_ml_tensor_cuda::backend::Kernel;
 use ecommerce_ml_text_model::cuda::Accelerator;
 use ecommerce_ml_text_model::{Device, Model, Output, PrecisionChoice, Window};
 use ecommerce_ml_text_train::cuda::DeviceEncoder;
@@ -14,8 +14,8 @@ use half::bf16;
 use safetensors::tensor::Dtype;
 use serde_json::json;
 
+use crate::backend::Emulated;
 use crate::inference::noise;
-use crate::machine::Emulated;
 use crate::support::{json_lines, tiny};
 use crate::training::{Learner, some_left_out};
 
@@ -48,13 +48,13 @@ fn larger(width: usize, heads: usize) -> ModelFiles {
 
 #[test]
 fn no_kernel_leaves_anything_to_chance() {
-    let machine = Emulated::in_orders(ORDERS);
+    let gpu = Emulated::in_orders(ORDERS);
     let texts: Vec<String> = json_lines("texts.jsonl.gz");
     let texts = [&texts[..4].concat(), "a", "b c", "d", "e"];
     // Each depth that there are kernels for. Rows of the widest keep a lane busy more than once.
     for (width, heads) in [(64, 2), (128, 2), (384, 3)] {
         let files = larger(width, heads);
-        let device = Device::Accelerator(Arc::clone(&machine) as Arc<dyn Accelerator>);
+        let device = Device::Accelerator(Arc::clone(&gpu) as Arc<dyn Accelerator>);
         for numbers in [Narrow::Bf16, Narrow::F16] {
             let model = Model::load(&files, &device, PrecisionChoice::Narrow(numbers)).unwrap();
             let windows: Vec<Window> = texts.iter().flat_map(|text| model.windows(text).unwrap()).collect();
@@ -65,15 +65,15 @@ fn no_kernel_leaves_anything_to_chance() {
         }
         // More than a group of sixteen rows for each of four warps, and a sequence that ends within a tile.
         let learner = || Learner::new(&files, 90, &[3, 81, 1, 34, 2]);
-        learner().there(&machine, Tuning::Full, some_left_out());
-        learner().adapted(1).there(&machine, Tuning::Lora { frozen: 1 }, None);
-        let (learner, machine) = (learner(), Arc::clone(&machine));
-        let new = DeviceEncoder::new(machine, &learner.network, &learner.parameters, Tuning::Full);
+        learner().there(&gpu, Tuning::Full, some_left_out());
+        learner().adapted(1).there(&gpu, Tuning::Lora { frozen: 1 }, None);
+        let (learner, gpu) = (learner(), Arc::clone(&gpu));
+        let new = DeviceEncoder::new(gpu, &learner.network, &learner.parameters, Tuning::Full);
         let mut encoder = new.unwrap().unwrap();
         learner.pass(&mut encoder, 0);
         encoder.move_embeddings(1.0).unwrap();
     }
-    let largest = machine.largest.lock().unwrap();
+    let largest = gpu.largest.lock().unwrap();
     for kernel in Kernel::ALL {
         let (blocks, warps) = largest.get(kernel.name()).copied().unwrap_or_default();
         assert!(blocks > 1 && warps > 1, "{kernel:?} ran with {blocks} blocks of {warps} warps");

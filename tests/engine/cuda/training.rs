@@ -9,7 +9,7 @@ use ecommerce_ml_text_train::nn::TrainableEncoder;
 use ecommerce_ml_text_train::nn::{Dropout, Gradients, Lora, Network, Parameters, Tuning};
 use ecommerce_ml_text_train::train::optimizer::{AdamW, AdamWSettings};
 
-use crate::machine::Emulated;
+use crate::backend::Emulated;
 use crate::support::{Parts, root, tiny};
 
 const OUTPUTS: usize = 3;
@@ -69,11 +69,10 @@ impl Learner {
         Pass { gradients, logits: tape.logits().to_vec() }
     }
 
-    pub fn there(&self, machine: &Arc<Emulated>, tuning: Tuning, dropout: Option<Dropout>) -> Pass {
+    pub fn there(&self, gpu: &Arc<Emulated>, tuning: Tuning, dropout: Option<Dropout>) -> Pass {
         let mut gradients = self.network.gradients(&self.parameters, tuning);
-        let mut encoder = DeviceEncoder::new(Arc::clone(machine), &self.network, &self.parameters, tuning)
-            .unwrap()
-            .unwrap();
+        let mut encoder =
+            DeviceEncoder::new(Arc::clone(gpu), &self.network, &self.parameters, tuning).unwrap().unwrap();
         let batch = self.network.batch(&self.slices());
         let states = encoder.forward(batch, dropout, true).unwrap();
         let head = self.network.forward_head(&self.parameters, states, dropout);

@@ -17,8 +17,8 @@ use ecommerce_ml_text_train::nn::{Parameters, Tuning};
 use ecommerce_ml_text_train::train::optimizer::{AdamW, AdamWSettings, Parameter, sum_of_squares};
 use serde_json::{Value, json};
 
+use crate::backend::Emulated;
 use crate::kit::{Said, job_of, run, run_on, sent, stars};
-use crate::machine::Emulated;
 use crate::support::tiny;
 use crate::training::{Learner, distance, one_head, some_left_out, taken, with_one_head};
 
@@ -204,17 +204,17 @@ fn often(changes: &Value) -> Job {
     job
 }
 
-fn on(machine: &Arc<Emulated>, job: Job) -> Result<Said, EngineError> {
-    let device = Device::Accelerator(Arc::clone(machine) as Arc<dyn Accelerator>);
+fn on(gpu: &Arc<Emulated>, job: Job) -> Result<Said, EngineError> {
+    let device = Device::Accelerator(Arc::clone(gpu) as Arc<dyn Accelerator>);
     // Left open, a precision is tried on many texts first, which takes its time here.
     let loader = ModelLoader::on(device, PrecisionChoice::Narrow(Narrow::F16));
-    run_on(job, loader.training_on(Arc::clone(machine) as Arc<dyn TrainingMachine>))
+    run_on(job, loader.training_on(Arc::clone(gpu) as Arc<dyn TrainingMachine>))
 }
 
 fn there(job: Job) -> Said {
-    let machine = Emulated::roomy();
-    let said = on(&machine, job).unwrap();
-    assert!(machine.passes.load(Ordering::Relaxed) > 0, "it was not trained there");
+    let gpu = Emulated::roomy();
+    let said = on(&gpu, job).unwrap();
+    assert!(gpu.passes.load(Ordering::Relaxed) > 0, "it was not trained there");
     said
 }
 
@@ -286,9 +286,9 @@ fn moved_by_an_update(changes: &Value) -> usize {
         let mut job = often(changes);
         job.plan.checkpoint_interval = 3600;
         job.rows = vec![sent(&stars(60)[..rows])];
-        let machine = Emulated::roomy();
-        on(&machine, job).unwrap();
-        machine.moved.load(Ordering::Relaxed)
+        let gpu = Emulated::roomy();
+        on(&gpu, job).unwrap();
+        gpu.moved.load(Ordering::Relaxed)
     };
     // With one more update in each of two epochs.
     (moved(32) - moved(16)) / 2
@@ -325,17 +325,17 @@ fn without_dropout() -> ModelFiles {
 #[test]
 fn trainings_go_on_in_less_memory() {
     let weights = {
-        let (machine, learner) = (Emulated::roomy(), learner());
+        let (gpu, learner) = (Emulated::roomy(), learner());
         let _encoder =
-            DeviceEncoder::new(Arc::clone(&machine), &learner.network, &learner.parameters, Tuning::Full);
-        machine.used.load(Ordering::Relaxed)
+            DeviceEncoder::new(Arc::clone(&gpu), &learner.network, &learner.parameters, Tuning::Full);
+        gpu.used.load(Ordering::Relaxed)
     };
     let narrow = |bytes: usize, changes: &Value| {
         let options = often(changes).plan.call.options;
         let options = serde_json::from_str(&options).unwrap();
         let job = job_of(without_dropout(), Objective::Rating, options, stars(40));
-        let machine = Emulated::new(bytes);
-        on(&machine, job).map(|said| (said, machine.launches.load(Ordering::Relaxed)))
+        let gpu = Emulated::new(bytes);
+        on(&gpu, job).map(|said| (said, gpu.launches.load(Ordering::Relaxed)))
     };
     for changes in [json!({}), json!({ "adversarial_epsilon": 0.5 })] {
         let ((expected, launches), mut divided) = (narrow(usize::MAX, &changes).unwrap(), 0);

@@ -1,6 +1,6 @@
 //! What goes into a batch, and who gives way in the cache: properties of the two pure choices.
 
-use ecommerce_ml_serving::cache::room::{Resident, make_room};
+use ecommerce_ml_serving::cache::eviction::{EvictionCandidate, choose_evicted};
 use ecommerce_ml_text::scheduler::batch::fill;
 use proptest::prelude::*;
 
@@ -49,9 +49,9 @@ proptest! {
         capacity in 0u64..500,
     ) {
         let residents: Vec<_> = models.iter().enumerate()
-            .map(|(key, &(bytes, pinned, last_use))| Resident { key, bytes, pinned, last_use }).collect();
+            .map(|(key, &(bytes, pinned, last_use))| EvictionCandidate { key, bytes, pinned, last_use }).collect();
         let pinned: u64 = models.iter().filter(|model| model.1).map(|model| model.0).sum();
-        match make_room(residents, needed, capacity) {
+        match choose_evicted(residents, needed, capacity) {
             Ok(dropped) => {
                 let kept = |key: usize| !dropped.contains(&key);
                 let used: u64 = models.iter().enumerate().filter(|(key, _)| kept(*key)).map(|(_, model)| model.0).sum();

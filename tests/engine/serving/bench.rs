@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ecommerce_ml_predictor::Loaded;
+use ecommerce_ml_predictor::ModelHandle;
 use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_text::scheduler::{Computed, Promised, Scheduler, SchedulerOptions, TextRequest};
 use ecommerce_ml_text_model::{Output, Prediction, TextModel};
@@ -12,7 +12,7 @@ use crate::kit::{BUDGET, wait_until, words};
 
 pub struct Bench {
     pub control: Arc<Control>,
-    pub model: Loaded<dyn TextModel>,
+    pub model: ModelHandle<dyn TextModel>,
     pub scheduler: Scheduler,
 }
 
@@ -27,20 +27,20 @@ impl Bench {
         let control = Arc::<Control>::default();
         let options = SchedulerOptions { tokenizing_threads, batch_tokens: Some(BUDGET), result_cache };
         let scheduler = Scheduler::start(options).unwrap();
-        Self { model: Loaded::new(Fake::model(Arc::clone(&control), 1)), control, scheduler }
+        Self { model: ModelHandle::new(Fake::model(Arc::clone(&control), 1)), control, scheduler }
     }
 
     /// With a model on a device that works by itself.
     pub fn with_device() -> Self {
         let bench = Self::new();
-        Self { model: Loaded::new(Fake::on_device(Arc::clone(&bench.control))), ..bench }
+        Self { model: ModelHandle::new(Fake::on_device(Arc::clone(&bench.control))), ..bench }
     }
 
     pub fn submit(&self, texts: Vec<String>) -> Promised<Computed> {
         self.submit_to(&self.model, texts)
     }
 
-    pub fn submit_to(&self, model: &Loaded<dyn TextModel>, texts: Vec<String>) -> Promised<Computed> {
+    pub fn submit_to(&self, model: &ModelHandle<dyn TextModel>, texts: Vec<String>) -> Promised<Computed> {
         self.scheduler.submit(TextRequest { model: model.clone(), texts, output: Output::Head })
     }
 
@@ -58,7 +58,10 @@ impl Bench {
     }
 }
 
-pub fn values(model: &Loaded<dyn TextModel>, outcome: Result<Computed, EngineError>) -> Vec<Option<f64>> {
+pub fn values(
+    model: &ModelHandle<dyn TextModel>,
+    outcome: Result<Computed, EngineError>,
+) -> Vec<Option<f64>> {
     outcome.unwrap().rows(|rows| match model.predict(rows) {
         Prediction::Number(value) => value,
         Prediction::Probabilities(_) => panic!("the fake is a regression"),

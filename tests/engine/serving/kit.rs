@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ecommerce_ml_engine::engine::{About, Engine};
+use ecommerce_ml_engine::engine::{Engine, ProcessInfo};
 use ecommerce_ml_engine::registry::Registry;
 use ecommerce_ml_predictor::ModelKind;
 use ecommerce_ml_protocol::{
@@ -61,8 +61,8 @@ impl Kit {
         let registry = Arc::new(Registry::of(kinds));
         let cache = ModelCache::new(capacity, Some(builtin), Arc::clone(&registry) as _);
         let (device, kernels) = ("cpu".to_owned(), "abacus".to_owned());
-        let about = About { device, accelerator: None, kernels, threads: 2, restarts: 3 };
-        let engine = Engine::new(cache, registry, about);
+        let process = ProcessInfo { device, accelerator: None, kernels, threads: 2, restarts: 3 };
+        let engine = Engine::new(cache, registry, process);
         serve(engine, kit.socket());
         kit
     }

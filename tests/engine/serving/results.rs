@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
-use ecommerce_ml_predictor::Loaded;
+use ecommerce_ml_predictor::ModelHandle;
 use ecommerce_ml_protocol::{ModelSource, ModelStats, Output as Wanted, ReplyBody};
 use ecommerce_ml_text::scheduler::TextRequest;
 use ecommerce_ml_text_model::{Device, Model, Output, PrecisionChoice, TextModel};
@@ -52,8 +52,8 @@ fn known_and_new_texts_of_a_request_find_their_places() {
 #[test]
 fn another_model_and_another_output_have_answers_of_their_own() {
     let bench = Bench::with(2, ROOM);
-    let other = Loaded::new(Fake::model(Arc::clone(&bench.control), 1));
-    let cached = |model: &Loaded<dyn TextModel>, output| {
+    let other = ModelHandle::new(Fake::model(Arc::clone(&bench.control), 1));
+    let cached = |model: &ModelHandle<dyn TextModel>, output| {
         let request = TextRequest { model: model.clone(), texts: vec!["text".to_owned()], output };
         bench.scheduler.submit(request).wait().unwrap().cached()
     };
@@ -102,7 +102,7 @@ fn answers_of_a_real_model_come_again_to_the_last_bit() {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/reference/models/bert-classification-3");
     let files = ModelFiles::from_directory(&folder).unwrap();
     let model = Model::load(&files, &Device::open("cpu", 2).unwrap(), PrecisionChoice::Auto).unwrap();
-    let model: Loaded<dyn TextModel> = Loaded::new(Arc::new(model));
+    let model: ModelHandle<dyn TextModel> = ModelHandle::new(Arc::new(model));
     let bench = Bench::with(2, ROOM);
     let texts = ["good", "not good at all", "the strap broke, the lid rattles. "].map(str::to_owned);
     let texts = [&texts[..], &[texts[2].repeat(50), texts[1].repeat(99)]].concat();

@@ -14,10 +14,10 @@ use tokio::time::timeout;
 
 /// How long a client that was asked may send nothing while others wait for the same model. A client may be
 /// waiting for a lock that one of the others holds, so it can't be waited for without end.
-const PATIENCE: Duration = Duration::from_secs(5);
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Parts between the connection and the cache: enough to overlap, few enough to be no burden.
-const PARTS_UNDER_WAY: usize = 4;
+const PARTS_IN_FLIGHT: usize = 4;
 
 /// Where parts of an upload go, if they are wanted.
 #[derive(Default)]
@@ -32,18 +32,18 @@ impl UploadSlot {
 
 /// Sends [`ReplyBody::NeedContent`](ecommerce_ml_protocol::ReplyBody::NeedContent) and returns what shall be held
 /// for as long as parts are wanted.
-pub type Ask = dyn Fn(Sha256) -> Box<dyn Send> + Send + Sync;
+pub type RequestUpload = dyn Fn(Sha256) -> Box<dyn Send> + Send + Sync;
 
 /// The client of one request.
 #[derive(Clone)]
 pub struct Client {
     /// Shared with the connection, which puts parts in.
     slot: Arc<UploadSlot>,
-    ask: Arc<Ask>,
+    ask: Arc<RequestUpload>,
 }
 
 /// Why a client's upload came to nothing.
-pub(super) enum Setback {
+pub(super) enum UploadError {
     /// It was silent for too long while others waited.
     Silent,
     /// The request fails.
@@ -52,7 +52,7 @@ pub(super) enum Setback {
 
 impl Client {
     /// A client that is asked by `ask` and answers into `slot`.
-    pub fn new(slot: Arc<UploadSlot>, ask: Arc<Ask>) -> Self {
+    pub fn new(slot: Arc<UploadSlot>, ask: Arc<RequestUpload>) -> Self {
         Self { slot, ask }
     }
 
@@ -62,20 +62,20 @@ impl Client {
         sha: Sha256,
         limit: u64,
         contested: impl Fn() -> bool,
-    ) -> Result<Upload, Setback> {
-        let (sender, mut parts) = mpsc::channel(PARTS_UNDER_WAY);
-        let _open = Open::new(&self.slot, sender);
+    ) -> Result<Upload, UploadError> {
+        let (sender, mut parts) = mpsc::channel(PARTS_IN_FLIGHT);
+        let _open = OpenSlot::new(&self.slot, sender);
         let _asked = (self.ask)(sha);
         let mut upload = Upload::new(sha, limit);
         loop {
-            match timeout(PATIENCE, parts.recv()).await {
+            match timeout(UPLOAD_TIMEOUT, parts.recv()).await {
                 Ok(Some(part)) => {
-                    if upload.accept(part).map_err(Setback::Failed)? {
+                    if upload.accept(part).map_err(UploadError::Failed)? {
                         return Ok(upload);
                     }
                 }
-                Ok(None) => return Err(Setback::Failed(gone())),
-                Err(_) if contested() => return Err(Setback::Silent),
+                Ok(None) => return Err(UploadError::Failed(gone())),
+                Err(_) if contested() => return Err(UploadError::Silent),
                 Err(_) => {}
             }
         }
@@ -83,16 +83,16 @@ impl Client {
 }
 
 /// Keeps the slot open for as long as it exists.
-struct Open<'a>(&'a UploadSlot);
+struct OpenSlot<'a>(&'a UploadSlot);
 
-impl<'a> Open<'a> {
+impl<'a> OpenSlot<'a> {
     fn new(slot: &'a UploadSlot, sender: mpsc::Sender<UploadPart>) -> Self {
         *slot.0.lock() = Some(sender);
         Self(slot)
     }
 }
 
-impl Drop for Open<'_> {
+impl Drop for OpenSlot<'_> {
     fn drop(&mut self) {
         *self.0.0.lock() = None;
     }

@@ -1,18 +1,18 @@
 //! Loaded models, least recently used first out.
 //!
 //! # Layout
-//! - [`entry`]: a loaded model and how it is used.
-//! - [`pending`]: a model that isn't loaded yet, and who waits for it.
+//! - [`cached_model`]: a loaded model and how it is used.
+//! - [`pending_load`]: a model that isn't loaded yet, and who waits for it.
 //! - [`client`]: asking a client for a model.
-//! - [`room`]: who gives way to a new model.
+//! - [`eviction`]: who gives way to a new model.
 //!
 //! It must not know sockets, requests or how models compute.
 //! Invariant: the models that the cache holds never exceed its size; a model is loaded once, however many wait.
 
+mod cached_model;
 mod client;
-mod entry;
-mod pending;
-pub mod room;
+pub mod eviction;
+mod pending_load;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -26,11 +26,11 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 
-use client::Setback;
-pub use client::{Ask, Client, UploadSlot};
-pub use entry::Entry;
-use pending::{Outcome, Pending, Wait};
-use room::{Resident, make_room};
+pub use cached_model::CachedModel;
+use client::UploadError;
+pub use client::{Client, RequestUpload, UploadSlot};
+use eviction::{EvictionCandidate, choose_evicted};
+use pending_load::{LoadOutcome, PendingLoad, Wait};
 
 /// All models of the engine.
 pub struct ModelCache {
@@ -52,21 +52,21 @@ struct State {
 }
 
 enum Slot {
-    Loaded(Arc<Entry>),
+    Loaded(Arc<CachedModel>),
     /// Weak, so that it ends with the last request that waits.
-    Pending(Weak<Pending>),
+    Pending(Weak<PendingLoad>),
 }
 
 /// Where a model comes from, once that is settled.
 enum Origin {
     Folder(PathBuf),
-    Sent(Upload),
+    Uploaded(Upload),
     /// Nobody had to send it.
-    Recalled(Arc<dyn Predictor>),
+    FromCache(Arc<dyn Predictor>),
 }
 
 /// What is left to do for a model whose files have been read.
-enum Candidate {
+enum Loadable {
     Files(ModelFiles),
     Ready(Arc<dyn Predictor>),
 }
@@ -81,10 +81,10 @@ impl ModelCache {
     ///
     /// # Errors
     /// If this request's client can't send the model, or the model can't be loaded.
-    pub async fn get(self: &Arc<Self>, wanted: &ModelRef, client: &Client) -> Outcome {
+    pub async fn get(self: &Arc<Self>, wanted: &ModelRef, client: &Client) -> LoadOutcome {
         let entry = match self.find(&wanted.source) {
             Ok(entry) => entry,
-            Err(pending) => self.bring(wanted, &pending, client).await?,
+            Err(pending) => self.obtain(wanted, &pending, client).await?,
         };
         let mut state = self.state.lock();
         state.clock += 1;
@@ -99,7 +99,7 @@ impl ModelCache {
     }
 
     /// The loaded model, or what to wait for.
-    fn find(&self, source: &ModelSource) -> Result<Arc<Entry>, Arc<Pending>> {
+    fn find(&self, source: &ModelSource) -> Result<Arc<CachedModel>, Arc<PendingLoad>> {
         let mut state = self.state.lock();
         match state.slots.get(source) {
             Some(Slot::Loaded(entry)) => return Ok(Arc::clone(entry)),
@@ -110,55 +110,60 @@ impl ModelCache {
             }
             None => {}
         }
-        let pending = Arc::new(Pending::new());
+        let pending = Arc::new(PendingLoad::new());
         state.slots.insert(source.clone(), Slot::Pending(Arc::downgrade(&pending)));
         Err(pending)
     }
 
-    async fn bring(self: &Arc<Self>, wanted: &ModelRef, pending: &Arc<Pending>, client: &Client) -> Outcome {
+    async fn obtain(
+        self: &Arc<Self>,
+        wanted: &ModelRef,
+        pending: &Arc<PendingLoad>,
+        client: &Client,
+    ) -> LoadOutcome {
         loop {
             let turn = match pending.wait().await {
-                Wait::Over(outcome) => return outcome,
+                Wait::Done(outcome) => return outcome,
                 Wait::Turn(turn) => turn,
             };
             let origin = match &wanted.source {
                 ModelSource::Builtin(name) => Origin::Folder(builtin_folder(self.builtin.as_deref(), name)?),
-                ModelSource::Content(sha) => match self.recall_or_ask(*sha, pending, client).await {
+                ModelSource::Content(sha) => match self.load_cached_or_upload(*sha, pending, client).await {
                     Ok(origin) => origin,
-                    Err(Setback::Failed(error)) => return Err(error),
+                    Err(UploadError::Failed(error)) => return Err(error),
                     // Whoever waited longest is next; this request goes to the end of the line.
-                    Err(Setback::Silent) => continue,
+                    Err(UploadError::Silent) => continue,
                 },
             };
             return self.load(wanted, pending, turn, origin).await;
         }
     }
 
-    async fn recall_or_ask(
+    async fn load_cached_or_upload(
         self: &Arc<Self>,
         sha: Sha256,
-        pending: &Arc<Pending>,
+        pending: &Arc<PendingLoad>,
         client: &Client,
-    ) -> Result<Origin, Setback> {
+    ) -> Result<Origin, UploadError> {
         let cache = Arc::clone(self);
-        let recall = move || guarded(|| Ok(cache.load.recall(&ModelSource::Content(sha))));
-        // What can't be recalled, for whatever reason, can be sent.
-        if let Ok(Ok(Some(model))) = spawn_blocking(recall).await {
-            return Ok(Origin::Recalled(model));
+        let load_cached = move || guarded(|| Ok(cache.load.load_cached(&ModelSource::Content(sha))));
+        // What can't be loaded from the cache, for whatever reason, can be sent.
+        if let Ok(Ok(Some(model))) = spawn_blocking(load_cached).await {
+            return Ok(Origin::FromCache(model));
         }
         // Each request that waits holds one reference.
         let contested = || Arc::strong_count(pending) > 1;
-        client.upload(sha, self.capacity, contested).await.map(Origin::Sent)
+        client.upload(sha, self.capacity, contested).await.map(Origin::Uploaded)
     }
 
     /// Loads a model for all who wait, in a task of its own: it goes on if this request is cancelled.
     async fn load(
         self: &Arc<Self>,
         wanted: &ModelRef,
-        pending: &Arc<Pending>,
+        pending: &Arc<PendingLoad>,
         turn: OwnedSemaphorePermit,
         origin: Origin,
-    ) -> Outcome {
+    ) -> LoadOutcome {
         let (cache, wanted, pending) = (Arc::clone(self), wanted.clone(), Arc::clone(pending));
         let task = tokio::spawn(async move {
             // What is wrong with the files is this request's failure alone: the next in line may be the client of
@@ -175,10 +180,10 @@ impl ModelCache {
         task.await.unwrap_or_else(|_| Err(lost()))
     }
 
-    async fn load_now(self: &Arc<Self>, wanted: &ModelRef, candidate: Candidate) -> Outcome {
+    async fn load_now(self: &Arc<Self>, wanted: &ModelRef, candidate: Loadable) -> LoadOutcome {
         let files = match candidate {
-            Candidate::Ready(model) => return self.admit(wanted, model),
-            Candidate::Files(files) => files,
+            Loadable::Ready(model) => return self.admit(wanted, model),
+            Loadable::Files(files) => files,
         };
         let _alone = self.loading.acquire().await;
         evict(&mut self.state.lock(), weights_size(&files), self.capacity)?;
@@ -188,26 +193,26 @@ impl ModelCache {
         self.admit(wanted, model)
     }
 
-    fn admit(&self, wanted: &ModelRef, model: Arc<dyn Predictor>) -> Outcome {
+    fn admit(&self, wanted: &ModelRef, model: Arc<dyn Predictor>) -> LoadOutcome {
         let mut state = self.state.lock();
         evict(&mut state, model.info().bytes, self.capacity)?;
         state.clock += 1;
-        let entry = Arc::new(Entry::new(wanted.source.clone(), model, wanted.pinned, state.clock));
+        let entry = Arc::new(CachedModel::new(wanted.source.clone(), model, wanted.pinned, state.clock));
         state.slots.insert(wanted.source.clone(), Slot::Loaded(Arc::clone(&entry)));
         Ok(entry)
     }
 }
 
 impl Slot {
-    fn entry(&self) -> Option<&Arc<Entry>> {
+    fn entry(&self) -> Option<&Arc<CachedModel>> {
         match self {
             Slot::Loaded(entry) => Some(entry),
             Slot::Pending(_) => None,
         }
     }
 
-    fn resident(&self, source: &ModelSource) -> Option<Resident<ModelSource>> {
-        self.entry().map(|entry| Resident {
+    fn eviction_candidate(&self, source: &ModelSource) -> Option<EvictionCandidate<ModelSource>> {
+        self.entry().map(|entry| EvictionCandidate {
             key: source.clone(),
             bytes: entry.bytes(),
             pinned: entry.is_pinned(),
@@ -218,18 +223,19 @@ impl Slot {
 
 /// Drops models so that `needed` more bytes fit.
 fn evict(state: &mut State, needed: u64, capacity: u64) -> Result<(), EngineError> {
-    let residents = state.slots.iter().filter_map(|(source, slot)| slot.resident(source)).collect();
-    for source in make_room(residents, needed, capacity)? {
+    let candidates =
+        state.slots.iter().filter_map(|(source, slot)| slot.eviction_candidate(source)).collect();
+    for source in choose_evicted(candidates, needed, capacity)? {
         state.slots.remove(&source);
     }
     Ok(())
 }
 
-async fn read(origin: Origin) -> Result<Candidate, EngineError> {
+async fn read(origin: Origin) -> Result<Loadable, EngineError> {
     let read = move || match origin {
-        Origin::Folder(folder) => ModelFiles::from_directory(&folder).map(Candidate::Files),
-        Origin::Sent(upload) => upload.verify().map(Candidate::Files),
-        Origin::Recalled(model) => Ok(Candidate::Ready(model)),
+        Origin::Folder(folder) => ModelFiles::from_directory(&folder).map(Loadable::Files),
+        Origin::Uploaded(upload) => upload.verify().map(Loadable::Files),
+        Origin::FromCache(model) => Ok(Loadable::Ready(model)),
     };
     spawn_blocking(move || guarded(read)).await.unwrap_or_else(|_| Err(lost()))
 }

@@ -1,4 +1,4 @@
-//! One client, from greeting to goodbye.
+//! One client, from greeting to end.
 //!
 //! Invariant: when it returns, everything that the client had open has been dropped.
 
@@ -11,59 +11,59 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
 
-use super::Answers;
-use super::frames::{Frames, Goodbye};
-use super::gate::{Gate, Shared};
-use super::outbox::outbox;
+use super::RequestHandler;
+use super::backpressure::{Backpressure, Shared};
+use super::frames::{ConnectionError, Frames};
 use super::requests::Requests;
+use super::writer::reply_channel;
 
 /// Serves a client until it leaves or misbehaves.
-pub(super) async fn run<A: Answers>(stream: UnixStream, engine: Arc<A>, shared: Arc<Shared>) {
+pub(super) async fn run<A: RequestHandler>(stream: UnixStream, engine: Arc<A>, shared: Arc<Shared>) {
     let _counted = engine.activity().connection();
-    if let Err(goodbye) = converse(stream, Arc::clone(&engine), shared).await {
-        note(&format!("connection closed: {goodbye}"));
+    if let Err(error) = serve_client(stream, Arc::clone(&engine), shared).await {
+        note(&format!("connection closed: {error}"));
     }
 }
 
-async fn converse<A: Answers>(
+async fn serve_client<A: RequestHandler>(
     stream: UnixStream,
     engine: Arc<A>,
     shared: Arc<Shared>,
-) -> Result<(), Goodbye> {
+) -> Result<(), ConnectionError> {
     let (reader, mut writer) = stream.into_split();
     let mut frames = Frames::new(reader);
     greet(&mut writer).await?;
     let Some(hello) = frames.hello().await? else { return Ok(()) };
     if !Hello::ours().understands(&hello) {
-        return Err(Goodbye::Stranger(hello.build));
+        return Err(ConnectionError::OtherBuild(hello.build));
     }
-    let (outbox, written) = outbox();
-    let gate = Gate::new(shared);
-    let requests = Requests::new(engine, Arc::clone(&gate), outbox);
+    let (replies, writer_task) = reply_channel();
+    let backpressure = Backpressure::new(shared);
+    let requests = Requests::new(engine, Arc::clone(&backpressure), replies);
     tokio::select! {
-        result = read(frames, &gate, &requests) => result,
+        result = read(frames, &backpressure, &requests) => result,
         // Whether the client left or was cut off, there is nobody to read for.
-        _ = written.run(writer) => Ok(()),
+        _ = writer_task.run(writer) => Ok(()),
     }
 }
 
 /// Before listening, so that builds which don't understand each other both know.
-async fn greet(writer: &mut OwnedWriteHalf) -> Result<(), Goodbye> {
+async fn greet(writer: &mut OwnedWriteHalf) -> Result<(), ConnectionError> {
     match writer.write_all(&Hello::ours().encode()?).await {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => Ok(result?),
     }
 }
 
-async fn read<A: Answers>(
+async fn read<A: RequestHandler>(
     mut frames: Frames,
-    gate: &Gate,
+    backpressure: &Backpressure,
     requests: &Arc<Requests<A>>,
-) -> Result<(), Goodbye> {
+) -> Result<(), ConnectionError> {
     loop {
         tokio::select! {
             biased;
-            () = gate.open() => {}
+            () = backpressure.open() => {}
             () = frames.gone() => return Ok(()),
         }
         let Some(request) = frames.request().await? else { return Ok(()) };

@@ -17,13 +17,13 @@ const GONE_CHECK: Duration = Duration::from_millis(200);
 
 /// Why a connection is closed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Goodbye {
+pub(super) enum ConnectionError {
     #[error(transparent)]
     Malformed(#[from] DecodeError),
     #[error(transparent)]
     Broken(#[from] io::Error),
     #[error("client is of build {0}, this engine of build {build}", build = ecommerce_ml_protocol::BUILD)]
-    Stranger(String),
+    OtherBuild(String),
     #[error("request number {0} is open already")]
     Reused(u64),
     #[error("more than {0} requests at a time")]
@@ -45,12 +45,12 @@ impl Frames {
     }
 
     /// The greeting, or `None` if the client leaves without one.
-    pub(super) async fn hello(&mut self) -> Result<Option<Hello>, Goodbye> {
+    pub(super) async fn hello(&mut self) -> Result<Option<Hello>, ConnectionError> {
         self.next(Hello::decode).await
     }
 
     /// The next request, or `None` once the client has gone.
-    pub(super) async fn request(&mut self) -> Result<Option<Request>, Goodbye> {
+    pub(super) async fn request(&mut self) -> Result<Option<Request>, ConnectionError> {
         self.next(ecommerce_ml_protocol::frame::decode_payload).await
     }
 
@@ -65,7 +65,7 @@ impl Frames {
     async fn next<M>(
         &mut self,
         decode: impl Fn(&[u8]) -> Result<M, DecodeError>,
-    ) -> Result<Option<M>, Goodbye> {
+    ) -> Result<Option<M>, ConnectionError> {
         loop {
             if let Some(payload) = self.decoder.next_payload()? {
                 let (message, taken) = (decode(payload)?, payload.len() + size_of::<u32>());

@@ -1,20 +1,20 @@
 //! Connections of all clients: one thread, no waiting for anyone.
 //!
 //! # Layout
-//! - [`connection`]: one client, from greeting to goodbye.
+//! - [`connection`]: one client, from greeting to end.
 //! - [`frames`]: messages off a socket.
 //! - [`requests`]: the open requests of a connection.
-//! - [`gate`]: when a connection is read from no further.
-//! - [`outbox`]: replies on their way to a client.
+//! - [`backpressure`]: when a connection is read from no further.
+//! - [`writer`]: replies on their way to a client.
 //!
-//! It must not know what requests mean; who [`Answers`] does.
+//! It must not know what requests mean; the [`RequestHandler`] does.
 //! Invariant: whatever a client sends or fails to read, at worst its own connection is closed.
 
+mod backpressure;
 mod connection;
 mod frames;
-mod gate;
-mod outbox;
 mod requests;
+mod writer;
 
 use std::io;
 use std::sync::Arc;
@@ -27,10 +27,10 @@ use tokio::time::sleep;
 
 use crate::activity::Activity;
 use crate::cache::Client;
-use gate::Shared;
+use backpressure::Shared;
 
 /// Who knows what requests mean.
-pub trait Answers: Send + Sync + 'static {
+pub trait RequestHandler: Send + Sync + 'static {
     /// What is going on: connections and requests.
     fn activity(&self) -> &Arc<Activity>;
 
@@ -52,7 +52,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// None at present: what fails is a connection, not the server.
-pub async fn serve<A: Answers>(
+pub async fn serve<A: RequestHandler>(
     listener: UnixListener,
     engine: Arc<A>,
     idle_timeout: Option<Duration>,
@@ -65,7 +65,7 @@ pub async fn serve<A: Answers>(
     Ok(())
 }
 
-async fn accept_all<A: Answers>(listener: UnixListener, engine: Arc<A>, shared: Arc<Shared>) {
+async fn accept_all<A: RequestHandler>(listener: UnixListener, engine: Arc<A>, shared: Arc<Shared>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
@@ -79,7 +79,7 @@ async fn accept_all<A: Answers>(listener: UnixListener, engine: Arc<A>, shared: 
     }
 }
 
-async fn idle(engine: &impl Answers, timeout: Option<Duration>) {
+async fn idle(engine: &impl RequestHandler, timeout: Option<Duration>) {
     let Some(timeout) = timeout else { return std::future::pending().await };
     loop {
         let idle = engine.activity().idle();

@@ -13,23 +13,23 @@ use ecommerce_ml_protocol::{
 use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
-use super::Answers;
-use super::frames::Goodbye;
-use super::gate::{Admission, Gate, MOST_REQUESTS};
-use super::outbox::Outbox;
+use super::RequestHandler;
+use super::backpressure::{Admission, Backpressure, MAX_REQUESTS};
+use super::frames::ConnectionError;
+use super::writer::ReplySender;
 use crate::activity::RequestGuard;
-use crate::cache::{Ask, Client, UploadSlot};
+use crate::cache::{Client, RequestUpload, UploadSlot};
 
 /// All requests of one connection that are not answered yet.
 pub(super) struct Requests<A> {
     engine: Arc<A>,
-    gate: Arc<Gate>,
-    outbox: Outbox,
-    open: Mutex<HashMap<RequestId, Open>>,
+    backpressure: Arc<Backpressure>,
+    replies: ReplySender,
+    open: Mutex<HashMap<RequestId, OpenRequest>>,
 }
 
 /// A request that is not answered yet.
-struct Open {
+struct OpenRequest {
     /// The task that works on it.
     task: AbortHandle,
     /// Where parts of a model go if the engine asked for it under this request.
@@ -40,13 +40,13 @@ struct Open {
     _counted: RequestGuard,
 }
 
-impl<A: Answers> Requests<A> {
-    pub(super) fn new(engine: Arc<A>, gate: Arc<Gate>, outbox: Outbox) -> Arc<Self> {
-        Arc::new(Self { engine, gate, outbox, open: Mutex::default() })
+impl<A: RequestHandler> Requests<A> {
+    pub(super) fn new(engine: Arc<A>, backpressure: Arc<Backpressure>, replies: ReplySender) -> Arc<Self> {
+        Arc::new(Self { engine, backpressure, replies, open: Mutex::default() })
     }
 
     /// Takes a message of the client.
-    pub(super) async fn take(self: &Arc<Self>, request: Request) -> Result<(), Goodbye> {
+    pub(super) async fn take(self: &Arc<Self>, request: Request) -> Result<(), ConnectionError> {
         match request.body {
             RequestBody::Cancel => self.cancel(request.id),
             RequestBody::Upload(part) => self.upload(request.id, part).await,
@@ -55,28 +55,28 @@ impl<A: Answers> Requests<A> {
         Ok(())
     }
 
-    fn start(self: &Arc<Self>, id: RequestId, body: RequestBody) -> Result<(), Goodbye> {
-        if self.gate.is_crowded() {
-            return Err(Goodbye::TooMany(MOST_REQUESTS));
+    fn start(self: &Arc<Self>, id: RequestId, body: RequestBody) -> Result<(), ConnectionError> {
+        if self.backpressure.is_full() {
+            return Err(ConnectionError::TooMany(MAX_REQUESTS));
         }
         // Locked until the request is in the table: its task may be quick.
         let mut open = self.open.lock();
-        let Entry::Vacant(place) = open.entry(id) else { return Err(Goodbye::Reused(id.0)) };
-        let admission = self.gate.admit(&body);
+        let Entry::Vacant(place) = open.entry(id) else { return Err(ConnectionError::Reused(id.0)) };
+        let admission = self.backpressure.admit(&body);
         let upload = Arc::<UploadSlot>::default();
         let client = Client::new(Arc::clone(&upload), self.ask(id));
-        let answer = Answer { id, requests: Arc::downgrade(self) };
+        let answer = ReplyGuard { id, requests: Arc::downgrade(self) };
         let engine = Arc::clone(&self.engine);
         let task = tokio::spawn(async move {
             let body = engine.answer(body, &client).await.unwrap_or_else(ReplyBody::Error);
             answer.give(body);
         });
         let _counted = self.engine.activity().request();
-        place.insert(Open { task: task.abort_handle(), upload, admission, _counted });
+        place.insert(OpenRequest { task: task.abort_handle(), upload, admission, _counted });
         Ok(())
     }
 
-    /// Stops the task of a request. Dropping its work comes first, then the answer: see [`Answer`].
+    /// Stops the task of a request. Dropping its work comes first, then the answer: see [`ReplyGuard`].
     fn cancel(&self, id: RequestId) {
         if let Some(open) = self.open.lock().get(&id) {
             open.task.abort();
@@ -92,11 +92,11 @@ impl<A: Answers> Requests<A> {
     }
 
     /// How the cache asks this client for a model.
-    fn ask(&self, id: RequestId) -> Arc<Ask> {
-        let (gate, outbox) = (Arc::clone(&self.gate), self.outbox.clone());
+    fn ask(&self, id: RequestId) -> Arc<RequestUpload> {
+        let (backpressure, replies) = (Arc::clone(&self.backpressure), self.replies.clone());
         Arc::new(move |sha: Sha256| {
-            let asked = gate.ask();
-            outbox.ask(&Reply { id, body: ReplyBody::NeedContent(sha) });
+            let asked = backpressure.ask();
+            replies.ask(&Reply { id, body: ReplyBody::NeedContent(sha) });
             Box::new(asked)
         })
     }
@@ -105,7 +105,7 @@ impl<A: Answers> Requests<A> {
     fn finish(&self, id: RequestId, body: ReplyBody) {
         let open = self.open.lock().remove(&id);
         if let Some(open) = open {
-            self.outbox.reply(&Reply { id, body }, open.admission);
+            self.replies.reply(&Reply { id, body }, open.admission);
         }
     }
 }
@@ -116,14 +116,14 @@ impl<A> Drop for Requests<A> {
     }
 }
 
-/// The duty to answer a request, held by its task. A task that ends without an answer panicked or was stopped.
-struct Answer<A: Answers> {
+/// Answers a request when it is dropped, if nobody has; held by its task. A task that ends without an answer panicked or was stopped.
+struct ReplyGuard<A: RequestHandler> {
     id: RequestId,
     /// Weak: requests end with their connection, not the other way round.
     requests: Weak<Requests<A>>,
 }
 
-impl<A: Answers> Answer<A> {
+impl<A: RequestHandler> ReplyGuard<A> {
     fn give(&self, body: ReplyBody) {
         if let Some(requests) = self.requests.upgrade() {
             requests.finish(self.id, body);
@@ -131,7 +131,7 @@ impl<A: Answers> Answer<A> {
     }
 }
 
-impl<A: Answers> Drop for Answer<A> {
+impl<A: RequestHandler> Drop for ReplyGuard<A> {
     fn drop(&mut self) {
         // Once it has been answered, there is nothing left to finish.
         self.give(ReplyBody::Error(if std::thread::panicking() {

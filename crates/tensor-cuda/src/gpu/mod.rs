@@ -14,12 +14,14 @@ use cudarc::nvrtc::Ptx;
 use ecommerce_ml_log::note;
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 
+mod cublaslt;
 mod pinned;
-mod products;
 
-use super::machine::{Argument, At, Kernel, Launch, Machine, MachineError, MemoryUse, Product};
-use pinned::{Pinned, Pool};
-use products::{Addresses, Products};
+use super::backend::{
+    DevicePointer, GpuBackend, GpuError, Kernel, KernelArgument, Launch, Matmul, MemoryUse,
+};
+use cublaslt::{Addresses, CublasLt};
+use pinned::{PinnedBuffer, PinnedPool};
 
 /// Our kernels for several kinds of GPUs, made by the build script.
 const KERNELS: [&[u8]; 4] = [
@@ -33,15 +35,15 @@ const KERNELS: [&[u8]; 4] = [
 const KEPT_BYTES: u64 = 512 << 20;
 
 /// The first GPUs with tensor cores for bf16.
-const LEAST_CAPABILITY: (i32, i32) = (8, 0);
+const MIN_CAPABILITY: (i32, i32) = (8, 0);
 
 /// A GPU that was opened.
 #[derive(Debug)]
 pub struct Gpu {
     stream: Arc<CudaStream>,
     kernels: Vec<CudaFunction>,
-    products: Products,
-    pool: Pool,
+    cublaslt: CublasLt,
+    pool: PinnedPool,
     ordinal: usize,
 }
 
@@ -83,16 +85,16 @@ impl Gpu {
             return Err("NVIDIA's driver (libcuda.so) is not installed.".to_owned());
         }
         let count = result::init().and_then(|()| CudaContext::device_count());
-        let count = count.map_err(|error| described("No GPU can be used", error))?;
+        let count = count.map_err(|error| with_description("No GPU can be used", error))?;
         if usize::try_from(count).is_ok_and(|count| ordinal >= count) {
             return Err(format!("The number of GPUs is {count}."));
         }
-        let failed = |error| described("The GPU can't be opened", error);
+        let failed = |error| with_description("The GPU can't be opened", error);
         let context = CudaContext::new(ordinal).map_err(failed)?;
         let capability = context.compute_capability().map_err(failed)?;
-        if capability < LEAST_CAPABILITY {
+        if capability < MIN_CAPABILITY {
             let name = context.name().map_err(failed)?;
-            let ((major, minor), (least, _)) = (capability, LEAST_CAPABILITY);
+            let ((major, minor), (least, _)) = (capability, MIN_CAPABILITY);
             return Err(format!("{name} has compute capability {major}.{minor}, but {least}.0 is needed."));
         }
         // A thread that waits shall leave its core to the server.
@@ -107,101 +109,101 @@ impl Gpu {
             .iter()
             .map(|kernel| modules.iter().find_map(|module| module.load_function(kernel.name()).ok()));
         let kernels = kernels.collect::<Option<_>>().ok_or("The GPU lacks a kernel.")?;
-        let products = Products::new(&stream)?;
-        Ok(Self { stream, kernels, products, pool: Pool::default(), ordinal })
+        let cublaslt = CublasLt::new(&stream)?;
+        Ok(Self { stream, kernels, cublaslt, pool: PinnedPool::default(), ordinal })
     }
 
     /// Copies bytes to an address when all work before is done.
-    fn send(&self, bytes: &[u8], memory: &mut CudaSlice<u8>) -> Result<(), MachineError> {
-        if bytes.len() > pinned::MOST_BYTES {
+    fn send(&self, bytes: &[u8], memory: &mut CudaSlice<u8>) -> Result<(), GpuError> {
+        if bytes.len() > pinned::MAX_BYTES {
             // The driver brings it in pieces, and returns when it has read all.
             return Ok(self.stream.memcpy_htod(bytes, memory)?);
         }
-        let mut pinned = self.pool.take(&self.stream, bytes.len())?;
+        let mut pinned = self.pool.acquire(&self.stream, bytes.len())?;
         pinned.fill(bytes)?;
         pinned.send(&self.stream, memory.device_ptr(&self.stream).0, bytes.len())?;
-        self.pool.give(pinned);
+        self.pool.release(pinned);
         Ok(())
     }
 
-    fn address(&self, at: At<'_, CudaSlice<u8>>) -> sys::CUdeviceptr {
+    fn address(&self, at: DevicePointer<'_, CudaSlice<u8>>) -> sys::CUdeviceptr {
         // Without tracking of events nothing happens when the second value is dropped.
         at.memory.device_ptr(&self.stream).0 + at.offset as u64
     }
 }
 
-impl Machine for Gpu {
+impl GpuBackend for Gpu {
     type Memory = CudaSlice<u8>;
-    type Arriving = Pinned;
+    type Download = PinnedBuffer;
 
     fn name(&self) -> String {
         format!("cuda:{}", self.ordinal)
     }
 
-    fn memory(&self) -> Result<MemoryUse, MachineError> {
+    fn memory(&self) -> Result<MemoryUse, GpuError> {
         let (free, total) = self.stream.context().mem_get_info()?;
         Ok(MemoryUse { used: total.saturating_sub(free) as u64, total: total as u64 })
     }
 
-    fn allocate(&self, bytes: usize) -> Result<CudaSlice<u8>, MachineError> {
+    fn allocate(&self, bytes: usize) -> Result<CudaSlice<u8>, GpuError> {
         // SAFETY: bytes may have any value.
         Ok(unsafe { self.stream.alloc(bytes.max(1)) }?)
     }
 
-    fn upload(&self, bytes: &[u8]) -> Result<CudaSlice<u8>, MachineError> {
+    fn upload(&self, bytes: &[u8]) -> Result<CudaSlice<u8>, GpuError> {
         let mut memory = self.allocate(bytes.len())?;
         self.send(bytes, &mut memory)?;
         Ok(memory)
     }
 
-    fn replace(&self, memory: &mut CudaSlice<u8>, bytes: &[u8]) -> Result<(), MachineError> {
+    fn overwrite(&self, memory: &mut CudaSlice<u8>, bytes: &[u8]) -> Result<(), GpuError> {
         self.send(bytes, memory)
     }
 
-    fn clear(&self, memory: &mut CudaSlice<u8>) -> Result<(), MachineError> {
+    fn zero(&self, memory: &mut CudaSlice<u8>) -> Result<(), GpuError> {
         Ok(self.stream.memset_zeros(memory)?)
     }
 
-    fn send_for(&self, memory: &CudaSlice<u8>, bytes: usize) -> Result<Pinned, MachineError> {
-        let mut pinned = self.pool.take(&self.stream, bytes)?;
-        pinned.send_for(&self.stream, memory.device_ptr(&self.stream).0, bytes)?;
+    fn start_download(&self, memory: &CudaSlice<u8>, bytes: usize) -> Result<PinnedBuffer, GpuError> {
+        let mut pinned = self.pool.acquire(&self.stream, bytes)?;
+        pinned.start_download(&self.stream, memory.device_ptr(&self.stream).0, bytes)?;
         Ok(pinned)
     }
 
-    fn receive(&self, pinned: Pinned, bytes: &mut [u8]) -> Result<(), MachineError> {
+    fn finish_download(&self, pinned: PinnedBuffer, bytes: &mut [u8]) -> Result<(), GpuError> {
         pinned.read(bytes)?;
-        self.pool.give(pinned);
+        self.pool.release(pinned);
         Ok(())
     }
 
-    fn download(&self, memory: &CudaSlice<u8>, bytes: &mut [u8]) -> Result<(), MachineError> {
-        if bytes.len() <= pinned::MOST_BYTES {
-            return self.receive(self.send_for(memory, bytes.len())?, bytes);
+    fn download(&self, memory: &CudaSlice<u8>, bytes: &mut [u8]) -> Result<(), GpuError> {
+        if bytes.len() <= pinned::MAX_BYTES {
+            return self.finish_download(self.start_download(memory, bytes.len())?, bytes);
         }
         self.stream.memcpy_dtoh(&memory.slice(..bytes.len()), bytes)?;
         self.stream.synchronize()?;
         Ok(())
     }
 
-    fn launch(&self, launch: &Launch<'_, CudaSlice<u8>>) -> Result<(), MachineError> {
+    fn launch(&self, launch: &Launch<'_, CudaSlice<u8>>) -> Result<(), GpuError> {
         let place = Kernel::ALL.iter().position(|&kernel| kernel == launch.kernel);
         let Some(function) = place.and_then(|place| self.kernels.get(place)) else {
-            return Err(MachineError::Failed("unknown kernel".to_owned()));
+            return Err(GpuError::Failed("unknown kernel".to_owned()));
         };
-        let mut values: Vec<Value> = launch
+        let mut values: Vec<ArgumentValue> = launch
             .arguments
             .iter()
             .map(|argument| match *argument {
-                Argument::At(at) => Value { address: self.address(at) },
-                Argument::Count(number) => Value { count: number },
-                Argument::Number(number) => Value { number },
-                Argument::Bits(bits) => Value { bits },
+                KernelArgument::Pointer(at) => ArgumentValue { address: self.address(at) },
+                KernelArgument::U32(number) => ArgumentValue { count: number },
+                KernelArgument::F32(number) => ArgumentValue { number },
+                KernelArgument::U64(bits) => ArgumentValue { bits },
             })
             .collect();
         let mut pointers: Vec<*mut c_void> =
             values.iter_mut().map(|value| (&raw mut *value).cast()).collect();
         self.stream.context().bind_to_thread()?;
-        // SAFETY: `work` gives each kernel the arguments of its source, and memory that is large enough; the pointers point to
+        // SAFETY: `ops` gives each kernel the arguments of its source, and memory that is large enough; the pointers point to
         // values that live until the launch has read them.
         unsafe {
             result::launch_kernel(
@@ -216,33 +218,33 @@ impl Machine for Gpu {
         Ok(())
     }
 
-    fn multiply(&self, product: &Product<'_, CudaSlice<u8>>) -> Result<(), MachineError> {
+    fn matmul(&self, matmul: &Matmul<'_, CudaSlice<u8>>) -> Result<(), GpuError> {
         let addresses = Addresses {
-            left: self.address(product.left.at),
-            right: self.address(product.right.at),
-            output: self.address(product.output),
-            bias: product.bias.map(|bias| self.address(bias)),
+            left: self.address(matmul.left.at),
+            right: self.address(matmul.right.at),
+            output: self.address(matmul.output),
+            bias: matmul.bias.map(|bias| self.address(bias)),
         };
         self.stream.context().bind_to_thread()?;
-        self.products.multiply(product, addresses)
+        self.cublaslt.matmul(matmul, addresses)
     }
 }
 
 /// What a launch reads an argument from.
 #[derive(Clone, Copy)]
-union Value {
+union ArgumentValue {
     address: sys::CUdeviceptr,
     count: u32,
     number: f32,
     bits: u64,
 }
 
-impl From<DriverError> for MachineError {
+impl From<DriverError> for GpuError {
     fn from(error: DriverError) -> Self {
         match error.0 {
-            sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY => MachineError::OutOfMemory,
-            code if is_final(code) => end_process(&words(error)),
-            _ => MachineError::Failed(words(error)),
+            sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY => GpuError::OutOfMemory,
+            code if is_final(code) => abort_process(&description(error)),
+            _ => GpuError::Failed(description(error)),
         }
     }
 }
@@ -270,8 +272,8 @@ fn is_final(code: sys::CUresult) -> bool {
 
 /// Ends the process, so that whoever watches over it starts another: requests are then asked again, and a training goes on from its
 /// checkpoint. Nothing is tidied up, as that could wait for the GPU for ever.
-fn end_process(words: &str) -> ! {
-    note(&format!("the GPU can't go on: {words}; exiting"));
+fn abort_process(description: &str) -> ! {
+    note(&format!("the GPU can't go on: {description}; exiting"));
     std::process::abort()
 }
 
@@ -289,10 +291,12 @@ fn keep_memory(context: &CudaContext) -> Result<(), DriverError> {
     }
 }
 
-fn words(error: DriverError) -> String {
-    error.error_string().map_or_else(|_| format!("{error:?}"), |words| words.to_string_lossy().into_owned())
+fn description(error: DriverError) -> String {
+    error
+        .error_string()
+        .map_or_else(|_| format!("{error:?}"), |description| description.to_string_lossy().into_owned())
 }
 
-fn described(what: &str, error: DriverError) -> String {
-    format!("{what}: {}.", words(error))
+fn with_description(what: &str, error: DriverError) -> String {
+    format!("{what}: {}.", description(error))
 }

@@ -9,17 +9,17 @@ use cudarc::driver::{CudaContext, CudaEvent, CudaStream, DriverError, result};
 use parking_lot::Mutex;
 
 /// Bytes that are worth being pinned. More is brought over by the driver, piece by piece.
-pub(super) const MOST_BYTES: usize = 8 << 20;
+pub(super) const MAX_BYTES: usize = 8 << 20;
 
 /// Bytes of the smallest piece.
-const LEAST_BYTES: usize = 64 << 10;
+const MIN_BYTES: usize = 64 << 10;
 
 /// Pieces that are kept: to pin memory takes longer than a small batch.
-const MOST_KEPT: usize = 8;
+const MAX_KEPT: usize = 8;
 
 /// A piece of it.
 #[derive(Debug)]
-pub struct Pinned {
+pub struct PinnedBuffer {
     pointer: *mut u8,
     bytes: usize,
     /// After what the GPU does with it.
@@ -28,9 +28,9 @@ pub struct Pinned {
 }
 
 // SAFETY: the memory belongs to this value alone, and the driver's functions may be called by any thread that binds the context.
-unsafe impl Send for Pinned {}
+unsafe impl Send for PinnedBuffer {}
 
-impl Pinned {
+impl PinnedBuffer {
     fn new(stream: &CudaStream, bytes: usize) -> Result<Self, DriverError> {
         let context = Arc::clone(stream.context());
         // The thread that waits shall leave its core to the server.
@@ -54,7 +54,7 @@ impl Pinned {
     pub(super) fn read(&self, bytes: &mut [u8]) -> Result<(), DriverError> {
         self.event.synchronize()?;
         assert!(bytes.len() <= self.bytes);
-        // SAFETY: the piece is long enough, all of it was written to by `send_for`, and the GPU is done with it.
+        // SAFETY: the piece is long enough, all of it was written to by `start_download`, and the GPU is done with it.
         unsafe { bytes.as_mut_ptr().copy_from_nonoverlapping(self.pointer, bytes.len()) };
         Ok(())
     }
@@ -74,7 +74,7 @@ impl Pinned {
     }
 
     /// Has the GPU copy from an address of its own to the beginning.
-    pub(super) fn send_for(
+    pub(super) fn start_download(
         &mut self,
         stream: &CudaStream,
         from: CUdeviceptr,
@@ -89,7 +89,7 @@ impl Pinned {
     }
 }
 
-impl Drop for Pinned {
+impl Drop for PinnedBuffer {
     fn drop(&mut self) {
         // If the GPU can't tell that it is done, the memory is left to the end of the process.
         if self.event.synchronize().is_ok() {
@@ -101,25 +101,25 @@ impl Drop for Pinned {
 
 /// Pieces that nobody uses here, though the GPU may.
 #[derive(Debug, Default)]
-pub(super) struct Pool(Mutex<Vec<Pinned>>);
+pub(super) struct PinnedPool(Mutex<Vec<PinnedBuffer>>);
 
-impl Pool {
+impl PinnedPool {
     /// A piece of at least so many bytes.
-    pub(super) fn take(&self, stream: &CudaStream, bytes: usize) -> Result<Pinned, DriverError> {
+    pub(super) fn acquire(&self, stream: &CudaStream, bytes: usize) -> Result<PinnedBuffer, DriverError> {
         stream.context().bind_to_thread()?;
         let mut kept = self.0.lock();
-        let is_free = |pinned: &Pinned| pinned.bytes >= bytes && pinned.event.is_complete();
+        let is_free = |pinned: &PinnedBuffer| pinned.bytes >= bytes && pinned.event.is_complete();
         if let Some(place) = kept.iter().position(is_free) {
             return Ok(kept.remove(place));
         }
         drop(kept);
-        Pinned::new(stream, bytes.max(LEAST_BYTES).next_power_of_two())
+        PinnedBuffer::new(stream, bytes.max(MIN_BYTES).next_power_of_two())
     }
 
     /// Keeps a piece for the next one; the one that has been kept the longest makes room.
-    pub(super) fn give(&self, pinned: Pinned) {
+    pub(super) fn release(&self, pinned: PinnedBuffer) {
         let mut kept = self.0.lock();
-        let oldest = (kept.len() >= MOST_KEPT).then(|| kept.remove(0));
+        let oldest = (kept.len() >= MAX_KEPT).then(|| kept.remove(0));
         kept.push(pinned);
         drop(kept);
         drop(oldest);

@@ -3,11 +3,11 @@
 //! Invariant: every token is a query of exactly one tile, and its sequence the keys of that tile.
 
 use ecommerce_ml_tensor_cpu::Sequence;
-use ecommerce_ml_tensor_cuda::machine::TILE;
+use ecommerce_ml_tensor_cuda::backend::TILE;
 
 /// Where parts of a batch begin, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Batch {
+pub(super) struct BatchLayout {
     pub(super) tokens: usize,
     pub(super) sequences: usize,
     pub(super) positions: usize,
@@ -17,10 +17,10 @@ pub(super) struct Batch {
     pub(super) tiles: usize,
     pub(super) tile_count: usize,
     /// Tiles of first tokens, which are queries number 0, 1 and so on; one for each sequence.
-    pub(super) first_tiles: usize,
+    pub(super) cls_tiles: usize,
 }
 
-impl Batch {
+impl BatchLayout {
     /// A batch, and all its numbers, which begin with the token ids.
     pub(super) fn new(sequences: &[Sequence<'_>]) -> (Self, Vec<u32>) {
         let mut numbers: Vec<u32> = sequences.iter().flat_map(|sequence| sequence.ids).copied().collect();
@@ -48,12 +48,12 @@ impl Batch {
                 tile_count += 1;
             }
         }
-        let first_tiles = begin(&mut numbers);
+        let cls_tiles = begin(&mut numbers);
         for (index, (start, length)) in spans.into_iter().enumerate() {
             numbers.extend([index, 1, start, length].map(|number| number as u32));
         }
         let batch =
-            Self { tokens, sequences: sequences.len(), positions, starts, tiles, tile_count, first_tiles };
+            Self { tokens, sequences: sequences.len(), positions, starts, tiles, tile_count, cls_tiles };
         (batch, numbers)
     }
 }
@@ -75,7 +75,7 @@ mod tests {
         let sequence =
             |&length: &usize| Sequence { ids: &ids[..length], positions: (0..length as u32).collect() };
         let sequences: Vec<_> = lengths.iter().map(sequence).collect();
-        let (batch, numbers) = Batch::new(&sequences);
+        let (batch, numbers) = BatchLayout::new(&sequences);
         assert_eq!((batch.tokens, batch.sequences), (333, 5));
         assert_eq!(numbers[..3], ids[..3]);
         assert_eq!(numbers[batch.positions / 4..][..5], [0, 1, 2, 0, 1]);
@@ -89,6 +89,6 @@ mod tests {
             }
         }
         assert!(seen.iter().all(|&times| times == 1));
-        assert_eq!(numbers[batch.first_tiles / 4 + 4..][..4], [1, 1, 3, 200]);
+        assert_eq!(numbers[batch.cls_tiles / 4 + 4..][..4], [1, 1, 3, 200]);
     }
 }

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use bytemuck::{cast_slice, cast_slice_mut};
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_tensor_cpu::Sequence;
-use ecommerce_ml_tensor_cuda::machine::{At, Machine, MachineError, Narrow};
+use ecommerce_ml_tensor_cuda::backend::{DevicePointer, GpuBackend, GpuError, Narrow};
 
-use super::Resident;
-use super::batch::Batch;
+use super::DeviceModel;
+use super::batch::BatchLayout;
+use super::ops::{BatchOps, ResidualSum, padded};
 use super::weights::{Head, Layer, Layout, NetworkWeights};
-use super::work::{Sum, Work, padded};
 use crate::begun::Begun;
 use crate::output::Output;
 
@@ -23,146 +23,146 @@ const PASS_TOKENS: usize = 32_768;
 /// Bytes of a number.
 const BYTES: usize = Narrow::BYTES;
 
-/// A network in a machine's memory.
+/// A network in a GPU's memory.
 #[derive(Debug)]
-pub struct Encoder<M: Machine> {
-    machine: Arc<M>,
-    weights: M::Memory,
+pub struct Encoder<G: GpuBackend> {
+    gpu: Arc<G>,
+    weights: G::Memory,
     layout: Arc<Layout>,
 }
 
-impl<M: Machine> Encoder<M> {
-    /// Brings the weights to the machine.
+impl<G: GpuBackend> Encoder<G> {
+    /// Brings the weights to the GPU.
     ///
     /// # Errors
-    /// If there is no room, or the machine fails.
-    pub fn new(machine: Arc<M>, weights: &NetworkWeights) -> Result<Self, MachineError> {
-        let memory = machine.upload(&weights.bytes)?;
-        Ok(Self { machine, weights: memory, layout: Arc::clone(&weights.layout) })
+    /// If there is no room, or the GPU fails.
+    pub fn new(gpu: Arc<G>, weights: &NetworkWeights) -> Result<Self, GpuError> {
+        let memory = gpu.upload(&weights.bytes)?;
+        Ok(Self { gpu, weights: memory, layout: Arc::clone(&weights.layout) })
     }
 
     /// Begins with sequences together, or with half of them after the other if there is no room.
-    fn divided(
+    fn pass_or_halves(
         &self,
         sequences: &[Sequence<'_>],
         output: Output,
-        parts: &mut Vec<Part<M>>,
+        parts: &mut Vec<PassOutput<G>>,
     ) -> Result<(), EngineError> {
         match self.pass(sequences, output) {
             Ok(part) => {
                 parts.push(part);
                 Ok(())
             }
-            Err(Trouble::Machine(MachineError::OutOfMemory)) if sequences.len() > 1 => {
+            Err(PassError::Gpu(GpuError::OutOfMemory)) if sequences.len() > 1 => {
                 let (first, second) = sequences.split_at(sequences.len() / 2);
-                self.divided(first, output, parts)?;
-                self.divided(second, output, parts)
+                self.pass_or_halves(first, output, parts)?;
+                self.pass_or_halves(second, output, parts)
             }
-            Err(trouble) => Err(trouble.into()),
+            Err(error) => Err(error.into()),
         }
     }
 
-    /// Gives the machine all work for some sequences.
-    fn pass(&self, sequences: &[Sequence<'_>], output: Output) -> Result<Part<M>, Trouble> {
-        let (batch, numbers) = Batch::new(sequences);
-        let numbers = self.machine.upload(cast_slice(&numbers))?;
-        let work = Work {
-            machine: &*self.machine,
+    /// Gives the GPU all work for some sequences.
+    fn pass(&self, sequences: &[Sequence<'_>], output: Output) -> Result<PassOutput<G>, PassError> {
+        let (batch, numbers) = BatchLayout::new(sequences);
+        let numbers = self.gpu.upload(cast_slice(&numbers))?;
+        let ops = BatchOps {
+            gpu: &*self.gpu,
             weights: &self.weights,
             layout: &self.layout,
             batch: &batch,
             numbers: &numbers,
         };
-        let space = Space::new(&*self.machine, &self.layout, batch.tokens)?;
-        work.embed(&space.hidden)?;
+        let activations = Activations::new(&*self.gpu, &self.layout, batch.tokens)?;
+        ops.embed(&activations.hidden)?;
         let (width, numbers) = match (output, &self.layout.head) {
             (Output::Embedding, _) => {
                 for layer in &self.layout.layers {
-                    space.layer(&work, layer)?;
+                    activations.layer(&ops, layer)?;
                 }
                 let width = self.layout.sizes.hidden;
-                let means = self.machine.allocate(batch.sequences * width * size_of::<f32>())?;
-                work.means(&space.hidden, &means)?;
+                let means = self.gpu.allocate(batch.sequences * width * size_of::<f32>())?;
+                ops.means(&activations.hidden, &means)?;
                 (width, means)
             }
             (Output::Head, Some(head)) => {
-                let first = space.layers_of_firsts(&work, &self.layout.layers)?;
-                (head.outputs, space.head(&work, head, &first)?)
+                let cls = activations.layers_to_cls(&ops, &self.layout.layers)?;
+                (head.outputs, activations.head(&ops, head, &cls)?)
             }
-            (Output::Head, None) => return Err(Trouble::WithoutHead),
+            (Output::Head, None) => return Err(PassError::WithoutHead),
         };
-        let arriving = self.machine.send_for(&numbers, batch.sequences * width * size_of::<f32>())?;
-        Ok(Part { arriving, sequences: batch.sequences, width })
+        let download = self.gpu.start_download(&numbers, batch.sequences * width * size_of::<f32>())?;
+        Ok(PassOutput { download, sequences: batch.sequences, width })
     }
 }
 
-impl<M: Machine> Resident for Encoder<M> {
+impl<G: GpuBackend> DeviceModel for Encoder<G> {
     fn begin(&self, sequences: &[Sequence<'_>], output: Output) -> Result<Begun<Vec<Vec<f32>>>, EngineError> {
         let mut parts = Vec::new();
         for pass in passes(sequences) {
-            self.divided(pass, output, &mut parts)?;
+            self.pass_or_halves(pass, output, &mut parts)?;
         }
-        let machine = Arc::clone(&self.machine);
+        let gpu = Arc::clone(&self.gpu);
         Ok(Begun::Pending(Box::new(move || {
-            let rows = parts.into_iter().map(|part| part.rows(&*machine)).collect::<Result<Vec<_>, _>>()?;
+            let rows = parts.into_iter().map(|part| part.rows(&*gpu)).collect::<Result<Vec<_>, _>>()?;
             Ok(rows.concat())
         })))
     }
 }
 
 /// What a pass will come to: a row of `width` numbers in f32 for each sequence.
-struct Part<M: Machine> {
-    arriving: M::Arriving,
+struct PassOutput<G: GpuBackend> {
+    download: G::Download,
     sequences: usize,
     width: usize,
 }
 
-impl<M: Machine> Part<M> {
+impl<G: GpuBackend> PassOutput<G> {
     /// Waits for it.
-    fn rows(self, machine: &M) -> Result<Vec<Vec<f32>>, MachineError> {
+    fn rows(self, gpu: &G) -> Result<Vec<Vec<f32>>, GpuError> {
         let mut numbers = vec![0.0_f32; self.sequences * self.width];
-        machine.receive(self.arriving, cast_slice_mut(&mut numbers))?;
+        gpu.finish_download(self.download, cast_slice_mut(&mut numbers))?;
         Ok(numbers.chunks_exact(self.width).map(<[f32]>::to_vec).collect())
     }
 }
 
 /// Why a pass failed.
-enum Trouble {
-    Machine(MachineError),
+enum PassError {
+    Gpu(GpuError),
     WithoutHead,
 }
 
-impl From<MachineError> for Trouble {
-    fn from(error: MachineError) -> Self {
-        Trouble::Machine(error)
+impl From<GpuError> for PassError {
+    fn from(error: GpuError) -> Self {
+        PassError::Gpu(error)
     }
 }
 
-impl From<Trouble> for EngineError {
-    fn from(trouble: Trouble) -> Self {
-        match trouble {
-            Trouble::Machine(error) => error.into(),
-            Trouble::WithoutHead => EngineError::new(ErrorKind::InvalidRequest, "the network has no head"),
+impl From<PassError> for EngineError {
+    fn from(error: PassError) -> Self {
+        match error {
+            PassError::Gpu(error) => error.into(),
+            PassError::WithoutHead => EngineError::new(ErrorKind::InvalidRequest, "the network has no head"),
         }
     }
 }
 
 /// Memory of a pass.
-struct Space<M: Machine> {
+struct Activations<G: GpuBackend> {
     /// Shape `[tokens, hidden]`.
-    hidden: M::Memory,
+    hidden: G::Memory,
     /// What is added to the hidden states; the same shape.
-    change: M::Memory,
+    change: G::Memory,
     /// Shape `[tokens, attention]`.
-    context: M::Memory,
+    context: G::Memory,
     /// Queries, keys and values, later the inner states of the feed-forward part.
-    wide: M::Memory,
+    wide: G::Memory,
 }
 
-impl<M: Machine> Space<M> {
-    fn new(machine: &M, layout: &Layout, tokens: usize) -> Result<Self, MachineError> {
+impl<G: GpuBackend> Activations<G> {
+    fn new(gpu: &G, layout: &Layout, tokens: usize) -> Result<Self, GpuError> {
         let sizes = &layout.sizes;
-        let room = |width: usize| machine.allocate(padded(tokens) * width * BYTES);
+        let room = |width: usize| gpu.allocate(padded(tokens) * width * BYTES);
         Ok(Self {
             hidden: room(sizes.hidden)?,
             change: room(sizes.hidden)?,
@@ -172,58 +172,58 @@ impl<M: Machine> Space<M> {
     }
 
     /// A layer over all tokens.
-    fn layer(&self, work: &Work<'_, M>, layer: &Layer) -> Result<(), MachineError> {
-        let (tokens, width) = (work.batch.tokens, work.layout.sizes.attention());
-        work.dense(&layer.projections, &self.hidden, &self.wide, tokens)?;
-        let keys = At { memory: &self.wide, offset: width * BYTES };
-        work.attend((At::start(&self.wide), 3 * width), (keys, 3 * width), &self.context, false)?;
-        self.rest_of_layer(work, layer, &self.hidden, tokens)
+    fn layer(&self, ops: &BatchOps<'_, G>, layer: &Layer) -> Result<(), GpuError> {
+        let (tokens, width) = (ops.batch.tokens, ops.layout.sizes.attention());
+        ops.dense(&layer.projections, &self.hidden, &self.wide, tokens)?;
+        let keys = DevicePointer { memory: &self.wide, offset: width * BYTES };
+        ops.attend((DevicePointer::start(&self.wide), 3 * width), (keys, 3 * width), &self.context, false)?;
+        self.rest_of_layer(ops, layer, &self.hidden, tokens)
     }
 
     /// All layers, the last one over first tokens only; their hidden states, of shape `[sequences, hidden]`.
-    fn layers_of_firsts(&self, work: &Work<'_, M>, layers: &[Layer]) -> Result<M::Memory, MachineError> {
-        let sizes = &work.layout.sizes;
-        let (tokens, sequences, width) = (work.batch.tokens, work.batch.sequences, sizes.attention());
-        let first = work.machine.allocate(padded(sequences) * sizes.hidden * BYTES)?;
+    fn layers_to_cls(&self, ops: &BatchOps<'_, G>, layers: &[Layer]) -> Result<G::Memory, GpuError> {
+        let sizes = &ops.layout.sizes;
+        let (tokens, sequences, width) = (ops.batch.tokens, ops.batch.sequences, sizes.attention());
+        let cls = ops.gpu.allocate(padded(sequences) * sizes.hidden * BYTES)?;
         let Some((last, before)) = layers.split_last() else {
-            work.firsts(&self.hidden, &first)?;
-            return Ok(first);
+            ops.gather_cls(&self.hidden, &cls)?;
+            return Ok(cls);
         };
         for layer in before {
-            self.layer(work, layer)?;
+            self.layer(ops, layer)?;
         }
-        work.firsts(&self.hidden, &first)?;
-        let queries = work.machine.allocate(padded(sequences) * width * BYTES)?;
-        work.dense(&last.projections.part(0..width), &first, &queries, sequences)?;
-        work.dense(&last.projections.part(width..3 * width), &self.hidden, &self.wide, tokens)?;
-        let keys = At::start(&self.wide);
-        work.attend((At::start(&queries), width), (keys, 2 * width), &self.context, true)?;
-        self.rest_of_layer(work, last, &first, sequences)?;
-        Ok(first)
+        ops.gather_cls(&self.hidden, &cls)?;
+        let queries = ops.gpu.allocate(padded(sequences) * width * BYTES)?;
+        ops.dense(&last.projections.part(0..width), &cls, &queries, sequences)?;
+        ops.dense(&last.projections.part(width..3 * width), &self.hidden, &self.wide, tokens)?;
+        let keys = DevicePointer::start(&self.wide);
+        ops.attend((DevicePointer::start(&queries), width), (keys, 2 * width), &self.context, true)?;
+        self.rest_of_layer(ops, last, &cls, sequences)?;
+        Ok(cls)
     }
 
     /// What comes after attention, for hidden states that are replaced.
     fn rest_of_layer(
         &self,
-        work: &Work<'_, M>,
+        ops: &BatchOps<'_, G>,
         layer: &Layer,
-        hidden: &M::Memory,
+        hidden: &G::Memory,
         rows: usize,
-    ) -> Result<(), MachineError> {
-        let sum = Sum { left: &self.change, right: hidden, output: hidden, rows };
-        work.dense(&layer.attention_output, &self.context, &self.change, rows)?;
-        work.add_norm(layer.attention_norm, &sum)?;
-        work.dense(&layer.up, hidden, &self.wide, rows)?;
-        work.dense(&layer.down, &self.wide, &self.change, rows)?;
-        work.add_norm(layer.output_norm, &sum)
+    ) -> Result<(), GpuError> {
+        let sum = ResidualSum { left: &self.change, right: hidden, output: hidden, rows };
+        ops.dense(&layer.attention_output, &self.context, &self.change, rows)?;
+        ops.add_norm(layer.attention_norm, &sum)?;
+        ops.dense(&layer.up, hidden, &self.wide, rows)?;
+        ops.dense(&layer.down, &self.wide, &self.change, rows)?;
+        ops.add_norm(layer.output_norm, &sum)
     }
 
     /// The head's outputs for the hidden states of first tokens.
-    fn head(&self, work: &Work<'_, M>, head: &Head, first: &M::Memory) -> Result<M::Memory, MachineError> {
-        let sequences = work.batch.sequences;
-        work.dense(&head.hidden, first, &self.change, sequences)?;
-        let output = work.machine.allocate(sequences * head.outputs * size_of::<f32>())?;
-        work.classify(head, &self.change, &output)?;
+    fn head(&self, ops: &BatchOps<'_, G>, head: &Head, cls: &G::Memory) -> Result<G::Memory, GpuError> {
+        let sequences = ops.batch.sequences;
+        ops.dense(&head.hidden, cls, &self.change, sequences)?;
+        let output = ops.gpu.allocate(sequences * head.outputs * size_of::<f32>())?;
+        ops.classify(head, &self.change, &output)?;
         Ok(output)
     }
 }

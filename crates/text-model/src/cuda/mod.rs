@@ -1,11 +1,11 @@
-//! The encoder on a machine with memory of its own, in numbers of 16 bits on packed sequences: NVIDIA GPUs, by CUDA.
+//! The encoder on a GPU, in numbers of 16 bits on packed sequences: NVIDIA GPUs, by CUDA.
 //!
 //! # Layout
-//! - [`weights`]: the weights of a model as they lie in a machine's memory.
+//! - [`weights`]: the weights of a model as they lie in a GPU's memory.
 //! - `batch`: sequences as kernels read them.
-//! - `work`: each kernel behind a function.
+//! - `ops`: each kernel behind a function.
 //! - [`encoder`]: batches of sequences through the kernels.
-//! - [`several`]: more than one machine.
+//! - [`data_parallel`]: more than one GPU.
 //!
 //! It must not know text, labels, files or names of weights.
 //! Invariant: a sequence's row does not depend on what else is in the batch, but for the way in which a matrix product of another
@@ -16,22 +16,22 @@ use std::sync::Arc;
 
 use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_tensor_cpu::Sequence;
-use ecommerce_ml_tensor_cuda::{Machine, MemoryUse};
+use ecommerce_ml_tensor_cuda::{GpuBackend, MemoryUse};
 
 use crate::begun::Begun;
 use crate::output::Output;
 
 mod batch;
+pub mod data_parallel;
 pub mod encoder;
-pub mod several;
+mod ops;
 pub mod weights;
-mod work;
 
+pub use data_parallel::DataParallel;
 pub use encoder::Encoder;
-pub use several::Several;
 pub use weights::{NetworkWeights, WeightsBuilder};
 
-/// A machine that networks can be brought to.
+/// A GPU that networks can be brought to.
 pub trait Accelerator: Debug + Send + Sync {
     /// The name that statistics show, for example `cuda:0`.
     fn name(&self) -> String;
@@ -42,30 +42,30 @@ pub trait Accelerator: Debug + Send + Sync {
     /// Brings a network into its memory.
     ///
     /// # Errors
-    /// If there is no room, or the machine fails.
-    fn load(self: Arc<Self>, weights: &NetworkWeights) -> Result<Box<dyn Resident>, EngineError>;
+    /// If there is no room, or the GPU fails.
+    fn load(self: Arc<Self>, weights: &NetworkWeights) -> Result<Box<dyn DeviceModel>, EngineError>;
 }
 
-/// A network in the memory of a machine, until it is dropped.
-pub trait Resident: Debug + Send + Sync {
-    /// Gives the machine all work for a row of numbers for each sequence, without waiting for it: of [`Output::Head`] the head's
-    /// outputs before softmax. Sequences that don't fit into memory together are computed one part after the other.
+/// A network in the memory of a GPU, until it is dropped.
+pub trait DeviceModel: Debug + Send + Sync {
+    /// Gives the GPU all work for a row of numbers for each sequence, without waiting for it: of [`Output::Head`] the head's
+    /// outputs before softmax, `[sequences, outputs]`, else means, `[sequences, hidden]`. Sequences that don't fit into memory together are computed one part after the other.
     ///
     /// # Errors
-    /// If there is no room for a single sequence, the machine fails, or a network without a head is asked for its outputs.
+    /// If there is no room for a single sequence, the GPU fails, or a network without a head is asked for its outputs.
     fn begin(&self, sequences: &[Sequence<'_>], output: Output) -> Result<Begun<Vec<Vec<f32>>>, EngineError>;
 }
 
-impl<M: Machine> Accelerator for M {
+impl<G: GpuBackend> Accelerator for G {
     fn name(&self) -> String {
-        Machine::name(self)
+        GpuBackend::name(self)
     }
 
     fn memory(&self) -> Option<MemoryUse> {
-        Machine::memory(self).ok()
+        GpuBackend::memory(self).ok()
     }
 
-    fn load(self: Arc<Self>, weights: &NetworkWeights) -> Result<Box<dyn Resident>, EngineError> {
+    fn load(self: Arc<Self>, weights: &NetworkWeights) -> Result<Box<dyn DeviceModel>, EngineError> {
         Ok(Box::new(Encoder::new(self, weights)?))
     }
 }

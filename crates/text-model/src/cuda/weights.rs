@@ -1,4 +1,4 @@
-//! The weights of a network as they lie in a machine's memory: one piece, matrices in numbers of 16 bits, layer norms and the last layer of the
+//! The weights of a network as they lie in a GPU's memory: one piece, matrices in numbers of 16 bits, layer norms and the last layer of the
 //! head in f32.
 //!
 //! It must not know where they come from. Invariant: every part begins at a multiple of [`ALIGNMENT`].
@@ -11,13 +11,13 @@ use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_tensor_cpu::{
     DenseWeights, EmbeddingWeights, HeadActivation, HeadWeights, LayerWeights, NormWeights, WordWeights,
 };
-use ecommerce_ml_tensor_cuda::machine::{Epilogue, Kernel, Narrow, SHARED_BYTES};
+use ecommerce_ml_tensor_cuda::backend::{Epilogue, Kernel, Narrow, SHARED_BYTES};
 
 /// What matrix products and vector loads want.
 pub const ALIGNMENT: usize = 256;
 
 /// Widths of heads that there are kernels for. A head of another width is filled up with zeros, which changes no product.
-const DEPTHS: [usize; 3] = [32, 64, 128];
+const HEAD_DIMS: [usize; 3] = [32, 64, 128];
 
 /// The kernels for a kind of numbers.
 #[derive(Debug, Clone, Copy)]
@@ -30,8 +30,8 @@ pub(super) struct Kernels {
 }
 
 impl Kernels {
-    /// For heads of the width at this place of [`DEPTHS`].
-    fn of(numbers: Narrow, depth: usize) -> Self {
+    /// For heads of the width at this place of [`HEAD_DIMS`].
+    fn of(numbers: Narrow, head_dim: usize) -> Self {
         let (embed, add_norm, mean, classify, attend) = match numbers {
             Narrow::Bf16 => (
                 Kernel::Embed,
@@ -48,7 +48,7 @@ impl Kernels {
                 [Kernel::Attend32F16, Kernel::Attend64F16, Kernel::Attend128F16],
             ),
         };
-        Self { embed, add_norm, mean, classify, attend: attend[depth] }
+        Self { embed, add_norm, mean, classify, attend: attend[head_dim] }
     }
 }
 
@@ -77,9 +77,9 @@ impl Dense {
 
 /// A layer norm: where its factors and its summands are.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Norm {
-    pub(super) gain: usize,
-    pub(super) shift: usize,
+pub(super) struct LayerNorm {
+    pub(super) weight: usize,
+    pub(super) bias: usize,
 }
 
 /// A transformer layer.
@@ -88,10 +88,10 @@ pub(super) struct Layer {
     /// Queries, keys and values.
     pub(super) projections: Dense,
     pub(super) attention_output: Dense,
-    pub(super) attention_norm: Norm,
+    pub(super) attention_norm: LayerNorm,
     pub(super) up: Dense,
     pub(super) down: Dense,
-    pub(super) output_norm: Norm,
+    pub(super) output_norm: LayerNorm,
 }
 
 /// A head.
@@ -106,33 +106,33 @@ pub(super) struct Head {
 
 /// Sizes that all layers share.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Sizes {
+pub(super) struct NetworkSizes {
     pub(super) hidden: usize,
     pub(super) heads: usize,
     /// Numbers of a head, filled up.
-    pub(super) depth: usize,
+    pub(super) head_dim: usize,
     /// Factor of products of queries and keys.
     pub(super) scale: f32,
     pub(super) inner: usize,
     pub(super) epsilon: f32,
 }
 
-impl Sizes {
+impl NetworkSizes {
     /// Numbers of a row of queries.
     pub(super) fn attention(&self) -> usize {
-        self.heads * self.depth
+        self.heads * self.head_dim
     }
 }
 
 /// Where everything is.
 #[derive(Debug)]
 pub(super) struct Layout {
-    pub(super) sizes: Sizes,
+    pub(super) sizes: NetworkSizes,
     pub(super) numbers: Narrow,
     pub(super) kernels: Kernels,
     pub(super) words: usize,
     pub(super) positions: usize,
-    pub(super) embedding_norm: Norm,
+    pub(super) embedding_norm: LayerNorm,
     pub(super) layers: Vec<Layer>,
     pub(super) head: Option<Head>,
 }
@@ -171,7 +171,7 @@ impl WeightsBuilder {
         config: &ModelConfig,
         embeddings: &EmbeddingWeights,
     ) -> Result<Self, EngineError> {
-        let (sizes, depth) = sizes(config)?;
+        let (sizes, head_dim) = sizes(config)?;
         let mut builder = Self {
             bytes: Vec::new(),
             numbers,
@@ -180,35 +180,35 @@ impl WeightsBuilder {
             layout: Layout {
                 sizes,
                 numbers,
-                kernels: Kernels::of(numbers, depth),
+                kernels: Kernels::of(numbers, head_dim),
                 words: 0,
                 positions: 0,
-                embedding_norm: Norm { gain: 0, shift: 0 },
+                embedding_norm: LayerNorm { weight: 0, bias: 0 },
                 layers: Vec::with_capacity(config.layers),
                 head: None,
             },
         };
         builder.layout.words = match &embeddings.words {
-            WordWeights::F32(words) => builder.rounded(words.iter().copied()),
-            WordWeights::F16(words) => builder.rounded(words.iter().map(|number| number.to_f32())),
-            WordWeights::Bf16(words) => builder.rounded(words.iter().map(|number| number.to_f32())),
+            WordWeights::F32(words) => builder.push_half(words.iter().copied()),
+            WordWeights::F16(words) => builder.push_half(words.iter().map(|number| number.to_f32())),
+            WordWeights::Bf16(words) => builder.push_half(words.iter().map(|number| number.to_f32())),
         };
-        builder.layout.positions = builder.rounded(embeddings.positions.iter().copied());
+        builder.layout.positions = builder.push_half(embeddings.positions.iter().copied());
         builder.layout.embedding_norm = builder.norm(&embeddings.norm);
         Ok(builder)
     }
 
     /// Adds the next layer.
     pub fn layer(&mut self, weights: &LayerWeights) {
-        let Sizes { hidden, inner, depth, .. } = self.layout.sizes;
+        let NetworkSizes { hidden, inner, head_dim, .. } = self.layout.sizes;
         let projections = [&weights.query, &weights.key, &weights.value];
         let rows =
-            projections.map(|part| spread_rows(&part.weight, self.head_width * hidden, depth * hidden));
-        let bias = projections.map(|part| spread_rows(&part.bias, self.head_width, depth));
+            projections.map(|part| pad_rows(&part.weight, self.head_width * hidden, head_dim * hidden));
+        let bias = projections.map(|part| pad_rows(&part.bias, self.head_width, head_dim));
         let attention = self.layout.sizes.attention();
         let projections = DenseWeights { weight: rows.concat(), bias: bias.concat() };
         let output = DenseWeights {
-            weight: spread_rows(&weights.output.weight, self.head_width, depth),
+            weight: pad_rows(&weights.output.weight, self.head_width, head_dim),
             bias: weights.output.bias.clone(),
         };
         let epilogue = match self.activation {
@@ -232,8 +232,8 @@ impl WeightsBuilder {
         self.layout.head = Some(Head {
             hidden: self.dense(&weights.hidden, (hidden, hidden), Epilogue::None),
             activation,
-            weight: self.exact(&weights.output.weight),
-            bias: self.exact(&weights.output.bias),
+            weight: self.push_f32(&weights.output.weight),
+            bias: self.push_f32(&weights.output.bias),
             outputs,
         });
     }
@@ -249,16 +249,16 @@ impl WeightsBuilder {
         (inputs, outputs): (usize, usize),
         epilogue: Epilogue,
     ) -> Dense {
-        let weight = self.rounded(weights.weight.iter().copied());
-        Dense { weight, bias: self.rounded(weights.bias.iter().copied()), inputs, outputs, epilogue }
+        let weight = self.push_half(weights.weight.iter().copied());
+        Dense { weight, bias: self.push_half(weights.bias.iter().copied()), inputs, outputs, epilogue }
     }
 
-    fn norm(&mut self, weights: &NormWeights) -> Norm {
-        Norm { gain: self.exact(&weights.weight), shift: self.exact(&weights.bias) }
+    fn norm(&mut self, weights: &NormWeights) -> LayerNorm {
+        LayerNorm { weight: self.push_f32(&weights.weight), bias: self.push_f32(&weights.bias) }
     }
 
     /// Adds numbers of 16 bits.
-    fn rounded(&mut self, numbers: impl Iterator<Item = f32>) -> usize {
+    fn push_half(&mut self, numbers: impl Iterator<Item = f32>) -> usize {
         let start = self.begin();
         let kind = self.numbers;
         self.bytes.extend(numbers.flat_map(|number| kind.round(number).to_le_bytes()));
@@ -266,7 +266,7 @@ impl WeightsBuilder {
     }
 
     /// Adds numbers in f32.
-    fn exact(&mut self, numbers: &[f32]) -> usize {
+    fn push_f32(&mut self, numbers: &[f32]) -> usize {
         let start = self.begin();
         self.bytes.extend_from_slice(cast_slice(numbers));
         start
@@ -279,11 +279,11 @@ impl WeightsBuilder {
     }
 }
 
-/// Sizes, and the place of the heads' width among [`DEPTHS`].
-fn sizes(config: &ModelConfig) -> Result<(Sizes, usize), EngineError> {
+/// Sizes, and the place of the heads' width among [`HEAD_DIMS`].
+fn sizes(config: &ModelConfig) -> Result<(NetworkSizes, usize), EngineError> {
     let (hidden, inner) = (config.hidden_size, config.intermediate_size);
     let head_width = hidden / config.heads;
-    let place = DEPTHS.into_iter().position(|depth| head_width <= depth).ok_or_else(|| {
+    let place = HEAD_DIMS.into_iter().position(|head_dim| head_width <= head_dim).ok_or_else(|| {
         unsupported(format!("attention heads of {head_width} numbers are not supported on CUDA"))
     })?;
     if hidden % 8 != 0 || hidden * size_of::<f32>() > SHARED_BYTES {
@@ -291,7 +291,10 @@ fn sizes(config: &ModelConfig) -> Result<(Sizes, usize), EngineError> {
     }
     let scale = std::f32::consts::LOG2_E / (head_width as f32).sqrt();
     let epsilon = config.layer_norm_eps as f32;
-    Ok((Sizes { hidden, heads: config.heads, depth: DEPTHS[place], scale, inner, epsilon }, place))
+    Ok((
+        NetworkSizes { hidden, heads: config.heads, head_dim: HEAD_DIMS[place], scale, inner, epsilon },
+        place,
+    ))
 }
 
 fn unsupported(message: String) -> EngineError {
@@ -300,7 +303,7 @@ fn unsupported(message: String) -> EngineError {
 }
 
 /// Pieces of `from` numbers as pieces of `to`, filled up with zeros.
-fn spread_rows(numbers: &[f32], from: usize, to: usize) -> Vec<f32> {
+fn pad_rows(numbers: &[f32], from: usize, to: usize) -> Vec<f32> {
     let mut spread = vec![0.0; numbers.len() / from * to];
     for (piece, numbers) in spread.chunks_exact_mut(to).zip(numbers.chunks_exact(from)) {
         piece[..from].copy_from_slice(numbers);

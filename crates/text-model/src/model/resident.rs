@@ -1,6 +1,6 @@
 //! The network on a machine with memory of its own.
 //!
-//! It must not know how it is computed there. Invariant: as of [`Resident`]; probabilities are computed here, in f32.
+//! It must not know how it is computed there. Invariant: as of [`DeviceModel`]; probabilities are computed here, in f32.
 
 use std::sync::Arc;
 
@@ -17,12 +17,12 @@ use super::network::without_head;
 use super::packed::head_activation;
 use super::{Output, Window, prepare};
 use crate::begun::Begun;
-use crate::cuda::{Accelerator, Resident, WeightsBuilder};
+use crate::cuda::{Accelerator, DeviceModel, WeightsBuilder};
 
 /// Encoder and head.
 #[derive(Debug)]
 pub(super) struct ResidentNetwork {
-    network: Box<dyn Resident>,
+    network: Box<dyn DeviceModel>,
     numbers: Narrow,
     head: Option<HeadPlan>,
     positions: Positions,

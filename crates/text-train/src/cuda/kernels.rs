@@ -5,13 +5,13 @@
 use std::ops::Range;
 
 use ecommerce_ml_checkpoint::config::Activation;
-use ecommerce_ml_tensor_cuda::machine::{
-    Argument, At, Epilogue, Factor, Kernel, Launch, Machine, MachineError, Narrow, Product, SHARED_BYTES,
-    Sums,
+use ecommerce_ml_tensor_cuda::backend::{
+    Accumulation, DevicePointer, Epilogue, GpuBackend, GpuError, Kernel, KernelArgument, Launch, Matmul,
+    MatmulOperand, Narrow, SHARED_BYTES,
 };
 
+use super::device_batch::DeviceBatch;
 use super::passes::Normed;
-use super::sent::Sent;
 use super::{BF16, DeviceEncoder, F32};
 use crate::nn::dropout::{Dropout, Mask, Place};
 use crate::nn::plan::{DensePlan, NormPlan};
@@ -27,17 +27,17 @@ const PARTIAL_THREADS: usize = 512;
 const ROWS_OF_WARP: usize = 16;
 
 /// Key, share and scale of what is left out.
-pub(super) type MaskArguments<'a, N> = [Argument<'a, N>; 3];
+pub(super) type MaskArguments<'a, N> = [KernelArgument<'a, N>; 3];
 
-impl<M: Machine> DeviceEncoder<M> {
+impl<G: GpuBackend> DeviceEncoder<G> {
     pub(super) fn launch(
         &self,
         kernel: Kernel,
         (blocks, threads): (usize, usize),
         shared_bytes: usize,
-        arguments: &[Argument<'_, M::Memory>],
-    ) -> Result<(), MachineError> {
-        self.machine.launch(&Launch {
+        arguments: &[KernelArgument<'_, G::Memory>],
+    ) -> Result<(), GpuError> {
+        self.gpu.launch(&Launch {
             kernel,
             grid: [blocks as u32, 1],
             threads: threads as u32,
@@ -47,67 +47,75 @@ impl<M: Machine> DeviceEncoder<M> {
     }
 
     /// A kernel in which a warp works on a row, or on a group of rows, with so many numbers of shared memory.
-    pub(super) fn over_rows(
+    pub(super) fn launch_over_rows(
         &self,
         kernel: Kernel,
         rows: usize,
         numbers: usize,
-        arguments: &[Argument<'_, M::Memory>],
-    ) -> Result<(), MachineError> {
+        arguments: &[KernelArgument<'_, G::Memory>],
+    ) -> Result<(), GpuError> {
         let warps = if numbers == 0 { 4 } else { (SHARED_BYTES / (numbers * F32)).clamp(1, 4) };
         self.launch(kernel, (rows.div_ceil(warps), warps * WARP), warps * numbers * F32, arguments)
     }
 
     /// A kernel in which a thread works on `each` numbers.
-    pub(super) fn over_numbers(
+    pub(super) fn launch_over_numbers(
         &self,
         kernel: Kernel,
         numbers: usize,
         each: usize,
-        arguments: &[Argument<'_, M::Memory>],
-    ) -> Result<(), MachineError> {
+        arguments: &[KernelArgument<'_, G::Memory>],
+    ) -> Result<(), GpuError> {
         self.launch(kernel, (numbers.div_ceil(each * BLOCK), BLOCK), 0, arguments)
     }
 
-    fn norm_arguments(&self, norm: &NormPlan) -> MaskArguments<'_, M::Memory> {
+    fn norm_arguments(&self, norm: &NormPlan) -> MaskArguments<'_, G::Memory> {
         let epsilon = self.config.layer_norm_eps as f32;
-        [self.exact_weight(norm.weight.start), self.exact_weight(norm.bias.start), Argument::Number(epsilon)]
+        [
+            self.master_weight(norm.weight.start),
+            self.master_weight(norm.bias.start),
+            KernelArgument::F32(epsilon),
+        ]
     }
 
     /// Room for what a layer norm leaves.
-    pub(super) fn normed(&self, rows: usize) -> Result<Normed<M>, MachineError> {
+    pub(super) fn normed(&self, rows: usize) -> Result<Normed<G>, GpuError> {
         let width = self.width();
         Ok(Normed {
-            output: self.room(rows * width)?,
-            normal: self.room(rows * width)?,
-            factors: self.exact_room(rows)?,
+            output: self.allocate_half(rows * width)?,
+            normal: self.allocate_half(rows * width)?,
+            factors: self.allocate_f32(rows)?,
         })
     }
 
-    pub(super) fn embed(&self, sent: &Sent<M>, dropout: Option<Dropout>) -> Result<Normed<M>, MachineError> {
-        let normed = self.normed(sent.tokens)?;
+    pub(super) fn embed(
+        &self,
+        batch: &DeviceBatch<G>,
+        dropout: Option<Dropout>,
+    ) -> Result<Normed<G>, GpuError> {
+        let normed = self.normed(batch.tokens)?;
         let embeddings = &self.plan.embeddings;
         let zeros;
         let types = match &embeddings.types {
             Some(types) => self.weight(types.start),
             None => {
-                zeros = self.machine.upload(&vec![0; self.width() * BF16])?;
-                At::start(&zeros)
+                zeros = self.gpu.upload(&vec![0; self.width() * BF16])?;
+                DevicePointer::start(&zeros)
             }
         };
         let [gain, shift, epsilon] = self.norm_arguments(&embeddings.norm);
         let [key, share, scale] = mask(dropout, Place::Embeddings);
         let arguments = [
-            sent.number(0),
-            sent.number(sent.positions),
-            Argument::At(self.weight(embeddings.words.start)),
-            Argument::At(self.weight(embeddings.positions.start)),
-            Argument::At(types),
+            batch.number(0),
+            batch.number(batch.positions),
+            KernelArgument::Pointer(self.weight(embeddings.words.start)),
+            KernelArgument::Pointer(self.weight(embeddings.positions.start)),
+            KernelArgument::Pointer(types),
             gain,
             shift,
             epsilon,
             count(self.width()),
-            count(sent.tokens),
+            count(batch.tokens),
             key,
             share,
             scale,
@@ -115,7 +123,7 @@ impl<M: Machine> DeviceEncoder<M> {
             whole(&normed.normal),
             whole(&normed.factors),
         ];
-        self.over_rows(Kernel::EmbedTraining, sent.tokens, self.width(), &arguments)?;
+        self.launch_over_rows(Kernel::EmbedTraining, batch.tokens, self.width(), &arguments)?;
         Ok(normed)
     }
 
@@ -123,10 +131,10 @@ impl<M: Machine> DeviceEncoder<M> {
     pub(super) fn add_norm(
         &self,
         norm: &NormPlan,
-        (left, mask): (&M::Memory, MaskArguments<'_, M::Memory>),
-        right: &M::Memory,
+        (left, mask): (&G::Memory, MaskArguments<'_, G::Memory>),
+        right: &G::Memory,
         rows: usize,
-    ) -> Result<Normed<M>, MachineError> {
+    ) -> Result<Normed<G>, GpuError> {
         let normed = self.normed(rows)?;
         let [gain, shift, epsilon] = self.norm_arguments(norm);
         let [key, share, scale] = mask;
@@ -145,43 +153,43 @@ impl<M: Machine> DeviceEncoder<M> {
             whole(&normed.normal),
             whole(&normed.factors),
         ];
-        self.over_rows(Kernel::AddNormTraining, rows, self.width(), &arguments)?;
+        self.launch_over_rows(Kernel::AddNormTraining, rows, self.width(), &arguments)?;
         Ok(normed)
     }
 
     /// From the gradient of a layer norm's output to that of its input, in its place.
-    pub(super) fn norm_back(
+    pub(super) fn norm_backward(
         &self,
         norm: &NormPlan,
-        gradient: &M::Memory,
-        normed: &Normed<M>,
+        gradient: &G::Memory,
+        normed: &Normed<G>,
         rows: usize,
-    ) -> Result<(), MachineError> {
+    ) -> Result<(), GpuError> {
         let (width, groups) = (self.width(), rows.div_ceil(ROWS_OF_WARP));
-        let partial = self.exact_room(groups * 2 * width)?;
+        let partial = self.allocate_f32(groups * 2 * width)?;
         let arguments = [
             whole(gradient),
             whole(&normed.normal),
             whole(&normed.factors),
-            self.exact_weight(norm.weight.start),
+            self.master_weight(norm.weight.start),
             count(width),
             count(rows),
             whole(&partial),
         ];
-        self.over_rows(Kernel::NormBack, groups, 3 * width, &arguments)?;
+        self.launch_over_rows(Kernel::NormBack, groups, 3 * width, &arguments)?;
         // The bias lies behind the weight, as the partial sums do.
         self.add_partial(&partial, 2 * width, groups, &(norm.weight.start..norm.bias.end))
     }
 
     fn add_partial(
         &self,
-        partial: &M::Memory,
+        partial: &G::Memory,
         width: usize,
         rows: usize,
         to: &Range<usize>,
-    ) -> Result<(), MachineError> {
+    ) -> Result<(), GpuError> {
         let Some(sums) = self.gradient(to) else { return Ok(()) };
-        let arguments = [whole(partial), count(width), count(rows), Argument::At(sums)];
+        let arguments = [whole(partial), count(width), count(rows), KernelArgument::Pointer(sums)];
         let blocks = (width.div_ceil(WARP), PARTIAL_THREADS);
         self.launch(Kernel::AddPartial, blocks, PARTIAL_THREADS * F32, &arguments)
     }
@@ -189,36 +197,36 @@ impl<M: Machine> DeviceEncoder<M> {
     /// Adds the sum of all rows of `width` numbers to the gradients of some parameters.
     pub(super) fn sum_rows(
         &self,
-        rows_of: At<'_, M::Memory>,
+        rows_of: DevicePointer<'_, G::Memory>,
         width: usize,
         rows: usize,
         to: &Range<usize>,
-    ) -> Result<(), MachineError> {
+    ) -> Result<(), GpuError> {
         if self.gradient(to).is_none() {
             return Ok(());
         }
         let groups = rows.div_ceil(ROWS_OF_WARP);
-        let partial = self.exact_room(groups * width)?;
-        let arguments = [Argument::At(rows_of), count(width), count(rows), whole(&partial)];
-        self.over_rows(Kernel::SumRows, groups, 0, &arguments)?;
+        let partial = self.allocate_f32(groups * width)?;
+        let arguments = [KernelArgument::Pointer(rows_of), count(width), count(rows), whole(&partial)];
+        self.launch_over_rows(Kernel::SumRows, groups, 0, &arguments)?;
         self.add_partial(&partial, width, groups, to)
     }
 
     /// Some numbers of rows left out.
-    pub(super) fn leave_out(
+    pub(super) fn dropout(
         &self,
-        input: &M::Memory,
+        input: &G::Memory,
         rows: usize,
-        mask: MaskArguments<'_, M::Memory>,
-        output: &M::Memory,
-    ) -> Result<(), MachineError> {
+        mask: MaskArguments<'_, G::Memory>,
+        output: &G::Memory,
+    ) -> Result<(), GpuError> {
         let [key, share, scale] = mask;
         let arguments = [whole(input), count(self.width()), count(rows), key, share, scale, whole(output)];
-        self.over_rows(Kernel::LeaveOut, rows, 0, &arguments)
+        self.launch_over_rows(Kernel::Dropout, rows, 0, &arguments)
     }
 
-    pub(super) fn activation(&self) -> Argument<'_, M::Memory> {
-        Argument::Count(match self.config.activation {
+    pub(super) fn activation(&self) -> KernelArgument<'_, G::Memory> {
+        KernelArgument::U32(match self.config.activation {
             Activation::GeluErf => 0,
             Activation::GeluTanh => 1,
             Activation::Relu => 2,
@@ -229,16 +237,16 @@ impl<M: Machine> DeviceEncoder<M> {
     pub(super) fn dense(
         &self,
         plan: &DensePlan,
-        input: &M::Memory,
-        output: &M::Memory,
+        input: &G::Memory,
+        output: &G::Memory,
         rows: usize,
-    ) -> Result<(), MachineError> {
-        self.machine.multiply(&Product {
+    ) -> Result<(), GpuError> {
+        self.gpu.matmul(&Matmul {
             numbers: Narrow::Bf16,
-            left: Factor { at: At::start(input), transposed: false },
-            right: Factor { at: self.weight(plan.weight.start), transposed: true },
-            output: At::start(output),
-            sums: Sums::Biased(Epilogue::None),
+            left: MatmulOperand { at: DevicePointer::start(input), transposed: false },
+            right: MatmulOperand { at: self.weight(plan.weight.start), transposed: true },
+            output: DevicePointer::start(output),
+            accumulation: Accumulation::Biased(Epilogue::None),
             bias: Some(self.weight(plan.bias.start)),
             rows,
             inner: plan.inputs,
@@ -250,17 +258,17 @@ impl<M: Machine> DeviceEncoder<M> {
     pub(super) fn dense_input(
         &self,
         plan: &DensePlan,
-        gradient: At<'_, M::Memory>,
-        d_input: &M::Memory,
+        gradient: DevicePointer<'_, G::Memory>,
+        d_input: &G::Memory,
         rows: usize,
-        sums: Sums,
-    ) -> Result<(), MachineError> {
-        self.machine.multiply(&Product {
+        accumulation: Accumulation,
+    ) -> Result<(), GpuError> {
+        self.gpu.matmul(&Matmul {
             numbers: Narrow::Bf16,
-            left: Factor { at: gradient, transposed: false },
-            right: Factor { at: self.weight(plan.weight.start), transposed: false },
-            output: At::start(d_input),
-            sums,
+            left: MatmulOperand { at: gradient, transposed: false },
+            right: MatmulOperand { at: self.weight(plan.weight.start), transposed: false },
+            output: DevicePointer::start(d_input),
+            accumulation,
             bias: None,
             rows,
             inner: plan.outputs,
@@ -269,32 +277,32 @@ impl<M: Machine> DeviceEncoder<M> {
     }
 
     /// Adds the gradients of a dense layer's weight and bias.
-    pub(super) fn dense_back(
+    pub(super) fn dense_backward(
         &self,
         plan: &DensePlan,
-        gradient: At<'_, M::Memory>,
-        input: &M::Memory,
+        gradient: DevicePointer<'_, G::Memory>,
+        input: &G::Memory,
         rows: usize,
-    ) -> Result<(), MachineError> {
+    ) -> Result<(), GpuError> {
         let Some(output) = self.gradient(&plan.weight) else { return Ok(()) };
-        self.weight_back((gradient, plan.outputs), (input, plan.inputs), rows, output)?;
+        self.weight_backward((gradient, plan.outputs), (input, plan.inputs), rows, output)?;
         self.sum_rows(gradient, plan.outputs, rows, &plan.bias)
     }
 
     /// Adds `gradientᵀ input`.
-    pub(super) fn weight_back(
+    pub(super) fn weight_backward(
         &self,
-        (gradient, outputs): (At<'_, M::Memory>, usize),
-        (input, inputs): (&M::Memory, usize),
+        (gradient, outputs): (DevicePointer<'_, G::Memory>, usize),
+        (input, inputs): (&G::Memory, usize),
         rows: usize,
-        output: At<'_, M::Memory>,
-    ) -> Result<(), MachineError> {
-        self.machine.multiply(&Product {
+        output: DevicePointer<'_, G::Memory>,
+    ) -> Result<(), GpuError> {
+        self.gpu.matmul(&Matmul {
             numbers: Narrow::Bf16,
-            left: Factor { at: gradient, transposed: true },
-            right: Factor { at: At::start(input), transposed: false },
+            left: MatmulOperand { at: gradient, transposed: true },
+            right: MatmulOperand { at: DevicePointer::start(input), transposed: false },
             output,
-            sums: Sums::AddExact,
+            accumulation: Accumulation::AddF32,
             bias: None,
             rows: outputs,
             inner: rows,
@@ -307,16 +315,16 @@ impl<M: Machine> DeviceEncoder<M> {
 pub(super) fn mask<'a, N>(dropout: Option<Dropout>, place: Place) -> MaskArguments<'a, N> {
     match dropout.and_then(|dropout| dropout.mask(place)) {
         Some(Mask { key, share, scale }) => {
-            [Argument::Bits(key), Argument::Count(share as u32), Argument::Number(scale)]
+            [KernelArgument::U64(key), KernelArgument::U32(share as u32), KernelArgument::F32(scale)]
         }
-        None => [Argument::Bits(0), Argument::Count(0), Argument::Number(1.0)],
+        None => [KernelArgument::U64(0), KernelArgument::U32(0), KernelArgument::F32(1.0)],
     }
 }
 
-pub(super) fn whole<N>(memory: &N) -> Argument<'_, N> {
-    Argument::At(At::start(memory))
+pub(super) fn whole<N>(memory: &N) -> KernelArgument<'_, N> {
+    KernelArgument::Pointer(DevicePointer::start(memory))
 }
 
-pub(super) fn count<'a, N>(number: usize) -> Argument<'a, N> {
-    Argument::Count(number as u32)
+pub(super) fn count<'a, N>(number: usize) -> KernelArgument<'a, N> {
+    KernelArgument::U32(number as u32)
 }

@@ -5,8 +5,8 @@
 //! come from there.
 //!
 //! # Layout
-//! - `held`: parameters, gradients and moments.
-//! - `sent`: batches as the kernels read them.
+//! - `optimizer_state`: parameters, gradients and moments.
+//! - `device_batch`: batches as the kernels read them.
 //! - `kernels`: each kernel and each product behind a function.
 //! - `layer`: a layer, forward and backward.
 //! - `passes`: batches through the layers.
@@ -20,14 +20,16 @@ use std::sync::Arc;
 
 use ecommerce_ml_checkpoint::config::ModelConfig;
 use ecommerce_ml_protocol::EngineError;
-use ecommerce_ml_tensor_cuda::machine::{Argument, At, Kernel, Machine, MachineError, SHARED_BYTES};
+use ecommerce_ml_tensor_cuda::backend::{
+    DevicePointer, GpuBackend, GpuError, Kernel, KernelArgument, SHARED_BYTES,
+};
 use ecommerce_ml_text_model::device::Gpus;
 
-mod held;
+mod device_batch;
 mod kernels;
 mod layer;
+mod optimizer_state;
 mod passes;
-mod sent;
 
 use crate::nn::adversarial::Moved;
 use crate::nn::dropout::Dropout;
@@ -37,15 +39,15 @@ use crate::nn::parameters::{Gradients, Parameters};
 use crate::nn::plan::Plan;
 use crate::nn::{Network, Tuning};
 use crate::train::optimizer::Factors;
-use held::Held;
+use optimizer_state::OptimizerState;
 use passes::Tape;
 
-/// A machine that the encoder of a network can be trained on.
+/// A GPU that the encoder of a network can be trained on.
 pub trait TrainingMachine: Debug + Send + Sync {
     /// Brings the encoder of a network there to be trained; `None` if there are no kernels for it, or nothing of it is trained.
     ///
     /// # Errors
-    /// If there is no room, or the machine fails.
+    /// If there is no room, or the GPU fails.
     fn train(
         self: Arc<Self>,
         network: &Network,
@@ -54,7 +56,7 @@ pub trait TrainingMachine: Debug + Send + Sync {
     ) -> Result<Option<Box<dyn TrainableEncoder>>, EngineError>;
 }
 
-impl<M: Machine> TrainingMachine for M {
+impl<G: GpuBackend> TrainingMachine for G {
     fn train(
         self: Arc<Self>,
         network: &Network,
@@ -122,25 +124,25 @@ fn training_kernels(head_width: usize) -> Option<AttentionKernels> {
     Some(AttentionKernels { forward, queries, keys })
 }
 
-/// An encoder on a machine.
+/// An encoder on a GPU.
 #[derive(Debug)]
-pub struct DeviceEncoder<M: Machine> {
-    machine: Arc<M>,
+pub struct DeviceEncoder<G: GpuBackend> {
+    gpu: Arc<G>,
     config: ModelConfig,
     plan: Plan,
     kernels: AttentionKernels,
     trained: Trained,
-    held: Held<M>,
-    tape: Option<Tape<M>>,
+    state: OptimizerState<G>,
+    tape: Option<Tape<G>>,
 }
 
-impl<M: Machine> DeviceEncoder<M> {
-    /// Brings the encoder of a network to a machine; `None` if it has no kernels for it.
+impl<G: GpuBackend> DeviceEncoder<G> {
+    /// Brings the encoder of a network to a GPU; `None` if it has no kernels for it.
     ///
     /// # Errors
-    /// If the machine fails, or its memory is full.
+    /// If the GPU fails, or its memory is full.
     pub fn new(
-        machine: Arc<M>,
+        gpu: Arc<G>,
         network: &Network,
         parameters: &Parameters,
         tuning: Tuning,
@@ -159,8 +161,8 @@ impl<M: Machine> DeviceEncoder<M> {
             return Ok(None);
         }
         let adapters = if let Trained::Adapted(first) = trained { 2 * (layers - first) } else { 0 };
-        let held = Held::new(&*machine, parameters, (start, end), (adapters, width * width))?;
-        let encoder = Self { machine, config, plan, kernels, trained, held, tape: None };
+        let state = OptimizerState::new(&*gpu, parameters, (start, end), (adapters, width * width))?;
+        let encoder = Self { gpu, config, plan, kernels, trained, state, tape: None };
         encoder.round()?;
         Ok(Some(encoder))
     }
@@ -169,35 +171,35 @@ impl<M: Machine> DeviceEncoder<M> {
         self.config.hidden_size
     }
 
-    fn room(&self, numbers: usize) -> Result<M::Memory, MachineError> {
-        self.machine.allocate(numbers * BF16)
+    fn allocate_half(&self, numbers: usize) -> Result<G::Memory, GpuError> {
+        self.gpu.allocate(numbers * BF16)
     }
 
-    fn exact_room(&self, numbers: usize) -> Result<M::Memory, MachineError> {
-        self.machine.allocate(numbers * F32)
+    fn allocate_f32(&self, numbers: usize) -> Result<G::Memory, GpuError> {
+        self.gpu.allocate(numbers * F32)
     }
 
-    fn weight(&self, place: usize) -> At<'_, M::Memory> {
-        At { memory: &self.held.rounded, offset: place * BF16 }
+    fn weight(&self, place: usize) -> DevicePointer<'_, G::Memory> {
+        DevicePointer { memory: &self.state.half, offset: place * BF16 }
     }
 
-    fn exact_weight(&self, place: usize) -> Argument<'_, M::Memory> {
-        Argument::At(At { memory: &self.held.exact, offset: place * F32 })
+    fn master_weight(&self, place: usize) -> KernelArgument<'_, G::Memory> {
+        KernelArgument::Pointer(DevicePointer { memory: &self.state.master, offset: place * F32 })
     }
 
     /// Where the gradients of some parameters are, if these are trained.
-    fn gradient(&self, range: &Range<usize>) -> Option<At<'_, M::Memory>> {
-        let from_first = range.start.checked_sub(self.held.start)?;
-        Some(At { memory: &self.held.gradients, offset: from_first * F32 })
+    fn gradient(&self, range: &Range<usize>) -> Option<DevicePointer<'_, G::Memory>> {
+        let from_first = range.start.checked_sub(self.state.start)?;
+        Some(DevicePointer { memory: &self.state.gradients, offset: from_first * F32 })
     }
 }
 
 /// What is done there, whoever asks.
-impl<M: Machine> DeviceEncoder<M> {
+impl<G: GpuBackend> DeviceEncoder<G> {
     /// The last states of first tokens, `[sequences, hidden]`; `keeps` what the backward pass needs.
     ///
     /// # Errors
-    /// If the machine fails, or its memory is full.
+    /// If the GPU fails, or its memory is full.
     pub fn forward(
         &mut self,
         batch: Batch,
@@ -213,7 +215,7 @@ impl<M: Machine> DeviceEncoder<M> {
     /// Adds to the gradients there those of the states, `[sequences, hidden]`, that came out last.
     ///
     /// # Errors
-    /// If the machine fails, or its memory is full.
+    /// If the GPU fails, or its memory is full.
     pub fn backward(&mut self, d_states: &[f32]) -> Result<(), EngineError> {
         let tape = self.tape.take().ok_or_else(without_forward)?;
         Ok(self.back(&tape, d_states)?)
@@ -222,13 +224,13 @@ impl<M: Machine> DeviceEncoder<M> {
     /// Moves embeddings along their gradients there.
     ///
     /// # Errors
-    /// If the machine fails.
+    /// If the GPU fails.
     pub fn move_embeddings(&mut self, epsilon: f64) -> Result<(), EngineError> {
-        Ok(self.move_words(epsilon)?)
+        Ok(self.perturb_embeddings(epsilon)?)
     }
 }
 
-impl<M: Machine> TrainableEncoder for DeviceEncoder<M> {
+impl<G: GpuBackend> TrainableEncoder for DeviceEncoder<G> {
     fn forward(
         &mut self,
         _: (&Network, &Parameters),
@@ -258,19 +260,19 @@ impl<M: Machine> TrainableEncoder for DeviceEncoder<M> {
     }
 
     fn refresh(&mut self, parameters: &Parameters) -> Result<(), EngineError> {
-        Ok(self.take(parameters)?)
+        Ok(self.upload_parameters(parameters)?)
     }
 
     fn bring_back(&mut self, parameters: &mut Parameters) -> Result<(), EngineError> {
-        Ok(self.give(parameters)?)
+        Ok(self.download_parameters(parameters)?)
     }
 
     fn zero_grad(&mut self) -> Result<(), EngineError> {
-        Ok(self.start_over()?)
+        Ok(self.zero_gradients()?)
     }
 
     fn collect(&mut self, gradients: &mut Gradients) -> Result<(), EngineError> {
-        Ok(self.give_adapted(gradients)?)
+        Ok(self.download_adapted_gradients(gradients)?)
     }
 
     fn squares(&self) -> Result<f64, EngineError> {
@@ -282,10 +284,10 @@ impl<M: Machine> TrainableEncoder for DeviceEncoder<M> {
     }
 
     fn moments(&self) -> Result<Option<Moments>, EngineError> {
-        Ok(self.give_moments()?)
+        Ok(self.download_moments()?)
     }
 
     fn set_moments(&mut self, exp_avg: &[f32], exp_avg_sq: &[f32]) -> Result<(), EngineError> {
-        Ok(self.take_moments(exp_avg, exp_avg_sq)?)
+        Ok(self.upload_moments(exp_avg, exp_avg_sq)?)
     }
 }

@@ -10,7 +10,7 @@ use ecommerce_ml_protocol::training::{Epoch, JobOutput, Metric};
 use ecommerce_ml_protocol::{EngineError, ErrorKind, Prediction};
 use ecommerce_ml_tensor_cpu::softmax;
 use ecommerce_ml_training::early_stopping::{EarlyStopping, Verdict};
-use ecommerce_ml_training::evaluation::Tally;
+use ecommerce_ml_training::evaluation::MetricAccumulator;
 use ecommerce_ml_training::progress::{Reporter, Update};
 use ecommerce_ml_training::{RowId, Targets};
 
@@ -216,7 +216,7 @@ impl<'a> Training<'a> {
         let outputs = self.learner.outputs(examples, rows)?;
         let loss = criterion.loss(&outputs, rows, criterion.denominator(rows)?)?.value;
         let labels = targets.labels();
-        let mut tally = Tally::new(targets);
+        let mut tally = MetricAccumulator::new(targets);
         for (&row, outputs) in rows.iter().zip(outputs.chunks(targets.outputs())) {
             let mut probabilities = outputs.to_vec();
             tally.add(targets.actual(row), prediction(&mut probabilities, &labels, scale));

@@ -7,7 +7,7 @@ use std::mem::take;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ecommerce_ml_predictor::Loaded;
+use ecommerce_ml_predictor::ModelHandle;
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_text_model::{Output, Row, TextModel, Window};
 
@@ -18,7 +18,7 @@ use crate::results::{Fingerprint, ResultCache, Rows};
 /// Texts that shall go through a model.
 pub struct TextRequest {
     /// By which model.
-    pub model: Loaded<dyn TextModel>,
+    pub model: ModelHandle<dyn TextModel>,
     /// Each is answered at its place; equal ones are computed once.
     pub texts: Vec<String>,
     /// What to compute.
@@ -125,7 +125,7 @@ pub(super) struct Place {
 /// A tokenized request.
 pub(super) struct Job {
     number: u64,
-    pub(super) model: Loaded<dyn TextModel>,
+    pub(super) model: ModelHandle<dyn TextModel>,
     pub(super) output: Output,
     in_flight: Vec<InFlightText>,
     /// Windows that are in no batch yet, longest first: neighbours make good batches.
@@ -142,7 +142,7 @@ pub(super) struct Job {
 
 impl Job {
     pub(super) fn new(
-        (model, output): (Loaded<dyn TextModel>, Output),
+        (model, output): (ModelHandle<dyn TextModel>, Output),
         Tokenized { texts, positions }: Tokenized,
         results: Arc<ResultCache>,
         promise: Promise<Computed>,

@@ -34,7 +34,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
 use ecommerce_ml_checkpoint::tokenizer::{TokenDetail, Tokens};
-use ecommerce_ml_predictor::Loaded;
+use ecommerce_ml_predictor::ModelHandle;
 use ecommerce_ml_text_model::TextModel;
 use parking_lot::Mutex;
 
@@ -112,7 +112,7 @@ impl Scheduler {
     /// Tokenizes texts and no more.
     pub fn tokenize(
         &self,
-        model: Loaded<dyn TextModel>,
+        model: ModelHandle<dyn TextModel>,
         texts: Vec<String>,
         detail: TokenDetail,
     ) -> Promised<Vec<Tokens>> {

@@ -9,7 +9,7 @@ use std::collections::hash_map::Entry;
 use std::mem::take;
 use std::sync::{Arc, mpsc};
 
-use ecommerce_ml_predictor::{Loaded, guarded};
+use ecommerce_ml_predictor::{ModelHandle, guarded};
 use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_text_model::{Output, TextModel};
 use parking_lot::Mutex;
@@ -22,7 +22,7 @@ use crate::results::{Fingerprint, ResultCache};
 
 /// A request whose texts become windows, and then a job for the compute thread.
 pub(super) struct Prepare {
-    model: Loaded<dyn TextModel>,
+    model: ModelHandle<dyn TextModel>,
     output: Output,
     results: Arc<ResultCache>,
     gathered: Mutex<Gathered>,

@@ -3,7 +3,7 @@
 //! It must not know how texts are cut up. Invariant: rows are in the order of the texts, whoever was quicker.
 
 use ecommerce_ml_checkpoint::tokenizer::{TokenDetail, Tokens};
-use ecommerce_ml_predictor::{Loaded, guarded};
+use ecommerce_ml_predictor::{ModelHandle, guarded};
 use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_text_model::TextModel;
 use parking_lot::Mutex;
@@ -13,7 +13,7 @@ use super::promise::{Promise, SharedPromise};
 
 /// A request for tokens.
 pub(super) struct Tokenize {
-    model: Loaded<dyn TextModel>,
+    model: ModelHandle<dyn TextModel>,
     detail: TokenDetail,
     gathered: Mutex<Gathered>,
     promise: SharedPromise<Vec<Tokens>>,
@@ -29,7 +29,7 @@ struct Gathered {
 
 impl Tokenize {
     pub(super) fn new(
-        model: Loaded<dyn TextModel>,
+        model: ModelHandle<dyn TextModel>,
         texts: usize,
         detail: TokenDetail,
         promise: Promise<Vec<Tokens>>,

@@ -47,15 +47,15 @@ pub enum Order {
 
 /// An argument of a kernel.
 #[derive(Debug, Clone, Copy)]
-pub enum Argument<'a> {
+pub enum KernelArgument<'a> {
     /// A pointer to a byte of some memory.
-    At(&'a Memory, usize),
+    Pointer(&'a Memory, usize),
     /// `unsigned`.
-    Count(u32),
+    U32(u32),
     /// `float`.
-    Number(f32),
+    F32(f32),
     /// `unsigned long long`.
-    Bits(u64),
+    U64(u64),
 }
 
 /// Runs a kernel, which must have just these arguments, and if it `watches` looks for races: that takes much longer.
@@ -69,16 +69,16 @@ pub fn launch(
     shared_bytes: u32,
     order: Order,
     watches: bool,
-    arguments: &[Argument<'_>],
+    arguments: &[KernelArgument<'_>],
 ) -> Result<(), &'static str> {
     let name = CString::new(name).map_err(|_| "there is no such kernel")?;
     let mut values: Vec<u64> = arguments
         .iter()
         .map(|argument| match *argument {
-            Argument::At(memory, offset) => memory.address(offset) as u64,
-            Argument::Count(number) => number.into(),
-            Argument::Number(number) => number.to_bits().into(),
-            Argument::Bits(bits) => bits,
+            KernelArgument::Pointer(memory, offset) => memory.address(offset) as u64,
+            KernelArgument::U32(number) => number.into(),
+            KernelArgument::F32(number) => number.to_bits().into(),
+            KernelArgument::U64(bits) => bits,
         })
         .collect();
     let pointers: Vec<*mut c_void> = values.iter_mut().map(|value| (&raw mut *value).cast()).collect();

@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use ecommerce_ml_checkpoint::config::DropoutShares;
+use ecommerce_ml_checkpoint::config::DropoutRates;
 use ecommerce_ml_protocol::EngineError;
 
 mod inputs;
@@ -52,7 +52,7 @@ pub(super) struct Learner {
 
 impl Shares {
     /// Those of the model, unless the options say otherwise.
-    pub(super) fn new(model: &DropoutShares, hidden: Option<f64>) -> Self {
+    pub(super) fn new(model: &DropoutRates, hidden: Option<f64>) -> Self {
         let hidden = hidden.map_or(model.hidden, |hidden| hidden as f32);
         Self { hidden, attention: model.attention, classifier: model.classifier.unwrap_or(hidden) }
     }

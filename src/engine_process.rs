@@ -1,6 +1,6 @@
 //! An engine process: its birth, its words, its end.
 //!
-//! It must not know what the process is for. Invariant: a [`Child`] never outlives the process that started it: the
+//! It must not know what the process is for. Invariant: a [`EngineProcess`] never outlives the process that started it: the
 //! kernel kills it when that ends.
 
 use std::collections::VecDeque;
@@ -17,7 +17,7 @@ use crate::runtime;
 const LAST_WORDS: usize = 10;
 
 /// A running engine.
-pub struct Child {
+pub struct EngineProcess {
     process: process::Child,
     /// Our end of its standard error.
     words: UnixStream,
@@ -27,7 +27,7 @@ pub struct Child {
     latest: VecDeque<String>,
 }
 
-impl Child {
+impl EngineProcess {
     /// Starts an engine with these arguments, standard input and output, and so much added to its niceness.
     ///
     /// # Errors
@@ -104,7 +104,7 @@ impl Child {
     }
 }
 
-impl Drop for Child {
+impl Drop for EngineProcess {
     fn drop(&mut self) {
         // It may have ended by itself; then there is nothing to kill.
         let _ = self.kill();

@@ -5,14 +5,14 @@
 use std::ops::Range;
 
 use bytemuck::cast_slice;
-use ecommerce_ml_tensor_cuda::machine::{Argument, At, Machine, MachineError, TILE};
+use ecommerce_ml_tensor_cuda::backend::{DevicePointer, GpuBackend, GpuError, KernelArgument, TILE};
 
 use crate::nn::network::Batch;
 
-/// A batch on the machine.
+/// A batch in a GPU's memory.
 #[derive(Debug)]
-pub(super) struct Sent<M: Machine> {
-    numbers: M::Memory,
+pub(super) struct DeviceBatch<G: GpuBackend> {
+    numbers: G::Memory,
     pub(super) ids: Vec<u32>,
     pub(super) position_rows: Vec<u32>,
     pub(super) tokens: usize,
@@ -24,7 +24,7 @@ pub(super) struct Sent<M: Machine> {
     /// Tiles of layers that compute all tokens.
     pub(super) all: Tiles,
     /// Tiles of the last layer, which computes first tokens.
-    pub(super) firsts: Tiles,
+    pub(super) cls: Tiles,
 }
 
 /// Tiles of a layer: where they begin, in bytes, and how many they are.
@@ -43,9 +43,9 @@ pub(super) struct Tiles {
 /// Queries and keys of a sequence.
 type Sides = (Range<usize>, Range<usize>);
 
-impl<M: Machine> Sent<M> {
+impl<G: GpuBackend> DeviceBatch<G> {
     /// Sends a batch.
-    pub(super) fn new(machine: &M, batch: Batch) -> Result<Self, MachineError> {
+    pub(super) fn new(gpu: &G, batch: Batch) -> Result<Self, GpuError> {
         let Batch { ids, positions: position_rows, lengths } = batch;
         let mut numbers = ids.clone();
         let mut add = |part: &[u32]| {
@@ -65,25 +65,25 @@ impl<M: Machine> Sent<M> {
             .collect();
         let starts = add(&spans.iter().map(|span| span.start as u32).collect::<Vec<_>>());
         let all: Vec<Sides> = spans.iter().map(|span| (span.clone(), span.clone())).collect();
-        let firsts: Vec<Sides> =
+        let cls: Vec<Sides> =
             spans.iter().enumerate().map(|(index, span)| (index..index + 1, span.clone())).collect();
-        let (all, firsts) = (Tiles::new(&all, &mut add), Tiles::new(&firsts, &mut add));
+        let (all, cls) = (Tiles::new(&all, &mut add), Tiles::new(&cls, &mut add));
         Ok(Self {
             tokens: ids.len(),
             sequences: lengths.len(),
-            numbers: machine.upload(cast_slice(&numbers))?,
+            numbers: gpu.upload(cast_slice(&numbers))?,
             ids,
             position_rows,
             positions,
             starts,
             all,
-            firsts,
+            cls,
         })
     }
 
     /// A part of its numbers.
-    pub(super) fn number(&self, offset: usize) -> Argument<'_, M::Memory> {
-        Argument::At(At { memory: &self.numbers, offset })
+    pub(super) fn number(&self, offset: usize) -> KernelArgument<'_, G::Memory> {
+        KernelArgument::Pointer(DevicePointer { memory: &self.numbers, offset })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Rows that trainings have seen, in chunks of bytea: those of a job until it succeeds, then those of its version.
+//! Fingerprints of the rows that models were trained on, in chunks of bytea: those of a job until it succeeds, then those of its version.
 //!
 //! It must not know what stands for a row. Invariant: a model has those of one version, the latest that was trained and
 //! not dropped since; at most one chunk is held here at a time.

@@ -16,13 +16,13 @@ const POSITIVE: usize = 2;
 const ONE_STAR: usize = 3;
 const COUNTS: usize = 8;
 
-/// First byte of a serialized tally: the format.
+/// First byte of a serialized accumulator: the format.
 const FORMAT: u8 = 1;
 const BYTES: usize = 1 + COUNTS * size_of::<i64>() + 2 * size_of::<i128>();
 
 /// How many reviews said what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Tally {
+pub struct Accumulator {
     /// Negative, neutral, positive, one to five stars.
     counts: [i64; COUNTS],
     /// In [`UNITS`].
@@ -31,7 +31,7 @@ pub struct Tally {
     rating: i128,
 }
 
-impl Tally {
+impl Accumulator {
     /// One review, or `None` if the model doesn't tell sentiments apart. Its star is the expected rating, rounded.
     pub fn of(reading: Reading) -> Option<Self> {
         let (sentiment, score) = reading.sentiment.zip(reading.score)?;
@@ -50,12 +50,12 @@ impl Tally {
 
     /// From counts and the means of as many reviews.
     pub fn from_means(sentiments: [i64; 3], stars: [i64; 5], score: f64, rating: f64) -> Self {
-        let mut tally = Self::default();
-        tally.counts[..ONE_STAR].copy_from_slice(&sentiments);
-        tally.counts[ONE_STAR..].copy_from_slice(&stars);
-        tally.score = units(score * float(total(&sentiments)));
-        tally.rating = units(rating * float(total(&stars)));
-        tally
+        let mut accumulator = Self::default();
+        accumulator.counts[..ONE_STAR].copy_from_slice(&sentiments);
+        accumulator.counts[ONE_STAR..].copy_from_slice(&stars);
+        accumulator.score = units(score * float(total(&sentiments)));
+        accumulator.rating = units(rating * float(total(&stars)));
+        accumulator
     }
 
     /// Adds `other` so many times; a negative number takes it back.
@@ -123,13 +123,13 @@ impl Tally {
 
     fn parse(bytes: &[u8]) -> Option<Self> {
         let (format, mut rest) = bytes.split_first()?;
-        let mut tally = Self::default();
-        for count in &mut tally.counts {
+        let mut accumulator = Self::default();
+        for count in &mut accumulator.counts {
             *count = i64::from_le_bytes(take(&mut rest)?);
         }
-        tally.score = i128::from_le_bytes(take(&mut rest)?);
-        tally.rating = i128::from_le_bytes(take(&mut rest)?);
-        (*format == FORMAT && rest.is_empty()).then_some(tally)
+        accumulator.score = i128::from_le_bytes(take(&mut rest)?);
+        accumulator.rating = i128::from_le_bytes(take(&mut rest)?);
+        (*format == FORMAT && rest.is_empty()).then_some(accumulator)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A row that leaves takes back what it brought, so the verdict of each distinct text is kept while the text is inside:
 //! a text is asked for when it enters, and not again. Texts are known by their hash, so that memory depends on
-//! their number, not their length. Invariant: `sum` holds the settled texts, each as often as it is inside.
+//! their number, not their length. Invariant: `sum` holds the answered texts, each as often as it is inside.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -10,8 +10,8 @@ use std::rc::Rc;
 
 use sha2::{Digest, Sha256};
 
+use super::accumulator::Accumulator;
 use super::pool::Pool;
-use super::tally::Tally;
 use crate::catalog::resolve::Resolved;
 use crate::error::Error;
 
@@ -19,26 +19,26 @@ use crate::error::Error;
 type Key = [u8; 32];
 
 /// The state of a window.
-pub struct Frame {
+pub struct MovingState {
     pool: Rc<RefCell<Pool>>,
-    sum: Tally,
-    texts: HashMap<Key, Inside>,
+    sum: Accumulator,
+    texts: HashMap<Key, WindowText>,
     /// Texts whose verdict may not be known yet; some may have left.
-    unsettled: Vec<Key>,
+    unanswered: Vec<Key>,
 }
 
 /// A text in the window.
-struct Inside {
-    /// Its verdict, once settled.
-    verdict: Rc<RefCell<Tally>>,
+struct WindowText {
+    /// Its verdict, once answered.
+    verdict: Rc<RefCell<Accumulator>>,
     times: i64,
-    settled: bool,
+    answered: bool,
 }
 
-impl Frame {
+impl MovingState {
     /// An empty window whose texts wait in this pool.
     pub fn new(pool: Rc<RefCell<Pool>>) -> Self {
-        Self { pool, sum: Tally::default(), texts: HashMap::new(), unsettled: Vec::new() }
+        Self { pool, sum: Accumulator::default(), texts: HashMap::new(), unanswered: Vec::new() }
     }
 
     /// A review comes in.
@@ -49,24 +49,24 @@ impl Frame {
         let key = key(model, text);
         if let Some(inside) = self.texts.get_mut(&key) {
             inside.times += 1;
-            return if inside.settled { self.sum.add(&inside.verdict.borrow(), 1) } else { Ok(()) };
+            return if inside.answered { self.sum.add(&inside.verdict.borrow(), 1) } else { Ok(()) };
         }
         let verdict = Rc::default();
         self.pool.borrow_mut().add(model, text, &verdict)?;
-        self.texts.insert(key, Inside { verdict, times: 1, settled: false });
-        self.unsettled.push(key);
+        self.texts.insert(key, WindowText { verdict, times: 1, answered: false });
+        self.unanswered.push(key);
         Ok(())
     }
 
     /// A review goes out. Returns `false` if it never came in, as where a name meant another model then.
     ///
     /// # Errors
-    /// As [`Tally::add`].
+    /// As [`Accumulator::add`].
     pub fn leave(&mut self, model: &Rc<Resolved>, text: &str) -> Result<bool, Error> {
         let key = key(model, text);
         let Some(inside) = self.texts.get_mut(&key) else { return Ok(false) };
         inside.times -= 1;
-        if inside.settled {
+        if inside.answered {
             self.sum.add(&inside.verdict.borrow(), -1)?;
         }
         if inside.times == 0 {
@@ -79,12 +79,12 @@ impl Frame {
     ///
     /// # Errors
     /// As [`Pool::finish`].
-    pub fn settled(&mut self) -> Result<Tally, Error> {
+    pub fn answered(&mut self) -> Result<Accumulator, Error> {
         self.pool.borrow_mut().finish()?;
-        for key in self.unsettled.drain(..) {
+        for key in self.unanswered.drain(..) {
             // One that left and came back is here twice.
-            if let Some(inside) = self.texts.get_mut(&key).filter(|inside| !inside.settled) {
-                inside.settled = true;
+            if let Some(inside) = self.texts.get_mut(&key).filter(|inside| !inside.answered) {
+                inside.answered = true;
                 self.sum.add(&inside.verdict.borrow(), inside.times)?;
             }
         }

@@ -15,32 +15,32 @@ use cudarc::driver::sys::CUdeviceptr;
 use cudarc::driver::{CudaSlice, CudaStream, DevicePtr};
 use parking_lot::Mutex;
 
-use crate::machine::{Epilogue, MachineError, Narrow, Product, Sums};
+use crate::backend::{Accumulation, Epilogue, GpuError, Matmul, Narrow};
 
 /// What NVIDIA recommends for Hopper, and enough for all others.
 const WORKSPACE_BYTES: usize = 32 << 20;
 
 /// What algorithms ask for at most.
-const MOST_ALIGNMENT: u32 = 256;
+const MAX_ALIGNMENT: u32 = 256;
 
 /// Shapes that are remembered: some seven a model, for each of the 256 numbers of rows that its batches come to have.
-const MOST_PLANS: usize = 8192;
+const MAX_PLANS: usize = 8192;
 
 /// What an algorithm is chosen for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Key {
+struct PlanKey {
     rows: usize,
     inner: usize,
     columns: usize,
     left_transposed: bool,
     right_transposed: bool,
-    sums: Sums,
+    accumulation: Accumulation,
     numbers: Narrow,
-    /// Bytes that all addresses are multiples of, at most [`MOST_ALIGNMENT`].
+    /// Bytes that all addresses are multiples of, at most [`MAX_ALIGNMENT`].
     alignment: u32,
 }
 
-/// Where the matrices of a product are.
+/// Where the matrices of a matmul are.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Addresses {
     pub(super) left: CUdeviceptr,
@@ -50,25 +50,25 @@ pub(super) struct Addresses {
 }
 
 /// The library, on one stream.
-pub(super) struct Products {
+pub(super) struct CublasLt {
     handle: sys::cublasLtHandle_t,
     workspace: CudaSlice<u8>,
     stream: Arc<CudaStream>,
-    plans: Mutex<HashMap<Key, Plan>>,
+    plans: Mutex<HashMap<PlanKey, MatmulPlan>>,
 }
 
 // SAFETY: the library's handles may be used by any thread; plans, by one at a time, which the lock sees to.
-unsafe impl Send for Products {}
+unsafe impl Send for CublasLt {}
 // SAFETY: as above.
-unsafe impl Sync for Products {}
+unsafe impl Sync for CublasLt {}
 
-impl fmt::Debug for Products {
+impl fmt::Debug for CublasLt {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Products").finish_non_exhaustive()
+        formatter.debug_struct("CublasLt").finish_non_exhaustive()
     }
 }
 
-impl Products {
+impl CublasLt {
     /// Opens the library.
     pub(super) fn new(stream: &Arc<CudaStream>) -> Result<Self, String> {
         // SAFETY: opens and closes a library, whose initialisers are NVIDIA's.
@@ -89,38 +89,34 @@ impl Products {
     }
 
     /// Multiplies matrices at these addresses.
-    pub(super) fn multiply<M>(
-        &self,
-        product: &Product<'_, M>,
-        addresses: Addresses,
-    ) -> Result<(), MachineError> {
+    pub(super) fn matmul<M>(&self, matmul: &Matmul<'_, M>, addresses: Addresses) -> Result<(), GpuError> {
         let Addresses { left, right, output, bias } = addresses;
-        let all = left | right | output | bias.unwrap_or_default() | u64::from(MOST_ALIGNMENT);
-        let key = Key {
-            rows: product.rows,
-            inner: product.inner,
-            columns: product.columns,
-            left_transposed: product.left.transposed,
-            right_transposed: product.right.transposed,
-            sums: product.sums,
-            numbers: product.numbers,
+        let all = left | right | output | bias.unwrap_or_default() | u64::from(MAX_ALIGNMENT);
+        let key = PlanKey {
+            rows: matmul.rows,
+            inner: matmul.inner,
+            columns: matmul.columns,
+            left_transposed: matmul.left.transposed,
+            right_transposed: matmul.right.transposed,
+            accumulation: matmul.accumulation,
+            numbers: matmul.numbers,
             alignment: 1 << all.trailing_zeros(),
         };
         let mut plans = self.plans.lock();
-        if plans.len() >= MOST_PLANS && !plans.contains_key(&key) {
+        if plans.len() >= MAX_PLANS && !plans.contains_key(&key) {
             plans.clear();
         }
         let plan = match plans.entry(key) {
             Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => entry.insert(Plan::new(self.handle, key, bias)?),
+            Entry::Vacant(entry) => entry.insert(MatmulPlan::new(self.handle, key, bias)?),
         };
         if let Some(bias) = bias {
             plan.set_bias(bias)?;
         }
-        let adds = matches!(product.sums, Sums::Add | Sums::AddExact);
+        let adds = matches!(matmul.accumulation, Accumulation::Add | Accumulation::AddF32);
         let (factor, before) = (1.0_f32, if adds { 1.0_f32 } else { 0.0 });
         let workspace = self.workspace.device_ptr(&self.stream).0;
-        // SAFETY: the descriptions fit the matrices, whose sizes `Product` promises, and live in the plan.
+        // SAFETY: the descriptions fit the matrices, whose sizes `Matmul` promises, and live in the plan.
         unsafe {
             result::matmul(
                 self.handle,
@@ -145,7 +141,7 @@ impl Products {
     }
 }
 
-impl Drop for Products {
+impl Drop for CublasLt {
     fn drop(&mut self) {
         self.plans.get_mut().clear();
         // SAFETY: nothing uses the handle any more.
@@ -154,49 +150,64 @@ impl Drop for Products {
 }
 
 /// How a shape is computed.
-struct Plan {
-    description: Description,
-    left: Matrix,
-    right: Matrix,
-    output: Matrix,
+struct MatmulPlan {
+    description: MatmulDescription,
+    left: MatrixLayout,
+    right: MatrixLayout,
+    output: MatrixLayout,
     algorithm: sys::cublasLtMatmulAlgo_t,
 }
 
-impl Plan {
+impl MatmulPlan {
     /// With a bias at this address, whose alignment the choice may depend on.
-    fn new(handle: sys::cublasLtHandle_t, key: Key, bias: Option<CUdeviceptr>) -> Result<Self, CublasError> {
+    fn new(
+        handle: sys::cublasLtHandle_t,
+        key: PlanKey,
+        bias: Option<CUdeviceptr>,
+    ) -> Result<Self, CublasError> {
         use sys::cublasLtMatmulDescAttributes_t as Attribute;
-        let Key { rows, inner, columns, left_transposed, right_transposed, sums, numbers, alignment } = key;
+        let PlanKey {
+            rows,
+            inner,
+            columns,
+            left_transposed,
+            right_transposed,
+            accumulation,
+            numbers,
+            alignment,
+        } = key;
         let narrow = match numbers {
             Narrow::Bf16 => sys::cudaDataType_t::CUDA_R_16BF,
             Narrow::F16 => sys::cudaDataType_t::CUDA_R_16F,
         };
-        let description = Description::new()?;
+        let description = MatmulDescription::new()?;
         // 1 is `CUBLAS_OP_T`. What lies there row by row is transposed already.
         description.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSA, &i32::from(right_transposed))?;
         description.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSB, &i32::from(left_transposed))?;
-        let epilogue = match sums {
-            Sums::Biased(Epilogue::None) => sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_BIAS,
-            Sums::Biased(Epilogue::Gelu) => sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_GELU_BIAS,
-            Sums::Biased(Epilogue::Relu) => sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_RELU_BIAS,
-            Sums::Replace | Sums::Add | Sums::AddExact => sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_DEFAULT,
+        let epilogue = match accumulation {
+            Accumulation::Biased(Epilogue::None) => sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_BIAS,
+            Accumulation::Biased(Epilogue::Gelu) => sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_GELU_BIAS,
+            Accumulation::Biased(Epilogue::Relu) => sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_RELU_BIAS,
+            Accumulation::Replace | Accumulation::Add | Accumulation::AddF32 => {
+                sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_DEFAULT
+            }
         };
         description.set(Attribute::CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue)?;
         if let Some(bias) = bias {
             description.set(Attribute::CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias)?;
         }
         let stored = |rows, columns, transposed| match transposed {
-            false => Matrix::new(narrow, columns, rows),
-            true => Matrix::new(narrow, rows, columns),
+            false => MatrixLayout::new(narrow, columns, rows),
+            true => MatrixLayout::new(narrow, rows, columns),
         };
         let right = stored(inner, columns, right_transposed)?;
         let left = stored(rows, inner, left_transposed)?;
-        let number = match sums {
-            Sums::AddExact => sys::cudaDataType_t::CUDA_R_32F,
-            Sums::Biased(_) | Sums::Replace | Sums::Add => narrow,
+        let number = match accumulation {
+            Accumulation::AddF32 => sys::cudaDataType_t::CUDA_R_32F,
+            Accumulation::Biased(_) | Accumulation::Replace | Accumulation::Add => narrow,
         };
-        let output = Matrix::new(number, columns, rows)?;
-        let preference = Preference::new(alignment)?;
+        let output = MatrixLayout::new(number, columns, rows)?;
+        let preference = AlgorithmPreference::new(alignment)?;
         // SAFETY: all handles live until the end of this function.
         let found = unsafe {
             result::get_matmul_algo_heuristic(
@@ -218,9 +229,9 @@ impl Plan {
 }
 
 /// What is multiplied how.
-struct Description(sys::cublasLtMatmulDesc_t);
+struct MatmulDescription(sys::cublasLtMatmulDesc_t);
 
-impl Description {
+impl MatmulDescription {
     fn new() -> Result<Self, CublasError> {
         let sums = sys::cublasComputeType_t::CUBLAS_COMPUTE_32F;
         result::create_matmul_desc(sums, sys::cudaDataType_t::CUDA_R_32F).map(Self)
@@ -235,7 +246,7 @@ impl Description {
     }
 }
 
-impl Drop for Description {
+impl Drop for MatmulDescription {
     fn drop(&mut self) {
         // SAFETY: made by `new`, and dropped once.
         let _ = unsafe { result::destroy_matmul_desc(self.0) };
@@ -243,15 +254,15 @@ impl Drop for Description {
 }
 
 /// The shape of a matrix, column by column.
-struct Matrix(sys::cublasLtMatrixLayout_t);
+struct MatrixLayout(sys::cublasLtMatrixLayout_t);
 
-impl Matrix {
+impl MatrixLayout {
     fn new(number: sys::cudaDataType_t, rows: usize, columns: usize) -> Result<Self, CublasError> {
         result::create_matrix_layout(number, rows as u64, columns as u64, rows as i64).map(Self)
     }
 }
 
-impl Drop for Matrix {
+impl Drop for MatrixLayout {
     fn drop(&mut self) {
         // SAFETY: made by `new`, and dropped once.
         let _ = unsafe { result::destroy_matrix_layout(self.0) };
@@ -259,9 +270,9 @@ impl Drop for Matrix {
 }
 
 /// What an algorithm may use.
-struct Preference(sys::cublasLtMatmulPreference_t);
+struct AlgorithmPreference(sys::cublasLtMatmulPreference_t);
 
-impl Preference {
+impl AlgorithmPreference {
     fn new(alignment: u32) -> Result<Self, CublasError> {
         use sys::cublasLtMatmulPreferenceAttributes_t as Attribute;
         let preference = Self(result::create_matmul_pref()?);
@@ -290,18 +301,18 @@ impl Preference {
     }
 }
 
-impl Drop for Preference {
+impl Drop for AlgorithmPreference {
     fn drop(&mut self) {
         // SAFETY: made by `new`, and dropped once.
         let _ = unsafe { result::destroy_matmul_pref(self.0) };
     }
 }
 
-impl From<CublasError> for MachineError {
+impl From<CublasError> for GpuError {
     fn from(error: CublasError) -> Self {
         match error.0 {
-            sys::cublasStatus_t::CUBLAS_STATUS_ALLOC_FAILED => MachineError::OutOfMemory,
-            _ => MachineError::Failed(format!("cuBLASLt: {error}")),
+            sys::cublasStatus_t::CUBLAS_STATUS_ALLOC_FAILED => GpuError::OutOfMemory,
+            _ => GpuError::Failed(format!("cuBLASLt: {error}")),
         }
     }
 }

@@ -1,7 +1,7 @@
-//! What a machine with memory of its own can do.
+//! What a GPU can do, be it a real one or the tests' emulator: a device with memory of its own.
 //!
 //! It must not know networks. Invariant: work is done in the order in which it is given; nothing waits for it but
-//! [`Machine::receive`], and that only for what was given before the numbers were sent for.
+//! [`GpuBackend::finish_download`], and that only for what was given before the copy back.
 
 use std::fmt::Debug;
 
@@ -14,13 +14,13 @@ pub const SHARED_BYTES: usize = 48 << 10;
 /// Queries that a block of the attention kernels works on.
 pub const TILE: usize = 64;
 
-/// A machine.
-pub trait Machine: Debug + Send + Sync + 'static {
+/// A GPU with its memory.
+pub trait GpuBackend: Debug + Send + Sync + 'static {
     /// Bytes in its memory, until they are dropped.
     type Memory: Debug + Send + Sync;
 
-    /// Bytes on their way back.
-    type Arriving: Debug + Send;
+    /// A copy back that is under way.
+    type Download: Debug + Send;
 
     /// The name that statistics show, for example `cuda:0`.
     fn name(&self) -> String;
@@ -28,67 +28,67 @@ pub trait Machine: Debug + Send + Sync + 'static {
     /// Its memory, all of it and what of it is taken, be it by others.
     ///
     /// # Errors
-    /// If the machine fails.
-    fn memory(&self) -> Result<MemoryUse, MachineError>;
+    /// If the GPU fails.
+    fn memory(&self) -> Result<MemoryUse, GpuError>;
 
-    /// Room for bytes, which may be anything.
+    /// Memory for so many bytes, which begin as anything.
     ///
     /// # Errors
     /// If there is none.
-    fn allocate(&self, bytes: usize) -> Result<Self::Memory, MachineError>;
+    fn allocate(&self, bytes: usize) -> Result<Self::Memory, GpuError>;
 
-    /// Room that holds these bytes.
+    /// Memory that holds these bytes.
     ///
     /// # Errors
-    /// If there is none, or the machine fails.
-    fn upload(&self, bytes: &[u8]) -> Result<Self::Memory, MachineError>;
+    /// If there is none, or the GPU fails.
+    fn upload(&self, bytes: &[u8]) -> Result<Self::Memory, GpuError>;
 
-    /// Replaces the first bytes.
+    /// Overwrites the first bytes.
     ///
     /// # Errors
-    /// If the machine fails.
-    fn replace(&self, memory: &mut Self::Memory, bytes: &[u8]) -> Result<(), MachineError>;
+    /// If the GPU fails.
+    fn overwrite(&self, memory: &mut Self::Memory, bytes: &[u8]) -> Result<(), GpuError>;
 
     /// Makes all bytes 0.
     ///
     /// # Errors
-    /// If the machine fails.
-    fn clear(&self, memory: &mut Self::Memory) -> Result<(), MachineError>;
+    /// If the GPU fails.
+    fn zero(&self, memory: &mut Self::Memory) -> Result<(), GpuError>;
 
-    /// Has the first bytes brought back when all work is done that was given before.
+    /// Begins to copy the first bytes back, once all work is done that was given before; waits for nothing.
     ///
     /// # Errors
-    /// If the machine fails.
-    fn send_for(&self, memory: &Self::Memory, bytes: usize) -> Result<Self::Arriving, MachineError>;
+    /// If the GPU fails.
+    fn start_download(&self, memory: &Self::Memory, bytes: usize) -> Result<Self::Download, GpuError>;
 
-    /// Waits for bytes that were sent for, as many.
+    /// Waits for a copy back of as many bytes.
     ///
     /// # Errors
-    /// If the machine fails, be it in the work before.
-    fn receive(&self, arriving: Self::Arriving, bytes: &mut [u8]) -> Result<(), MachineError>;
+    /// If the GPU fails, be it in the work before.
+    fn finish_download(&self, download: Self::Download, bytes: &mut [u8]) -> Result<(), GpuError>;
 
     /// Brings the first bytes back at once.
     ///
     /// # Errors
-    /// As of [`send_for`](Self::send_for) and [`receive`](Self::receive).
-    fn download(&self, memory: &Self::Memory, bytes: &mut [u8]) -> Result<(), MachineError> {
-        self.receive(self.send_for(memory, bytes.len())?, bytes)
+    /// As of [`start_download`](Self::start_download) and [`finish_download`](Self::finish_download).
+    fn download(&self, memory: &Self::Memory, bytes: &mut [u8]) -> Result<(), GpuError> {
+        self.finish_download(self.start_download(memory, bytes.len())?, bytes)
     }
 
     /// Runs a kernel.
     ///
     /// # Errors
-    /// If the machine fails.
-    fn launch(&self, launch: &Launch<'_, Self::Memory>) -> Result<(), MachineError>;
+    /// If the GPU fails.
+    fn launch(&self, launch: &Launch<'_, Self::Memory>) -> Result<(), GpuError>;
 
     /// Multiplies matrices.
     ///
     /// # Errors
-    /// If the machine fails.
-    fn multiply(&self, product: &Product<'_, Self::Memory>) -> Result<(), MachineError>;
+    /// If the GPU fails.
+    fn matmul(&self, matmul: &Matmul<'_, Self::Memory>) -> Result<(), GpuError>;
 }
 
-/// A machine's memory in bytes.
+/// A GPU's memory in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MemoryUse {
     /// What is taken.
@@ -97,24 +97,24 @@ pub struct MemoryUse {
     pub total: u64,
 }
 
-/// A place in memory.
+/// A place in device memory.
 #[derive(Debug)]
-pub struct At<'a, M> {
-    /// Where.
+pub struct DevicePointer<'a, M> {
+    /// The allocation.
     pub memory: &'a M,
     /// Bytes before it.
     pub offset: usize,
 }
 
-impl<M> Clone for At<'_, M> {
+impl<M> Clone for DevicePointer<'_, M> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<M> Copy for At<'_, M> {}
+impl<M> Copy for DevicePointer<'_, M> {}
 
-impl<'a, M> At<'a, M> {
+impl<'a, M> DevicePointer<'a, M> {
     /// The beginning of some memory.
     pub fn start(memory: &'a M) -> Self {
         Self { memory, offset: 0 }
@@ -183,7 +183,7 @@ macro_rules! kernels {
 }
 
 kernels! {
-    Choose "choose",
+    GatherRows "gather_rows",
     Embed "embed",
     AddNorm "add_norm",
     Mean "mean",
@@ -215,27 +215,27 @@ kernels! {
     AddPartial "add_partial",
     Activate "activate",
     ActivateBack "activate_back",
-    LeaveOut "leave_out",
+    Dropout "dropout",
     AddToTable "add_to_table",
-    AddChosen "add_chosen",
+    ScatterAdd "scatter_add",
     Round "round_numbers",
-    RoundMoved "round_moved",
+    RoundPerturbed "round_perturbed",
     SumSquares "sum_squares",
     Adam "adam",
-    Columns "columns",
+    CopyColumns "copy_columns",
 }
 
 /// An argument of a kernel.
 #[derive(Debug)]
-pub enum Argument<'a, M> {
+pub enum KernelArgument<'a, M> {
     /// A pointer.
-    At(At<'a, M>),
+    Pointer(DevicePointer<'a, M>),
     /// `unsigned`.
-    Count(u32),
+    U32(u32),
     /// `float`.
-    Number(f32),
+    F32(f32),
     /// `unsigned long long`.
-    Bits(u64),
+    U64(u64),
 }
 
 /// A kernel with its arguments.
@@ -250,7 +250,7 @@ pub struct Launch<'a, M> {
     /// Bytes of shared memory whose size the launch tells.
     pub shared_bytes: u32,
     /// In the order of the source.
-    pub arguments: &'a [Argument<'a, M>],
+    pub arguments: &'a [KernelArgument<'a, M>],
 }
 
 /// What is done with sums of products, when their bias has been added.
@@ -264,9 +264,9 @@ pub enum Epilogue {
     Relu,
 }
 
-/// What becomes of a product.
+/// What becomes of a product's sums: how they are written to the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Sums {
+pub enum Accumulation {
     /// Rounded, with a bias of 16 bits before the epilogue.
     Biased(Epilogue),
     /// Rounded.
@@ -274,33 +274,33 @@ pub enum Sums {
     /// Added to what is there, and rounded.
     Add,
     /// Added to what is there in f32.
-    AddExact,
+    AddF32,
 }
 
 /// A matrix of numbers of 16 bits, row by row without gaps.
 #[derive(Debug)]
-pub struct Factor<'a, M> {
+pub struct MatmulOperand<'a, M> {
     /// Where.
-    pub at: At<'a, M>,
+    pub at: DevicePointer<'a, M>,
     /// Whether columns of what lies there are the rows.
     pub transposed: bool,
 }
 
 /// A product of matrices, summed up in f32.
 #[derive(Debug)]
-pub struct Product<'a, M> {
+pub struct Matmul<'a, M> {
     /// What numbers of 16 bits are.
     pub numbers: Narrow,
     /// Shape `[rows, inner]`.
-    pub left: Factor<'a, M>,
+    pub left: MatmulOperand<'a, M>,
     /// Shape `[inner, columns]`.
-    pub right: Factor<'a, M>,
+    pub right: MatmulOperand<'a, M>,
     /// Shape `[rows, columns]`, row by row without gaps.
-    pub output: At<'a, M>,
+    pub output: DevicePointer<'a, M>,
     /// What becomes of it.
-    pub sums: Sums,
-    /// Shape `[columns]`; only for [`Sums::Biased`].
-    pub bias: Option<At<'a, M>>,
+    pub accumulation: Accumulation,
+    /// Shape `[columns]`; only for [`Accumulation::Biased`].
+    pub bias: Option<DevicePointer<'a, M>>,
     /// Rows of the left side.
     pub rows: usize,
     /// Rows of the right side.
@@ -309,25 +309,26 @@ pub struct Product<'a, M> {
     pub columns: usize,
 }
 
-/// Why a machine didn't do something.
+/// Why a GPU didn't do something.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum MachineError {
+pub enum GpuError {
     /// Its memory is full.
     #[error("out of memory on the device")]
     OutOfMemory,
-    /// Anything else, in its own words.
+    /// Anything else, in its own description.
     #[error("{0}")]
     Failed(String),
 }
 
-impl From<MachineError> for EngineError {
-    fn from(error: MachineError) -> Self {
+impl From<GpuError> for EngineError {
+    fn from(error: GpuError) -> Self {
         match error {
-            MachineError::OutOfMemory => EngineError::new(ErrorKind::OutOfMemory, error.to_string())
+            GpuError::OutOfMemory => EngineError::new(ErrorKind::OutOfMemory, error.to_string())
                 .with_hint("Lower ecommerce_ml.model_cache_size, or set ecommerce_ml.device to \"cpu\"."),
-            MachineError::Failed(words) => {
-                EngineError::new(ErrorKind::Internal, format!("computation on the device failed: {words}"))
-            }
+            GpuError::Failed(description) => EngineError::new(
+                ErrorKind::Internal,
+                format!("computation on the device failed: {description}"),
+            ),
         }
     }
 }

@@ -12,13 +12,13 @@ use parking_lot::RwLock;
 use tokenizers::{ModelWrapper, NormalizerWrapper, PreTokenizerWrapper};
 
 /// Words that are kept: the first ones, which are the most frequent ones too.
-const MOST_WORDS: usize = 1 << 16;
+const MAX_WORDS: usize = 1 << 16;
 
-/// Words that were not known, since no more are kept, after which all are forgotten: texts have come to be in another language.
-const MOST_UNKNOWN: usize = 8 * MOST_WORDS;
+/// Words that were not cached, since no more are kept, after which all are forgotten: texts have come to be in another language.
+const MAX_MISSES: usize = 8 * MAX_WORDS;
 
 /// Bytes of a word that is kept. Longer ones hardly come again.
-const LONGEST_WORD: usize = 40;
+const MAX_WORD_BYTES: usize = 40;
 
 /// Estimated memory for a word, in bytes: its text, two or three ids, an entry of the table.
 const WORD_BYTES: u64 = 96;
@@ -28,33 +28,33 @@ type Ids = Box<[u32]>;
 
 /// Words and their ids.
 #[derive(Debug)]
-pub(super) struct Words {
-    cutter: Cutter,
-    known: RwLock<Known>,
+pub(super) struct WordCache {
+    splitter: WordSplitter,
+    cached: RwLock<CachedIds>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct CachedIds {
     words: HashMap<Box<str>, Ids, RandomState>,
-    /// Words that were not known, since no more are kept.
-    unknown: usize,
+    /// Words that were not cached, since no more are kept.
+    missed: usize,
 }
 
-/// A word that is not known, and where among the ids of the others its own belong.
-struct Gap<'a> {
+/// A word that is not cached, and where among the ids of the others its own belong.
+struct Miss<'a> {
     word: &'a str,
     place: usize,
 }
 
-impl Words {
+impl WordCache {
     /// None for a tokenizer that doesn't read every word by itself.
     pub(super) fn of(tokenizer: &tokenizers::Tokenizer) -> Option<Self> {
-        Cutter::of(tokenizer).map(|cutter| Self { cutter, known: RwLock::default() })
+        WordSplitter::of(tokenizer).map(|splitter| Self { splitter, cached: RwLock::default() })
     }
 
     /// Estimated memory that they come to take, in bytes.
     pub(super) fn bytes() -> u64 {
-        MOST_WORDS as u64 * WORD_BYTES
+        MAX_WORDS as u64 * WORD_BYTES
     }
 
     /// The ids of a text, where `tokenize` gives those of a word.
@@ -66,60 +66,60 @@ impl Words {
         text: &str,
         tokenize: impl Fn(&str) -> Result<Ids, E>,
     ) -> Result<Vec<u32>, E> {
-        let (known, gaps) = self.look_up(text);
-        if gaps.is_empty() {
-            return Ok(known);
+        let (cached, misses) = self.look_up(text);
+        if misses.is_empty() {
+            return Ok(cached);
         }
-        let (mut ids, mut from) = (Vec::with_capacity(known.len() + 4 * gaps.len()), 0);
-        let mut new = Vec::with_capacity(gaps.len());
-        for Gap { word, place } in gaps {
+        let (mut ids, mut from) = (Vec::with_capacity(cached.len() + 4 * misses.len()), 0);
+        let mut new = Vec::with_capacity(misses.len());
+        for Miss { word, place } in misses {
             let own = tokenize(word)?;
-            ids.extend_from_slice(&known[from..place]);
+            ids.extend_from_slice(&cached[from..place]);
             ids.extend_from_slice(&own);
             from = place;
             new.push((word, own));
         }
-        ids.extend_from_slice(&known[from..]);
+        ids.extend_from_slice(&cached[from..]);
         self.keep(new);
         Ok(ids)
     }
 
-    /// The ids of all words that are known, and the others.
-    fn look_up<'a>(&self, text: &'a str) -> (Vec<u32>, Vec<Gap<'a>>) {
-        let (mut ids, mut gaps) = (Vec::with_capacity(text.len() / 3), Vec::new());
+    /// The ids of all words that are cached, and the others.
+    fn look_up<'a>(&self, text: &'a str) -> (Vec<u32>, Vec<Miss<'a>>) {
+        let (mut ids, mut misses) = (Vec::with_capacity(text.len() / 3), Vec::new());
         // Once for all words: threads that only read get in each other's way as little as that.
-        let known = self.known.read();
-        for word in self.cutter.words(text) {
-            match known.words.get(word) {
+        let cached = self.cached.read();
+        for word in self.splitter.words(text) {
+            match cached.words.get(word) {
                 Some(own) => ids.extend_from_slice(own),
-                None => gaps.push(Gap { word, place: ids.len() }),
+                None => misses.push(Miss { word, place: ids.len() }),
             }
         }
-        (ids, gaps)
+        (ids, misses)
     }
 
     fn keep(&self, new: Vec<(&str, Ids)>) {
-        let mut known = self.known.write();
-        if known.words.len() < MOST_WORDS {
-            let new = new.into_iter().filter(|(word, _)| word.len() <= LONGEST_WORD);
-            known.words.extend(new.map(|(word, ids)| (Box::from(word), ids)));
+        let mut cached = self.cached.write();
+        if cached.words.len() < MAX_WORDS {
+            let new = new.into_iter().filter(|(word, _)| word.len() <= MAX_WORD_BYTES);
+            cached.words.extend(new.map(|(word, ids)| (Box::from(word), ids)));
             return;
         }
-        known.unknown += new.len();
-        if known.unknown > MOST_UNKNOWN {
-            *known = Known::default();
+        cached.missed += new.len();
+        if cached.missed > MAX_MISSES {
+            *cached = CachedIds::default();
         }
     }
 }
 
 /// Cuts a text where the tokenizer does, if perhaps in larger parts.
 #[derive(Debug)]
-struct Cutter {
+struct WordSplitter {
     /// First bytes of tokens that are found before a text is cut.
-    openings: Vec<u8>,
+    first_bytes: Vec<u8>,
 }
 
-impl Cutter {
+impl WordSplitter {
     /// None for a tokenizer in which anything looks beyond a word.
     fn of(tokenizer: &tokenizers::Tokenizer) -> Option<Self> {
         // The normalizer goes character by character, but for accents, which are told from the letters that they follow.
@@ -131,8 +131,8 @@ impl Cutter {
             let takes_space = token.lstrip || token.rstrip || token.content.contains(char::is_whitespace);
             !takes_space && !token.single_word && !token.normalized
         });
-        let openings = added.values().filter_map(|token| token.content.bytes().next()).collect();
-        (is_of_bert && is_found_in_words).then_some(Self { openings })
+        let first_bytes = added.values().filter_map(|token| token.content.bytes().next()).collect();
+        (is_of_bert && is_found_in_words).then_some(Self { first_bytes })
     }
 
     /// The words of a text, none of them empty.
@@ -140,7 +140,7 @@ impl Cutter {
     /// There is more white space than this, some of which doesn't part words: the normalizer takes control characters out.
     fn words<'t>(&self, text: &'t str) -> impl Iterator<Item = &'t str> + use<'_, 't> {
         text.split([' ', '\t', '\n', '\r']).flat_map(move |word| {
-            let is_whole = word.bytes().any(|byte| self.openings.contains(&byte));
+            let is_whole = word.bytes().any(|byte| self.first_bytes.contains(&byte));
             let mut rest = word;
             iter::from_fn(move || {
                 let end = if is_whole { rest.len() } else { end_of_part(rest) };
@@ -166,8 +166,8 @@ mod tests {
 
     use super::*;
 
-    fn words() -> Words {
-        Words { cutter: Cutter { openings: vec![b'['] }, known: RwLock::default() }
+    fn words() -> WordCache {
+        WordCache { splitter: WordSplitter { first_bytes: vec![b'['] }, cached: RwLock::default() }
     }
 
     /// Ids of the characters, so that anything out of place shows.
@@ -177,8 +177,8 @@ mod tests {
 
     #[test]
     fn texts_are_cut_at_spaces_and_punctuation() {
-        let cutter = words().cutter;
-        let cut = |text: &str| cutter.words(text).map(str::to_owned).collect::<Vec<_>>();
+        let splitter = words().splitter;
+        let cut = |text: &str| splitter.words(text).map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(
             cut(" It's\tfine,\r\n...isn't it?! "),
             ["It", "'", "s", "fine", ",", ".", ".", ".", "isn", "'", "t", "it", "?", "!"]
@@ -205,16 +205,16 @@ mod tests {
     #[test]
     fn memory_is_bounded_and_frees_itself_from_what_comes_no_more() {
         let words = words();
-        let long = "x".repeat(LONGEST_WORD + 1);
+        let long = "x".repeat(MAX_WORD_BYTES + 1);
         words.ids(&long, spell).unwrap();
-        assert_eq!(words.known.read().words.len(), 0);
-        let count = || words.known.read().words.len();
+        assert_eq!(words.cached.read().words.len(), 0);
+        let count = || words.cached.read().words.len();
         let read = |from: usize, to: usize| {
             (from..to).for_each(|number| drop(words.ids(&format!("n{number}"), spell).unwrap()));
         };
-        read(0, MOST_WORDS + 10);
-        assert_eq!(count(), MOST_WORDS);
-        read(MOST_WORDS, MOST_WORDS + MOST_UNKNOWN + 10);
+        read(0, MAX_WORDS + 10);
+        assert_eq!(count(), MAX_WORDS);
+        read(MAX_WORDS, MAX_WORDS + MAX_MISSES + 10);
         assert!(count() < 100, "{}", count());
     }
 }

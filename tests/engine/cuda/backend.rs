@@ -1,14 +1,16 @@
-//! A machine whose kernels run on the CPU, one thread after the other.
+//! A GPU whose kernels run on the CPU, one thread after the other.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use ecommerce_ml_emulator::{Argument as Emulator, Memory, Order};
-use ecommerce_ml_tensor_cuda::machine::{Argument, At, Epilogue, Factor, Kernel, Launch, Product, Sums};
-use ecommerce_ml_tensor_cuda::{Machine, MachineError, MemoryUse, Narrow};
+use ecommerce_ml_emulator::{KernelArgument as Emulator, Memory, Order};
+use ecommerce_ml_tensor_cuda::backend::{
+    Accumulation, DevicePointer, Epilogue, Kernel, KernelArgument, Launch, Matmul, MatmulOperand,
+};
+use ecommerce_ml_tensor_cuda::{GpuBackend, GpuError, MemoryUse, Narrow};
 
-/// A machine with as many bytes of memory as it is given.
+/// A GPU with as many bytes of memory as it is given.
 #[derive(Debug, Default)]
 pub struct Emulated {
     bytes: usize,
@@ -40,68 +42,68 @@ impl Emulated {
 }
 
 /// Numbers of a matrix.
-fn read(numbers: Narrow, at: At<'_, Memory>, count: usize) -> Vec<f32> {
+fn read(numbers: Narrow, at: DevicePointer<'_, Memory>, count: usize) -> Vec<f32> {
     let bytes = at.memory.read(at.offset, count * Narrow::BYTES);
     bytes.as_chunks::<2>().0.iter().map(|&bytes| numbers.number(u16::from_le_bytes(bytes))).collect()
 }
 
-impl Machine for Emulated {
+impl GpuBackend for Emulated {
     type Memory = Memory;
-    type Arriving = Vec<u8>;
+    type Download = Vec<u8>;
 
     fn name(&self) -> String {
         "emulated".to_owned()
     }
 
-    fn memory(&self) -> Result<MemoryUse, MachineError> {
+    fn memory(&self) -> Result<MemoryUse, GpuError> {
         Ok(MemoryUse { used: self.used.load(Ordering::Relaxed) as u64, total: self.bytes as u64 })
     }
 
-    fn allocate(&self, bytes: usize) -> Result<Memory, MachineError> {
+    fn allocate(&self, bytes: usize) -> Result<Memory, GpuError> {
         if self.used.load(Ordering::Relaxed).saturating_add(bytes) > self.bytes {
-            return Err(MachineError::OutOfMemory);
+            return Err(GpuError::OutOfMemory);
         }
         Ok(Memory::new(bytes, &self.used))
     }
 
-    fn upload(&self, bytes: &[u8]) -> Result<Memory, MachineError> {
+    fn upload(&self, bytes: &[u8]) -> Result<Memory, GpuError> {
         let mut memory = self.allocate(bytes.len())?;
-        self.replace(&mut memory, bytes)?;
+        self.overwrite(&mut memory, bytes)?;
         Ok(memory)
     }
 
-    fn replace(&self, memory: &mut Memory, bytes: &[u8]) -> Result<(), MachineError> {
+    fn overwrite(&self, memory: &mut Memory, bytes: &[u8]) -> Result<(), GpuError> {
         memory.write(0, bytes);
         self.moved.fetch_add(bytes.len(), Ordering::Relaxed);
         Ok(())
     }
 
-    fn clear(&self, memory: &mut Memory) -> Result<(), MachineError> {
+    fn zero(&self, memory: &mut Memory) -> Result<(), GpuError> {
         memory.write(0, &vec![0; memory.size()]);
         Ok(())
     }
 
-    fn send_for(&self, memory: &Memory, bytes: usize) -> Result<Vec<u8>, MachineError> {
+    fn start_download(&self, memory: &Memory, bytes: usize) -> Result<Vec<u8>, GpuError> {
         self.moved.fetch_add(bytes, Ordering::Relaxed);
         Ok(memory.read(0, bytes))
     }
 
-    fn receive(&self, arriving: Vec<u8>, bytes: &mut [u8]) -> Result<(), MachineError> {
-        bytes.copy_from_slice(&arriving);
+    fn finish_download(&self, download: Vec<u8>, bytes: &mut [u8]) -> Result<(), GpuError> {
+        bytes.copy_from_slice(&download);
         Ok(())
     }
 
-    fn launch(&self, launch: &Launch<'_, Memory>) -> Result<(), MachineError> {
+    fn launch(&self, launch: &Launch<'_, Memory>) -> Result<(), GpuError> {
         self.launches.fetch_add(1, Ordering::Relaxed);
         self.passes.fetch_add(usize::from(launch.kernel == Kernel::EmbedTraining), Ordering::Relaxed);
         let arguments: Vec<_> = launch
             .arguments
             .iter()
             .map(|argument| match *argument {
-                Argument::At(at) => Emulator::At(at.memory, at.offset),
-                Argument::Count(number) => Emulator::Count(number),
-                Argument::Number(number) => Emulator::Number(number),
-                Argument::Bits(bits) => Emulator::Bits(bits),
+                KernelArgument::Pointer(at) => Emulator::Pointer(at.memory, at.offset),
+                KernelArgument::U32(number) => Emulator::U32(number),
+                KernelArgument::F32(number) => Emulator::F32(number),
+                KernelArgument::U64(bits) => Emulator::U64(bits),
             })
             .collect();
         let grid = [launch.grid[0], launch.grid[1], 1];
@@ -121,7 +123,7 @@ impl Machine for Emulated {
             memories.iter().zip(&before).for_each(|(memory, bytes)| memory.write(0, bytes));
             let (shared_bytes, watches) = (launch.shared_bytes, is_checked && first.is_none());
             ecommerce_ml_emulator::launch(name, grid, threads, shared_bytes, order, watches, &arguments)
-                .map_err(|error| MachineError::Failed(format!("{name}: {error}")))?;
+                .map_err(|error| GpuError::Failed(format!("{name}: {error}")))?;
             if is_checked {
                 let after = contents();
                 let first = first.get_or_insert_with(|| after.clone());
@@ -131,9 +133,9 @@ impl Machine for Emulated {
         Ok(())
     }
 
-    fn multiply(&self, product: &Product<'_, Memory>) -> Result<(), MachineError> {
-        let &Product { numbers, rows, inner, columns, sums, .. } = product;
-        let factor = |factor: &Factor<'_, Memory>, rows: usize, columns: usize| {
+    fn matmul(&self, product: &Matmul<'_, Memory>) -> Result<(), GpuError> {
+        let &Matmul { numbers, rows, inner, columns, accumulation, .. } = product;
+        let factor = |factor: &MatmulOperand<'_, Memory>, rows: usize, columns: usize| {
             let matrix = read(numbers, factor.at, rows * columns);
             if factor.transposed { transpose(&matrix, rows) } else { matrix }
         };
@@ -141,11 +143,11 @@ impl Machine for Emulated {
         // Its columns one after the other.
         let right = transpose(&factor(&product.right, inner, columns), columns);
         let bias = product.bias.map(|bias| read(numbers, bias, columns));
-        let size = if sums == Sums::AddExact { size_of::<f32>() } else { Narrow::BYTES };
-        let before = match sums {
-            Sums::Biased(_) | Sums::Replace => vec![0.0; rows * columns],
-            Sums::Add => read(numbers, product.output, rows * columns),
-            Sums::AddExact => {
+        let size = if accumulation == Accumulation::AddF32 { size_of::<f32>() } else { Narrow::BYTES };
+        let before = match accumulation {
+            Accumulation::Biased(_) | Accumulation::Replace => vec![0.0; rows * columns],
+            Accumulation::Add => read(numbers, product.output, rows * columns),
+            Accumulation::AddF32 => {
                 let bytes = product.output.memory.read(product.output.offset, rows * columns * size);
                 bytes.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
             }
@@ -154,12 +156,12 @@ impl Machine for Emulated {
         for (row, before) in left.chunks_exact(inner).zip(before.chunks_exact(columns)) {
             for (column, (right, before)) in right.chunks_exact(inner).zip(before).enumerate() {
                 let sum = dot(row, right) + before;
-                let sum = match sums {
-                    Sums::Biased(epilogue) => after(epilogue, sum + bias.as_ref().unwrap()[column]),
-                    Sums::Replace | Sums::Add | Sums::AddExact => sum,
+                let sum = match accumulation {
+                    Accumulation::Biased(epilogue) => after(epilogue, sum + bias.as_ref().unwrap()[column]),
+                    Accumulation::Replace | Accumulation::Add | Accumulation::AddF32 => sum,
                 };
-                match sums {
-                    Sums::AddExact => bytes.extend(sum.to_le_bytes()),
+                match accumulation {
+                    Accumulation::AddF32 => bytes.extend(sum.to_le_bytes()),
                     _ => bytes.extend(numbers.round(sum).to_le_bytes()),
                 }
             }
@@ -169,9 +171,9 @@ impl Machine for Emulated {
     }
 }
 
-fn memory<'a>(argument: &Argument<'a, Memory>) -> Option<&'a Memory> {
+fn memory<'a>(argument: &KernelArgument<'a, Memory>) -> Option<&'a Memory> {
     match *argument {
-        Argument::At(at) => Some(at.memory),
+        KernelArgument::Pointer(at) => Some(at.memory),
         _ => None,
     }
 }

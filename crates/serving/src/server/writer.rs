@@ -1,6 +1,6 @@
 //! Replies on their way to a client. A client that doesn't read keeps nobody waiting but itself.
 //!
-//! Invariant: what is in the box is bounded by the gate: a request counts until its reply has been written.
+//! Invariant: what is queued is bounded by the backpressure: a request counts until its reply has been written.
 
 use std::io;
 
@@ -9,10 +9,10 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::gate::Admission;
+use super::backpressure::Admission;
 
-/// A frame with what it holds of the gate.
-struct Outgoing {
+/// A frame with what it counts for in the backpressure.
+struct QueuedFrame {
     frame: Vec<u8>,
     /// `None` for a question to the client, which is no reply.
     admission: Option<Admission>,
@@ -20,17 +20,17 @@ struct Outgoing {
 
 /// Takes replies from any task.
 #[derive(Clone)]
-pub(super) struct Outbox(UnboundedSender<Outgoing>);
+pub(super) struct ReplySender(UnboundedSender<QueuedFrame>);
 
-/// Writes what the outbox takes.
-pub(super) struct Writer(UnboundedReceiver<Outgoing>);
+/// Writes what the senders take.
+pub(super) struct ReplyWriter(UnboundedReceiver<QueuedFrame>);
 
-pub(super) fn outbox() -> (Outbox, Writer) {
+pub(super) fn reply_channel() -> (ReplySender, ReplyWriter) {
     let (sender, receiver) = unbounded_channel();
-    (Outbox(sender), Writer(receiver))
+    (ReplySender(sender), ReplyWriter(receiver))
 }
 
-impl Outbox {
+impl ReplySender {
     /// Sends the reply that ends a request.
     pub(super) fn reply(&self, reply: &Reply, admission: Admission) {
         self.put(reply, Some(admission));
@@ -44,11 +44,11 @@ impl Outbox {
     fn put(&self, reply: &Reply, admission: Option<Admission>) {
         let frame = encode_frame(reply).or_else(|error| encode_frame(&refusal(reply, &error)));
         // The writer is gone if the client is; then nobody misses the reply.
-        let _ = frame.map(|frame| self.0.send(Outgoing { frame, admission }));
+        let _ = frame.map(|frame| self.0.send(QueuedFrame { frame, admission }));
     }
 }
 
-impl Writer {
+impl ReplyWriter {
     /// Writes until the connection breaks.
     pub(super) async fn run(mut self, mut socket: OwnedWriteHalf) -> io::Result<()> {
         while let Some(outgoing) = self.0.recv().await {

@@ -10,7 +10,7 @@ use ecommerce_ml_protocol::{Completed, ModelSource, ModelStats};
 use crate::clock::unix_seconds;
 
 /// A loaded model. Requests keep it alive, whatever the cache does meanwhile.
-pub struct Entry {
+pub struct CachedModel {
     source: ModelSource,
     model: Arc<dyn Predictor>,
     /// As the latest request said.
@@ -25,7 +25,7 @@ pub struct Entry {
     cache_hits: AtomicU64,
 }
 
-impl Entry {
+impl CachedModel {
     pub(super) fn new(source: ModelSource, model: Arc<dyn Predictor>, pinned: bool, clock: u64) -> Self {
         Self {
             source,

@@ -20,7 +20,7 @@ const CONNECTION_BYTES: usize = 64 << 20;
 const TOTAL_BYTES: usize = 512 << 20;
 
 /// Requests of a client that is read from although it has too many open, because it has to send a model.
-pub(super) const MOST_REQUESTS: usize = 4 * CONNECTION_REQUESTS;
+pub(super) const MAX_REQUESTS: usize = 4 * CONNECTION_REQUESTS;
 
 /// What an input costs beside its bytes, and any other request.
 const INPUT_BYTES: usize = 64;
@@ -36,8 +36,8 @@ pub(super) struct Shared {
     less: Notify,
 }
 
-/// What one client has open.
-pub(super) struct Gate {
+/// What one client has open, which decides whether it is read from.
+pub(super) struct Backpressure {
     shared: Arc<Shared>,
     requests: AtomicUsize,
     bytes: AtomicUsize,
@@ -47,7 +47,7 @@ pub(super) struct Gate {
     changed: Notify,
 }
 
-impl Gate {
+impl Backpressure {
     pub(super) fn new(shared: Arc<Shared>) -> Arc<Self> {
         let zero = || AtomicUsize::new(0);
         Arc::new(Self { shared, requests: zero(), bytes: zero(), asked: zero(), changed: Notify::new() })
@@ -73,8 +73,8 @@ impl Gate {
     }
 
     /// Whether no further request can be accepted on any account.
-    pub(super) fn is_crowded(&self) -> bool {
-        self.requests.load(Relaxed) >= MOST_REQUESTS
+    pub(super) fn is_full(&self) -> bool {
+        self.requests.load(Relaxed) >= MAX_REQUESTS
     }
 
     /// Counts a request until its reply has been written.
@@ -83,37 +83,37 @@ impl Gate {
         self.requests.fetch_add(1, Relaxed);
         self.bytes.fetch_add(bytes, Relaxed);
         self.shared.bytes.fetch_add(bytes, Relaxed);
-        Admission { gate: Arc::clone(self), bytes }
+        Admission { backpressure: Arc::clone(self), bytes }
     }
 
-    /// Keeps the gate open for a model, for as long as the guard lives.
-    pub(super) fn ask(self: &Arc<Self>) -> Asked {
+    /// Lets the client be read from, for a model, for as long as the guard lives.
+    pub(super) fn ask(self: &Arc<Self>) -> UploadExpected {
         self.asked.fetch_add(1, Relaxed);
         self.changed.notify_waiters();
-        Asked(Arc::clone(self))
+        UploadExpected(Arc::clone(self))
     }
 }
 
 /// An open request, or its reply until it has been written.
 pub(super) struct Admission {
-    gate: Arc<Gate>,
+    backpressure: Arc<Backpressure>,
     bytes: usize,
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        self.gate.requests.fetch_sub(1, Relaxed);
-        self.gate.bytes.fetch_sub(self.bytes, Relaxed);
-        self.gate.shared.bytes.fetch_sub(self.bytes, Relaxed);
-        self.gate.changed.notify_waiters();
-        self.gate.shared.less.notify_waiters();
+        self.backpressure.requests.fetch_sub(1, Relaxed);
+        self.backpressure.bytes.fetch_sub(self.bytes, Relaxed);
+        self.backpressure.shared.bytes.fetch_sub(self.bytes, Relaxed);
+        self.backpressure.changed.notify_waiters();
+        self.backpressure.shared.less.notify_waiters();
     }
 }
 
 /// A client that has been asked to send a model.
-pub(super) struct Asked(Arc<Gate>);
+pub(super) struct UploadExpected(Arc<Backpressure>);
 
-impl Drop for Asked {
+impl Drop for UploadExpected {
     fn drop(&mut self) {
         self.0.asked.fetch_sub(1, Relaxed);
     }

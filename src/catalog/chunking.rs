@@ -23,7 +23,7 @@ const LARGE: u64 = 64 << 10;
 const LENGTH: u64 = 8;
 
 /// Cuts the bytes of one file.
-pub struct Cutter {
+pub struct Chunker {
     /// The chunk that is being filled.
     chunk: Vec<u8>,
     /// Where it begins in the file.
@@ -41,7 +41,7 @@ enum Next {
     Cuts(VecDeque<u64>),
 }
 
-impl Cutter {
+impl Chunker {
     /// For a file of this name.
     pub fn new(name: &str) -> Self {
         let next = if name.ends_with(".safetensors") { Next::Length } else { Next::Cuts(VecDeque::new()) };

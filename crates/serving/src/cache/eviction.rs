@@ -7,7 +7,7 @@ use ecommerce_ml_protocol::EngineError;
 
 /// A loaded model as far as memory is concerned.
 #[derive(Debug, Clone)]
-pub struct Resident<K> {
+pub struct EvictionCandidate<K> {
     /// Which model.
     pub key: K,
     /// Its memory in bytes.
@@ -22,7 +22,11 @@ pub struct Resident<K> {
 ///
 /// # Errors
 /// [`ErrorKind::OutOfMemory`](ecommerce_ml_protocol::ErrorKind::OutOfMemory) if even dropping all that aren't pinned isn't enough.
-pub fn make_room<K>(mut models: Vec<Resident<K>>, needed: u64, capacity: u64) -> Result<Vec<K>, EngineError> {
+pub fn choose_evicted<K>(
+    mut models: Vec<EvictionCandidate<K>>,
+    needed: u64,
+    capacity: u64,
+) -> Result<Vec<K>, EngineError> {
     let pinned: u64 = models.iter().filter(|model| model.pinned).map(|model| model.bytes).sum();
     if needed.saturating_add(pinned) > capacity {
         return Err(does_not_fit(needed, capacity, pinned));
