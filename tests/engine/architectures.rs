@@ -256,8 +256,8 @@ fn what_was_kept_is_the_same_model() {
     for name in ALL {
         let files = tiny(name).files();
         let model = support::load(&files).unwrap();
-        let image = Model::prepare(&files, &cpu, PrecisionChoice::Auto).unwrap();
-        let kept = Model::open(image, &cpu).unwrap();
+        let prepacked = Model::prepare(&files, &cpu, PrecisionChoice::Auto).unwrap();
+        let kept = Model::open(prepacked, &cpu).unwrap();
         assert_eq!(kept.info(), model.info());
         assert_close(&answers(&kept, &["good", "bad"]), &answers(&model, &["good", "bad"]));
     }

@@ -7,7 +7,7 @@ mod support;
 use std::io::{Seek, SeekFrom};
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
-use ecommerce_ml_tensor_cpu::{Cpu, Image, Kernels, Precision};
+use ecommerce_ml_tensor_cpu::{Cpu, Kernels, Precision, PrepackedWeights};
 use ecommerce_ml_text_model::{Device, Model, Output, PrecisionChoice, Window};
 
 use support::{json_lines, root, tiny};
@@ -93,9 +93,9 @@ fn single_precision_agrees_with_candle() {
 fn the_same_bits_whatever_the_batch_and_however_many_threads() {
     let texts = texts(100);
     for precision in [F32, INT8] {
-        let image = |cpu: &Cpu| Model::prepare(&reviews(), cpu, precision).unwrap();
+        let prepacked = |cpu: &Cpu| Model::prepare(&reviews(), cpu, precision).unwrap();
         let alone = Cpu::new(Kernels::best(), 1);
-        let model = Model::open(image(&alone), &alone).unwrap();
+        let model = Model::open(prepacked(&alone), &alone).unwrap();
         let windows = windows(&model, &texts);
         assert!(windows.iter().map(|window| window.ids.len()).sum::<usize>() > 2_000);
         for output in [Output::Head, Output::Embedding] {
@@ -105,7 +105,7 @@ fn the_same_bits_whatever_the_batch_and_however_many_threads() {
                 .collect();
             for threads in [1, 2, 5] {
                 let cpu = Cpu::new(Kernels::best(), threads);
-                let model = Model::open(image(&alone), &cpu).unwrap();
+                let model = Model::open(prepacked(&alone), &cpu).unwrap();
                 assert_eq!(rows(&model, &windows, output), one_by_one, "{precision:?} {threads}");
                 for some in [&windows[..3], &windows[5..6], &windows[7..20]] {
                     let place = some.as_ptr_range().start as usize - windows.as_ptr() as usize;
@@ -181,12 +181,14 @@ fn prepared_weights_are_all_that_a_model_needs() {
         ["bert-stars-sharded", "distilbert-regression", "roberta-embedding", "xlm-roberta-classification"]
     {
         for precision in [F32, INT8] {
-            let image = Model::prepare(&tiny(name).files(), &cpu, precision).unwrap();
+            let prepacked = Model::prepare(&tiny(name).files(), &cpu, precision).unwrap();
             let mut file = tempfile::tempfile().unwrap();
-            image.write(&mut file).unwrap();
+            prepacked.write(&mut file).unwrap();
             file.seek(SeekFrom::Start(0)).unwrap();
-            let (memory, mapped) =
-                (Model::open(image, &cpu).unwrap(), Model::open(Image::map(&file).unwrap(), &cpu).unwrap());
+            let (memory, mapped) = (
+                Model::open(prepacked, &cpu).unwrap(),
+                Model::open(PrepackedWeights::map(&file).unwrap(), &cpu).unwrap(),
+            );
             assert_eq!(memory.info(), mapped.info());
             assert_eq!(memory.precision(), mapped.precision());
             let windows = windows(&memory, &texts(50));
@@ -199,6 +201,6 @@ fn prepared_weights_are_all_that_a_model_needs() {
 #[test]
 fn prepared_weights_of_another_model_are_refused() {
     let cpu = Cpu::new(Kernels::best(), 1);
-    let image = ecommerce_ml_tensor_cpu::ImageBuilder::default().finish(serde_json::Value::Null);
-    assert!(Model::open(image, &cpu).is_err());
+    let prepacked = ecommerce_ml_tensor_cpu::PrepackedBuilder::default().finish(serde_json::Value::Null);
+    assert!(Model::open(prepacked, &cpu).is_err());
 }

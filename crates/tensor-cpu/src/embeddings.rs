@@ -8,9 +8,9 @@ use std::sync::Arc;
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
-use super::image::{Image, ImageBuilder, Numbers};
 use super::kernels::Kernels;
 use super::layer::{Norm, NormWeights};
+use super::prepacked::{Numbers, PrepackedBuilder, PrepackedWeights};
 use super::shape::Sizes;
 
 /// Rows of numbers in the type that they came in, in row-major order.
@@ -50,27 +50,27 @@ enum Words {
     Bf16(Numbers<bf16>),
 }
 
-/// Adds the embeddings to an image.
-pub fn pack_embeddings(image: &mut ImageBuilder, weights: &EmbeddingWeights) {
+/// Adds the embeddings to prepacked weights.
+pub fn pack_embeddings(prepacked: &mut PrepackedBuilder, weights: &EmbeddingWeights) {
     match &weights.words {
-        WordWeights::F32(words) => image.add("words.f32", words),
-        WordWeights::F16(words) => image.add("words.f16", words),
-        WordWeights::Bf16(words) => image.add("words.bf16", words),
+        WordWeights::F32(words) => prepacked.add("words.f32", words),
+        WordWeights::F16(words) => prepacked.add("words.f16", words),
+        WordWeights::Bf16(words) => prepacked.add("words.bf16", words),
     }
-    image.add("positions", &weights.positions);
-    Norm::pack(image, "norm", &weights.norm);
+    prepacked.add("positions", &weights.positions);
+    Norm::pack(prepacked, "norm", &weights.norm);
 }
 
 impl Embeddings {
-    pub(super) fn open(image: &Arc<Image>, sizes: &Sizes) -> Option<Self> {
+    pub(super) fn open(prepacked: &Arc<PrepackedWeights>, sizes: &Sizes) -> Option<Self> {
         let width = sizes.shape.hidden;
         let count = sizes.vocabulary * width;
-        let words = image.numbers("words.f32", count).map(Words::F32);
-        let words = words.or_else(|| image.numbers("words.f16", count).map(Words::F16));
+        let words = prepacked.numbers("words.f32", count).map(Words::F32);
+        let words = words.or_else(|| prepacked.numbers("words.f16", count).map(Words::F16));
         Some(Self {
-            words: words.or_else(|| image.numbers("words.bf16", count).map(Words::Bf16))?,
-            positions: image.numbers("positions", sizes.positions * width)?,
-            norm: Norm::open(image, "norm", width)?,
+            words: words.or_else(|| prepacked.numbers("words.bf16", count).map(Words::Bf16))?,
+            positions: prepacked.numbers("positions", sizes.positions * width)?,
+            norm: Norm::open(prepacked, "norm", width)?,
         })
     }
 

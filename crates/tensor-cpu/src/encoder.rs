@@ -14,9 +14,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use super::embeddings::Embeddings;
-use super::image::Image;
 use super::kernels::Kernels;
 use super::layer::{Layer, Scratch, Work};
+use super::prepacked::PrepackedWeights;
 use super::shape::{Shape, Sizes};
 use super::shared::SharedRows;
 use super::team::{Barrier, Team};
@@ -74,14 +74,19 @@ struct States {
 }
 
 impl Encoder {
-    /// The encoder of an image with as many layers as it has; `None` if parts are missing or of other sizes.
-    pub fn open(image: &Arc<Image>, sizes: &Sizes, kernels: Kernels, team: &Arc<Team>) -> Option<Self> {
+    /// The encoder of prepacked weights with as many layers as they have; `None` if parts are missing or of other sizes.
+    pub fn open(
+        prepacked: &Arc<PrepackedWeights>,
+        sizes: &Sizes,
+        kernels: Kernels,
+        team: &Arc<Team>,
+    ) -> Option<Self> {
         let shape = sizes.shape;
-        let layer = |index| Layer::open(image, index, &shape);
+        let layer = |index| Layer::open(prepacked, index, &shape);
         Some(Self {
             kernels,
             shape,
-            embeddings: Embeddings::open(image, sizes)?,
+            embeddings: Embeddings::open(prepacked, sizes)?,
             layers: (0..sizes.layers).map(layer).collect::<Option<_>>()?,
             team: Arc::clone(team),
             spaces: (0..team.size()).map(|_| Mutex::default()).collect(),

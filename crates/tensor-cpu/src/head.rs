@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
-use super::image::{Image, ImageBuilder};
 use super::kernels::Kernels;
 use super::linear::{Bytes, DenseWeights, Linear, Rows, pack, padded};
+use super::prepacked::{PrepackedBuilder, PrepackedWeights};
 
 /// Between the two layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,23 +36,23 @@ pub struct Head {
     outputs: usize,
 }
 
-/// Adds a head to an image.
-pub fn pack_head(image: &mut ImageBuilder, width: usize, weights: &HeadWeights) {
+/// Adds a head to prepacked weights.
+pub fn pack_head(prepacked: &mut PrepackedBuilder, width: usize, weights: &HeadWeights) {
     // A head is hardly any work, and the last one to decide.
-    pack(image, "head.hidden", width, &[&weights.hidden], None);
-    pack(image, "head.output", width, &[&weights.output], None);
+    pack(prepacked, "head.hidden", width, &[&weights.hidden], None);
+    pack(prepacked, "head.output", width, &[&weights.output], None);
 }
 
 impl Head {
-    /// The head of an image, over states of `width` numbers; `None` if parts are missing or of other sizes.
+    /// The head of prepacked weights, over states of `width` numbers; `None` if parts are missing or of other sizes.
     pub fn open(
-        image: &Arc<Image>,
+        prepacked: &Arc<PrepackedWeights>,
         width: usize,
         outputs: usize,
         activation: HeadActivation,
     ) -> Option<Self> {
-        let hidden = Linear::open(image, "head.hidden", width, padded(width))?;
-        let output = Linear::open(image, "head.output", width, padded(outputs))?;
+        let hidden = Linear::open(prepacked, "head.hidden", width, padded(width))?;
+        let output = Linear::open(prepacked, "head.output", width, padded(outputs))?;
         Some(Self { hidden, output, activation, width, outputs })
     }
 

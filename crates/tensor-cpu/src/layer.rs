@@ -7,9 +7,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::attention::{Attention, scratch_size};
-use super::image::{Image, ImageBuilder, Numbers};
 use super::kernels::Kernels;
 use super::linear::{Bytes, DenseWeights, Linear, Ranges, Rows, pack, padded};
+use super::prepacked::{Numbers, PrepackedBuilder, PrepackedWeights};
 use super::shape::Shape;
 use super::shared::SharedRows;
 
@@ -80,14 +80,14 @@ pub(super) struct Scratch {
 }
 
 impl Norm {
-    /// Adds a layer norm to an image.
-    pub(super) fn pack(image: &mut ImageBuilder, name: &str, norm: &NormWeights) {
-        image.add(format!("{name}.weight"), &norm.weight);
-        image.add(format!("{name}.bias"), &norm.bias);
+    /// Adds a layer norm to prepacked weights.
+    pub(super) fn pack(prepacked: &mut PrepackedBuilder, name: &str, norm: &NormWeights) {
+        prepacked.add(format!("{name}.weight"), &norm.weight);
+        prepacked.add(format!("{name}.bias"), &norm.bias);
     }
 
-    pub(super) fn open(image: &Arc<Image>, name: &str, width: usize) -> Option<Self> {
-        let numbers = |part: &str| image.numbers(&format!("{name}.{part}"), width);
+    pub(super) fn open(prepacked: &Arc<PrepackedWeights>, name: &str, width: usize) -> Option<Self> {
+        let numbers = |part: &str| prepacked.numbers(&format!("{name}.{part}"), width);
         Some(Self { weight: numbers("weight")?, bias: numbers("bias")? })
     }
 
@@ -105,9 +105,9 @@ pub struct LayerRanges {
     pub(super) up: Ranges,
 }
 
-/// Adds a layer to an image: in `int8` if its inputs are known, else in `f32`.
+/// Adds a layer to prepacked weights: in `int8` if its inputs are known, else in `f32`.
 pub fn pack_layer(
-    image: &mut ImageBuilder,
+    prepacked: &mut PrepackedBuilder,
     index: usize,
     shape: &Shape,
     weights: &LayerWeights,
@@ -117,20 +117,20 @@ pub fn pack_layer(
     let (hidden, inner) = (shape.hidden, shape.inner);
     let query = scaled(weights.query.clone(), (hidden / shape.heads) as f32);
     pack(
-        image,
+        prepacked,
         &name("projections"),
         hidden,
         &[&query, &weights.key, &weights.value],
         ranges.map(|ranges| &ranges.projections),
     );
-    pack(image, &name("output"), hidden, &[&weights.output], ranges.map(|ranges| &ranges.output));
-    Norm::pack(image, &name("attention_norm"), &weights.attention_norm);
-    pack(image, &name("up"), hidden, &[&weights.up], ranges.map(|ranges| &ranges.up));
+    pack(prepacked, &name("output"), hidden, &[&weights.output], ranges.map(|ranges| &ranges.output));
+    Norm::pack(prepacked, &name("attention_norm"), &weights.attention_norm);
+    pack(prepacked, &name("up"), hidden, &[&weights.up], ranges.map(|ranges| &ranges.up));
     // After the activation a feature is near zero for most tokens and far away for a few, other ones in other texts: what
     // some texts show of it makes things worse for others.
     let unknown = Ranges::unknown(inner);
-    pack(image, &name("down"), inner, &[&weights.down], ranges.map(|_| &unknown));
-    Norm::pack(image, &name("output_norm"), &weights.output_norm);
+    pack(prepacked, &name("down"), inner, &[&weights.down], ranges.map(|_| &unknown));
+    Norm::pack(prepacked, &name("output_norm"), &weights.output_norm);
 }
 
 /// The queries' layer with the scores' division by the root of a head's width in it.
@@ -141,16 +141,16 @@ fn scaled(mut layer: DenseWeights, width: f32) -> DenseWeights {
 }
 
 impl Layer {
-    pub(super) fn open(image: &Arc<Image>, index: usize, shape: &Shape) -> Option<Self> {
+    pub(super) fn open(prepacked: &Arc<PrepackedWeights>, index: usize, shape: &Shape) -> Option<Self> {
         let name = |part: &str| format!("layer.{index}.{part}");
         let (hidden, inner) = (shape.hidden, shape.inner);
         Some(Self {
-            projections: Linear::open(image, &name("projections"), hidden, 3 * padded(hidden))?,
-            output: Linear::open(image, &name("output"), hidden, padded(hidden))?,
-            attention_norm: Norm::open(image, &name("attention_norm"), hidden)?,
-            up: Linear::open(image, &name("up"), hidden, padded(inner))?,
-            down: Linear::open(image, &name("down"), inner, padded(hidden))?,
-            output_norm: Norm::open(image, &name("output_norm"), hidden)?,
+            projections: Linear::open(prepacked, &name("projections"), hidden, 3 * padded(hidden))?,
+            output: Linear::open(prepacked, &name("output"), hidden, padded(hidden))?,
+            attention_norm: Norm::open(prepacked, &name("attention_norm"), hidden)?,
+            up: Linear::open(prepacked, &name("up"), hidden, padded(inner))?,
+            down: Linear::open(prepacked, &name("down"), inner, padded(hidden))?,
+            output_norm: Norm::open(prepacked, &name("output_norm"), hidden)?,
         })
     }
 }

@@ -10,7 +10,7 @@
 //! - [`kernels`]: the kernels behind safe functions, chosen at run time.
 //!
 //! From the weights up:
-//! - [`image`]: prepared weights in memory or in a mapped file.
+//! - [`prepacked`]: prepared weights in memory or in a mapped file.
 //! - `shape`: sizes.
 //! - `linear`, `embeddings`, `layer`, `head`: the parts of the network.
 //! - `encoder`: batches of sequences through the parts; `stepwise`: a layer at a time.
@@ -37,11 +37,11 @@ mod encoder;
 mod functions;
 mod gradients;
 mod head;
-pub mod image;
 pub mod kernels;
 mod layer;
 mod linear;
 mod peak;
+pub mod prepacked;
 pub mod product;
 mod registers;
 mod rows;
@@ -57,11 +57,11 @@ pub use embeddings::{EmbeddingWeights, WordWeights, pack_embeddings};
 pub use encoder::{Encoder, Pooling, Sequence};
 pub use functions::Activation;
 pub use head::{Head, HeadActivation, HeadWeights, pack_head, softmax};
-pub use image::{Image, ImageBuilder};
 pub use kernels::Kernels;
 pub use layer::{LayerRanges, LayerWeights, NormWeights, pack_layer};
 pub use linear::{DenseWeights, Precision};
 pub use peak::Peak;
+pub use prepacked::{PrepackedBuilder, PrepackedWeights};
 pub use shape::{Shape, Sizes};
 pub use stepwise::States;
 pub use team::Team;

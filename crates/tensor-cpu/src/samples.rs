@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use super::attention::{Attention, scratch_size};
 use super::functions::Activation;
-use super::image::ImageBuilder;
 use super::kernels::Kernels;
 use super::linear::{Bytes, DenseWeights, Linear, Precision, Ranges, Rows, pack, padded};
+use super::prepacked::PrepackedBuilder;
 
 /// Something to run again and again.
 pub struct Sample {
@@ -36,11 +36,11 @@ pub fn dense(
     let weights = DenseWeights { weight: made_up(outputs * inputs), bias: made_up(outputs) };
     let mut ranges = Ranges::default();
     ranges.observe(&made_up(inputs));
-    let mut image = ImageBuilder::default();
-    pack(&mut image, "layer", inputs, &[&weights], (precision == Precision::Int8).then_some(&ranges));
-    let image = Arc::new(image.finish(serde_json::Value::Null));
+    let mut prepacked = PrepackedBuilder::default();
+    pack(&mut prepacked, "layer", inputs, &[&weights], (precision == Precision::Int8).then_some(&ranges));
+    let prepacked = Arc::new(prepacked.finish(serde_json::Value::Null));
     let columns = padded(outputs);
-    let layer = Linear::open(&image, "layer", inputs, columns)?;
+    let layer = Linear::open(&prepacked, "layer", inputs, columns)?;
     let (mut bytes, mut input, mut output) =
         (Bytes::default(), made_up(rows * inputs), vec![0.0; rows * columns]);
     let run = move || {

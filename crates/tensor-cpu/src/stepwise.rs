@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use super::embeddings::Embeddings;
 use super::encoder::Sequence;
-use super::image::Image;
 use super::kernels::Kernels;
 use super::layer::{Layer, LayerRanges, Scratch, Work};
+use super::prepacked::PrepackedWeights;
 use super::shape::{Shape, Sizes};
 use super::shared::SharedRows;
 
@@ -25,14 +25,14 @@ pub struct States {
 }
 
 impl States {
-    /// The first hidden states; `None` if the image lacks the embeddings.
+    /// The first hidden states; `None` if prepacked weights lack the embeddings.
     pub fn embed(
-        image: &Arc<Image>,
+        prepacked: &Arc<PrepackedWeights>,
         sizes: &Sizes,
         kernels: &Kernels,
         sequences: &[Sequence<'_>],
     ) -> Option<Self> {
-        let (embeddings, shape) = (Embeddings::open(image, sizes)?, sizes.shape);
+        let (embeddings, shape) = (Embeddings::open(prepacked, sizes)?, sizes.shape);
         let mut states = Self::default();
         for sequence in sequences {
             let start = states.hidden.len() / shape.stride();
@@ -46,9 +46,15 @@ impl States {
         Some(states)
     }
 
-    /// Takes the states through a layer of an image; nothing happens if the image lacks it.
-    pub fn through_layer(&mut self, image: &Arc<Image>, index: usize, shape: &Shape, kernels: &Kernels) {
-        self.with_layer(image, index, shape, kernels, |work, spans, scratch| {
+    /// Takes the states through a layer of prepacked weights; nothing happens if they lack it.
+    pub fn through_layer(
+        &mut self,
+        prepacked: &Arc<PrepackedWeights>,
+        index: usize,
+        shape: &Shape,
+        kernels: &Kernels,
+    ) {
+        self.with_layer(prepacked, index, shape, kernels, |work, spans, scratch| {
             let all = 0..spans.last().map_or(0, |span| span.end);
             work.project(all.clone(), scratch);
             work.attend(all.clone(), spans, scratch);
@@ -59,13 +65,13 @@ impl States {
     /// As [`through_layer`](Self::through_layer) for a layer in `f32`; tells what went into its dense layers.
     pub fn observe_layer(
         &mut self,
-        image: &Arc<Image>,
+        prepacked: &Arc<PrepackedWeights>,
         index: usize,
         shape: &Shape,
         kernels: &Kernels,
     ) -> LayerRanges {
         let mut ranges = LayerRanges::default();
-        self.with_layer(image, index, shape, kernels, |work, spans, scratch| {
+        self.with_layer(prepacked, index, shape, kernels, |work, spans, scratch| {
             work.observe(spans, scratch, &mut ranges);
         });
         ranges
@@ -74,13 +80,13 @@ impl States {
     /// Runs a layer on some sequences after the other, so that the memory for what lies between is small.
     fn with_layer(
         &mut self,
-        image: &Arc<Image>,
+        prepacked: &Arc<PrepackedWeights>,
         index: usize,
         shape: &Shape,
         kernels: &Kernels,
         mut run: impl FnMut(&Work<'_>, &[Range<usize>], &mut Scratch),
     ) {
-        let Some(layer) = Layer::open(image, index, shape) else { return };
+        let Some(layer) = Layer::open(prepacked, index, shape) else { return };
         let (stride, mut scratch) = (shape.stride(), Scratch::default());
         let (mut context, mut projections) = (Vec::new(), Vec::new());
         for spans in self.spans.chunks(SEQUENCES) {

@@ -3,9 +3,9 @@
 use super::attention::{Attention, scratch_size};
 use super::dense::{DenseF32, DenseI8};
 use super::functions::Activation;
-use super::image::ImageBuilder;
 use super::kernels::Kernels;
 use super::linear::{Bytes, DenseWeights, Linear, Ranges, Rows, pack, padded};
+use super::prepacked::PrepackedBuilder;
 use super::simd::PANEL;
 
 /// Numbers in -1 to 1 that look random and are the same every time (a linear congruential generator, Knuth's).
@@ -392,10 +392,10 @@ fn a_layer_in_int8_is_near_the_one_in_f32() {
     input.chunks_exact(inputs).for_each(|row| ranges.observe(row));
     for kernels in Kernels::supported() {
         let [exact, rounded] = [None, Some(&ranges)].map(|ranges| {
-            let mut image = ImageBuilder::default();
-            pack(&mut image, "layer", inputs, &[&weights], ranges);
-            let image = std::sync::Arc::new(image.finish(serde_json::Value::Null));
-            let layer = Linear::open(&image, "layer", inputs, padded(outputs)).unwrap();
+            let mut prepacked = PrepackedBuilder::default();
+            pack(&mut prepacked, "layer", inputs, &[&weights], ranges);
+            let prepacked = std::sync::Arc::new(prepacked.finish(serde_json::Value::Null));
+            let layer = Linear::open(&prepacked, "layer", inputs, padded(outputs)).unwrap();
             let mut output = vec![0.0; rows * padded(outputs)];
             let rows = Rows { numbers: &mut input.clone(), stride: inputs, count: rows };
             let columns = 0..padded(outputs);

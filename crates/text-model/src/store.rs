@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use ecommerce_ml_tensor_cpu::Image;
+use ecommerce_ml_tensor_cpu::PrepackedWeights;
 
 /// End of the names of complete files.
 const SUFFIX: &str = ".weights";
@@ -45,14 +45,14 @@ impl Store {
     }
 
     /// What was kept under this name. A damaged file is deleted.
-    pub fn find(&self, name: &str) -> Option<Image> {
+    pub fn find(&self, name: &str) -> Option<PrepackedWeights> {
         let path = self.path(name);
         let file = File::open(&path).ok()?;
-        match Image::map(&file) {
-            Ok(image) => {
+        match PrepackedWeights::map(&file) {
+            Ok(prepacked) => {
                 // For the order of deletion only.
                 let _ = file.set_modified(SystemTime::now());
-                Some(image)
+                Some(prepacked)
             }
             Err(_) => {
                 let _ = fs::remove_file(path);
@@ -61,17 +61,17 @@ impl Store {
         }
     }
 
-    /// Keeps an image under this name, and gives it back from the file, so that it takes no memory of its own; or as it was,
-    /// if it can't be kept.
-    pub fn keep(&self, name: &str, image: Image) -> Image {
-        match self.write(name, &image) {
-            Ok(()) => self.find(name).unwrap_or(image),
-            Err(_) => image,
+    /// Keeps prepacked weights under this name, and gives them back from the file, so that they take no memory of their own; or as they were,
+    /// if they can't be kept.
+    pub fn keep(&self, name: &str, prepacked: PrepackedWeights) -> PrepackedWeights {
+        match self.write(name, &prepacked) {
+            Ok(()) => self.find(name).unwrap_or(prepacked),
+            Err(_) => prepacked,
         }
     }
 
-    fn write(&self, name: &str, image: &Image) -> io::Result<()> {
-        let bytes = image.size() as u64;
+    fn write(&self, name: &str, prepacked: &PrepackedWeights) -> io::Result<()> {
+        let bytes = prepacked.size() as u64;
         if bytes > self.capacity {
             return Err(io::ErrorKind::StorageFull.into());
         }
@@ -79,7 +79,7 @@ impl Store {
         self.make_room(bytes);
         let unfinished = self.folder.join(format!("{UNFINISHED}{name}"));
         let written = File::create(&unfinished).and_then(|mut file| {
-            image.write(&mut file)?;
+            prepacked.write(&mut file)?;
             fs::rename(&unfinished, self.path(name))
         });
         if written.is_err() {
@@ -129,16 +129,16 @@ fn name(path: &Path) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ecommerce_ml_tensor_cpu::ImageBuilder;
+    use ecommerce_ml_tensor_cpu::PrepackedBuilder;
 
-    fn image(numbers: usize) -> Image {
-        let mut image = ImageBuilder::default();
-        image.add("part", &vec![1.5_f32; numbers]);
-        image.finish(serde_json::json!({ "numbers": numbers }))
+    fn prepacked(numbers: usize) -> PrepackedWeights {
+        let mut prepacked = PrepackedBuilder::default();
+        prepacked.add("part", &vec![1.5_f32; numbers]);
+        prepacked.finish(serde_json::json!({ "numbers": numbers }))
     }
 
-    fn part(image: Image, numbers: usize) -> Vec<f32> {
-        std::sync::Arc::new(image).numbers("part", numbers).unwrap().to_vec()
+    fn part(prepacked: PrepackedWeights, numbers: usize) -> Vec<f32> {
+        std::sync::Arc::new(prepacked).numbers("part", numbers).unwrap().to_vec()
     }
 
     #[test]
@@ -146,7 +146,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::new(folder.path().join("new"), 1 << 20);
         assert!(store.find("a").is_none());
-        assert_eq!(part(store.keep("a", image(100)), 100), [1.5; 100]);
+        assert_eq!(part(store.keep("a", prepacked(100)), 100), [1.5; 100]);
         let found = Store::new(folder.path().join("new"), 1 << 20).find("a").unwrap();
         assert_eq!(found.about()["numbers"], 100);
         assert_eq!(part(found, 100), [1.5; 100]);
@@ -158,7 +158,7 @@ mod tests {
         let store = Store::new(folder.path().to_owned(), 1 << 20);
         let path = folder.path().join("a.weights");
         for at in [0, 9, 20, 200] {
-            drop(store.keep("a", image(100)));
+            drop(store.keep("a", prepacked(100)));
             let mut bytes = fs::read(&path).unwrap();
             bytes[at] ^= 1;
             fs::write(&path, bytes).unwrap();
@@ -166,7 +166,7 @@ mod tests {
             assert!(!path.exists());
         }
         for length in [0, 5, 16, 40, 300] {
-            drop(store.keep("a", image(100)));
+            drop(store.keep("a", prepacked(100)));
             let bytes = fs::read(&path).unwrap();
             fs::write(&path, &bytes[..length]).unwrap();
             assert!(store.find("a").is_none());
@@ -179,10 +179,10 @@ mod tests {
         let store = Store::new(folder.path().to_owned(), 10_000);
         let day = |day: u64| SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(86_400 * day);
         for (name, used) in [("a", 2), ("b", 1), ("c", 3)] {
-            drop(store.keep(name, image(700)));
+            drop(store.keep(name, prepacked(700)));
             File::open(store.path(name)).unwrap().set_modified(day(used)).unwrap();
         }
-        drop(store.keep("d", image(700)));
+        drop(store.keep("d", prepacked(700)));
         assert!(store.find("b").is_none());
         assert!(["a", "c", "d"].into_iter().all(|name| store.find(name).is_some()));
     }
@@ -191,7 +191,7 @@ mod tests {
     fn what_is_too_large_stays_in_memory() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::new(folder.path().to_owned(), 100);
-        assert_eq!(part(store.keep("a", image(100)), 100), [1.5; 100]);
+        assert_eq!(part(store.keep("a", prepacked(100)), 100), [1.5; 100]);
         assert!(store.find("a").is_none());
     }
 

@@ -141,8 +141,8 @@ impl ModelLoader {
     pub fn load_cached(&self, source: &ModelSource) -> Option<Model> {
         let (cpu, precision) = self.cpu_and_precision()?;
         let ModelSource::Content(sha) = source else { return None };
-        let image = self.store.as_ref()?.find(&kept_name(&sha.to_string(), cpu, precision))?;
-        Model::open(image, cpu).ok()
+        let prepacked = self.store.as_ref()?.find(&kept_name(&sha.to_string(), cpu, precision))?;
+        Model::open(prepacked, cpu).ok()
     }
 
     fn cpu_and_precision(&self) -> Option<(&Cpu, PrecisionChoice)> {
@@ -161,7 +161,7 @@ impl ModelLoader {
         precision: PrecisionChoice,
         store: &Store,
     ) -> Result<Model, EngineError> {
-        if let Some(model) = store.find(name).and_then(|image| Model::open(image, cpu).ok()) {
+        if let Some(model) = store.find(name).and_then(|prepacked| Model::open(prepacked, cpu).ok()) {
             return Ok(model);
         }
         Model::open(store.keep(name, Model::prepare(files, cpu, precision)?), cpu)

@@ -8,7 +8,7 @@ pub mod cpu {
     mod attention;
     mod dense;
     mod functions;
-    pub mod image;
+    pub mod prepacked;
     pub mod kernels;
     mod linear;
     mod peak;

@@ -12,8 +12,8 @@ use ecommerce_ml_checkpoint::positions::Positions;
 use ecommerce_ml_checkpoint::tokenizer::{Tokenizer, Window};
 use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_tensor_cpu::{
-    EmbeddingWeights, Head, HeadWeights, ImageBuilder, Kernels, LayerRanges, LayerWeights, Sequence, Shape,
-    States, pack_embeddings, pack_head, pack_layer,
+    EmbeddingWeights, Head, HeadWeights, Kernels, LayerRanges, LayerWeights, PrepackedBuilder, Sequence,
+    Shape, States, pack_embeddings, pack_head, pack_layer,
 };
 
 use super::packed::{head_activation, outputs};
@@ -68,40 +68,40 @@ impl Agreement {
 
     /// Begins with the embeddings, which are the same in both.
     pub(super) fn embed(&mut self, weights: &EmbeddingWeights) {
-        let mut image = ImageBuilder::default();
-        pack_embeddings(&mut image, weights);
-        let image = Arc::new(image.finish(serde_json::Value::Null));
+        let mut prepacked = PrepackedBuilder::default();
+        pack_embeddings(&mut prepacked, weights);
+        let prepacked = Arc::new(prepacked.finish(serde_json::Value::Null));
         let texts = self.texts.iter();
         let sequences: Vec<_> =
             texts.map(|(ids, positions)| Sequence { ids, positions: positions.clone() }).collect();
-        if let Some(states) = States::embed(&image, &sizes(&self.config), &self.kernels, &sequences) {
+        if let Some(states) = States::embed(&prepacked, &sizes(&self.config), &self.kernels, &sequences) {
             self.states = [states.clone(), states];
         }
     }
 
-    /// Takes both through the next layer, and adds it in `int8` to an image.
-    pub(super) fn layer(&mut self, weights: &LayerWeights, index: usize, image: &mut ImageBuilder) {
+    /// Takes both through the next layer, and adds it in `int8` to prepacked weights.
+    pub(super) fn layer(&mut self, weights: &LayerWeights, index: usize, prepacked: &mut PrepackedBuilder) {
         let (shape, kernels) = (self.shape, self.kernels);
         let layer = |ranges: Option<&LayerRanges>| {
-            let mut image = ImageBuilder::default();
-            pack_layer(&mut image, index, &shape, weights, ranges);
-            Arc::new(image.finish(serde_json::Value::Null))
+            let mut prepacked = PrepackedBuilder::default();
+            pack_layer(&mut prepacked, index, &shape, weights, ranges);
+            Arc::new(prepacked.finish(serde_json::Value::Null))
         };
         let [exact, rounded] = &mut self.states;
         let ranges = exact.observe_layer(&layer(None), index, &shape, &kernels);
         let small = layer(Some(&ranges));
         rounded.through_layer(&small, index, &shape, &kernels);
-        image.append(&small);
+        prepacked.append(&small);
     }
 
     /// Ends with the head.
     pub(super) fn head(&mut self, weights: &HeadWeights, plan: &HeadPlan) {
         let width = self.shape.hidden;
-        let mut image = ImageBuilder::default();
-        pack_head(&mut image, width, weights);
-        let image = Arc::new(image.finish(serde_json::Value::Null));
+        let mut prepacked = PrepackedBuilder::default();
+        pack_head(&mut prepacked, width, weights);
+        let prepacked = Arc::new(prepacked.finish(serde_json::Value::Null));
         let activation = head_activation(self.config.family);
-        let Some(head) = Head::open(&image, width, plan.outputs(), activation) else { return };
+        let Some(head) = Head::open(&prepacked, width, plan.outputs(), activation) else { return };
         let [exact, rounded] = [0, 1]
             .map(|index| outputs(&head, plan, &self.kernels, &mut self.states[index].first(&self.shape)));
         self.judged = Some(match plan.labels {

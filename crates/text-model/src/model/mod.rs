@@ -21,7 +21,7 @@ use ecommerce_ml_checkpoint::weights::Weights;
 use ecommerce_ml_checkpoint::weights::family::Names;
 use ecommerce_ml_predictor::ModelPrecision;
 use ecommerce_ml_protocol::{Answer, EngineError, ErrorKind, ModelInfo, Reads, Signature, Task};
-use ecommerce_ml_tensor_cpu::{Cpu, Encoder, Image};
+use ecommerce_ml_tensor_cpu::{Cpu, Encoder, PrepackedWeights};
 use ecommerce_ml_tensor_cuda::Narrow;
 use serde::Serialize;
 
@@ -108,7 +108,11 @@ impl Model {
     ///
     /// # Errors
     /// As [`load`](Self::load).
-    pub fn prepare(files: &ModelFiles, cpu: &Cpu, precision: PrecisionChoice) -> Result<Image, EngineError> {
+    pub fn prepare(
+        files: &ModelFiles,
+        cpu: &Cpu,
+        precision: PrecisionChoice,
+    ) -> Result<PrepackedWeights, EngineError> {
         let config = ModelConfig::load(files)?;
         let tokenizer = Tokenizer::load(files, &config)?;
         if !config.family.is_bert_shaped() {
@@ -120,21 +124,21 @@ impl Model {
     /// A model that was prepared on a machine like this.
     ///
     /// # Errors
-    /// [`ErrorKind::DamagedModel`] if the image isn't what [`prepare`](Self::prepare) makes.
-    pub fn open(image: Image, cpu: &Cpu) -> Result<Self, EngineError> {
-        let image = Arc::new(image);
-        let files = prepare::small_files(&image);
+    /// [`ErrorKind::DamagedModel`] if the weights aren't what [`prepare`](Self::prepare) makes.
+    pub fn open(prepacked: PrepackedWeights, cpu: &Cpu) -> Result<Self, EngineError> {
+        let prepacked = Arc::new(prepacked);
+        let files = prepare::small_files(&prepacked);
         let config = ModelConfig::load(&files)?;
         if !config.family.is_bert_shaped() {
-            let weights = Weights::of_shards(prepare::shards(&image))?;
+            let weights = Weights::of_shards(prepare::shards(&prepacked))?;
             return Self::load_by_candle(&files, weights, &candle_core::Device::Cpu);
         }
         let tokenizer = Tokenizer::load(&files, &config)?;
         let damaged = || EngineError::new(ErrorKind::DamagedModel, "prepared weights don't fit their model");
-        let about: About = serde_json::from_value(image.about().clone()).map_err(|_| damaged())?;
+        let about: About = serde_json::from_value(prepacked.about().clone()).map_err(|_| damaged())?;
         let network =
-            PackedNetwork::open(&image, &about, &config, cpu.kernels, &cpu.team).ok_or_else(damaged)?;
-        let bytes = image.size() as u64 + tokenizer.bytes();
+            PackedNetwork::open(&prepacked, &about, &config, cpu.kernels, &cpu.team).ok_or_else(damaged)?;
+        let bytes = prepacked.size() as u64 + tokenizer.bytes();
         let info = describe(&config, &tokenizer, about.head.as_ref(), (about.parameters, bytes));
         let precision = ModelPrecision { name: about.precision.as_str(), note: about.precision_note };
         Ok(Self { tokenizer, network: Network::Packed(Box::new(network)), info, precision })
@@ -306,9 +310,9 @@ impl Model {
 /// # Errors
 /// As of [`Model::load`].
 pub fn encoder(model: &mut OpenModel<'_>, cpu: &Cpu) -> Result<Encoder, EngineError> {
-    let image = Arc::new(prepare::encoder(model)?);
+    let prepacked = Arc::new(prepare::encoder(model)?);
     let damaged = || EngineError::new(ErrorKind::DamagedModel, "weights don't fit their model");
-    Encoder::open(&image, &sizes(&model.config), cpu.kernels, &cpu.team).ok_or_else(damaged)
+    Encoder::open(&prepacked, &sizes(&model.config), cpu.kernels, &cpu.team).ok_or_else(damaged)
 }
 
 /// What views show of a text model beside what every kind has.

@@ -10,7 +10,7 @@ use ecommerce_ml_checkpoint::head::HeadPlan;
 use ecommerce_ml_checkpoint::positions::Positions;
 use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_tensor_cpu::{
-    Encoder, Head, HeadActivation, Image, Kernels, Pooling, Sequence, Team, softmax,
+    Encoder, Head, HeadActivation, Kernels, Pooling, PrepackedWeights, Sequence, Team, softmax,
 };
 
 use super::network::without_head;
@@ -30,7 +30,7 @@ pub(super) struct PackedNetwork {
 impl PackedNetwork {
     /// The network of prepared weights; `None` if they lack something, or are of other sizes than the configuration.
     pub(super) fn open(
-        image: &Arc<Image>,
+        prepacked: &Arc<PrepackedWeights>,
         about: &About,
         config: &ModelConfig,
         kernels: Kernels,
@@ -38,11 +38,11 @@ impl PackedNetwork {
     ) -> Option<Self> {
         let width = config.hidden_size;
         let head = |plan: &HeadPlan| {
-            let head = Head::open(image, width, plan.outputs(), head_activation(config.family))?;
+            let head = Head::open(prepacked, width, plan.outputs(), head_activation(config.family))?;
             Some((head, plan.clone()))
         };
         Some(Self {
-            encoder: Encoder::open(image, &sizes(config), kernels, team)?,
+            encoder: Encoder::open(prepacked, &sizes(config), kernels, team)?,
             head: match &about.head {
                 Some(plan) => Some(head(plan)?),
                 None => None,

@@ -30,7 +30,7 @@ struct Line([u8; ALIGNMENT]);
 /// What a file says of itself.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Header {
-    /// Whatever whoever made the image wants to know of it later.
+    /// Whatever whoever made the weights wants to know of it later.
     about: serde_json::Value,
     /// First byte, counted from the end of the header's padding, and length.
     parts: BTreeMap<String, (usize, usize)>,
@@ -38,13 +38,13 @@ struct Header {
 
 /// Parts being put together.
 #[derive(Default)]
-pub struct ImageBuilder {
+pub struct PrepackedBuilder {
     lines: Vec<Line>,
     parts: BTreeMap<String, (usize, usize)>,
 }
 
 /// Prepared weights.
-pub struct Image {
+pub struct PrepackedWeights {
     storage: Storage,
     /// Where the parts begin.
     start: usize,
@@ -56,14 +56,14 @@ enum Storage {
     File(Mmap),
 }
 
-/// Numbers of a part, kept alive with their image.
+/// Numbers of a part, kept alive with their weights.
 pub struct Numbers<T> {
-    image: Arc<Image>,
+    prepacked: Arc<PrepackedWeights>,
     range: Range<usize>,
     kind: PhantomData<T>,
 }
 
-impl ImageBuilder {
+impl PrepackedBuilder {
     /// Adds a part.
     pub fn add<T: Pod>(&mut self, name: impl Into<String>, numbers: &[T]) {
         let bytes: &[u8] = bytemuck::cast_slice(numbers);
@@ -73,20 +73,24 @@ impl ImageBuilder {
         bytemuck::cast_slice_mut(&mut self.lines)[start..start + bytes.len()].copy_from_slice(bytes);
     }
 
-    /// Adds all parts of an image.
-    pub fn append(&mut self, image: &Image) {
-        for (name, bytes) in image.parts_of("") {
+    /// Adds all parts of prepacked weights.
+    pub fn append(&mut self, prepacked: &PrepackedWeights) {
+        for (name, bytes) in prepacked.parts_of("") {
             self.add(name, bytes);
         }
     }
 
-    /// The image, in memory; `about` can be asked for later.
-    pub fn finish(self, about: serde_json::Value) -> Image {
-        Image { storage: Storage::Memory(self.lines), start: 0, header: Header { about, parts: self.parts } }
+    /// The weights, in memory; `about` can be asked for later.
+    pub fn finish(self, about: serde_json::Value) -> PrepackedWeights {
+        PrepackedWeights {
+            storage: Storage::Memory(self.lines),
+            start: 0,
+            header: Header { about, parts: self.parts },
+        }
     }
 }
 
-impl Image {
+impl PrepackedWeights {
     /// What its maker wanted to know of it.
     pub fn about(&self) -> &serde_json::Value {
         &self.header.about
@@ -119,10 +123,10 @@ impl Image {
         let fits = bytemuck::try_cast_slice::<u8, T>(bytes).is_ok_and(|numbers| numbers.len() == length);
         let (start, length) = *self.header.parts.get(name)?;
         let range = self.start + start..self.start + start + length;
-        fits.then(|| Numbers { image: Arc::clone(self), range, kind: PhantomData })
+        fits.then(|| Numbers { prepacked: Arc::clone(self), range, kind: PhantomData })
     }
 
-    /// Writes the image; the file can be mapped once it is complete.
+    /// Writes prepacked weights; the file can be mapped once it is complete.
     ///
     /// # Errors
     /// On I/O.
@@ -187,9 +191,13 @@ impl Image {
     }
 }
 
-impl std::fmt::Debug for Image {
+impl std::fmt::Debug for PrepackedWeights {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Image").field("about", self.about()).field("bytes", &self.size()).finish()
+        formatter
+            .debug_struct("PrepackedWeights")
+            .field("about", self.about())
+            .field("bytes", &self.size())
+            .finish()
     }
 }
 
@@ -198,7 +206,7 @@ impl<T: Pod> Deref for Numbers<T> {
 
     fn deref(&self) -> &[T] {
         // Range, length and alignment have been checked when this was made.
-        bytemuck::cast_slice(&self.image.all()[self.range.clone()])
+        bytemuck::cast_slice(&self.prepacked.all()[self.range.clone()])
     }
 }
 
