@@ -3,7 +3,7 @@
 //! # Layout
 //! - `network`: windows through the network: on the CPU by `packed`, on a GPU by `resident`, of architectures that neither knows
 //!   by `candle`, which is also the reference of the first.
-//! - `prepare`, `agreement`: weights into the form and the precision that the CPU computes with.
+//! - `prepare`, `quantization_check`: weights into the form and the precision that the CPU computes with.
 //! - `combine`: windows of one text into one answer.
 //! - `text_model`: the model as its scheduler uses it.
 //!
@@ -31,12 +31,12 @@ use crate::device::Device;
 use crate::output::{Output, Prediction, Row};
 use crate::shape::sizes;
 
-mod agreement;
 mod candle;
 mod combine;
 mod network;
 mod packed;
 mod prepare;
+mod quantization_check;
 mod resident;
 mod text_model;
 
@@ -177,7 +177,7 @@ impl Model {
     /// Whether nothing overflows on built-in texts.
     fn is_finite(&self) -> Result<bool, EngineError> {
         let output = if self.info.task() == Task::Embedding { Output::Embedding } else { Output::Head };
-        let windows = agreement::windows(&self.tokenizer)?;
+        let windows = quantization_check::windows(&self.tokenizer)?;
         match self.forward(&windows.iter().collect::<Vec<_>>(), output) {
             Ok(_) => Ok(true),
             Err(error) if error.kind == ErrorKind::DamagedModel => Ok(false),

@@ -20,7 +20,7 @@ use ecommerce_ml_tensor_cpu::{
 use ecommerce_ml_tensor_cuda::Narrow;
 use serde::{Deserialize, Serialize};
 
-use super::agreement::Agreement;
+use super::quantization_check::QuantizationCheck;
 use crate::shape::shape;
 
 /// Before the names of the model's files in prepacked weights.
@@ -103,15 +103,15 @@ impl Source<'_> {
 
     /// The model in `int8`, and whether that will do.
     fn build_int8(&self) -> Result<(PrepackedWeights, Result<String, String>), EngineError> {
-        let mut agreement = Agreement::new(self.tokenizer, self.config, self.kernels)?;
-        let prepacked = self.build(Some(&mut agreement), "")?;
-        Ok((prepacked, agreement.verdict()))
+        let mut check = QuantizationCheck::new(self.tokenizer, self.config, self.kernels)?;
+        let prepacked = self.build(Some(&mut check), "")?;
+        Ok((prepacked, check.verdict()))
     }
 
-    /// The model in `int8` by means of the agreement, or else in `f32`.
+    /// The model in `int8` by means of the quantization check, or else in `f32`.
     fn build(
         &self,
-        mut agreement: Option<&mut Agreement>,
+        mut check: Option<&mut QuantizationCheck>,
         note: &str,
     ) -> Result<PrepackedWeights, EngineError> {
         let (config, shape) = (self.config, shape(self.config));
@@ -122,15 +122,15 @@ impl Source<'_> {
         add_files(self.files, &mut prepacked);
 
         let embeddings = embeddings(&mut weights, &names, config)?;
-        if let Some(agreement) = &mut agreement {
-            agreement.embed(&embeddings);
+        if let Some(check) = &mut check {
+            check.embed(&embeddings);
         }
         pack_embeddings(&mut prepacked, &embeddings);
         drop(embeddings);
         for index in 0..config.layers {
             let layer = layer(&mut weights, &names, index, config)?;
-            match &mut agreement {
-                Some(agreement) => agreement.layer(&layer, index, &mut prepacked),
+            match &mut check {
+                Some(check) => check.layer(&layer, index, &mut prepacked),
                 None => pack_layer(&mut prepacked, index, &shape, &layer, None),
             }
         }
@@ -138,12 +138,12 @@ impl Source<'_> {
         if let Some(plan) = &head {
             let weights = head_weights(&mut weights, &names, config, plan)?;
             pack_head(&mut prepacked, config.hidden_size, &weights);
-            if let Some(agreement) = &mut agreement {
-                agreement.head(&weights, plan);
+            if let Some(check) = &mut check {
+                check.head(&weights, plan);
             }
         }
         let about = About {
-            precision: if agreement.is_some() { Precision::Int8 } else { Precision::F32 },
+            precision: if check.is_some() { Precision::Int8 } else { Precision::F32 },
             precision_note: note.to_owned(),
             head,
             parameters: weights.parameters(),

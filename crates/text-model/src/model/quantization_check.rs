@@ -20,7 +20,7 @@ use super::packed::{head_activation, outputs};
 use crate::shape::{shape, sizes};
 
 /// Reviews, one a line, in English and Chinese; `texts.md` says where they come from.
-const TEXTS: &str = include_str!("agreement/texts.txt");
+const TEXTS: &str = include_str!("quantization_check/texts.txt");
 
 /// Least share of texts that must get the same label.
 const LEAST_AGREEMENT: f64 = 0.99;
@@ -32,7 +32,7 @@ const MOST_DEVIATION: f64 = 0.05;
 const LEAST_COSINE: f64 = 0.995;
 
 /// Both computations on their way through the model.
-pub(super) struct Agreement {
+pub(super) struct QuantizationCheck {
     config: ModelConfig,
     shape: Shape,
     kernels: Kernels,
@@ -44,7 +44,7 @@ pub(super) struct Agreement {
     judged: Option<Result<String, String>>,
 }
 
-impl Agreement {
+impl QuantizationCheck {
     /// Nothing computed yet.
     ///
     /// # Errors
