@@ -138,7 +138,7 @@ impl BenchedModel {
 
     fn peak(&self) -> Result<Value, EngineError> {
         let cpu = self.loader.cpu().ok_or_else(|| invalid("the device is not the CPU"))?;
-        let peak = Peak::measure(&cpu.kernels, &cpu.team);
+        let peak = Peak::measure(&cpu.kernels, &cpu.pool);
         Ok(json!({ "int8_gops": peak.int8 / 1e9, "f32_gflops": peak.f32 / 1e9 }))
     }
 

@@ -19,7 +19,7 @@ use super::layer::{Layer, Scratch, Work};
 use super::prepacked::PrepackedWeights;
 use super::shape::{Shape, Sizes};
 use super::shared::SharedRows;
-use super::team::{Barrier, Team};
+use super::thread_pool::{Barrier, ThreadPool};
 
 /// Tokens of a pass, when there are more than one: few enough that they stay in the second-level cache on their way through
 /// a layer, many enough that fetching the weights doesn't matter.
@@ -52,8 +52,8 @@ pub struct Encoder {
     shape: Shape,
     embeddings: Embeddings,
     layers: Vec<Layer>,
-    team: Arc<Team>,
-    /// For each thread of the team, space to compute in; kept, because fresh memory is slow to touch.
+    pool: Arc<ThreadPool>,
+    /// For each thread of the pool, space to compute in; kept, because fresh memory is slow to touch.
     spaces: Vec<Mutex<Space>>,
 }
 
@@ -79,7 +79,7 @@ impl Encoder {
         prepacked: &Arc<PrepackedWeights>,
         sizes: &Sizes,
         kernels: Kernels,
-        team: &Arc<Team>,
+        pool: &Arc<ThreadPool>,
     ) -> Option<Self> {
         let shape = sizes.shape;
         let layer = |index| Layer::open(prepacked, index, &shape);
@@ -88,8 +88,8 @@ impl Encoder {
             shape,
             embeddings: Embeddings::open(prepacked, sizes)?,
             layers: (0..sizes.layers).map(layer).collect::<Option<_>>()?,
-            team: Arc::clone(team),
-            spaces: (0..team.size()).map(|_| Mutex::default()).collect(),
+            pool: Arc::clone(pool),
+            spaces: (0..pool.size()).map(|_| Mutex::default()).collect(),
         })
     }
 
@@ -123,7 +123,7 @@ impl Encoder {
     pub fn forward(&self, sequences: &[Sequence<'_>], pooling: Pooling) -> Vec<f32> {
         let mut output = vec![0.0; sequences.len() * self.shape.hidden];
         let tokens: usize = sequences.iter().map(|sequence| sequence.ids.len()).sum();
-        let passes = cut(sequences, tokens, self.team.size());
+        let passes = cut(sequences, tokens, self.pool.size());
         let rows = SharedRows::new(&mut output, self.shape.hidden);
         if passes.len() > 1 {
             self.forward_passes(&passes, sequences, pooling, &rows);
@@ -142,7 +142,7 @@ impl Encoder {
         output: &SharedRows<'_>,
     ) {
         let next = AtomicUsize::new(0);
-        self.team.run(self.team.size().min(passes.len()), |member| {
+        self.pool.run(self.pool.size().min(passes.len()), |member| {
             let mut space = self.spaces[member].lock();
             let Space { states, scratch } = &mut *space;
             while let Some(range) = passes.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -161,10 +161,10 @@ impl Encoder {
         pooling: Pooling,
         output: &SharedRows<'_>,
     ) {
-        let members = self.team.size().min(tokens / LEAST_TOKENS).max(1);
+        let members = self.pool.size().min(tokens / LEAST_TOKENS).max(1);
         let mut states = std::mem::take(&mut self.spaces[0].lock().states);
         let pass = Pass::new(self, sequences, 0, pooling, &mut states, output, members);
-        self.team.run(members, |member| pass.run(member, &mut self.spaces[member].lock().scratch));
+        self.pool.run(members, |member| pass.run(member, &mut self.spaces[member].lock().scratch));
         drop(pass);
         self.spaces[0].lock().states = states;
     }

@@ -16,7 +16,7 @@
 //! - `encoder`: batches of sequences through the parts; `stepwise`: a layer at a time.
 //! - [`product`]: products of plain matrices, for training.
 //! - `peak`, [`samples`]: what the machine can do, and kernels at work, for benchmarks.
-//! - `cpu`: the processor that all this runs on, and its threads: `team`; `shared`: the memory that they share.
+//! - `cpu`: the processor that all this runs on, and its threads: `thread_pool`; `shared`: the memory that they share.
 //!
 //! It must not know text, labels, names of weights or files of models, nor the protocol: it depends on no crate of this
 //! workspace. All of the engine's `unsafe` code is here, but for that of GPUs. `tests/arm` compiles some of these files by
@@ -50,7 +50,7 @@ mod shape;
 mod shared;
 mod simd;
 mod stepwise;
-mod team;
+mod thread_pool;
 
 pub use cpu::Cpu;
 pub use embeddings::{EmbeddingWeights, WordWeights, pack_embeddings};
@@ -64,7 +64,7 @@ pub use peak::Peak;
 pub use prepacked::{PrepackedBuilder, PrepackedWeights};
 pub use shape::{Shape, Sizes};
 pub use stepwise::States;
-pub use team::Team;
+pub use thread_pool::ThreadPool;
 
 #[cfg(test)]
 mod tests;

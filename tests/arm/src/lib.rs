@@ -15,7 +15,7 @@ pub mod cpu {
     mod registers;
     mod rows;
     mod simd;
-    mod team;
+    mod thread_pool;
     #[cfg(test)]
     mod tests;
 }

@@ -137,7 +137,7 @@ impl Model {
         let damaged = || EngineError::new(ErrorKind::DamagedModel, "prepared weights don't fit their model");
         let about: About = serde_json::from_value(prepacked.about().clone()).map_err(|_| damaged())?;
         let network =
-            PackedNetwork::open(&prepacked, &about, &config, cpu.kernels, &cpu.team).ok_or_else(damaged)?;
+            PackedNetwork::open(&prepacked, &about, &config, cpu.kernels, &cpu.pool).ok_or_else(damaged)?;
         let bytes = prepacked.size() as u64 + tokenizer.bytes();
         let info = describe(&config, &tokenizer, about.head.as_ref(), (about.parameters, bytes));
         let precision = ModelPrecision { name: about.precision.as_str(), note: about.precision_note };
@@ -312,7 +312,7 @@ impl Model {
 pub fn encoder(model: &mut OpenModel<'_>, cpu: &Cpu) -> Result<Encoder, EngineError> {
     let prepacked = Arc::new(prepare::encoder(model)?);
     let damaged = || EngineError::new(ErrorKind::DamagedModel, "weights don't fit their model");
-    Encoder::open(&prepacked, &sizes(&model.config), cpu.kernels, &cpu.team).ok_or_else(damaged)
+    Encoder::open(&prepacked, &sizes(&model.config), cpu.kernels, &cpu.pool).ok_or_else(damaged)
 }
 
 /// What views show of a text model beside what every kind has.

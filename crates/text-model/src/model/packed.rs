@@ -10,7 +10,7 @@ use ecommerce_ml_checkpoint::head::HeadPlan;
 use ecommerce_ml_checkpoint::positions::Positions;
 use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_tensor_cpu::{
-    Encoder, Head, HeadActivation, Kernels, Pooling, PrepackedWeights, Sequence, Team, softmax,
+    Encoder, Head, HeadActivation, Kernels, Pooling, PrepackedWeights, Sequence, ThreadPool, softmax,
 };
 
 use super::network::without_head;
@@ -34,7 +34,7 @@ impl PackedNetwork {
         about: &About,
         config: &ModelConfig,
         kernels: Kernels,
-        team: &Arc<Team>,
+        pool: &Arc<ThreadPool>,
     ) -> Option<Self> {
         let width = config.hidden_size;
         let head = |plan: &HeadPlan| {
@@ -42,7 +42,7 @@ impl PackedNetwork {
             Some((head, plan.clone()))
         };
         Some(Self {
-            encoder: Encoder::open(prepacked, &sizes(config), kernels, team)?,
+            encoder: Encoder::open(prepacked, &sizes(config), kernels, pool)?,
             head: match &about.head {
                 Some(plan) => Some(head(plan)?),
                 None => None,

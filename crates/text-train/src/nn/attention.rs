@@ -67,7 +67,7 @@ impl<'a> Attention<'a> {
         let (hidden, heads) = (self.step.config.hidden_size, self.step.config.heads);
         let mut context = vec![0.0; self.queries.len()];
         let pieces = pieces(&mut context, self.spans.iter().map(|span| span.queries.len() * hidden));
-        self.step.cpu.team.each(self.spans.iter().zip(pieces), |(span, context)| {
+        self.step.cpu.pool.each(self.spans.iter().zip(pieces), |(span, context)| {
             for index in 0..heads {
                 let head = self.head(span, index);
                 let mut probabilities = head.probabilities(self.step);
@@ -87,7 +87,7 @@ impl<'a> Attention<'a> {
             (vec![0.0; self.queries.len()], vec![0.0; self.keys_values.len()]);
         let queries = pieces(&mut d_queries, self.spans.iter().map(|span| span.queries.len() * hidden));
         let others = pieces(&mut d_keys_values, self.spans.iter().map(|span| span.tokens.len() * 2 * hidden));
-        self.step.cpu.team.each(self.spans.iter().zip(queries).zip(others), |((span, queries), others)| {
+        self.step.cpu.pool.each(self.spans.iter().zip(queries).zip(others), |((span, queries), others)| {
             for index in 0..self.step.config.heads {
                 self.head_backward(span, index, d_context, (queries, others));
             }

@@ -19,7 +19,7 @@ pub(super) fn forward(step: &Step<'_>, plan: &DensePlan, input: &[f32]) -> Vec<f
         false => step.values[plan.bias.clone()].repeat(rows),
     };
     let input = Matrix::new(input, (rows, plan.inputs), plan.inputs);
-    multiply_together(&step.cpu.team, input, weight(step, plan).transposed(), &mut output, true);
+    multiply_together(&step.cpu.pool, input, weight(step, plan).transposed(), &mut output, true);
     output
 }
 
@@ -35,7 +35,7 @@ pub(super) fn backward(
     let rows = input.len() / plan.inputs;
     let turned = Matrix::new(d_output, (rows, plan.outputs), plan.outputs).transposed();
     let input = Matrix::new(input, (rows, plan.inputs), plan.inputs);
-    multiply_together(&step.cpu.team, turned, input, d_weight, true);
+    multiply_together(&step.cpu.pool, turned, input, d_weight, true);
     if !d_bias.is_empty() {
         add_rows(step, d_output, d_bias);
     }
@@ -52,7 +52,7 @@ pub(super) fn input_gradient(step: &Step<'_>, plan: &DensePlan, d_output: &[f32]
 pub(super) fn add_input_gradient(step: &Step<'_>, plan: &DensePlan, d_output: &[f32], d_input: &mut [f32]) {
     let rows = d_output.len() / plan.outputs;
     let d_output = Matrix::new(d_output, (rows, plan.outputs), plan.outputs);
-    multiply_together(&step.cpu.team, d_output, weight(step, plan), d_input, true);
+    multiply_together(&step.cpu.pool, d_output, weight(step, plan), d_input, true);
 }
 
 fn weight<'a>(step: &Step<'a>, plan: &DensePlan) -> Matrix<'a> {
@@ -64,7 +64,7 @@ fn add_rows(step: &Step<'_>, rows: &[f32], sum: &mut [f32]) {
     let width = sum.len();
     let mut partial = vec![0.0; rows.len().div_ceil(BLOCK * width) * width];
     let blocks = rows.chunks(BLOCK * width).zip(partial.chunks_mut(width));
-    step.cpu.team.each(blocks, |(rows, sum)| rows.chunks(width).for_each(|row| add(sum, row)));
+    step.cpu.pool.each(blocks, |(rows, sum)| rows.chunks(width).for_each(|row| add(sum, row)));
     partial.chunks(width).for_each(|row| add(sum, row));
 }
 

@@ -55,7 +55,7 @@ impl LayerWork<'_> {
         let inner = dense::forward(step, &plan.intermediate, &attended.output);
         let mut active = inner.clone();
         let rows = active.chunks_mut(plan.intermediate.outputs);
-        step.cpu.team.each(rows, |row| step.cpu.kernels.activate(row, activation(step.config.activation)));
+        step.cpu.pool.each(rows, |row| step.cpu.kernels.activate(row, activation(step.config.activation)));
         let mut sums = dense::forward(step, &plan.output, &active);
         step.drop(Place::Output(self.index), &mut sums);
         add(&mut sums, &attended.output);
@@ -113,7 +113,7 @@ impl LayerWork<'_> {
         dense::backward(step, &plan.output, &tape.active, &d_output, gradients);
         let mut d_inner = dense::input_gradient(step, &plan.output, &d_output);
         let width = plan.intermediate.outputs;
-        step.cpu.team.each(d_inner.chunks_mut(width).zip(tape.inner.chunks(width)), |(gradient, inner)| {
+        step.cpu.pool.each(d_inner.chunks_mut(width).zip(tape.inner.chunks(width)), |(gradient, inner)| {
             step.cpu.kernels.activate_gradient(gradient, inner, activation(step.config.activation));
         });
         dense::backward(step, &plan.intermediate, &tape.attended.output, &d_inner, gradients);
@@ -133,14 +133,14 @@ impl LayerWork<'_> {
         if !gradients.adapts_up_to(self.index) {
             return;
         }
-        let (team, width) = (&self.step.cpu.team, self.step.config.hidden_size);
+        let (pool, width) = (&self.step.cpu.pool, self.step.config.hidden_size);
         let (queries, tokens) = (own.len() / width, input.len() / width);
         let own = Matrix::new(own, (queries, width), width);
         let d_queries = Matrix::new(d_queries, (queries, width), width).transposed();
-        multiply_together(team, d_queries, own, gradients.adapted(self.index, 0, width * width), true);
+        multiply_together(pool, d_queries, own, gradients.adapted(self.index, 0, width * width), true);
         let input = Matrix::new(input, (tokens, width), width);
         let d_values = Matrix::new(&d_others[width..], (tokens, width), 2 * width).transposed();
-        multiply_together(team, d_values, input, gradients.adapted(self.index, 1, width * width), true);
+        multiply_together(pool, d_values, input, gradients.adapted(self.index, 1, width * width), true);
     }
 
     fn attention<'a>(&'a self, queries: &'a [f32], keys_values: &'a [f32]) -> Attention<'a> {

@@ -86,7 +86,7 @@ impl<'a> Step<'a> {
     pub(super) fn drop(&self, place: Place, numbers: &mut [f32]) {
         let Some(mask) = self.mask(place) else { return };
         let rows = numbers.chunks_mut(self.config.hidden_size).enumerate();
-        self.cpu.team.each(rows, |(row, numbers)| mask.apply(row, numbers));
+        self.cpu.pool.each(rows, |(row, numbers)| mask.apply(row, numbers));
     }
 }
 

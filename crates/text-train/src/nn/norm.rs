@@ -31,7 +31,7 @@ impl Normed {
         let eps = step.config.layer_norm_eps as f32;
         let (mut factors, mut output) = (vec![0.0; input.len() / width], vec![0.0; input.len()]);
         let blocks = input.chunks_mut(BLOCK * width).zip(output.chunks_mut(BLOCK * width));
-        step.cpu.team.each(blocks.zip(factors.chunks_mut(BLOCK)), |((input, output), factors)| {
+        step.cpu.pool.each(blocks.zip(factors.chunks_mut(BLOCK)), |((input, output), factors)| {
             let rows = input.chunks_mut(width).zip(output.chunks_mut(width)).zip(factors);
             rows.for_each(|((x, y), factor)| *factor = step.cpu.kernels.norm(x, y, parameters, eps));
         });
@@ -51,7 +51,7 @@ impl Normed {
         let mut partial = vec![0.0; gradient.len().div_ceil(BLOCK * width) * 2 * width];
         let blocks = gradient.chunks_mut(BLOCK * width).zip(self.normal.chunks(BLOCK * width));
         let blocks = blocks.zip(self.factors.chunks(BLOCK)).zip(partial.chunks_mut(2 * width));
-        step.cpu.team.each(blocks, |(((gradient, normal), factors), sums)| {
+        step.cpu.pool.each(blocks, |(((gradient, normal), factors), sums)| {
             let (d_weight, d_bias) = sums.split_at_mut(width);
             for ((dy, x), &factor) in gradient.chunks_mut(width).zip(normal.chunks(width)).zip(factors) {
                 step.cpu.kernels.norm_gradient((dy, x), factor, weight, (d_weight, d_bias));

@@ -9,17 +9,17 @@ use std::{hint, thread};
 use parking_lot::{Condvar, Mutex};
 
 /// How often a thread looks for the others before it goes to sleep: some 20 µs, about what waking it would take.
-const LOOKS: u32 = 2_000;
+const SPINS: u32 = 2_000;
 
 /// A fixed number of threads, one of which is whoever calls.
-pub struct Team {
+pub struct ThreadPool {
     /// All but the caller; `None` if there are no others.
     others: Option<rayon::ThreadPool>,
     size: usize,
 }
 
-impl Team {
-    /// A team of `size` threads, at least one; of fewer if the system refuses them.
+impl ThreadPool {
+    /// A pool of `size` threads, at least one; of fewer if the system refuses them.
     pub fn new(size: usize) -> Self {
         let others = || {
             rayon::ThreadPoolBuilder::new()
@@ -36,15 +36,15 @@ impl Team {
         self.size
     }
 
-    /// Calls `work` on `members` threads at once, at most all, with the numbers from 0 on; returns when all are done.
+    /// Calls `work` on `threads` threads at once, at most all, with the numbers from 0 on; returns when all are done.
     ///
     /// # Panics
     /// If `work` panics.
-    pub fn run(&self, members: usize, work: impl Fn(usize) + Sync) {
-        let Some(others) = self.others.as_ref().filter(|_| members > 1) else { return work(0) };
+    pub fn run(&self, threads: usize, work: impl Fn(usize) + Sync) {
+        let Some(others) = self.others.as_ref().filter(|_| threads > 1) else { return work(0) };
         others.in_place_scope(|scope| {
             scope.spawn_broadcast(|_, thread| {
-                if thread.index() + 1 < members {
+                if thread.index() + 1 < threads {
                     work(thread.index() + 1);
                 }
             });
@@ -74,15 +74,15 @@ impl Team {
     }
 }
 
-impl std::fmt::Debug for Team {
+impl std::fmt::Debug for ThreadPool {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_tuple("Team").field(&self.size).finish()
+        formatter.debug_tuple("ThreadPool").field(&self.size).finish()
     }
 }
 
 /// Where threads wait for each other.
 pub(super) struct Barrier {
-    members: usize,
+    threads: usize,
     arrived: AtomicUsize,
     /// How often all have arrived.
     round: AtomicUsize,
@@ -94,9 +94,9 @@ pub(super) struct Barrier {
 }
 
 impl Barrier {
-    pub(super) fn new(members: usize) -> Self {
+    pub(super) fn new(threads: usize) -> Self {
         Self {
-            members,
+            threads,
             arrived: AtomicUsize::new(0),
             round: AtomicUsize::new(0),
             broken: AtomicBool::new(false),
@@ -105,16 +105,16 @@ impl Barrier {
         }
     }
 
-    /// Returns when all members have called it; what they wrote before is then seen by all.
+    /// Returns when all threads have called it; what they wrote before is then seen by all.
     ///
     /// # Panics
     /// If a member panicked.
     pub(super) fn wait(&self) {
-        if self.members == 1 {
+        if self.threads == 1 {
             return;
         }
         let round = self.round.load(Ordering::Acquire);
-        if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == self.members {
+        if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == self.threads {
             self.arrived.store(0, Ordering::Relaxed);
             self.open(|| self.round.store(round + 1, Ordering::Release));
         } else {
@@ -125,7 +125,7 @@ impl Barrier {
 
     fn wait_for_end_of(&self, round: usize) {
         let over = || self.round.load(Ordering::Acquire) != round || self.broken.load(Ordering::Acquire);
-        for _ in 0..LOOKS {
+        for _ in 0..SPINS {
             if over() {
                 return;
             }
@@ -170,11 +170,11 @@ mod tests {
 
     #[test]
     fn all_members_work_at_once() {
-        let team = Team::new(4);
+        let pool = ThreadPool::new(4);
         let barrier = Barrier::new(4);
         let seen = AtomicU64::new(0);
         for round in 0..200 {
-            team.run(4, |member| {
+            pool.run(4, |member| {
                 let _member = barrier.member();
                 seen.fetch_add(1 << (8 * member), Ordering::Relaxed);
                 barrier.wait();
@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn fewer_members_than_threads() {
         let seen = AtomicU64::new(0);
-        Team::new(3).run(2, |member| {
+        ThreadPool::new(3).run(2, |member| {
             seen.fetch_add(1 << member, Ordering::Relaxed);
         });
         assert_eq!(seen.into_inner(), 0b11);
@@ -196,11 +196,11 @@ mod tests {
 
     #[test]
     fn a_panic_ends_the_batch_for_all() {
-        let team = Team::new(3);
+        let pool = ThreadPool::new(3);
         for guilty in 0..3 {
             let barrier = Barrier::new(3);
             let run = || {
-                team.run(3, |member| {
+                pool.run(3, |member| {
                     let _member = barrier.member();
                     assert_ne!(member, guilty, "on purpose");
                     barrier.wait();
@@ -208,6 +208,6 @@ mod tests {
             };
             assert!(catch_unwind(AssertUnwindSafe(run)).is_err());
         }
-        team.run(3, |_| ());
+        pool.run(3, |_| ());
     }
 }
