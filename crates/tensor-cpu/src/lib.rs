@@ -13,7 +13,7 @@
 //! - [`prepacked`]: prepared weights in memory or in a mapped file.
 //! - `shape`: sizes.
 //! - `linear`, `embeddings`, `layer`, `head`: the parts of the network.
-//! - `encoder`: batches of sequences through the parts; `stepwise`: a layer at a time.
+//! - `encoder`: batches of sequences through the parts; `layerwise`: a layer at a time.
 //! - [`product`]: products of plain matrices, for training.
 //! - `peak`, [`samples`]: what the machine can do, and kernels at work, for benchmarks.
 //! - `cpu`: the processor that all this runs on, and its threads: `thread_pool`; `shared`: the memory that they share.
@@ -39,6 +39,7 @@ mod gradients;
 mod head;
 pub mod kernels;
 mod layer;
+mod layerwise;
 mod linear;
 mod peak;
 pub mod prepacked;
@@ -49,7 +50,6 @@ pub mod samples;
 mod shape;
 mod shared;
 mod simd;
-mod stepwise;
 mod thread_pool;
 
 pub use cpu::Cpu;
@@ -59,11 +59,11 @@ pub use functions::Activation;
 pub use head::{Head, HeadActivation, HeadWeights, pack_head, softmax};
 pub use kernels::Kernels;
 pub use layer::{LayerRanges, LayerWeights, NormWeights, pack_layer};
+pub use layerwise::LayerwiseStates;
 pub use linear::{DenseWeights, Precision};
 pub use peak::Peak;
 pub use prepacked::{PrepackedBuilder, PrepackedWeights};
 pub use shape::{Shape, Sizes};
-pub use stepwise::States;
 pub use thread_pool::ThreadPool;
 
 #[cfg(test)]

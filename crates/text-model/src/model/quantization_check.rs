@@ -12,8 +12,8 @@ use ecommerce_ml_checkpoint::positions::Positions;
 use ecommerce_ml_checkpoint::tokenizer::{Tokenizer, Window};
 use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_tensor_cpu::{
-    EmbeddingWeights, Head, HeadWeights, Kernels, LayerRanges, LayerWeights, PrepackedBuilder, Sequence,
-    Shape, States, pack_embeddings, pack_head, pack_layer,
+    EmbeddingWeights, Head, HeadWeights, Kernels, LayerRanges, LayerWeights, LayerwiseStates,
+    PrepackedBuilder, Sequence, Shape, pack_embeddings, pack_head, pack_layer,
 };
 
 use super::packed::{head_activation, outputs};
@@ -39,7 +39,7 @@ pub(super) struct QuantizationCheck {
     /// Token ids and positions of the texts.
     texts: Vec<(Vec<u32>, Vec<u32>)>,
     /// In `f32` and in `int8`.
-    states: [States; 2],
+    states: [LayerwiseStates; 2],
     /// The verdict on the outputs of a head, which is judged where there is one.
     judged: Option<Result<String, String>>,
 }
@@ -74,7 +74,9 @@ impl QuantizationCheck {
         let texts = self.texts.iter();
         let sequences: Vec<_> =
             texts.map(|(ids, positions)| Sequence { ids, positions: positions.clone() }).collect();
-        if let Some(states) = States::embed(&prepacked, &sizes(&self.config), &self.kernels, &sequences) {
+        if let Some(states) =
+            LayerwiseStates::embed(&prepacked, &sizes(&self.config), &self.kernels, &sequences)
+        {
             self.states = [states.clone(), states];
         }
     }

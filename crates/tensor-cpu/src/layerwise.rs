@@ -18,13 +18,13 @@ const SEQUENCES: usize = 16;
 
 /// The hidden states of some sequences.
 #[derive(Debug, Clone, Default)]
-pub struct States {
+pub struct LayerwiseStates {
     hidden: Vec<f32>,
     /// Rows of each sequence.
     spans: Vec<Range<usize>>,
 }
 
-impl States {
+impl LayerwiseStates {
     /// The first hidden states; `None` if prepacked weights lack the embeddings.
     pub fn embed(
         prepacked: &Arc<PrepackedWeights>,
