@@ -1,7 +1,7 @@
 //! Encoders of text with a head, on CPU and GPU: windows of tokens in, rows of numbers and their meaning out.
 //!
 //! # Layout
-//! - [`text_model`]: a text model as its scheduler uses it; [`begun`]: a forward pass that a device may go on with; [`output`]: what
+//! - [`text_model`]: a text model as its scheduler uses it; [`deferred`]: a forward pass that a device may go on with; [`output`]: what
 //!   is asked of one, and what comes of it.
 //! - [`model`]: a loaded model: weights prepared in the precision that suits them, the forward pass, its reading.
 //! - [`device`]: where the forward pass runs.
@@ -14,8 +14,8 @@
 
 #![forbid(unsafe_code)]
 
-pub mod begun;
 pub mod cuda;
+pub mod deferred;
 pub mod device;
 pub mod model;
 pub mod output;
@@ -23,7 +23,7 @@ pub mod shape;
 pub mod store;
 pub mod text_model;
 
-pub use begun::Begun;
+pub use deferred::Deferred;
 pub use device::Device;
 pub use ecommerce_ml_checkpoint::tokenizer::Window;
 pub use model::{KIND, Model, Operations, PrecisionChoice};

@@ -6,7 +6,7 @@ use ecommerce_ml_checkpoint::tokenizer::{TokenDetail, Tokens, Window};
 use ecommerce_ml_predictor::ModelPrecision;
 use ecommerce_ml_protocol::{EngineError, ModelInfo};
 
-use crate::begun::Begun;
+use crate::deferred::Deferred;
 use crate::output::{Output, Prediction, Row};
 
 /// A text model as its scheduler uses it; its methods say what they promise.
@@ -30,7 +30,7 @@ pub trait TextModel: Send + Sync {
     ///
     /// # Errors
     /// If the model can't compute this output, or the device fails; a device may tell so only when the rows are waited for.
-    fn begin(&self, windows: &[&Window], output: Output) -> Result<Begun<Vec<Vec<f32>>>, EngineError>;
+    fn begin(&self, windows: &[&Window], output: Output) -> Result<Deferred<Vec<Vec<f32>>>, EngineError>;
 
     /// What the rows of [`Output::Head`] of all windows of a text, at least one, say together.
     fn predict(&self, rows: &[Row]) -> Prediction;

@@ -13,7 +13,7 @@ use ecommerce_ml_predictor::{ModelKind, ModelPrecision, Predictor, Trainer, Work
 use ecommerce_ml_protocol::{Answer, EngineError, ErrorKind, ModelInfo, ModelSource, Reads, Signature};
 use ecommerce_ml_text::TextPredictor;
 use ecommerce_ml_text::scheduler::Scheduler;
-use ecommerce_ml_text_model::{Begun, Output, Prediction, Row, TextModel, Window};
+use ecommerce_ml_text_model::{Deferred, Output, Prediction, Row, TextModel, Window};
 use parking_lot::{Condvar, Mutex};
 
 /// Longest window in tokens.
@@ -177,7 +177,7 @@ impl TextModel for Fake {
         Ok(ids.chunks(WINDOW).map(|ids| Window { ids: ids.to_vec(), content_tokens: ids.len() }).collect())
     }
 
-    fn begin(&self, windows: &[&Window], _: Output) -> Result<Begun<Vec<Vec<f32>>>, EngineError> {
+    fn begin(&self, windows: &[&Window], _: Output) -> Result<Deferred<Vec<Vec<f32>>>, EngineError> {
         self.control.begin(windows.iter().map(|window| window.ids.len()).collect());
         let windows: Vec<Vec<u32>> = windows.iter().map(|window| window.ids.clone()).collect();
         let control = Arc::clone(&self.control);
@@ -190,7 +190,7 @@ impl TextModel for Fake {
             }
             Ok(windows.iter().map(|ids| vec![ids.iter().sum::<u32>() as f32]).collect())
         };
-        if self.on_device { Ok(Begun::Pending(Box::new(compute))) } else { compute().map(Begun::Done) }
+        if self.on_device { Ok(Deferred::Pending(Box::new(compute))) } else { compute().map(Deferred::Ready) }
     }
 
     fn predict(&self, rows: &[Row]) -> Prediction {

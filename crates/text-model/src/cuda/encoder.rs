@@ -14,7 +14,7 @@ use super::DeviceModel;
 use super::batch::BatchLayout;
 use super::ops::{BatchOps, ResidualSum, padded};
 use super::weights::{Head, Layer, Layout, NetworkWeights};
-use crate::begun::Begun;
+use crate::deferred::Deferred;
 use crate::output::Output;
 
 /// Tokens of a pass, unless a single sequence has more: enough for all processors of a large GPU.
@@ -97,13 +97,17 @@ impl<G: GpuBackend> Encoder<G> {
 }
 
 impl<G: GpuBackend> DeviceModel for Encoder<G> {
-    fn begin(&self, sequences: &[Sequence<'_>], output: Output) -> Result<Begun<Vec<Vec<f32>>>, EngineError> {
+    fn begin(
+        &self,
+        sequences: &[Sequence<'_>],
+        output: Output,
+    ) -> Result<Deferred<Vec<Vec<f32>>>, EngineError> {
         let mut parts = Vec::new();
         for pass in passes(sequences) {
             self.pass_or_halves(pass, output, &mut parts)?;
         }
         let gpu = Arc::clone(&self.gpu);
-        Ok(Begun::Pending(Box::new(move || {
+        Ok(Deferred::Pending(Box::new(move || {
             let rows = parts.into_iter().map(|part| part.rows(&*gpu)).collect::<Result<Vec<_>, _>>()?;
             Ok(rows.concat())
         })))

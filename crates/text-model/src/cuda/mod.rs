@@ -18,7 +18,7 @@ use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_tensor_cpu::Sequence;
 use ecommerce_ml_tensor_cuda::{GpuBackend, MemoryUse};
 
-use crate::begun::Begun;
+use crate::deferred::Deferred;
 use crate::output::Output;
 
 mod batch;
@@ -53,7 +53,11 @@ pub trait DeviceModel: Debug + Send + Sync {
     ///
     /// # Errors
     /// If there is no room for a single sequence, the GPU fails, or a network without a head is asked for its outputs.
-    fn begin(&self, sequences: &[Sequence<'_>], output: Output) -> Result<Begun<Vec<Vec<f32>>>, EngineError>;
+    fn begin(
+        &self,
+        sequences: &[Sequence<'_>],
+        output: Output,
+    ) -> Result<Deferred<Vec<Vec<f32>>>, EngineError>;
 }
 
 impl<G: GpuBackend> Accelerator for G {

@@ -25,8 +25,8 @@ use ecommerce_ml_tensor_cpu::{Cpu, Encoder, PrepackedWeights};
 use ecommerce_ml_tensor_cuda::Narrow;
 use serde::Serialize;
 
-use crate::begun::Begun;
 use crate::cuda::Accelerator;
+use crate::deferred::Deferred;
 use crate::device::Device;
 use crate::output::{Output, Prediction, Row};
 use crate::shape::sizes;
@@ -248,7 +248,7 @@ impl Model {
     ///
     /// # Errors
     /// As [`forward`](Self::forward), now or when the rows are waited for.
-    pub fn begin(&self, windows: &[&Window], output: Output) -> Result<Begun<Vec<Vec<f32>>>, EngineError> {
+    pub fn begin(&self, windows: &[&Window], output: Output) -> Result<Deferred<Vec<Vec<f32>>>, EngineError> {
         windows.iter().try_for_each(|window| self.check(window))?;
         self.network.begin(windows, output)
     }

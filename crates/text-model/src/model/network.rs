@@ -9,7 +9,7 @@ use super::candle::CandleNetwork;
 use super::packed::PackedNetwork;
 use super::resident::ResidentNetwork;
 use super::{Output, Window};
-use crate::begun::Begun;
+use crate::deferred::Deferred;
 
 /// A network, ready to compute.
 #[derive(Debug)]
@@ -28,11 +28,11 @@ impl Network {
         &self,
         windows: &[&Window],
         output: Output,
-    ) -> Result<Begun<Vec<Vec<f32>>>, EngineError> {
+    ) -> Result<Deferred<Vec<Vec<f32>>>, EngineError> {
         let rows = match self {
-            Network::Packed(network) => Begun::Done(network.forward(windows, output)?),
+            Network::Packed(network) => Deferred::Ready(network.forward(windows, output)?),
             Network::Resident(network) => network.begin(windows, output)?,
-            Network::Candle(network) => Begun::Done(network.forward(windows, output)?),
+            Network::Candle(network) => Deferred::Ready(network.forward(windows, output)?),
         };
         // Who chose the numbers can choose others.
         let is_f16 = matches!(self, Network::Resident(network) if network.numbers() == Narrow::F16);

@@ -16,8 +16,8 @@ use ecommerce_ml_tensor_cuda::Narrow;
 use super::network::without_head;
 use super::packed::head_activation;
 use super::{Output, Window, prepare};
-use crate::begun::Begun;
 use crate::cuda::{Accelerator, DeviceModel, WeightsBuilder};
+use crate::deferred::Deferred;
 
 /// Encoder and head.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl ResidentNetwork {
         &self,
         windows: &[&Window],
         output: Output,
-    ) -> Result<Begun<Vec<Vec<f32>>>, EngineError> {
+    ) -> Result<Deferred<Vec<Vec<f32>>>, EngineError> {
         let sequences: Vec<Sequence<'_>> = windows
             .iter()
             .map(|window| Sequence { ids: &window.ids, positions: self.positions.of(&window.ids) })

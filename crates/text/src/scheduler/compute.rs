@@ -13,7 +13,7 @@ use std::{io, thread};
 
 use ecommerce_ml_predictor::guarded;
 use ecommerce_ml_protocol::EngineError;
-use ecommerce_ml_text_model::{Begun, Output, Window};
+use ecommerce_ml_text_model::{Deferred, Output, Window};
 use parking_lot::Mutex;
 
 use super::budget::BatchBudget;
@@ -57,9 +57,9 @@ pub(super) fn spawn(
     utilisation: Arc<Mutex<Utilisation>>,
 ) -> io::Result<Sender<Message>> {
     let (sender, messages) = mpsc::channel();
-    let (underway, begun) = mpsc::channel();
+    let (underway, deferred) = mpsc::channel();
     let done = sender.clone();
-    let wait = move || wait_for_all(&begun, &done);
+    let wait = move || wait_for_all(&deferred, &done);
     thread::Builder::new().name("device".to_owned()).spawn(wait)?;
     let run = move || {
         // A defect of this module loses the queued jobs, which answers them, and the engine goes on.
@@ -71,8 +71,8 @@ pub(super) fn spawn(
 }
 
 /// Waits for batches that a device works on, one after the other, in the order in which it does.
-fn wait_for_all(begun: &Receiver<(Batch, Begun<Rows>)>, done: &Sender<Message>) {
-    for (batch, rows) in begun {
+fn wait_for_all(deferred: &Receiver<(Batch, Deferred<Rows>)>, done: &Sender<Message>) {
+    for (batch, rows) in deferred {
         let rows = guarded(|| rows.finish());
         if done.send(Message::Done(batch, rows)).is_err() {
             return;
@@ -87,7 +87,7 @@ struct Compute<'a> {
     fixed_budget: Option<usize>,
     utilisation: &'a Mutex<Utilisation>,
     /// To the thread that waits.
-    underway: &'a Sender<(Batch, Begun<Rows>)>,
+    underway: &'a Sender<(Batch, Deferred<Rows>)>,
     /// Batches that it waits for.
     count: usize,
     has_ended: bool,
@@ -97,7 +97,7 @@ impl<'a> Compute<'a> {
     fn new(
         fixed_budget: Option<usize>,
         utilisation: &'a Mutex<Utilisation>,
-        underway: &'a Sender<(Batch, Begun<Rows>)>,
+        underway: &'a Sender<(Batch, Deferred<Rows>)>,
     ) -> Self {
         let (queue, budgets) = (Queue::default(), HashMap::new());
         Self { queue, budgets, fixed_budget, utilisation, underway, count: 0, has_ended: false }
@@ -155,10 +155,10 @@ impl<'a> Compute<'a> {
         let window = |item: &BatchItem| Some(self.queue.job(item.job)?.window(item.place));
         let windows: Vec<&Window> = items.iter().filter_map(window).collect();
         let started = Instant::now();
-        let begun = guarded(|| model.begin(&windows, output));
+        let deferred = guarded(|| model.begin(&windows, output));
         let batch = Batch { items, key, started };
-        match begun {
-            Ok(Begun::Done(rows)) => self.end(&batch, Ok(rows)),
+        match deferred {
+            Ok(Deferred::Ready(rows)) => self.end(&batch, Ok(rows)),
             Ok(pending) => match self.underway.send((batch, pending)) {
                 Ok(()) => self.count += 1,
                 // There is no other thread any more.

@@ -1,4 +1,4 @@
-//! A computation that has begun.
+//! The result of a computation that a device may still be at.
 //!
 //! It must not know what is computed. Invariant: what a device computes needs no thread here until its result is waited for.
 
@@ -10,22 +10,22 @@ use ecommerce_ml_protocol::EngineError;
 type Wait<T> = Box<dyn FnOnce() -> Result<T, EngineError> + Send>;
 
 /// A result, or the right to wait for it.
-pub enum Begun<T> {
+pub enum Deferred<T> {
     /// It is there.
-    Done(T),
+    Ready(T),
     /// A device with memory of its own computes it meanwhile.
     Pending(Wait<T>),
 }
 
-impl<T: 'static> Begun<T> {
+impl<T: 'static> Deferred<T> {
     /// Waits for the result, if it isn't there.
     ///
     /// # Errors
     /// If the computation fails.
     pub fn finish(self) -> Result<T, EngineError> {
         match self {
-            Begun::Done(result) => Ok(result),
-            Begun::Pending(wait) => wait(),
+            Deferred::Ready(result) => Ok(result),
+            Deferred::Pending(wait) => wait(),
         }
     }
 
@@ -36,19 +36,19 @@ impl<T: 'static> Begun<T> {
     pub fn and_then<U>(
         self,
         next: impl FnOnce(T) -> Result<U, EngineError> + Send + 'static,
-    ) -> Result<Begun<U>, EngineError> {
+    ) -> Result<Deferred<U>, EngineError> {
         match self {
-            Begun::Done(result) => next(result).map(Begun::Done),
-            Begun::Pending(wait) => Ok(Begun::Pending(Box::new(move || next(wait()?)))),
+            Deferred::Ready(result) => next(result).map(Deferred::Ready),
+            Deferred::Pending(wait) => Ok(Deferred::Pending(Box::new(move || next(wait()?)))),
         }
     }
 }
 
-impl<T> fmt::Debug for Begun<T> {
+impl<T> fmt::Debug for Deferred<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Begun::Done(_) => "Done",
-            Begun::Pending(_) => "Pending",
+            Deferred::Ready(_) => "Ready",
+            Deferred::Pending(_) => "Pending",
         })
     }
 }
