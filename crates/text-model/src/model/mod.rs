@@ -1,7 +1,7 @@
 //! A loaded model: text in, rows of numbers and their meaning out.
 //!
 //! # Layout
-//! - `network`: windows through the network: on the CPU by `packed`, on a GPU by `resident`, of architectures that neither knows
+//! - `network`: windows through the network: on the CPU by `packed`, on a GPU by `device_network`, of architectures that neither knows
 //!   by `candle`, which is also the reference of the first.
 //! - `prepare`, `quantization_check`: weights into the form and the precision that the CPU computes with.
 //! - `combine`: windows of one text into one answer.
@@ -33,19 +33,19 @@ use crate::shape::sizes;
 
 mod candle;
 mod combine;
+mod device_network;
 mod network;
 mod packed;
 mod prepare;
 mod quantization_check;
-mod resident;
 mod text_model;
 
 use candle::CandleNetwork;
+use device_network::DeviceNetwork;
 use network::Network;
 use packed::PackedNetwork;
 pub use prepare::PrecisionChoice;
 use prepare::{About, Source};
-use resident::ResidentNetwork;
 
 /// What the catalog calls the kind of these models.
 pub const KIND: &str = "text";
@@ -154,8 +154,8 @@ impl Model {
             let weights = Weights::open(files)?;
             Self::load_elsewhere(files, weights, numbers.as_str(), |weights, names, config, head| {
                 let there = (machine, numbers);
-                let (network, bytes) = ResidentNetwork::load((weights, names), config, head, there)?;
-                Ok((Network::Resident(network), bytes))
+                let (network, bytes) = DeviceNetwork::load((weights, names), config, head, there)?;
+                Ok((Network::Device(network), bytes))
             })
         };
         let (model, note) = match precision {

@@ -6,8 +6,8 @@ use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_tensor_cuda::Narrow;
 
 use super::candle::CandleNetwork;
+use super::device_network::DeviceNetwork;
 use super::packed::PackedNetwork;
-use super::resident::ResidentNetwork;
 use super::{Output, Window};
 use crate::deferred::Deferred;
 
@@ -16,8 +16,8 @@ use crate::deferred::Deferred;
 pub(super) enum Network {
     /// On the CPU.
     Packed(Box<PackedNetwork>),
-    /// On a machine with memory of its own.
-    Resident(ResidentNetwork),
+    /// On a device with memory of its own.
+    Device(DeviceNetwork),
     /// By candle.
     Candle(Box<CandleNetwork>),
 }
@@ -31,11 +31,11 @@ impl Network {
     ) -> Result<Deferred<Vec<Vec<f32>>>, EngineError> {
         let rows = match self {
             Network::Packed(network) => Deferred::Ready(network.forward(windows, output)?),
-            Network::Resident(network) => network.begin(windows, output)?,
+            Network::Device(network) => network.begin(windows, output)?,
             Network::Candle(network) => Deferred::Ready(network.forward(windows, output)?),
         };
         // Who chose the numbers can choose others.
-        let is_f16 = matches!(self, Network::Resident(network) if network.numbers() == Narrow::F16);
+        let is_f16 = matches!(self, Network::Device(network) if network.numbers() == Narrow::F16);
         rows.and_then(move |rows| finite(rows, is_f16))
     }
 
@@ -43,7 +43,7 @@ impl Network {
     pub(super) fn features(&self, windows: &[&Window]) -> Result<Vec<Vec<f32>>, EngineError> {
         match self {
             Network::Candle(network) => finite(network.features(windows)?, false),
-            Network::Packed(_) | Network::Resident(_) => {
+            Network::Packed(_) | Network::Device(_) => {
                 Err(EngineError::new(ErrorKind::Internal, "the model keeps what its head reads to itself"))
             }
         }

@@ -1,4 +1,4 @@
-//! The network on a machine with memory of its own.
+//! The network on a accelerator with memory of its own.
 //!
 //! It must not know how it is computed there. Invariant: as of [`DeviceModel`]; probabilities are computed here, in f32.
 
@@ -21,20 +21,20 @@ use crate::deferred::Deferred;
 
 /// Encoder and head.
 #[derive(Debug)]
-pub(super) struct ResidentNetwork {
+pub(super) struct DeviceNetwork {
     network: Box<dyn DeviceModel>,
     numbers: Narrow,
     head: Option<HeadPlan>,
     positions: Positions,
 }
 
-impl ResidentNetwork {
-    /// Brings a model to a machine, and says how many bytes it takes there.
+impl DeviceNetwork {
+    /// Brings a model to a device, and says how many bytes it takes there.
     pub(super) fn load(
         (weights, names): (&mut Weights<'_>, &Names),
         config: &ModelConfig,
         head: Option<&HeadPlan>,
-        (machine, numbers): (&Arc<dyn Accelerator>, Narrow),
+        (accelerator, numbers): (&Arc<dyn Accelerator>, Narrow),
     ) -> Result<(Self, u64), EngineError> {
         let embeddings = prepare::embeddings(weights, names, config)?;
         let mut builder = WeightsBuilder::new(numbers, config, &embeddings)?;
@@ -48,7 +48,7 @@ impl ResidentNetwork {
         }
         let weights = builder.finish();
         let bytes = weights.size();
-        let network = Arc::clone(machine).load(&weights)?;
+        let network = Arc::clone(accelerator).load(&weights)?;
         let positions = Positions::new(config);
         Ok((Self { network, numbers, head: head.cloned(), positions }, bytes))
     }
