@@ -14,7 +14,7 @@ use ecommerce_ml_tensor_cpu::{Cpu, Kernels, Precision};
 use ecommerce_ml_tensor_cuda::Narrow;
 use ecommerce_ml_text_model::cuda::Accelerator;
 use ecommerce_ml_text_model::{Device, Model, PrecisionChoice, Store};
-use ecommerce_ml_text_train::cuda::{TrainingMachine, training_machine};
+use ecommerce_ml_text_train::cuda::{TrainingBackend, training_backend};
 use ecommerce_ml_text_train::trainer::Devices;
 use once_cell::sync::OnceCell;
 
@@ -49,7 +49,7 @@ pub struct ModelLoader {
     device_setting: String,
     opened: Result<(Device, PrecisionChoice), EngineError>,
     /// Where encoders are trained, if not on the processor.
-    training: Option<Arc<dyn TrainingMachine>>,
+    training: Option<Arc<dyn TrainingBackend>>,
     /// The processor, for what only runs there while the device is another one.
     beside: OnceCell<Cpu>,
     threads: usize,
@@ -68,7 +68,7 @@ impl ModelLoader {
         let mut training = None;
         let opened = Device::open_with_gpus(device, threads).and_then(|(device, gpus)| {
             let precision = precision_choice(&compute.precision, &device)?;
-            training = training_machine(&gpus);
+            training = training_backend(&gpus);
             Ok((device, precision))
         });
         let device_setting = compute.device.clone();
@@ -89,10 +89,10 @@ impl ModelLoader {
         }
     }
 
-    /// The same, with encoders trained on a machine.
+    /// The same, with encoders trained on a backend.
     #[must_use]
-    pub fn training_on(self, machine: Arc<dyn TrainingMachine>) -> Self {
-        Self { training: Some(machine), ..self }
+    pub fn training_on(self, backend: Arc<dyn TrainingBackend>) -> Self {
+        Self { training: Some(backend), ..self }
     }
 
     /// The device for statistics; as it was asked for, if it isn't there.
@@ -109,7 +109,7 @@ impl ModelLoader {
     /// The device, if it has memory of its own.
     pub fn accelerator(&self) -> Option<Arc<dyn Accelerator>> {
         match &self.opened {
-            Ok((Device::Accelerator(machine), _)) => Some(Arc::clone(machine)),
+            Ok((Device::Accelerator(accelerator), _)) => Some(Arc::clone(accelerator)),
             _ => None,
         }
     }
@@ -176,7 +176,7 @@ impl Devices for ModelLoader {
         }
     }
 
-    fn training_machine(&self) -> Option<Arc<dyn TrainingMachine>> {
+    fn training_backend(&self) -> Option<Arc<dyn TrainingBackend>> {
         self.training.clone()
     }
 }

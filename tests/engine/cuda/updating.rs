@@ -11,7 +11,7 @@ use ecommerce_ml_tensor_cuda::Narrow;
 use ecommerce_ml_text::ModelLoader;
 use ecommerce_ml_text_model::cuda::Accelerator;
 use ecommerce_ml_text_model::{Device, PrecisionChoice};
-use ecommerce_ml_text_train::cuda::{DeviceEncoder, TrainingMachine};
+use ecommerce_ml_text_train::cuda::{DeviceEncoder, TrainingBackend};
 use ecommerce_ml_text_train::nn::TrainableEncoder;
 use ecommerce_ml_text_train::nn::{Parameters, Tuning};
 use ecommerce_ml_text_train::train::optimizer::{AdamW, AdamWSettings, Parameter, sum_of_squares};
@@ -208,7 +208,7 @@ fn on(gpu: &Arc<Emulated>, job: Job) -> Result<Said, EngineError> {
     let device = Device::Accelerator(Arc::clone(gpu) as Arc<dyn Accelerator>);
     // Left open, a precision is tried on many texts first, which takes its time here.
     let loader = ModelLoader::on(device, PrecisionChoice::Narrow(Narrow::F16));
-    run_on(job, loader.training_on(Arc::clone(gpu) as Arc<dyn TrainingMachine>))
+    run_on(job, loader.training_on(Arc::clone(gpu) as Arc<dyn TrainingBackend>))
 }
 
 fn there(job: Job) -> Said {

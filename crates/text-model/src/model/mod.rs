@@ -84,7 +84,7 @@ impl Model {
                 Self::load_by_candle(files, Weights::open(files)?, &candle_core::Device::Cpu)
             }
             Device::Cpu(cpu) => Self::open(Self::prepare(files, cpu, precision)?, cpu),
-            Device::Accelerator(machine) => Self::load_to(machine, files, precision),
+            Device::Accelerator(accelerator) => Self::load_to(accelerator, files, precision),
             Device::Candle(device) => Self::load_by_candle(files, Weights::open(files)?, device),
         }
     }
@@ -95,7 +95,7 @@ impl Model {
         weights: Weights<'_>,
         device: &candle_core::Device,
     ) -> Result<Self, EngineError> {
-        let model = Self::load_elsewhere(files, weights, "f32", |weights, names, config, head| {
+        let model = Self::load_from_files(files, weights, "f32", |weights, names, config, head| {
             let network = CandleNetwork::load(weights, config, names, head, device)?;
             let bytes = weights.parameters() * size_of::<f32>() as u64 + network.working_bytes();
             Ok((Network::Candle(Box::new(network)), bytes))
@@ -144,16 +144,16 @@ impl Model {
         Ok(Self { tokenizer, network: Network::Packed(Box::new(network)), info, precision })
     }
 
-    /// A model on a machine with memory of its own.
+    /// A model on a device with memory of its own.
     fn load_to(
-        machine: &Arc<dyn Accelerator>,
+        accelerator: &Arc<dyn Accelerator>,
         files: &ModelFiles,
         precision: PrecisionChoice,
     ) -> Result<Self, EngineError> {
         let load = |numbers: Narrow| {
             let weights = Weights::open(files)?;
-            Self::load_elsewhere(files, weights, numbers.as_str(), |weights, names, config, head| {
-                let there = (machine, numbers);
+            Self::load_from_files(files, weights, numbers.as_str(), |weights, names, config, head| {
+                let there = (accelerator, numbers);
                 let (network, bytes) = DeviceNetwork::load((weights, names), config, head, there)?;
                 Ok((Network::Device(network), bytes))
             })
@@ -186,7 +186,7 @@ impl Model {
     }
 
     /// A model whose network is not on the CPU; `load` says how many bytes it takes.
-    fn load_elsewhere(
+    fn load_from_files(
         files: &ModelFiles,
         mut weights: Weights<'_>,
         precision: &'static str,

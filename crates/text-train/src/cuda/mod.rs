@@ -43,7 +43,7 @@ use optimizer_state::OptimizerState;
 use passes::Tape;
 
 /// A GPU that the encoder of a network can be trained on.
-pub trait TrainingMachine: Debug + Send + Sync {
+pub trait TrainingBackend: Debug + Send + Sync {
     /// Brings the encoder of a network there to be trained; `None` if there are no kernels for it, or nothing of it is trained.
     ///
     /// # Errors
@@ -56,7 +56,7 @@ pub trait TrainingMachine: Debug + Send + Sync {
     ) -> Result<Option<Box<dyn TrainableEncoder>>, EngineError>;
 }
 
-impl<G: GpuBackend> TrainingMachine for G {
+impl<G: GpuBackend> TrainingBackend for G {
     fn train(
         self: Arc<Self>,
         network: &Network,
@@ -70,13 +70,13 @@ impl<G: GpuBackend> TrainingMachine for G {
 
 /// The GPU that trains, of several the first; `None` if there is none.
 #[cfg(feature = "cuda")]
-pub fn training_machine(gpus: &Gpus) -> Option<Arc<dyn TrainingMachine>> {
-    gpus.all.first().map(|gpu| Arc::clone(gpu) as Arc<dyn TrainingMachine>)
+pub fn training_backend(gpus: &Gpus) -> Option<Arc<dyn TrainingBackend>> {
+    gpus.all.first().map(|gpu| Arc::clone(gpu) as Arc<dyn TrainingBackend>)
 }
 
 /// The GPU that trains; in this build there is none.
 #[cfg(not(feature = "cuda"))]
-pub fn training_machine(_: &Gpus) -> Option<Arc<dyn TrainingMachine>> {
+pub fn training_backend(_: &Gpus) -> Option<Arc<dyn TrainingBackend>> {
     None
 }
 

@@ -1,7 +1,7 @@
 //! How much memory a training will take, told before it begins.
 //!
 //! It must not know how to train. Invariant: the estimate is not below what the process comes to. Where the encoder
-//! learns on another machine it is above: gradients, moments and activations are counted as if they were here.
+//! learns on a device it is above: gradients, moments and activations are counted as if they were here.
 
 use ecommerce_ml_checkpoint::config::ModelConfig;
 use ecommerce_ml_protocol::{EngineError, ErrorKind};

@@ -80,7 +80,7 @@ impl<D: Devices> Trainer for TextTrainer<D> {
         let incumbent =
             setup.held_out.ask_incumbent(incumbent.as_ref(), &setup.held_out_texts, models, sink)?;
         sink.send(JobOutput::Phase(Phase::Training))?;
-        let (learner, layout) = setup.learner(base, cpu, self.devices.training_machine().as_ref())?;
+        let (learner, layout) = setup.learner(base, cpu, self.devices.training_backend().as_ref())?;
         drop(files);
         let task = Task {
             options: &setup.options,

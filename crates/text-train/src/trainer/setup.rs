@@ -27,7 +27,7 @@ use super::learner::{Inputs, Learner, Shares};
 use super::memory::Sizes;
 use super::save::Layout;
 use super::training;
-use crate::cuda::TrainingMachine;
+use crate::cuda::TrainingBackend;
 use crate::nn::plan::Plan;
 use crate::nn::{self, Network, Parameters};
 use crate::train::augment::{Augmenter, Synonyms};
@@ -177,7 +177,7 @@ impl Setup {
         &mut self,
         mut base: OpenModel<'_>,
         cpu: &Cpu,
-        device: Option<&Arc<dyn TrainingMachine>>,
+        device: Option<&Arc<dyn TrainingBackend>>,
     ) -> Result<(Learner, Layout), EngineError> {
         let (seed, tuning) = (self.options.seed, self.tuning);
         let (network, mut parameters) = Network::read(&mut base, self.targets.outputs(), seed, cpu)?;
@@ -198,7 +198,7 @@ impl Setup {
         let changing = self.changing(&mut base, &parameters)?.map(Box::new);
         if tuning == nn::Tuning::Head {
             let device = device.filter(|_| self.config.family.is_bert_shaped());
-            let there = device.map(|machine| Arc::clone(machine).train(&network, &parameters, tuning));
+            let there = device.map(|backend| Arc::clone(backend).train(&network, &parameters, tuning));
             let mut encoder = match there.transpose()?.flatten() {
                 Some(encoder) => Frozen::Device(encoder),
                 None => Frozen::open(&mut base, cpu)?,
@@ -213,8 +213,8 @@ impl Setup {
         }
         let inputs = changing.map_or(Inputs::Tokens, Inputs::Changing);
         let mut learner = Learner::new((network, parameters), tuning, lora, inputs, (shares, seed));
-        if let Some(machine) = device {
-            learner.go_to(machine, tuning)?;
+        if let Some(backend) = device {
+            learner.move_to_device(backend, tuning)?;
         }
         Ok((learner, layout))
     }

@@ -18,7 +18,7 @@ mod passes;
 
 use super::examples::Examples;
 use super::micro_batches::DEVICE_MICRO_BATCH;
-use crate::cuda::TrainingMachine;
+use crate::cuda::TrainingBackend;
 use crate::nn::encoder::Moments;
 use crate::nn::{self, CpuEncoder, Gradients, Lora, Network, Parameters, TrainableEncoder};
 use crate::train::optimizer::{self, AdamW};
@@ -77,12 +77,12 @@ impl Learner {
     ///
     /// # Errors
     /// If the device fails, or its memory is full.
-    pub(super) fn go_to(
+    pub(super) fn move_to_device(
         &mut self,
-        machine: &Arc<dyn TrainingMachine>,
+        backend: &Arc<dyn TrainingBackend>,
         tuning: nn::Tuning,
     ) -> Result<(), EngineError> {
-        let Some(encoder) = Arc::clone(machine).train(&self.network, &self.parameters, tuning)? else {
+        let Some(encoder) = Arc::clone(backend).train(&self.network, &self.parameters, tuning)? else {
             return Ok(());
         };
         let here = match tuning {
@@ -116,7 +116,7 @@ impl Learner {
     /// Changes the parameters by their gradients, and clears these.
     ///
     /// # Errors
-    /// As of [`AdamW::update`], and if the machine that the encoder learns on fails.
+    /// As of [`AdamW::update`], and if the device that the encoder learns on fails.
     pub(super) fn update(&mut self, adam: &mut AdamW, rate: f64, scale: f32) -> Result<(), EngineError> {
         let start = self.gradients.start();
         let mut values = &mut self.parameters.values[start..];
