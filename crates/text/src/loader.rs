@@ -11,7 +11,7 @@ use std::thread;
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_protocol::{BUILD, EngineError, ErrorKind, ModelSource};
 use ecommerce_ml_tensor_cpu::{Cpu, Kernels, Precision};
-use ecommerce_ml_tensor_cuda::Narrow;
+use ecommerce_ml_tensor_cuda::HalfPrecision;
 use ecommerce_ml_text_model::cuda::Accelerator;
 use ecommerce_ml_text_model::{Device, Model, PrecisionChoice, Store};
 use ecommerce_ml_text_train::cuda::{TrainingBackend, training_backend};
@@ -204,8 +204,8 @@ fn precision_choice(precision: &str, device: &Device) -> Result<PrecisionChoice,
     };
     match (precision, device) {
         ("auto", _) => Ok(PrecisionChoice::Auto),
-        ("f16", Device::Accelerator(_)) => Ok(PrecisionChoice::Narrow(Narrow::F16)),
-        ("bf16", Device::Accelerator(_)) => Ok(PrecisionChoice::Narrow(Narrow::Bf16)),
+        ("f16", Device::Accelerator(_)) => Ok(PrecisionChoice::Half(HalfPrecision::F16)),
+        ("bf16", Device::Accelerator(_)) => Ok(PrecisionChoice::Half(HalfPrecision::Bf16)),
         ("f32" | "int8", Device::Accelerator(_)) => elsewhere(
             "Set ecommerce_ml.precision to \"auto\", \"f16\" or \"bf16\", or ecommerce_ml.device to \"cpu\".",
         ),

@@ -7,7 +7,7 @@ use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_protocol::ErrorKind;
 use ecommerce_ml_tensor_cpu::{Cpu, Kernels, Precision};
 use ecommerce_ml_tensor_cuda::backend::{DevicePointer, Kernel, KernelArgument, Launch};
-use ecommerce_ml_tensor_cuda::{GpuBackend, Narrow};
+use ecommerce_ml_tensor_cuda::{GpuBackend, HalfPrecision};
 use ecommerce_ml_text_model::cuda::{Accelerator, DataParallel};
 use ecommerce_ml_text_model::{Device, Model, Output, PrecisionChoice, Window};
 use half::bf16;
@@ -20,11 +20,11 @@ fn on(gpu: &Arc<Emulated>) -> Device {
 }
 
 fn load(files: &ModelFiles, gpu: &Arc<Emulated>) -> Model {
-    load_in(Narrow::F16, files, gpu)
+    load_in(HalfPrecision::F16, files, gpu)
 }
 
-fn load_in(numbers: Narrow, files: &ModelFiles, gpu: &Arc<Emulated>) -> Model {
-    Model::load(files, &on(gpu), PrecisionChoice::Narrow(numbers)).unwrap()
+fn load_in(numbers: HalfPrecision, files: &ModelFiles, gpu: &Arc<Emulated>) -> Model {
+    Model::load(files, &on(gpu), PrecisionChoice::Half(numbers)).unwrap()
 }
 
 fn on_cpu(files: &ModelFiles) -> Model {
@@ -65,7 +65,7 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
 }
 
 /// Compares a model with itself on the CPU: probabilities may differ by so much, and values by this part.
-fn agree(numbers: Narrow, files: &ModelFiles, texts: &[String], bound: f32) {
+fn agree(numbers: HalfPrecision, files: &ModelFiles, texts: &[String], bound: f32) {
     let (expected, found) = (on_cpu(files), load_in(numbers, files, &Emulated::roomy()));
     assert_eq!(found.info().labels(), expected.info().labels());
     assert_eq!(found.info().parameters, expected.info().parameters);
@@ -107,8 +107,8 @@ fn agrees_with_the_cpu() {
             continue;
         }
         // Their weights are random and large, so rounding grows from layer to layer as in no model that was trained.
-        agree(Narrow::Bf16, &tiny(&name).files(), &texts(15, 400), 6e-2);
-        agree(Narrow::F16, &tiny(&name).files(), &texts(15, 400), 1e-2);
+        agree(HalfPrecision::Bf16, &tiny(&name).files(), &texts(15, 400), 6e-2);
+        agree(HalfPrecision::F16, &tiny(&name).files(), &texts(15, 400), 1e-2);
     }
 }
 
@@ -116,7 +116,7 @@ fn agrees_with_the_cpu() {
 fn what_candle_computes_stays_on_the_cpu() {
     for name in ["deberta-v3-classification-3", "modernbert-classification-3", "electra-classification-3"] {
         let files = tiny(name).files();
-        let (expected, found) = (on_cpu(&files), load_in(Narrow::Bf16, &files, &Emulated::roomy()));
+        let (expected, found) = (on_cpu(&files), load_in(HalfPrecision::Bf16, &files, &Emulated::roomy()));
         assert_eq!(found.precision().name, "f32", "{name}");
         assert_eq!(found.info(), expected.info(), "{name}");
         let windows = windows(&expected, &texts(5, 200));
@@ -128,8 +128,8 @@ fn what_candle_computes_stays_on_the_cpu() {
 
 #[test]
 fn agrees_with_the_cpu_on_the_built_in_model() {
-    agree(Narrow::Bf16, &reviews(), &texts(8, 500), 1e-2);
-    agree(Narrow::F16, &reviews(), &texts(8, 500), 2e-3);
+    agree(HalfPrecision::Bf16, &reviews(), &texts(8, 500), 1e-2);
+    agree(HalfPrecision::F16, &reviews(), &texts(8, 500), 2e-3);
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn numbers_that_exceed_the_range_of_f16_are_computed_in_bf16() {
     let model = auto(&large.files());
     assert_eq!(model.precision().name, "bf16");
     assert!(model.precision().note.contains("exceed"), "{}", model.precision().note);
-    agree(Narrow::Bf16, &large.files(), &texts(4, 300), 6e-2);
+    agree(HalfPrecision::Bf16, &large.files(), &texts(4, 300), 6e-2);
     let forced = load(&large.files(), &Emulated::roomy());
     let windows = windows(&forced, &texts(4, 300));
     let error = forced.forward(&windows.iter().collect::<Vec<_>>(), Output::Head).unwrap_err();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_emulator::Order;
-use ecommerce_ml_tensor_cuda::Narrow;
+use ecommerce_ml_tensor_cuda::HalfPrecision;
 use ecommerce_ml_tensor_cuda::backend::Kernel;
 use ecommerce_ml_text_model::cuda::Accelerator;
 use ecommerce_ml_text_model::{Device, Model, Output, PrecisionChoice, Window};
@@ -55,8 +55,8 @@ fn no_kernel_leaves_anything_to_chance() {
     for (width, heads) in [(64, 2), (128, 2), (384, 3)] {
         let files = larger(width, heads);
         let device = Device::Accelerator(Arc::clone(&gpu) as Arc<dyn Accelerator>);
-        for numbers in [Narrow::Bf16, Narrow::F16] {
-            let model = Model::load(&files, &device, PrecisionChoice::Narrow(numbers)).unwrap();
+        for numbers in [HalfPrecision::Bf16, HalfPrecision::F16] {
+            let model = Model::load(&files, &device, PrecisionChoice::Half(numbers)).unwrap();
             let windows: Vec<Window> = texts.iter().flat_map(|text| model.windows(text).unwrap()).collect();
             assert!(windows.iter().any(|window| window.ids.len() > 64));
             for output in [Output::Head, Output::Embedding] {

@@ -7,7 +7,7 @@ use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_predictor::Job;
 use ecommerce_ml_protocol::training::Objective;
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
-use ecommerce_ml_tensor_cuda::Narrow;
+use ecommerce_ml_tensor_cuda::HalfPrecision;
 use ecommerce_ml_text::ModelLoader;
 use ecommerce_ml_text_model::cuda::Accelerator;
 use ecommerce_ml_text_model::{Device, PrecisionChoice};
@@ -207,7 +207,7 @@ fn often(changes: &Value) -> Job {
 fn on(gpu: &Arc<Emulated>, job: Job) -> Result<Said, EngineError> {
     let device = Device::Accelerator(Arc::clone(gpu) as Arc<dyn Accelerator>);
     // Left open, a precision is tried on many texts first, which takes its time here.
-    let loader = ModelLoader::on(device, PrecisionChoice::Narrow(Narrow::F16));
+    let loader = ModelLoader::on(device, PrecisionChoice::Half(HalfPrecision::F16));
     run_on(job, loader.training_on(Arc::clone(gpu) as Arc<dyn TrainingBackend>))
 }
 

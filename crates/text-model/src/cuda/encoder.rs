@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytemuck::{cast_slice, cast_slice_mut};
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_tensor_cpu::Sequence;
-use ecommerce_ml_tensor_cuda::backend::{DevicePointer, GpuBackend, GpuError, Narrow};
+use ecommerce_ml_tensor_cuda::backend::{DevicePointer, GpuBackend, GpuError, HalfPrecision};
 
 use super::DeviceModel;
 use super::batch::BatchLayout;
@@ -21,7 +21,7 @@ use crate::output::Output;
 const PASS_TOKENS: usize = 32_768;
 
 /// Bytes of a number.
-const BYTES: usize = Narrow::BYTES;
+const BYTES: usize = HalfPrecision::BYTES;
 
 /// A network in a GPU's memory.
 #[derive(Debug)]

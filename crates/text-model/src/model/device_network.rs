@@ -11,7 +11,7 @@ use ecommerce_ml_checkpoint::weights::Weights;
 use ecommerce_ml_checkpoint::weights::family::Names;
 use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_tensor_cpu::{Sequence, softmax};
-use ecommerce_ml_tensor_cuda::Narrow;
+use ecommerce_ml_tensor_cuda::HalfPrecision;
 
 use super::network::without_head;
 use super::packed::head_activation;
@@ -23,7 +23,7 @@ use crate::deferred::Deferred;
 #[derive(Debug)]
 pub(super) struct DeviceNetwork {
     network: Box<dyn DeviceModel>,
-    numbers: Narrow,
+    numbers: HalfPrecision,
     head: Option<HeadPlan>,
     positions: Positions,
 }
@@ -34,7 +34,7 @@ impl DeviceNetwork {
         (weights, names): (&mut Weights<'_>, &Names),
         config: &ModelConfig,
         head: Option<&HeadPlan>,
-        (accelerator, numbers): (&Arc<dyn Accelerator>, Narrow),
+        (accelerator, numbers): (&Arc<dyn Accelerator>, HalfPrecision),
     ) -> Result<(Self, u64), EngineError> {
         let embeddings = prepare::embeddings(weights, names, config)?;
         let mut builder = WeightsBuilder::new(numbers, config, &embeddings)?;
@@ -54,7 +54,7 @@ impl DeviceNetwork {
     }
 
     /// What it is computed in.
-    pub(super) fn numbers(&self) -> Narrow {
+    pub(super) fn numbers(&self) -> HalfPrecision {
         self.numbers
     }
 

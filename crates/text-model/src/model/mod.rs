@@ -22,7 +22,7 @@ use ecommerce_ml_checkpoint::weights::family::Names;
 use ecommerce_ml_predictor::ModelPrecision;
 use ecommerce_ml_protocol::{Answer, EngineError, ErrorKind, ModelInfo, Reads, Signature, Task};
 use ecommerce_ml_tensor_cpu::{Cpu, Encoder, PrepackedWeights};
-use ecommerce_ml_tensor_cuda::Narrow;
+use ecommerce_ml_tensor_cuda::HalfPrecision;
 use serde::Serialize;
 
 use crate::cuda::Accelerator;
@@ -150,7 +150,7 @@ impl Model {
         files: &ModelFiles,
         precision: PrecisionChoice,
     ) -> Result<Self, EngineError> {
-        let load = |numbers: Narrow| {
+        let load = |numbers: HalfPrecision| {
             let weights = Weights::open(files)?;
             Self::load_from_files(files, weights, numbers.as_str(), |weights, names, config, head| {
                 let there = (accelerator, numbers);
@@ -159,14 +159,14 @@ impl Model {
             })
         };
         let (model, note) = match precision {
-            PrecisionChoice::Narrow(numbers) => (load(numbers)?, "as set"),
+            PrecisionChoice::Half(numbers) => (load(numbers)?, "as set"),
             PrecisionChoice::Auto | PrecisionChoice::Fixed(_) => {
-                let model = load(Narrow::F16)?;
+                let model = load(HalfPrecision::F16)?;
                 if model.is_finite()? {
                     (model, "built-in texts stay within its range")
                 } else {
                     drop(model);
-                    (load(Narrow::Bf16)?, "built-in texts exceed the range of f16")
+                    (load(HalfPrecision::Bf16)?, "built-in texts exceed the range of f16")
                 }
             }
         };

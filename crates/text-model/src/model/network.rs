@@ -3,7 +3,7 @@
 //! It must not know text or labels. Invariant: every number that comes out is finite.
 
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
-use ecommerce_ml_tensor_cuda::Narrow;
+use ecommerce_ml_tensor_cuda::HalfPrecision;
 
 use super::candle::CandleNetwork;
 use super::device_network::DeviceNetwork;
@@ -35,7 +35,7 @@ impl Network {
             Network::Candle(network) => Deferred::Ready(network.forward(windows, output)?),
         };
         // Who chose the numbers can choose others.
-        let is_f16 = matches!(self, Network::Device(network) if network.numbers() == Narrow::F16);
+        let is_f16 = matches!(self, Network::Device(network) if network.numbers() == HalfPrecision::F16);
         rows.and_then(move |rows| finite(rows, is_f16))
     }
 

@@ -17,7 +17,7 @@ use ecommerce_ml_tensor_cpu::{
     DenseWeights, EmbeddingWeights, HeadWeights, Kernels, LayerWeights, NormWeights, Precision,
     PrepackedBuilder, PrepackedWeights, WordWeights, pack_embeddings, pack_head, pack_layer,
 };
-use ecommerce_ml_tensor_cuda::Narrow;
+use ecommerce_ml_tensor_cuda::HalfPrecision;
 use serde::{Deserialize, Serialize};
 
 use super::quantization_check::QuantizationCheck;
@@ -38,7 +38,7 @@ pub enum PrecisionChoice {
     /// What the model is to be computed in on the CPU.
     Fixed(Precision),
     /// The same elsewhere.
-    Narrow(Narrow),
+    Half(HalfPrecision),
 }
 
 impl PrecisionChoice {
@@ -47,7 +47,7 @@ impl PrecisionChoice {
         match self {
             PrecisionChoice::Auto => "auto",
             PrecisionChoice::Fixed(precision) => precision.as_str(),
-            PrecisionChoice::Narrow(numbers) => numbers.as_str(),
+            PrecisionChoice::Half(numbers) => numbers.as_str(),
         }
     }
 }
@@ -87,7 +87,7 @@ impl Source<'_> {
             PrecisionChoice::Auto if !self.kernels.fast_int8() => {
                 self.build(None, "this processor has no dot product of bytes")
             }
-            PrecisionChoice::Narrow(numbers) => {
+            PrecisionChoice::Half(numbers) => {
                 let message = format!("precision \"{}\" is not available on the CPU", numbers.as_str());
                 Err(EngineError::new(ErrorKind::NotCompiledIn, message))
             }

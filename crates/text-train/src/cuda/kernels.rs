@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use ecommerce_ml_checkpoint::config::Activation;
 use ecommerce_ml_tensor_cuda::backend::{
-    Accumulation, DevicePointer, Epilogue, GpuBackend, GpuError, Kernel, KernelArgument, Launch, Matmul,
-    MatmulOperand, Narrow, SHARED_BYTES,
+    Accumulation, DevicePointer, Epilogue, GpuBackend, GpuError, HalfPrecision, Kernel, KernelArgument,
+    Launch, Matmul, MatmulOperand, SHARED_BYTES,
 };
 
 use super::device_batch::DeviceBatch;
@@ -242,7 +242,7 @@ impl<G: GpuBackend> DeviceEncoder<G> {
         rows: usize,
     ) -> Result<(), GpuError> {
         self.gpu.matmul(&Matmul {
-            numbers: Narrow::Bf16,
+            numbers: HalfPrecision::Bf16,
             left: MatmulOperand { at: DevicePointer::start(input), transposed: false },
             right: MatmulOperand { at: self.weight(plan.weight.start), transposed: true },
             output: DevicePointer::start(output),
@@ -264,7 +264,7 @@ impl<G: GpuBackend> DeviceEncoder<G> {
         accumulation: Accumulation,
     ) -> Result<(), GpuError> {
         self.gpu.matmul(&Matmul {
-            numbers: Narrow::Bf16,
+            numbers: HalfPrecision::Bf16,
             left: MatmulOperand { at: gradient, transposed: false },
             right: MatmulOperand { at: self.weight(plan.weight.start), transposed: false },
             output: DevicePointer::start(d_input),
@@ -298,7 +298,7 @@ impl<G: GpuBackend> DeviceEncoder<G> {
         output: DevicePointer<'_, G::Memory>,
     ) -> Result<(), GpuError> {
         self.gpu.matmul(&Matmul {
-            numbers: Narrow::Bf16,
+            numbers: HalfPrecision::Bf16,
             left: MatmulOperand { at: gradient, transposed: true },
             right: MatmulOperand { at: DevicePointer::start(input), transposed: false },
             output,
