@@ -14,7 +14,7 @@ use super::device_batch::DeviceBatch;
 use super::passes::Normed;
 use super::{BF16, DeviceEncoder, F32};
 use crate::nn::dropout::{Dropout, Mask, Place};
-use crate::nn::plan::{DensePlan, NormPlan};
+use crate::nn::layout::{DenseLayout, NormLayout};
 
 /// Threads of a warp, and of blocks that work on numbers.
 const WARP: usize = 32;
@@ -69,7 +69,7 @@ impl<G: GpuBackend> DeviceEncoder<G> {
         self.launch(kernel, (numbers.div_ceil(each * BLOCK), BLOCK), 0, arguments)
     }
 
-    fn norm_arguments(&self, norm: &NormPlan) -> MaskArguments<'_, G::Memory> {
+    fn norm_arguments(&self, norm: &NormLayout) -> MaskArguments<'_, G::Memory> {
         let epsilon = self.config.layer_norm_eps as f32;
         [
             self.master_weight(norm.weight.start),
@@ -94,7 +94,7 @@ impl<G: GpuBackend> DeviceEncoder<G> {
         dropout: Option<Dropout>,
     ) -> Result<Normed<G>, GpuError> {
         let normed = self.normed(batch.tokens)?;
-        let embeddings = &self.plan.embeddings;
+        let embeddings = &self.layout.embeddings;
         let zeros;
         let types = match &embeddings.types {
             Some(types) => self.weight(types.start),
@@ -130,7 +130,7 @@ impl<G: GpuBackend> DeviceEncoder<G> {
     /// The layer norm of a sum, of whose left side some is left out.
     pub(super) fn add_norm(
         &self,
-        norm: &NormPlan,
+        norm: &NormLayout,
         (left, mask): (&G::Memory, MaskArguments<'_, G::Memory>),
         right: &G::Memory,
         rows: usize,
@@ -160,7 +160,7 @@ impl<G: GpuBackend> DeviceEncoder<G> {
     /// From the gradient of a layer norm's output to that of its input, in its place.
     pub(super) fn norm_backward(
         &self,
-        norm: &NormPlan,
+        norm: &NormLayout,
         gradient: &G::Memory,
         normed: &Normed<G>,
         rows: usize,
@@ -236,7 +236,7 @@ impl<G: GpuBackend> DeviceEncoder<G> {
     /// `output = input weightᵀ + bias`.
     pub(super) fn dense(
         &self,
-        plan: &DensePlan,
+        layout: &DenseLayout,
         input: &G::Memory,
         output: &G::Memory,
         rows: usize,
@@ -244,20 +244,20 @@ impl<G: GpuBackend> DeviceEncoder<G> {
         self.gpu.matmul(&Matmul {
             numbers: HalfPrecision::Bf16,
             left: MatmulOperand { at: DevicePointer::start(input), transposed: false },
-            right: MatmulOperand { at: self.weight(plan.weight.start), transposed: true },
+            right: MatmulOperand { at: self.weight(layout.weight.start), transposed: true },
             output: DevicePointer::start(output),
             accumulation: Accumulation::Biased(Epilogue::None),
-            bias: Some(self.weight(plan.bias.start)),
+            bias: Some(self.weight(layout.bias.start)),
             rows,
-            inner: plan.inputs,
-            columns: plan.outputs,
+            inner: layout.inputs,
+            columns: layout.outputs,
         })
     }
 
     /// `d_input = gradient weight`, or added to what is there.
     pub(super) fn dense_input(
         &self,
-        plan: &DensePlan,
+        layout: &DenseLayout,
         gradient: DevicePointer<'_, G::Memory>,
         d_input: &G::Memory,
         rows: usize,
@@ -266,27 +266,27 @@ impl<G: GpuBackend> DeviceEncoder<G> {
         self.gpu.matmul(&Matmul {
             numbers: HalfPrecision::Bf16,
             left: MatmulOperand { at: gradient, transposed: false },
-            right: MatmulOperand { at: self.weight(plan.weight.start), transposed: false },
+            right: MatmulOperand { at: self.weight(layout.weight.start), transposed: false },
             output: DevicePointer::start(d_input),
             accumulation,
             bias: None,
             rows,
-            inner: plan.outputs,
-            columns: plan.inputs,
+            inner: layout.outputs,
+            columns: layout.inputs,
         })
     }
 
     /// Adds the gradients of a dense layer's weight and bias.
     pub(super) fn dense_backward(
         &self,
-        plan: &DensePlan,
+        layout: &DenseLayout,
         gradient: DevicePointer<'_, G::Memory>,
         input: &G::Memory,
         rows: usize,
     ) -> Result<(), GpuError> {
-        let Some(output) = self.gradient(&plan.weight) else { return Ok(()) };
-        self.weight_backward((gradient, plan.outputs), (input, plan.inputs), rows, output)?;
-        self.sum_rows(gradient, plan.outputs, rows, &plan.bias)
+        let Some(output) = self.gradient(&layout.weight) else { return Ok(()) };
+        self.weight_backward((gradient, layout.outputs), (input, layout.inputs), rows, output)?;
+        self.sum_rows(gradient, layout.outputs, rows, &layout.bias)
     }
 
     /// Adds `gradientᵀ input`.

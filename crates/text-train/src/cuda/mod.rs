@@ -34,9 +34,9 @@ mod passes;
 use crate::nn::adversarial::Moved;
 use crate::nn::dropout::Dropout;
 use crate::nn::encoder::{Moments, TrainableEncoder, without_forward};
+use crate::nn::layout::ParameterLayout;
 use crate::nn::network::Batch;
 use crate::nn::parameters::{Gradients, Parameters};
-use crate::nn::plan::Plan;
 use crate::nn::{Network, Tuning};
 use crate::train::optimizer::Factors;
 use optimizer_state::OptimizerState;
@@ -129,7 +129,7 @@ fn training_kernels(head_width: usize) -> Option<AttentionKernels> {
 pub struct DeviceEncoder<G: GpuBackend> {
     gpu: Arc<G>,
     config: ModelConfig,
-    plan: Plan,
+    layout: ParameterLayout,
     kernels: AttentionKernels,
     trained: Trained,
     state: OptimizerState<G>,
@@ -147,9 +147,9 @@ impl<G: GpuBackend> DeviceEncoder<G> {
         parameters: &Parameters,
         tuning: Tuning,
     ) -> Result<Option<Self>, EngineError> {
-        let (config, plan) = (network.config().clone(), network.plan().clone());
-        let (width, layers, end) = (config.hidden_size, config.layers, plan.hidden.weight.start);
-        let start = plan.first_trained(tuning);
+        let (config, layout) = (network.config().clone(), network.layout().clone());
+        let (width, layers, end) = (config.hidden_size, config.layers, layout.hidden.weight.start);
+        let start = layout.first_trained(tuning);
         let trained = match tuning {
             Tuning::Full => Trained::All,
             Tuning::Frozen { layers: frozen } => Trained::Layers(frozen),
@@ -162,7 +162,7 @@ impl<G: GpuBackend> DeviceEncoder<G> {
         }
         let adapters = if let Trained::Adapted(first) = trained { 2 * (layers - first) } else { 0 };
         let state = OptimizerState::new(&*gpu, parameters, (start, end), (adapters, width * width))?;
-        let encoder = Self { gpu, config, plan, kernels, trained, state, tape: None };
+        let encoder = Self { gpu, config, layout, kernels, trained, state, tape: None };
         encoder.round()?;
         Ok(Some(encoder))
     }

@@ -117,7 +117,7 @@ impl<G: GpuBackend> DeviceEncoder<G> {
         let (Some(mut master), width) = (self.state.adapted_master.take(), self.width()) else {
             return Ok(());
         };
-        for layer in &self.plan.layers[first..] {
+        for layer in &self.layout.layers[first..] {
             for part in [0, 2] {
                 let weight = layer.projections.part(part * width..(part + 1) * width).weight;
                 self.gpu.overwrite(&mut master, cast_slice(&parameters.values[weight.clone()]))?;
@@ -181,7 +181,7 @@ impl<G: GpuBackend> DeviceEncoder<G> {
     ///
     /// Words that no token was have gradients of 0, so nothing has to know which ones were there.
     pub(super) fn perturb_embeddings(&self, epsilon: f64) -> Result<(), GpuError> {
-        let words = &self.plan.embeddings.words;
+        let words = &self.layout.embeddings.words;
         if self.trained != Trained::All {
             return Ok(());
         }

@@ -125,7 +125,7 @@ impl<G: GpuBackend> DeviceEncoder<G> {
         embedded: &Normed<G>,
         gradient: &G::Memory,
     ) -> Result<(), GpuError> {
-        let (batch, embeddings, width) = (&tape.batch, &self.plan.embeddings, self.width());
+        let (batch, embeddings, width) = (&tape.batch, &self.layout.embeddings, self.width());
         let dropped = self.allocate_half(batch.tokens * width)?;
         self.dropout(gradient, batch.tokens, mask(tape.dropout, Place::Embeddings), &dropped)?;
         self.norm_backward(&embeddings.norm, &dropped, embedded, batch.tokens)?;

@@ -4,37 +4,37 @@
 
 use ecommerce_ml_tensor_cpu::product::{Matrix, multiply_together};
 
+use super::layout::DenseLayout;
 use super::network::Step;
 use super::parameters::Gradients;
-use super::plan::DensePlan;
 
 /// Rows that are summed up together, whoever does it.
 const BLOCK: usize = 64;
 
 /// The rows of the output for rows of input.
-pub(super) fn forward(step: &Step<'_>, plan: &DensePlan, input: &[f32]) -> Vec<f32> {
-    let rows = input.len() / plan.inputs;
-    let mut output = match plan.bias.is_empty() {
-        true => vec![0.0; rows * plan.outputs],
-        false => step.values[plan.bias.clone()].repeat(rows),
+pub(super) fn forward(step: &Step<'_>, layout: &DenseLayout, input: &[f32]) -> Vec<f32> {
+    let rows = input.len() / layout.inputs;
+    let mut output = match layout.bias.is_empty() {
+        true => vec![0.0; rows * layout.outputs],
+        false => step.values[layout.bias.clone()].repeat(rows),
     };
-    let input = Matrix::new(input, (rows, plan.inputs), plan.inputs);
-    multiply_together(&step.cpu.pool, input, weight(step, plan).transposed(), &mut output, true);
+    let input = Matrix::new(input, (rows, layout.inputs), layout.inputs);
+    multiply_together(&step.cpu.pool, input, weight(step, layout).transposed(), &mut output, true);
     output
 }
 
 /// Adds to the gradients of weight and bias, if they are trained.
 pub(super) fn backward(
     step: &Step<'_>,
-    plan: &DensePlan,
+    layout: &DenseLayout,
     input: &[f32],
     d_output: &[f32],
     gradients: &mut Gradients,
 ) {
-    let Some((d_weight, d_bias)) = gradients.pair(&plan.weight, &plan.bias) else { return };
-    let rows = input.len() / plan.inputs;
-    let turned = Matrix::new(d_output, (rows, plan.outputs), plan.outputs).transposed();
-    let input = Matrix::new(input, (rows, plan.inputs), plan.inputs);
+    let Some((d_weight, d_bias)) = gradients.pair(&layout.weight, &layout.bias) else { return };
+    let rows = input.len() / layout.inputs;
+    let turned = Matrix::new(d_output, (rows, layout.outputs), layout.outputs).transposed();
+    let input = Matrix::new(input, (rows, layout.inputs), layout.inputs);
     multiply_together(&step.cpu.pool, turned, input, d_weight, true);
     if !d_bias.is_empty() {
         add_rows(step, d_output, d_bias);
@@ -42,21 +42,26 @@ pub(super) fn backward(
 }
 
 /// The gradient of the input.
-pub(super) fn input_gradient(step: &Step<'_>, plan: &DensePlan, d_output: &[f32]) -> Vec<f32> {
-    let mut d_input = vec![0.0; d_output.len() / plan.outputs * plan.inputs];
-    add_input_gradient(step, plan, d_output, &mut d_input);
+pub(super) fn input_gradient(step: &Step<'_>, layout: &DenseLayout, d_output: &[f32]) -> Vec<f32> {
+    let mut d_input = vec![0.0; d_output.len() / layout.outputs * layout.inputs];
+    add_input_gradient(step, layout, d_output, &mut d_input);
     d_input
 }
 
 /// Adds the gradient of the input to what is there.
-pub(super) fn add_input_gradient(step: &Step<'_>, plan: &DensePlan, d_output: &[f32], d_input: &mut [f32]) {
-    let rows = d_output.len() / plan.outputs;
-    let d_output = Matrix::new(d_output, (rows, plan.outputs), plan.outputs);
-    multiply_together(&step.cpu.pool, d_output, weight(step, plan), d_input, true);
+pub(super) fn add_input_gradient(
+    step: &Step<'_>,
+    layout: &DenseLayout,
+    d_output: &[f32],
+    d_input: &mut [f32],
+) {
+    let rows = d_output.len() / layout.outputs;
+    let d_output = Matrix::new(d_output, (rows, layout.outputs), layout.outputs);
+    multiply_together(&step.cpu.pool, d_output, weight(step, layout), d_input, true);
 }
 
-fn weight<'a>(step: &Step<'a>, plan: &DensePlan) -> Matrix<'a> {
-    Matrix::new(&step.values[plan.weight.clone()], (plan.outputs, plan.inputs), plan.inputs)
+fn weight<'a>(step: &Step<'a>, layout: &DenseLayout) -> Matrix<'a> {
+    Matrix::new(&step.values[layout.weight.clone()], (layout.outputs, layout.inputs), layout.inputs)
 }
 
 /// Adds the sum of all rows.

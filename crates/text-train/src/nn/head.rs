@@ -8,10 +8,10 @@ use ecommerce_ml_text_model::shape::activation;
 
 use super::dense;
 use super::dropout::Place;
+use super::layout::ParameterLayout;
 use super::network::Step;
 use super::norm::Normed;
 use super::parameters::Gradients;
-use super::plan::Plan;
 
 /// What the backward pass needs.
 #[derive(Debug)]
@@ -64,11 +64,11 @@ fn drops_input(family: Family) -> bool {
 }
 
 /// Logits of states, shape `[rows, hidden]`.
-pub(super) fn forward(step: &Step<'_>, plan: &Plan, mut input: Vec<f32>) -> HeadTape {
+pub(super) fn forward(step: &Step<'_>, layout: &ParameterLayout, mut input: Vec<f32>) -> HeadTape {
     if drops_input(step.config.family) {
         step.drop(Place::HeadInput, &mut input);
     }
-    let (mut inner, mut active) = (Vec::new(), dense::forward(step, &plan.hidden, &input));
+    let (mut inner, mut active) = (Vec::new(), dense::forward(step, &layout.hidden, &input));
     match Nonlinearity::of(step.config) {
         Nonlinearity::Tanh => active.iter_mut().for_each(|number| *number = number.tanh()),
         // Not `max`, which would hide NaN.
@@ -80,25 +80,25 @@ pub(super) fn forward(step: &Step<'_>, plan: &Plan, mut input: Vec<f32>) -> Head
             step.cpu.kernels.activate(&mut active, activation);
         }
     }
-    let normed = plan.norm.as_ref().map(|norm| Normed::forward(step, norm, active.clone()));
+    let normed = layout.norm.as_ref().map(|norm| Normed::forward(step, norm, active.clone()));
     let mut dropped = normed.as_ref().map_or(&active, |normed| &normed.output).clone();
     step.drop(Place::HeadHidden, &mut dropped);
-    let logits = dense::forward(step, &plan.output, &dropped);
+    let logits = dense::forward(step, &layout.output, &dropped);
     HeadTape { input, inner, active, normed, dropped, logits }
 }
 
 /// From the gradient of the logits to that of the states.
 pub(super) fn backward(
     step: &Step<'_>,
-    plan: &Plan,
+    layout: &ParameterLayout,
     tape: &HeadTape,
     d_logits: &[f32],
     gradients: &mut Gradients,
 ) -> Vec<f32> {
-    dense::backward(step, &plan.output, &tape.dropped, d_logits, gradients);
-    let mut gradient = dense::input_gradient(step, &plan.output, d_logits);
+    dense::backward(step, &layout.output, &tape.dropped, d_logits, gradients);
+    let mut gradient = dense::input_gradient(step, &layout.output, d_logits);
     step.drop(Place::HeadHidden, &mut gradient);
-    if let (Some(norm), Some(normed)) = (&plan.norm, &tape.normed) {
+    if let (Some(norm), Some(normed)) = (&layout.norm, &tape.normed) {
         normed.backward(step, norm, &mut gradient, gradients);
     }
     match Nonlinearity::of(step.config) {
@@ -116,8 +116,8 @@ pub(super) fn backward(
             step.cpu.kernels.activate_gradient(&mut gradient, &tape.inner, activation);
         }
     }
-    dense::backward(step, &plan.hidden, &tape.input, &gradient, gradients);
-    let mut d_input = dense::input_gradient(step, &plan.hidden, &gradient);
+    dense::backward(step, &layout.hidden, &tape.input, &gradient, gradients);
+    let mut d_input = dense::input_gradient(step, &layout.hidden, &gradient);
     if drops_input(step.config.family) {
         step.drop(Place::HeadInput, &mut d_input);
     }

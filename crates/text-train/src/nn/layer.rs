@@ -9,10 +9,10 @@ use ecommerce_ml_text_model::shape::activation;
 use super::attention::{Attention, Span};
 use super::dense::{self, add};
 use super::dropout::Place;
+use super::layout::{LayerLayout, drops_after_attention};
 use super::network::Step;
 use super::norm::Normed;
 use super::parameters::Gradients;
-use super::plan::{LayerPlan, drops_after_attention};
 
 /// What the backward pass needs.
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ pub(super) struct LayerTape {
 pub(super) struct LayerWork<'a> {
     pub(super) step: &'a Step<'a>,
     pub(super) index: usize,
-    pub(super) plan: &'a LayerPlan,
+    pub(super) layout: &'a LayerLayout,
     pub(super) spans: &'a [Span],
     /// Whether only first tokens are computed.
     pub(super) firsts: bool,
@@ -42,24 +42,24 @@ pub(super) struct LayerWork<'a> {
 impl LayerWork<'_> {
     /// The output for an input of shape `[tokens, hidden]`.
     pub(super) fn forward(&self, input: &[f32]) -> LayerTape {
-        let (step, plan, width) = (self.step, self.plan, self.step.config.hidden_size);
+        let (step, layout, width) = (self.step, self.layout, self.step.config.hidden_size);
         let picked = self.firsts.then(|| self.pick(input));
         let own = picked.as_deref().unwrap_or(input);
-        let queries = dense::forward(step, &plan.projections.part(0..width), own);
-        let keys_values = dense::forward(step, &plan.projections.part(width..3 * width), input);
+        let queries = dense::forward(step, &layout.projections.part(0..width), own);
+        let keys_values = dense::forward(step, &layout.projections.part(width..3 * width), input);
         let context = self.attention(&queries, &keys_values).forward();
-        let mut sums = dense::forward(step, &plan.attention_output, &context);
+        let mut sums = dense::forward(step, &layout.attention_output, &context);
         self.drop_attention(&mut sums);
         add(&mut sums, own);
-        let attended = Normed::forward(step, &plan.attention_norm, sums);
-        let inner = dense::forward(step, &plan.intermediate, &attended.output);
+        let attended = Normed::forward(step, &layout.attention_norm, sums);
+        let inner = dense::forward(step, &layout.intermediate, &attended.output);
         let mut active = inner.clone();
-        let rows = active.chunks_mut(plan.intermediate.outputs);
+        let rows = active.chunks_mut(layout.intermediate.outputs);
         step.cpu.pool.each(rows, |row| step.cpu.kernels.activate(row, activation(step.config.activation)));
-        let mut sums = dense::forward(step, &plan.output, &active);
+        let mut sums = dense::forward(step, &layout.output, &active);
         step.drop(Place::Output(self.index), &mut sums);
         add(&mut sums, &attended.output);
-        let output = Normed::forward(step, &plan.output_norm, sums);
+        let output = Normed::forward(step, &layout.output_norm, sums);
         LayerTape { picked, queries, keys_values, context, attended, inner, active, output }
     }
 
@@ -71,12 +71,12 @@ impl LayerWork<'_> {
         gradient: Vec<f32>,
         gradients: &mut Gradients,
     ) -> Option<Vec<f32>> {
-        let (step, plan, width) = (self.step, self.plan, self.step.config.hidden_size);
+        let (step, layout, width) = (self.step, self.layout, self.step.config.hidden_size);
         let gradient = self.feed_forward_backward(tape, gradient, gradients);
         let mut d_attended = gradient.clone();
         self.drop_attention(&mut d_attended);
-        dense::backward(step, &plan.attention_output, &tape.context, &d_attended, gradients);
-        let d_context = dense::input_gradient(step, &plan.attention_output, &d_attended);
+        dense::backward(step, &layout.attention_output, &tape.context, &d_attended, gradients);
+        let d_context = dense::input_gradient(step, &layout.attention_output, &d_attended);
         let (d_queries, d_others) = self.attention(&tape.queries, &tape.keys_values).backward(&d_context);
         self.adapters_backward(
             tape.picked.as_deref().unwrap_or(input),
@@ -84,10 +84,11 @@ impl LayerWork<'_> {
             (&d_queries, &d_others),
             gradients,
         );
-        let (queries, others) = (plan.projections.part(0..width), plan.projections.part(width..3 * width));
+        let (queries, others) =
+            (layout.projections.part(0..width), layout.projections.part(width..3 * width));
         dense::backward(step, &queries, tape.picked.as_deref().unwrap_or(input), &d_queries, gradients);
         dense::backward(step, &others, input, &d_others, gradients);
-        if gradients.start() >= plan.start()
+        if gradients.start() >= layout.start()
             && !self.index.checked_sub(1).is_some_and(|before| gradients.adapts_up_to(before))
         {
             return None;
@@ -106,19 +107,19 @@ impl LayerWork<'_> {
         mut gradient: Vec<f32>,
         gradients: &mut Gradients,
     ) -> Vec<f32> {
-        let (step, plan) = (self.step, self.plan);
-        tape.output.backward(step, &plan.output_norm, &mut gradient, gradients);
+        let (step, layout) = (self.step, self.layout);
+        tape.output.backward(step, &layout.output_norm, &mut gradient, gradients);
         let mut d_output = gradient.clone();
         step.drop(Place::Output(self.index), &mut d_output);
-        dense::backward(step, &plan.output, &tape.active, &d_output, gradients);
-        let mut d_inner = dense::input_gradient(step, &plan.output, &d_output);
-        let width = plan.intermediate.outputs;
+        dense::backward(step, &layout.output, &tape.active, &d_output, gradients);
+        let mut d_inner = dense::input_gradient(step, &layout.output, &d_output);
+        let width = layout.intermediate.outputs;
         step.cpu.pool.each(d_inner.chunks_mut(width).zip(tape.inner.chunks(width)), |(gradient, inner)| {
             step.cpu.kernels.activate_gradient(gradient, inner, activation(step.config.activation));
         });
-        dense::backward(step, &plan.intermediate, &tape.attended.output, &d_inner, gradients);
-        dense::add_input_gradient(step, &plan.intermediate, &d_inner, &mut gradient);
-        tape.attended.backward(step, &plan.attention_norm, &mut gradient, gradients);
+        dense::backward(step, &layout.intermediate, &tape.attended.output, &d_inner, gradients);
+        dense::add_input_gradient(step, &layout.intermediate, &d_inner, &mut gradient);
+        tape.attended.backward(step, &layout.attention_norm, &mut gradient, gradients);
         gradient
     }
 

@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //! - [`parameters`]: all numbers that training may change, and their gradients, each in one piece.
-//! - `plan`: which parameters a model has, under which names.
+//! - `layout`: which parameters a model has, under which names.
 //! - [`tuning`]: which of them are trained.
 //! - [`lora`]: low-rank changes to weights.
 //! - [`network`]: the whole network, forward and backward.
@@ -23,11 +23,11 @@ mod embeddings;
 pub mod encoder;
 mod head;
 mod layer;
+pub(crate) mod layout;
 pub mod lora;
 pub mod network;
 mod norm;
 pub mod parameters;
-pub(crate) mod plan;
 pub mod tuning;
 
 pub use adversarial::Moved;

@@ -17,10 +17,10 @@ use super::dropout::{Dropout, Mask, Place, mix};
 use super::embeddings;
 use super::head::{self, HeadTape};
 use super::layer::{LayerTape, LayerWork};
+use super::layout::ParameterLayout;
 use super::lora::{Adapter, Lora};
 use super::norm::Normed;
 use super::parameters::{Gradients, Parameter, Parameters};
-use super::plan::Plan;
 use super::tuning::Tuning;
 
 /// Standard deviation of new weights (`initializer_range`).
@@ -30,7 +30,7 @@ const INITIAL_DEVIATION: f64 = 0.02;
 #[derive(Debug)]
 pub struct Network {
     config: ModelConfig,
-    plan: Plan,
+    layout: ParameterLayout,
     positions: Positions,
     cpu: Cpu,
 }
@@ -116,8 +116,8 @@ impl Network {
         cpu: &Cpu,
     ) -> Result<(Self, Parameters), EngineError> {
         let OpenModel { config, names, weights, .. } = model;
-        let (plan, list) = Plan::new(names, config, outputs);
-        let head = plan.hidden.weight.start;
+        let (layout, list) = ParameterLayout::new(names, config, outputs);
+        let head = layout.hidden.weight.start;
         let mut values = Vec::new();
         for parameter in &list {
             let there = weights.shape(&parameter.name).is_some_and(|shape| shape == parameter.shape);
@@ -127,7 +127,7 @@ impl Network {
             });
         }
         let (config, positions) = (config.clone(), Positions::new(config));
-        Ok((Self { config, plan, positions, cpu: cpu.clone() }, Parameters { list: list.into(), values }))
+        Ok((Self { config, layout, positions, cpu: cpu.clone() }, Parameters { list: list.into(), values }))
     }
 
     /// What the model is.
@@ -137,14 +137,14 @@ impl Network {
 
     /// Where the embeddings of words lie among all parameters.
     pub(super) fn word_embeddings(&self) -> Range<usize> {
-        self.plan.embeddings.words.clone()
+        self.layout.embeddings.words.clone()
     }
 
     /// Gradients of zero for what is trained.
     pub fn gradients(&self, parameters: &Parameters, tuning: Tuning) -> Gradients {
         let is_adapted = matches!(tuning, Tuning::Lora { .. });
-        let adapted = if is_adapted { self.plan.layers_trained(tuning) } else { 0..0 };
-        Gradients::new(parameters, self.plan.first_trained(tuning), adapted)
+        let adapted = if is_adapted { self.layout.layers_trained(tuning) } else { 0..0 };
+        Gradients::new(parameters, self.layout.first_trained(tuning), adapted)
     }
 
     /// Adds adapters to the weights of queries and values of all layers but the first `frozen`, behind all other parameters.
@@ -166,8 +166,8 @@ impl Network {
             list.push(parameter);
             range
         };
-        for layer in self.plan.layers.iter().skip(frozen) {
-            for weight in self.plan.adapted(layer) {
+        for layer in self.layout.layers.iter().skip(frozen) {
+            for weight in self.layout.adapted(layer) {
                 let name = parameters.list.iter().find(|parameter| parameter.range == weight);
                 let stem = name.map_or("", |found| found.name.trim_end_matches(".weight"));
                 let a = add(format!("{stem}.lora_A.weight"), [rank, width], Some(seed));
@@ -190,12 +190,12 @@ impl Network {
 
     /// Whether a parameter is of the head's last layer.
     pub fn is_output(&self, parameter: &Parameter) -> bool {
-        (self.plan.output.weight.start..self.plan.output.bias.end).contains(&parameter.range.start)
+        (self.layout.output.weight.start..self.layout.output.bias.end).contains(&parameter.range.start)
     }
 
     /// Weights and biases of the head's last layer.
     pub fn output_layer<'a>(&self, parameters: &'a mut Parameters) -> (&'a mut [f32], &'a mut [f32]) {
-        let output = &self.plan.output;
+        let output = &self.layout.output;
         let both = &mut parameters.values[output.weight.start..output.bias.end];
         both.split_at_mut(output.weight.len())
     }
@@ -207,7 +207,7 @@ impl Network {
         states: Vec<f32>,
         dropout: Option<Dropout>,
     ) -> HeadTape {
-        head::forward(&self.step(parameters, dropout), &self.plan, states)
+        head::forward(&self.step(parameters, dropout), &self.layout, states)
     }
 
     /// As [`backward`](Self::backward), of the head alone, with the same dropout as in the forward pass; the gradients of the
@@ -219,12 +219,12 @@ impl Network {
         d_logits: &[f32],
         gradients: &mut Gradients,
     ) -> Vec<f32> {
-        head::backward(&self.step(parameters, dropout), &self.plan, tape, d_logits, gradients)
+        head::backward(&self.step(parameters, dropout), &self.layout, tape, d_logits, gradients)
     }
 
     /// What lies where among the parameters.
-    pub(crate) fn plan(&self) -> &Plan {
-        &self.plan
+    pub(crate) fn layout(&self) -> &ParameterLayout {
+        &self.layout
     }
 
     /// Sequences of token ids through the network. Without dropout the outputs are those of prediction. What isn't needed for
@@ -252,9 +252,9 @@ impl Network {
         gradients: Option<&Gradients>,
     ) -> (EncoderTape, Vec<f32>) {
         let step = self.step(parameters, dropout);
-        let mut embedded = embeddings::forward(&step, &self.plan.embeddings, &batch);
-        let mut layers: Vec<LayerTape> = Vec::with_capacity(self.plan.layers.len());
-        for index in 0..self.plan.layers.len() {
+        let mut embedded = embeddings::forward(&step, &self.layout.embeddings, &batch);
+        let mut layers: Vec<LayerTape> = Vec::with_capacity(self.layout.layers.len());
+        for index in 0..self.layout.layers.len() {
             let spans = self.spans(&batch, index);
             let input = layers.last().map_or(&embedded.output, |tape| &tape.output.output);
             let tape = self.work(&step, index, &spans).forward(input);
@@ -309,12 +309,19 @@ impl Network {
                 None => return,
             }
         }
-        embeddings::backward(&step, &self.plan.embeddings, &tape.batch, &tape.embedded, gradient, gradients);
+        embeddings::backward(
+            &step,
+            &self.layout.embeddings,
+            &tape.batch,
+            &tape.embedded,
+            gradient,
+            gradients,
+        );
     }
 
     /// Whether anything of a layer is trained.
     fn reaches(&self, gradients: &Gradients, layer: usize) -> bool {
-        gradients.adapts_up_to(layer) || gradients.start() < self.plan.layers[layer].output_norm.bias.end
+        gradients.adapts_up_to(layer) || gradients.start() < self.layout.layers[layer].output_norm.bias.end
     }
 
     fn step<'a>(&'a self, parameters: &'a Parameters, dropout: Option<Dropout>) -> Step<'a> {
@@ -322,8 +329,8 @@ impl Network {
     }
 
     fn work<'a>(&'a self, step: &'a Step<'a>, index: usize, spans: &'a [Span]) -> LayerWork<'a> {
-        let firsts = index + 1 == self.plan.layers.len();
-        LayerWork { step, index, plan: &self.plan.layers[index], spans, firsts }
+        let firsts = index + 1 == self.layout.layers.len();
+        LayerWork { step, index, layout: &self.layout.layers[index], spans, firsts }
     }
 
     /// Sequences end to end.
@@ -346,7 +353,7 @@ impl Network {
         let span = |(index, length): (usize, &usize)| {
             let tokens = end..end + length;
             end = tokens.end;
-            let firsts = layer + 1 == self.plan.layers.len();
+            let firsts = layer + 1 == self.layout.layers.len();
             Span { queries: if firsts { index..index + 1 } else { tokens.clone() }, tokens }
         };
         batch.lengths.iter().enumerate().map(span).collect()

@@ -28,7 +28,7 @@ use super::memory::Sizes;
 use super::save::Layout;
 use super::training;
 use crate::cuda::TrainingBackend;
-use crate::nn::plan::Plan;
+use crate::nn::layout::ParameterLayout;
 use crate::nn::{self, Network, Parameters};
 use crate::train::augment::{Augmenter, Synonyms};
 use crate::train::options::{EvalStrategy, TrainingOptions, Tuning};
@@ -106,9 +106,9 @@ impl Setup {
         let learned = examples.rows(&examples.training);
         let (criterion, scale) = (Criterion::new(&targets, &learned, &options)?, targets.scale(&learned));
         let bytes = |files: &ModelFiles| files.iter().map(|(_, bytes)| bytes.len() as u64).sum::<u64>();
-        let (plan_of_network, _) = Plan::new(&base.names, config, targets.outputs());
+        let (parameter_layout, _) = ParameterLayout::new(&base.names, config, targets.outputs());
         let tuning = tuning(options.tuning);
-        let counts = Counts::of(&plan_of_network, tuning, options.tuning);
+        let counts = Counts::of(&parameter_layout, tuning, options.tuning);
         let parameters = match config.family.is_bert_shaped() {
             true => counts.parameters,
             false => base.weights.numbers() + counts.trained,
@@ -371,20 +371,20 @@ struct Counts {
 }
 
 impl Counts {
-    fn of(plan: &Plan, tuning: nn::Tuning, options: Tuning) -> Self {
+    fn of(layout: &ParameterLayout, tuning: nn::Tuning, options: Tuning) -> Self {
         let (mut adapted, mut adapters) = (0, 0);
         if let Tuning::Lora { r, freeze_layers, .. } = options {
-            for weight in plan.layers.iter().skip(freeze_layers).flat_map(|layer| plan.adapted(layer)) {
+            for weight in layout.layers.iter().skip(freeze_layers).flat_map(|layer| layout.adapted(layer)) {
                 // Square, with a matrix of `r` rows and one of `r` columns beside it.
                 adapters += 2 * r * weight.len().isqrt();
                 adapted += weight.len();
             }
         }
         Self {
-            parameters: plan.numbers() as u64,
-            trained: (plan.numbers() - plan.first_trained(tuning) + adapters) as u64,
+            parameters: layout.numbers() as u64,
+            trained: (layout.numbers() - layout.first_trained(tuning) + adapters) as u64,
             adapted: adapted as u64,
-            layers: plan.layers_trained(tuning).len(),
+            layers: layout.layers_trained(tuning).len(),
         }
     }
 }

@@ -14,7 +14,7 @@ use super::tuning::Tuning;
 
 /// A dense layer `y = x Wᵀ + b`.
 #[derive(Debug, Clone)]
-pub(crate) struct DensePlan {
+pub(crate) struct DenseLayout {
     /// Shape `[outputs, inputs]`.
     pub(crate) weight: Range<usize>,
     /// Empty where there is none.
@@ -23,7 +23,7 @@ pub(crate) struct DensePlan {
     pub(crate) outputs: usize,
 }
 
-impl DensePlan {
+impl DenseLayout {
     /// Some of the outputs.
     pub(crate) fn part(&self, outputs: Range<usize>) -> Self {
         let start = self.weight.start;
@@ -38,7 +38,7 @@ impl DensePlan {
 
 /// A layer norm.
 #[derive(Debug, Clone)]
-pub(crate) struct NormPlan {
+pub(crate) struct NormLayout {
     pub(crate) weight: Range<usize>,
     /// Empty where there is none.
     pub(crate) bias: Range<usize>,
@@ -46,34 +46,34 @@ pub(crate) struct NormPlan {
 
 /// The embeddings.
 #[derive(Debug, Clone)]
-pub(crate) struct EmbeddingsPlan {
+pub(crate) struct EmbeddingsLayout {
     pub(crate) words: Range<usize>,
     pub(crate) positions: Range<usize>,
     /// DistilBERT has none.
     pub(crate) types: Option<Range<usize>>,
-    pub(crate) norm: NormPlan,
+    pub(crate) norm: NormLayout,
 }
 
 /// A transformer layer.
 #[derive(Debug, Clone)]
-pub(crate) struct LayerPlan {
+pub(crate) struct LayerLayout {
     /// Queries, keys and values.
-    pub(crate) projections: DensePlan,
-    pub(crate) attention_output: DensePlan,
-    pub(crate) attention_norm: NormPlan,
-    pub(crate) intermediate: DensePlan,
-    pub(crate) output: DensePlan,
-    pub(crate) output_norm: NormPlan,
+    pub(crate) projections: DenseLayout,
+    pub(crate) attention_output: DenseLayout,
+    pub(crate) attention_norm: NormLayout,
+    pub(crate) intermediate: DenseLayout,
+    pub(crate) output: DenseLayout,
+    pub(crate) output_norm: NormLayout,
 }
 
-impl EmbeddingsPlan {
+impl EmbeddingsLayout {
     /// No embeddings.
     fn none() -> Self {
-        Self { words: 0..0, positions: 0..0, types: None, norm: NormPlan { weight: 0..0, bias: 0..0 } }
+        Self { words: 0..0, positions: 0..0, types: None, norm: NormLayout { weight: 0..0, bias: 0..0 } }
     }
 }
 
-impl LayerPlan {
+impl LayerLayout {
     /// Where the layer begins.
     pub(crate) fn start(&self) -> usize {
         self.projections.weight.start
@@ -82,24 +82,24 @@ impl LayerPlan {
 
 /// The whole network; of one that isn't shaped like BERT the head alone, embeddings and layers being empty.
 #[derive(Debug, Clone)]
-pub(crate) struct Plan {
-    pub(crate) embeddings: EmbeddingsPlan,
-    pub(crate) layers: Vec<LayerPlan>,
+pub(crate) struct ParameterLayout {
+    pub(crate) embeddings: EmbeddingsLayout,
+    pub(crate) layers: Vec<LayerLayout>,
     /// The two dense layers of the head.
-    pub(crate) hidden: DensePlan,
+    pub(crate) hidden: DenseLayout,
     /// Between them, in ModernBERT.
-    pub(crate) norm: Option<NormPlan>,
-    pub(crate) output: DensePlan,
+    pub(crate) norm: Option<NormLayout>,
+    pub(crate) output: DenseLayout,
 }
 
-/// Hands out places.
+/// Gives each parameter its range, one behind the other.
 #[derive(Default)]
-struct Places {
+struct LayoutBuilder {
     list: Vec<Parameter>,
     end: usize,
 }
 
-impl Places {
+impl LayoutBuilder {
     fn add(&mut self, name: String, shape: &[usize]) -> Range<usize> {
         let range = self.end..self.end + shape.iter().product::<usize>();
         self.end = range.end;
@@ -107,13 +107,13 @@ impl Places {
         range
     }
 
-    fn norm(&mut self, name: &str, width: usize) -> NormPlan {
+    fn norm(&mut self, name: &str, width: usize) -> NormLayout {
         let weight = self.add(format!("{name}.weight"), &[width]);
-        NormPlan { weight, bias: self.add(format!("{name}.bias"), &[width]) }
+        NormLayout { weight, bias: self.add(format!("{name}.bias"), &[width]) }
     }
 
     /// Several dense layers of the same input as one.
-    fn dense(&mut self, names: &[&str], inputs: usize, outputs: usize) -> DensePlan {
+    fn dense(&mut self, names: &[&str], inputs: usize, outputs: usize) -> DenseLayout {
         let (start, all) = (self.end, names.len() * outputs);
         for name in names {
             self.add(format!("{name}.weight"), &[outputs, inputs]);
@@ -122,25 +122,25 @@ impl Places {
         for name in names {
             self.add(format!("{name}.bias"), &[outputs]);
         }
-        DensePlan { weight: start..middle, bias: middle..self.end, inputs, outputs: all }
+        DenseLayout { weight: start..middle, bias: middle..self.end, inputs, outputs: all }
     }
 
-    fn dense_without_bias(&mut self, name: &str, inputs: usize, outputs: usize) -> DensePlan {
+    fn dense_without_bias(&mut self, name: &str, inputs: usize, outputs: usize) -> DenseLayout {
         let weight = self.add(format!("{name}.weight"), &[outputs, inputs]);
-        DensePlan { weight, bias: self.end..self.end, inputs, outputs }
+        DenseLayout { weight, bias: self.end..self.end, inputs, outputs }
     }
 
-    fn norm_without_bias(&mut self, name: &str, width: usize) -> NormPlan {
+    fn norm_without_bias(&mut self, name: &str, width: usize) -> NormLayout {
         let weight = self.add(format!("{name}.weight"), &[width]);
-        NormPlan { weight, bias: self.end..self.end }
+        NormLayout { weight, bias: self.end..self.end }
     }
 
-    fn embeddings(&mut self, names: &Names, config: &ModelConfig) -> EmbeddingsPlan {
+    fn embeddings(&mut self, names: &Names, config: &ModelConfig) -> EmbeddingsLayout {
         let width = config.hidden_size;
         let mut table = |module: &str, rows: usize| {
             self.add(format!("{}.weight", names.embeddings(module)), &[rows, width])
         };
-        EmbeddingsPlan {
+        EmbeddingsLayout {
             words: table("word_embeddings", config.vocab_size),
             positions: table("position_embeddings", config.positions),
             types: config.token_types.map(|types| table("token_type_embeddings", types)),
@@ -148,11 +148,11 @@ impl Places {
         }
     }
 
-    fn layer(&mut self, names: &Names, index: usize, config: &ModelConfig) -> LayerPlan {
+    fn layer(&mut self, names: &Names, index: usize, config: &ModelConfig) -> LayerLayout {
         let (width, inner, modules) = (config.hidden_size, config.intermediate_size, names.in_layer());
         let name = |module: &str| format!("{}.{module}", names.layer(index));
         let (query, key, value) = (name(modules.query), name(modules.key), name(modules.value));
-        LayerPlan {
+        LayerLayout {
             projections: self.dense(&[&query, &key, &value], width, width),
             attention_output: self.dense(&[&name(modules.attention_output)], width, width),
             attention_norm: self.norm(&name(modules.attention_norm), width),
@@ -163,29 +163,29 @@ impl Places {
     }
 }
 
-impl Plan {
+impl ParameterLayout {
     /// The parameters of a model whose head has `outputs`.
     pub(crate) fn new(names: &Names, config: &ModelConfig, outputs: usize) -> (Self, Vec<Parameter>) {
         let (width, head) = (config.hidden_size, names.head());
-        let mut places = Places::default();
+        let mut builder = LayoutBuilder::default();
         let (embeddings, layers) = if config.family.is_bert_shaped() {
-            let embeddings = places.embeddings(names, config);
-            (embeddings, (0..config.layers).map(|index| places.layer(names, index, config)).collect())
+            let embeddings = builder.embeddings(names, config);
+            (embeddings, (0..config.layers).map(|index| builder.layer(names, index, config)).collect())
         } else {
-            (EmbeddingsPlan::none(), Vec::new())
+            (EmbeddingsLayout::none(), Vec::new())
         };
         let is_modern = config.family == Family::ModernBert;
-        let plan = Self {
+        let layout = Self {
             embeddings,
             layers,
             hidden: match is_modern {
-                true => places.dense_without_bias(&head.hidden, width, width),
-                false => places.dense(&[&head.hidden], width, width),
+                true => builder.dense_without_bias(&head.hidden, width, width),
+                false => builder.dense(&[&head.hidden], width, width),
             },
-            norm: is_modern.then(|| places.norm_without_bias(HEAD_NORM, width)),
-            output: places.dense(&[head.output], width, outputs),
+            norm: is_modern.then(|| builder.norm_without_bias(HEAD_NORM, width)),
+            output: builder.dense(&[head.output], width, outputs),
         };
-        (plan, places.list)
+        (layout, builder.list)
     }
 
     /// How many numbers there are, adapters left aside.
@@ -198,7 +198,7 @@ impl Plan {
         let head = self.hidden.weight.start;
         match tuning {
             Tuning::Full => 0,
-            Tuning::Frozen { layers } => self.layers.get(layers).map_or(head, LayerPlan::start),
+            Tuning::Frozen { layers } => self.layers.get(layers).map_or(head, LayerLayout::start),
             Tuning::Head | Tuning::Lora { .. } => head,
         }
     }
@@ -214,7 +214,7 @@ impl Plan {
     }
 
     /// The weights of a layer that get adapters: those of queries and of values.
-    pub(crate) fn adapted(&self, layer: &LayerPlan) -> [Range<usize>; 2] {
+    pub(crate) fn adapted(&self, layer: &LayerLayout) -> [Range<usize>; 2] {
         let width = layer.projections.inputs;
         [0, 2].map(|part| layer.projections.part(part * width..(part + 1) * width).weight)
     }
