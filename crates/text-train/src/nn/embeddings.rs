@@ -8,16 +8,16 @@ use ecommerce_ml_checkpoint::config::Family;
 use super::dense::add;
 use super::dropout::Place;
 use super::layout::EmbeddingsLayout;
-use super::network::{Batch, Step};
+use super::network::{Batch, ForwardContext};
 use super::norm::Normed;
 use super::parameters::Gradients;
 
 /// Sums of the rows of each token, normalised, some left out.
-pub(super) fn forward(step: &Step<'_>, layout: &EmbeddingsLayout, batch: &Batch) -> Normed {
-    let width = step.config.hidden_size;
+pub(super) fn forward(ctx: &ForwardContext<'_>, layout: &EmbeddingsLayout, batch: &Batch) -> Normed {
+    let width = ctx.config.hidden_size;
     let row = |start: usize, row: u32| {
         let start = start + row as usize * width;
-        &step.values[start..start + width]
+        &ctx.values[start..start + width]
     };
     let mut sums = Vec::with_capacity(batch.ids.len() * width);
     for (&id, &position) in batch.ids.iter().zip(&batch.positions) {
@@ -28,25 +28,25 @@ pub(super) fn forward(step: &Step<'_>, layout: &EmbeddingsLayout, batch: &Batch)
             add(&mut sums[start..], row(types.start, 0));
         }
     }
-    let mut normed = Normed::forward(step, &layout.norm, sums);
-    step.drop(Place::Embeddings, &mut normed.output);
+    let mut normed = Normed::forward(ctx, &layout.norm, sums);
+    ctx.drop(Place::Embeddings, &mut normed.output);
     normed
 }
 
 /// Adds to the gradients of all tables.
 pub(super) fn backward(
-    step: &Step<'_>,
+    ctx: &ForwardContext<'_>,
     layout: &EmbeddingsLayout,
     batch: &Batch,
     normed: &Normed,
     mut gradient: Vec<f32>,
     gradients: &mut Gradients,
 ) {
-    let (width, padding) = (step.config.hidden_size, step.config.pad_token_id);
-    step.drop(Place::Embeddings, &mut gradient);
-    normed.backward(step, &layout.norm, &mut gradient, gradients);
+    let (width, padding) = (ctx.config.hidden_size, ctx.config.pad_token_id);
+    ctx.drop(Place::Embeddings, &mut gradient);
+    normed.backward(ctx, &layout.norm, &mut gradient, gradients);
     gradients.touch(&batch.ids);
-    let position_padding = (step.config.family == Family::Roberta).then_some(padding);
+    let position_padding = (ctx.config.family == Family::Roberta).then_some(padding);
     let tables =
         [(&layout.words, &batch.ids, Some(padding)), (&layout.positions, &batch.positions, position_padding)];
     for (table, rows, without) in tables {

@@ -10,7 +10,7 @@ use super::attention::{Attention, Span};
 use super::dense::{self, add};
 use super::dropout::Place;
 use super::layout::{LayerLayout, drops_after_attention};
-use super::network::Step;
+use super::network::ForwardContext;
 use super::norm::Normed;
 use super::parameters::Gradients;
 
@@ -31,7 +31,7 @@ pub(super) struct LayerTape {
 
 /// Which layer, on which tokens.
 pub(super) struct LayerWork<'a> {
-    pub(super) step: &'a Step<'a>,
+    pub(super) ctx: &'a ForwardContext<'a>,
     pub(super) index: usize,
     pub(super) layout: &'a LayerLayout,
     pub(super) spans: &'a [Span],
@@ -42,24 +42,24 @@ pub(super) struct LayerWork<'a> {
 impl LayerWork<'_> {
     /// The output for an input of shape `[tokens, hidden]`.
     pub(super) fn forward(&self, input: &[f32]) -> LayerTape {
-        let (step, layout, width) = (self.step, self.layout, self.step.config.hidden_size);
+        let (ctx, layout, width) = (self.ctx, self.layout, self.ctx.config.hidden_size);
         let picked = self.firsts.then(|| self.pick(input));
         let own = picked.as_deref().unwrap_or(input);
-        let queries = dense::forward(step, &layout.projections.part(0..width), own);
-        let keys_values = dense::forward(step, &layout.projections.part(width..3 * width), input);
+        let queries = dense::forward(ctx, &layout.projections.part(0..width), own);
+        let keys_values = dense::forward(ctx, &layout.projections.part(width..3 * width), input);
         let context = self.attention(&queries, &keys_values).forward();
-        let mut sums = dense::forward(step, &layout.attention_output, &context);
+        let mut sums = dense::forward(ctx, &layout.attention_output, &context);
         self.drop_attention(&mut sums);
         add(&mut sums, own);
-        let attended = Normed::forward(step, &layout.attention_norm, sums);
-        let inner = dense::forward(step, &layout.intermediate, &attended.output);
+        let attended = Normed::forward(ctx, &layout.attention_norm, sums);
+        let inner = dense::forward(ctx, &layout.intermediate, &attended.output);
         let mut active = inner.clone();
         let rows = active.chunks_mut(layout.intermediate.outputs);
-        step.cpu.pool.each(rows, |row| step.cpu.kernels.activate(row, activation(step.config.activation)));
-        let mut sums = dense::forward(step, &layout.output, &active);
-        step.drop(Place::Output(self.index), &mut sums);
+        ctx.cpu.pool.each(rows, |row| ctx.cpu.kernels.activate(row, activation(ctx.config.activation)));
+        let mut sums = dense::forward(ctx, &layout.output, &active);
+        ctx.drop(Place::Output(self.index), &mut sums);
         add(&mut sums, &attended.output);
-        let output = Normed::forward(step, &layout.output_norm, sums);
+        let output = Normed::forward(ctx, &layout.output_norm, sums);
         LayerTape { picked, queries, keys_values, context, attended, inner, active, output }
     }
 
@@ -71,12 +71,12 @@ impl LayerWork<'_> {
         gradient: Vec<f32>,
         gradients: &mut Gradients,
     ) -> Option<Vec<f32>> {
-        let (step, layout, width) = (self.step, self.layout, self.step.config.hidden_size);
+        let (ctx, layout, width) = (self.ctx, self.layout, self.ctx.config.hidden_size);
         let gradient = self.feed_forward_backward(tape, gradient, gradients);
         let mut d_attended = gradient.clone();
         self.drop_attention(&mut d_attended);
-        dense::backward(step, &layout.attention_output, &tape.context, &d_attended, gradients);
-        let d_context = dense::input_gradient(step, &layout.attention_output, &d_attended);
+        dense::backward(ctx, &layout.attention_output, &tape.context, &d_attended, gradients);
+        let d_context = dense::input_gradient(ctx, &layout.attention_output, &d_attended);
         let (d_queries, d_others) = self.attention(&tape.queries, &tape.keys_values).backward(&d_context);
         self.adapters_backward(
             tape.picked.as_deref().unwrap_or(input),
@@ -86,16 +86,16 @@ impl LayerWork<'_> {
         );
         let (queries, others) =
             (layout.projections.part(0..width), layout.projections.part(width..3 * width));
-        dense::backward(step, &queries, tape.picked.as_deref().unwrap_or(input), &d_queries, gradients);
-        dense::backward(step, &others, input, &d_others, gradients);
+        dense::backward(ctx, &queries, tape.picked.as_deref().unwrap_or(input), &d_queries, gradients);
+        dense::backward(ctx, &others, input, &d_others, gradients);
         if gradients.start() >= layout.start()
             && !self.index.checked_sub(1).is_some_and(|before| gradients.adapts_up_to(before))
         {
             return None;
         }
         let mut d_own = gradient;
-        dense::add_input_gradient(step, &queries, &d_queries, &mut d_own);
-        let mut d_input = dense::input_gradient(step, &others, &d_others);
+        dense::add_input_gradient(ctx, &queries, &d_queries, &mut d_own);
+        let mut d_input = dense::input_gradient(ctx, &others, &d_others);
         self.unpick(&mut d_input, &d_own);
         Some(d_input)
     }
@@ -107,19 +107,19 @@ impl LayerWork<'_> {
         mut gradient: Vec<f32>,
         gradients: &mut Gradients,
     ) -> Vec<f32> {
-        let (step, layout) = (self.step, self.layout);
-        tape.output.backward(step, &layout.output_norm, &mut gradient, gradients);
+        let (ctx, layout) = (self.ctx, self.layout);
+        tape.output.backward(ctx, &layout.output_norm, &mut gradient, gradients);
         let mut d_output = gradient.clone();
-        step.drop(Place::Output(self.index), &mut d_output);
-        dense::backward(step, &layout.output, &tape.active, &d_output, gradients);
-        let mut d_inner = dense::input_gradient(step, &layout.output, &d_output);
+        ctx.drop(Place::Output(self.index), &mut d_output);
+        dense::backward(ctx, &layout.output, &tape.active, &d_output, gradients);
+        let mut d_inner = dense::input_gradient(ctx, &layout.output, &d_output);
         let width = layout.intermediate.outputs;
-        step.cpu.pool.each(d_inner.chunks_mut(width).zip(tape.inner.chunks(width)), |(gradient, inner)| {
-            step.cpu.kernels.activate_gradient(gradient, inner, activation(step.config.activation));
+        ctx.cpu.pool.each(d_inner.chunks_mut(width).zip(tape.inner.chunks(width)), |(gradient, inner)| {
+            ctx.cpu.kernels.activate_gradient(gradient, inner, activation(ctx.config.activation));
         });
-        dense::backward(step, &layout.intermediate, &tape.attended.output, &d_inner, gradients);
-        dense::add_input_gradient(step, &layout.intermediate, &d_inner, &mut gradient);
-        tape.attended.backward(step, &layout.attention_norm, &mut gradient, gradients);
+        dense::backward(ctx, &layout.intermediate, &tape.attended.output, &d_inner, gradients);
+        dense::add_input_gradient(ctx, &layout.intermediate, &d_inner, &mut gradient);
+        tape.attended.backward(ctx, &layout.attention_norm, &mut gradient, gradients);
         gradient
     }
 
@@ -134,7 +134,7 @@ impl LayerWork<'_> {
         if !gradients.adapts_up_to(self.index) {
             return;
         }
-        let (pool, width) = (&self.step.cpu.pool, self.step.config.hidden_size);
+        let (pool, width) = (&self.ctx.cpu.pool, self.ctx.config.hidden_size);
         let (queries, tokens) = (own.len() / width, input.len() / width);
         let own = Matrix::new(own, (queries, width), width);
         let d_queries = Matrix::new(d_queries, (queries, width), width).transposed();
@@ -145,18 +145,18 @@ impl LayerWork<'_> {
     }
 
     fn attention<'a>(&'a self, queries: &'a [f32], keys_values: &'a [f32]) -> Attention<'a> {
-        Attention { step: self.step, layer: self.index, queries, keys_values, spans: self.spans }
+        Attention { ctx: self.ctx, layer: self.index, queries, keys_values, spans: self.spans }
     }
 
     fn drop_attention(&self, numbers: &mut [f32]) {
-        if drops_after_attention(self.step.config.family) {
-            self.step.drop(Place::Attention(self.index), numbers);
+        if drops_after_attention(self.ctx.config.family) {
+            self.ctx.drop(Place::Attention(self.index), numbers);
         }
     }
 
     /// The rows of first tokens.
     fn pick(&self, input: &[f32]) -> Vec<f32> {
-        let width = self.step.config.hidden_size;
+        let width = self.ctx.config.hidden_size;
         self.spans.iter().flat_map(|span| &input[span.tokens.start * width..][..width]).copied().collect()
     }
 
@@ -165,7 +165,7 @@ impl LayerWork<'_> {
         if !self.firsts {
             return add(to, from);
         }
-        let width = self.step.config.hidden_size;
+        let width = self.ctx.config.hidden_size;
         for (span, row) in self.spans.iter().zip(from.chunks(width)) {
             add(&mut to[span.tokens.start * width..][..width], row);
         }

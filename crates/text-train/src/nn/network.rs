@@ -35,8 +35,8 @@ pub struct Network {
     cpu: Cpu,
 }
 
-/// What the parts need in a step.
-pub(super) struct Step<'a> {
+/// What the parts of a network need in a forward or backward pass.
+pub(super) struct ForwardContext<'a> {
     pub(super) cpu: &'a Cpu,
     pub(super) config: &'a ModelConfig,
     pub(super) values: &'a [f32],
@@ -77,7 +77,7 @@ impl Tape {
     }
 }
 
-impl<'a> Step<'a> {
+impl<'a> ForwardContext<'a> {
     pub(super) fn mask(&self, place: Place) -> Option<Mask> {
         self.dropout.as_ref().and_then(|dropout| dropout.mask(place))
     }
@@ -207,7 +207,7 @@ impl Network {
         states: Vec<f32>,
         dropout: Option<Dropout>,
     ) -> HeadTape {
-        head::forward(&self.step(parameters, dropout), &self.layout, states)
+        head::forward(&self.context(parameters, dropout), &self.layout, states)
     }
 
     /// As [`backward`](Self::backward), of the head alone, with the same dropout as in the forward pass; the gradients of the
@@ -219,7 +219,7 @@ impl Network {
         d_logits: &[f32],
         gradients: &mut Gradients,
     ) -> Vec<f32> {
-        head::backward(&self.step(parameters, dropout), &self.layout, tape, d_logits, gradients)
+        head::backward(&self.context(parameters, dropout), &self.layout, tape, d_logits, gradients)
     }
 
     /// What lies where among the parameters.
@@ -251,13 +251,13 @@ impl Network {
         dropout: Option<Dropout>,
         gradients: Option<&Gradients>,
     ) -> (EncoderTape, Vec<f32>) {
-        let step = self.step(parameters, dropout);
-        let mut embedded = embeddings::forward(&step, &self.layout.embeddings, &batch);
+        let ctx = self.context(parameters, dropout);
+        let mut embedded = embeddings::forward(&ctx, &self.layout.embeddings, &batch);
         let mut layers: Vec<LayerTape> = Vec::with_capacity(self.layout.layers.len());
         for index in 0..self.layout.layers.len() {
             let spans = self.spans(&batch, index);
             let input = layers.last().map_or(&embedded.output, |tape| &tape.output.output);
-            let tape = self.work(&step, index, &spans).forward(input);
+            let tape = self.work(&ctx, index, &spans).forward(input);
             if !gradients.is_some_and(|gradients| self.reaches(gradients, index)) {
                 match layers.last_mut() {
                     Some(before) => *before = LayerTape::default(),
@@ -295,28 +295,21 @@ impl Network {
         mut gradient: Vec<f32>,
         gradients: &mut Gradients,
     ) {
-        let step = self.step(parameters, tape.dropout);
+        let ctx = self.context(parameters, tape.dropout);
         for index in (0..tape.layers.len()).rev() {
             if !self.reaches(gradients, index) {
                 return;
             }
             let before = index.checked_sub(1).map(|before| &tape.layers[before].output.output);
             let spans = self.spans(&tape.batch, index);
-            let work = self.work(&step, index, &spans);
+            let work = self.work(&ctx, index, &spans);
             let input = before.unwrap_or(&tape.embedded.output);
             match work.backward(&tape.layers[index], input, gradient, gradients) {
                 Some(d_input) => gradient = d_input,
                 None => return,
             }
         }
-        embeddings::backward(
-            &step,
-            &self.layout.embeddings,
-            &tape.batch,
-            &tape.embedded,
-            gradient,
-            gradients,
-        );
+        embeddings::backward(&ctx, &self.layout.embeddings, &tape.batch, &tape.embedded, gradient, gradients);
     }
 
     /// Whether anything of a layer is trained.
@@ -324,13 +317,13 @@ impl Network {
         gradients.adapts_up_to(layer) || gradients.start() < self.layout.layers[layer].output_norm.bias.end
     }
 
-    fn step<'a>(&'a self, parameters: &'a Parameters, dropout: Option<Dropout>) -> Step<'a> {
-        Step { cpu: &self.cpu, config: &self.config, values: &parameters.values, dropout }
+    fn context<'a>(&'a self, parameters: &'a Parameters, dropout: Option<Dropout>) -> ForwardContext<'a> {
+        ForwardContext { cpu: &self.cpu, config: &self.config, values: &parameters.values, dropout }
     }
 
-    fn work<'a>(&'a self, step: &'a Step<'a>, index: usize, spans: &'a [Span]) -> LayerWork<'a> {
+    fn work<'a>(&'a self, ctx: &'a ForwardContext<'a>, index: usize, spans: &'a [Span]) -> LayerWork<'a> {
         let firsts = index + 1 == self.layout.layers.len();
-        LayerWork { step, index, layout: &self.layout.layers[index], spans, firsts }
+        LayerWork { ctx, index, layout: &self.layout.layers[index], spans, firsts }
     }
 
     /// Sequences end to end.

@@ -4,7 +4,7 @@
 
 use super::dense::add;
 use super::layout::NormLayout;
-use super::network::Step;
+use super::network::ForwardContext;
 use super::parameters::Gradients;
 
 /// Rows that are worked on together, whoever does it.
@@ -23,17 +23,17 @@ pub(super) struct Normed {
 
 impl Normed {
     /// Normalises rows.
-    pub(super) fn forward(step: &Step<'_>, layout: &NormLayout, mut input: Vec<f32>) -> Self {
-        let width = step.config.hidden_size;
+    pub(super) fn forward(ctx: &ForwardContext<'_>, layout: &NormLayout, mut input: Vec<f32>) -> Self {
+        let width = ctx.config.hidden_size;
         let zeros = if layout.bias.is_empty() { vec![0.0; width] } else { Vec::new() };
-        let bias = if layout.bias.is_empty() { &zeros } else { &step.values[layout.bias.clone()] };
-        let parameters = (&step.values[layout.weight.clone()], bias);
-        let eps = step.config.layer_norm_eps as f32;
+        let bias = if layout.bias.is_empty() { &zeros } else { &ctx.values[layout.bias.clone()] };
+        let parameters = (&ctx.values[layout.weight.clone()], bias);
+        let eps = ctx.config.layer_norm_eps as f32;
         let (mut factors, mut output) = (vec![0.0; input.len() / width], vec![0.0; input.len()]);
         let blocks = input.chunks_mut(BLOCK * width).zip(output.chunks_mut(BLOCK * width));
-        step.cpu.pool.each(blocks.zip(factors.chunks_mut(BLOCK)), |((input, output), factors)| {
+        ctx.cpu.pool.each(blocks.zip(factors.chunks_mut(BLOCK)), |((input, output), factors)| {
             let rows = input.chunks_mut(width).zip(output.chunks_mut(width)).zip(factors);
-            rows.for_each(|((x, y), factor)| *factor = step.cpu.kernels.norm(x, y, parameters, eps));
+            rows.for_each(|((x, y), factor)| *factor = ctx.cpu.kernels.norm(x, y, parameters, eps));
         });
         Self { normal: input, factors, output }
     }
@@ -41,20 +41,20 @@ impl Normed {
     /// From the gradient of the output to that of the input, in its place.
     pub(super) fn backward(
         &self,
-        step: &Step<'_>,
+        ctx: &ForwardContext<'_>,
         layout: &NormLayout,
         gradient: &mut [f32],
         gradients: &mut Gradients,
     ) {
-        let width = step.config.hidden_size;
-        let weight = &step.values[layout.weight.clone()];
+        let width = ctx.config.hidden_size;
+        let weight = &ctx.values[layout.weight.clone()];
         let mut partial = vec![0.0; gradient.len().div_ceil(BLOCK * width) * 2 * width];
         let blocks = gradient.chunks_mut(BLOCK * width).zip(self.normal.chunks(BLOCK * width));
         let blocks = blocks.zip(self.factors.chunks(BLOCK)).zip(partial.chunks_mut(2 * width));
-        step.cpu.pool.each(blocks, |(((gradient, normal), factors), sums)| {
+        ctx.cpu.pool.each(blocks, |(((gradient, normal), factors), sums)| {
             let (d_weight, d_bias) = sums.split_at_mut(width);
             for ((dy, x), &factor) in gradient.chunks_mut(width).zip(normal.chunks(width)).zip(factors) {
-                step.cpu.kernels.norm_gradient((dy, x), factor, weight, (d_weight, d_bias));
+                ctx.cpu.kernels.norm_gradient((dy, x), factor, weight, (d_weight, d_bias));
             }
         });
         let Some((d_weight, d_bias)) = gradients.pair(&layout.weight, &layout.bias) else { return };
