@@ -30,20 +30,20 @@ pub(super) struct LayerTape {
 }
 
 /// Which layer, on which tokens.
-pub(super) struct LayerWork<'a> {
+pub(super) struct LayerOps<'a> {
     pub(super) ctx: &'a ForwardContext<'a>,
     pub(super) index: usize,
     pub(super) layout: &'a LayerLayout,
     pub(super) spans: &'a [Span],
     /// Whether only first tokens are computed.
-    pub(super) firsts: bool,
+    pub(super) cls_only: bool,
 }
 
-impl LayerWork<'_> {
+impl LayerOps<'_> {
     /// The output for an input of shape `[tokens, hidden]`.
     pub(super) fn forward(&self, input: &[f32]) -> LayerTape {
         let (ctx, layout, width) = (self.ctx, self.layout, self.ctx.config.hidden_size);
-        let picked = self.firsts.then(|| self.pick(input));
+        let picked = self.cls_only.then(|| self.pick(input));
         let own = picked.as_deref().unwrap_or(input);
         let queries = dense::forward(ctx, &layout.projections.part(0..width), own);
         let keys_values = dense::forward(ctx, &layout.projections.part(width..3 * width), input);
@@ -162,7 +162,7 @@ impl LayerWork<'_> {
 
     /// Adds rows of queries to the rows of their tokens.
     fn unpick(&self, to: &mut [f32], from: &[f32]) {
-        if !self.firsts {
+        if !self.cls_only {
             return add(to, from);
         }
         let width = self.ctx.config.hidden_size;

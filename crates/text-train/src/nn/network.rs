@@ -16,7 +16,7 @@ use super::attention::Span;
 use super::dropout::{Dropout, Mask, Place, mix};
 use super::embeddings;
 use super::head::{self, HeadTape};
-use super::layer::{LayerTape, LayerWork};
+use super::layer::{LayerOps, LayerTape};
 use super::layout::ParameterLayout;
 use super::lora::{Adapter, Lora};
 use super::norm::Normed;
@@ -257,7 +257,7 @@ impl Network {
         for index in 0..self.layout.layers.len() {
             let spans = self.spans(&batch, index);
             let input = layers.last().map_or(&embedded.output, |tape| &tape.output.output);
-            let tape = self.work(&ctx, index, &spans).forward(input);
+            let tape = self.ops(&ctx, index, &spans).forward(input);
             if !gradients.is_some_and(|gradients| self.reaches(gradients, index)) {
                 match layers.last_mut() {
                     Some(before) => *before = LayerTape::default(),
@@ -302,9 +302,9 @@ impl Network {
             }
             let before = index.checked_sub(1).map(|before| &tape.layers[before].output.output);
             let spans = self.spans(&tape.batch, index);
-            let work = self.work(&ctx, index, &spans);
+            let ops = self.ops(&ctx, index, &spans);
             let input = before.unwrap_or(&tape.embedded.output);
-            match work.backward(&tape.layers[index], input, gradient, gradients) {
+            match ops.backward(&tape.layers[index], input, gradient, gradients) {
                 Some(d_input) => gradient = d_input,
                 None => return,
             }
@@ -321,9 +321,9 @@ impl Network {
         ForwardContext { cpu: &self.cpu, config: &self.config, values: &parameters.values, dropout }
     }
 
-    fn work<'a>(&'a self, ctx: &'a ForwardContext<'a>, index: usize, spans: &'a [Span]) -> LayerWork<'a> {
-        let firsts = index + 1 == self.layout.layers.len();
-        LayerWork { ctx, index, layout: &self.layout.layers[index], spans, firsts }
+    fn ops<'a>(&'a self, ctx: &'a ForwardContext<'a>, index: usize, spans: &'a [Span]) -> LayerOps<'a> {
+        let cls_only = index + 1 == self.layout.layers.len();
+        LayerOps { ctx, index, layout: &self.layout.layers[index], spans, cls_only }
     }
 
     /// Sequences end to end.
@@ -346,8 +346,8 @@ impl Network {
         let span = |(index, length): (usize, &usize)| {
             let tokens = end..end + length;
             end = tokens.end;
-            let firsts = layer + 1 == self.layout.layers.len();
-            Span { queries: if firsts { index..index + 1 } else { tokens.clone() }, tokens }
+            let cls_only = layer + 1 == self.layout.layers.len();
+            Span { queries: if cls_only { index..index + 1 } else { tokens.clone() }, tokens }
         };
         batch.lengths.iter().enumerate().map(span).collect()
     }
