@@ -13,7 +13,7 @@ use ecommerce_ml_tensor_cuda::backend::{
 use super::device_batch::DeviceBatch;
 use super::passes::Normed;
 use super::{BF16, DeviceEncoder, F32};
-use crate::nn::dropout::{Dropout, Mask, Place};
+use crate::nn::dropout::{Dropout, DropoutSite, Mask};
 use crate::nn::layout::{DenseLayout, NormLayout};
 
 /// Threads of a warp, and of blocks that work on numbers.
@@ -104,7 +104,7 @@ impl<G: GpuBackend> DeviceEncoder<G> {
             }
         };
         let [gain, shift, epsilon] = self.norm_arguments(&embeddings.norm);
-        let [key, share, scale] = mask(dropout, Place::Embeddings);
+        let [key, share, scale] = mask(dropout, DropoutSite::Embeddings);
         let arguments = [
             batch.number(0),
             batch.number(batch.positions),
@@ -311,9 +311,9 @@ impl<G: GpuBackend> DeviceEncoder<G> {
     }
 }
 
-/// Key, share and scale of a place's mask.
-pub(super) fn mask<'a, N>(dropout: Option<Dropout>, place: Place) -> MaskArguments<'a, N> {
-    match dropout.and_then(|dropout| dropout.mask(place)) {
+/// Key, share and scale of a site's mask.
+pub(super) fn mask<'a, N>(dropout: Option<Dropout>, site: DropoutSite) -> MaskArguments<'a, N> {
+    match dropout.and_then(|dropout| dropout.mask(site)) {
         Some(Mask { key, share, scale }) => {
             [KernelArgument::U64(key), KernelArgument::U32(share as u32), KernelArgument::F32(scale)]
         }

@@ -10,7 +10,7 @@ use super::device_batch::{DeviceBatch, Tiles};
 use super::kernels::{count, mask, whole};
 use super::passes::{ClsQueries, LayerTape};
 use super::{BF16, DeviceEncoder, Trained};
-use crate::nn::dropout::{Dropout, Place};
+use crate::nn::dropout::{Dropout, DropoutSite};
 use crate::nn::layout::{LayerLayout, drops_after_attention};
 
 /// Threads of the attention kernels.
@@ -56,11 +56,11 @@ impl<G: GpuBackend> LayerPass<'_, G> {
 
     fn mask_after_attention(&self) -> [KernelArgument<'static, G::Memory>; 3] {
         let drops = drops_after_attention(self.encoder.config.family);
-        mask(self.dropout.filter(|_| drops), Place::Attention(self.index))
+        mask(self.dropout.filter(|_| drops), DropoutSite::Attention(self.index))
     }
 
     fn mask_of_output(&self) -> [KernelArgument<'static, G::Memory>; 3] {
-        mask(self.dropout, Place::Output(self.index))
+        mask(self.dropout, DropoutSite::Output(self.index))
     }
 
     /// Queries, and keys with values behind them, of a tape.
@@ -258,7 +258,7 @@ impl<G: GpuBackend> LayerPass<'_, G> {
     ) -> Result<(), GpuError> {
         let (encoder, tiles) = (self.encoder, self.tiles());
         let (queries, keys) = self.projections(cls_queries, projected);
-        let [key, share, scale] = mask(self.dropout, Place::Probabilities(self.index));
+        let [key, share, scale] = mask(self.dropout, DropoutSite::Probabilities(self.index));
         let arguments = [
             KernelArgument::Pointer(queries.0),
             count(queries.1),
@@ -299,7 +299,7 @@ impl<G: GpuBackend> LayerPass<'_, G> {
         let (queries, keys) = self.projections(tape.cls.as_ref().map(|cls| &cls.queries), &tape.projected);
         let (d_queries, d_keys) = self.projections(d_queries, d_projected);
         let with = |tiles: usize| {
-            let [key, share, scale] = mask(self.dropout, Place::Probabilities(self.index));
+            let [key, share, scale] = mask(self.dropout, DropoutSite::Probabilities(self.index));
             [
                 KernelArgument::Pointer(queries.0),
                 count(queries.1),

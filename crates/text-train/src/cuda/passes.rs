@@ -14,7 +14,7 @@ use super::DeviceEncoder;
 use super::device_batch::DeviceBatch;
 use super::kernels::{count, mask, whole};
 use super::layer::LayerPass;
-use crate::nn::dropout::{Dropout, Place};
+use crate::nn::dropout::{Dropout, DropoutSite};
 use crate::nn::network::Batch;
 
 /// What the backward pass needs.
@@ -127,7 +127,7 @@ impl<G: GpuBackend> DeviceEncoder<G> {
     ) -> Result<(), GpuError> {
         let (batch, embeddings, width) = (&tape.batch, &self.layout.embeddings, self.width());
         let dropped = self.allocate_half(batch.tokens * width)?;
-        self.dropout(gradient, batch.tokens, mask(tape.dropout, Place::Embeddings), &dropped)?;
+        self.dropout(gradient, batch.tokens, mask(tape.dropout, DropoutSite::Embeddings), &dropped)?;
         self.norm_backward(&embeddings.norm, &dropped, embedded, batch.tokens)?;
         let padding = self.config.pad_token_id;
         // As `padding_idx` has it in PyTorch.

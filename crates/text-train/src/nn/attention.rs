@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use ecommerce_ml_tensor_cpu::product::{Matrix, multiply};
 
-use super::dropout::{Mask, Place};
+use super::dropout::{DropoutSite, Mask};
 use super::network::ForwardContext;
 
 /// Where a sequence lies.
@@ -56,7 +56,7 @@ impl<'a> Attention<'a> {
             keys: Matrix::new(keys, (shape.1, width), 2 * hidden),
             values: Matrix::new(&keys[hidden..], (shape.1, width), 2 * hidden),
             shape,
-            mask: self.ctx.mask(Place::Probabilities(self.layer)),
+            mask: self.ctx.mask(DropoutSite::Probabilities(self.layer)),
             rows: (span.queries.start * heads + head, heads),
             scale: 1.0 / (width as f32).sqrt(),
         }

@@ -6,7 +6,7 @@
 use ecommerce_ml_checkpoint::config::Family;
 
 use super::dense::add;
-use super::dropout::Place;
+use super::dropout::DropoutSite;
 use super::layout::EmbeddingsLayout;
 use super::network::{Batch, ForwardContext};
 use super::norm::Normed;
@@ -29,7 +29,7 @@ pub(super) fn forward(ctx: &ForwardContext<'_>, layout: &EmbeddingsLayout, batch
         }
     }
     let mut normed = Normed::forward(ctx, &layout.norm, sums);
-    ctx.drop(Place::Embeddings, &mut normed.output);
+    ctx.drop(DropoutSite::Embeddings, &mut normed.output);
     normed
 }
 
@@ -43,7 +43,7 @@ pub(super) fn backward(
     gradients: &mut Gradients,
 ) {
     let (width, padding) = (ctx.config.hidden_size, ctx.config.pad_token_id);
-    ctx.drop(Place::Embeddings, &mut gradient);
+    ctx.drop(DropoutSite::Embeddings, &mut gradient);
     normed.backward(ctx, &layout.norm, &mut gradient, gradients);
     gradients.touch(&batch.ids);
     let position_padding = (ctx.config.family == Family::Roberta).then_some(padding);

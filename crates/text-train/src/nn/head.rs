@@ -7,7 +7,7 @@ use ecommerce_ml_tensor_cpu::Activation;
 use ecommerce_ml_text_model::shape::activation;
 
 use super::dense;
-use super::dropout::Place;
+use super::dropout::DropoutSite;
 use super::layout::ParameterLayout;
 use super::network::ForwardContext;
 use super::norm::Normed;
@@ -66,7 +66,7 @@ fn drops_input(family: Family) -> bool {
 /// Logits of states, shape `[rows, hidden]`.
 pub(super) fn forward(ctx: &ForwardContext<'_>, layout: &ParameterLayout, mut input: Vec<f32>) -> HeadTape {
     if drops_input(ctx.config.family) {
-        ctx.drop(Place::HeadInput, &mut input);
+        ctx.drop(DropoutSite::HeadInput, &mut input);
     }
     let (mut inner, mut active) = (Vec::new(), dense::forward(ctx, &layout.hidden, &input));
     match Nonlinearity::of(ctx.config) {
@@ -82,7 +82,7 @@ pub(super) fn forward(ctx: &ForwardContext<'_>, layout: &ParameterLayout, mut in
     }
     let normed = layout.norm.as_ref().map(|norm| Normed::forward(ctx, norm, active.clone()));
     let mut dropped = normed.as_ref().map_or(&active, |normed| &normed.output).clone();
-    ctx.drop(Place::HeadHidden, &mut dropped);
+    ctx.drop(DropoutSite::HeadHidden, &mut dropped);
     let logits = dense::forward(ctx, &layout.output, &dropped);
     HeadTape { input, inner, active, normed, dropped, logits }
 }
@@ -97,7 +97,7 @@ pub(super) fn backward(
 ) -> Vec<f32> {
     dense::backward(ctx, &layout.output, &tape.dropped, d_logits, gradients);
     let mut gradient = dense::input_gradient(ctx, &layout.output, d_logits);
-    ctx.drop(Place::HeadHidden, &mut gradient);
+    ctx.drop(DropoutSite::HeadHidden, &mut gradient);
     if let (Some(norm), Some(normed)) = (&layout.norm, &tape.normed) {
         normed.backward(ctx, norm, &mut gradient, gradients);
     }
@@ -119,7 +119,7 @@ pub(super) fn backward(
     dense::backward(ctx, &layout.hidden, &tape.input, &gradient, gradients);
     let mut d_input = dense::input_gradient(ctx, &layout.hidden, &gradient);
     if drops_input(ctx.config.family) {
-        ctx.drop(Place::HeadInput, &mut d_input);
+        ctx.drop(DropoutSite::HeadInput, &mut d_input);
     }
     d_input
 }

@@ -8,7 +8,7 @@ use ecommerce_ml_text_model::shape::activation;
 
 use super::attention::{Attention, Span};
 use super::dense::{self, add};
-use super::dropout::Place;
+use super::dropout::DropoutSite;
 use super::layout::{LayerLayout, drops_after_attention};
 use super::network::ForwardContext;
 use super::norm::Normed;
@@ -57,7 +57,7 @@ impl LayerOps<'_> {
         let rows = active.chunks_mut(layout.intermediate.outputs);
         ctx.cpu.pool.each(rows, |row| ctx.cpu.kernels.activate(row, activation(ctx.config.activation)));
         let mut sums = dense::forward(ctx, &layout.output, &active);
-        ctx.drop(Place::Output(self.index), &mut sums);
+        ctx.drop(DropoutSite::Output(self.index), &mut sums);
         add(&mut sums, &attended.output);
         let output = Normed::forward(ctx, &layout.output_norm, sums);
         LayerTape { picked, queries, keys_values, context, attended, inner, active, output }
@@ -110,7 +110,7 @@ impl LayerOps<'_> {
         let (ctx, layout) = (self.ctx, self.layout);
         tape.output.backward(ctx, &layout.output_norm, &mut gradient, gradients);
         let mut d_output = gradient.clone();
-        ctx.drop(Place::Output(self.index), &mut d_output);
+        ctx.drop(DropoutSite::Output(self.index), &mut d_output);
         dense::backward(ctx, &layout.output, &tape.active, &d_output, gradients);
         let mut d_inner = dense::input_gradient(ctx, &layout.output, &d_output);
         let width = layout.intermediate.outputs;
@@ -150,7 +150,7 @@ impl LayerOps<'_> {
 
     fn drop_attention(&self, numbers: &mut [f32]) {
         if drops_after_attention(self.ctx.config.family) {
-            self.ctx.drop(Place::Attention(self.index), numbers);
+            self.ctx.drop(DropoutSite::Attention(self.index), numbers);
         }
     }
 

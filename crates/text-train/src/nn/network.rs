@@ -13,7 +13,7 @@ use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_tensor_cpu::Cpu;
 
 use super::attention::Span;
-use super::dropout::{Dropout, Mask, Place, mix};
+use super::dropout::{Dropout, DropoutSite, Mask, mix};
 use super::embeddings;
 use super::head::{self, HeadTape};
 use super::layer::{LayerOps, LayerTape};
@@ -78,13 +78,13 @@ impl Tape {
 }
 
 impl<'a> ForwardContext<'a> {
-    pub(super) fn mask(&self, place: Place) -> Option<Mask> {
-        self.dropout.as_ref().and_then(|dropout| dropout.mask(place))
+    pub(super) fn mask(&self, site: DropoutSite) -> Option<Mask> {
+        self.dropout.as_ref().and_then(|dropout| dropout.mask(site))
     }
 
     /// Leaves out numbers of hidden states, or the same of their gradients.
-    pub(super) fn drop(&self, place: Place, numbers: &mut [f32]) {
-        let Some(mask) = self.mask(place) else { return };
+    pub(super) fn drop(&self, site: DropoutSite, numbers: &mut [f32]) {
+        let Some(mask) = self.mask(site) else { return };
         let rows = numbers.chunks_mut(self.config.hidden_size).enumerate();
         self.cpu.pool.each(rows, |(row, numbers)| mask.apply(row, numbers));
     }
