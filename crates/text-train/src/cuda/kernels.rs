@@ -26,7 +26,7 @@ const PARTIAL_THREADS: usize = 512;
 /// Rows that a warp sums up; as the kernels have it.
 const ROWS_OF_WARP: usize = 16;
 
-/// Key, share and scale of what is left out.
+/// Key, threshold and scale of what is left out.
 pub(super) type MaskArguments<'a, N> = [KernelArgument<'a, N>; 3];
 
 impl<G: GpuBackend> DeviceEncoder<G> {
@@ -104,7 +104,7 @@ impl<G: GpuBackend> DeviceEncoder<G> {
             }
         };
         let [gain, shift, epsilon] = self.norm_arguments(&embeddings.norm);
-        let [key, share, scale] = mask(dropout, DropoutSite::Embeddings);
+        let [key, threshold, scale] = mask(dropout, DropoutSite::Embeddings);
         let arguments = [
             batch.number(0),
             batch.number(batch.positions),
@@ -117,7 +117,7 @@ impl<G: GpuBackend> DeviceEncoder<G> {
             count(self.width()),
             count(batch.tokens),
             key,
-            share,
+            threshold,
             scale,
             whole(&normed.output),
             whole(&normed.normal),
@@ -137,7 +137,7 @@ impl<G: GpuBackend> DeviceEncoder<G> {
     ) -> Result<Normed<G>, GpuError> {
         let normed = self.normed(rows)?;
         let [gain, shift, epsilon] = self.norm_arguments(norm);
-        let [key, share, scale] = mask;
+        let [key, threshold, scale] = mask;
         let arguments = [
             whole(left),
             whole(right),
@@ -147,7 +147,7 @@ impl<G: GpuBackend> DeviceEncoder<G> {
             count(self.width()),
             count(rows),
             key,
-            share,
+            threshold,
             scale,
             whole(&normed.output),
             whole(&normed.normal),
@@ -220,8 +220,9 @@ impl<G: GpuBackend> DeviceEncoder<G> {
         mask: MaskArguments<'_, G::Memory>,
         output: &G::Memory,
     ) -> Result<(), GpuError> {
-        let [key, share, scale] = mask;
-        let arguments = [whole(input), count(self.width()), count(rows), key, share, scale, whole(output)];
+        let [key, threshold, scale] = mask;
+        let arguments =
+            [whole(input), count(self.width()), count(rows), key, threshold, scale, whole(output)];
         self.launch_over_rows(Kernel::Dropout, rows, 0, &arguments)
     }
 
@@ -311,11 +312,11 @@ impl<G: GpuBackend> DeviceEncoder<G> {
     }
 }
 
-/// Key, share and scale of a site's mask.
+/// Key, threshold and scale of a site's mask.
 pub(super) fn mask<'a, N>(dropout: Option<Dropout>, site: DropoutSite) -> MaskArguments<'a, N> {
     match dropout.and_then(|dropout| dropout.mask(site)) {
-        Some(Mask { key, share, scale }) => {
-            [KernelArgument::U64(key), KernelArgument::U32(share as u32), KernelArgument::F32(scale)]
+        Some(Mask { key, threshold, scale }) => {
+            [KernelArgument::U64(key), KernelArgument::U32(threshold as u32), KernelArgument::F32(scale)]
         }
         None => [KernelArgument::U64(0), KernelArgument::U32(0), KernelArgument::F32(1.0)],
     }

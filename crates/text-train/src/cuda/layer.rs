@@ -258,7 +258,7 @@ impl<G: GpuBackend> LayerPass<'_, G> {
     ) -> Result<(), GpuError> {
         let (encoder, tiles) = (self.encoder, self.tiles());
         let (queries, keys) = self.projections(cls_queries, projected);
-        let [key, share, scale] = mask(self.dropout, DropoutSite::Probabilities(self.index));
+        let [key, threshold, scale] = mask(self.dropout, DropoutSite::Probabilities(self.index));
         let arguments = [
             KernelArgument::Pointer(queries.0),
             count(queries.1),
@@ -272,7 +272,7 @@ impl<G: GpuBackend> LayerPass<'_, G> {
             whole(logarithms),
             count(encoder.config.heads),
             key,
-            share,
+            threshold,
             scale,
         ];
         self.launch(encoder.kernels.forward, tiles.query_count, &arguments)
@@ -299,7 +299,7 @@ impl<G: GpuBackend> LayerPass<'_, G> {
         let (queries, keys) = self.projections(tape.cls.as_ref().map(|cls| &cls.queries), &tape.projected);
         let (d_queries, d_keys) = self.projections(d_queries, d_projected);
         let with = |tiles: usize| {
-            let [key, share, scale] = mask(self.dropout, DropoutSite::Probabilities(self.index));
+            let [key, threshold, scale] = mask(self.dropout, DropoutSite::Probabilities(self.index));
             [
                 KernelArgument::Pointer(queries.0),
                 count(queries.1),
@@ -315,7 +315,7 @@ impl<G: GpuBackend> LayerPass<'_, G> {
                 KernelArgument::F32(self.scale() * std::f32::consts::LOG2_E),
                 KernelArgument::F32(self.scale()),
                 key,
-                share,
+                threshold,
                 scale,
             ]
         };

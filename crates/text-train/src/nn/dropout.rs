@@ -3,7 +3,7 @@
 //! It must not know layers. Invariant: what is left out depends on seed, site and row alone: the backward pass leaves out
 //! the same, and so does any number of threads.
 
-/// Shares of numbers that are left out, in 0 to 1, and the seed that says which.
+/// Dropout rates: the part of the numbers that is left out, 0 to 1; and the seed that says which numbers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Dropout {
     /// Of hidden states: after embeddings, attention and feed-forward (`hidden_dropout_prob`, DistilBERT's `dropout`).
@@ -45,7 +45,7 @@ impl DropoutSite {
 pub(crate) struct Mask {
     pub(crate) key: u64,
     /// Of 65536.
-    pub(crate) share: u64,
+    pub(crate) threshold: u64,
     pub(crate) scale: f32,
 }
 
@@ -57,9 +57,9 @@ impl Dropout {
             DropoutSite::HeadInput | DropoutSite::HeadHidden => self.classifier,
             DropoutSite::Embeddings | DropoutSite::Attention(_) | DropoutSite::Output(_) => self.hidden,
         };
-        let share = (rate.clamp(0.0, 0.999) * 65_536.0).round() as u64;
-        let scale = 65_536.0 / (65_536 - share) as f32;
-        (share > 0).then(|| Mask { key: mix(self.seed ^ mix(site.number())), share, scale })
+        let threshold = (rate.clamp(0.0, 0.999) * 65_536.0).round() as u64;
+        let scale = 65_536.0 / (65_536 - threshold) as f32;
+        (threshold > 0).then(|| Mask { key: mix(self.seed ^ mix(site.number())), threshold, scale })
     }
 }
 
@@ -71,7 +71,7 @@ impl Mask {
             state = state.wrapping_add(STEP);
             let mut bits = mix(state);
             for number in four {
-                *number = if bits & 0xFFFF < self.share { 0.0 } else { *number * self.scale };
+                *number = if bits & 0xFFFF < self.threshold { 0.0 } else { *number * self.scale };
                 bits >>= 16;
             }
         }

@@ -23,7 +23,7 @@ use super::checkpoint::Checkpoint;
 use super::criterion::Criterion;
 use super::examples::Examples;
 use super::frozen::Frozen;
-use super::learner::{Inputs, Learner, Shares};
+use super::learner::{AppliedDropoutRates, Inputs, Learner};
 use super::memory::Sizes;
 use super::save::Layout;
 use super::training;
@@ -182,7 +182,7 @@ impl Setup {
         let (seed, tuning) = (self.options.seed, self.tuning);
         let (network, mut parameters) = Network::read(&mut base, self.targets.outputs(), seed, cpu)?;
         let layout = Layout::of(&base, &parameters)?;
-        let shares = Shares::new(&base.dropout()?, self.options.hidden_dropout);
+        let rates = AppliedDropoutRates::new(&base.dropout()?, self.options.hidden_dropout);
         if !self.keeps_head {
             network.renew_output(&mut parameters, seed);
         } else if let (Targets::Numbers(_), (mean, deviation)) = (&self.targets, self.scale) {
@@ -209,10 +209,10 @@ impl Setup {
             };
             let layout =
                 if self.config.family.is_bert_shaped() { layout } else { layout.around(base.files.clone()) };
-            return Ok((Learner::new((network, parameters), tuning, lora, inputs, (shares, seed)), layout));
+            return Ok((Learner::new((network, parameters), tuning, lora, inputs, (rates, seed)), layout));
         }
         let inputs = changing.map_or(Inputs::Tokens, Inputs::Changing);
-        let mut learner = Learner::new((network, parameters), tuning, lora, inputs, (shares, seed));
+        let mut learner = Learner::new((network, parameters), tuning, lora, inputs, (rates, seed));
         if let Some(backend) = device {
             learner.move_to_device(backend, tuning)?;
         }

@@ -25,9 +25,9 @@ use crate::train::optimizer::{self, AdamW};
 pub(super) use inputs::Inputs;
 pub(super) use passes::Lesson;
 
-/// How much is left out at random while learning.
+/// The dropout rates that the network learns with.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Shares {
+pub(super) struct AppliedDropoutRates {
     pub(super) hidden: f32,
     pub(super) attention: f32,
     pub(super) classifier: f32,
@@ -46,11 +46,11 @@ pub(super) struct Learner {
     inputs: Inputs,
     /// Most tokens of a micro-batch.
     most: usize,
-    shares: Shares,
+    rates: AppliedDropoutRates,
     seed: u64,
 }
 
-impl Shares {
+impl AppliedDropoutRates {
     /// Those of the model, unless the options say otherwise.
     pub(super) fn new(model: &DropoutRates, hidden: Option<f64>) -> Self {
         let hidden = hidden.map_or(model.hidden, |hidden| hidden as f32);
@@ -65,12 +65,12 @@ impl Learner {
         tuning: nn::Tuning,
         lora: Option<Lora>,
         inputs: Inputs,
-        (shares, seed): (Shares, u64),
+        (rates, seed): (AppliedDropoutRates, u64),
     ) -> Self {
         let gradients = network.gradients(&parameters, tuning);
         let (start, most) = (gradients.start(), inputs.micro_batch());
         let encoder = Box::new(CpuEncoder::default());
-        Self { network, parameters, gradients, start, lora, encoder, inputs, most, shares, seed }
+        Self { network, parameters, gradients, start, lora, encoder, inputs, most, rates, seed }
     }
 
     /// Lets the encoder learn on a device, as far as that one can.

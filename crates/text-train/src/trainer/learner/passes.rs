@@ -11,7 +11,7 @@ use ecommerce_ml_training::random::hash;
 use super::super::criterion::Criterion;
 use super::super::examples::Examples;
 use super::super::micro_batches::micro_batches;
-use super::{Learner, Shares};
+use super::{AppliedDropoutRates, Learner};
 use crate::nn::{Dropout, Moved};
 
 /// Sets the seeds of this module apart from others.
@@ -171,7 +171,7 @@ impl Learner {
 
     /// What is left out in a micro-batch: number of the update, of the batch in it, and of the micro-batch in that.
     fn dropout(&self, place: [u64; 3]) -> Option<Dropout> {
-        let Shares { hidden, attention, classifier } = self.shares;
+        let AppliedDropoutRates { hidden, attention, classifier } = self.rates;
         if hidden == 0.0 && attention == 0.0 && classifier == 0.0 {
             return None;
         }
