@@ -87,20 +87,20 @@ impl<G: GpuBackend> LayerPass<'_, G> {
         let (width, tokens, inner_width) =
             (encoder.width(), self.batch.tokens, encoder.config.intermediate_size);
         let (cls, projected) = if self.is_last() {
-            let picked = encoder.allocate_half(rows * width)?;
+            let cls_input = encoder.allocate_half(rows * width)?;
             let arguments = [
                 whole(input),
                 self.batch.number(self.batch.starts),
                 count(width),
                 count(rows),
-                whole(&picked),
+                whole(&cls_input),
             ];
             encoder.launch_over_rows(Kernel::GatherRows, rows, 0, &arguments)?;
             let (queries, others) =
                 (encoder.allocate_half(rows * width)?, encoder.allocate_half(tokens * 2 * width)?);
-            encoder.dense(&layout.projections.part(0..width), &picked, &queries, rows)?;
+            encoder.dense(&layout.projections.part(0..width), &cls_input, &queries, rows)?;
             encoder.dense(&layout.projections.part(width..3 * width), input, &others, tokens)?;
-            (Some(ClsQueries { queries, input: picked }), others)
+            (Some(ClsQueries { queries, input: cls_input }), others)
         } else {
             let projected = encoder.allocate_half(tokens * 3 * width)?;
             encoder.dense(&layout.projections, input, &projected, tokens)?;

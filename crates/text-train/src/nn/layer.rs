@@ -18,7 +18,7 @@ use super::parameters::Gradients;
 #[derive(Debug, Default)]
 pub(super) struct LayerTape {
     /// Rows of the input that are queries, if not all are.
-    picked: Option<Vec<f32>>,
+    cls_input: Option<Vec<f32>>,
     queries: Vec<f32>,
     keys_values: Vec<f32>,
     context: Vec<f32>,
@@ -43,8 +43,8 @@ impl LayerOps<'_> {
     /// The output for an input of shape `[tokens, hidden]`.
     pub(super) fn forward(&self, input: &[f32]) -> LayerTape {
         let (ctx, layout, width) = (self.ctx, self.layout, self.ctx.config.hidden_size);
-        let picked = self.cls_only.then(|| self.pick(input));
-        let own = picked.as_deref().unwrap_or(input);
+        let cls_input = self.cls_only.then(|| self.gather_cls(input));
+        let own = cls_input.as_deref().unwrap_or(input);
         let queries = dense::forward(ctx, &layout.projections.part(0..width), own);
         let keys_values = dense::forward(ctx, &layout.projections.part(width..3 * width), input);
         let context = self.attention(&queries, &keys_values).forward();
@@ -60,7 +60,7 @@ impl LayerOps<'_> {
         ctx.drop(DropoutSite::Output(self.index), &mut sums);
         add(&mut sums, &attended.output);
         let output = Normed::forward(ctx, &layout.output_norm, sums);
-        LayerTape { picked, queries, keys_values, context, attended, inner, active, output }
+        LayerTape { cls_input, queries, keys_values, context, attended, inner, active, output }
     }
 
     /// From the gradient of the output to that of the input, if anything before the layer is trained.
@@ -79,14 +79,14 @@ impl LayerOps<'_> {
         let d_context = dense::input_gradient(ctx, &layout.attention_output, &d_attended);
         let (d_queries, d_others) = self.attention(&tape.queries, &tape.keys_values).backward(&d_context);
         self.adapters_backward(
-            tape.picked.as_deref().unwrap_or(input),
+            tape.cls_input.as_deref().unwrap_or(input),
             input,
             (&d_queries, &d_others),
             gradients,
         );
         let (queries, others) =
             (layout.projections.part(0..width), layout.projections.part(width..3 * width));
-        dense::backward(ctx, &queries, tape.picked.as_deref().unwrap_or(input), &d_queries, gradients);
+        dense::backward(ctx, &queries, tape.cls_input.as_deref().unwrap_or(input), &d_queries, gradients);
         dense::backward(ctx, &others, input, &d_others, gradients);
         if gradients.start() >= layout.start()
             && !self.index.checked_sub(1).is_some_and(|before| gradients.adapts_up_to(before))
@@ -96,7 +96,7 @@ impl LayerOps<'_> {
         let mut d_own = gradient;
         dense::add_input_gradient(ctx, &queries, &d_queries, &mut d_own);
         let mut d_input = dense::input_gradient(ctx, &others, &d_others);
-        self.unpick(&mut d_input, &d_own);
+        self.scatter_add_cls(&mut d_input, &d_own);
         Some(d_input)
     }
 
@@ -155,13 +155,13 @@ impl LayerOps<'_> {
     }
 
     /// The rows of first tokens.
-    fn pick(&self, input: &[f32]) -> Vec<f32> {
+    fn gather_cls(&self, input: &[f32]) -> Vec<f32> {
         let width = self.ctx.config.hidden_size;
         self.spans.iter().flat_map(|span| &input[span.tokens.start * width..][..width]).copied().collect()
     }
 
     /// Adds rows of queries to the rows of their tokens.
-    fn unpick(&self, to: &mut [f32], from: &[f32]) {
+    fn scatter_add_cls(&self, to: &mut [f32], from: &[f32]) {
         if !self.cls_only {
             return add(to, from);
         }
