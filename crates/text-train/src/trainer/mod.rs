@@ -6,7 +6,7 @@
 //! - `changing`: texts that are other ones in each epoch.
 //! - `criterion`: how wrong outputs are.
 //! - `setup`: the network that is to learn.
-//! - `learner`: a network that learns; `frozen`: one that doesn't; `micro_batches`: how much goes through at a time.
+//! - `learner`: a network that learns; `frozen_encoder`: one that doesn't; `micro_batches`: how much goes through at a time.
 //! - `training`: updates, epochs, evaluations.
 //! - `checkpoint`: where a training is, as bytes.
 //! - `memory`: how much it takes.
@@ -20,7 +20,7 @@ mod checkpoint;
 mod criterion;
 pub mod devices;
 mod examples;
-mod frozen;
+mod frozen_encoder;
 mod learner;
 mod memory;
 mod micro_batches;

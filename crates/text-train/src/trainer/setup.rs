@@ -22,7 +22,7 @@ use super::changing::Changing;
 use super::checkpoint::Checkpoint;
 use super::criterion::Criterion;
 use super::examples::Examples;
-use super::frozen::Frozen;
+use super::frozen_encoder::FrozenEncoder;
 use super::learner::{AppliedDropoutRates, Inputs, Learner};
 use super::memory::Sizes;
 use super::save::Layout;
@@ -200,8 +200,8 @@ impl Setup {
             let device = device.filter(|_| self.config.family.is_bert_shaped());
             let there = device.map(|backend| Arc::clone(backend).train(&network, &parameters, tuning));
             let mut encoder = match there.transpose()?.flatten() {
-                Some(encoder) => Frozen::Device(encoder),
-                None => Frozen::open(&mut base, cpu)?,
+                Some(encoder) => FrozenEncoder::Device(encoder),
+                None => FrozenEncoder::open(&mut base, cpu)?,
             };
             let inputs = match changing {
                 None => Inputs::States(encoder.all((&network, &parameters), &self.examples)?),

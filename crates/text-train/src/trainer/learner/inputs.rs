@@ -5,7 +5,7 @@
 use ecommerce_ml_protocol::EngineError;
 
 use super::super::changing::Changing;
-use super::super::frozen::Frozen;
+use super::super::frozen_encoder::FrozenEncoder;
 use super::super::micro_batches::{DEVICE_MICRO_BATCH, MICRO_BATCH};
 use crate::nn::{Network, Parameters};
 
@@ -18,7 +18,7 @@ pub(in super::super) enum Inputs {
     /// The last states of first tokens, computed once: all that a head needs, and no more is trained.
     States(Vec<f32>),
     /// These states of texts that are other ones in each epoch.
-    Encoded(Frozen, Box<Changing>),
+    Encoded(FrozenEncoder, Box<Changing>),
 }
 
 impl Inputs {
@@ -46,7 +46,7 @@ impl Inputs {
     /// The states of examples with these tokens, if only a head learns.
     ///
     /// # Errors
-    /// As of [`Frozen::states`].
+    /// As of [`FrozenEncoder::states`].
     pub(super) fn states(
         &mut self,
         model: (&Network, &Parameters),

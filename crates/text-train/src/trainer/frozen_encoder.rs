@@ -19,16 +19,16 @@ use crate::nn::{Network, Parameters, TrainableEncoder};
 const TOGETHER: usize = 512;
 
 /// The encoder of a base.
-pub(super) enum Frozen {
+pub(super) enum FrozenEncoder {
     /// On the CPU.
-    Here(Box<Encoder>, Positions),
+    Cpu(Box<Encoder>, Positions),
     /// Of an architecture that isn't shaped like BERT, by candle.
     Candle(Box<Model>),
     /// On a device.
     Device(Box<dyn TrainableEncoder>),
 }
 
-impl Frozen {
+impl FrozenEncoder {
     /// Prepares it on the CPU.
     ///
     /// # Errors
@@ -38,7 +38,7 @@ impl Frozen {
             let (device, precision) = (Device::Cpu(cpu.clone()), PrecisionChoice::Fixed(Precision::F32));
             return Ok(Self::Candle(Box::new(Model::load(base.files, &device, precision)?)));
         }
-        Ok(Self::Here(Box::new(encoder(base, cpu)?), Positions::new(&base.config)))
+        Ok(Self::Cpu(Box::new(encoder(base, cpu)?), Positions::new(&base.config)))
     }
 
     /// Whether it is on a device.
@@ -57,7 +57,7 @@ impl Frozen {
     ) -> Result<Vec<f32>, EngineError> {
         let mut states = Vec::with_capacity(sequences.len() * model.0.config().hidden_size);
         match self {
-            Self::Here(encoder, positions) => {
+            Self::Cpu(encoder, positions) => {
                 for some in sequences.chunks(TOGETHER) {
                     let positions: Vec<Vec<u32>> = some.iter().map(|ids| positions.of(ids)).collect();
                     let some =
