@@ -3,7 +3,7 @@
 //! # Layout
 //! - [`devices`]: what texts are learned on.
 //! - `examples`, `tokens`: what is learned from and what is held out.
-//! - `changing`: texts that are other ones in each epoch.
+//! - `epoch_augmentation`: texts that are augmented anew in each epoch.
 //! - `criterion`: how wrong outputs are.
 //! - `setup`: the network that is to learn.
 //! - `learner`: a network that learns; `frozen_encoder`: one that doesn't; `micro_batches`: how much goes through at a time.
@@ -15,10 +15,10 @@
 //! It must not know PostgreSQL, or who asks. Invariant: that of [`Trainer`], on a GPU as long as one of the same kind has memory
 //! for it.
 
-mod changing;
 mod checkpoint;
 mod criterion;
 pub mod devices;
+mod epoch_augmentation;
 mod examples;
 mod frozen_encoder;
 mod learner;

@@ -18,9 +18,9 @@ use ecommerce_ml_training::options::{canonical, parse};
 use ecommerce_ml_training::targets::are_stars;
 use ecommerce_ml_training::{Dataset, HeldOut, RowId, Targets};
 
-use super::changing::Changing;
 use super::checkpoint::Checkpoint;
 use super::criterion::Criterion;
+use super::epoch_augmentation::EpochAugmentation;
 use super::examples::Examples;
 use super::frozen_encoder::FrozenEncoder;
 use super::learner::{AppliedDropoutRates, Inputs, Learner};
@@ -195,7 +195,7 @@ impl Setup {
             }
             Tuning::Full { .. } | Tuning::Head => None,
         };
-        let changing = self.changing(&mut base, &parameters)?.map(Box::new);
+        let augmentation = self.augmentation(&mut base, &parameters)?.map(Box::new);
         if tuning == nn::Tuning::Head {
             let device = device.filter(|_| self.config.family.is_bert_shaped());
             let there = device.map(|backend| Arc::clone(backend).train(&network, &parameters, tuning));
@@ -203,15 +203,15 @@ impl Setup {
                 Some(encoder) => FrozenEncoder::Device(encoder),
                 None => FrozenEncoder::open(&mut base, cpu)?,
             };
-            let inputs = match changing {
+            let inputs = match augmentation {
                 None => Inputs::States(encoder.all((&network, &parameters), &self.examples)?),
-                Some(changing) => Inputs::Encoded(encoder, changing),
+                Some(augmentation) => Inputs::FrozenAugmented(encoder, augmentation),
             };
             let layout =
                 if self.config.family.is_bert_shaped() { layout } else { layout.around(base.files.clone()) };
             return Ok((Learner::new((network, parameters), tuning, lora, inputs, (rates, seed)), layout));
         }
-        let inputs = changing.map_or(Inputs::Tokens, Inputs::Changing);
+        let inputs = augmentation.map_or(Inputs::Tokens, Inputs::Augmented);
         let mut learner = Learner::new((network, parameters), tuning, lora, inputs, (rates, seed));
         if let Some(backend) = device {
             learner.move_to_device(backend, tuning)?;
@@ -223,11 +223,11 @@ impl Setup {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidRequest`] for a table of synonyms that has none.
-    fn changing(
+    fn augmentation(
         &mut self,
         base: &mut OpenModel<'_>,
         parameters: &Parameters,
-    ) -> Result<Option<Changing>, EngineError> {
+    ) -> Result<Option<EpochAugmentation>, EngineError> {
         let Some(Texts { all, paraphrases, synonyms, tokenizer, limit }) = self.texts.take() else {
             return Ok(None);
         };
@@ -252,7 +252,7 @@ impl Setup {
         }
         let augmenter = Augmenter::new(changes, self.options.seed, synonyms);
         let ids = self.ids.clone();
-        Ok(Some(Changing { texts: all, paraphrases, ids, augmenter, tokenizer, limit }))
+        Ok(Some(EpochAugmentation { texts: all, paraphrases, ids, augmenter, tokenizer, limit }))
     }
 }
 

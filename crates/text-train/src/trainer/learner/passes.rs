@@ -106,7 +106,8 @@ impl Learner {
         number: u64,
     ) -> Result<Option<f64>, EngineError> {
         let examples = lesson.examples;
-        let changed = self.inputs.changing().map(|changing| changing.read(examples, batch, lesson.epoch));
+        let changed =
+            self.inputs.augmentation().map(|augmentation| augmentation.read(examples, batch, lesson.epoch));
         let changed = changed.transpose()?;
         let tokens =
             |at: usize| changed.as_ref().map_or_else(|| examples.tokens(batch[at]), |tokens| tokens.get(at));

@@ -1,4 +1,4 @@
-//! Texts that are other ones in each epoch.
+//! Texts that are augmented anew in each epoch.
 //!
 //! It must not know networks. Invariant: the text of an example in an epoch depends on seed, epoch, row and copy alone, so it
 //! is the same after a checkpoint.
@@ -13,8 +13,8 @@ use super::examples::Examples;
 use super::tokens::Tokens;
 use crate::train::augment::{Augmenter, Look};
 
-/// The texts of rows, and what changes them.
-pub(super) struct Changing {
+/// The texts of rows, and the augmentation of them.
+pub(super) struct EpochAugmentation {
     /// Of all rows; those that are held out have lost theirs.
     pub(super) texts: Vec<String>,
     pub(super) paraphrases: Vec<Vec<String>>,
@@ -26,7 +26,7 @@ pub(super) struct Changing {
     pub(super) limit: usize,
 }
 
-impl Changing {
+impl EpochAugmentation {
     /// Examples as an epoch sees them.
     ///
     /// # Errors
