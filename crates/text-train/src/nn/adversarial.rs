@@ -1,8 +1,8 @@
-//! Embeddings moved to where the loss is higher, for a second look at a batch.
+//! Embeddings moved to where the loss is higher, for a second pass over a batch.
 //!
 //! r = epsilon g / |g|, added to the embeddings of words, where g is the gradient of the loss with respect to them
 //! (Miyato, Dai and Goodfellow, "Adversarial training methods for semi-supervised text classification", 2017, equation
-//! 5; there |g| is that of one text, here of the batch). Gradients of the look at moved embeddings are added to those
+//! 5; there |g| is that of one text, here of the batch). Gradients of the pass over moved embeddings are added to those
 //! of the first, so that both losses are learned from.
 //!
 //! It must not know losses or optimizers. Invariant: embeddings that were moved back have the bits that they had.
@@ -23,7 +23,7 @@ pub struct Moved {
 
 impl Network {
     /// Moves the embeddings of words that have gradients, all of them together by `epsilon`. `gradients` are those of
-    /// the batch that is to be looked at again; embeddings have to be trained, or nothing moves. Where the gradient is
+    /// the batch that the second pass goes over; embeddings have to be trained, or nothing moves. Where the gradient is
     /// zero or isn't finite, nothing does either.
     pub fn move_embeddings(&self, parameters: &mut Parameters, gradients: &Gradients, epsilon: f64) -> Moved {
         let (words, width) = (self.word_embeddings(), self.config().hidden_size);

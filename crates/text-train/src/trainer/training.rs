@@ -17,7 +17,7 @@ use ecommerce_ml_training::{RowId, Targets};
 use super::checkpoint::{self, Checkpoint, Header, Numbers};
 use super::criterion::Criterion;
 use super::examples::Examples;
-use super::learner::{Learner, Lesson};
+use super::learner::{Learner, TrainingStep};
 use crate::train::batches::{Batches, Position, updates};
 use crate::train::optimizer::{AdamW, AdamWSettings, clip_coefficient};
 use crate::train::options::{EvalStrategy, TrainingOptions};
@@ -172,8 +172,9 @@ impl<'a> Training<'a> {
             group.iter().map(|batch| batch.iter().map(|&at| examples.training[at]).collect()).collect();
         let all = batches.concat();
         let by = criterion.denominator(&examples.rows(&all))?;
-        let (batches, epsilon, step) = (&*batches, options.adversarial_epsilon, self.state.step);
-        let loss = self.learner.learn(&Lesson { examples, criterion, batches, by, epsilon, epoch, step })?;
+        let (batches, epsilon, index) = (&*batches, options.adversarial_epsilon, self.state.step);
+        let loss =
+            self.learner.learn(&TrainingStep { examples, criterion, batches, by, epsilon, epoch, index })?;
         let norm = self.learner.norm()?;
         if !norm.is_finite() || !loss.is_finite() {
             return Err(diverged(self.state.step + 1));

@@ -99,7 +99,7 @@ pub struct TrainingOptions {
     pub tuning: Tuning,
     /// Changes made to texts. Default none.
     pub augment: Changes,
-    /// How far the embeddings of words are moved along the gradient for a second look at each batch (Miyato, Dai and
+    /// How far the embeddings of words are moved along the gradient for a second pass over each batch (Miyato, Dai and
     /// Goodfellow, "Adversarial training methods for semi-supervised text classification", 2017), 0 to 10. Default 0,
     /// not at all. Only where embeddings are trained.
     pub adversarial_epsilon: f64,

@@ -23,7 +23,7 @@ use crate::nn::encoder::Moments;
 use crate::nn::{self, CpuEncoder, Gradients, Lora, Network, Parameters, TrainableEncoder};
 use crate::train::optimizer::{self, AdamW};
 pub(super) use inputs::Inputs;
-pub(super) use passes::Lesson;
+pub(super) use passes::TrainingStep;
 
 /// The dropout rates that the network learns with.
 #[derive(Debug, Clone, Copy, PartialEq)]

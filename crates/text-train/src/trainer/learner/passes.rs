@@ -17,32 +17,32 @@ use crate::nn::{Dropout, Moved};
 /// Sets the seeds of this module apart from others.
 const PURPOSE: u64 = u64::from_be_bytes(*b"dropout ");
 
-/// What an update learns from.
+/// A training step: what an update learns from.
 #[derive(Clone, Copy)]
-pub(in super::super) struct Lesson<'a> {
+pub(in super::super) struct TrainingStep<'a> {
     pub(in super::super) examples: &'a Examples,
     pub(in super::super) criterion: &'a Criterion,
     /// Numbers of examples.
     pub(in super::super) batches: &'a [Vec<usize>],
     /// What losses are divided by.
     pub(in super::super) by: f64,
-    /// How far the embeddings of words are moved for another look at the batches; 0 for no other look.
+    /// How far the embeddings of words are moved for another pass over the batches; 0 for no other pass.
     pub(in super::super) epsilon: f64,
     /// Counted from 0.
     pub(in super::super) epoch: u32,
-    /// Updates before.
-    pub(in super::super) step: u64,
+    /// Steps before.
+    pub(in super::super) index: u64,
 }
 
 impl Learner {
-    /// Adds the gradients of an update, and gives the loss of the first look.
+    /// Adds the gradients of an update, and gives the loss of the first pass.
     ///
     /// # Errors
     /// As of [`Criterion::loss`]; if the tokenizer can't cope with a changed text; if the device that the encoder
     /// learns on fails, or has no room for a text alone.
-    pub(in super::super) fn learn(&mut self, lesson: &Lesson<'_>) -> Result<f64, EngineError> {
+    pub(in super::super) fn learn(&mut self, step: &TrainingStep<'_>) -> Result<f64, EngineError> {
         loop {
-            if let Some(loss) = self.looks(lesson)? {
+            if let Some(loss) = self.passes(step)? {
                 return Ok(loss);
             }
             // A part of the gradients is there already, and nobody knows which.
@@ -75,14 +75,14 @@ impl Learner {
         Ok(outputs)
     }
 
-    /// All looks at the batches; `None` if they have to begin anew, with smaller micro-batches.
-    fn looks(&mut self, lesson: &Lesson<'_>) -> Result<Option<f64>, EngineError> {
-        let first = self.look(lesson, 0)?;
-        if first.is_none() || lesson.epsilon == 0.0 {
+    /// All passes over the batches; `None` if they have to begin anew, with smaller micro-batches.
+    fn passes(&mut self, step: &TrainingStep<'_>) -> Result<Option<f64>, EngineError> {
+        let first = self.pass(step, 0)?;
+        if first.is_none() || step.epsilon == 0.0 {
             return Ok(first);
         }
-        let moved = self.move_embeddings(lesson.epsilon)?;
-        let second = self.look(lesson, lesson.batches.len() as u64)?;
+        let moved = self.move_embeddings(step.epsilon)?;
+        let second = self.pass(step, step.batches.len() as u64)?;
         if let Some(moved) = moved {
             moved.back(&mut self.parameters);
         }
@@ -90,10 +90,10 @@ impl Learner {
     }
 
     /// Adds the gradients of all batches, and gives their loss. The first one has this number in the update.
-    fn look(&mut self, lesson: &Lesson<'_>, first: u64) -> Result<Option<f64>, EngineError> {
+    fn pass(&mut self, step: &TrainingStep<'_>, first: u64) -> Result<Option<f64>, EngineError> {
         let mut loss = 0.0;
-        for (number, batch) in (first..).zip(lesson.batches) {
-            let Some(own) = self.learn_batch(lesson, batch, number)? else { return Ok(None) };
+        for (number, batch) in (first..).zip(step.batches) {
+            let Some(own) = self.learn_batch(step, batch, number)? else { return Ok(None) };
             loss += own;
         }
         Ok(Some(loss))
@@ -101,21 +101,21 @@ impl Learner {
 
     fn learn_batch(
         &mut self,
-        lesson: &Lesson<'_>,
+        step: &TrainingStep<'_>,
         batch: &[usize],
         number: u64,
     ) -> Result<Option<f64>, EngineError> {
-        let examples = lesson.examples;
+        let examples = step.examples;
         let changed =
-            self.inputs.augmentation().map(|augmentation| augmentation.read(examples, batch, lesson.epoch));
+            self.inputs.augmentation().map(|augmentation| augmentation.read(examples, batch, step.epoch));
         let changed = changed.transpose()?;
         let tokens =
             |at: usize| changed.as_ref().map_or_else(|| examples.tokens(batch[at]), |tokens| tokens.get(at));
         let sequences: Vec<&[u32]> = (0..batch.len()).map(tokens).collect();
         let mut loss = 0.0;
         for (part, some) in (0..).zip(self.micro_batches(&sequences)) {
-            let (dropout, together) = (self.dropout([lesson.step, number, part]), &sequences[some.clone()]);
-            match self.learn_together(lesson, &batch[some], together, dropout) {
+            let (dropout, together) = (self.dropout([step.index, number, part]), &sequences[some.clone()]);
+            match self.learn_together(step, &batch[some], together, dropout) {
                 Err(error) if self.shrinks(&error, together) => return Ok(None),
                 own => loss += own?,
             }
@@ -126,12 +126,12 @@ impl Learner {
     /// Adds the gradients of a micro-batch, and gives its part of the loss.
     fn learn_together(
         &mut self,
-        lesson: &Lesson<'_>,
+        step: &TrainingStep<'_>,
         some: &[usize],
         sequences: &[&[u32]],
         dropout: Option<Dropout>,
     ) -> Result<f64, EngineError> {
-        let rows = lesson.examples.rows(some);
+        let rows = step.examples.rows(some);
         let Self { network, parameters, gradients, encoder, inputs, .. } = self;
         let model = (&*network, &*parameters);
         let frozen = inputs.states(model, some, sequences)?;
@@ -143,7 +143,7 @@ impl Learner {
                 .map_err(|error| alone(error, sequences))?,
         };
         let tape = network.forward_head(parameters, states, dropout);
-        let loss = lesson.criterion.loss(tape.logits(), &rows, lesson.by)?;
+        let loss = step.criterion.loss(tape.logits(), &rows, step.by)?;
         let d_states = network.backward_head(parameters, (&tape, dropout), &loss.gradient, gradients);
         if learns {
             encoder.backward(model, d_states, gradients).map_err(|error| alone(error, sequences))?;
@@ -163,7 +163,7 @@ impl Learner {
         Ok(network.forward_head(parameters, states, None).logits().to_vec())
     }
 
-    /// Moves the embeddings of words along their gradients, for another look at the same batches; what they were, if they
+    /// Moves the embeddings of words along their gradients, for another pass over the same batches; what they were, if they
     /// have to be moved back.
     fn move_embeddings(&mut self, epsilon: f64) -> Result<Option<Moved>, EngineError> {
         let model = (&self.network, &mut self.parameters);
