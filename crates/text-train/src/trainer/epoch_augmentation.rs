@@ -11,7 +11,7 @@ use ecommerce_ml_training::RowId;
 
 use super::examples::Examples;
 use super::tokens::Tokens;
-use crate::train::augment::{Augmenter, Look};
+use crate::train::augment::{AugmentationKey, Augmenter};
 
 /// The texts of rows, and the augmentation of them.
 pub(super) struct EpochAugmentation {
@@ -40,8 +40,8 @@ impl EpochAugmentation {
         let text = |&example: &usize| {
             let (row, copy) = (examples.row(example), examples.copy(example));
             let text = &self.texts[row];
-            let look = Look { row: number(&self.ids[row]), copy, epoch };
-            let changed = self.augmenter.text(text, &self.paraphrases[row], look);
+            let key = AugmentationKey { row: number(&self.ids[row]), copy, epoch };
+            let changed = self.augmenter.text(text, &self.paraphrases[row], key);
             // There is nothing to learn from a text of which a typo left nothing.
             if is_blank(&changed) { Cow::Borrowed(text.as_str()) } else { changed }
         };

@@ -33,8 +33,8 @@ pub struct Changes {
     /// the wrong order, in equal parts (the four errors of Damerau, "A technique for computer detection and correction
     /// of spelling errors", 1964). Wrong letters are other letters of the text, so they are of its script.
     pub noise: f64,
-    /// `back_translation`: part of the texts that come with paraphrases. Each look at such a text is one at the text itself or
-    /// at one of them, all with the same chance.
+    /// `back_translation`: part of the texts that come with paraphrases. Each pass over such a text is one over the text itself or
+    /// over one of them, all with the same chance.
     pub back_translation: f64,
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use ecommerce_ml_training::random::SplitMix64;
 
-/// One of the looks at rows that make up an epoch.
+/// One of the passes over rows that make up an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Example {
     /// Place of the row.

@@ -39,9 +39,9 @@ pub struct Augmenter {
     synonyms: Synonyms,
 }
 
-/// Which look at which row a text is for.
+/// What tells one augmented text from all others: row, copy and epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Look {
+pub struct AugmentationKey {
     /// Tells the row from all others: a hash of it, so that the order of rows makes no difference.
     pub row: u64,
     /// [`Example::copy`].
@@ -77,8 +77,8 @@ impl Augmenter {
     }
 
     /// The text to learn from: `text` or one of its `paraphrases`, with changes to its words.
-    pub fn text<'a>(&self, text: &'a str, paraphrases: &'a [String], look: Look) -> Cow<'a, str> {
-        let text = self.paraphrase(text, paraphrases, look);
+    pub fn text<'a>(&self, text: &'a str, paraphrases: &'a [String], key: AugmentationKey) -> Cow<'a, str> {
+        let text = self.paraphrase(text, paraphrases, key);
         if !self.changes.of_words() {
             return Cow::Borrowed(text);
         }
@@ -86,28 +86,28 @@ impl Augmenter {
         if words.is_empty() {
             return Cow::Borrowed(text);
         }
-        words.replace(&mut self.random(look, Decision::Synonym), self.changes.synonym, &self.synonyms);
-        words.swap(&mut self.random(look, Decision::Swap), self.changes.word_swap);
-        words.drop(&mut self.random(look, Decision::Drop), self.changes.word_drop);
-        typos::make(&mut words, &mut self.random(look, Decision::Noise), self.changes.noise);
+        words.replace(&mut self.random(key, Decision::Synonym), self.changes.synonym, &self.synonyms);
+        words.swap(&mut self.random(key, Decision::Swap), self.changes.word_swap);
+        words.drop(&mut self.random(key, Decision::Drop), self.changes.word_drop);
+        typos::make(&mut words, &mut self.random(key, Decision::Noise), self.changes.noise);
         Cow::Owned(words.join())
     }
 
-    fn paraphrase<'a>(&self, text: &'a str, paraphrases: &'a [String], look: Look) -> &'a str {
-        let mut random = self.random(look, Decision::Paraphrase);
+    fn paraphrase<'a>(&self, text: &'a str, paraphrases: &'a [String], key: AugmentationKey) -> &'a str {
+        let mut random = self.random(key, Decision::Paraphrase);
         match random.below(paraphrases.len() + 1) {
             0 => text,
             place => paraphrases.get(place - 1).map_or(text, String::as_str),
         }
     }
 
-    fn random(&self, look: Look, decision: Decision) -> SplitMix64 {
+    fn random(&self, key: AugmentationKey, decision: Decision) -> SplitMix64 {
         let mut bytes = [0; 16];
         let (row, rest) = bytes.split_at_mut(8);
         let (copy, epoch) = rest.split_at_mut(4);
-        row.copy_from_slice(&look.row.to_le_bytes());
-        copy.copy_from_slice(&look.copy.to_le_bytes());
-        epoch.copy_from_slice(&look.epoch.to_le_bytes());
+        row.copy_from_slice(&key.row.to_le_bytes());
+        copy.copy_from_slice(&key.copy.to_le_bytes());
+        epoch.copy_from_slice(&key.epoch.to_le_bytes());
         SplitMix64::of_part(hash(self.seed, PURPOSE, &bytes), decision as u64)
     }
 }

@@ -8,14 +8,14 @@ fn augmenter(changes: Changes) -> Augmenter {
     Augmenter::new(changes, 42, Synonyms::table(pairs))
 }
 
-fn look(row: u64) -> Look {
-    Look { row, copy: 0, epoch: 0 }
+fn key(row: u64) -> AugmentationKey {
+    AugmentationKey { row, copy: 0, epoch: 0 }
 }
 
 /// What one text becomes in some rows.
 fn several(changes: Changes, text: &str) -> Vec<String> {
     let augmenter = augmenter(changes);
-    (0..200).map(|row| augmenter.text(text, &[], look(row)).into_owned()).collect()
+    (0..200).map(|row| augmenter.text(text, &[], key(row)).into_owned()).collect()
 }
 
 #[test]
@@ -38,7 +38,8 @@ fn texts_never_change() {
     };
     let text = "A good phone, good battery. It isn't cheap, but good phones never are!";
     let augmenter = augmenter(all);
-    let epochs = [0, 1].map(|epoch| augmenter.text(text, &[], Look { row: 7, copy: 0, epoch }).into_owned());
+    let epochs = [0, 1]
+        .map(|epoch| augmenter.text(text, &[], AugmentationKey { row: 7, copy: 0, epoch }).into_owned());
     assert_eq!(epochs, CHANGED);
 }
 
@@ -52,9 +53,9 @@ const CHANGED: [&str; 2] = [
 fn nothing_to_change_costs_nothing() {
     let same = augmenter(Changes::default());
     assert!(!same.changes_texts());
-    assert!(matches!(same.text(" as it is ", &[], look(1)), Cow::Borrowed(" as it is ")));
+    assert!(matches!(same.text(" as it is ", &[], key(1)), Cow::Borrowed(" as it is ")));
     let drops = augmenter(Changes { word_drop: 1.0, ..Changes::default() });
-    assert!(matches!(drops.text("?! 👍", &[], look(1)), Cow::Borrowed("?! 👍")));
+    assert!(matches!(drops.text("?! 👍", &[], key(1)), Cow::Borrowed("?! 👍")));
 }
 
 #[test]
@@ -103,10 +104,10 @@ fn slips_are_of_four_kinds() {
 fn paraphrases_come_as_often_as_they_should() {
     let augmenter = augmenter(Changes { back_translation: 0.1, ..Changes::default() });
     let others = ["one".to_owned(), "two".to_owned()];
-    let texts: Vec<_> = (0..2000).map(|row| augmenter.text("text", &others, look(row))).collect();
+    let texts: Vec<_> = (0..2000).map(|row| augmenter.text("text", &others, key(row))).collect();
     let count = |wanted: &str| texts.iter().filter(|text| **text == wanted).count();
     assert!(["one", "two", "text"].iter().all(|wanted| count(wanted).abs_diff(667) < 90));
-    assert_eq!(augmenter.text("text", &[], look(1)), "text");
+    assert_eq!(augmenter.text("text", &[], key(1)), "text");
 }
 
 #[test]
