@@ -86,11 +86,11 @@ fn updates_are_those_of_the_cpu() {
             encoder.bring_back(&mut found).unwrap();
             assert!(same(&expected.values, &found.values), "{tuning:?}, step {step}");
             assert_eq!(found.values[..start], learner.parameters.values[..start]);
-            let (firsts, seconds) = encoder.moments().unwrap().unwrap();
+            let (exp_avg, exp_avg_sq) = encoder.moments().unwrap().unwrap();
             for parameter in list.iter().filter(|parameter| (start..end).contains(&parameter.range.start)) {
                 let range = parameter.range.start - start..parameter.range.end - start;
                 let (first, second) = adam.moments(&parameter.name).unwrap();
-                assert!(same(first, &firsts[range.clone()]) && same(second, &seconds[range]), "{step}");
+                assert!(same(first, &exp_avg[range.clone()]) && same(second, &exp_avg_sq[range]), "{step}");
             }
         }
         assert!(distance(&learner.parameters.values, &found.values) > 1e-3, "nothing was learned");
@@ -109,10 +109,10 @@ fn an_encoder_goes_on_where_another_one_was() {
     first.update(adam.factors(1e-2, 1.0)).unwrap();
     let mut parameters = learner.parameters.clone();
     first.bring_back(&mut parameters).unwrap();
-    let (firsts, seconds) = first.moments().unwrap().unwrap();
+    let (exp_avg, exp_avg_sq) = first.moments().unwrap().unwrap();
     let mut second = learner.encoder(&learner.parameters, Tuning::Full);
     second.refresh(&parameters).unwrap();
-    second.set_moments(&firsts, &seconds).unwrap();
+    second.set_moments(&exp_avg, &exp_avg_sq).unwrap();
     let after = |encoder: &mut DeviceEncoder<Emulated>| {
         learner.pass(encoder, 1);
         encoder.update(adam.factors(1e-2, 1.0)).unwrap();

@@ -74,8 +74,8 @@ pub(super) fn send(
     })?;
     let length = (json.len() as u32).to_le_bytes();
     let mut parts: Vec<&[u8]> = vec![MAGIC, &length, &json, rows.as_flattened()];
-    let (firsts, seconds): (Vec<&[f32]>, Vec<&[f32]>) = numbers.moments.iter().copied().unzip();
-    let slices = std::iter::once(numbers.trained).chain(firsts).chain(seconds).chain(numbers.best);
+    let (exp_avg, exp_avg_sq): (Vec<&[f32]>, Vec<&[f32]>) = numbers.moments.iter().copied().unzip();
+    let slices = std::iter::once(numbers.trained).chain(exp_avg).chain(exp_avg_sq).chain(numbers.best);
     // Every machine that this runs on is little endian.
     parts.extend(slices.map(bytemuck::cast_slice::<f32, u8>));
     let size = parts.iter().map(|part| part.len()).sum::<usize>() + HASH_BYTES;

@@ -246,7 +246,8 @@ impl<'a> Training<'a> {
             0 => None,
             1.. => self.learner.moments_on_device()?,
         };
-        let on_device = on_device.iter().map(|(firsts, seconds)| (firsts.as_slice(), seconds.as_slice()));
+        let on_device =
+            on_device.iter().map(|(exp_avg, exp_avg_sq)| (exp_avg.as_slice(), exp_avg_sq.as_slice()));
         let here = self.learner.list_here().filter_map(|(name, _)| self.adam.moments(name));
         let moments: Vec<_> = on_device.chain(here).collect();
         let (state, trained) = (&self.state, self.learner.trained()?);
@@ -289,12 +290,12 @@ fn resumed(
     learner: &mut Learner,
     checkpoint: &Checkpoint,
 ) -> Result<AdamW, EngineError> {
-    let Some((firsts, seconds)) = checkpoint.moments() else { return Ok(AdamW::new(settings)) };
-    let mut at = learner.take_moments(&firsts, &seconds)?;
+    let Some((exp_avg, exp_avg_sq)) = checkpoint.moments() else { return Ok(AdamW::new(settings)) };
+    let mut at = learner.take_moments(&exp_avg, &exp_avg_sq)?;
     let moments = learner.list_here().map(|(name, length)| {
         let range = at..at + length;
         at = range.end;
-        (name.to_owned(), firsts[range.clone()].to_vec(), seconds[range].to_vec())
+        (name.to_owned(), exp_avg[range.clone()].to_vec(), exp_avg_sq[range].to_vec())
     });
     Ok(AdamW::resumed(settings, checkpoint.header.step, moments))
 }

@@ -66,9 +66,9 @@ pub struct AdamW {
 #[derive(Debug, Clone, PartialEq)]
 struct Moments {
     /// Mean of the gradients.
-    first: Vec<f32>,
+    exp_avg: Vec<f32>,
     /// Mean of their squares.
-    second: Vec<f32>,
+    exp_avg_sq: Vec<f32>,
 }
 
 impl AdamW {
@@ -104,8 +104,8 @@ impl AdamW {
                 if decays(parameter.name) { factors } else { factors.without_decay() },
                 parameter.values,
                 parameter.gradient,
-                &mut moments.first,
-                &mut moments.second,
+                &mut moments.exp_avg,
+                &mut moments.exp_avg_sq,
             );
         }
         Ok(())
@@ -124,10 +124,10 @@ impl AdamW {
             if parameter.gradient.len() != length {
                 return Err(mismatch(parameter.name, length, parameter.gradient.len()));
             }
-            let zeros = || Moments { first: vec![0.0; length], second: vec![0.0; length] };
+            let zeros = || Moments { exp_avg: vec![0.0; length], exp_avg_sq: vec![0.0; length] };
             let moments = self.moments.entry(parameter.name.to_owned()).or_insert_with(zeros);
-            if moments.first.len() != length {
-                return Err(mismatch(parameter.name, length, moments.first.len()));
+            if moments.exp_avg.len() != length {
+                return Err(mismatch(parameter.name, length, moments.exp_avg.len()));
             }
         }
         Ok(())

@@ -20,8 +20,8 @@ fn training_goes_on_after_a_checkpoint_as_without_one() {
     train(&mut AdamW::new(AdamWSettings::default()), &mut whole, 0..10);
     let mut adam = AdamW::new(AdamWSettings::default());
     train(&mut adam, &mut parted, 0..4);
-    let (first, second) = adam.moments("a.weight").unwrap();
-    let moments = [("a.weight".to_owned(), first.to_vec(), second.to_vec())];
+    let (exp_avg, exp_avg_sq) = adam.moments("a.weight").unwrap();
+    let moments = [("a.weight".to_owned(), exp_avg.to_vec(), exp_avg_sq.to_vec())];
     let mut resumed = AdamW::resumed(AdamWSettings::default(), adam.steps(), moments);
     assert_eq!(resumed.steps(), 4);
     train(&mut resumed, &mut parted, 4..10);

@@ -59,27 +59,31 @@ pub(super) fn update(
     factors: Factors,
     weights: &mut [f32],
     gradient: &[f32],
-    first: &mut [f32],
-    second: &mut [f32],
+    exp_avg: &mut [f32],
+    exp_avg_sq: &mut [f32],
 ) {
     weights
         .par_chunks_mut(PER_TASK)
         .zip(gradient.par_chunks(PER_TASK))
-        .zip(first.par_chunks_mut(PER_TASK).zip(second.par_chunks_mut(PER_TASK)))
-        .for_each(|((weights, gradient), (first, second))| task(factors, weights, gradient, first, second));
+        .zip(exp_avg.par_chunks_mut(PER_TASK).zip(exp_avg_sq.par_chunks_mut(PER_TASK)))
+        .for_each(|((weights, gradient), (exp_avg, exp_avg_sq))| {
+            task(factors, weights, gradient, exp_avg, exp_avg_sq)
+        });
 }
 
 /// One loop over slices, without branches or calls, so that the compiler makes vectors of it. Everything is loaded before
 /// anything is stored: large slices begin at the same place of a page, and a load that follows a store to the same place
 /// of another page waits for it.
-fn task(by: Factors, weights: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]) {
-    for (((weight, gradient), first), second) in weights.iter_mut().zip(gradient).zip(first).zip(second) {
-        let (old, gradient, mean, squares) = (*weight, by.gradient * gradient, *first, *second);
+fn task(by: Factors, weights: &mut [f32], gradient: &[f32], exp_avg: &mut [f32], exp_avg_sq: &mut [f32]) {
+    for (((weight, gradient), exp_avg), exp_avg_sq) in
+        weights.iter_mut().zip(gradient).zip(exp_avg).zip(exp_avg_sq)
+    {
+        let (old, gradient, mean, squares) = (*weight, by.gradient * gradient, *exp_avg, *exp_avg_sq);
         let mean = mean + by.towards * (gradient - mean);
         let squares = by.beta2 * squares + by.one_less_beta2 * (gradient * gradient);
         let divisor = squares.sqrt() * by.correction + by.epsilon;
         *weight = by.keep * old - by.step_size * (mean / divisor);
-        *first = mean;
-        *second = squares;
+        *exp_avg = mean;
+        *exp_avg_sq = squares;
     }
 }

@@ -180,10 +180,10 @@ impl Learner {
     ///
     /// # Errors
     /// If the device that the encoder learns on fails.
-    pub(super) fn take_moments(&mut self, firsts: &[f32], seconds: &[f32]) -> Result<usize, EngineError> {
+    pub(super) fn take_moments(&mut self, exp_avg: &[f32], exp_avg_sq: &[f32]) -> Result<usize, EngineError> {
         let count = self.gradients.start() - self.start;
         if count > 0 {
-            self.encoder.set_moments(&firsts[..count], &seconds[..count])?;
+            self.encoder.set_moments(&exp_avg[..count], &exp_avg_sq[..count])?;
         }
         Ok(count)
     }
