@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 
 use super::embeddings::Embeddings;
 use super::kernels::Kernels;
-use super::layer::{Layer, Scratch, Work};
+use super::layer::{Layer, LayerOps, Scratch};
 use super::prepacked::PrepackedWeights;
 use super::shape::{Shape, Sizes};
 use super::shared::SharedRows;
@@ -266,30 +266,30 @@ impl<'a> Pass<'a> {
             _ => (None, self.encoder.layers.as_slice()),
         };
         for (layer, projections) in others.iter().zip(self.projections.iter().cycle()) {
-            let work = self.work(layer, projections);
-            work.project(own.clone(), scratch);
+            let ops = self.ops(layer, projections);
+            ops.project(own.clone(), scratch);
             self.barrier.wait();
-            work.attend(own.clone(), &self.spans, scratch);
-            work.feed_forward(own.clone(), scratch);
+            ops.attend(own.clone(), &self.spans, scratch);
+            ops.feed_forward(own.clone(), scratch);
         }
         let sequences = part(self.sequences.len(), member, self.members);
         match last {
             Some(last) => {
-                let work = self.work(last, &self.projections[others.len() % 2]);
-                work.project_keys(own, scratch);
+                let ops = self.ops(last, &self.projections[others.len() % 2]);
+                ops.project_keys(own, scratch);
                 self.barrier.wait();
                 let place = self.first_output + sequences.start;
-                work.finish_first(&self.spans[sequences], self.output, place, scratch);
+                ops.finish_first(&self.spans[sequences], self.output, place, scratch);
             }
             None => {
                 self.barrier.wait();
-                sequences.for_each(|index| self.pool(index));
+                sequences.for_each(|index| self.pool_sequence(index));
             }
         }
     }
 
-    fn work(&'a self, layer: &'a Layer, projections: &'a SharedRows<'a>) -> Work<'a> {
-        Work {
+    fn ops(&'a self, layer: &'a Layer, projections: &'a SharedRows<'a>) -> LayerOps<'a> {
+        LayerOps {
             kernels: &self.encoder.kernels,
             shape: &self.encoder.shape,
             layer,
@@ -320,7 +320,7 @@ impl<'a> Pass<'a> {
     }
 
     /// The mean of a sequence's last hidden states, or the first of them, in a model without layers.
-    fn pool(&self, index: usize) {
+    fn pool_sequence(&self, index: usize) {
         let (span, hidden) = (self.spans[index].clone(), self.encoder.shape.hidden);
         let place = self.first_output + index;
         // SAFETY: all members are behind the last barrier, hidden states are written no more; a sequence's output is

@@ -155,8 +155,8 @@ impl Layer {
     }
 }
 
-/// A layer at work on a pass.
-pub(super) struct Work<'a> {
+/// The operations of a layer in a pass.
+pub(super) struct LayerOps<'a> {
     pub(super) kernels: &'a Kernels,
     pub(super) shape: &'a Shape,
     pub(super) layer: &'a Layer,
@@ -167,7 +167,7 @@ pub(super) struct Work<'a> {
     pub(super) projections: &'a SharedRows<'a>,
 }
 
-impl Work<'_> {
+impl LayerOps<'_> {
     /// Queries, keys and values of some rows.
     pub(super) fn project(&self, own: Range<usize>, scratch: &mut Scratch) {
         self.project_columns(own, 0, scratch);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::embeddings::Embeddings;
 use super::encoder::Sequence;
 use super::kernels::Kernels;
-use super::layer::{Layer, LayerRanges, Scratch, Work};
+use super::layer::{Layer, LayerOps, LayerRanges, Scratch};
 use super::prepacked::PrepackedWeights;
 use super::shape::{Shape, Sizes};
 use super::shared::SharedRows;
@@ -54,11 +54,11 @@ impl LayerwiseStates {
         shape: &Shape,
         kernels: &Kernels,
     ) {
-        self.with_layer(prepacked, index, shape, kernels, |work, spans, scratch| {
+        self.with_layer(prepacked, index, shape, kernels, |ops, spans, scratch| {
             let all = 0..spans.last().map_or(0, |span| span.end);
-            work.project(all.clone(), scratch);
-            work.attend(all.clone(), spans, scratch);
-            work.feed_forward(all, scratch);
+            ops.project(all.clone(), scratch);
+            ops.attend(all.clone(), spans, scratch);
+            ops.feed_forward(all, scratch);
         });
     }
 
@@ -71,8 +71,8 @@ impl LayerwiseStates {
         kernels: &Kernels,
     ) -> LayerRanges {
         let mut ranges = LayerRanges::default();
-        self.with_layer(prepacked, index, shape, kernels, |work, spans, scratch| {
-            work.observe(spans, scratch, &mut ranges);
+        self.with_layer(prepacked, index, shape, kernels, |ops, spans, scratch| {
+            ops.observe(spans, scratch, &mut ranges);
         });
         ranges
     }
@@ -84,7 +84,7 @@ impl LayerwiseStates {
         index: usize,
         shape: &Shape,
         kernels: &Kernels,
-        mut run: impl FnMut(&Work<'_>, &[Range<usize>], &mut Scratch),
+        mut run: impl FnMut(&LayerOps<'_>, &[Range<usize>], &mut Scratch),
     ) {
         let Some(layer) = Layer::open(prepacked, index, shape) else { return };
         let (stride, mut scratch) = (shape.stride(), Scratch::default());
@@ -93,7 +93,7 @@ impl LayerwiseStates {
             let (start, end) = (spans[0].start, spans[spans.len() - 1].end);
             context.resize((end - start) * stride, 0.0);
             projections.resize((end - start) * 3 * stride, 0.0);
-            let work = Work {
+            let ops = LayerOps {
                 kernels,
                 shape,
                 layer: &layer,
@@ -102,7 +102,7 @@ impl LayerwiseStates {
                 projections: &SharedRows::new(&mut projections, 3 * stride),
             };
             let spans: Vec<_> = spans.iter().map(|span| span.start - start..span.end - start).collect();
-            run(&work, &spans, &mut scratch);
+            run(&ops, &spans, &mut scratch);
         }
     }
 
