@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::kernels::Kernels;
-use super::linear::{Bytes, DenseWeights, Linear, Rows, pack, padded};
+use super::linear::{DenseInput, DenseWeights, Linear, QuantisedRows, pack, padded};
 use super::prepacked::{PrepackedBuilder, PrepackedWeights};
 
 /// Between the two layers.
@@ -61,8 +61,8 @@ impl Head {
         let count = states.len() / self.width;
         let (inner, outer) = (padded(self.width), padded(self.outputs));
         let (mut hidden, mut logits) = (vec![0.0; count * inner], vec![0.0; count * outer]);
-        let mut bytes = Bytes::default();
-        let input = Rows { numbers: states, stride: self.width, count };
+        let mut bytes = QuantisedRows::default();
+        let input = DenseInput { numbers: states, stride: self.width, count };
         self.hidden.forward(kernels, input, None, 0..inner, &mut bytes, (&mut hidden, inner));
         for number in &mut hidden {
             *number = match self.activation {
@@ -72,7 +72,7 @@ impl Head {
                 HeadActivation::Relu => *number,
             };
         }
-        let input = Rows { numbers: &mut hidden, stride: inner, count };
+        let input = DenseInput { numbers: &mut hidden, stride: inner, count };
         self.output.forward(kernels, input, None, 0..outer, &mut bytes, (&mut logits, outer));
         logits.chunks_exact(outer).map(|row| row[..self.outputs].to_vec()).collect()
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::attention::{Attention, scratch_size};
 use super::kernels::Kernels;
-use super::linear::{Bytes, DenseWeights, Linear, Ranges, Rows, pack, padded};
+use super::linear::{DenseInput, DenseWeights, Linear, QuantisedRows, Ranges, pack, padded};
 use super::prepacked::{Numbers, PrepackedBuilder, PrepackedWeights};
 use super::shape::Shape;
 use super::shared::SharedRows;
@@ -69,7 +69,7 @@ pub(super) struct Layer {
 /// Memory of a thread for a block of rows.
 #[derive(Default)]
 pub(super) struct Scratch {
-    bytes: Bytes,
+    bytes: QuantisedRows,
     /// Results of the dense layers that are added to their input.
     narrow: Vec<f32>,
     /// Between the dense layers of the feed-forward part.
@@ -184,7 +184,7 @@ impl LayerOps<'_> {
             // SAFETY: a member touches its own rows only, until all have met at the barrier.
             let (hidden, output) =
                 unsafe { (self.hidden.write(block.clone()), self.projections.write(block.clone())) };
-            let input = Rows { numbers: hidden, stride: self.hidden.stride(), count: block.len() };
+            let input = DenseInput { numbers: hidden, stride: self.hidden.stride(), count: block.len() };
             let columns = first_column..stride;
             let output = (&mut output[first_column..], stride);
             self.layer.projections.forward(self.kernels, input, None, columns, &mut scratch.bytes, output);
@@ -251,7 +251,7 @@ impl LayerOps<'_> {
         contexts: &mut [f32],
         hidden: &mut [f32],
         count: usize,
-        (bytes, narrow, wide): (&mut Bytes, &mut Vec<f32>, &mut Vec<f32>),
+        (bytes, narrow, wide): (&mut QuantisedRows, &mut Vec<f32>, &mut Vec<f32>),
     ) {
         self.add_attention(contexts, hidden, count, (bytes, narrow));
         self.widen(hidden, count, (bytes, wide));
@@ -264,20 +264,20 @@ impl LayerOps<'_> {
         contexts: &mut [f32],
         hidden: &mut [f32],
         count: usize,
-        (bytes, narrow): (&mut Bytes, &mut Vec<f32>),
+        (bytes, narrow): (&mut QuantisedRows, &mut Vec<f32>),
     ) {
         let stride = self.shape.stride();
         grow(narrow, count * stride);
-        let input = Rows { numbers: contexts, stride, count };
+        let input = DenseInput { numbers: contexts, stride, count };
         self.layer.output.forward(self.kernels, input, None, 0..stride, bytes, (narrow, stride));
         self.add(&self.layer.attention_norm, hidden, narrow, count);
     }
 
     /// The first dense layer of the feed-forward part.
-    fn widen(&self, hidden: &mut [f32], count: usize, (bytes, wide): (&mut Bytes, &mut Vec<f32>)) {
+    fn widen(&self, hidden: &mut [f32], count: usize, (bytes, wide): (&mut QuantisedRows, &mut Vec<f32>)) {
         let (stride, wide_stride) = (self.shape.stride(), padded(self.shape.inner));
         grow(wide, count * wide_stride);
-        let input = Rows { numbers: hidden, stride, count };
+        let input = DenseInput { numbers: hidden, stride, count };
         self.layer.up.forward(self.kernels, input, None, 0..wide_stride, bytes, (wide, wide_stride));
     }
 
@@ -287,11 +287,11 @@ impl LayerOps<'_> {
         wide: &mut [f32],
         hidden: &mut [f32],
         count: usize,
-        (bytes, narrow): (&mut Bytes, &mut Vec<f32>),
+        (bytes, narrow): (&mut QuantisedRows, &mut Vec<f32>),
     ) {
         let (stride, wide_stride) = (self.shape.stride(), padded(self.shape.inner));
         grow(narrow, count * stride);
-        let input = Rows { numbers: wide, stride: wide_stride, count };
+        let input = DenseInput { numbers: wide, stride: wide_stride, count };
         let activation = Some(self.shape.activation);
         self.layer.down.forward(self.kernels, input, activation, 0..stride, bytes, (narrow, stride));
         self.add(&self.layer.output_norm, hidden, narrow, count);
@@ -342,7 +342,7 @@ impl LayerOps<'_> {
                 // SAFETY: hidden states aren't written any more after the last barrier.
                 state.copy_from_slice(unsafe { self.hidden.read(span.start..span.start + 1) });
             }
-            let input = Rows { numbers: states, stride, count };
+            let input = DenseInput { numbers: states, stride, count };
             self.layer.projections.forward(self.kernels, input, None, 0..stride, bytes, (queries, stride));
             let rows = queries.chunks_exact(stride).zip(contexts.chunks_exact_mut(stride));
             for (span, (query, context)) in spans.iter().zip(rows) {

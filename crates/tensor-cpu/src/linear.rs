@@ -126,14 +126,14 @@ enum Weights {
 
 /// Space for the bytes of a block of rows.
 #[derive(Default)]
-pub(super) struct Bytes {
+pub(super) struct QuantisedRows {
     bytes: Vec<u8>,
     scales: Vec<f32>,
     zeros: Vec<i32>,
 }
 
-/// Some rows, `stride` apart.
-pub(super) struct Rows<'a> {
+/// Rows that go into a dense layer, `stride` apart.
+pub(super) struct DenseInput<'a> {
     pub(super) numbers: &'a mut [f32],
     pub(super) stride: usize,
     pub(super) count: usize,
@@ -292,10 +292,10 @@ impl Linear {
     pub(super) fn forward(
         &self,
         kernels: &Kernels,
-        input: Rows<'_>,
+        input: DenseInput<'_>,
         activation: Option<Activation>,
         columns: Range<usize>,
-        bytes: &mut Bytes,
+        bytes: &mut QuantisedRows,
         (output, stride): (&mut [f32], usize),
     ) {
         let bias = &self.bias[columns.clone()];
@@ -344,11 +344,11 @@ fn bytes_stride(inputs: usize) -> usize {
     inputs.next_multiple_of(64)
 }
 
-impl Bytes {
+impl QuantisedRows {
     fn quantise(
         &mut self,
         kernels: &Kernels,
-        input: Rows<'_>,
+        input: DenseInput<'_>,
         activation: Option<Activation>,
         (shift, factor): (&[f32], &[f32]),
     ) {

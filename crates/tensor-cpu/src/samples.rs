@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::attention::{Attention, scratch_size};
 use super::functions::Activation;
 use super::kernels::Kernels;
-use super::linear::{Bytes, DenseWeights, Linear, Precision, Ranges, Rows, pack, padded};
+use super::linear::{DenseInput, DenseWeights, Linear, Precision, QuantisedRows, Ranges, pack, padded};
 use super::prepacked::PrepackedBuilder;
 
 /// Something to run again and again.
@@ -42,9 +42,9 @@ pub fn dense(
     let columns = padded(outputs);
     let layer = Linear::open(&prepacked, "layer", inputs, columns)?;
     let (mut bytes, mut input, mut output) =
-        (Bytes::default(), made_up(rows * inputs), vec![0.0; rows * columns]);
+        (QuantisedRows::default(), made_up(rows * inputs), vec![0.0; rows * columns]);
     let run = move || {
-        let rows = Rows { numbers: &mut input, stride: inputs, count: rows };
+        let rows = DenseInput { numbers: &mut input, stride: inputs, count: rows };
         layer.forward(&kernels, rows, None, 0..columns, &mut bytes, (&mut output, columns));
     };
     Some(Sample { run: Box::new(run), operations: 2 * (rows * inputs * outputs) as u64 })

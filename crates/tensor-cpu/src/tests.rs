@@ -4,7 +4,7 @@ use super::attention::{Attention, scratch_size};
 use super::dense::{DenseF32, DenseI8};
 use super::functions::Activation;
 use super::kernels::Kernels;
-use super::linear::{Bytes, DenseWeights, Linear, Ranges, Rows, pack, padded};
+use super::linear::{DenseInput, DenseWeights, Linear, QuantisedRows, Ranges, pack, padded};
 use super::prepacked::PrepackedBuilder;
 use super::simd::PANEL;
 
@@ -397,14 +397,14 @@ fn a_layer_in_int8_is_near_the_one_in_f32() {
             let prepacked = std::sync::Arc::new(prepacked.finish(serde_json::Value::Null));
             let layer = Linear::open(&prepacked, "layer", inputs, padded(outputs)).unwrap();
             let mut output = vec![0.0; rows * padded(outputs)];
-            let rows = Rows { numbers: &mut input.clone(), stride: inputs, count: rows };
+            let rows = DenseInput { numbers: &mut input.clone(), stride: inputs, count: rows };
             let columns = 0..padded(outputs);
             layer.forward(
                 &kernels,
                 rows,
                 None,
                 columns,
-                &mut Bytes::default(),
+                &mut QuantisedRows::default(),
                 (&mut output, padded(outputs)),
             );
             output
