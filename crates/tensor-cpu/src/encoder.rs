@@ -47,19 +47,19 @@ pub struct Sequence<'a> {
 }
 
 /// Embeddings and layers.
-pub struct Encoder {
+pub struct PackedEncoder {
     kernels: Kernels,
     shape: Shape,
     embeddings: Embeddings,
     layers: Vec<Layer>,
     pool: Arc<ThreadPool>,
     /// For each thread of the pool, space to compute in; kept, because fresh memory is slow to touch.
-    spaces: Vec<Mutex<Space>>,
+    memories: Vec<Mutex<ThreadMemory>>,
 }
 
 /// Memory of a thread.
 #[derive(Default)]
-struct Space {
+struct ThreadMemory {
     states: States,
     scratch: Scratch,
 }
@@ -73,7 +73,7 @@ struct States {
     projections: [Vec<f32>; 2],
 }
 
-impl Encoder {
+impl PackedEncoder {
     /// The encoder of prepacked weights with as many layers as they have; `None` if parts are missing or of other sizes.
     pub fn open(
         prepacked: &Arc<PrepackedWeights>,
@@ -89,7 +89,7 @@ impl Encoder {
             embeddings: Embeddings::open(prepacked, sizes)?,
             layers: (0..sizes.layers).map(layer).collect::<Option<_>>()?,
             pool: Arc::clone(pool),
-            spaces: (0..pool.size()).map(|_| Mutex::default()).collect(),
+            memories: (0..pool.size()).map(|_| Mutex::default()).collect(),
         })
     }
 
@@ -143,8 +143,8 @@ impl Encoder {
     ) {
         let next = AtomicUsize::new(0);
         self.pool.run(self.pool.size().min(passes.len()), |member| {
-            let mut space = self.spaces[member].lock();
-            let Space { states, scratch } = &mut *space;
+            let mut space = self.memories[member].lock();
+            let ThreadMemory { states, scratch } = &mut *space;
             while let Some(range) = passes.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let sequences = &sequences[range.clone()];
                 let pass = Pass::new(self, sequences, range.start, pooling, states, output, 1);
@@ -162,18 +162,18 @@ impl Encoder {
         output: &SharedRows<'_>,
     ) {
         let members = self.pool.size().min(tokens / LEAST_TOKENS).max(1);
-        let mut states = std::mem::take(&mut self.spaces[0].lock().states);
+        let mut states = std::mem::take(&mut self.memories[0].lock().states);
         let pass = Pass::new(self, sequences, 0, pooling, &mut states, output, members);
-        self.pool.run(members, |member| pass.run(member, &mut self.spaces[member].lock().scratch));
+        self.pool.run(members, |member| pass.run(member, &mut self.memories[member].lock().scratch));
         drop(pass);
-        self.spaces[0].lock().states = states;
+        self.memories[0].lock().states = states;
     }
 }
 
-impl std::fmt::Debug for Encoder {
+impl std::fmt::Debug for PackedEncoder {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
-            .debug_struct("Encoder")
+            .debug_struct("PackedEncoder")
             .field("shape", &self.shape)
             .field("layers", &self.layers.len())
             .finish()
@@ -205,7 +205,7 @@ fn part(total: usize, index: usize, parts: usize) -> Range<usize> {
 
 /// Some sequences on their way through the layers.
 struct Pass<'a> {
-    encoder: &'a Encoder,
+    encoder: &'a PackedEncoder,
     sequences: &'a [Sequence<'a>],
     /// Rows of each sequence.
     spans: Vec<Range<usize>>,
@@ -223,7 +223,7 @@ struct Pass<'a> {
 
 impl<'a> Pass<'a> {
     fn new(
-        encoder: &'a Encoder,
+        encoder: &'a PackedEncoder,
         sequences: &'a [Sequence<'a>],
         first_output: usize,
         pooling: Pooling,

@@ -1,6 +1,6 @@
 //! Hidden states taken through a model one layer at a time, when not all layers are in memory.
 //!
-//! It must not know why. Invariant: the states are those of [`Encoder`](super::Encoder).
+//! It must not know why. Invariant: the states are those of [`PackedEncoder`](super::PackedEncoder).
 
 use std::ops::Range;
 use std::sync::Arc;

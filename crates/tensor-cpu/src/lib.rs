@@ -54,7 +54,7 @@ mod thread_pool;
 
 pub use cpu::Cpu;
 pub use embeddings::{EmbeddingWeights, WordWeights, pack_embeddings};
-pub use encoder::{Encoder, Pooling, Sequence};
+pub use encoder::{PackedEncoder, Pooling, Sequence};
 pub use functions::Activation;
 pub use head::{Head, HeadActivation, HeadWeights, pack_head, softmax};
 pub use kernels::Kernels;

@@ -21,7 +21,7 @@ use ecommerce_ml_checkpoint::weights::Weights;
 use ecommerce_ml_checkpoint::weights::family::Names;
 use ecommerce_ml_predictor::ModelPrecision;
 use ecommerce_ml_protocol::{Answer, EngineError, ErrorKind, ModelInfo, Reads, Signature, Task};
-use ecommerce_ml_tensor_cpu::{Cpu, Encoder, PrepackedWeights};
+use ecommerce_ml_tensor_cpu::{Cpu, PackedEncoder, PrepackedWeights};
 use ecommerce_ml_tensor_cuda::HalfPrecision;
 use serde::Serialize;
 
@@ -309,10 +309,10 @@ impl Model {
 ///
 /// # Errors
 /// As of [`Model::load`].
-pub fn encoder(model: &mut OpenModel<'_>, cpu: &Cpu) -> Result<Encoder, EngineError> {
+pub fn encoder(model: &mut OpenModel<'_>, cpu: &Cpu) -> Result<PackedEncoder, EngineError> {
     let prepacked = Arc::new(prepare::encoder(model)?);
     let damaged = || EngineError::new(ErrorKind::DamagedModel, "weights don't fit their model");
-    Encoder::open(&prepacked, &sizes(&model.config), cpu.kernels, &cpu.pool).ok_or_else(damaged)
+    PackedEncoder::open(&prepacked, &sizes(&model.config), cpu.kernels, &cpu.pool).ok_or_else(damaged)
 }
 
 /// What views show of a text model beside what every kind has.

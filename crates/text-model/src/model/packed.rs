@@ -10,7 +10,7 @@ use ecommerce_ml_checkpoint::head::HeadPlan;
 use ecommerce_ml_checkpoint::positions::Positions;
 use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_tensor_cpu::{
-    Encoder, Head, HeadActivation, Kernels, Pooling, PrepackedWeights, Sequence, ThreadPool, softmax,
+    Head, HeadActivation, Kernels, PackedEncoder, Pooling, PrepackedWeights, Sequence, ThreadPool, softmax,
 };
 
 use super::network::without_head;
@@ -21,7 +21,7 @@ use crate::shape::sizes;
 /// Encoder and head.
 #[derive(Debug)]
 pub(super) struct PackedNetwork {
-    encoder: Encoder,
+    encoder: PackedEncoder,
     head: Option<(Head, HeadPlan)>,
     positions: Positions,
     width: usize,
@@ -42,7 +42,7 @@ impl PackedNetwork {
             Some((head, plan.clone()))
         };
         Some(Self {
-            encoder: Encoder::open(prepacked, &sizes(config), kernels, pool)?,
+            encoder: PackedEncoder::open(prepacked, &sizes(config), kernels, pool)?,
             head: match &about.head {
                 Some(plan) => Some(head(plan)?),
                 None => None,

@@ -6,7 +6,7 @@
 use ecommerce_ml_checkpoint::open::OpenModel;
 use ecommerce_ml_checkpoint::positions::Positions;
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
-use ecommerce_ml_tensor_cpu::{Cpu, Encoder, Pooling, Precision, Sequence};
+use ecommerce_ml_tensor_cpu::{Cpu, PackedEncoder, Pooling, Precision, Sequence};
 use ecommerce_ml_text_model::model::encoder;
 use ecommerce_ml_text_model::{Device, Model, PrecisionChoice};
 use rayon::prelude::*;
@@ -21,7 +21,7 @@ const TOGETHER: usize = 512;
 /// The encoder of a base.
 pub(super) enum FrozenEncoder {
     /// On the CPU.
-    Cpu(Box<Encoder>, Positions),
+    Cpu(Box<PackedEncoder>, Positions),
     /// Of an architecture that isn't shaped like BERT, by candle.
     Candle(Box<Model>),
     /// On a device.

@@ -12,7 +12,7 @@ use ecommerce_ml_protocol::EngineError;
 
 use super::batch::Batch;
 use super::embeddings::Embeddings;
-use super::encoder::Encoder;
+use super::encoder::BertEncoder;
 use super::{Encode, Window};
 
 /// Embeddings and layers.
@@ -20,7 +20,7 @@ use super::{Encode, Window};
 pub(super) struct Bert {
     embeddings: Embeddings,
     positions: Positions,
-    encoder: Encoder,
+    encoder: BertEncoder,
     device: Device,
 }
 
@@ -34,7 +34,7 @@ impl Bert {
         Ok(Self {
             embeddings: Embeddings::load(weights, names, config, device)?,
             positions: Positions::new(config),
-            encoder: Encoder::load(weights, names, config, device)?,
+            encoder: BertEncoder::load(weights, names, config, device)?,
             device: device.clone(),
         })
     }

@@ -18,11 +18,11 @@ const MAX_SCORES: usize = 16 << 20;
 
 /// The stack of layers.
 #[derive(Debug)]
-pub(super) struct Encoder {
+pub(super) struct BertEncoder {
     layers: Vec<Layer>,
 }
 
-impl Encoder {
+impl BertEncoder {
     pub(super) fn load(
         weights: &mut Weights<'_>,
         names: &Names,
