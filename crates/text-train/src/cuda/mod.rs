@@ -35,7 +35,7 @@ use crate::nn::adversarial::Moved;
 use crate::nn::dropout::Dropout;
 use crate::nn::encoder::{Moments, TrainableEncoder, without_forward};
 use crate::nn::layout::ParameterLayout;
-use crate::nn::network::Batch;
+use crate::nn::network::TokenBatch;
 use crate::nn::parameters::{Gradients, Parameters};
 use crate::nn::{Network, Tuning};
 use crate::train::optimizer::Factors;
@@ -202,7 +202,7 @@ impl<G: GpuBackend> DeviceEncoder<G> {
     /// If the GPU fails, or its memory is full.
     pub fn forward(
         &mut self,
-        batch: Batch,
+        batch: TokenBatch,
         dropout: Option<Dropout>,
         keeps: bool,
     ) -> Result<Vec<f32>, EngineError> {
@@ -234,7 +234,7 @@ impl<G: GpuBackend> TrainableEncoder for DeviceEncoder<G> {
     fn forward(
         &mut self,
         _: (&Network, &Parameters),
-        batch: Batch,
+        batch: TokenBatch,
         dropout: Option<Dropout>,
         gradients: Option<&Gradients>,
     ) -> Result<Vec<f32>, EngineError> {

@@ -15,7 +15,7 @@ use super::device_batch::DeviceBatch;
 use super::kernels::{count, mask, whole};
 use super::layer::LayerPass;
 use crate::nn::dropout::{Dropout, DropoutSite};
-use crate::nn::network::Batch;
+use crate::nn::network::TokenBatch;
 
 /// What the backward pass needs.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl<G: GpuBackend> DeviceEncoder<G> {
     /// The last states of first tokens, `[sequences, hidden]`, and what the backward pass needs.
     pub(super) fn run(
         &self,
-        batch: Batch,
+        batch: TokenBatch,
         dropout: Option<Dropout>,
         keeps: bool,
     ) -> Result<(Tape<G>, Vec<f32>), GpuError> {

@@ -8,12 +8,12 @@ use ecommerce_ml_checkpoint::config::Family;
 use super::dense::add;
 use super::dropout::DropoutSite;
 use super::layout::EmbeddingsLayout;
-use super::network::{Batch, ForwardContext};
+use super::network::{ForwardContext, TokenBatch};
 use super::norm::Normed;
 use super::parameters::Gradients;
 
 /// Sums of the rows of each token, normalised, some left out.
-pub(super) fn forward(ctx: &ForwardContext<'_>, layout: &EmbeddingsLayout, batch: &Batch) -> Normed {
+pub(super) fn forward(ctx: &ForwardContext<'_>, layout: &EmbeddingsLayout, batch: &TokenBatch) -> Normed {
     let width = ctx.config.hidden_size;
     let row = |start: usize, row: u32| {
         let start = start + row as usize * width;
@@ -37,7 +37,7 @@ pub(super) fn forward(ctx: &ForwardContext<'_>, layout: &EmbeddingsLayout, batch
 pub(super) fn backward(
     ctx: &ForwardContext<'_>,
     layout: &EmbeddingsLayout,
-    batch: &Batch,
+    batch: &TokenBatch,
     normed: &Normed,
     mut gradient: Vec<f32>,
     gradients: &mut Gradients,

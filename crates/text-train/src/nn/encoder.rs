@@ -9,7 +9,7 @@ use ecommerce_ml_protocol::{EngineError, ErrorKind};
 
 use super::adversarial::Moved;
 use super::dropout::Dropout;
-use super::network::{Batch, EncoderTape, Network};
+use super::network::{EncoderTape, Network, TokenBatch};
 use super::parameters::{Gradients, Parameters};
 use crate::train::optimizer::Factors;
 
@@ -25,7 +25,7 @@ pub trait TrainableEncoder: Debug + Send {
     fn forward(
         &mut self,
         model: (&Network, &Parameters),
-        batch: Batch,
+        batch: TokenBatch,
         dropout: Option<Dropout>,
         gradients: Option<&Gradients>,
     ) -> Result<Vec<f32>, EngineError>;
@@ -130,7 +130,7 @@ impl TrainableEncoder for CpuEncoder {
     fn forward(
         &mut self,
         (network, parameters): (&Network, &Parameters),
-        batch: Batch,
+        batch: TokenBatch,
         dropout: Option<Dropout>,
         gradients: Option<&Gradients>,
     ) -> Result<Vec<f32>, EngineError> {

@@ -45,7 +45,7 @@ pub(super) struct ForwardContext<'a> {
 
 /// Sequences, end to end.
 #[derive(Debug)]
-pub struct Batch {
+pub struct TokenBatch {
     /// Token ids.
     pub ids: Vec<u32>,
     /// The row of the position embeddings for each.
@@ -57,7 +57,7 @@ pub struct Batch {
 /// A forward pass through the encoder: what the backward pass needs.
 #[derive(Debug)]
 pub struct EncoderTape {
-    batch: Batch,
+    batch: TokenBatch,
     embedded: Normed,
     layers: Vec<LayerTape>,
     dropout: Option<Dropout>,
@@ -247,7 +247,7 @@ impl Network {
     pub(super) fn forward_encoder(
         &self,
         parameters: &Parameters,
-        batch: Batch,
+        batch: TokenBatch,
         dropout: Option<Dropout>,
         gradients: Option<&Gradients>,
     ) -> (EncoderTape, Vec<f32>) {
@@ -330,10 +330,10 @@ impl Network {
     ///
     /// # Panics
     /// As of [`forward`](Self::forward).
-    pub fn batch(&self, sequences: &[&[u32]]) -> Batch {
+    pub fn batch(&self, sequences: &[&[u32]]) -> TokenBatch {
         assert!(sequences.iter().all(|ids| !ids.is_empty() && ids.len() <= self.config.max_length()));
         assert!(sequences.iter().copied().flatten().all(|&id| (id as usize) < self.config.vocab_size));
-        Batch {
+        TokenBatch {
             ids: sequences.concat(),
             positions: sequences.iter().flat_map(|ids| self.positions.of(ids)).collect(),
             lengths: sequences.iter().map(|ids| ids.len()).collect(),
@@ -341,7 +341,7 @@ impl Network {
     }
 
     /// Where the sequences lie in a layer.
-    fn spans(&self, batch: &Batch, layer: usize) -> Vec<Span> {
+    fn spans(&self, batch: &TokenBatch, layer: usize) -> Vec<Span> {
         let mut end = 0;
         let span = |(index, length): (usize, &usize)| {
             let tokens = end..end + length;

@@ -35,13 +35,13 @@ pub(super) enum Message {
     /// There is something to do.
     Job(Job),
     /// A batch is done.
-    Done(Batch, Result<Rows, EngineError>),
+    Done(RunningBatch, Result<Rows, EngineError>),
     /// No more jobs are to come.
     End,
 }
 
 /// A batch that has begun.
-pub(super) struct Batch {
+pub(super) struct RunningBatch {
     items: Vec<BatchItem>,
     /// Of the model and output.
     key: BudgetKey,
@@ -71,7 +71,7 @@ pub(super) fn spawn(
 }
 
 /// Waits for batches that a device works on, one after the other, in the order in which it does.
-fn wait_for_all(deferred: &Receiver<(Batch, Deferred<Rows>)>, done: &Sender<Message>) {
+fn wait_for_all(deferred: &Receiver<(RunningBatch, Deferred<Rows>)>, done: &Sender<Message>) {
     for (batch, rows) in deferred {
         let rows = guarded(|| rows.finish());
         if done.send(Message::Done(batch, rows)).is_err() {
@@ -87,7 +87,7 @@ struct Compute<'a> {
     fixed_budget: Option<usize>,
     utilisation: &'a Mutex<Utilisation>,
     /// To the thread that waits.
-    underway: &'a Sender<(Batch, Deferred<Rows>)>,
+    underway: &'a Sender<(RunningBatch, Deferred<Rows>)>,
     /// Batches that it waits for.
     count: usize,
     has_ended: bool,
@@ -97,7 +97,7 @@ impl<'a> Compute<'a> {
     fn new(
         fixed_budget: Option<usize>,
         utilisation: &'a Mutex<Utilisation>,
-        underway: &'a Sender<(Batch, Deferred<Rows>)>,
+        underway: &'a Sender<(RunningBatch, Deferred<Rows>)>,
     ) -> Self {
         let (queue, budgets) = (Queue::default(), HashMap::new());
         Self { queue, budgets, fixed_budget, utilisation, underway, count: 0, has_ended: false }
@@ -156,7 +156,7 @@ impl<'a> Compute<'a> {
         let windows: Vec<&Window> = items.iter().filter_map(window).collect();
         let started = Instant::now();
         let deferred = guarded(|| model.begin(&windows, output));
-        let batch = Batch { items, key, started };
+        let batch = RunningBatch { items, key, started };
         match deferred {
             Ok(Deferred::Ready(rows)) => self.end(&batch, Ok(rows)),
             Ok(pending) => match self.underway.send((batch, pending)) {
@@ -169,8 +169,8 @@ impl<'a> Compute<'a> {
     }
 
     /// Gives everybody what is theirs.
-    fn end(&mut self, batch: &Batch, rows: Result<Rows, EngineError>) {
-        let Batch { items, key, started } = batch;
+    fn end(&mut self, batch: &RunningBatch, rows: Result<Rows, EngineError>) {
+        let RunningBatch { items, key, started } = batch;
         self.utilisation.lock().note(*started, Instant::now());
         self.learn(*key, items.iter().map(|item| item.place.length).sum(), *started);
         let complete = |rows: Rows| match rows.len() == items.len() {

@@ -29,7 +29,7 @@ impl Run {
 }
 
 /// The input of one pass.
-pub(super) struct Batch {
+pub(super) struct PackedBatch {
     /// Token ids, shape `[tokens]`.
     pub(super) ids: Tensor,
     /// Rows of the position embeddings, shape `[tokens]`.
@@ -40,7 +40,7 @@ pub(super) struct Batch {
     pub(super) spans: Vec<Range<usize>>,
 }
 
-impl Batch {
+impl PackedBatch {
     /// Packs windows in the given order; `positions_of` gives the positions of a window's tokens.
     pub(super) fn pack(
         windows: &[&Window],

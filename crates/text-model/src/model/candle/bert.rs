@@ -10,7 +10,7 @@ use ecommerce_ml_checkpoint::weights::Weights;
 use ecommerce_ml_checkpoint::weights::family::Names;
 use ecommerce_ml_protocol::EngineError;
 
-use super::batch::Batch;
+use super::batch::PackedBatch;
 use super::embeddings::Embeddings;
 use super::encoder::BertEncoder;
 use super::{Encode, Window};
@@ -42,7 +42,7 @@ impl Bert {
 
 impl Encode for Bert {
     fn states(&self, windows: &[&Window]) -> CandleResult<Vec<Tensor>> {
-        let batch = Batch::pack(windows, |ids| self.positions.of(ids), &self.device)?;
+        let batch = PackedBatch::pack(windows, |ids| self.positions.of(ids), &self.device)?;
         let hidden = self.encoder.forward(self.embeddings.forward(&batch)?, &batch.runs)?;
         batch.spans.iter().map(|span| hidden.narrow(0, span.start, span.len())).collect()
     }
