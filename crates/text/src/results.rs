@@ -14,7 +14,7 @@ use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use siphasher::sip128::{Hasher128, SipHasher24};
 
 /// What a model made of a text: a row for each window. None for a blank text.
-pub type Rows = Arc<[Row]>;
+pub type CachedRows = Arc<[Row]>;
 
 /// A slot of the tables for each so many bytes of memory. Slots are paid for ahead and not by use, because the tables
 /// don't shrink: they would still be there when large answers have taken the place of small ones.
@@ -44,7 +44,7 @@ pub struct Fingerprint([u64; 2]);
 pub struct ResultCache {
     fingerprints: SipHasher24,
     /// `None` if nothing shall be kept.
-    kept: Option<Cache<Fingerprint, Rows, Memory>>,
+    kept: Option<Cache<Fingerprint, CachedRows, Memory>>,
 }
 
 impl ResultCache {
@@ -68,19 +68,19 @@ impl ResultCache {
     }
 
     /// The answer, if it is kept.
-    pub fn get(&self, fingerprint: &Fingerprint) -> Option<Rows> {
+    pub fn get(&self, fingerprint: &Fingerprint) -> Option<CachedRows> {
         self.kept.as_ref()?.get(fingerprint)
     }
 
     /// Keeps an answer for as long as there is room.
-    pub fn keep(&self, fingerprint: Fingerprint, rows: &Rows) {
+    pub fn keep(&self, fingerprint: Fingerprint, rows: &CachedRows) {
         if let Some(kept) = &self.kept {
             kept.insert(fingerprint, Arc::clone(rows));
         }
     }
 }
 
-fn empty(bytes: u64) -> Option<Cache<Fingerprint, Rows, Memory>> {
+fn empty(bytes: u64) -> Option<Cache<Fingerprint, CachedRows, Memory>> {
     let slots = (bytes / BYTES_PER_SLOT).max(1);
     let answers = (slots - slots / GHOST_SHARE).max(1);
     let room = bytes.saturating_sub(slots * SLOT_BYTES);
@@ -106,13 +106,13 @@ struct Memory {
     least: u64,
 }
 
-impl Weighter<Fingerprint, Rows> for Memory {
-    fn weight(&self, _: &Fingerprint, rows: &Rows) -> u64 {
+impl Weighter<Fingerprint, CachedRows> for Memory {
+    fn weight(&self, _: &Fingerprint, rows: &CachedRows) -> u64 {
         heap_bytes(rows).max(self.least)
     }
 }
 
-fn heap_bytes(rows: &Rows) -> u64 {
+fn heap_bytes(rows: &CachedRows) -> u64 {
     // Two counts precede the rows.
     let shared = allocated(2 * size_of::<usize>() + size_of_val::<[Row]>(rows));
     shared + rows.iter().map(|row| allocated(size_of_val::<[f32]>(&row.values))).sum::<u64>()
@@ -131,7 +131,7 @@ mod tests {
         Fingerprint([number.wrapping_mul(0x9e37_79b9_7f4a_7c15), number])
     }
 
-    fn rows(windows: usize, width: usize) -> Rows {
+    fn rows(windows: usize, width: usize) -> CachedRows {
         (0..windows).map(|weight| Row { weight, values: vec![0.5; width].into() }).collect()
     }
 

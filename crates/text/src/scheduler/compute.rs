@@ -28,14 +28,14 @@ const MOST_BUDGETS: usize = 64;
 const MOST_UNDERWAY: usize = 2;
 
 /// A row of numbers for each window of a batch.
-type Rows = Vec<Vec<f32>>;
+type ModelRows = Vec<Vec<f32>>;
 
 /// What the compute thread is told.
 pub(super) enum Message {
     /// There is something to do.
     Job(Job),
     /// A batch is done.
-    Done(RunningBatch, Result<Rows, EngineError>),
+    Done(RunningBatch, Result<ModelRows, EngineError>),
     /// No more jobs are to come.
     End,
 }
@@ -71,7 +71,7 @@ pub(super) fn spawn(
 }
 
 /// Waits for batches that a device works on, one after the other, in the order in which it does.
-fn wait_for_all(deferred: &Receiver<(RunningBatch, Deferred<Rows>)>, done: &Sender<Message>) {
+fn wait_for_all(deferred: &Receiver<(RunningBatch, Deferred<ModelRows>)>, done: &Sender<Message>) {
     for (batch, rows) in deferred {
         let rows = guarded(|| rows.finish());
         if done.send(Message::Done(batch, rows)).is_err() {
@@ -87,7 +87,7 @@ struct Compute<'a> {
     fixed_budget: Option<usize>,
     utilisation: &'a Mutex<Utilisation>,
     /// To the thread that waits.
-    underway: &'a Sender<(RunningBatch, Deferred<Rows>)>,
+    underway: &'a Sender<(RunningBatch, Deferred<ModelRows>)>,
     /// Batches that it waits for.
     count: usize,
     has_ended: bool,
@@ -97,7 +97,7 @@ impl<'a> Compute<'a> {
     fn new(
         fixed_budget: Option<usize>,
         utilisation: &'a Mutex<Utilisation>,
-        underway: &'a Sender<(RunningBatch, Deferred<Rows>)>,
+        underway: &'a Sender<(RunningBatch, Deferred<ModelRows>)>,
     ) -> Self {
         let (queue, budgets) = (Queue::default(), HashMap::new());
         Self { queue, budgets, fixed_budget, utilisation, underway, count: 0, has_ended: false }
@@ -169,11 +169,11 @@ impl<'a> Compute<'a> {
     }
 
     /// Gives everybody what is theirs.
-    fn end(&mut self, batch: &RunningBatch, rows: Result<Rows, EngineError>) {
+    fn end(&mut self, batch: &RunningBatch, rows: Result<ModelRows, EngineError>) {
         let RunningBatch { items, key, started } = batch;
         self.utilisation.lock().note(*started, Instant::now());
         self.learn(*key, items.iter().map(|item| item.place.length).sum(), *started);
-        let complete = |rows: Rows| match rows.len() == items.len() {
+        let complete = |rows: ModelRows| match rows.len() == items.len() {
             true => Ok(rows),
             false => Err(row_count_mismatch(items.len(), rows.len())),
         };
@@ -183,7 +183,7 @@ impl<'a> Compute<'a> {
         }
     }
 
-    fn hand_out(&mut self, items: &[BatchItem], rows: Rows) {
+    fn hand_out(&mut self, items: &[BatchItem], rows: ModelRows) {
         let mut rows = rows.into_iter();
         for items in by_job(items) {
             // All of its rows are taken, whether or not anybody waits for them.

@@ -13,7 +13,7 @@ use ecommerce_ml_text_model::{Output, Row, TextModel, Window};
 
 use super::SMALL_WINDOWS;
 use super::promise::Promise;
-use crate::results::{Fingerprint, ResultCache, Rows};
+use crate::results::{CachedRows, Fingerprint, ResultCache};
 
 /// Texts that shall go through a model.
 pub struct TextRequest {
@@ -31,7 +31,7 @@ pub(super) enum Text {
     /// There is nothing to read.
     Blank,
     /// It was answered lately.
-    Known(Rows),
+    Known(CachedRows),
     /// Its windows, at least one.
     New(Fingerprint, Vec<Window>),
 }
@@ -59,7 +59,7 @@ pub struct Computed {
 #[derive(Debug, Default)]
 struct Answer {
     /// None for a blank text.
-    rows: Rows,
+    rows: CachedRows,
     /// Whether it comes from the result cache.
     cached: bool,
 }
@@ -102,7 +102,7 @@ impl InFlightText {
     }
 
     /// Takes the row of a window; all rows, if it was the last.
-    fn receive(&mut self, window: usize, values: Vec<f32>) -> Option<Rows> {
+    fn receive(&mut self, window: usize, values: Vec<f32>) -> Option<CachedRows> {
         self.values[window] = values;
         self.missing -= 1;
         (self.missing == 0).then(|| {
