@@ -17,7 +17,7 @@ use ecommerce_ml_text_model::{Deferred, Output, Window};
 use parking_lot::Mutex;
 
 use super::budget::BatchBudget;
-use super::job::{Job, row_count_mismatch};
+use super::job::{InferenceJob, row_count_mismatch};
 use super::queue::{BatchItem, Lane, Queue, by_job};
 use super::utilisation::Utilisation;
 
@@ -33,7 +33,7 @@ type ModelRows = Vec<Vec<f32>>;
 /// What the compute thread is told.
 pub(super) enum Message {
     /// There is something to do.
-    Job(Job),
+    Job(InferenceJob),
     /// A batch is done.
     Done(RunningBatch, Result<ModelRows, EngineError>),
     /// No more jobs are to come.
@@ -142,7 +142,7 @@ impl<'a> Compute<'a> {
         self.begin(items);
     }
 
-    fn budget(&self, job: &Job) -> usize {
+    fn budget(&self, job: &InferenceJob) -> usize {
         let budget = || self.budgets.get(&budget_key(job)).copied().unwrap_or_default().tokens();
         self.fixed_budget.unwrap_or_else(budget)
     }
@@ -152,7 +152,7 @@ impl<'a> Compute<'a> {
         items.retain(|item| self.queue.job(item.job).is_some_and(|job| !job.is_over()));
         let Some(lead) = items.first().and_then(|item| self.queue.job(item.job)) else { return };
         let (key, model, output) = (budget_key(lead), lead.model.clone(), lead.output);
-        let window = |item: &BatchItem| Some(self.queue.job(item.job)?.window(item.place));
+        let window = |item: &BatchItem| Some(self.queue.job(item.job)?.window(item.slot));
         let windows: Vec<&Window> = items.iter().filter_map(window).collect();
         let started = Instant::now();
         let deferred = guarded(|| model.begin(&windows, output));
@@ -172,7 +172,7 @@ impl<'a> Compute<'a> {
     fn end(&mut self, batch: &RunningBatch, rows: Result<ModelRows, EngineError>) {
         let RunningBatch { items, key, started } = batch;
         self.utilisation.lock().note(*started, Instant::now());
-        self.learn(*key, items.iter().map(|item| item.place.length).sum(), *started);
+        self.learn(*key, items.iter().map(|item| item.slot.length).sum(), *started);
         let complete = |rows: ModelRows| match rows.len() == items.len() {
             true => Ok(rows),
             false => Err(row_count_mismatch(items.len(), rows.len())),
@@ -187,7 +187,7 @@ impl<'a> Compute<'a> {
         let mut rows = rows.into_iter();
         for items in by_job(items) {
             // All of its rows are taken, whether or not anybody waits for them.
-            let own: Vec<_> = items.iter().map(|item| item.place).zip(rows.by_ref()).collect();
+            let own: Vec<_> = items.iter().map(|item| item.slot).zip(rows.by_ref()).collect();
             if let Some(job) = self.queue.job_mut(items[0].job) {
                 job.receive(own);
             }
@@ -215,6 +215,6 @@ impl<'a> Compute<'a> {
     }
 }
 
-fn budget_key(job: &Job) -> BudgetKey {
+fn budget_key(job: &InferenceJob) -> BudgetKey {
     (job.model.number(), job.output)
 }

@@ -114,7 +114,7 @@ impl InFlightText {
 
 /// Where a window lies in its job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct WindowSlot {
     /// Which of the texts that go through the model.
     text: usize,
     window: usize,
@@ -123,13 +123,13 @@ pub(super) struct Place {
 }
 
 /// A tokenized request.
-pub(super) struct Job {
+pub(super) struct InferenceJob {
     number: u64,
     pub(super) model: ModelHandle<dyn TextModel>,
     pub(super) output: Output,
     in_flight: Vec<InFlightText>,
     /// Windows that are in no batch yet, longest first: neighbours make good batches.
-    waiting: Vec<Place>,
+    waiting: Vec<WindowSlot>,
     /// Windows that have no row yet.
     missing: usize,
     /// What it will answer, filled in while it computes.
@@ -140,7 +140,7 @@ pub(super) struct Job {
     promise: Option<Promise<Computed>>,
 }
 
-impl Job {
+impl InferenceJob {
     pub(super) fn new(
         (model, output): (ModelHandle<dyn TextModel>, Output),
         Tokenized { texts, positions }: Tokenized,
@@ -159,8 +159,8 @@ impl Job {
                 }
             });
         }
-        let waiting = places(&in_flight);
-        let tokens = waiting.iter().map(|place| place.length as u64).sum();
+        let waiting = slots(&in_flight);
+        let tokens = waiting.iter().map(|slot| slot.length as u64).sum();
         let computed = Computed { answers, positions, tokens };
         let (number, missing) = (NUMBERS.fetch_add(1, Ordering::Relaxed), waiting.len());
         Self { number, model, output, in_flight, waiting, missing, computed, results, promise: Some(promise) }
@@ -177,7 +177,7 @@ impl Job {
     }
 
     /// Whether both can share a batch.
-    pub(super) fn goes_with(&self, other: &Job) -> bool {
+    pub(super) fn goes_with(&self, other: &InferenceJob) -> bool {
         self.model.number() == other.model.number() && self.output == other.output
     }
 
@@ -187,31 +187,31 @@ impl Job {
     }
 
     /// Windows that are in no batch yet, longest first.
-    pub(super) fn waiting(&self) -> &[Place] {
+    pub(super) fn waiting(&self) -> &[WindowSlot] {
         &self.waiting
     }
 
-    /// The window at a place of this job.
-    pub(super) fn window(&self, place: Place) -> &Window {
-        &self.in_flight[place.text].windows[place.window]
+    /// The window at a slot of this job.
+    pub(super) fn window(&self, slot: WindowSlot) -> &Window {
+        &self.in_flight[slot.text].windows[slot.window]
     }
 
     /// Notes that some of the waiting windows are in a batch, which are told in the order in which they waited.
-    pub(super) fn take(&mut self, places: impl Iterator<Item = Place>) {
-        let mut places = places.peekable();
-        self.waiting.retain(|waiting| places.next_if_eq(waiting).is_none());
+    pub(super) fn take(&mut self, slots: impl Iterator<Item = WindowSlot>) {
+        let mut slots = slots.peekable();
+        self.waiting.retain(|waiting| slots.next_if_eq(waiting).is_none());
     }
 
     /// Takes the model's rows for windows of a batch, and answers if these were the last.
-    pub(super) fn receive(&mut self, rows: Vec<(Place, Vec<f32>)>) {
-        rows.into_iter().for_each(|(place, values)| self.put(place, values));
+    pub(super) fn receive(&mut self, rows: Vec<(WindowSlot, Vec<f32>)>) {
+        rows.into_iter().for_each(|(slot, values)| self.put(slot, values));
         self.answer_if_done();
     }
 
-    fn put(&mut self, place: Place, values: Vec<f32>) {
+    fn put(&mut self, slot: WindowSlot, values: Vec<f32>) {
         self.missing -= 1;
-        let in_flight_text = &mut self.in_flight[place.text];
-        if let Some(rows) = in_flight_text.receive(place.window, values) {
+        let in_flight_text = &mut self.in_flight[slot.text];
+        if let Some(rows) = in_flight_text.receive(slot.window, values) {
             in_flight_text.windows = Vec::new();
             self.results.keep(in_flight_text.fingerprint, &rows);
             self.computed.answers[in_flight_text.text].rows = rows;
@@ -242,14 +242,14 @@ impl Job {
 }
 
 /// All windows, longest first.
-fn places(in_flight: &[InFlightText]) -> Vec<Place> {
+fn slots(in_flight: &[InFlightText]) -> Vec<WindowSlot> {
     let of = |(index, text): (usize, &InFlightText)| {
         let lengths = text.windows.iter().map(|window| window.ids.len()).enumerate();
-        lengths.map(|(window, length)| Place { text: index, window, length }).collect::<Vec<_>>()
+        lengths.map(|(window, length)| WindowSlot { text: index, window, length }).collect::<Vec<_>>()
     };
-    let mut places: Vec<Place> = in_flight.iter().enumerate().flat_map(of).collect();
-    places.sort_by_key(|place| std::cmp::Reverse(place.length));
-    places
+    let mut slots: Vec<WindowSlot> = in_flight.iter().enumerate().flat_map(of).collect();
+    slots.sort_by_key(|slot| std::cmp::Reverse(slot.length));
+    slots
 }
 
 /// The error for a model that returns too few or too many rows.

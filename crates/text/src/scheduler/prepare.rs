@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 
 use super::chunking::Chunked;
 use super::compute::Message;
-use super::job::{Computed, Job, Text, TextRequest, Tokenized};
+use super::job::{Computed, InferenceJob, Text, TextRequest, Tokenized};
 use super::promise::{Counted, Promise, SharedPromise};
 use crate::results::{Fingerprint, ResultCache};
 
@@ -91,7 +91,7 @@ impl Prepare {
     fn hand_over(&self, tokenized: Tokenized) {
         let Some(promise) = self.promise.take() else { return };
         let results = Arc::clone(&self.results);
-        let mut job = Job::new((self.model.clone(), self.output), tokenized, results, promise);
+        let mut job = InferenceJob::new((self.model.clone(), self.output), tokenized, results, promise);
         if !job.answer_if_done() {
             // Fails only when the scheduler is being dropped; the request is then answered by dropping it.
             let _ = self.ready.send(Message::Job(job));

@@ -8,7 +8,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::batch;
-use super::job::{Job, Place};
+use super::job::{InferenceJob, WindowSlot};
 
 /// One of the two lanes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,14 +24,14 @@ pub(super) enum Lane {
 pub(super) struct BatchItem {
     /// Number of the job.
     pub(super) job: u64,
-    pub(super) place: Place,
+    pub(super) slot: WindowSlot,
 }
 
 /// The jobs.
 #[derive(Default)]
 pub(super) struct Queue {
     /// By their numbers, from their coming to their being answered.
-    jobs: HashMap<u64, Job>,
+    jobs: HashMap<u64, InferenceJob>,
     /// Numbers of those of which windows wait.
     small: VecDeque<u64>,
     bulk: VecDeque<u64>,
@@ -40,7 +40,7 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn push(&mut self, job: Job) {
+    pub(super) fn push(&mut self, job: InferenceJob) {
         let lane = if job.is_small() { &mut self.small } else { &mut self.bulk };
         lane.push_back(job.number());
         self.jobs.insert(job.number(), job);
@@ -55,7 +55,7 @@ impl Queue {
     }
 
     /// The lane whose turn it is, unless nothing waits.
-    pub(super) fn next_lane(&self, budget: impl Fn(&Job) -> usize) -> Option<Lane> {
+    pub(super) fn next_lane(&self, budget: impl Fn(&InferenceJob) -> usize) -> Option<Lane> {
         match (self.front(Lane::Small), self.front(Lane::Bulk)) {
             (Some(_), Some(bulk)) if self.owed >= budget(bulk) => Some(Lane::Bulk),
             (Some(_), _) => Some(Lane::Small),
@@ -65,7 +65,7 @@ impl Queue {
     }
 
     /// The job at the front of a lane.
-    pub(super) fn front(&self, lane: Lane) -> Option<&Job> {
+    pub(super) fn front(&self, lane: Lane) -> Option<&InferenceJob> {
         self.waiting_in(lane).next()
     }
 
@@ -77,24 +77,24 @@ impl Queue {
         let jobs = self.waiting_in(lane).chain(self.waiting_in(other));
         let items = jobs
             .filter(|job| lead.goes_with(job))
-            .flat_map(|job| job.waiting().iter().map(|&place| BatchItem { job: job.number(), place }));
-        let items = batch::fill(items, |item| item.place.length, budget);
+            .flat_map(|job| job.waiting().iter().map(|&slot| BatchItem { job: job.number(), slot }));
+        let items = batch::fill(items, |item| item.slot.length, budget);
         for own in by_job(&items) {
             if let Some(job) = self.jobs.get_mut(&own[0].job) {
-                job.take(own.iter().map(|item| item.place));
+                job.take(own.iter().map(|item| item.slot));
             }
         }
-        self.pass_turn(lane, items.iter().map(|item| item.place.length).sum());
+        self.pass_turn(lane, items.iter().map(|item| item.slot.length).sum());
         items
     }
 
     /// A job, unless it is over.
-    pub(super) fn job(&self, number: u64) -> Option<&Job> {
+    pub(super) fn job(&self, number: u64) -> Option<&InferenceJob> {
         self.jobs.get(&number)
     }
 
     /// A job, unless it is over.
-    pub(super) fn job_mut(&mut self, number: u64) -> Option<&mut Job> {
+    pub(super) fn job_mut(&mut self, number: u64) -> Option<&mut InferenceJob> {
         self.jobs.get_mut(&number)
     }
 
@@ -109,7 +109,7 @@ impl Queue {
         }
     }
 
-    fn waiting_in(&self, lane: Lane) -> impl Iterator<Item = &Job> {
+    fn waiting_in(&self, lane: Lane) -> impl Iterator<Item = &InferenceJob> {
         let numbers = match lane {
             Lane::Small => &self.small,
             Lane::Bulk => &self.bulk,
