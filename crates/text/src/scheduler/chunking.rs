@@ -13,7 +13,7 @@ use super::pool::Chunk;
 /// Text of a chunk. The upper end takes some ten milliseconds; the lower one still outweighs the handing out.
 const CHUNK_BYTES: RangeInclusive<usize> = 4 << 10..=32 << 10;
 
-/// A request of no more text than this, in no more than [`SMALL_WINDOWS`] texts, takes the short lane.
+/// A request of no more text than this, in no more than [`SMALL_WINDOWS`] texts, waits in the short queue.
 const SMALL_BYTES: usize = 16 << 10;
 
 /// A request that several threads work on.

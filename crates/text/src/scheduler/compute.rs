@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 
 use super::budget::BatchBudget;
 use super::job::{InferenceJob, row_count_mismatch};
-use super::queue::{BatchItem, Lane, Queue, by_job};
+use super::queue::{BatchItem, Priority, Queue, by_job};
 use super::utilisation::Utilisation;
 
 /// Models with a budget of their own before all measurements are thrown away, so that models long gone don't pile up.
@@ -107,9 +107,9 @@ impl<'a> Compute<'a> {
         loop {
             messages.try_iter().for_each(|message| self.hear(message));
             self.queue.sweep();
-            let next = if self.count < MOST_UNDERWAY { self.next_lane() } else { None };
+            let next = if self.count < MOST_UNDERWAY { self.next_priority() } else { None };
             match next {
-                Some(lane) => self.turn(lane),
+                Some(priority) => self.turn(priority),
                 None if self.has_ended && self.count == 0 => return,
                 None => {
                     let Ok(message) = messages.recv() else { return };
@@ -131,14 +131,14 @@ impl<'a> Compute<'a> {
         }
     }
 
-    fn next_lane(&self) -> Option<Lane> {
-        self.queue.next_lane(|job| self.budget(job))
+    fn next_priority(&self) -> Option<Priority> {
+        self.queue.next_priority(|job| self.budget(job))
     }
 
     /// Begins with the next batch.
-    fn turn(&mut self, lane: Lane) {
-        let Some(budget) = self.queue.front(lane).map(|lead| self.budget(lead)) else { return };
-        let items = self.queue.take(lane, budget);
+    fn turn(&mut self, priority: Priority) {
+        let Some(budget) = self.queue.front(priority).map(|lead| self.budget(lead)) else { return };
+        let items = self.queue.take(priority, budget);
         self.begin(items);
     }
 

@@ -6,7 +6,7 @@
 //! - [`chunking`]: a request in chunks, for several threads.
 //! - [`prepare`], [`tokenize`]: what they do: texts to windows, texts to tokens.
 //! - [`job`]: a tokenized request on its way through the model.
-//! - [`queue`]: jobs, those that wait in two lanes.
+//! - [`queue`]: jobs, those that wait in two queues, by priority.
 //! - [`batch`]: which windows go together.
 //! - [`budget`]: how many tokens take about a tenth of a second.
 //! - [`compute`]: the one thread that has models run.
