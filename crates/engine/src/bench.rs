@@ -185,13 +185,13 @@ fn failed(error: io::Error) -> EngineError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ecommerce_ml_text::Compute;
+    use ecommerce_ml_text::ComputeSettings;
 
     /// What the mode answers to these lines with a tiny model of three classes.
     fn answers(lines: &[Value]) -> Vec<Value> {
         let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/reference/models");
         let model = reference.join("bert-classification-3");
-        let options = Bench { model, compute: Compute { threads: 1, ..Compute::default() } };
+        let options = Bench { model, compute: ComputeSettings { threads: 1, ..ComputeSettings::default() } };
         let input: String = lines.iter().map(|line| format!("{line}\n")).collect();
         let mut output = Vec::new();
         bench(&options, input.as_bytes(), &mut output).unwrap();

@@ -19,5 +19,5 @@ pub mod results;
 pub mod scheduler;
 
 pub use kind::TextKind;
-pub use loader::{Compute, ModelLoader};
+pub use loader::{ComputeSettings, ModelLoader};
 pub use predictor::TextPredictor;

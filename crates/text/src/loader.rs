@@ -20,7 +20,7 @@ use once_cell::sync::OnceCell;
 
 /// How to compute.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Compute {
+pub struct ComputeSettings {
     /// Which device.
     pub device: String,
     /// In which precision.
@@ -29,7 +29,7 @@ pub struct Compute {
     pub threads: usize,
 }
 
-impl Compute {
+impl ComputeSettings {
     /// How many threads there are to compute with.
     pub fn count_threads(&self) -> usize {
         let all = || thread::available_parallelism().map_or(1, NonZero::get);
@@ -37,7 +37,7 @@ impl Compute {
     }
 }
 
-impl Default for Compute {
+impl Default for ComputeSettings {
     fn default() -> Self {
         Self { device: "auto".to_owned(), precision: "auto".to_owned(), threads: 0 }
     }
@@ -58,7 +58,7 @@ pub struct ModelLoader {
 
 impl ModelLoader {
     /// Opens the device.
-    pub fn new(compute: &Compute, store: Option<Store>) -> Self {
+    pub fn new(compute: &ComputeSettings, store: Option<Store>) -> Self {
         let threads = compute.count_threads();
         // Who leaves the device open but wants a precision that only the CPU has wants the CPU.
         let device = match (compute.device.as_str(), compute.precision.as_str()) {
@@ -84,7 +84,7 @@ impl ModelLoader {
             opened,
             training: None,
             beside: OnceCell::new(),
-            threads: Compute::default().count_threads(),
+            threads: ComputeSettings::default().count_threads(),
             store: None,
         }
     }

@@ -63,7 +63,7 @@ pub(super) fn spawn(
     thread::Builder::new().name("device".to_owned()).spawn(wait)?;
     let run = move || {
         // A defect of this module loses the queued jobs, which answers them, and the engine goes on.
-        let run = || Compute::new(fixed_budget, &utilisation, &underway).run(&messages);
+        let run = || ComputeThread::new(fixed_budget, &utilisation, &underway).run(&messages);
         while catch_unwind(AssertUnwindSafe(run)).is_err() {}
     };
     thread::Builder::new().name("compute".to_owned()).spawn(run)?;
@@ -80,7 +80,7 @@ fn wait_for_all(deferred: &Receiver<(RunningBatch, Deferred<ModelRows>)>, done: 
     }
 }
 
-struct Compute<'a> {
+struct ComputeThread<'a> {
     queue: Queue,
     budgets: HashMap<BudgetKey, BatchBudget>,
     /// Tokens of every batch, if they shall not follow the budget.
@@ -93,7 +93,7 @@ struct Compute<'a> {
     has_ended: bool,
 }
 
-impl<'a> Compute<'a> {
+impl<'a> ComputeThread<'a> {
     fn new(
         fixed_budget: Option<usize>,
         utilisation: &'a Mutex<Utilisation>,

@@ -42,7 +42,7 @@ use crate::results::ResultCache;
 use chunking::{Chunked, Chunking};
 use compute::Message;
 pub use job::{Computed, TextRequest};
-use pool::Pool;
+use pool::TokenizerPool;
 use prepare::Prepare;
 pub use promise::Promised;
 use promise::{Counted, promise};
@@ -66,7 +66,7 @@ pub struct SchedulerOptions {
 /// Accepts work from any thread.
 pub struct Scheduler {
     /// Tokenizes.
-    pool: Pool,
+    pool: TokenizerPool,
     /// Threads of the pool that work on requests of any size.
     tokenizing_threads: usize,
     results: Arc<ResultCache>,
@@ -89,7 +89,7 @@ impl Scheduler {
         let ready = compute::spawn(options.batch_tokens, Arc::clone(&utilisation))?;
         let tokenizing_threads = options.tokenizing_threads.max(1);
         Ok(Self {
-            pool: Pool::start(tokenizing_threads)?,
+            pool: TokenizerPool::start(tokenizing_threads)?,
             tokenizing_threads,
             results: Arc::new(ResultCache::new(options.result_cache)),
             ready,

@@ -1,4 +1,4 @@
-//! Threads that tokenize. TextRequest is done in chunks of a few milliseconds, so that many requests advance together and
+//! Threads that tokenize. A request is done in chunks of a few milliseconds, so that many requests advance together and
 //! several threads can work on one.
 //!
 //! It must not know what a chunk does.
@@ -20,7 +20,7 @@ pub(super) type Chunk = Box<dyn FnOnce() + Send>;
 pub(super) type Task = Box<dyn Iterator<Item = Chunk> + Send>;
 
 /// The threads; dropping it ends them after their current chunk.
-pub(super) struct Pool(Arc<Shared>);
+pub(super) struct TokenizerPool(Arc<Shared>);
 
 struct Shared {
     queues: Mutex<TaskQueues>,
@@ -39,7 +39,7 @@ struct TaskQueues {
     closed: bool,
 }
 
-impl Pool {
+impl TokenizerPool {
     /// Starts `threads` for all tasks and one for short tasks.
     pub(super) fn start(threads: usize) -> io::Result<Self> {
         let pool = Self(Arc::new(Shared { queues: Mutex::default(), changed: Condvar::new() }));
@@ -61,7 +61,7 @@ impl Pool {
     }
 }
 
-impl Drop for Pool {
+impl Drop for TokenizerPool {
     fn drop(&mut self) {
         self.0.queues.lock().closed = true;
         self.0.changed.notify_all();
