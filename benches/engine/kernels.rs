@@ -12,7 +12,7 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_tensor_cpu::samples::{self, Sample};
 use ecommerce_ml_tensor_cpu::{Cpu, Kernels, Peak, Precision, ThreadPool};
-use ecommerce_ml_text_model::{Device, Model, Output, PrecisionChoice, Window};
+use ecommerce_ml_text_model::{Device, ForwardOutput, Model, PrecisionChoice, Window};
 
 /// Rows of a dense layer, lengths of a sequence.
 const ROWS: [usize; 4] = [1, 16, 56, 128];
@@ -115,7 +115,7 @@ fn encoder(criterion: &mut Criterion, kernels: Kernels) {
                 let mut group = criterion.benchmark_group(name);
                 group.throughput(Throughput::Elements((length * count) as u64));
                 group.bench_function(BenchmarkId::from_parameter(length), |bencher| {
-                    bencher.iter(|| model.forward(&windows, Output::Head));
+                    bencher.iter(|| model.forward(&windows, ForwardOutput::Head));
                 });
                 group.finish();
             }

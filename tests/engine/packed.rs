@@ -8,7 +8,7 @@ use std::io::{Seek, SeekFrom};
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_tensor_cpu::{Cpu, Kernels, Precision, PrepackedWeights};
-use ecommerce_ml_text_model::{Device, Model, Output, PrecisionChoice, Window};
+use ecommerce_ml_text_model::{Device, ForwardOutput, Model, PrecisionChoice, Window};
 
 use support::{json_lines, root, tiny};
 
@@ -34,12 +34,12 @@ fn windows(model: &Model, texts: &[String]) -> Vec<Window> {
     texts.iter().flat_map(|text| model.windows(text).unwrap()).collect()
 }
 
-fn rows(model: &Model, windows: &[Window], output: Output) -> Vec<Vec<f32>> {
+fn rows(model: &Model, windows: &[Window], output: ForwardOutput) -> Vec<Vec<f32>> {
     model.forward(&windows.iter().collect::<Vec<_>>(), output).unwrap()
 }
 
-fn output(model: &Model) -> Output {
-    if model.info().labels().is_empty() { Output::Embedding } else { Output::Head }
+fn output(model: &Model) -> ForwardOutput {
+    if model.info().labels().is_empty() { ForwardOutput::Embedding } else { ForwardOutput::Head }
 }
 
 fn best(row: &[f32]) -> usize {
@@ -47,12 +47,13 @@ fn best(row: &[f32]) -> usize {
 }
 
 /// Of probabilities and values relative to themselves, of the numbers of an embedding to the largest one.
-fn largest_difference(expected: &[Vec<f32>], found: &[Vec<f32>], output: Output) -> f32 {
+fn largest_difference(expected: &[Vec<f32>], found: &[Vec<f32>], output: ForwardOutput) -> f32 {
     let of_row = |(expected, found): (&Vec<f32>, &Vec<f32>)| {
         let largest = expected.iter().fold(0.0_f32, |largest, number| largest.max(number.abs()));
         let pairs = expected.iter().zip(found);
-        let relative = pairs
-            .map(|(a, b)| (a - b).abs() / if output == Output::Head { a.abs().max(1e-3) } else { largest });
+        let relative = pairs.map(|(a, b)| {
+            (a - b).abs() / if output == ForwardOutput::Head { a.abs().max(1e-3) } else { largest }
+        });
         relative.fold(0.0, f32::max)
     };
     expected.iter().zip(found).map(of_row).fold(0.0, f32::max)
@@ -74,7 +75,7 @@ fn single_precision_agrees_with_candle() {
             let model = Model::load(&files, &on(kernels, 2), F32).unwrap();
             assert_eq!(model.info().parameters, expected.info().parameters);
             assert_eq!(model.info().labels(), expected.info().labels());
-            for output in [output(&model), Output::Embedding] {
+            for output in [output(&model), ForwardOutput::Embedding] {
                 let (found, expected) = (rows(&model, &windows, output), rows(&expected, &windows, output));
                 let difference = largest_difference(&expected, &found, output);
                 // Without fused multiplications sums are rounded twice as often.
@@ -98,7 +99,7 @@ fn the_same_bits_whatever_the_batch_and_however_many_threads() {
         let model = Model::open(prepacked(&alone), &alone).unwrap();
         let windows = windows(&model, &texts);
         assert!(windows.iter().map(|window| window.ids.len()).sum::<usize>() > 2_000);
-        for output in [Output::Head, Output::Embedding] {
+        for output in [ForwardOutput::Head, ForwardOutput::Embedding] {
             let one_by_one: Vec<_> = windows
                 .iter()
                 .flat_map(|window| rows(&model, std::slice::from_ref(window), output))
@@ -121,7 +122,7 @@ fn the_same_bits_whatever_the_batch_and_however_many_threads() {
 fn the_built_in_model_keeps_its_labels_in_int8() {
     let exact = Model::load(&reviews(), &on(Kernels::best(), 2), F32).unwrap();
     let windows = windows(&exact, &texts(400));
-    let expected = rows(&exact, &windows, Output::Head);
+    let expected = rows(&exact, &windows, ForwardOutput::Head);
     for kernels in Kernels::supported() {
         if kernels.name() == "portable" {
             // Correct by the kernels' own tests, and too slow for so many texts.
@@ -129,7 +130,7 @@ fn the_built_in_model_keeps_its_labels_in_int8() {
         }
         let model = Model::load(&reviews(), &on(kernels, 2), INT8).unwrap();
         assert_eq!(model.precision().name, "int8");
-        let found = rows(&model, &windows, Output::Head);
+        let found = rows(&model, &windows, ForwardOutput::Head);
         let same = expected.iter().zip(&found).filter(|(a, b)| best(a) == best(b)).count();
         assert!(same as f64 >= 0.985 * found.len() as f64, "{kernels:?}: {same} of {}", found.len());
         let numbers = expected.iter().flatten().zip(found.iter().flatten());

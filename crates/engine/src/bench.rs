@@ -132,7 +132,7 @@ impl BenchedModel {
     fn operations(&self) -> Result<Value, EngineError> {
         let windows = self.texts.iter().map(|text| self.model.windows(text));
         let windows: Vec<_> = windows.collect::<Result<Vec<_>, _>>()?.concat();
-        let Operations { int8, f32 } = self.model.operations(&windows, text_model::Output::Head);
+        let Operations { int8, f32 } = self.model.operations(&windows, text_model::ForwardOutput::Head);
         Ok(json!({ "int8_ops": int8, "f32_ops": f32 }))
     }
 

@@ -6,7 +6,7 @@ use ecommerce_ml_checkpoint::tokenizer::Window;
 
 /// What a forward pass shall compute for each window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Output {
+pub enum ForwardOutput {
     /// Class probabilities, or the one value of a regression.
     Head,
     /// The mean over all tokens of the last hidden state, not normalised.

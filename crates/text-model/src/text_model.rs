@@ -7,7 +7,7 @@ use ecommerce_ml_predictor::ModelPrecision;
 use ecommerce_ml_protocol::{EngineError, ModelInfo};
 
 use crate::deferred::Deferred;
-use crate::output::{Output, Prediction, Row};
+use crate::output::{ForwardOutput, Prediction, Row};
 
 /// A text model as its scheduler uses it; its methods say what they promise.
 pub trait TextModel: Send + Sync {
@@ -30,12 +30,16 @@ pub trait TextModel: Send + Sync {
     ///
     /// # Errors
     /// If the model can't compute this output, or the device fails; a device may tell so only when the rows are waited for.
-    fn begin(&self, windows: &[&Window], output: Output) -> Result<Deferred<Vec<Vec<f32>>>, EngineError>;
+    fn begin(
+        &self,
+        windows: &[&Window],
+        output: ForwardOutput,
+    ) -> Result<Deferred<Vec<Vec<f32>>>, EngineError>;
 
-    /// What the rows of [`Output::Head`] of all windows of a text, at least one, say together.
+    /// What the rows of [`ForwardOutput::Head`] of all windows of a text, at least one, say together.
     fn predict(&self, rows: &[Row]) -> Prediction;
 
-    /// The embedding of a text, `[hidden]`, from the rows of [`Output::Embedding`] of all its windows.
+    /// The embedding of a text, `[hidden]`, from the rows of [`ForwardOutput::Embedding`] of all its windows.
     fn embed(&self, rows: &[Row]) -> Vec<f32>;
 
     /// What it is computed in, for statistics.

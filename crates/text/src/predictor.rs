@@ -26,7 +26,7 @@ impl TextPredictor {
         Self { model: ModelHandle::new(model), scheduler: Arc::clone(scheduler) }
     }
 
-    fn compute(&self, texts: Vec<String>, output: text_model::Output, answers: Combine) -> Pending {
+    fn compute(&self, texts: Vec<String>, output: text_model::ForwardOutput, answers: Combine) -> Pending {
         let model = self.model.clone();
         let request = TextRequest { model: model.clone(), texts, output };
         let promised = self.scheduler.submit(request);
@@ -87,8 +87,8 @@ impl Predictor for TextPredictor {
             Err(error) => return Pending::ready(Err(error)),
         };
         match output {
-            Output::Prediction => self.compute(texts, text_model::Output::Head, predictions),
-            Output::Embedding => self.compute(texts, text_model::Output::Embedding, embeddings),
+            Output::Prediction => self.compute(texts, text_model::ForwardOutput::Head, predictions),
+            Output::Embedding => self.compute(texts, text_model::ForwardOutput::Embedding, embeddings),
             Output::TokenIds => self.tokenize(texts, TokenDetail::Ids, |tokens| {
                 Answers::TokenIds(tokens.into_iter().map(ids).collect())
             }),

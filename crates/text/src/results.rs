@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::Arc;
 
 use ecommerce_ml_predictor::ModelHandle;
-use ecommerce_ml_text_model::{Output, Row, TextModel};
+use ecommerce_ml_text_model::{ForwardOutput, Row, TextModel};
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use siphasher::sip128::{Hasher128, SipHasher24};
@@ -57,7 +57,12 @@ impl ResultCache {
     }
 
     /// What stands for a text of which this model shall compute this output.
-    pub fn fingerprint(&self, model: &ModelHandle<dyn TextModel>, output: Output, text: &str) -> Fingerprint {
+    pub fn fingerprint(
+        &self,
+        model: &ModelHandle<dyn TextModel>,
+        output: ForwardOutput,
+        text: &str,
+    ) -> Fingerprint {
         let mut hasher = self.fingerprints;
         hasher.write_u64(model.number());
         output.hash(&mut hasher);

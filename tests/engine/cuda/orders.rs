@@ -7,7 +7,7 @@ use ecommerce_ml_emulator::Order;
 use ecommerce_ml_tensor_cuda::HalfPrecision;
 use ecommerce_ml_tensor_cuda::backend::Kernel;
 use ecommerce_ml_text_model::cuda::Accelerator;
-use ecommerce_ml_text_model::{Device, Model, Output, PrecisionChoice, Window};
+use ecommerce_ml_text_model::{Device, ForwardOutput, Model, PrecisionChoice, Window};
 use ecommerce_ml_text_train::cuda::DeviceEncoder;
 use ecommerce_ml_text_train::nn::Tuning;
 use half::bf16;
@@ -59,7 +59,7 @@ fn no_kernel_leaves_anything_to_chance() {
             let model = Model::load(&files, &device, PrecisionChoice::Half(numbers)).unwrap();
             let windows: Vec<Window> = texts.iter().flat_map(|text| model.windows(text).unwrap()).collect();
             assert!(windows.iter().any(|window| window.ids.len() > 64));
-            for output in [Output::Head, Output::Embedding] {
+            for output in [ForwardOutput::Head, ForwardOutput::Embedding] {
                 model.forward(&windows.iter().collect::<Vec<_>>(), output).unwrap();
             }
         }

@@ -13,7 +13,7 @@ use ecommerce_ml_predictor::{ModelKind, ModelPrecision, Predictor, Trainer, Work
 use ecommerce_ml_protocol::{Answer, EngineError, ErrorKind, ModelInfo, ModelSource, Reads, Signature};
 use ecommerce_ml_text::TextPredictor;
 use ecommerce_ml_text::scheduler::Scheduler;
-use ecommerce_ml_text_model::{Deferred, Output, Prediction, Row, TextModel, Window};
+use ecommerce_ml_text_model::{Deferred, ForwardOutput, Prediction, Row, TextModel, Window};
 use parking_lot::{Condvar, Mutex};
 
 /// Longest window in tokens.
@@ -177,7 +177,7 @@ impl TextModel for Fake {
         Ok(ids.chunks(WINDOW).map(|ids| Window { ids: ids.to_vec(), content_tokens: ids.len() }).collect())
     }
 
-    fn begin(&self, windows: &[&Window], _: Output) -> Result<Deferred<Vec<Vec<f32>>>, EngineError> {
+    fn begin(&self, windows: &[&Window], _: ForwardOutput) -> Result<Deferred<Vec<Vec<f32>>>, EngineError> {
         self.control.begin(windows.iter().map(|window| window.ids.len()).collect());
         let windows: Vec<Vec<u32>> = windows.iter().map(|window| window.ids.clone()).collect();
         let control = Arc::clone(&self.control);

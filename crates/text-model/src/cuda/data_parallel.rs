@@ -11,7 +11,7 @@ use ecommerce_ml_tensor_cuda::MemoryUse;
 
 use super::{Accelerator, DeviceModel, NetworkWeights};
 use crate::deferred::Deferred;
-use crate::output::Output;
+use crate::output::ForwardOutput;
 
 /// Tokens for which a GPU is worth the trouble.
 const MIN_TOKENS: usize = 2048;
@@ -60,7 +60,7 @@ impl DeviceModel for Replicas {
     fn begin(
         &self,
         sequences: &[Sequence<'_>],
-        output: Output,
+        output: ForwardOutput,
     ) -> Result<Deferred<Vec<Vec<f32>>>, EngineError> {
         let shards = shards(sequences, self.0.len());
         let ours = |(copy, shard): (&dyn DeviceModel, &[Sequence<'_>])| copy.begin(shard, output);

@@ -19,7 +19,7 @@ use ecommerce_ml_tensor_cpu::Sequence;
 use ecommerce_ml_tensor_cuda::{GpuBackend, MemoryUse};
 
 use crate::deferred::Deferred;
-use crate::output::Output;
+use crate::output::ForwardOutput;
 
 mod batch;
 pub mod data_parallel;
@@ -48,7 +48,7 @@ pub trait Accelerator: Debug + Send + Sync {
 
 /// A network in the memory of a GPU, until it is dropped.
 pub trait DeviceModel: Debug + Send + Sync {
-    /// Gives the GPU all work for a row of numbers for each sequence, without waiting for it: of [`Output::Head`] the head's
+    /// Gives the GPU all work for a row of numbers for each sequence, without waiting for it: of [`ForwardOutput::Head`] the head's
     /// outputs before softmax, `[sequences, outputs]`, else means, `[sequences, hidden]`. Sequences that don't fit into memory together are computed one part after the other.
     ///
     /// # Errors
@@ -56,7 +56,7 @@ pub trait DeviceModel: Debug + Send + Sync {
     fn begin(
         &self,
         sequences: &[Sequence<'_>],
-        output: Output,
+        output: ForwardOutput,
     ) -> Result<Deferred<Vec<Vec<f32>>>, EngineError>;
 }
 

@@ -15,7 +15,7 @@ use ecommerce_ml_tensor_cuda::HalfPrecision;
 
 use super::network::without_head;
 use super::packed::head_activation;
-use super::{Output, Window, prepare};
+use super::{ForwardOutput, Window, prepare};
 use crate::cuda::{Accelerator, DeviceModel, WeightsBuilder};
 use crate::deferred::Deferred;
 
@@ -62,18 +62,18 @@ impl DeviceNetwork {
     pub(super) fn begin(
         &self,
         windows: &[&Window],
-        output: Output,
+        output: ForwardOutput,
     ) -> Result<Deferred<Vec<Vec<f32>>>, EngineError> {
         let sequences: Vec<Sequence<'_>> = windows
             .iter()
             .map(|window| Sequence { ids: &window.ids, positions: self.positions.of(&window.ids) })
             .collect();
-        if output == Output::Head && self.head.is_none() {
+        if output == ForwardOutput::Head && self.head.is_none() {
             return Err(without_head());
         }
         let rows = self.network.begin(&sequences, output)?;
         let is_logits =
-            output == Output::Head && self.head.as_ref().is_some_and(|head| head.labels.is_some());
+            output == ForwardOutput::Head && self.head.as_ref().is_some_and(|head| head.labels.is_some());
         if !is_logits {
             return Ok(rows);
         }

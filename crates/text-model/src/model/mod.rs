@@ -28,7 +28,7 @@ use serde::Serialize;
 use crate::cuda::Accelerator;
 use crate::deferred::Deferred;
 use crate::device::Device;
-use crate::output::{Output, Prediction, Row};
+use crate::output::{ForwardOutput, Prediction, Row};
 use crate::shape::sizes;
 
 mod candle;
@@ -176,7 +176,8 @@ impl Model {
 
     /// Whether nothing overflows on built-in texts.
     fn is_finite(&self) -> Result<bool, EngineError> {
-        let output = if self.info.task() == Task::Embedding { Output::Embedding } else { Output::Head };
+        let output =
+            if self.info.task() == Task::Embedding { ForwardOutput::Embedding } else { ForwardOutput::Head };
         let windows = quantization_check::windows(&self.tokenizer)?;
         match self.forward(&windows.iter().collect::<Vec<_>>(), output) {
             Ok(_) => Ok(true),
@@ -238,9 +239,9 @@ impl Model {
     /// A row for each window: probabilities of the labels, the value of a regression, or an embedding.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidRequest`] for [`Output::Head`] of a model without head, or a window that this model's
+    /// [`ErrorKind::InvalidRequest`] for [`ForwardOutput::Head`] of a model without head, or a window that this model's
     /// tokenizer didn't make; [`ErrorKind::DamagedModel`] if the computation overflows.
-    pub fn forward(&self, windows: &[&Window], output: Output) -> Result<Vec<Vec<f32>>, EngineError> {
+    pub fn forward(&self, windows: &[&Window], output: ForwardOutput) -> Result<Vec<Vec<f32>>, EngineError> {
         self.begin(windows, output)?.finish()
     }
 
@@ -248,7 +249,11 @@ impl Model {
     ///
     /// # Errors
     /// As [`forward`](Self::forward), now or when the rows are waited for.
-    pub fn begin(&self, windows: &[&Window], output: Output) -> Result<Deferred<Vec<Vec<f32>>>, EngineError> {
+    pub fn begin(
+        &self,
+        windows: &[&Window],
+        output: ForwardOutput,
+    ) -> Result<Deferred<Vec<Vec<f32>>>, EngineError> {
         windows.iter().try_for_each(|window| self.check(window))?;
         self.network.begin(windows, output)
     }
@@ -267,7 +272,7 @@ impl Model {
 
     /// What [`forward`](Self::forward) comes to for these windows on the CPU, heads and everything that isn't multiplied left
     /// aside; nothing elsewhere.
-    pub fn operations(&self, windows: &[Window], output: Output) -> Operations {
+    pub fn operations(&self, windows: &[Window], output: ForwardOutput) -> Operations {
         let Network::Packed(network) = &self.network else { return Operations::default() };
         let (dense, attention) = network.operations(windows, output);
         if self.precision.name == "int8" {
@@ -277,7 +282,7 @@ impl Model {
         }
     }
 
-    /// What the rows of [`Output::Head`] of all windows of one text, at least one, say of it.
+    /// What the rows of [`ForwardOutput::Head`] of all windows of one text, at least one, say of it.
     pub fn predict(&self, rows: &[Row]) -> Prediction {
         let mean = combine::weighted_mean(rows);
         match self.info.task() {
@@ -288,7 +293,7 @@ impl Model {
         }
     }
 
-    /// The embedding of one text, of length 1, from the rows of [`Output::Embedding`] of all its windows.
+    /// The embedding of one text, of length 1, from the rows of [`ForwardOutput::Embedding`] of all its windows.
     pub fn embed(&self, rows: &[Row]) -> Vec<f32> {
         combine::normalised(&combine::weighted_mean(rows))
     }

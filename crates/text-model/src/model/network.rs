@@ -8,7 +8,7 @@ use ecommerce_ml_tensor_cuda::HalfPrecision;
 use super::candle::CandleNetwork;
 use super::device_network::DeviceNetwork;
 use super::packed::PackedNetwork;
-use super::{Output, Window};
+use super::{ForwardOutput, Window};
 use crate::deferred::Deferred;
 
 /// A network, ready to compute.
@@ -27,7 +27,7 @@ impl Network {
     pub(super) fn begin(
         &self,
         windows: &[&Window],
-        output: Output,
+        output: ForwardOutput,
     ) -> Result<Deferred<Vec<Vec<f32>>>, EngineError> {
         let rows = match self {
             Network::Packed(network) => Deferred::Ready(network.forward(windows, output)?),

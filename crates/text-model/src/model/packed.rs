@@ -15,7 +15,7 @@ use ecommerce_ml_tensor_cpu::{
 
 use super::network::without_head;
 use super::prepare::About;
-use super::{Output, Window};
+use super::{ForwardOutput, Window};
 use crate::shape::sizes;
 
 /// Encoder and head.
@@ -53,7 +53,7 @@ impl PackedNetwork {
     }
 
     /// Operations that these windows take in dense layers, and in attention.
-    pub(super) fn operations(&self, windows: &[Window], output: Output) -> (u64, u64) {
+    pub(super) fn operations(&self, windows: &[Window], output: ForwardOutput) -> (u64, u64) {
         let lengths: Vec<usize> = windows.iter().map(|window| window.ids.len()).collect();
         self.encoder.operations(&lengths, pooling(output))
     }
@@ -63,24 +63,30 @@ impl PackedNetwork {
     }
 
     /// A row for each window.
-    pub(super) fn forward(&self, windows: &[&Window], output: Output) -> Result<Vec<Vec<f32>>, EngineError> {
+    pub(super) fn forward(
+        &self,
+        windows: &[&Window],
+        output: ForwardOutput,
+    ) -> Result<Vec<Vec<f32>>, EngineError> {
         let sequences = windows.iter().map(|window| self.sequence(window)).collect::<Vec<_>>();
-        if output == Output::Head && self.head.is_none() {
+        if output == ForwardOutput::Head && self.head.is_none() {
             return Err(without_head());
         }
         let mut states = self.encoder.forward(&sequences, pooling(output));
         Ok(match (output, &self.head) {
-            (Output::Head, Some((head, plan))) => outputs(head, plan, self.encoder.kernels(), &mut states),
+            (ForwardOutput::Head, Some((head, plan))) => {
+                outputs(head, plan, self.encoder.kernels(), &mut states)
+            }
             _ => states.chunks_exact(self.width).map(<[f32]>::to_vec).collect(),
         })
     }
 }
 
 /// Which states an output is made of.
-fn pooling(output: Output) -> Pooling {
+fn pooling(output: ForwardOutput) -> Pooling {
     match output {
-        Output::Head => Pooling::First,
-        Output::Embedding => Pooling::Mean,
+        ForwardOutput::Head => Pooling::First,
+        ForwardOutput::Embedding => Pooling::Mean,
     }
 }
 

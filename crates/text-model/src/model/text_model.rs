@@ -7,7 +7,7 @@ use ecommerce_ml_predictor::ModelPrecision;
 use ecommerce_ml_protocol::{EngineError, ModelInfo};
 
 use super::Model;
-use crate::{Deferred, Output, Prediction, Row, TextModel, Window};
+use crate::{Deferred, ForwardOutput, Prediction, Row, TextModel, Window};
 
 impl TextModel for Model {
     fn info(&self) -> &ModelInfo {
@@ -22,7 +22,11 @@ impl TextModel for Model {
         self.windows(text)
     }
 
-    fn begin(&self, windows: &[&Window], output: Output) -> Result<Deferred<Vec<Vec<f32>>>, EngineError> {
+    fn begin(
+        &self,
+        windows: &[&Window],
+        output: ForwardOutput,
+    ) -> Result<Deferred<Vec<Vec<f32>>>, EngineError> {
         self.begin(windows, output)
     }
 

@@ -13,7 +13,7 @@ use std::{io, thread};
 
 use ecommerce_ml_predictor::guarded;
 use ecommerce_ml_protocol::EngineError;
-use ecommerce_ml_text_model::{Deferred, Output, Window};
+use ecommerce_ml_text_model::{Deferred, ForwardOutput, Window};
 use parking_lot::Mutex;
 
 use super::budget::BatchBudget;
@@ -49,7 +49,7 @@ pub(super) struct RunningBatch {
 }
 
 /// Number of a model, and what is computed.
-type BudgetKey = (u64, Output);
+type BudgetKey = (u64, ForwardOutput);
 
 /// Starts the threads, and returns where to send jobs to. They end after [`Message::End`], when all work is done.
 pub(super) fn spawn(

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ecommerce_ml_predictor::ModelHandle;
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
-use ecommerce_ml_text_model::{Output, Row, TextModel, Window};
+use ecommerce_ml_text_model::{ForwardOutput, Row, TextModel, Window};
 
 use super::SMALL_WINDOWS;
 use super::promise::Promise;
@@ -22,7 +22,7 @@ pub struct TextRequest {
     /// Each is answered at its place; equal ones are computed once.
     pub texts: Vec<String>,
     /// What to compute.
-    pub output: Output,
+    pub output: ForwardOutput,
 }
 
 /// One distinct text of a request before the model.
@@ -126,7 +126,7 @@ pub(super) struct WindowSlot {
 pub(super) struct InferenceJob {
     number: u64,
     pub(super) model: ModelHandle<dyn TextModel>,
-    pub(super) output: Output,
+    pub(super) output: ForwardOutput,
     in_flight: Vec<InFlightText>,
     /// Windows that are in no batch yet, longest first: neighbours make good batches.
     waiting: Vec<WindowSlot>,
@@ -142,7 +142,7 @@ pub(super) struct InferenceJob {
 
 impl InferenceJob {
     pub(super) fn new(
-        (model, output): (ModelHandle<dyn TextModel>, Output),
+        (model, output): (ModelHandle<dyn TextModel>, ForwardOutput),
         Tokenized { texts, positions }: Tokenized,
         results: Arc<ResultCache>,
         promise: Promise<Computed>,

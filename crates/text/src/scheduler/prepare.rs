@@ -11,7 +11,7 @@ use std::sync::{Arc, mpsc};
 
 use ecommerce_ml_predictor::{ModelHandle, guarded};
 use ecommerce_ml_protocol::EngineError;
-use ecommerce_ml_text_model::{Output, TextModel};
+use ecommerce_ml_text_model::{ForwardOutput, TextModel};
 use parking_lot::Mutex;
 
 use super::chunking::Chunked;
@@ -23,7 +23,7 @@ use crate::results::{Fingerprint, ResultCache};
 /// A request whose texts become windows, and then a job for the compute thread.
 pub(super) struct Prepare {
     model: ModelHandle<dyn TextModel>,
-    output: Output,
+    output: ForwardOutput,
     results: Arc<ResultCache>,
     gathered: Mutex<Gathered>,
     promise: SharedPromise<Computed>,

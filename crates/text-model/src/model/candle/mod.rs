@@ -30,7 +30,7 @@ mod padded;
 mod weights;
 
 use super::network::without_head;
-use super::{Output, Window};
+use super::{ForwardOutput, Window};
 use bert::Bert;
 use deberta::Deberta;
 use head::Head;
@@ -103,13 +103,17 @@ impl CandleNetwork {
     }
 
     /// A row for each window.
-    pub(super) fn forward(&self, windows: &[&Window], output: Output) -> Result<Vec<Vec<f32>>, EngineError> {
+    pub(super) fn forward(
+        &self,
+        windows: &[&Window],
+        output: ForwardOutput,
+    ) -> Result<Vec<Vec<f32>>, EngineError> {
         match (output, &self.head) {
-            (Output::Head, Some(head)) => {
+            (ForwardOutput::Head, Some(head)) => {
                 self.passes(windows, |pass| head.forward(&self.pooled(pass, self.pooling)?)?.to_vec2())
             }
-            (Output::Head, None) => Err(without_head()),
-            (Output::Embedding, _) => {
+            (ForwardOutput::Head, None) => Err(without_head()),
+            (ForwardOutput::Embedding, _) => {
                 self.passes(windows, |pass| self.pooled(pass, Pooling::Mean)?.to_vec2())
             }
         }
