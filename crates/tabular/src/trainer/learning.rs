@@ -15,17 +15,17 @@ use ecommerce_ml_training::progress::{Reporter, Update};
 use rayon::ThreadPool;
 
 use super::checkpoint::{self, Header};
-use super::minimise::{Function, Minimisation, State};
-use super::problem::{Problem, Worth};
+use super::lbfgs::{Lbfgs, LbfgsState, Objective};
+use super::problem::{ObjectiveValue, Problem};
 use super::setup::{EPOCH, Setup, columns_of};
 use crate::model::LinearModel;
 use crate::scoring::Scorer;
 
 /// A problem that is computed by the threads of a pool.
-struct InPool<'a>(&'a ThreadPool, &'a Problem);
+struct PooledObjective<'a>(&'a ThreadPool, &'a Problem);
 
-impl Function for InPool<'_> {
-    fn evaluate(&self, at: &[f64], gradient: &mut [f64]) -> Worth {
+impl Objective for PooledObjective<'_> {
+    fn evaluate(&self, at: &[f64], gradient: &mut [f64]) -> ObjectiveValue {
         self.0.install(|| self.1.evaluate(at, gradient))
     }
 }
@@ -34,7 +34,7 @@ impl Function for InPool<'_> {
 pub(super) struct Learning<'a> {
     setup: &'a Setup,
     pool: &'a ThreadPool,
-    minimisation: Minimisation,
+    minimisation: Lbfgs,
     iterations: u64,
     /// Iterations behind the latest epoch that was told.
     told: Option<u64>,
@@ -60,10 +60,10 @@ impl<'a> Learning<'a> {
     pub(super) fn new(setup: &'a Setup, pool: &'a ThreadPool) -> Self {
         let problem = &setup.problem;
         let checkpoint = setup.checkpoint.as_ref();
-        let start = || State { at: vec![0.0; problem.parameters()], steps: VecDeque::new() };
+        let start = || LbfgsState { at: vec![0.0; problem.parameters()], steps: VecDeque::new() };
         let state = checkpoint.map_or_else(start, |checkpoint| checkpoint.state.clone());
         let (curvature, balanced) = (problem.curvature(), problem.balanced());
-        let minimisation = Minimisation::new(&InPool(pool, problem), state, curvature, balanced);
+        let minimisation = Lbfgs::new(&PooledObjective(pool, problem), state, curvature, balanced);
         let header = checkpoint.map(|checkpoint| &checkpoint.header);
         let iterations = header.map_or(0, |header| header.iterations);
         let now = Instant::now();
@@ -88,7 +88,7 @@ impl<'a> Learning<'a> {
     /// # Errors
     /// [`ErrorKind::Cancelled`] if nobody listens.
     pub(super) fn run(mut self, interval: Duration, sink: &mut dyn Sink) -> Result<Learned, EngineError> {
-        if !self.minimisation.worth.value.is_finite() {
+        if !self.minimisation.objective.value.is_finite() {
             return Err(EngineError::new(
                 ErrorKind::Internal,
                 "training began with a loss that is not finite",
@@ -98,7 +98,7 @@ impl<'a> Learning<'a> {
         let mut converged = self.has_converged();
         while !converged && self.iterations < last {
             let before = self.minimisation.evaluations;
-            if !self.minimisation.step(&InPool(self.pool, &self.setup.problem)) {
+            if !self.minimisation.step(&PooledObjective(self.pool, &self.setup.problem)) {
                 // As near as rounding lets it come.
                 converged = true;
                 break;
@@ -137,7 +137,7 @@ impl<'a> Learning<'a> {
         let update = Update {
             epoch: self.epoch(),
             step: self.iterations,
-            loss: self.minimisation.worth.loss,
+            loss: self.minimisation.objective.loss,
             learning_rate: 0.0,
             examples: evaluations * self.setup.problem.design.rows as u64,
         };
@@ -164,7 +164,7 @@ impl<'a> Learning<'a> {
         sink.send(JobOutput::Epoch(Epoch {
             epoch: self.epoch(),
             step: self.iterations,
-            training_loss: self.minimisation.worth.loss,
+            training_loss: self.minimisation.objective.loss,
             evaluation,
             best: true,
             seconds,

@@ -3,7 +3,7 @@
 //! # Layout
 //! - `options`: what the user may choose.
 //! - `fit`: how values become features; `design`: the features of rows.
-//! - `task`: what labels ask; `problem`: the function that has to be minimal; `minimise`: how its minimum is found.
+//! - `task`: what labels ask; `problem`: the function that has to be minimal; `lbfgs`: how its minimum is found.
 //! - `setup`: a job, read and checked; `memory`: how much it takes.
 //! - `learning`: iterations, epochs, evaluations; `checkpoint`: where it is, as bytes.
 //!
@@ -13,9 +13,9 @@
 mod checkpoint;
 mod design;
 mod fit;
+mod lbfgs;
 mod learning;
 mod memory;
-mod minimise;
 mod options;
 mod problem;
 mod setup;

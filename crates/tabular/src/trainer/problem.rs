@@ -53,9 +53,9 @@ pub(super) struct Problem {
     pub(super) penalty: f64,
 }
 
-/// What a point is worth.
+/// What the objective is at a point.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Worth {
+pub(super) struct ObjectiveValue {
     /// What is minimised.
     pub(super) value: f64,
     /// The mean loss, without the penalty.
@@ -73,8 +73,8 @@ impl Problem {
         (SCORES / equations.max(1)).clamp(PART, 1 << 16)
     }
 
-    /// What these parameters are worth; `gradient` is overwritten.
-    pub(super) fn evaluate(&self, parameters: &[f64], gradient: &mut [f64]) -> Worth {
+    /// The objective at these parameters; `gradient` is overwritten.
+    pub(super) fn evaluate(&self, parameters: &[f64], gradient: &mut [f64]) -> ObjectiveValue {
         let equations = self.equations;
         let (weights, intercepts) = parameters.split_at(parameters.len() - equations);
         let offsets = self.offsets(weights, intercepts);
@@ -110,7 +110,7 @@ impl Problem {
         ends.iter_mut().zip(&sums).for_each(|(end, sum)| *end = sum / self.weight);
         let squares: f64 = weights.iter().map(|weight| weight * weight).sum();
         let loss = loss / self.weight;
-        Worth { value: loss + 0.5 * self.penalty * squares, loss }
+        ObjectiveValue { value: loss + 0.5 * self.penalty * squares, loss }
     }
 
     /// About how curved the problem is along each parameter: the steps that a minimiser tries first.

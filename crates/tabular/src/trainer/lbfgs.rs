@@ -9,7 +9,7 @@
 
 use std::collections::VecDeque;
 
-use super::problem::{Worth, dot};
+use super::problem::{ObjectiveValue, dot};
 
 /// Steps that are remembered.
 const MEMORY: usize = 10;
@@ -27,13 +27,13 @@ const TRIES: usize = 50;
 const ROUNDING: f64 = 1e-13;
 
 /// A function with its gradient, which is overwritten.
-pub(super) trait Function {
-    fn evaluate(&self, at: &[f64], gradient: &mut [f64]) -> Worth;
+pub(super) trait Objective {
+    fn evaluate(&self, at: &[f64], gradient: &mut [f64]) -> ObjectiveValue;
 }
 
 /// Where a minimisation is.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct State {
+pub(super) struct LbfgsState {
     /// Where it is.
     pub(super) at: Vec<f64>,
     /// The last steps, and how the gradient changed in them.
@@ -42,9 +42,9 @@ pub(super) struct State {
 
 /// A minimisation under way.
 #[derive(Debug)]
-pub(super) struct Minimisation {
-    pub(super) state: State,
-    pub(super) worth: Worth,
+pub(super) struct Lbfgs {
+    pub(super) state: LbfgsState,
+    pub(super) objective: ObjectiveValue,
     gradient: Vec<f64>,
     /// A guess at the second derivatives.
     curvature: Vec<f64>,
@@ -54,12 +54,17 @@ pub(super) struct Minimisation {
     pub(super) evaluations: u64,
 }
 
-impl Minimisation {
+impl Lbfgs {
     /// Begins, or goes on.
-    pub(super) fn new(function: &dyn Function, state: State, curvature: Vec<f64>, balanced: usize) -> Self {
+    pub(super) fn new(
+        function: &dyn Objective,
+        state: LbfgsState,
+        curvature: Vec<f64>,
+        balanced: usize,
+    ) -> Self {
         let mut gradient = vec![0.0; state.at.len()];
-        let worth = function.evaluate(&state.at, &mut gradient);
-        Self { state, worth, gradient, curvature, balanced, evaluations: 1 }
+        let objective = function.evaluate(&state.at, &mut gradient);
+        Self { state, objective, gradient, curvature, balanced, evaluations: 1 }
     }
 
     /// The largest step that a parameter would take by itself.
@@ -70,7 +75,7 @@ impl Minimisation {
     }
 
     /// Makes a step; false if rounding leaves none to make.
-    pub(super) fn step(&mut self, function: &dyn Function) -> bool {
+    pub(super) fn step(&mut self, function: &dyn Objective) -> bool {
         if self.try_step(function) {
             return true;
         }
@@ -80,7 +85,7 @@ impl Minimisation {
         misled && self.try_step(function)
     }
 
-    fn try_step(&mut self, function: &dyn Function) -> bool {
+    fn try_step(&mut self, function: &dyn Objective) -> bool {
         let direction = self.direction();
         let slope = dot(&direction, &self.gradient);
         slope < 0.0 && slope.is_finite() && self.search(function, &direction, slope)
@@ -118,7 +123,7 @@ impl Minimisation {
     }
 
     /// Looks for a good point along a line and goes there.
-    fn search(&mut self, function: &dyn Function, direction: &[f64], slope: f64) -> bool {
+    fn search(&mut self, function: &dyn Objective, direction: &[f64], slope: f64) -> bool {
         let (mut low, mut high, mut length) = (0.0, f64::INFINITY, 1.0);
         let mut at = vec![0.0; direction.len()];
         let mut gradient = vec![0.0; direction.len()];
@@ -126,17 +131,17 @@ impl Minimisation {
             for ((at, from), direction) in at.iter_mut().zip(&self.state.at).zip(direction) {
                 *at = from + length * direction;
             }
-            let worth = function.evaluate(&at, &mut gradient);
+            let objective = function.evaluate(&at, &mut gradient);
             self.evaluations += 1;
             let new_slope = dot(&gradient, direction);
-            let falls = worth.value <= self.worth.value + DECREASE * length * slope;
-            let same = worth.value <= self.worth.value + ROUNDING * self.worth.value.abs();
+            let falls = objective.value <= self.objective.value + DECREASE * length * slope;
+            let same = objective.value <= self.objective.value + ROUNDING * self.objective.value.abs();
             if !(falls || (same && new_slope <= (2.0 * DECREASE - 1.0) * slope)) {
                 high = length;
             } else if new_slope < CURVATURE * slope {
                 low = length;
             } else {
-                self.go(at, gradient, worth);
+                self.go(at, gradient, objective);
                 return true;
             }
             length = if high.is_finite() { 0.5 * (low + high) } else { 2.0 * low };
@@ -144,7 +149,7 @@ impl Minimisation {
         false
     }
 
-    fn go(&mut self, at: Vec<f64>, gradient: Vec<f64>, worth: Worth) {
+    fn go(&mut self, at: Vec<f64>, gradient: Vec<f64>, objective: ObjectiveValue) {
         let less =
             |one: &[f64], other: &[f64]| one.iter().zip(other).map(|(a, b)| a - b).collect::<Vec<f64>>();
         let (step, change) = (less(&at, &self.state.at), less(&gradient, &self.gradient));
@@ -154,6 +159,6 @@ impl Minimisation {
             }
             self.state.steps.push_back((step, change));
         }
-        (self.state.at, self.gradient, self.worth) = (at, gradient, worth);
+        (self.state.at, self.gradient, self.objective) = (at, gradient, objective);
     }
 }
