@@ -177,6 +177,7 @@ unsafe fn weigh<S: Simd, const R: usize, const V: usize>(
 }
 
 /// `softmax(query keyᵀ) value` for each query, in rows of `output`.
+/// Shape of the output `[queries, output_stride]`, of each row `width` numbers.
 ///
 /// # Safety
 /// The machine has the instruction set; the slices hold what the numbers say; `scratch` has at least

@@ -219,6 +219,7 @@ unsafe fn block_i8<S: Simd, const R: usize, const V: usize>(
 }
 
 /// All rows of a layer, panel by panel: a panel stays in the nearest cache while all rows pass it.
+/// `output`: `[rows, stride]`, of each row as many numbers as the panels have columns.
 ///
 /// # Safety
 /// The machine has the instruction set; the slices hold what the numbers say; `output` has all rows, `stride`
@@ -239,6 +240,7 @@ pub(super) unsafe fn dense_f32<S: Simd, const V: usize>(
 }
 
 /// As [`dense_f32`].
+/// `output`: `[rows, stride]`.
 ///
 /// # Safety
 /// As there.

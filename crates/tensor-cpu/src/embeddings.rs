@@ -75,6 +75,7 @@ impl Embeddings {
     }
 
     /// The first hidden state of a token.
+    /// Written to `state`, `[hidden]`.
     pub(super) fn state(&self, kernels: &Kernels, id: u32, position: u32, eps: f32, state: &mut [f32]) {
         let width = state.len();
         let row = |index: u32| index as usize * width..(index as usize + 1) * width;

@@ -118,6 +118,7 @@ impl PackedEncoder {
     }
 
     /// One row of `hidden` numbers for each sequence, in order, in one vector.
+    /// Shape `[sequences, hidden]`.
     ///
     /// Ids and positions must be rows of the embeddings; a panic tells of those that aren't.
     pub fn forward(&self, sequences: &[Sequence<'_>], pooling: Pooling) -> Vec<f32> {

@@ -57,6 +57,7 @@ impl Head {
     }
 
     /// Logits, a row for each of the states that lie in rows of `width`.
+    /// `states`: `[rows, width]`, which are changed; `[outputs]` each come out.
     pub fn logits(&self, kernels: &Kernels, states: &mut [f32]) -> Vec<Vec<f32>> {
         let count = states.len() / self.width;
         let (inner, outer) = (padded(self.width), padded(self.outputs));
@@ -79,6 +80,7 @@ impl Head {
 }
 
 /// Probabilities from logits, in their place.
+/// `row`: `[classes]`.
 pub fn softmax(row: &mut [f32]) {
     let greatest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     row.iter_mut().for_each(|number| *number = (*number - greatest).exp());

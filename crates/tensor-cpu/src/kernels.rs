@@ -226,6 +226,7 @@ impl Kernels {
     }
 
     /// Rows of a dense layer into rows of `output`, `stride` apart.
+    /// `output`: `[rows, stride]`, of each row as many numbers as there are biases.
     pub(super) fn dense_f32(&self, layer: &DenseF32<'_>, output: &mut [f32], stride: usize) {
         let columns = layer.bias.len();
         assert!(columns.is_multiple_of(PANEL) && layer.panels.len() == columns * layer.inputs);
@@ -236,6 +237,7 @@ impl Kernels {
     }
 
     /// Rows of a dense layer into rows of `output`, `stride` apart.
+    /// `output`: `[rows, stride]`, of each row as many numbers as there are biases.
     pub(super) fn dense_i8(&self, layer: &DenseI8<'_>, output: &mut [f32], stride: usize) {
         let columns = layer.bias.len();
         let groups = layer.groups();
@@ -250,6 +252,7 @@ impl Kernels {
     }
 
     /// `x = norm(x + y)`, for a row; see [`rows::add_norm`].
+    /// All slices `[width]`.
     pub(super) fn add_norm(&self, x: &mut [f32], y: &[f32], (weight, bias): (&[f32], &[f32]), eps: f32) {
         let width = x.len();
         assert!(y.len() == width && weight.len() == width && bias.len() == width);
@@ -260,12 +263,14 @@ impl Kernels {
     }
 
     /// Applies an activation to a row.
+    /// `x`: `[width]`, or rows without gaps: each number is by itself.
     pub fn activate(&self, x: &mut [f32], activation: Activation) {
         // SAFETY: the table exists only for instruction sets that the machine has.
         unsafe { (self.activate)(x.as_mut_ptr(), x.len(), activation) }
     }
 
     /// Writes a row as bytes; see [`rows::quantise`].
+    /// `x`, `shift`, `factor`: `[width]`; `bytes` at least `[width]`.
     pub(super) fn quantise(
         &self,
         x: &mut [f32],
@@ -281,6 +286,7 @@ impl Kernels {
     }
 
     /// Attention of some queries of a head into rows of `output`, `stride` apart.
+    /// `output`: `[queries, stride]`, of each row the width of the head; `scratch`: [`attention::scratch_size`] numbers.
     pub(super) fn attend(
         &self,
         head: &Attention<'_>,
@@ -300,6 +306,7 @@ impl Kernels {
 /// For training; see [`gradients`].
 impl Kernels {
     /// Normalises a row, writes it weighed to `y`, and returns by what it was multiplied.
+    /// All slices `[width]`.
     pub fn norm(&self, x: &mut [f32], y: &mut [f32], (weight, bias): (&[f32], &[f32]), eps: f32) -> f32 {
         let width = x.len();
         assert!(y.len() == width && weight.len() == width && bias.len() == width);
@@ -309,6 +316,7 @@ impl Kernels {
     }
 
     /// From the gradient of a normalised row's output to that of its input, and adds to those of weight and bias.
+    /// All slices `[width]`.
     pub fn norm_gradient(
         &self,
         (dy, x): (&mut [f32], &[f32]),
@@ -325,12 +333,14 @@ impl Kernels {
     }
 
     /// Probabilities in the place of a row of scores.
+    /// `x`: `[tokens]`.
     pub fn softmax(&self, x: &mut [f32]) {
         // SAFETY: the table exists only for instruction sets that the machine has.
         unsafe { (self.softmax)(x.as_mut_ptr(), x.len()) }
     }
 
     /// From the gradient of probabilities to that of the scores.
+    /// `p`: the probabilities, `[tokens]`, and `dp` as well.
     pub fn softmax_gradient(&self, dp: &mut [f32], p: &[f32]) {
         assert!(dp.len() == p.len());
         // SAFETY: the table exists only for instruction sets that the machine has; the slices have just been checked.
@@ -338,6 +348,7 @@ impl Kernels {
     }
 
     /// From the gradient of an activation's output to that of its input `x`.
+    /// `dy` and `x`: `[width]`, or rows without gaps.
     pub fn activate_gradient(&self, dy: &mut [f32], x: &[f32], activation: Activation) {
         assert!(dy.len() == x.len());
         // SAFETY: the table exists only for instruction sets that the machine has; the slices have just been checked.

@@ -92,6 +92,7 @@ impl Norm {
     }
 
     /// `x = norm(x + y)`.
+    /// `x` and `y`: `[width]`.
     pub(super) fn add(&self, kernels: &Kernels, x: &mut [f32], y: &[f32], eps: f32) {
         kernels.add_norm(x, y, (&self.weight, &self.bias), eps);
     }

@@ -107,12 +107,14 @@ impl LayerwiseStates {
     }
 
     /// The states of the first tokens, without gaps.
+    /// Shape `[sequences, hidden]`.
     pub fn first(&self, shape: &Shape) -> Vec<f32> {
         let state = |span: &Range<usize>| &self.hidden[span.start * shape.stride()..][..shape.hidden];
         self.spans.iter().flat_map(state).copied().collect()
     }
 
     /// The mean state of each sequence.
+    /// `[hidden]` each.
     pub fn means(&self, shape: &Shape) -> Vec<Vec<f32>> {
         let mean = |span: &Range<usize>| {
             let states = self.hidden[span.start * shape.stride()..span.end * shape.stride()]

@@ -48,6 +48,7 @@ struct Smoothing {
 
 impl Ranges {
     /// Takes note of a row.
+    /// `row`: `[inputs]`.
     pub(super) fn observe(&mut self, row: &[f32]) {
         self.least.resize(row.len(), f32::INFINITY);
         self.greatest.resize(row.len(), f32::NEG_INFINITY);
@@ -289,6 +290,7 @@ impl Linear {
 
     /// Computes some `columns`, whole panels, of all rows into `output`, after the activation, if there is one. The input may
     /// be changed.
+    /// `output`: `[rows, stride]`, of each row as many numbers as `columns`.
     pub(super) fn forward(
         &self,
         kernels: &Kernels,

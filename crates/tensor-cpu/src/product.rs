@@ -27,6 +27,7 @@ pub struct Matrix<'a> {
 
 impl<'a> Matrix<'a> {
     /// Rows of `columns` numbers, from one to the next `stride`.
+    /// `numbers`: `[rows, stride]`, of the last row only `columns`.
     ///
     /// # Panics
     /// If the slice is too short.
@@ -57,6 +58,7 @@ impl<'a> Matrix<'a> {
 }
 
 /// `into = a b`, or `into += a b` where what is there counts; rows of `into` are `stride` apart.
+/// `a`: `[rows, inner]`; `b`: `[inner, columns]`; `into`: `[rows, stride]`, of each row `columns`.
 ///
 /// # Panics
 /// If the sizes don't fit.
@@ -94,6 +96,7 @@ pub fn multiply(a: Matrix<'_>, b: Matrix<'_>, factor: f32, (into, stride): (&mut
 }
 
 /// As [`multiply`], with all threads, into rows without gaps.
+/// `into`: `[rows, columns]`.
 ///
 /// # Panics
 /// If the sizes don't fit.
