@@ -24,6 +24,7 @@ pub struct Row {
 
 impl Row {
     /// A row of a forward pass with the weight of its window.
+    /// `values`: `[outputs]`, or `[hidden]` of an embedding.
     pub fn new(window: &Window, values: Vec<f32>) -> Self {
         Self { weight: window.content_tokens.max(1), values: values.into_boxed_slice() }
     }

@@ -27,6 +27,7 @@ pub trait TextModel: Send + Sync {
     fn windows(&self, text: &str) -> Result<Vec<Window>, EngineError>;
 
     /// Begins to compute one row of numbers for each window.
+    /// `[outputs]` each, or `[hidden]` of an embedding.
     ///
     /// # Errors
     /// If the model can't compute this output, or the device fails; a device may tell so only when the rows are waited for.

@@ -5,6 +5,7 @@
 use crate::Row;
 
 /// Mean of the rows by their weights; in `f64`, so that order hardly matters. Rows are of equal length.
+/// Shape `[width]`.
 pub(super) fn weighted_mean(rows: &[Row]) -> Vec<f64> {
     let mut sums = vec![0.0; rows.first().map_or(0, |row| row.values.len())];
     let mut total = 0.0;
@@ -20,6 +21,7 @@ pub(super) fn weighted_mean(rows: &[Row]) -> Vec<f64> {
 }
 
 /// The vector scaled to length 1; zeros stay zeros.
+/// Shape `[width]`, as that of `vector`.
 pub(super) fn normalised(vector: &[f64]) -> Vec<f32> {
     let length = vector.iter().map(|value| value * value).sum::<f64>().sqrt();
     // The floor is that of `torch.nn.functional.normalize`.

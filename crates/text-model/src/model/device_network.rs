@@ -59,6 +59,7 @@ impl DeviceNetwork {
     }
 
     /// Begins to compute a row for each window.
+    /// `[outputs]` each, or `[hidden]` of an embedding.
     pub(super) fn begin(
         &self,
         windows: &[&Window],

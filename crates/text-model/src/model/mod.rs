@@ -237,6 +237,7 @@ impl Model {
     }
 
     /// A row for each window: probabilities of the labels, the value of a regression, or an embedding.
+    /// Shapes `[labels]`, `[1]` and `[hidden]`.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidRequest`] for [`ForwardOutput::Head`] of a model without head, or a window that this model's
@@ -246,6 +247,7 @@ impl Model {
     }
 
     /// Begins what [`forward`](Self::forward) does; on the CPU that is all of it.
+    /// Shapes are those of `forward`: `[labels]`, `[1]` or `[hidden]`.
     ///
     /// # Errors
     /// As [`forward`](Self::forward), now or when the rows are waited for.
@@ -294,6 +296,7 @@ impl Model {
     }
 
     /// The embedding of one text, of length 1, from the rows of [`ForwardOutput::Embedding`] of all its windows.
+    /// Shape `[hidden]`.
     pub fn embed(&self, rows: &[Row]) -> Vec<f32> {
         combine::normalised(&combine::weighted_mean(rows))
     }

@@ -24,6 +24,7 @@ pub(super) enum Network {
 
 impl Network {
     /// Begins to compute a row for each window.
+    /// `[outputs]` each, or `[hidden]` of an embedding.
     pub(super) fn begin(
         &self,
         windows: &[&Window],
@@ -40,6 +41,7 @@ impl Network {
     }
 
     /// What the head reads, a row for each window, where candle computes it.
+    /// `[hidden]` each.
     pub(super) fn features(&self, windows: &[&Window]) -> Result<Vec<Vec<f32>>, EngineError> {
         match self {
             Network::Candle(network) => finite(network.features(windows)?, false),

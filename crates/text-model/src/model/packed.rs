@@ -63,6 +63,7 @@ impl PackedNetwork {
     }
 
     /// A row for each window.
+    /// `[outputs]` each, or `[hidden]` of an embedding.
     pub(super) fn forward(
         &self,
         windows: &[&Window],
@@ -91,6 +92,7 @@ fn pooling(output: ForwardOutput) -> Pooling {
 }
 
 /// Probabilities or values from the last hidden states of first tokens.
+/// `states`: `[rows, hidden]`, which are changed; `[outputs]` each come out.
 pub(super) fn outputs(head: &Head, plan: &HeadPlan, kernels: &Kernels, states: &mut [f32]) -> Vec<Vec<f32>> {
     let mut rows = head.logits(kernels, states);
     if plan.labels.is_some() {

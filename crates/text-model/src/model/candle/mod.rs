@@ -103,6 +103,7 @@ impl CandleNetwork {
     }
 
     /// A row for each window.
+    /// `[outputs]` each, or `[hidden]` of an embedding.
     pub(super) fn forward(
         &self,
         windows: &[&Window],
@@ -120,6 +121,7 @@ impl CandleNetwork {
     }
 
     /// What a head reads, a row for each window.
+    /// `[hidden]` each.
     pub(super) fn features(&self, windows: &[&Window]) -> Result<Vec<Vec<f32>>, EngineError> {
         self.passes(windows, |pass| self.pooled(pass, self.pooling)?.to_vec2())
     }
