@@ -81,6 +81,7 @@ impl<'a> Attention<'a> {
     }
 
     /// From the gradient of the result to those of queries, and of keys and values.
+    /// `d_context`: `[queries, hidden]`; out come `[queries, hidden]` and `[tokens, 2 hidden]`.
     pub(super) fn backward(&self, d_context: &[f32]) -> (Vec<f32>, Vec<f32>) {
         let hidden = self.ctx.config.hidden_size;
         let (mut d_queries, mut d_keys_values) =

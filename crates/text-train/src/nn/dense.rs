@@ -12,6 +12,7 @@ use super::parameters::Gradients;
 const BLOCK: usize = 64;
 
 /// The rows of the output for rows of input.
+/// From `[rows, inputs]` to `[rows, outputs]`.
 pub(super) fn forward(ctx: &ForwardContext<'_>, layout: &DenseLayout, input: &[f32]) -> Vec<f32> {
     let rows = input.len() / layout.inputs;
     let mut output = match layout.bias.is_empty() {
@@ -24,6 +25,7 @@ pub(super) fn forward(ctx: &ForwardContext<'_>, layout: &DenseLayout, input: &[f
 }
 
 /// Adds to the gradients of weight and bias, if they are trained.
+/// `input`: `[rows, inputs]`; `d_output`: `[rows, outputs]`.
 pub(super) fn backward(
     ctx: &ForwardContext<'_>,
     layout: &DenseLayout,
@@ -42,6 +44,7 @@ pub(super) fn backward(
 }
 
 /// The gradient of the input.
+/// From `[rows, outputs]` to `[rows, inputs]`.
 pub(super) fn input_gradient(ctx: &ForwardContext<'_>, layout: &DenseLayout, d_output: &[f32]) -> Vec<f32> {
     let mut d_input = vec![0.0; d_output.len() / layout.outputs * layout.inputs];
     add_input_gradient(ctx, layout, d_output, &mut d_input);
@@ -49,6 +52,7 @@ pub(super) fn input_gradient(ctx: &ForwardContext<'_>, layout: &DenseLayout, d_o
 }
 
 /// Adds the gradient of the input to what is there.
+/// `d_output`: `[rows, outputs]`; `d_input`: `[rows, inputs]`.
 pub(super) fn add_input_gradient(
     ctx: &ForwardContext<'_>,
     layout: &DenseLayout,
@@ -74,6 +78,7 @@ fn add_rows(ctx: &ForwardContext<'_>, rows: &[f32], sum: &mut [f32]) {
 }
 
 /// `to += from`.
+/// Both of the same length.
 pub(super) fn add(to: &mut [f32], from: &[f32]) {
     to.iter_mut().zip(from).for_each(|(to, from)| *to += from);
 }

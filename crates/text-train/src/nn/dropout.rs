@@ -65,6 +65,7 @@ impl Dropout {
 
 impl Mask {
     /// Leaves numbers of a row out, and scales the others so that the expectation stays.
+    /// `numbers`: `[width]`.
     pub(super) fn apply(&self, row: usize, numbers: &mut [f32]) {
         let mut state = mix(self.key ^ (row as u64).wrapping_mul(STEP));
         for four in numbers.chunks_mut(4) {

@@ -34,6 +34,7 @@ pub(super) fn forward(ctx: &ForwardContext<'_>, layout: &EmbeddingsLayout, batch
 }
 
 /// Adds to the gradients of all tables.
+/// `gradient`: that of the output, `[tokens, hidden]`.
 pub(super) fn backward(
     ctx: &ForwardContext<'_>,
     layout: &EmbeddingsLayout,

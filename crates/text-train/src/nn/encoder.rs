@@ -31,6 +31,7 @@ pub trait TrainableEncoder: Debug + Send {
     ) -> Result<Vec<f32>, EngineError>;
 
     /// Adds to the gradients, these or those of the device, those of the states that came out last.
+    /// `d_states`: `[sequences, hidden]`.
     ///
     /// # Errors
     /// If the device fails, or its memory is full: then only a part may have been added, and all has to be
@@ -112,6 +113,7 @@ pub trait TrainableEncoder: Debug + Send {
     }
 
     /// Sets them.
+    /// Both `[parameters]`, those trained on the device, end to end.
     ///
     /// # Errors
     /// If the device fails.

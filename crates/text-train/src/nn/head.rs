@@ -88,6 +88,7 @@ pub(super) fn forward(ctx: &ForwardContext<'_>, layout: &ParameterLayout, mut in
 }
 
 /// From the gradient of the logits to that of the states.
+/// From `[rows, outputs]` to `[rows, hidden]`.
 pub(super) fn backward(
     ctx: &ForwardContext<'_>,
     layout: &ParameterLayout,

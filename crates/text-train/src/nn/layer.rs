@@ -64,6 +64,7 @@ impl LayerOps<'_> {
     }
 
     /// From the gradient of the output to that of the input, if anything before the layer is trained.
+    /// `input` and what comes out: `[tokens, hidden]`; `gradient`: the same, of the last layer `[sequences, hidden]`.
     pub(super) fn backward(
         &self,
         tape: &LayerTape,

@@ -72,6 +72,7 @@ pub struct Tape {
 
 impl Tape {
     /// What the head says, a row for each sequence: logits of a classification, values of a regression.
+    /// Shape `[sequences, outputs]`.
     pub fn logits(&self) -> &[f32] {
         &self.head.logits
     }
@@ -83,6 +84,7 @@ impl<'a> ForwardContext<'a> {
     }
 
     /// Leaves out numbers of hidden states, or the same of their gradients.
+    /// `numbers`: `[rows, hidden]`.
     pub(super) fn drop(&self, site: DropoutSite, numbers: &mut [f32]) {
         let Some(mask) = self.mask(site) else { return };
         let rows = numbers.chunks_mut(self.config.hidden_size).enumerate();
@@ -194,6 +196,7 @@ impl Network {
     }
 
     /// Weights and biases of the head's last layer.
+    /// Shapes `[outputs, hidden]` and `[outputs]`.
     pub fn output_layer<'a>(&self, parameters: &'a mut Parameters) -> (&'a mut [f32], &'a mut [f32]) {
         let output = &self.layout.output;
         let both = &mut parameters.values[output.weight.start..output.bias.end];
@@ -201,6 +204,7 @@ impl Network {
     }
 
     /// The head alone, over the last states of first tokens, a row for each sequence.
+    /// `states`: `[sequences, hidden]`.
     pub fn forward_head(
         &self,
         parameters: &Parameters,
@@ -212,6 +216,7 @@ impl Network {
 
     /// As [`backward`](Self::backward), of the head alone, with the same dropout as in the forward pass; the gradients of the
     /// states, which the head was given.
+    /// `d_logits`: `[sequences, outputs]`; out come `[sequences, hidden]`.
     pub fn backward_head(
         &self,
         parameters: &Parameters,
@@ -288,6 +293,7 @@ impl Network {
     }
 
     /// As [`backward`](Self::backward), of the encoder alone, from the gradients of the states that came out.
+    /// `gradient`: `[sequences, hidden]`.
     pub(super) fn backward_encoder(
         &self,
         parameters: &Parameters,

@@ -23,6 +23,7 @@ pub(super) struct Normed {
 
 impl Normed {
     /// Normalises rows.
+    /// `input`: `[rows, width]`.
     pub(super) fn forward(ctx: &ForwardContext<'_>, layout: &NormLayout, mut input: Vec<f32>) -> Self {
         let width = ctx.config.hidden_size;
         let zeros = if layout.bias.is_empty() { vec![0.0; width] } else { Vec::new() };
@@ -39,6 +40,7 @@ impl Normed {
     }
 
     /// From the gradient of the output to that of the input, in its place.
+    /// `gradient`: `[rows, width]`.
     pub(super) fn backward(
         &self,
         ctx: &ForwardContext<'_>,

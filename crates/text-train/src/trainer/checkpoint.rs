@@ -158,16 +158,19 @@ impl Checkpoint {
     }
 
     /// The trained parameters.
+    /// `[parameters]`, end to end.
     pub(super) fn trained(&self) -> Vec<f32> {
         self.numbers(0)
     }
 
     /// The means of their gradients, and of the squares.
+    /// Both `[parameters]`, end to end.
     pub(super) fn moments(&self) -> Option<(Vec<f32>, Vec<f32>)> {
         self.header.moments.then(|| (self.numbers(1), self.numbers(2)))
     }
 
     /// The best parameters and their epoch.
+    /// `[parameters]`, end to end.
     pub(super) fn best(&self) -> Option<(u32, Vec<f32>)> {
         let epoch = self.header.best?;
         Some((epoch, self.numbers(if self.header.moments { 3 } else { 1 })))

@@ -66,6 +66,7 @@ impl Criterion {
     }
 
     /// The loss of rows with these outputs.
+    /// `outputs`: `[rows, outputs]`.
     pub(super) fn loss(&self, outputs: &[f32], rows: &[usize], by: f64) -> Result<Loss, EngineError> {
         match self {
             Self::Classes(loss, targets) => loss.compute(outputs, &pick(targets, rows), by),

@@ -47,6 +47,7 @@ impl FrozenEncoder {
     }
 
     /// What the head reads, a row for each sequence: the last states of first tokens, or means.
+    /// Shape `[sequences, hidden]`.
     ///
     /// # Errors
     /// If the device fails, or has no room for one of the sequences alone.
@@ -81,6 +82,7 @@ impl FrozenEncoder {
     }
 
     /// The states of all examples.
+    /// Shape `[examples, hidden]`.
     ///
     /// # Errors
     /// As of [`states`](Self::states).

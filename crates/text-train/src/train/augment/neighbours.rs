@@ -40,6 +40,7 @@ struct Vocabulary<'a> {
 }
 
 /// Neighbours of those words, in lower case, that the vocabulary has.
+/// `embeddings`: `[pieces, hidden]`.
 pub(super) fn nearest(
     words: &BTreeSet<String>,
     pieces: &[impl AsRef<str>],

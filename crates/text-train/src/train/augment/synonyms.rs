@@ -32,6 +32,7 @@ impl Synonyms {
     }
 
     /// For each word of some texts that is a piece of the vocabulary, its nearest neighbours among the words there.
+    /// `embeddings`: `[pieces, hidden]`.
     ///
     /// `pieces` are all pieces in the order of their ids, `embeddings` their vectors, one after the other. See
     /// `neighbours` for what counts as near.

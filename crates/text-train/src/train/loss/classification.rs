@@ -45,6 +45,7 @@ impl CrossEntropy {
     }
 
     /// With a weight for each class, at least 0.
+    /// `weights`: `[classes]`.
     #[must_use]
     pub fn with_weights(mut self, weights: &[f32]) -> Self {
         let given = weights.iter().copied().map(f64::from).chain(std::iter::repeat(1.0));
@@ -81,6 +82,7 @@ impl CrossEntropy {
 
     /// Loss of some rows: `logits` are rows x classes, row by row; `targets` is what each row should be. Nothing is left
     /// of loss and gradient if the denominator is 0.
+    /// `logits`: `[rows, classes]`; `targets`: `[rows]`.
     ///
     /// # Errors
     /// [`ErrorKind::Internal`] if shapes don't fit or a target is none of the classes.

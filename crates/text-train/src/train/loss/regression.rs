@@ -30,6 +30,7 @@ pub struct Regression {
 impl Regression {
     /// Loss of some rows, one value and one target each: the sum over the rows, divided by `denominator`. That is the
     /// number of rows of the update for a mean (`reduction="mean"`); nothing is left if it is 0.
+    /// `values` and `targets`: `[rows]`.
     ///
     /// # Errors
     /// [`ErrorKind::Internal`](ecommerce_ml_protocol::ErrorKind::Internal) if there are more of one than of the other.

@@ -16,6 +16,7 @@ const BLOCKS_PER_TASK: usize = 64;
 
 /// Root of the sum of the squares of all gradients; infinite or not a number if one of them is, or if a square is too
 /// large for single precision. Whoever trains must not update weights then.
+/// Each slice is a parameter of any shape.
 pub fn global_norm<'a>(gradients: impl IntoIterator<Item = &'a [f32]>) -> f64 {
     gradients.into_iter().map(sum_of_squares).sum::<f64>().sqrt()
 }
@@ -27,6 +28,7 @@ pub fn clip_coefficient(norm: f64, max_norm: f64) -> f32 {
 }
 
 /// Sum of the squares of gradients, of which [`global_norm`] is the root.
+/// `values`: of any shape.
 pub fn sum_of_squares(values: &[f32]) -> f64 {
     let tasks: Vec<f64> = values
         .par_chunks(BLOCK * BLOCKS_PER_TASK)

@@ -6,12 +6,14 @@ use super::{AdamW, AdamWSettings, Moments};
 
 impl AdamW {
     /// Means of a parameter's gradients and of their squares; none before the first update.
+    /// Both have the shape of the parameter.
     pub fn moments(&self, name: &str) -> Option<(&[f32], &[f32])> {
         self.moments.get(name).map(|moments| (&*moments.exp_avg, &*moments.exp_avg_sq))
     }
 
     /// One that goes on after so many updates, with the moments of each parameter. Settings aren't part of what is
     /// remembered.
+    /// Both have the shape of their parameter.
     pub fn resumed(
         settings: AdamWSettings,
         step: u64,

@@ -44,6 +44,7 @@ impl Inputs {
     }
 
     /// The states of examples with these tokens, if only a head learns.
+    /// Shape `[examples, hidden]`.
     ///
     /// # Errors
     /// As of [`FrozenEncoder::states`].

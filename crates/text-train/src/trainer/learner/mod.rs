@@ -138,6 +138,7 @@ impl Learner {
     }
 
     /// The trained parameters, end to end.
+    /// `[parameters]`.
     ///
     /// # Errors
     /// If the device that the encoder learns on fails.
@@ -152,6 +153,7 @@ impl Learner {
     }
 
     /// Sets the trained parameters.
+    /// `values`: `[parameters]`, as [`trained`](Self::trained) gives them.
     ///
     /// # Errors
     /// If the device that the encoder learns on fails.
@@ -177,6 +179,7 @@ impl Learner {
     }
 
     /// Of the moments of all trained parameters, takes those of what is updated on a device; how many they are.
+    /// Both `[parameters]`.
     ///
     /// # Errors
     /// If the device that the encoder learns on fails.

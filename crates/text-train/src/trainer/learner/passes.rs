@@ -52,6 +52,7 @@ impl Learner {
     }
 
     /// What the head says of examples as they are, a row of outputs for each, with nothing left out.
+    /// Shape `[examples, outputs]`.
     ///
     /// # Errors
     /// As of [`learn`](Self::learn).
