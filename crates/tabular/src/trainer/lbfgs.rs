@@ -28,6 +28,7 @@ const ROUNDING: f64 = 1e-13;
 
 /// A function with its gradient, which is overwritten.
 pub(super) trait Objective {
+    /// At a point, `[parameters]`; its gradient is written to `gradient`, `[parameters]`.
     fn evaluate(&self, at: &[f64], gradient: &mut [f64]) -> ObjectiveValue;
 }
 
@@ -56,6 +57,7 @@ pub(super) struct Lbfgs {
 
 impl Lbfgs {
     /// Begins, or goes on.
+    /// `curvature`: `[parameters]`.
     pub(super) fn new(
         function: &dyn Objective,
         state: LbfgsState,

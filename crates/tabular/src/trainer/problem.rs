@@ -74,6 +74,7 @@ impl Problem {
     }
 
     /// The objective at these parameters; `gradient` is overwritten.
+    /// Both `[parameters]`, as [`parameters`](Self::parameters) counts them.
     pub(super) fn evaluate(&self, parameters: &[f64], gradient: &mut [f64]) -> ObjectiveValue {
         let equations = self.equations;
         let (weights, intercepts) = parameters.split_at(parameters.len() - equations);
@@ -114,6 +115,7 @@ impl Problem {
     }
 
     /// About how curved the problem is along each parameter: the steps that a minimiser tries first.
+    /// `[parameters]`.
     pub(super) fn curvature(&self) -> Vec<f64> {
         let of_equation = self.variances();
         let of_feature = |&spread: &f64| {
@@ -230,6 +232,7 @@ fn add_slope(block: &Block, rows: Range<usize>, residuals: &[f64], slopes: &mut 
 }
 
 /// A sum of products in four lanes, which is always the same order.
+/// Both slices `[n]`.
 pub(super) fn dot(one: &[f64], other: &[f64]) -> f64 {
     let mut lanes = [0.0; 4];
     let (ones, rest) = one.as_chunks::<4>();

@@ -94,6 +94,7 @@ impl Task {
     }
 
     /// The model of parameters that were found.
+    /// `parameters`: `[features, equations]` coefficients, then `[equations]` intercepts.
     pub(super) fn model(&self, encoding: &Encoding, problem: &Problem, parameters: &[f64]) -> LinearModel {
         let (weights, intercepts) = parameters.split_at(parameters.len() - self.equations);
         let mut intercepts = problem.offsets(weights, intercepts);

@@ -203,6 +203,7 @@ impl InferenceJob {
     }
 
     /// Takes the model's rows for windows of a batch, and answers if these were the last.
+    /// Rows of `[outputs]`, or of `[hidden]`.
     pub(super) fn receive(&mut self, rows: Vec<(WindowSlot, Vec<f32>)>) {
         rows.into_iter().for_each(|(slot, values)| self.put(slot, values));
         self.answer_if_done();
