@@ -79,16 +79,16 @@ impl Learner {
         let d_states =
             self.network.backward_head(&self.parameters, (&head, dropout), &self.d_logits(), &mut gradients);
         encoder.backward(&d_states).unwrap();
-        encoder.collect(&mut gradients).unwrap();
+        encoder.add_adapter_gradients(&mut gradients).unwrap();
         let own = taken(&mut encoder);
         gradients.values[..own.len()].copy_from_slice(&own);
         self.spread(&mut gradients);
         // Nothing is left there.
         let before = gradients.values.clone();
-        encoder.collect(&mut gradients).unwrap();
+        encoder.add_adapter_gradients(&mut gradients).unwrap();
         self.spread(&mut gradients);
         assert_eq!(gradients.values, before);
-        assert_eq!(encoder.squares().unwrap(), 0.0);
+        assert_eq!(encoder.gradient_sum_of_squares().unwrap(), 0.0);
         assert!(encoder.backward(&d_states).is_err(), "a tape was kept");
         Pass { gradients, logits: head.logits().to_vec() }
     }

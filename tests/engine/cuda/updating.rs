@@ -68,7 +68,7 @@ fn updates_are_those_of_the_cpu() {
             let mut probe = learner.encoder(&found, tuning);
             learner.pass(&mut probe, step);
             let gradients = taken(&mut probe);
-            let (norm, squares) = (sum_of_squares(&gradients), encoder.squares().unwrap());
+            let (norm, squares) = (sum_of_squares(&gradients), encoder.gradient_sum_of_squares().unwrap());
             assert!((squares / norm - 1.0).abs() < 1e-6, "{squares} {norm}");
 
             let (list, mut values) = (expected.list.clone(), &mut expected.values[start..end]);
@@ -82,8 +82,8 @@ fn updates_are_those_of_the_cpu() {
             }
             adam.update(&mut parameters, 1e-2, 0.5).unwrap();
             encoder.update(adam.factors(1e-2, 0.5)).unwrap();
-            assert_eq!(encoder.squares().unwrap(), 0.0, "gradients are left");
-            encoder.bring_back(&mut found).unwrap();
+            assert_eq!(encoder.gradient_sum_of_squares().unwrap(), 0.0, "gradients are left");
+            encoder.download_parameters(&mut found).unwrap();
             assert!(same(&expected.values, &found.values), "{tuning:?}, step {step}");
             assert_eq!(found.values[..start], learner.parameters.values[..start]);
             let (exp_avg, exp_avg_sq) = encoder.moments().unwrap().unwrap();
@@ -108,16 +108,16 @@ fn an_encoder_goes_on_where_another_one_was() {
     learner.pass(&mut first, 0);
     first.update(adam.factors(1e-2, 1.0)).unwrap();
     let mut parameters = learner.parameters.clone();
-    first.bring_back(&mut parameters).unwrap();
+    first.download_parameters(&mut parameters).unwrap();
     let (exp_avg, exp_avg_sq) = first.moments().unwrap().unwrap();
     let mut second = learner.encoder(&learner.parameters, Tuning::Full);
-    second.refresh(&parameters).unwrap();
+    second.upload_parameters(&parameters).unwrap();
     second.set_moments(&exp_avg, &exp_avg_sq).unwrap();
     let after = |encoder: &mut DeviceEncoder<Emulated>| {
         learner.pass(encoder, 1);
         encoder.update(adam.factors(1e-2, 1.0)).unwrap();
         let mut parameters = learner.parameters.clone();
-        encoder.bring_back(&mut parameters).unwrap();
+        encoder.download_parameters(&mut parameters).unwrap();
         (parameters.values, encoder.moments().unwrap())
     };
     assert_eq!(after(&mut first), after(&mut second));
@@ -129,13 +129,13 @@ fn weights_follow_their_adapters() {
         let (learner, adapted) = (learner(), learner().adapted(frozen));
         let mut encoder = learner.encoder(&learner.parameters, Tuning::Lora { frozen });
         let before = learner.states(&mut encoder);
-        encoder.refresh(&adapted.parameters).unwrap();
+        encoder.upload_parameters(&adapted.parameters).unwrap();
         let after = learner.states(&mut encoder);
         assert_ne!(before, after);
         let mut new = learner.encoder(&adapted.parameters, Tuning::Lora { frozen });
         assert_eq!(after, learner.states(&mut new));
         // Nothing else is trained there.
-        assert_eq!((encoder.squares().unwrap(), encoder.moments().unwrap()), (0.0, None));
+        assert_eq!((encoder.gradient_sum_of_squares().unwrap(), encoder.moments().unwrap()), (0.0, None));
     }
 }
 
@@ -149,9 +149,9 @@ fn what_is_not_finite_shows_in_the_norm() {
         let mut gradients = vec![0.0; count];
         gradients[count / 2] = number;
         encoder.backward(&gradients).unwrap();
-        assert!(!encoder.squares().unwrap().is_finite());
+        assert!(!encoder.gradient_sum_of_squares().unwrap().is_finite());
         encoder.zero_grad().unwrap();
-        assert_eq!(encoder.squares().unwrap(), 0.0);
+        assert_eq!(encoder.gradient_sum_of_squares().unwrap(), 0.0);
     }
 }
 
@@ -187,7 +187,7 @@ fn embeddings_move_along_their_gradients_and_back() {
     let adam = AdamW::resumed(AdamWSettings::default(), 1, []);
     encoder.update(adam.factors(0.0, 1.0)).unwrap();
     let mut parameters = learner.parameters.clone();
-    encoder.bring_back(&mut parameters).unwrap();
+    encoder.download_parameters(&mut parameters).unwrap();
     assert_eq!(parameters.values, learner.parameters.values);
     assert_eq!(learner.states(&mut encoder), before);
 }

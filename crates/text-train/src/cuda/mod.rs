@@ -259,11 +259,11 @@ impl<G: GpuBackend> TrainableEncoder for DeviceEncoder<G> {
         self.move_embeddings(epsilon).map(|()| None)
     }
 
-    fn refresh(&mut self, parameters: &Parameters) -> Result<(), EngineError> {
+    fn upload_parameters(&mut self, parameters: &Parameters) -> Result<(), EngineError> {
         Ok(self.upload_parameters(parameters)?)
     }
 
-    fn bring_back(&mut self, parameters: &mut Parameters) -> Result<(), EngineError> {
+    fn download_parameters(&mut self, parameters: &mut Parameters) -> Result<(), EngineError> {
         Ok(self.download_parameters(parameters)?)
     }
 
@@ -271,11 +271,11 @@ impl<G: GpuBackend> TrainableEncoder for DeviceEncoder<G> {
         Ok(self.zero_gradients()?)
     }
 
-    fn collect(&mut self, gradients: &mut Gradients) -> Result<(), EngineError> {
+    fn add_adapter_gradients(&mut self, gradients: &mut Gradients) -> Result<(), EngineError> {
         Ok(self.download_adapted_gradients(gradients)?)
     }
 
-    fn squares(&self) -> Result<f64, EngineError> {
+    fn gradient_sum_of_squares(&self) -> Result<f64, EngineError> {
         Ok(self.all_squares()?)
     }
 

@@ -1,6 +1,6 @@
 //! The encoder under training: on the CPU, or on a device that keeps its gradients and moments there, while the head stays here.
 //!
-//! It must not know which device. Invariant: what is computed on one is of the parameters that [`TrainableEncoder::refresh`] brought
+//! It must not know which device. Invariant: what is computed on one is of the parameters that [`TrainableEncoder::upload_parameters`] brought
 //! there or [`TrainableEncoder::update`] made, whichever came last.
 
 use std::fmt::Debug;
@@ -60,7 +60,7 @@ pub trait TrainableEncoder: Debug + Send {
     ///
     /// # Errors
     /// If the device fails.
-    fn refresh(&mut self, _parameters: &Parameters) -> Result<(), EngineError> {
+    fn upload_parameters(&mut self, _parameters: &Parameters) -> Result<(), EngineError> {
         Ok(())
     }
 
@@ -68,7 +68,7 @@ pub trait TrainableEncoder: Debug + Send {
     ///
     /// # Errors
     /// If the device fails.
-    fn bring_back(&mut self, _parameters: &mut Parameters) -> Result<(), EngineError> {
+    fn download_parameters(&mut self, _parameters: &mut Parameters) -> Result<(), EngineError> {
         Ok(())
     }
 
@@ -84,7 +84,7 @@ pub trait TrainableEncoder: Debug + Send {
     ///
     /// # Errors
     /// If the device fails.
-    fn collect(&mut self, _gradients: &mut Gradients) -> Result<(), EngineError> {
+    fn add_adapter_gradients(&mut self, _gradients: &mut Gradients) -> Result<(), EngineError> {
         Ok(())
     }
 
@@ -92,7 +92,7 @@ pub trait TrainableEncoder: Debug + Send {
     ///
     /// # Errors
     /// If the device fails.
-    fn squares(&self) -> Result<f64, EngineError> {
+    fn gradient_sum_of_squares(&self) -> Result<f64, EngineError> {
         Ok(0.0)
     }
 

@@ -248,7 +248,7 @@ impl<'a> Training<'a> {
         };
         let on_device =
             on_device.iter().map(|(exp_avg, exp_avg_sq)| (exp_avg.as_slice(), exp_avg_sq.as_slice()));
-        let here = self.learner.list_here().filter_map(|(name, _)| self.adam.moments(name));
+        let here = self.learner.list_on_cpu().filter_map(|(name, _)| self.adam.moments(name));
         let moments: Vec<_> = on_device.chain(here).collect();
         let (state, trained) = (&self.state, self.learner.trained()?);
         let header = Header {
@@ -292,7 +292,7 @@ fn resumed(
 ) -> Result<AdamW, EngineError> {
     let Some((exp_avg, exp_avg_sq)) = checkpoint.moments() else { return Ok(AdamW::new(settings)) };
     let mut at = learner.take_moments(&exp_avg, &exp_avg_sq)?;
-    let moments = learner.list_here().map(|(name, length)| {
+    let moments = learner.list_on_cpu().map(|(name, length)| {
         let range = at..at + length;
         at = range.end;
         (name.to_owned(), exp_avg[range.clone()].to_vec(), exp_avg_sq[range].to_vec())

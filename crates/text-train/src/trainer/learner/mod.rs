@@ -105,8 +105,8 @@ impl Learner {
     /// # Errors
     /// If the device that the encoder learns on fails.
     pub(super) fn norm(&mut self) -> Result<f64, EngineError> {
-        self.encoder.collect(&mut self.gradients)?;
-        let on_device = self.encoder.squares()?;
+        self.encoder.add_adapter_gradients(&mut self.gradients)?;
+        let on_device = self.encoder.gradient_sum_of_squares()?;
         if let Some(lora) = &self.lora {
             lora.spread(&self.parameters, &mut self.gradients);
         }
@@ -132,7 +132,7 @@ impl Learner {
         self.encoder.update(adam.factors(rate, scale))?;
         if let Some(lora) = &self.lora {
             lora.merge(&mut self.parameters);
-            self.encoder.refresh(&self.parameters)?;
+            self.encoder.upload_parameters(&self.parameters)?;
         }
         Ok(())
     }
@@ -143,7 +143,7 @@ impl Learner {
     /// # Errors
     /// If the device that the encoder learns on fails.
     pub(super) fn trained(&mut self) -> Result<&[f32], EngineError> {
-        self.encoder.bring_back(&mut self.parameters)?;
+        self.encoder.download_parameters(&mut self.parameters)?;
         Ok(&self.parameters.values[self.start..])
     }
 
@@ -162,11 +162,11 @@ impl Learner {
         if let Some(lora) = &self.lora {
             lora.merge(&mut self.parameters);
         }
-        self.encoder.refresh(&self.parameters)
+        self.encoder.upload_parameters(&self.parameters)
     }
 
     /// Names and lengths of the trained parameters that are updated here; what is updated on a device comes before them.
-    pub(super) fn list_here(&self) -> impl Iterator<Item = (&str, usize)> {
+    pub(super) fn list_on_cpu(&self) -> impl Iterator<Item = (&str, usize)> {
         self.gradients.list.iter().map(|parameter| (parameter.name.as_str(), parameter.range.len()))
     }
 
@@ -196,7 +196,7 @@ impl Learner {
     /// # Errors
     /// If the device that the encoder learns on fails.
     pub(super) fn into_parts(mut self) -> Result<(Network, Parameters), EngineError> {
-        self.encoder.bring_back(&mut self.parameters)?;
+        self.encoder.download_parameters(&mut self.parameters)?;
         Ok((self.network, self.parameters))
     }
 }
