@@ -71,7 +71,7 @@ fn no_kernel_leaves_anything_to_chance() {
         let new = DeviceEncoder::new(gpu, &learner.network, &learner.parameters, Tuning::Full);
         let mut encoder = new.unwrap().unwrap();
         learner.pass(&mut encoder, 0);
-        encoder.move_embeddings(1.0).unwrap();
+        encoder.perturb_embeddings(1.0).unwrap();
     }
     let largest = gpu.largest.lock().unwrap();
     for kernel in Kernel::ALL {

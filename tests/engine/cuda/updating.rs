@@ -161,10 +161,10 @@ fn embeddings_move_along_their_gradients_and_back() {
     let mut encoder = learner.encoder(&learner.parameters, Tuning::Full);
     let before = learner.states(&mut encoder);
     // There is no direction yet.
-    encoder.move_embeddings(2.0).unwrap();
+    encoder.perturb_embeddings(2.0).unwrap();
     assert_eq!(learner.states(&mut encoder), before);
     learner.pass(&mut encoder, 0);
-    encoder.move_embeddings(2.0).unwrap();
+    encoder.perturb_embeddings(2.0).unwrap();
     let there = learner.states(&mut encoder);
 
     let mut probe = learner.encoder(&learner.parameters, Tuning::Full);
@@ -183,7 +183,7 @@ fn embeddings_move_along_their_gradients_and_back() {
     assert_eq!(learner.states(&mut encoder), before);
     // Parameters are where they were: an update of no gradients and no rate leaves them.
     learner.pass(&mut encoder, 0);
-    encoder.move_embeddings(2.0).unwrap();
+    encoder.perturb_embeddings(2.0).unwrap();
     let adam = AdamW::resumed(AdamWSettings::default(), 1, []);
     encoder.update(adam.factors(0.0, 1.0)).unwrap();
     let mut parameters = learner.parameters.clone();

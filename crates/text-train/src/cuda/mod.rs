@@ -31,7 +31,7 @@ mod layer;
 mod optimizer_state;
 mod passes;
 
-use crate::nn::adversarial::Moved;
+use crate::nn::adversarial::PerturbedEmbeddings;
 use crate::nn::dropout::Dropout;
 use crate::nn::encoder::{Moments, TrainableEncoder, without_forward};
 use crate::nn::layout::ParameterLayout;
@@ -225,8 +225,8 @@ impl<G: GpuBackend> DeviceEncoder<G> {
     ///
     /// # Errors
     /// If the GPU fails.
-    pub fn move_embeddings(&mut self, epsilon: f64) -> Result<(), EngineError> {
-        Ok(self.perturb_embeddings(epsilon)?)
+    pub fn perturb_embeddings(&mut self, epsilon: f64) -> Result<(), EngineError> {
+        Ok(self.perturb_half_weights(epsilon)?)
     }
 }
 
@@ -250,13 +250,13 @@ impl<G: GpuBackend> TrainableEncoder for DeviceEncoder<G> {
         self.backward(&d_states)
     }
 
-    fn move_embeddings(
+    fn perturb_embeddings(
         &mut self,
         _: (&Network, &mut Parameters),
         _: &Gradients,
         epsilon: f64,
-    ) -> Result<Option<Moved>, EngineError> {
-        self.move_embeddings(epsilon).map(|()| None)
+    ) -> Result<Option<PerturbedEmbeddings>, EngineError> {
+        self.perturb_embeddings(epsilon).map(|()| None)
     }
 
     fn upload_parameters(&mut self, parameters: &Parameters) -> Result<(), EngineError> {

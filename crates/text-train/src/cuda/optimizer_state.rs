@@ -180,7 +180,7 @@ impl<G: GpuBackend> DeviceEncoder<G> {
     /// Rounds embeddings of words as if they lay further along their gradients; the f32 ones stay.
     ///
     /// Words that no token was have gradients of 0, so nothing has to know which ones were there.
-    pub(super) fn perturb_embeddings(&self, epsilon: f64) -> Result<(), GpuError> {
+    pub(super) fn perturb_half_weights(&self, epsilon: f64) -> Result<(), GpuError> {
         let words = &self.layout.embeddings.words;
         if self.trained != Trained::All {
             return Ok(());

@@ -7,7 +7,7 @@ use std::fmt::Debug;
 
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 
-use super::adversarial::Moved;
+use super::adversarial::PerturbedEmbeddings;
 use super::dropout::Dropout;
 use super::network::{EncoderTape, Network, TokenBatch};
 use super::parameters::{Gradients, Parameters};
@@ -49,12 +49,12 @@ pub trait TrainableEncoder: Debug + Send {
     ///
     /// # Errors
     /// If the device fails.
-    fn move_embeddings(
+    fn perturb_embeddings(
         &mut self,
         model: (&Network, &mut Parameters),
         gradients: &Gradients,
         epsilon: f64,
-    ) -> Result<Option<Moved>, EngineError>;
+    ) -> Result<Option<PerturbedEmbeddings>, EngineError>;
 
     /// Brings parameters to the device that may have changed here: those that are trained there, or weights with adapters.
     ///
@@ -152,13 +152,13 @@ impl TrainableEncoder for CpuEncoder {
         Ok(())
     }
 
-    fn move_embeddings(
+    fn perturb_embeddings(
         &mut self,
         (network, parameters): (&Network, &mut Parameters),
         gradients: &Gradients,
         epsilon: f64,
-    ) -> Result<Option<Moved>, EngineError> {
-        Ok(Some(network.move_embeddings(parameters, gradients, epsilon)))
+    ) -> Result<Option<PerturbedEmbeddings>, EngineError> {
+        Ok(Some(network.perturb_embeddings(parameters, gradients, epsilon)))
     }
 }
 

@@ -9,7 +9,7 @@
 //! - `embeddings`, `layer`, `attention`, `norm`, `dense`, `head`: its parts.
 //! - [`encoder`]: the encoder under training, on the CPU or on a device.
 //! - [`dropout`]: what is left out at random.
-//! - [`adversarial`]: embeddings moved for a second pass.
+//! - [`adversarial`]: embeddings perturbed for a second pass.
 //!
 //! Sequences lie end to end, without padding. It must not know text, files other than of weights, or, but for what
 //! [`encoder`] passes on, optimizers.
@@ -30,7 +30,7 @@ mod norm;
 pub mod parameters;
 pub mod tuning;
 
-pub use adversarial::Moved;
+pub use adversarial::PerturbedEmbeddings;
 pub use dropout::Dropout;
 pub use encoder::{CpuEncoder, TrainableEncoder};
 pub use head::HeadTape;

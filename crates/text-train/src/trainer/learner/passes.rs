@@ -12,7 +12,7 @@ use super::super::criterion::Criterion;
 use super::super::examples::Examples;
 use super::super::micro_batches::micro_batches;
 use super::{AppliedDropoutRates, Learner};
-use crate::nn::{Dropout, Moved};
+use crate::nn::{Dropout, PerturbedEmbeddings};
 
 /// Sets the seeds of this module apart from others.
 const PURPOSE: u64 = u64::from_be_bytes(*b"dropout ");
@@ -82,10 +82,10 @@ impl Learner {
         if first.is_none() || step.epsilon == 0.0 {
             return Ok(first);
         }
-        let moved = self.move_embeddings(step.epsilon)?;
+        let perturbed = self.perturb_embeddings(step.epsilon)?;
         let second = self.pass(step, step.batches.len() as u64)?;
-        if let Some(moved) = moved {
-            moved.back(&mut self.parameters);
+        if let Some(perturbed) = perturbed {
+            perturbed.restore(&mut self.parameters);
         }
         Ok(second.and(first))
     }
@@ -166,9 +166,9 @@ impl Learner {
 
     /// Moves the embeddings of words along their gradients, for another pass over the same batches; what they were, if they
     /// have to be moved back.
-    fn move_embeddings(&mut self, epsilon: f64) -> Result<Option<Moved>, EngineError> {
+    fn perturb_embeddings(&mut self, epsilon: f64) -> Result<Option<PerturbedEmbeddings>, EngineError> {
         let model = (&self.network, &mut self.parameters);
-        self.encoder.move_embeddings(model, &self.gradients, epsilon)
+        self.encoder.perturb_embeddings(model, &self.gradients, epsilon)
     }
 
     /// What is left out in a micro-batch: number of the update, of the batch in it, and of the micro-batch in that.
