@@ -233,7 +233,7 @@ fn adapters_change_queries_and_values() {
     lora.merge(&mut case.parameters);
     let mut gradients = case.gradients(Tuning::Lora { frozen: 0 });
     case.step(None, &mut gradients);
-    lora.spread(&case.parameters, &mut gradients);
+    lora.backward(&case.parameters, &mut gradients);
     assert_eq!(gradients.list.len(), 4 + 2 * 2 * 2);
     for (matrix, place) in ["A", "B"].into_iter().zip(places) {
         let numbers = gradients.get(&name(matrix)).unwrap();

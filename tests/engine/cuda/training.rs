@@ -47,9 +47,9 @@ impl Learner {
         Self { lora: Some(lora), ..self }
     }
 
-    fn spread(&self, gradients: &mut Gradients) {
+    fn lora_backward(&self, gradients: &mut Gradients) {
         if let Some(lora) = &self.lora {
-            lora.spread(&self.parameters, gradients);
+            lora.backward(&self.parameters, gradients);
         }
     }
 
@@ -65,7 +65,7 @@ impl Learner {
         let mut gradients = self.network.gradients(&self.parameters, tuning);
         let tape = self.network.forward(&self.parameters, &self.slices(), dropout, Some(&gradients));
         self.network.backward(&self.parameters, &tape, &self.d_logits(), &mut gradients);
-        self.spread(&mut gradients);
+        self.lora_backward(&mut gradients);
         Pass { gradients, logits: tape.logits().to_vec() }
     }
 
@@ -82,11 +82,11 @@ impl Learner {
         encoder.add_adapter_gradients(&mut gradients).unwrap();
         let own = taken(&mut encoder);
         gradients.values[..own.len()].copy_from_slice(&own);
-        self.spread(&mut gradients);
+        self.lora_backward(&mut gradients);
         // Nothing is left there.
         let before = gradients.values.clone();
         encoder.add_adapter_gradients(&mut gradients).unwrap();
-        self.spread(&mut gradients);
+        self.lora_backward(&mut gradients);
         assert_eq!(gradients.values, before);
         assert_eq!(encoder.gradient_sum_of_squares().unwrap(), 0.0);
         assert!(encoder.backward(&d_states).is_err(), "a tape was kept");

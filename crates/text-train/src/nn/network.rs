@@ -275,7 +275,7 @@ impl Network {
         (EncoderTape { batch, embedded, layers, dropout }, cls)
     }
 
-    /// Adds to the gradients those of `d_logits`, which has the shape of [`Tape::logits`]. With adapters, [`Lora::spread`] has
+    /// Adds to the gradients those of `d_logits`, which has the shape of [`Tape::logits`]. With adapters, [`Lora::backward`] has
     /// to follow.
     ///
     /// # Panics

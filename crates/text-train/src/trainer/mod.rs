@@ -80,7 +80,7 @@ impl<D: Devices> Trainer for TextTrainer<D> {
         let incumbent =
             setup.held_out.ask_incumbent(incumbent.as_ref(), &setup.held_out_texts, models, sink)?;
         sink.send(JobOutput::Phase(Phase::Training))?;
-        let (learner, layout) = setup.learner(base, cpu, self.devices.training_backend().as_ref())?;
+        let (learner, file_layout) = setup.learner(base, cpu, self.devices.training_backend().as_ref())?;
         drop(files);
         let task = Task {
             options: &setup.options,
@@ -97,7 +97,7 @@ impl<D: Devices> Trainer for TextTrainer<D> {
             Ending { epoch: learned.epoch, stopped_early: learned.stopped_early, seed: setup.options.seed };
         let (network, mut parameters) = learned.learner.into_parts()?;
         setup::unscale(&network, &mut parameters, setup.scale);
-        let files = layout.files(&network, &parameters, &setup.targets)?;
+        let files = file_layout.files(&network, &parameters, &setup.targets)?;
         drop((network, parameters));
         let new = (&files, &setup.held_out_texts);
         let finished =

@@ -26,7 +26,7 @@ const WEIGHTS: &str = "model.safetensors";
 
 /// What the base's files say of the new ones.
 #[derive(Debug)]
-pub(super) struct Layout {
+pub(super) struct FileLayout {
     config: Map<String, Value>,
     names: Names,
     types: BTreeMap<String, Dtype>,
@@ -36,7 +36,7 @@ pub(super) struct Layout {
     base: Option<ModelFiles>,
 }
 
-impl Layout {
+impl FileLayout {
     /// That of a base with these parameters.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ use super::examples::Examples;
 use super::frozen_encoder::FrozenEncoder;
 use super::learner::{AppliedDropoutRates, Inputs, Learner};
 use super::memory::Sizes;
-use super::save::Layout;
+use super::save::FileLayout;
 use super::training;
 use crate::cuda::TrainingBackend;
 use crate::nn::layout::ParameterLayout;
@@ -178,10 +178,10 @@ impl Setup {
         mut base: OpenModel<'_>,
         cpu: &Cpu,
         device: Option<&Arc<dyn TrainingBackend>>,
-    ) -> Result<(Learner, Layout), EngineError> {
+    ) -> Result<(Learner, FileLayout), EngineError> {
         let (seed, tuning) = (self.options.seed, self.tuning);
         let (network, mut parameters) = Network::read(&mut base, self.targets.outputs(), seed, cpu)?;
-        let layout = Layout::of(&base, &parameters)?;
+        let file_layout = FileLayout::of(&base, &parameters)?;
         let rates = AppliedDropoutRates::new(&base.dropout()?, self.options.hidden_dropout);
         if !self.keeps_head {
             network.renew_output(&mut parameters, seed);
@@ -207,16 +207,22 @@ impl Setup {
                 None => Inputs::States(encoder.all((&network, &parameters), &self.examples)?),
                 Some(augmentation) => Inputs::FrozenAugmented(encoder, augmentation),
             };
-            let layout =
-                if self.config.family.is_bert_shaped() { layout } else { layout.around(base.files.clone()) };
-            return Ok((Learner::new((network, parameters), tuning, lora, inputs, (rates, seed)), layout));
+            let file_layout = if self.config.family.is_bert_shaped() {
+                file_layout
+            } else {
+                file_layout.around(base.files.clone())
+            };
+            return Ok((
+                Learner::new((network, parameters), tuning, lora, inputs, (rates, seed)),
+                file_layout,
+            ));
         }
         let inputs = augmentation.map_or(Inputs::Tokens, Inputs::Augmented);
         let mut learner = Learner::new((network, parameters), tuning, lora, inputs, (rates, seed));
         if let Some(backend) = device {
             learner.move_to_device(backend, tuning)?;
         }
-        Ok((learner, layout))
+        Ok((learner, file_layout))
     }
 
     /// What changes texts from epoch to epoch, if they change.

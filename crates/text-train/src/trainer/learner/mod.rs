@@ -108,7 +108,7 @@ impl Learner {
         self.encoder.add_adapter_gradients(&mut self.gradients)?;
         let on_device = self.encoder.gradient_sum_of_squares()?;
         if let Some(lora) = &self.lora {
-            lora.spread(&self.parameters, &mut self.gradients);
+            lora.backward(&self.parameters, &mut self.gradients);
         }
         Ok((optimizer::sum_of_squares(&self.gradients.values) + on_device).sqrt())
     }
