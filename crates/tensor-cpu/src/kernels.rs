@@ -3,7 +3,7 @@
 //! They must not know models. Invariant: [`Kernels`] of an instruction set exist only where the machine has it, and
 //! no kernel reads or writes outside of the slices that it is given.
 
-use super::attention::{self, Attention, attend};
+use super::attention::{self, AttentionHead, attend};
 use super::dense::{DenseF32, DenseI8, dense_f32, dense_i8};
 use super::functions::Activation;
 use super::gradients;
@@ -24,7 +24,7 @@ pub struct Kernels {
     add_norm: unsafe fn((*mut f32, *const f32), usize, (*const f32, *const f32), f32),
     activate: unsafe fn(*mut f32, usize, Activation),
     quantise: unsafe fn((*mut f32, *mut u8), usize, Option<Activation>, (*const f32, *const f32)) -> Steps,
-    attend: unsafe fn(&Attention<'_>, (&mut [f32], usize), &mut [f32]),
+    attend: unsafe fn(&AttentionHead<'_>, (&mut [f32], usize), &mut [f32]),
     norm: unsafe fn((*mut f32, *mut f32), usize, (*const f32, *const f32), f32) -> f32,
     norm_gradient: unsafe fn((*mut f32, *const f32), (usize, f32), *const f32, (*mut f32, *mut f32)),
     softmax: unsafe fn(*mut f32, usize),
@@ -79,7 +79,7 @@ macro_rules! kernels {
                 unsafe { rows::quantise::<$simd>(rows, width, activation, smoothing) }
             }
             $(#[target_feature(enable = $features)])?
-            unsafe fn attend(head: &Attention<'_>, output: (&mut [f32], usize), scratch: &mut [f32]) {
+            unsafe fn attend(head: &AttentionHead<'_>, output: (&mut [f32], usize), scratch: &mut [f32]) {
                 // SAFETY: see above.
                 unsafe { super::attend::<$simd, V>(head, output, scratch) }
             }
@@ -289,7 +289,7 @@ impl Kernels {
     /// `output`: `[queries, stride]`, of each row the width of the head; `scratch`: [`attention::scratch_size`] numbers.
     pub(super) fn attend(
         &self,
-        head: &Attention<'_>,
+        head: &AttentionHead<'_>,
         (output, stride): (&mut [f32], usize),
         scratch: &mut [f32],
     ) {

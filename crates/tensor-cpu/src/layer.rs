@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::attention::{Attention, scratch_size};
+use super::attention::{AttentionHead, scratch_size};
 use super::kernels::Kernels;
 use super::linear::{DenseInput, DenseWeights, Linear, QuantisedRows, Ranges, pack, padded};
 use super::prepacked::{Numbers, PrepackedBuilder, PrepackedWeights};
@@ -221,7 +221,7 @@ impl LayerOps<'_> {
         // SAFETY: between this barrier and the next nobody writes projections.
         let tokens = unsafe { self.projections.read(span.clone()) };
         for column in (0..self.shape.hidden).step_by(width) {
-            let head = Attention {
+            let head = AttentionHead {
                 queries: &queries[column..],
                 query_stride,
                 count,

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::attention::{Attention, scratch_size};
+use super::attention::{AttentionHead, scratch_size};
 use super::functions::Activation;
 use super::kernels::Kernels;
 use super::linear::{DenseInput, DenseWeights, Linear, Precision, QuantisedRows, Ranges, pack, padded};
@@ -57,7 +57,7 @@ pub fn attention(kernels: Kernels, length: usize, heads: usize, width: usize) ->
     let mut scratch = vec![0.0; scratch_size(length, width)];
     let run = move || {
         for column in (0..hidden).step_by(width) {
-            let head = Attention {
+            let head = AttentionHead {
                 queries: &tokens[column..],
                 query_stride: 3 * hidden,
                 count: length,

@@ -1,6 +1,6 @@
 //! Every kernel that this machine can run against a plain one in `f64`, over odd shapes and extreme values.
 
-use super::attention::{Attention, scratch_size};
+use super::attention::{AttentionHead, scratch_size};
 use super::dense::{DenseF32, DenseI8};
 use super::functions::Activation;
 use super::kernels::Kernels;
@@ -313,7 +313,7 @@ fn attend(
     width: usize,
     queries: std::ops::Range<usize>,
 ) -> Vec<f32> {
-    let head = Attention {
+    let head = AttentionHead {
         queries: &tokens[queries.start * 3 * width..],
         query_stride: 3 * width,
         count: queries.len(),

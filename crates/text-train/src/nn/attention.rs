@@ -32,7 +32,7 @@ pub(super) struct Attention<'a> {
 }
 
 /// One head of one sequence.
-struct Head<'a> {
+struct AttentionHead<'a> {
     queries: Matrix<'a>,
     keys: Matrix<'a>,
     values: Matrix<'a>,
@@ -45,13 +45,13 @@ struct Head<'a> {
 }
 
 impl<'a> Attention<'a> {
-    fn head(&self, span: &Span, head: usize) -> Head<'a> {
+    fn head(&self, span: &Span, head: usize) -> AttentionHead<'a> {
         let (hidden, heads) = (self.ctx.config.hidden_size, self.ctx.config.heads);
         let width = hidden / heads;
         let shape = (span.queries.len(), span.tokens.len());
         let keys = &self.keys_values[span.tokens.start * 2 * hidden + head * width..];
         let queries = &self.queries[span.queries.start * hidden + head * width..];
-        Head {
+        AttentionHead {
             queries: Matrix::new(queries, (shape.0, width), hidden),
             keys: Matrix::new(keys, (shape.1, width), 2 * hidden),
             values: Matrix::new(&keys[hidden..], (shape.1, width), 2 * hidden),
@@ -128,7 +128,7 @@ impl<'a> Attention<'a> {
     }
 }
 
-impl Head<'_> {
+impl AttentionHead<'_> {
     /// Shape `[queries, tokens]`, before any is left out.
     fn probabilities(&self, ctx: &ForwardContext<'_>) -> Vec<f32> {
         let (queries, tokens) = self.shape;
