@@ -40,8 +40,8 @@ pub(super) struct QuantizationCheck {
     texts: Vec<(Vec<u32>, Vec<u32>)>,
     /// In `f32` and in `int8`.
     states: [LayerwiseStates; 2],
-    /// The verdict on the outputs of a head, which is judged where there is one.
-    judged: Option<Result<String, String>>,
+    /// The verdict on the outputs of a head, which are compared where there is one.
+    compared: Option<Result<String, String>>,
 }
 
 impl QuantizationCheck {
@@ -62,7 +62,7 @@ impl QuantizationCheck {
             kernels,
             texts: texts.map(|(positions, ids)| (ids, positions)).collect(),
             states: Default::default(),
-            judged: None,
+            compared: None,
         })
     }
 
@@ -89,10 +89,10 @@ impl QuantizationCheck {
             pack_layer(&mut prepacked, index, &shape, weights, ranges);
             Arc::new(prepacked.finish(serde_json::Value::Null))
         };
-        let [exact, rounded] = &mut self.states;
-        let ranges = exact.observe_layer(&layer(None), index, &shape, &kernels);
+        let [reference, quantized] = &mut self.states;
+        let ranges = reference.observe_layer(&layer(None), index, &shape, &kernels);
         let small = layer(Some(&ranges));
-        rounded.through_layer(&small, index, &shape, &kernels);
+        quantized.through_layer(&small, index, &shape, &kernels);
         prepacked.append(&small);
     }
 
@@ -104,19 +104,20 @@ impl QuantizationCheck {
         let prepacked = Arc::new(prepacked.finish(serde_json::Value::Null));
         let activation = head_activation(self.config.family);
         let Some(head) = Head::open(&prepacked, width, plan.outputs(), activation) else { return };
-        let [exact, rounded] = [0, 1]
+        let [reference, quantized] = [0, 1]
             .map(|index| outputs(&head, plan, &self.kernels, &mut self.states[index].first(&self.shape)));
-        self.judged = Some(match plan.labels {
-            Some(_) => judge_classes(&exact, &rounded),
-            None => judge_values(&exact, &rounded),
+        self.compared = Some(match plan.labels {
+            Some(_) => compare_classes(&reference, &quantized),
+            None => compare_values(&reference, &quantized),
         });
     }
 
     /// Whether `int8` will do, and the figures that say so.
     pub(super) fn verdict(self) -> Result<String, String> {
-        let [exact, rounded] = &self.states;
-        self.judged
-            .unwrap_or_else(|| judge_embeddings(&exact.means(&self.shape), &rounded.means(&self.shape)))
+        let [reference, quantized] = &self.states;
+        self.compared.unwrap_or_else(|| {
+            compare_embeddings(&reference.means(&self.shape), &quantized.means(&self.shape))
+        })
     }
 }
 
@@ -134,37 +135,42 @@ fn verdict(agrees: bool, figures: String) -> Result<String, String> {
     if agrees { Ok(format!("agrees with f32: {figures}")) } else { Err(format!("int8 differs: {figures}")) }
 }
 
-fn judge_classes(exact: &[Vec<f32>], rounded: &[Vec<f32>]) -> Result<String, String> {
-    let same = exact.iter().zip(rounded).filter(|(exact, rounded)| best(exact) == best(rounded)).count();
-    let agreement = same as f64 / exact.len() as f64;
-    let difference = mean(differences(exact, rounded));
+fn compare_classes(reference: &[Vec<f32>], quantized: &[Vec<f32>]) -> Result<String, String> {
+    let same = reference
+        .iter()
+        .zip(quantized)
+        .filter(|(reference, quantized)| best(reference) == best(quantized))
+        .count();
+    let agreement = same as f64 / reference.len() as f64;
+    let difference = mean(differences(reference, quantized));
     let figures = format!(
         "{:.1} % of {} labels, probabilities by {difference:.4} in the mean",
         100.0 * agreement,
-        exact.len()
+        reference.len()
     );
     verdict(agreement >= LEAST_AGREEMENT && difference <= MOST_DIFFERENCE, figures)
 }
 
-fn judge_values(exact: &[Vec<f32>], rounded: &[Vec<f32>]) -> Result<String, String> {
-    let values = || exact.iter().flatten().map(|&value| f64::from(value));
+fn compare_values(reference: &[Vec<f32>], quantized: &[Vec<f32>]) -> Result<String, String> {
+    let values = || reference.iter().flatten().map(|&value| f64::from(value));
     let centre = mean(values());
     let spread = mean(values().map(|value| (value - centre).powi(2))).sqrt();
-    let difference = mean(differences(exact, rounded)) / spread.max(f64::MIN_POSITIVE);
+    let difference = mean(differences(reference, quantized)) / spread.max(f64::MIN_POSITIVE);
     let figures =
-        format!("values by {difference:.4} standard deviations in the mean of {} texts", exact.len());
+        format!("values by {difference:.4} standard deviations in the mean of {} texts", reference.len());
     verdict(difference <= MOST_DEVIATION, figures)
 }
 
-fn judge_embeddings(exact: &[Vec<f32>], rounded: &[Vec<f32>]) -> Result<String, String> {
-    let cosine = mean(exact.iter().zip(rounded).map(|(exact, rounded)| cosine(exact, rounded)));
-    let figures = format!("embeddings at a cosine of {cosine:.4} in the mean of {} texts", exact.len());
+fn compare_embeddings(reference: &[Vec<f32>], quantized: &[Vec<f32>]) -> Result<String, String> {
+    let cosine =
+        mean(reference.iter().zip(quantized).map(|(reference, quantized)| cosine(reference, quantized)));
+    let figures = format!("embeddings at a cosine of {cosine:.4} in the mean of {} texts", reference.len());
     verdict(cosine >= LEAST_COSINE, figures)
 }
 
-fn differences<'a>(exact: &'a [Vec<f32>], rounded: &'a [Vec<f32>]) -> impl Iterator<Item = f64> + 'a {
-    let numbers = exact.iter().flatten().zip(rounded.iter().flatten());
-    numbers.map(|(&exact, &rounded)| f64::from((exact - rounded).abs()))
+fn differences<'a>(reference: &'a [Vec<f32>], quantized: &'a [Vec<f32>]) -> impl Iterator<Item = f64> + 'a {
+    let numbers = reference.iter().flatten().zip(quantized.iter().flatten());
+    numbers.map(|(&reference, &quantized)| f64::from((reference - quantized).abs()))
 }
 
 fn mean(numbers: impl Iterator<Item = f64>) -> f64 {
