@@ -25,7 +25,7 @@ pub struct Store {
 }
 
 /// A complete file.
-struct Kept {
+struct StoredFile {
     path: PathBuf,
     bytes: u64,
     last_used: SystemTime,
@@ -45,7 +45,7 @@ impl Store {
     }
 
     /// What was kept under this name. A damaged file is deleted.
-    pub fn find(&self, name: &str) -> Option<PrepackedWeights> {
+    pub fn get(&self, name: &str) -> Option<PrepackedWeights> {
         let path = self.path(name);
         let file = File::open(&path).ok()?;
         match PrepackedWeights::map(&file) {
@@ -61,11 +61,11 @@ impl Store {
         }
     }
 
-    /// Keeps prepacked weights under this name, and gives them back from the file, so that they take no memory of their own; or as they were,
-    /// if they can't be kept.
-    pub fn keep(&self, name: &str, prepacked: PrepackedWeights) -> PrepackedWeights {
+    /// Keeps prepacked weights under this name, and gives them back from the file, so that they take no memory of their own; or
+    /// as they were, if they can't be kept.
+    pub fn insert(&self, name: &str, prepacked: PrepackedWeights) -> PrepackedWeights {
         match self.write(name, &prepacked) {
-            Ok(()) => self.find(name).unwrap_or(prepacked),
+            Ok(()) => self.get(name).unwrap_or(prepacked),
             Err(_) => prepacked,
         }
     }
@@ -76,7 +76,7 @@ impl Store {
             return Err(io::ErrorKind::StorageFull.into());
         }
         fs::create_dir_all(&self.folder)?;
-        self.make_room(bytes);
+        self.evict(bytes);
         let unfinished = self.folder.join(format!("{UNFINISHED}{name}"));
         let written = File::create(&unfinished).and_then(|mut file| {
             prepacked.write(&mut file)?;
@@ -89,25 +89,25 @@ impl Store {
     }
 
     /// Deletes the files that were not used for longest, until so many bytes fit.
-    fn make_room(&self, bytes: u64) {
-        let mut kept = self.kept();
-        kept.sort_by_key(|kept| kept.last_used);
-        let mut total: u64 = kept.iter().map(|kept| kept.bytes).sum();
-        for kept in kept {
+    fn evict(&self, bytes: u64) {
+        let mut files = self.files();
+        files.sort_by_key(|file| file.last_used);
+        let mut total: u64 = files.iter().map(|file| file.bytes).sum();
+        for file in files {
             if total + bytes <= self.capacity {
                 return;
             }
-            if fs::remove_file(kept.path).is_ok() {
-                total -= kept.bytes;
+            if fs::remove_file(file.path).is_ok() {
+                total -= file.bytes;
             }
         }
     }
 
-    fn kept(&self) -> Vec<Kept> {
+    fn files(&self) -> Vec<StoredFile> {
         let complete = paths(&self.folder).into_iter().filter(|path| name(path).ends_with(SUFFIX));
         let describe = |path: PathBuf| {
             let data = path.metadata().ok()?;
-            Some(Kept { bytes: data.len(), last_used: data.modified().ok()?, path })
+            Some(StoredFile { bytes: data.len(), last_used: data.modified().ok()?, path })
         };
         complete.filter_map(describe).collect()
     }
@@ -145,9 +145,9 @@ mod tests {
     fn what_is_kept_is_found_again() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::new(folder.path().join("new"), 1 << 20);
-        assert!(store.find("a").is_none());
-        assert_eq!(part(store.keep("a", prepacked(100)), 100), [1.5; 100]);
-        let found = Store::new(folder.path().join("new"), 1 << 20).find("a").unwrap();
+        assert!(store.get("a").is_none());
+        assert_eq!(part(store.insert("a", prepacked(100)), 100), [1.5; 100]);
+        let found = Store::new(folder.path().join("new"), 1 << 20).get("a").unwrap();
         assert_eq!(found.about()["numbers"], 100);
         assert_eq!(part(found, 100), [1.5; 100]);
     }
@@ -158,18 +158,18 @@ mod tests {
         let store = Store::new(folder.path().to_owned(), 1 << 20);
         let path = folder.path().join("a.weights");
         for at in [0, 9, 20, 200] {
-            drop(store.keep("a", prepacked(100)));
+            drop(store.insert("a", prepacked(100)));
             let mut bytes = fs::read(&path).unwrap();
             bytes[at] ^= 1;
             fs::write(&path, bytes).unwrap();
-            assert!(store.find("a").is_none());
+            assert!(store.get("a").is_none());
             assert!(!path.exists());
         }
         for length in [0, 5, 16, 40, 300] {
-            drop(store.keep("a", prepacked(100)));
+            drop(store.insert("a", prepacked(100)));
             let bytes = fs::read(&path).unwrap();
             fs::write(&path, &bytes[..length]).unwrap();
-            assert!(store.find("a").is_none());
+            assert!(store.get("a").is_none());
         }
     }
 
@@ -179,20 +179,20 @@ mod tests {
         let store = Store::new(folder.path().to_owned(), 10_000);
         let day = |day: u64| SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(86_400 * day);
         for (name, used) in [("a", 2), ("b", 1), ("c", 3)] {
-            drop(store.keep(name, prepacked(700)));
+            drop(store.insert(name, prepacked(700)));
             File::open(store.path(name)).unwrap().set_modified(day(used)).unwrap();
         }
-        drop(store.keep("d", prepacked(700)));
-        assert!(store.find("b").is_none());
-        assert!(["a", "c", "d"].into_iter().all(|name| store.find(name).is_some()));
+        drop(store.insert("d", prepacked(700)));
+        assert!(store.get("b").is_none());
+        assert!(["a", "c", "d"].into_iter().all(|name| store.get(name).is_some()));
     }
 
     #[test]
     fn what_is_too_large_stays_in_memory() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::new(folder.path().to_owned(), 100);
-        assert_eq!(part(store.keep("a", prepacked(100)), 100), [1.5; 100]);
-        assert!(store.find("a").is_none());
+        assert_eq!(part(store.insert("a", prepacked(100)), 100), [1.5; 100]);
+        assert!(store.get("a").is_none());
     }
 
     #[test]

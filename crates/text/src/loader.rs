@@ -51,7 +51,7 @@ pub struct ModelLoader {
     /// Where encoders are trained, if not on the processor.
     training: Option<Arc<dyn TrainingBackend>>,
     /// The processor, for what only runs there while the device is another one.
-    beside: OnceCell<Cpu>,
+    cpu_for_training: OnceCell<Cpu>,
     threads: usize,
     store: Option<Store>,
 }
@@ -72,7 +72,7 @@ impl ModelLoader {
             Ok((device, precision))
         });
         let device_setting = compute.device.clone();
-        Self { device_setting, opened, training, beside: OnceCell::new(), threads, store }
+        Self { device_setting, opened, training, cpu_for_training: OnceCell::new(), threads, store }
     }
 
     /// Loads to a device that is open, and keeps nothing.
@@ -83,7 +83,7 @@ impl ModelLoader {
             device_setting,
             opened,
             training: None,
-            beside: OnceCell::new(),
+            cpu_for_training: OnceCell::new(),
             threads: ComputeSettings::default().count_threads(),
             store: None,
         }
@@ -131,7 +131,7 @@ impl ModelLoader {
                     ModelSource::Content(sha) => sha.to_string(),
                     ModelSource::Builtin(_) => content_hash(files),
                 };
-                self.prepare(&kept_name(&content, cpu, *precision), files, cpu, *precision, store)
+                self.prepare(&stored_name(&content, cpu, *precision), files, cpu, *precision, store)
             }
             _ => Model::load(files, device, *precision),
         }
@@ -141,7 +141,7 @@ impl ModelLoader {
     pub fn load_cached(&self, source: &ModelSource) -> Option<Model> {
         let (cpu, precision) = self.cpu_and_precision()?;
         let ModelSource::Content(sha) = source else { return None };
-        let prepacked = self.store.as_ref()?.find(&kept_name(&sha.to_string(), cpu, precision))?;
+        let prepacked = self.store.as_ref()?.get(&stored_name(&sha.to_string(), cpu, precision))?;
         Model::open(prepacked, cpu).ok()
     }
 
@@ -161,10 +161,10 @@ impl ModelLoader {
         precision: PrecisionChoice,
         store: &Store,
     ) -> Result<Model, EngineError> {
-        if let Some(model) = store.find(name).and_then(|prepacked| Model::open(prepacked, cpu).ok()) {
+        if let Some(model) = store.get(name).and_then(|prepacked| Model::open(prepacked, cpu).ok()) {
             return Ok(model);
         }
-        Model::open(store.keep(name, Model::prepare(files, cpu, precision)?), cpu)
+        Model::open(store.insert(name, Model::prepare(files, cpu, precision)?), cpu)
     }
 }
 
@@ -172,7 +172,7 @@ impl Devices for ModelLoader {
     fn require_cpu(&self) -> Result<&Cpu, EngineError> {
         match self.opened.as_ref().map_err(EngineError::clone)? {
             (Device::Cpu(cpu), _) => Ok(cpu),
-            _ => Ok(self.beside.get_or_init(|| Cpu::new(Kernels::best(), self.threads))),
+            _ => Ok(self.cpu_for_training.get_or_init(|| Cpu::new(Kernels::best(), self.threads))),
         }
     }
 
@@ -182,7 +182,7 @@ impl Devices for ModelLoader {
 }
 
 /// Names what the weights of some files become on this machine, with this build and setting.
-fn kept_name(content: &str, cpu: &Cpu, precision: PrecisionChoice) -> String {
+fn stored_name(content: &str, cpu: &Cpu, precision: PrecisionChoice) -> String {
     let made_by = [content, BUILD, cpu.kernels.name(), precision.as_str()].join("\0");
     blake3::hash(made_by.as_bytes()).to_string()
 }
