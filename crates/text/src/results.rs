@@ -28,7 +28,7 @@ const GHOST_SHARE: u64 = 5;
 
 /// Part of the memory for texts that have come again while they were kept; what has come once passes through the rest.
 /// A larger one would be slow to see that a table, or a model, is asked about no more.
-const OFTEN_SHARE: f64 = 0.5;
+const HOT_SHARE: f64 = 0.5;
 
 /// Parts with a lock each. An answer larger than one of them isn't kept.
 const SHARDS: u64 = 8;
@@ -78,7 +78,7 @@ impl ResultCache {
     }
 
     /// Keeps an answer for as long as there is room.
-    pub fn keep(&self, fingerprint: Fingerprint, rows: &CachedRows) {
+    pub fn insert(&self, fingerprint: Fingerprint, rows: &CachedRows) {
         if let Some(kept) = &self.kept {
             kept.insert(fingerprint, Arc::clone(rows));
         }
@@ -92,7 +92,7 @@ fn empty(bytes: u64) -> Option<Cache<Fingerprint, CachedRows, Memory>> {
     let options = OptionsBuilder::new()
         .weight_capacity(room / SHARDS * SHARDS)
         .estimated_items_capacity(usize::try_from(answers).unwrap_or(usize::MAX))
-        .hot_allocation(OFTEN_SHARE)
+        .hot_allocation(HOT_SHARE)
         .ghost_allocation(1.0 / (GHOST_SHARE - 1) as f64)
         .shards(SHARDS as usize)
         .build();
@@ -155,7 +155,7 @@ mod tests {
         for (count, windows, width) in [(40_000, 1, 5), (2_000, 40, 5), (5_000, 1, 384), (40_000, 1, 1)] {
             for _ in 0..count {
                 number += 1;
-                cache.keep(print(number), &rows(windows, width));
+                cache.insert(print(number), &rows(windows, width));
                 if number % 1000 == 0 {
                     assert!(memory(&cache) <= BYTES, "{} after {number}", memory(&cache));
                 }
@@ -170,10 +170,10 @@ mod tests {
         let cache = ResultCache::new(1 << 20);
         let often = 0..200;
         let hits = || often.clone().filter(|&number| cache.get(&print(number)).is_some()).count();
-        often.clone().for_each(|number| cache.keep(print(number), &rows(1, 5)));
+        often.clone().for_each(|number| cache.insert(print(number), &rows(1, 5)));
         for round in 1..=50 {
             assert_eq!(hits(), 200, "round {round}");
-            (0..1000).for_each(|index| cache.keep(print(round * 1000 + index), &rows(1, 5)));
+            (0..1000).for_each(|index| cache.insert(print(round * 1000 + index), &rows(1, 5)));
         }
     }
 
@@ -182,7 +182,7 @@ mod tests {
         let cache = ResultCache::new(1 << 20);
         let scan = |numbers: std::ops::Range<u64>| {
             let hits = numbers.clone().filter(|&number| cache.get(&print(number)).is_some()).count();
-            numbers.for_each(|number| cache.keep(print(number), &rows(1, 5)));
+            numbers.for_each(|number| cache.insert(print(number), &rows(1, 5)));
             hits
         };
         (0..4).for_each(|round| assert_eq!(scan(0..3000), if round == 0 { 0 } else { 3000 }));
@@ -194,7 +194,7 @@ mod tests {
     fn sizes_of_no_use_do_no_harm() {
         for bytes in [0, 1, 255, 1000, 10_000] {
             let cache = ResultCache::new(bytes);
-            (0..100).for_each(|number| cache.keep(print(number), &rows(1, 384)));
+            (0..100).for_each(|number| cache.insert(print(number), &rows(1, 384)));
             let kept = (0..100).filter(|&number| cache.get(&print(number)).is_some()).count();
             assert!(kept as u64 * 1536 <= bytes, "{kept} in {bytes} bytes");
         }
@@ -203,8 +203,8 @@ mod tests {
     #[test]
     fn an_answer_out_of_proportion_is_not_kept() {
         let cache = ResultCache::new(1 << 20);
-        cache.keep(print(1), &rows(1, 5));
-        cache.keep(print(2), &rows(5000, 5));
+        cache.insert(print(1), &rows(1, 5));
+        cache.insert(print(2), &rows(5000, 5));
         assert!(cache.get(&print(1)).is_some() && cache.get(&print(2)).is_none());
     }
 }

@@ -1,6 +1,6 @@
 //! The one thread that has models run. More threads would only take each other's cores: a forward pass uses them all.
 //!
-//! A device with a memory of its own works on a batch while this thread chooses the next, so up to [`MOST_UNDERWAY`] batches are
+//! A device with a memory of its own works on a batch while this thread chooses the next, so up to [`MAX_IN_FLIGHT`] batches are
 //! given to it; a second thread waits for what they come to.
 //! Invariant: a batch that fails or panics costs only the guilty request its answer.
 
@@ -25,7 +25,7 @@ use super::utilisation::Utilisation;
 const MOST_BUDGETS: usize = 64;
 
 /// Batches that a device has at a time: one that it works on, and one to go on with. A request that comes waits for both.
-const MOST_UNDERWAY: usize = 2;
+const MAX_IN_FLIGHT: usize = 2;
 
 /// A row of numbers for each window of a batch.
 type ModelRows = Vec<Vec<f32>>;
@@ -57,13 +57,13 @@ pub(super) fn spawn(
     utilisation: Arc<Mutex<Utilisation>>,
 ) -> io::Result<Sender<Message>> {
     let (sender, messages) = mpsc::channel();
-    let (underway, deferred) = mpsc::channel();
+    let (in_flight, deferred) = mpsc::channel();
     let done = sender.clone();
     let wait = move || wait_for_all(&deferred, &done);
     thread::Builder::new().name("device".to_owned()).spawn(wait)?;
     let run = move || {
         // A defect of this module loses the queued jobs, which answers them, and the engine goes on.
-        let run = || ComputeThread::new(fixed_budget, &utilisation, &underway).run(&messages);
+        let run = || ComputeThread::new(fixed_budget, &utilisation, &in_flight).run(&messages);
         while catch_unwind(AssertUnwindSafe(run)).is_err() {}
     };
     thread::Builder::new().name("compute".to_owned()).spawn(run)?;
@@ -87,9 +87,9 @@ struct ComputeThread<'a> {
     fixed_budget: Option<usize>,
     utilisation: &'a Mutex<Utilisation>,
     /// To the thread that waits.
-    underway: &'a Sender<(RunningBatch, Deferred<ModelRows>)>,
+    in_flight: &'a Sender<(RunningBatch, Deferred<ModelRows>)>,
     /// Batches that it waits for.
-    count: usize,
+    in_flight_count: usize,
     has_ended: bool,
 }
 
@@ -97,34 +97,34 @@ impl<'a> ComputeThread<'a> {
     fn new(
         fixed_budget: Option<usize>,
         utilisation: &'a Mutex<Utilisation>,
-        underway: &'a Sender<(RunningBatch, Deferred<ModelRows>)>,
+        in_flight: &'a Sender<(RunningBatch, Deferred<ModelRows>)>,
     ) -> Self {
         let (queue, budgets) = (Queue::default(), HashMap::new());
-        Self { queue, budgets, fixed_budget, utilisation, underway, count: 0, has_ended: false }
+        Self { queue, budgets, fixed_budget, utilisation, in_flight, in_flight_count: 0, has_ended: false }
     }
 
     fn run(&mut self, messages: &Receiver<Message>) {
         loop {
-            messages.try_iter().for_each(|message| self.hear(message));
+            messages.try_iter().for_each(|message| self.handle(message));
             self.queue.sweep();
-            let next = if self.count < MOST_UNDERWAY { self.next_priority() } else { None };
+            let next = if self.in_flight_count < MAX_IN_FLIGHT { self.next_priority() } else { None };
             match next {
-                Some(priority) => self.turn(priority),
-                None if self.has_ended && self.count == 0 => return,
+                Some(priority) => self.run_next(priority),
+                None if self.has_ended && self.in_flight_count == 0 => return,
                 None => {
                     let Ok(message) = messages.recv() else { return };
-                    self.hear(message);
+                    self.handle(message);
                 }
             }
         }
     }
 
-    fn hear(&mut self, message: Message) {
+    fn handle(&mut self, message: Message) {
         match message {
             Message::Job(job) => self.queue.push(job),
             Message::Done(batch, rows) => {
                 // It may be one from before a panic of this module.
-                self.count = self.count.saturating_sub(1);
+                self.in_flight_count = self.in_flight_count.saturating_sub(1);
                 self.end(&batch, rows);
             }
             Message::End => self.has_ended = true,
@@ -136,7 +136,7 @@ impl<'a> ComputeThread<'a> {
     }
 
     /// Begins with the next batch.
-    fn turn(&mut self, priority: Priority) {
+    fn run_next(&mut self, priority: Priority) {
         let Some(budget) = self.queue.front(priority).map(|lead| self.budget(lead)) else { return };
         let items = self.queue.take(priority, budget);
         self.begin(items);
@@ -159,8 +159,8 @@ impl<'a> ComputeThread<'a> {
         let batch = RunningBatch { items, key, started };
         match deferred {
             Ok(Deferred::Ready(rows)) => self.end(&batch, Ok(rows)),
-            Ok(pending) => match self.underway.send((batch, pending)) {
-                Ok(()) => self.count += 1,
+            Ok(pending) => match self.in_flight.send((batch, pending)) {
+                Ok(()) => self.in_flight_count += 1,
                 // There is no other thread any more.
                 Err(SendError((batch, pending))) => self.end(&batch, guarded(|| pending.finish())),
             },
@@ -172,7 +172,7 @@ impl<'a> ComputeThread<'a> {
     fn end(&mut self, batch: &RunningBatch, rows: Result<ModelRows, EngineError>) {
         let RunningBatch { items, key, started } = batch;
         self.utilisation.lock().note(*started, Instant::now());
-        self.learn(*key, items.iter().map(|item| item.slot.length).sum(), *started);
+        self.observe_speed(*key, items.iter().map(|item| item.slot.length).sum(), *started);
         let complete = |rows: ModelRows| match rows.len() == items.len() {
             true => Ok(rows),
             false => Err(row_count_mismatch(items.len(), rows.len())),
@@ -207,7 +207,7 @@ impl<'a> ComputeThread<'a> {
         }
     }
 
-    fn learn(&mut self, key: BudgetKey, tokens: usize, started: Instant) {
+    fn observe_speed(&mut self, key: BudgetKey, tokens: usize, started: Instant) {
         if self.budgets.len() >= MOST_BUDGETS && !self.budgets.contains_key(&key) {
             self.budgets.clear();
         }

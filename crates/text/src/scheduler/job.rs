@@ -214,7 +214,7 @@ impl InferenceJob {
         let in_flight_text = &mut self.in_flight[slot.text];
         if let Some(rows) = in_flight_text.receive(slot.window, values) {
             in_flight_text.windows = Vec::new();
-            self.results.keep(in_flight_text.fingerprint, &rows);
+            self.results.insert(in_flight_text.fingerprint, &rows);
             self.computed.answers[in_flight_text.text].rows = rows;
         }
     }
