@@ -27,11 +27,11 @@ pub struct TextRequest {
 
 /// One distinct text of a request before the model.
 #[derive(Debug)]
-pub(super) enum Text {
+pub(super) enum PreparedText {
     /// There is nothing to read.
     Blank,
     /// It was answered lately.
-    Known(CachedRows),
+    Cached(CachedRows),
     /// Its windows, at least one.
     New(Fingerprint, Vec<Window>),
 }
@@ -40,7 +40,7 @@ pub(super) enum Text {
 #[derive(Debug, Default)]
 pub(super) struct Tokenized {
     /// The distinct texts.
-    pub(super) texts: Vec<Text>,
+    pub(super) texts: Vec<PreparedText>,
     /// For each text of the request, which of the distinct ones it is.
     pub(super) positions: Vec<usize>,
 }
@@ -151,9 +151,9 @@ impl InferenceJob {
         let (mut answers, mut in_flight) = (Vec::with_capacity(texts.len()), Vec::new());
         for (index, text) in texts.into_iter().enumerate() {
             answers.push(match text {
-                Text::Blank => Answer::default(),
-                Text::Known(rows) => Answer { rows, cached: true },
-                Text::New(fingerprint, windows) => {
+                PreparedText::Blank => Answer::default(),
+                PreparedText::Cached(rows) => Answer { rows, cached: true },
+                PreparedText::New(fingerprint, windows) => {
                     in_flight.push(InFlightText::new(index, fingerprint, windows));
                     Answer::default()
                 }

@@ -36,7 +36,7 @@ pub(super) struct Queue {
     small: VecDeque<u64>,
     bulk: VecDeque<u64>,
     /// Tokens that small jobs got while bulk jobs waited, since the last batch of bulk jobs.
-    owed: usize,
+    deficit: usize,
 }
 
 impl Queue {
@@ -57,7 +57,7 @@ impl Queue {
     /// The priority that has its turn, unless nothing waits.
     pub(super) fn next_priority(&self, budget: impl Fn(&InferenceJob) -> usize) -> Option<Priority> {
         match (self.front(Priority::Small), self.front(Priority::Bulk)) {
-            (Some(_), Some(bulk)) if self.owed >= budget(bulk) => Some(Priority::Bulk),
+            (Some(_), Some(bulk)) if self.deficit >= budget(bulk) => Some(Priority::Bulk),
             (Some(_), _) => Some(Priority::Small),
             (None, Some(_)) => Some(Priority::Bulk),
             (None, None) => None,
@@ -100,10 +100,10 @@ impl Queue {
 
     fn pass_turn(&mut self, priority: Priority, tokens: usize) {
         match priority {
-            Priority::Small if self.bulk.is_empty() => self.owed = 0,
-            Priority::Small => self.owed += tokens,
+            Priority::Small if self.bulk.is_empty() => self.deficit = 0,
+            Priority::Small => self.deficit += tokens,
             Priority::Bulk => {
-                self.owed = 0;
+                self.deficit = 0;
                 self.bulk.rotate_left(usize::from(!self.bulk.is_empty()));
             }
         }
