@@ -171,10 +171,17 @@ impl<'a> Training<'a> {
         let batches: Vec<Vec<usize>> =
             group.iter().map(|batch| batch.iter().map(|&at| examples.training[at]).collect()).collect();
         let all = batches.concat();
-        let by = criterion.denominator(&examples.rows(&all))?;
+        let denominator = criterion.denominator(&examples.rows(&all))?;
         let (batches, epsilon, index) = (&*batches, options.adversarial_epsilon, self.state.step);
-        let loss =
-            self.learner.learn(&TrainingStep { examples, criterion, batches, by, epsilon, epoch, index })?;
+        let loss = self.learner.learn(&TrainingStep {
+            examples,
+            criterion,
+            batches,
+            denominator,
+            epsilon,
+            epoch,
+            index,
+        })?;
         let norm = self.learner.norm()?;
         if !norm.is_finite() || !loss.is_finite() {
             return Err(diverged(self.state.step + 1));
@@ -248,8 +255,8 @@ impl<'a> Training<'a> {
         };
         let on_device =
             on_device.iter().map(|(exp_avg, exp_avg_sq)| (exp_avg.as_slice(), exp_avg_sq.as_slice()));
-        let here = self.learner.list_on_cpu().filter_map(|(name, _)| self.adam.moments(name));
-        let moments: Vec<_> = on_device.chain(here).collect();
+        let on_cpu = self.learner.list_on_cpu().filter_map(|(name, _)| self.adam.moments(name));
+        let moments: Vec<_> = on_device.chain(on_cpu).collect();
         let (state, trained) = (&self.state, self.learner.trained()?);
         let header = Header {
             fingerprint: self.task.fingerprint.to_owned(),

@@ -45,7 +45,7 @@ pub(super) struct Learner {
     encoder: Box<dyn TrainableEncoder>,
     inputs: Inputs,
     /// Most tokens of a micro-batch.
-    most: usize,
+    max_tokens: usize,
     rates: AppliedDropoutRates,
     seed: u64,
 }
@@ -68,9 +68,9 @@ impl Learner {
         (rates, seed): (AppliedDropoutRates, u64),
     ) -> Self {
         let gradients = network.gradients(&parameters, tuning);
-        let (start, most) = (gradients.start(), inputs.micro_batch());
+        let (start, max_tokens) = (gradients.start(), inputs.micro_batch());
         let encoder = Box::new(CpuEncoder::default());
-        Self { network, parameters, gradients, start, lora, encoder, inputs, most, rates, seed }
+        Self { network, parameters, gradients, start, lora, encoder, inputs, max_tokens, rates, seed }
     }
 
     /// Lets the encoder learn on a device, as far as that one can.
@@ -85,12 +85,12 @@ impl Learner {
         let Some(encoder) = Arc::clone(backend).train(&self.network, &self.parameters, tuning)? else {
             return Ok(());
         };
-        let here = match tuning {
+        let on_cpu = match tuning {
             nn::Tuning::Full | nn::Tuning::Frozen { .. } => nn::Tuning::Head,
             nn::Tuning::Head | nn::Tuning::Lora { .. } => tuning,
         };
-        self.gradients = self.network.gradients(&self.parameters, here);
-        (self.encoder, self.most) = (encoder, DEVICE_MICRO_BATCH);
+        self.gradients = self.network.gradients(&self.parameters, on_cpu);
+        (self.encoder, self.max_tokens) = (encoder, DEVICE_MICRO_BATCH);
         Ok(())
     }
 

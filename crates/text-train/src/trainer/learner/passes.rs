@@ -25,7 +25,7 @@ pub(in super::super) struct TrainingStep<'a> {
     /// Numbers of examples.
     pub(in super::super) batches: &'a [Vec<usize>],
     /// What losses are divided by.
-    pub(in super::super) by: f64,
+    pub(in super::super) denominator: f64,
     /// How far the embeddings of words are moved for another pass over the batches; 0 for no other pass.
     pub(in super::super) epsilon: f64,
     /// Counted from 0.
@@ -144,7 +144,7 @@ impl Learner {
                 .map_err(|error| alone(error, sequences))?,
         };
         let tape = network.forward_head(parameters, states, dropout);
-        let loss = step.criterion.loss(tape.logits(), &rows, step.by)?;
+        let loss = step.criterion.loss(tape.logits(), &rows, step.denominator)?;
         let d_states = network.backward_head(parameters, (&tape, dropout), &loss.gradient, gradients);
         if learns {
             encoder.backward(model, d_states, gradients).map_err(|error| alone(error, sequences))?;
@@ -183,7 +183,7 @@ impl Learner {
 
     /// Cuts sequences into runs of bounded size.
     fn micro_batches(&self, sequences: &[&[u32]]) -> Vec<std::ops::Range<usize>> {
-        micro_batches(sequences.iter().map(|ids| self.inputs.length(ids)), self.most)
+        micro_batches(sequences.iter().map(|ids| self.inputs.length(ids)), self.max_tokens)
     }
 
     /// Whether an error says that there was no room for several sequences together; from then on half as many tokens go
@@ -191,7 +191,7 @@ impl Learner {
     fn shrinks(&mut self, error: &EngineError, sequences: &[&[u32]]) -> bool {
         let is_full = error.kind == ErrorKind::OutOfMemory && sequences.len() > 1;
         if is_full {
-            self.most = sequences.iter().map(|ids| ids.len()).sum::<usize>() / 2;
+            self.max_tokens = sequences.iter().map(|ids| ids.len()).sum::<usize>() / 2;
         }
         is_full
     }
