@@ -52,7 +52,7 @@ pub(super) struct Checkpoint {
 }
 
 /// The numbers of a checkpoint.
-pub(super) struct Numbers<'a> {
+pub(super) struct CheckpointTensors<'a> {
     pub(super) trained: &'a [f32],
     /// Means of gradients and of their squares, in pairs that lie as the parameters do; none before the first update.
     pub(super) moments: Vec<(&'a [f32], &'a [f32])>,
@@ -66,7 +66,7 @@ pub(super) struct Numbers<'a> {
 pub(super) fn send(
     header: &Header,
     rows: &[RowId],
-    numbers: &Numbers<'_>,
+    numbers: &CheckpointTensors<'_>,
     sink: &mut dyn Sink,
 ) -> Result<(), EngineError> {
     let json = serde_json::to_vec(header).map_err(|error| {

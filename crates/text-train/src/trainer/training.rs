@@ -14,7 +14,7 @@ use ecommerce_ml_training::evaluation::MetricAccumulator;
 use ecommerce_ml_training::progress::{Reporter, Update};
 use ecommerce_ml_training::{RowId, Targets};
 
-use super::checkpoint::{self, Checkpoint, Header, Numbers};
+use super::checkpoint::{self, Checkpoint, CheckpointTensors, Header};
 use super::criterion::Criterion;
 use super::examples::Examples;
 use super::learner::{Learner, TrainingStep};
@@ -272,7 +272,7 @@ impl<'a> Training<'a> {
             seconds: state.seconds + self.epoch_began.elapsed().as_secs_f64(),
         };
         let best = self.best.as_ref().map(|(_, best)| best.as_slice());
-        checkpoint::send(&header, self.task.ids, &Numbers { trained, moments, best }, sink)?;
+        checkpoint::send(&header, self.task.ids, &CheckpointTensors { trained, moments, best }, sink)?;
         self.checkpointed = Instant::now();
         Ok(())
     }
