@@ -73,7 +73,7 @@ impl BenchedModel {
     fn load(options: &Bench) -> Result<Self, EngineError> {
         let loader = ModelLoader::new(&options.compute, None);
         let files = ModelFiles::from_directory(&options.model)?;
-        // The source only tells where prepared weights would be kept, and none are.
+        // The source only tells where prepacked weights would be kept, and none are.
         let model = Arc::new(loader.load(None, &files)?);
         let tokenizing_threads = options.compute.count_threads();
         // An answer that is remembered says nothing of the engine's speed.

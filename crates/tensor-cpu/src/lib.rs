@@ -10,7 +10,7 @@
 //! - [`kernels`]: the kernels behind safe functions, chosen at run time.
 //!
 //! From the weights up:
-//! - [`prepacked`]: prepared weights in memory or in a mapped file.
+//! - [`prepacked`]: prepacked weights in memory or in a mapped file.
 //! - `shape`: sizes.
 //! - `linear`, `embeddings`, `layer`, `head`: the parts of the network.
 //! - `encoder`: batches of sequences through the parts; `layerwise`: a layer at a time.

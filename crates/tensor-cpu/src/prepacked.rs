@@ -1,4 +1,4 @@
-//! Prepared weights: named parts of one block of bytes, in the layout that the kernels read, in memory or in a file.
+//! Prepacked weights: named parts of one block of bytes, in the layout that the kernels read, in memory or in a file.
 //!
 //! It must not know what a part is for. Invariant: a part begins at a multiple of 64 bytes, so that no vector of it
 //! crosses a cache line, and a part that is handed out lies within the block.
@@ -43,7 +43,7 @@ pub struct PrepackedBuilder {
     parts: BTreeMap<String, (usize, usize)>,
 }
 
-/// Prepared weights.
+/// Prepacked weights.
 pub struct PrepackedWeights {
     storage: Storage,
     /// Where the parts begin.

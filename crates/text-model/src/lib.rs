@@ -7,7 +7,7 @@
 //! - [`device`]: where the forward pass runs.
 //! - [`cuda`]: how it runs on a GPU; on the CPU the encoder is [`ecommerce_ml_tensor_cpu`]'s.
 //! - [`shape`]: a configuration in the terms of the kernels.
-//! - [`store`]: prepared weights kept on disk.
+//! - [`store`]: prepacked weights kept on disk.
 //!
 //! It must not know requests, clients, caches or training.
 //! Invariant: a row of a batch equals the row alone, whatever else is in the batch; but for the last digits where candle computes.

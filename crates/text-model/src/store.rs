@@ -1,4 +1,4 @@
-//! Prepared weights kept on disk, so that an engine that is started again has its models at once.
+//! Prepacked weights kept on disk, so that an engine that is started again has its models at once.
 //!
 //! It must not know models. Invariant: what is found is what was kept, or nothing: files are named by what they were made
 //! from, checked when they are opened, and never changed. Losing them costs time only.
@@ -16,7 +16,7 @@ const SUFFIX: &str = ".weights";
 /// Begin of the names of files being written.
 const UNFINISHED: &str = "unfinished-";
 
-/// A folder of prepared weights.
+/// A folder of prepacked weights.
 #[derive(Debug)]
 pub struct Store {
     folder: PathBuf,

@@ -43,7 +43,7 @@ impl Default for ComputeSettings {
     }
 }
 
-/// The settings, and where prepared weights are kept.
+/// The settings, and where prepacked weights are kept.
 pub struct ModelLoader {
     /// What was asked for.
     device_setting: String,

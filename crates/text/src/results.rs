@@ -1,4 +1,4 @@
-//! Answers given lately, so that a text that comes again costs no tokenizing and no forward pass.
+//! The results cache: answers given lately, so that a text that comes again costs no tokenizing and no forward pass.
 //!
 //! It must not know requests, or how models compute.
 //! Invariants: what is kept takes no more memory than it may, tables included; an answer comes out with the bits that
@@ -38,9 +38,9 @@ const SHARDS: u64 = 8;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u64; 2]);
 
-/// Answers given lately. Texts that come once, as in a scan of a large table, push out others of their kind, first in
-/// first out, and not those that come again and again (the library's policy is S3-FIFO). Answers of a model that is gone
-/// are never found again, and so give way like those.
+/// The results cache: answers given lately. Texts that come once, as in a scan of a large table, push out others of
+/// their kind, first in first out, and not those that come again and again (the library's policy is S3-FIFO). Answers of
+/// a model that is gone are never found again, and so give way like those.
 pub struct ResultCache {
     fingerprints: SipHasher24,
     /// `None` if nothing shall be kept.

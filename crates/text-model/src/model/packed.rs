@@ -1,4 +1,4 @@
-//! The network on the CPU: prepared weights, the encoder and the head in [`ecommerce_ml_tensor_cpu`].
+//! The network on the CPU: prepacked weights, the encoder and the head in [`ecommerce_ml_tensor_cpu`].
 //!
 //! It must not know names of weights or how they were prepared.
 //! Invariant: a window's row has the same bits whatever else is in the batch.
@@ -28,7 +28,7 @@ pub(super) struct PackedNetwork {
 }
 
 impl PackedNetwork {
-    /// The network of prepared weights; `None` if they lack something, or are of other sizes than the configuration.
+    /// The network of prepacked weights; `None` if they lack something, or are of other sizes than the configuration.
     pub(super) fn open(
         prepacked: &Arc<PrepackedWeights>,
         about: &About,

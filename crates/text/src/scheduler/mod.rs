@@ -59,7 +59,7 @@ pub struct SchedulerOptions {
     pub tokenizing_threads: usize,
     /// Padded tokens of a batch; `None` lets it follow the speed of each model.
     pub batch_tokens: Option<usize>,
-    /// Bytes for answers given lately; 0 to keep none.
+    /// Bytes for the results cache; 0 to keep none.
     pub result_cache: u64,
 }
 
