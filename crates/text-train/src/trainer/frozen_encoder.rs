@@ -16,7 +16,7 @@ use super::micro_batches::{DEVICE_MICRO_BATCH, micro_batches};
 use crate::nn::{Network, Parameters, TrainableEncoder};
 
 /// Sequences that go through it together on the CPU.
-const TOGETHER: usize = 512;
+const CPU_BATCH: usize = 512;
 
 /// The encoder of a base.
 pub(super) enum FrozenEncoder {
@@ -59,7 +59,7 @@ impl FrozenEncoder {
         let mut states = Vec::with_capacity(sequences.len() * model.0.config().hidden_size);
         match self {
             Self::Cpu(encoder, positions) => {
-                for some in sequences.chunks(TOGETHER) {
+                for some in sequences.chunks(CPU_BATCH) {
                     let positions: Vec<Vec<u32>> = some.iter().map(|ids| positions.of(ids)).collect();
                     let some =
                         some.iter().zip(positions).map(|(&ids, positions)| Sequence { ids, positions });
@@ -74,7 +74,7 @@ impl FrozenEncoder {
             Self::Device(encoder) => {
                 let lengths = sequences.iter().map(|ids| ids.len());
                 for some in micro_batches(lengths, DEVICE_MICRO_BATCH) {
-                    divided(&mut **encoder, model, &sequences[some], &mut states)?;
+                    forward_or_halve(&mut **encoder, model, &sequences[some], &mut states)?;
                 }
             }
         }
@@ -97,7 +97,7 @@ impl FrozenEncoder {
 }
 
 /// Computes sequences together, or half of them after the other if there is no room.
-fn divided(
+fn forward_or_halve(
     encoder: &mut dyn TrainableEncoder,
     model: (&Network, &Parameters),
     sequences: &[&[u32]],
@@ -107,8 +107,8 @@ fn divided(
         Ok(own) => states.extend(own),
         Err(error) if error.kind == ErrorKind::OutOfMemory && sequences.len() > 1 => {
             let (first, second) = sequences.split_at(sequences.len() / 2);
-            divided(encoder, model, first, states)?;
-            divided(encoder, model, second, states)?;
+            forward_or_halve(encoder, model, first, states)?;
+            forward_or_halve(encoder, model, second, states)?;
         }
         Err(error) => return Err(error),
     }

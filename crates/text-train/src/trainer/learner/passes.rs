@@ -66,8 +66,8 @@ impl Learner {
         while done < some.len() {
             for range in self.micro_batches(&sequences[done..]) {
                 let range = done..done + range.len();
-                match self.outputs_together(&some[range.clone()], &sequences[range.clone()]) {
-                    Err(error) if self.shrinks(&error, &sequences[range.clone()]) => break,
+                match self.micro_batch_outputs(&some[range.clone()], &sequences[range.clone()]) {
+                    Err(error) if self.halve_micro_batches(&error, &sequences[range.clone()]) => break,
                     own => outputs.extend(own?),
                 }
                 done = range.end;
@@ -94,13 +94,13 @@ impl Learner {
     fn pass(&mut self, step: &TrainingStep<'_>, first: u64) -> Result<Option<f64>, EngineError> {
         let mut loss = 0.0;
         for (number, batch) in (first..).zip(step.batches) {
-            let Some(own) = self.learn_batch(step, batch, number)? else { return Ok(None) };
+            let Some(own) = self.batch_gradients(step, batch, number)? else { return Ok(None) };
             loss += own;
         }
         Ok(Some(loss))
     }
 
-    fn learn_batch(
+    fn batch_gradients(
         &mut self,
         step: &TrainingStep<'_>,
         batch: &[usize],
@@ -115,9 +115,9 @@ impl Learner {
         let sequences: Vec<&[u32]> = (0..batch.len()).map(tokens).collect();
         let mut loss = 0.0;
         for (part, some) in (0..).zip(self.micro_batches(&sequences)) {
-            let (dropout, together) = (self.dropout([step.index, number, part]), &sequences[some.clone()]);
-            match self.learn_together(step, &batch[some], together, dropout) {
-                Err(error) if self.shrinks(&error, together) => return Ok(None),
+            let (dropout, micro_batch) = (self.dropout([step.index, number, part]), &sequences[some.clone()]);
+            match self.micro_batch_gradients(step, &batch[some], micro_batch, dropout) {
+                Err(error) if self.halve_micro_batches(&error, micro_batch) => return Ok(None),
                 own => loss += own?,
             }
         }
@@ -125,7 +125,7 @@ impl Learner {
     }
 
     /// Adds the gradients of a micro-batch, and gives its part of the loss.
-    fn learn_together(
+    fn micro_batch_gradients(
         &mut self,
         step: &TrainingStep<'_>,
         some: &[usize],
@@ -141,25 +141,25 @@ impl Learner {
             Some(states) => states,
             None => encoder
                 .forward(model, network.batch(sequences), dropout, Some(&*gradients))
-                .map_err(|error| alone(error, sequences))?,
+                .map_err(|error| with_advice(error, sequences))?,
         };
         let tape = network.forward_head(parameters, states, dropout);
         let loss = step.criterion.loss(tape.logits(), &rows, step.denominator)?;
         let d_states = network.backward_head(parameters, (&tape, dropout), &loss.gradient, gradients);
         if learns {
-            encoder.backward(model, d_states, gradients).map_err(|error| alone(error, sequences))?;
+            encoder.backward(model, d_states, gradients).map_err(|error| with_advice(error, sequences))?;
         }
         Ok(loss.value)
     }
 
-    fn outputs_together(&mut self, some: &[usize], sequences: &[&[u32]]) -> Result<Vec<f32>, EngineError> {
+    fn micro_batch_outputs(&mut self, some: &[usize], sequences: &[&[u32]]) -> Result<Vec<f32>, EngineError> {
         let Self { network, parameters, encoder, inputs, .. } = self;
         let model = (&*network, &*parameters);
         let states = match inputs.states(model, some, sequences)? {
             Some(states) => states,
             None => encoder
                 .forward(model, network.batch(sequences), None, None)
-                .map_err(|error| alone(error, sequences))?,
+                .map_err(|error| with_advice(error, sequences))?,
         };
         Ok(network.forward_head(parameters, states, None).logits().to_vec())
     }
@@ -188,7 +188,7 @@ impl Learner {
 
     /// Whether an error says that there was no room for several sequences together; from then on half as many tokens go
     /// together. They stay as few for the rest of the training: whatever took the memory may take it again.
-    fn shrinks(&mut self, error: &EngineError, sequences: &[&[u32]]) -> bool {
+    fn halve_micro_batches(&mut self, error: &EngineError, sequences: &[&[u32]]) -> bool {
         let is_full = error.kind == ErrorKind::OutOfMemory && sequences.len() > 1;
         if is_full {
             self.max_tokens = sequences.iter().map(|ids| ids.len()).sum::<usize>() / 2;
@@ -198,7 +198,7 @@ impl Learner {
 }
 
 /// Says what to do if there is no room for a sequence alone.
-fn alone(error: EngineError, sequences: &[&[u32]]) -> EngineError {
+fn with_advice(error: EngineError, sequences: &[&[u32]]) -> EngineError {
     match (error.kind, sequences) {
         (ErrorKind::OutOfMemory, [only]) => error
             .with_detail(format!("A text of {} tokens does not fit into what is left of it.", only.len()))
