@@ -10,9 +10,9 @@ use ecommerce_ml_checkpoint::weights::Weights;
 use ecommerce_ml_checkpoint::weights::family::Names;
 use ecommerce_ml_protocol::EngineError;
 
-use super::batch::PackedBatch;
 use super::embeddings::Embeddings;
 use super::encoder::BertEncoder;
+use super::packed_batch::PackedBatch;
 use super::{Encode, Window};
 
 /// Embeddings and layers.

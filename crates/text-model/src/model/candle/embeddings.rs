@@ -10,9 +10,9 @@ use ecommerce_ml_checkpoint::weights::Weights;
 use ecommerce_ml_checkpoint::weights::family::Names;
 use ecommerce_ml_protocol::EngineError;
 
-use super::batch::PackedBatch;
 use super::internal;
 use super::layers::{layer_norm, linear, tensor};
+use super::packed_batch::PackedBatch;
 
 /// Word, position and token type embeddings, summed and normalised, and brought to the width of hidden states.
 #[derive(Debug)]

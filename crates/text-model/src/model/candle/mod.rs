@@ -1,8 +1,8 @@
 //! Networks in candle's tensors: of architectures that our kernels don't compute, and as the reference of those that they do.
 //!
 //! # Layout
-//! - `deberta`, `modernbert`: encoders of candle-transformers; `weights` gives them what they ask for, `padded` their input.
-//! - `bert`: BERT and ELECTRA, mirrors of the reference modules: `layers`, `embeddings`, `encoder`, `batch`.
+//! - `deberta`, `modernbert`: encoders of candle-transformers; `weights` gives them what they ask for, `padded_batch` their input.
+//! - `bert`: BERT and ELECTRA, mirrors of the reference modules: `layers`, `embeddings`, `encoder`, `packed_batch`.
 //! - `head`: the heads of all.
 //!
 //! It must not know text or labels. Threads are those of rayon's global pool and of candle's, whose numbers the engine sets.
@@ -18,7 +18,6 @@ use ecommerce_ml_checkpoint::weights::family::Names;
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use rayon::prelude::*;
 
-mod batch;
 mod bert;
 mod deberta;
 mod embeddings;
@@ -26,7 +25,8 @@ mod encoder;
 mod head;
 mod layers;
 mod modernbert;
-mod padded;
+mod packed_batch;
+mod padded_batch;
 mod weights;
 
 use super::network::without_head;

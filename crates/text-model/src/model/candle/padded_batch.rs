@@ -15,14 +15,14 @@ const MOST_TOKENS: usize = 1024;
 const SLACK: usize = 8;
 
 /// Windows side by side.
-pub(super) struct Padded {
+pub(super) struct PaddedBatch {
     /// Shape `[windows, length]`.
     pub(super) ids: Tensor,
     /// Of ones and zeros, shape `[windows, length]`, in single precision.
     pub(super) mask: Tensor,
 }
 
-impl Padded {
+impl PaddedBatch {
     /// Fills up with the first token of the vocabulary, which every model has.
     pub(super) fn new(windows: &[&Window], device: &Device) -> CandleResult<Self> {
         let length = windows.iter().map(|window| window.ids.len()).max().unwrap_or_default();
@@ -42,12 +42,12 @@ impl Padded {
 pub(super) fn through(
     windows: &[&Window],
     device: &Device,
-    encode: impl Fn(&Padded) -> CandleResult<Tensor>,
+    encode: impl Fn(&PaddedBatch) -> CandleResult<Tensor>,
 ) -> CandleResult<Vec<Tensor>> {
     let mut states = Vec::with_capacity(windows.len());
     for group in groups(&windows.iter().map(|window| window.ids.len()).collect::<Vec<_>>()) {
         let group = &windows[group];
-        let hidden = encode(&Padded::new(group, device)?)?.to_dtype(DType::F32)?;
+        let hidden = encode(&PaddedBatch::new(group, device)?)?.to_dtype(DType::F32)?;
         for (row, window) in group.iter().enumerate() {
             states.push(hidden.get(row)?.narrow(0, 0, window.ids.len())?);
         }
@@ -96,7 +96,7 @@ mod tests {
     fn what_fills_up_is_masked() {
         let window = |ids: &[u32]| Window { ids: ids.to_vec(), content_tokens: ids.len() };
         let (long, short) = (window(&[5, 6, 7]), window(&[8]));
-        let padded = Padded::new(&[&long, &short], &Device::Cpu).unwrap();
+        let padded = PaddedBatch::new(&[&long, &short], &Device::Cpu).unwrap();
         assert_eq!(padded.ids.to_vec2::<u32>().unwrap(), [[5, 6, 7], [8, 0, 0]]);
         assert_eq!(padded.mask.to_vec2::<f32>().unwrap(), [[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]]);
     }
