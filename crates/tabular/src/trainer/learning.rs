@@ -36,8 +36,8 @@ pub(super) struct Learning<'a> {
     pool: &'a ThreadPool,
     minimisation: Lbfgs,
     iterations: u64,
-    /// Iterations behind the latest epoch that was told.
-    told: Option<u64>,
+    /// Iterations behind the latest epoch that was reported.
+    reported: Option<u64>,
     first_distance: f64,
     reporter: Reporter,
     /// Of the current epoch, before this process.
@@ -73,7 +73,7 @@ impl<'a> Learning<'a> {
             first_distance: header.map_or_else(|| minimisation.distance(), |header| header.first_distance),
             minimisation,
             iterations,
-            told: header
+            reported: header
                 .map(|header| header.iterations)
                 .filter(|iterations| iterations.is_multiple_of(EPOCH)),
             reporter: Reporter::new(iterations, u64::from(setup.options.max_iter)),
@@ -114,7 +114,7 @@ impl<'a> Learning<'a> {
                 self.checkpoint(sink)?;
             }
         }
-        if self.told != Some(self.iterations) {
+        if self.reported != Some(self.iterations) {
             self.end_epoch(sink)?;
         }
         Ok(Learned { model: self.model(), epoch: self.epoch(), converged })
@@ -160,7 +160,7 @@ impl<'a> Learning<'a> {
     fn end_epoch(&mut self, sink: &mut dyn Sink) -> Result<(), EngineError> {
         let evaluation = self.evaluate()?;
         let seconds = self.seconds + self.epoch_began.elapsed().as_secs_f64();
-        (self.seconds, self.epoch_began, self.told) = (0.0, Instant::now(), Some(self.iterations));
+        (self.seconds, self.epoch_began, self.reported) = (0.0, Instant::now(), Some(self.iterations));
         sink.send(JobOutput::Epoch(Epoch {
             epoch: self.epoch(),
             step: self.iterations,
