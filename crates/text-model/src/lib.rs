@@ -1,8 +1,8 @@
 //! Encoders of text with a head, on CPU and GPU: windows of tokens in, rows of numbers and their meaning out.
 //!
 //! # Layout
-//! - [`text_model`]: a text model as its scheduler uses it; [`deferred`]: a forward pass that a device may go on with; [`output`]: what
-//!   is asked of one, and what comes of it.
+//! - [`text_model`]: a text model as its scheduler uses it; [`deferred`]: a forward pass that a device may go on with;
+//!   [`output`]: what is asked of one, and what comes of it.
 //! - [`model`]: a loaded model: weights prepared in the precision that suits them, the forward pass, its reading.
 //! - [`device`]: where the forward pass runs.
 //! - [`cuda`]: how it runs on a GPU; on the CPU the encoder is [`ecommerce_ml_tensor_cpu`]'s.

@@ -1,5 +1,5 @@
-//! The weights of a network as they lie in a GPU's memory: one piece, matrices in numbers of 16 bits, layer norms and the last layer of the
-//! head in f32.
+//! The weights of a network as they lie in a GPU's memory: one piece, matrices in numbers of 16 bits, layer norms and the last
+//! layer of the head in f32.
 //!
 //! It must not know where they come from. Invariant: every part begins at a multiple of [`ALIGNMENT`].
 

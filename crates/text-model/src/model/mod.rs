@@ -1,8 +1,8 @@
 //! A loaded model: text in, rows of numbers and their meaning out.
 //!
 //! # Layout
-//! - `network`: windows through the network: on the CPU by `packed`, on a GPU by `device_network`, of architectures that neither knows
-//!   by `candle`, which is also the reference of the first.
+//! - `network`: windows through the network: on the CPU by `packed`, on a GPU by `device_network`, of architectures that neither
+//!   knows by `candle`, which is also the reference of the first.
 //! - `prepare`, `quantization_check`: weights into the form and the precision that the CPU computes with.
 //! - `combine`: windows of one text into one answer.
 //! - `text_model`: the model as its scheduler uses it.

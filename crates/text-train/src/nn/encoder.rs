@@ -1,7 +1,7 @@
 //! The encoder under training: on the CPU, or on a device that keeps its gradients and moments there, while the head stays here.
 //!
-//! It must not know which device. Invariant: what is computed on one is of the parameters that [`TrainableEncoder::upload_parameters`] brought
-//! there or [`TrainableEncoder::update`] made, whichever came last.
+//! It must not know which device. Invariant: what is computed on one is of the parameters that
+//! [`TrainableEncoder::upload_parameters`] brought there or [`TrainableEncoder::update`] made, whichever came last.
 
 use std::fmt::Debug;
 

@@ -1,5 +1,5 @@
-//! Jobs on their way through the model, and the two queues of those that wait, by priority. Owned by the compute thread alone, so there is no
-//! lock.
+//! Jobs on their way through the model, and the two queues of those that wait, by priority. Owned by the compute thread alone,
+//! so there is no lock.
 //!
 //! It must not run anything.
 //! Invariants: small jobs go first, yet bulk jobs get at least half of the tokens; bulk jobs take turns, batch by batch; a job
