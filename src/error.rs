@@ -10,6 +10,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode, pg_sys, spi};
 
 use crate::catalog::jobs::Failure;
+use crate::client::Fingerprint;
 
 /// What can go wrong in the extension.
 #[derive(Debug, thiserror::Error)]
@@ -154,8 +155,12 @@ pub enum Error {
     SingleUser(String),
     #[error("could not start the engine")]
     EngineNotStarted(String),
-    #[error("the engine was lost twice while answering the same request")]
+    #[error("the engine was lost")]
     EngineLost,
+    #[error("the engine dies of a text of {} bytes", .0.bytes)]
+    InputFatal(Fingerprint),
+    #[error("the engine dies of loading the model")]
+    ModelFatal,
     #[error("the engine is of build \"{engine}\", this session's library of build \"{library}\"")]
     BuildMismatch { engine: String, library: &'static str },
     #[error("could not talk to the engine: {0}")]
@@ -254,6 +259,8 @@ impl Error {
             Error::Encoding(_) => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
             Error::EngineNotStarted(_)
             | Error::EngineLost
+            | Error::InputFatal(_)
+            | Error::ModelFatal
             | Error::TrainingLost(..)
             | Error::JobNotStarted(_) => Code::ERRCODE_SYSTEM_ERROR,
             Error::NotJson { .. } | Error::ContentMissing(_) => Code::ERRCODE_DATA_CORRUPTED,
@@ -304,6 +311,14 @@ impl Error {
             )),
             Error::TextTooLong(_) => Some(format!("The limit is {MAX_TEXT_BYTES} bytes.")),
             Error::FileTooLarge { .. } => Some("The limit of a model's file is 64 GB.".to_owned()),
+            Error::InputFatal(input) => Some(format!(
+                "The text's SHA-256 is {}. Three engines in a row died while they worked on nothing else. It is refused for \
+                 ten minutes from then on.",
+                input.sha256
+            )),
+            Error::ModelFatal => {
+                Some("Three engines in a row died while they did nothing else.".to_owned())
+            }
             Error::TrainingLost(_, words) => Some(words.clone()),
             Error::EngineNotStarted(reason) => Some(reason.clone()),
             Error::MalformedSummary(detail) => Some(detail.clone()),
@@ -400,7 +415,14 @@ impl Error {
             Error::NoWorkerSlot => "Raise max_worker_processes.",
             Error::SingleUser(_) => "Start the server, and ask in a session of it.",
             Error::EngineNotStarted(_) => "The server log tells why.",
-            Error::EngineLost => {
+            Error::InputFatal(input) => {
+                return Some(format!(
+                    "Leave it out: it is where sha256(convert_to(text, 'UTF8')) = '\\x{}'. The server log holds the engine's \
+                     last words.",
+                    input.sha256
+                ));
+            }
+            Error::EngineLost | Error::ModelFatal => {
                 "The server log holds the engine's last words. If it was killed for want of memory, lower \
                  ecommerce_ml.model_cache_size."
             }

@@ -14,7 +14,7 @@ use pgrx::pg_sys;
 
 use super::tally::Tally;
 use crate::catalog::resolve::Resolved;
-use crate::client::{self, Ticket};
+use crate::client::{self, Piece, Ticket};
 use crate::error::Error;
 use crate::guc;
 
@@ -176,20 +176,25 @@ impl Batch {
 
 impl Flight {
     fn finish(self) -> Result<(), Error> {
-        let ReplyBody::Predictions { labels, rows, .. } = self.ticket.finish()? else {
-            return Err(Error::Unexpected("no predictions"));
-        };
-        if rows.len() != self.receivers.len() {
-            return Err(Error::Unexpected("another number of predictions than of texts"));
-        }
-        for (prediction, receivers) in rows.iter().zip(&self.receivers) {
-            if let Some(prediction) = prediction {
-                deliver(&verdict(&self.model, &labels, prediction)?, receivers)?;
+        let mut receivers = self.receivers.iter();
+        for piece in self.ticket.finish()? {
+            let (labels, rows) = match piece {
+                Piece::Answered(ReplyBody::Predictions { labels, rows, .. }) => (labels, rows),
+                Piece::Answered(_) => return Err(Error::Unexpected("no predictions")),
+                Piece::Refused(text) => return Err(Error::InputFatal(text)),
+            };
+            for prediction in &rows {
+                let receivers = receivers.next().ok_or(OTHER_NUMBER)?;
+                if let Some(prediction) = prediction {
+                    deliver(&verdict(&self.model, &labels, prediction)?, receivers)?;
+                }
             }
         }
-        Ok(())
+        if receivers.next().is_some() { Err(OTHER_NUMBER) } else { Ok(()) }
     }
 }
+
+const OTHER_NUMBER: Error = Error::Unexpected("another number of predictions than of texts");
 
 fn verdict(model: &Resolved, labels: &[String], prediction: &Prediction) -> Result<Tally, Error> {
     Tally::of(prediction).ok_or_else(|| Error::NoMeaning {

@@ -3,6 +3,7 @@
 //! Readers take the number of a text and give `None` where SQL shows NULL: for blank texts. Invariant: an [`Output`]
 //! gives the very value that the SQL function of that name returns.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use ecommerce_ml_protocol::{Completed, Prediction, ReplyBody, TokenDetail, Tokens};
@@ -11,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::pass::Pass;
 use crate::catalog::resolve::Resolved;
+use crate::client::{Fingerprint, Piece};
 use crate::error::Error;
 
 /// Answers of one model to some texts, in their order.
@@ -18,6 +20,8 @@ pub struct Answers {
     model: Rc<Resolved>,
     labels: Vec<String>,
     rows: Rows,
+    /// Texts that have no row because engines die of them, by number.
+    refused: BTreeMap<usize, Fingerprint>,
     completed: Completed,
 }
 
@@ -25,6 +29,16 @@ enum Rows {
     Predictions(Vec<Option<Prediction>>),
     Embeddings(Vec<Option<Vec<f32>>>),
     Tokens(Vec<Tokens>),
+}
+
+impl Rows {
+    fn len(&self) -> usize {
+        match self {
+            Rows::Predictions(rows) => rows.len(),
+            Rows::Embeddings(rows) => rows.len(),
+            Rows::Tokens(rows) => rows.len(),
+        }
+    }
 }
 
 /// What an SQL function of one text returns.
@@ -87,14 +101,22 @@ impl Answers {
             Pass::Embed => Rows::Embeddings(Vec::new()),
             Pass::Tokenize(_) => Rows::Tokens(Vec::new()),
         };
-        Self { model: Rc::clone(model), labels: Vec::new(), rows, completed: Completed::default() }
+        let model = Rc::clone(model);
+        Self { model, labels: Vec::new(), rows, refused: BTreeMap::new(), completed: Completed::default() }
     }
 
-    /// Appends a reply.
+    /// Appends what came of the next texts.
     ///
     /// # Errors
     /// [`Error::Unexpected`] for a reply to something else.
-    pub fn take_in(&mut self, reply: ReplyBody) -> Result<(), Error> {
+    pub fn take_in(&mut self, piece: Piece) -> Result<(), Error> {
+        let reply = match piece {
+            Piece::Answered(reply) => reply,
+            Piece::Refused(text) => {
+                self.refused.insert(self.rows.len() + self.refused.len(), text);
+                return Ok(());
+            }
+        };
         let completed = match (&mut self.rows, reply) {
             (Rows::Predictions(all), ReplyBody::Predictions { labels, rows, completed }) => {
                 self.labels = labels;
@@ -117,6 +139,22 @@ impl Answers {
         Ok(())
     }
 
+    /// Where the answer to a text is.
+    ///
+    /// # Errors
+    /// [`Error::InputFatal`] if there is none because engines die of it.
+    fn row(&self, text: usize) -> Result<usize, Error> {
+        match self.refused.get(&text) {
+            Some(refused) => Err(Error::InputFatal(*refused)),
+            None => Ok(text - self.refused.range(..text).count()),
+        }
+    }
+
+    /// Whether there is an answer to each text.
+    pub fn are_complete(&self) -> bool {
+        self.refused.is_empty()
+    }
+
     /// Whose answers these are.
     pub fn model(&self) -> &Resolved {
         &self.model
@@ -133,7 +171,7 @@ impl Answers {
     /// [`Error::Unexpected`] if something else was asked for.
     pub fn prediction(&self, text: usize) -> Result<Option<&Prediction>, Error> {
         let Rows::Predictions(rows) = &self.rows else { return Err(OTHER) };
-        Ok(rows.get(text).ok_or(OTHER)?.as_ref())
+        Ok(rows.get(self.row(text)?).ok_or(OTHER)?.as_ref())
     }
 
     /// Word pieces, special tokens included; none for a blank text.
@@ -168,7 +206,7 @@ impl Answers {
     /// Mean-pooled, L2-normalised.
     pub fn embedding(&self, text: usize) -> Result<Option<Vec<f32>>, Error> {
         match &self.rows {
-            Rows::Embeddings(rows) => rows.get(text).cloned().ok_or(OTHER),
+            Rows::Embeddings(rows) => rows.get(self.row(text)?).cloned().ok_or(OTHER),
             _ => Err(OTHER),
         }
     }
@@ -247,7 +285,7 @@ impl Answers {
 
     fn tokens(&self, text: usize) -> Result<&Tokens, Error> {
         match &self.rows {
-            Rows::Tokens(rows) => rows.get(text).ok_or(OTHER),
+            Rows::Tokens(rows) => rows.get(self.row(text)?).ok_or(OTHER),
             _ => Err(OTHER),
         }
     }

@@ -60,7 +60,7 @@ pub fn answer(pass: Pass, model: &Rc<Resolved>, mut texts: Vec<String>) -> Resul
         return Ok(answers);
     }
     let answers = Rc::new(Asked::submit(pass, model, texts.clone())?.finish()?);
-    if let Some(text) = texts.pop() {
+    if let Some(text) = texts.pop().filter(|_| answers.are_complete()) {
         memo::remember(pass, text, Rc::clone(&answers));
     }
     Ok(answers)

@@ -83,7 +83,9 @@ impl Engine {
             }
             RequestBody::Stats => Ok(ReplyBody::Stats(self.stats())),
             // The server deals with these; here they are a request for nothing.
-            RequestBody::Cancel | RequestBody::Upload(_) => Err(invalid("not a request".to_owned())),
+            RequestBody::Cancel | RequestBody::Upload(_) | RequestBody::Alone => {
+                Err(invalid("not a request".to_owned()))
+            }
         }
     }
 

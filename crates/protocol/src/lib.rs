@@ -28,7 +28,7 @@ pub use frame::{DecodeError, FrameDecoder, MAX_FRAME_BYTES, encode_frame};
 pub use hello::Hello;
 pub use message::{
     Completed, DeviceMemory, EngineStats, Family, FileEntry, ModelInfo, ModelRef, ModelSource, ModelStats,
-    Prediction, Reply, ReplyBody, Request, RequestBody, RequestId, Secret, Sentiment, Sha256, Task,
+    Prediction, Reply, ReplyBody, Request, RequestBody, RequestId, Secret, Sentiment, Sha256, Stage, Task,
     TokenDetail, Tokens, UploadPart,
 };
 
@@ -44,4 +44,4 @@ pub const MAX_TEXT_BYTES: usize = 4 << 20;
 pub const UPLOAD_CHUNK_BYTES: usize = 1 << 20;
 
 /// Build of this crate: both ends of a connection must carry the same.
-pub const BUILD: &str = concat!(env!("CARGO_PKG_VERSION"), "/6");
+pub const BUILD: &str = concat!(env!("CARGO_PKG_VERSION"), "/7");

@@ -50,6 +50,7 @@ fn request() -> impl Strategy<Value = Request> {
         }),
         Just(RequestBody::Stats),
         Just(RequestBody::Cancel),
+        Just(RequestBody::Alone),
         upload().prop_map(RequestBody::Upload),
     ];
     (any::<u64>(), body).prop_map(|(id, body)| Request { id: RequestId(id), body })
@@ -73,6 +74,7 @@ fn reply() -> impl Strategy<Value = Reply> {
             EngineError { kind: ErrorKind::DamagedModel, message, detail: None, hint }
         )),
         any::<[u8; 32]>().prop_map(|sha| ReplyBody::NeedContent(Sha256(sha))),
+        any::<u32>().prop_map(|engine| ReplyBody::Began { stage: Stage::Answering, engine }),
     ];
     (any::<u64>(), body).prop_map(|(id, body)| Reply { id: RequestId(id), body })
 }

@@ -5,6 +5,7 @@
 //! - [`frames`]: messages off a socket.
 //! - [`requests`]: the open requests of a connection.
 //! - [`gate`]: when a connection is read from no further.
+//! - [`turns`]: which requests are worked on at a time.
 //! - [`outbox`]: replies on their way to a client.
 //!
 //! It must not know what requests mean; who [`Answers`] does.
@@ -15,6 +16,7 @@ mod frames;
 mod gate;
 mod outbox;
 mod requests;
+mod turns;
 
 use std::io;
 use std::sync::Arc;
