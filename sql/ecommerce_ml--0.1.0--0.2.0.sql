@@ -19,6 +19,26 @@ ALTER TABLE stored_schedule ADD settings jsonb NOT NULL DEFAULT '{}';
 -- What a new version is held against, besides the live one.
 ALTER TABLE stored_job ADD baseline jsonb;
 
+-- What a version is, reads and answers. Those that are there read text.
+ALTER TABLE stored_version ADD kind text, ADD signature jsonb;
+UPDATE stored_version SET kind = 'text', signature = pg_catalog.jsonb_build_object(
+    'reads', 'text',
+    'answers', CASE info ->> 'task' WHEN 'classification' THEN '["classes"]' WHEN 'regression' THEN '["number"]' ELSE '[]' END::jsonb
+               || pg_catalog.jsonb_build_array(pg_catalog.jsonb_build_object('embedding', info -> 'hidden_size'), 'tokens'),
+    'labels', info -> 'labels');
+ALTER TABLE stored_version ALTER kind SET NOT NULL, ALTER signature SET NOT NULL;
+
+-- Jobs and schedules keep the call's arguments whatever the kind of model. Theirs go where views no longer show them.
+ALTER TABLE stored_job ADD arguments jsonb, ALTER base DROP NOT NULL;
+UPDATE stored_job SET arguments = pg_catalog.jsonb_build_object(
+    'text_column', text_column, 'label_column', label_column, 'task', task, 'base', base, 'options', options);
+ALTER TABLE stored_job ALTER arguments SET NOT NULL;
+ALTER TABLE stored_schedule ADD arguments jsonb;
+UPDATE stored_schedule SET arguments = pg_catalog.jsonb_build_object(
+    'text_column', text_column, 'label_column', label_column, 'task', task, 'options', options)
+    || CASE WHEN base IS NULL THEN '{}' ELSE pg_catalog.jsonb_build_object('base', base) END;
+ALTER TABLE stored_schedule ALTER arguments SET NOT NULL;
+
 -- Rows of one table no longer depend on rows of another: they are restored and replicated in any order.
 ALTER TABLE stored_chunk DROP CONSTRAINT stored_chunk_sha256_fkey;
 ALTER TABLE stored_version DROP CONSTRAINT stored_version_name_fkey, DROP CONSTRAINT stored_version_content_fkey;
@@ -165,9 +185,11 @@ COMMENT ON VIEW all_model IS 'models, that which comes with the extension too; t
 
 CREATE VIEW all_version AS
     SELECT v.*, EXISTS (SELECT FROM stored_pin p WHERE p.name = v.name AND p.version = v.version) AS pinned
-    FROM (SELECT name, version, content, info, base, metrics, training, source, role, created FROM stored_version
+    FROM (SELECT name, version, kind, signature, content, info, base, metrics, training, source, role, created FROM stored_version
           UNION ALL
-          SELECT m.name, 1, NULL,
+          SELECT m.name, 1, 'text',
+    '{"reads": "text", "answers": ["classes", {"embedding": 384}, "tokens"],
+      "labels": ["1 star", "2 stars", "3 stars", "4 stars", "5 stars"]}', NULL,
     '{"architecture": "bert", "task": "classification",
       "labels": ["1 star", "2 stars", "3 stars", "4 stars", "5 stars"], "has_sentiment": true, "has_rating": true,
       "max_length": 256, "hidden_size": 384, "parameters": 22715141, "size": 46141234}',
@@ -207,15 +229,18 @@ CREATE OR REPLACE VIEW model_versions AS
            (v.info ->> 'parameters')::bigint AS parameters,
            (v.info ->> 'max_length')::integer AS max_length,
            v.base, v.metrics, v.training, coalesce(c.size, (v.info ->> 'size')::bigint) AS size,
-           v.pinned, v.source, encode(v.content, 'hex') AS sha256, v.role, v.created
+           v.pinned, v.source, encode(v.content, 'hex') AS sha256, v.role, v.created,
+           v.kind, v.signature
     FROM all_version v
     LEFT JOIN stored_live l ON l.name = v.name AND l.version = v.version
     LEFT JOIN stored_content c ON c.sha256 = v.content;
 COMMENT ON VIEW model_versions IS 'versions of models';
+COMMENT ON COLUMN model_versions.kind IS 'what kind of model it is';
+COMMENT ON COLUMN model_versions.signature IS 'what it reads and answers, and its labels';
 
 CREATE OR REPLACE VIEW models AS
     SELECT m.name, v.version AS live_version, v.task, v.labels, v.base, v.metrics, v.size, m.created,
-           m.owner::regrole AS owner, m.owner_name::name AS owner_name
+           m.owner::regrole AS owner, m.owner_name::name AS owner_name, v.kind
     FROM all_model m JOIN model_versions v ON v.name = m.name AND v.live;
 COMMENT ON VIEW models IS 'models and their live versions';
 COMMENT ON COLUMN models.owner IS 'NULL if there is no such role; owner_name tells which';
@@ -230,17 +255,25 @@ CREATE OR REPLACE VIEW stat_models AS
 CREATE OR REPLACE VIEW jobs AS
     SELECT j.job, j.name,
            CASE WHEN j.state = 'running' AND p.job IS NULL THEN 'interrupted' ELSE j.state END AS state,
-           j.version, j.outcome, j.relation, j.text_column, j.label_column, j.task, j.base, j.options,
+           j.version, j.outcome, j.relation, (j.arguments ->> 'text_column')::name COLLATE "C" AS text_column,
+           (j.arguments ->> 'label_column')::name COLLATE "C" AS label_column, j.arguments ->> 'task' AS task, j.base,
+           j.arguments -> 'options' AS options,
            role_id(j.owner)::regrole AS owner, j.submitted, j.started, j.ended,
            (j.prepared ->> 'training_rows')::bigint AS training_rows,
            (j.prepared ->> 'held_out_rows')::bigint AS held_out_rows,
            j.prepared -> 'labels' AS labels, j.comparison,
            j.error ->> 'message' AS error, j.error ->> 'detail' AS detail, j.error ->> 'hint' AS hint,
            j.error ->> 'sqlstate' AS sqlstate, j.cancelled_by, j.owner::text::name AS owner_name,
-           j.baseline, j.prepared -> 'notices' AS notices
+           j.baseline, j.prepared -> 'notices' AS notices,
+           CASE WHEN j.arguments ? 'feature_columns'
+                THEN ARRAY(SELECT jsonb_array_elements_text(j.arguments -> 'feature_columns')::name) END AS feature_columns,
+           CASE WHEN j.arguments ? 'key_columns'
+                THEN ARRAY(SELECT jsonb_array_elements_text(j.arguments -> 'key_columns')::name) END AS key_columns,
+           (j.arguments ->> 'time_column')::name COLLATE "C" AS time_column
     FROM stored_job j LEFT JOIN training_progress() p ON p.job = j.job
     WHERE pg_has_role(role_id(j.owner), 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
 COMMENT ON VIEW jobs IS 'trainings: queued, running, interrupted, succeeded, failed or cancelled';
+COMMENT ON COLUMN jobs.base IS 'the version that it begins with; NULL if it begins with none';
 COMMENT ON COLUMN jobs.outcome IS 'whether the new version was deployed, and why, and which old ones were dropped';
 COMMENT ON COLUMN jobs.comparison IS 'the new version beside the one that was live, on the same rows held out';
 COMMENT ON COLUMN jobs.baseline IS
@@ -269,9 +302,16 @@ CREATE OR REPLACE VIEW training_schedules AS
     SELECT s.name, s.cron,
            (SELECT c.oid::regclass FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             WHERE pg_catalog.format('%I.%I', n.nspname, c.relname) = s.relation) AS relation,
-           s.text_column, s.label_column, s.task, s.base, s.options, s.min_new_rows,
+           (s.arguments ->> 'text_column')::name COLLATE "C" AS text_column,
+           (s.arguments ->> 'label_column')::name COLLATE "C" AS label_column,
+           s.arguments ->> 'task' AS task, s.arguments ->> 'base' AS base, s.arguments -> 'options' AS options, s.min_new_rows,
            role_id(s.owner)::regrole AS owner, s.last_run, s.last_job, s.last_outcome, s.relation AS relation_name,
-           s.owner::text::name AS owner_name
+           s.owner::text::name AS owner_name,
+           CASE WHEN s.arguments ? 'feature_columns'
+                THEN ARRAY(SELECT jsonb_array_elements_text(s.arguments -> 'feature_columns')::name) END AS feature_columns,
+           CASE WHEN s.arguments ? 'key_columns'
+                THEN ARRAY(SELECT jsonb_array_elements_text(s.arguments -> 'key_columns')::name) END AS key_columns,
+           (s.arguments ->> 'time_column')::name COLLATE "C" AS time_column
     FROM stored_schedule s
     WHERE pg_has_role(role_id(s.owner), 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
 COMMENT ON VIEW training_schedules IS 'models that are trained again and again';
@@ -282,8 +322,9 @@ COMMENT ON COLUMN training_schedules.last_outcome IS 'what became of the latest 
 
 ALTER TABLE stored_version DROP pinned;
 ALTER TABLE stored_model DROP owner_before;
-ALTER TABLE stored_schedule DROP owner_before, DROP relation_before;
-ALTER TABLE stored_job DROP owner_before;
+ALTER TABLE stored_schedule DROP owner_before, DROP relation_before, DROP text_column, DROP label_column, DROP task, DROP base,
+    DROP options;
+ALTER TABLE stored_job DROP owner_before, DROP text_column, DROP label_column, DROP task, DROP options;
 
 -- Rows that come by a restore or by replication tell sessions, and the server, as much as those that functions write.
 
@@ -329,6 +370,61 @@ UPDATE stored_grant SET grantee = grantee;
 UPDATE stored_job SET owner = owner;
 UPDATE stored_schedule SET owner = owner;
 
+-- Trainings of any kind of model: arguments are appended, so calls of before stay valid.
+CREATE FUNCTION train_model(
+    name text, relation regclass, text_column name DEFAULT NULL, label_column name DEFAULT NULL,
+    task text DEFAULT 'classification', base text DEFAULT NULL, options jsonb DEFAULT '{}',
+    feature_columns name[] DEFAULT NULL, key_columns name[] DEFAULT NULL, time_column name DEFAULT NULL) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE COST 100000
+    AS 'MODULE_PATHNAME', 'train_model_wrapper';
+COMMENT ON FUNCTION train_model(text, regclass, name, name, text, text, jsonb, name[], name[], name) IS
+    'train a new version of a model from rows, in the background, and return the number of the job';
+
+CREATE FUNCTION retrain_model(name text) RETURNS bigint
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 100000
+    AS 'MODULE_PATHNAME', 'retrain_model_wrapper';
+COMMENT ON FUNCTION retrain_model(text) IS
+    'train a model as its live version was trained, from the rows of today, and return the number of the job';
+
+CREATE FUNCTION schedule_training(
+    name text, cron text, relation regclass, text_column name DEFAULT NULL, label_column name DEFAULT NULL,
+    task text DEFAULT 'classification', base text DEFAULT NULL, options jsonb DEFAULT '{}', min_new_rows bigint DEFAULT 1,
+    feature_columns name[] DEFAULT NULL, key_columns name[] DEFAULT NULL, time_column name DEFAULT NULL) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE COST 100000
+    AS 'MODULE_PATHNAME', 'schedule_training_wrapper';
+COMMENT ON FUNCTION
+    schedule_training(text, text, regclass, name, name, text, text, jsonb, bigint, name[], name[], name) IS
+    'train new versions of a model at the times that cron names, whenever there are enough new rows';
+
+-- Whoever may call a function may call the one that takes its place; the owner's choice is no part of this script for pg_dump.
+DO $$
+DECLARE
+    before regprocedure;
+    after regprocedure;
+    privilege record;
+BEGIN
+    FOR before, after IN SELECT b, a FROM (VALUES
+        ('ecommerce_ml.train_model(text, regclass, name, name, text, text, jsonb)'::regprocedure,
+         'ecommerce_ml.train_model(text, regclass, name, name, text, text, jsonb, name[], name[], name)'::regprocedure),
+        ('ecommerce_ml.schedule_training(text, text, regclass, name, name, text, text, jsonb, bigint)',
+         'ecommerce_ml.schedule_training(text, text, regclass, name, name, text, text, jsonb, bigint, name[], name[], name)'))
+        AS replaced (b, a)
+    LOOP
+        IF (SELECT proacl IS NOT NULL FROM pg_catalog.pg_proc WHERE oid = before) THEN
+            EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', after);
+            FOR privilege IN
+                SELECT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END AS grantee, a.is_grantable
+                FROM pg_catalog.pg_proc p, pg_catalog.aclexplode(p.proacl) a WHERE p.oid = before AND a.grantee <> p.proowner
+            LOOP
+                EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO %s%s', after, privilege.grantee,
+                                          CASE WHEN privilege.is_grantable THEN ' WITH GRANT OPTION' END);
+            END LOOP;
+            DELETE FROM pg_catalog.pg_init_privs WHERE classoid = 'pg_catalog.pg_proc'::regclass AND objoid = after;
+        END IF;
+        EXECUTE pg_catalog.format('DROP FUNCTION %s', before);
+    END LOOP;
+END $$;
+
 -- A wait that holds no snapshot.
 CREATE PROCEDURE await_job(job bigint, timeout interval DEFAULT NULL, INOUT state text DEFAULT NULL)
     LANGUAGE c
@@ -347,6 +443,51 @@ CREATE OR REPLACE VIEW stat_engine AS
     FROM (VALUES (1)) AS one LEFT JOIN engine_stats() e ON true;
 COMMENT ON COLUMN stat_engine.state IS
     'running, stopped, or not responding: all is NULL then that only the engine knows';
+
+-- Rows as input
+
+COMMENT ON FUNCTION text_function_support(internal) IS
+    'tells the planner what functions of one input cost, and marks those that can be called for many rows at once';
+
+CREATE FUNCTION predict_rating(input record, model text) RETURNS real
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 50 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_rating_of_record_wrapper';
+COMMENT ON FUNCTION predict_rating(record, text) IS 'expected stars, from 1 to 5, of a row, whose columns are found by name, by a named model';
+
+CREATE FUNCTION predict_rating(input jsonb, model text) RETURNS real
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 50 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_rating_of_jsonb_wrapper';
+COMMENT ON FUNCTION predict_rating(jsonb, text) IS 'expected stars, from 1 to 5, of an object, whose keys are columns, by a named model';
+
+CREATE FUNCTION predict_class(input record, model text) RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 50 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_class_of_record_wrapper';
+COMMENT ON FUNCTION predict_class(record, text) IS 'likeliest class, as the model names it, of a row, whose columns are found by name, by a named model';
+
+CREATE FUNCTION predict_class(input jsonb, model text) RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 50 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_class_of_jsonb_wrapper';
+COMMENT ON FUNCTION predict_class(jsonb, text) IS 'likeliest class, as the model names it, of an object, whose keys are columns, by a named model';
+
+CREATE FUNCTION predict_probabilities(input record, model text) RETURNS jsonb
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 50 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_probabilities_of_record_wrapper';
+COMMENT ON FUNCTION predict_probabilities(record, text) IS 'probability of each class, of a row, whose columns are found by name, by a named model';
+
+CREATE FUNCTION predict_probabilities(input jsonb, model text) RETURNS jsonb
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 50 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_probabilities_of_jsonb_wrapper';
+COMMENT ON FUNCTION predict_probabilities(jsonb, text) IS 'probability of each class, of an object, whose keys are columns, by a named model';
+
+CREATE FUNCTION predict_value(input record, model text) RETURNS double precision
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 50 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_value_of_record_wrapper';
+COMMENT ON FUNCTION predict_value(record, text) IS 'value of a regression model, of a row, whose columns are found by name, by a named model';
+
+CREATE FUNCTION predict_value(input jsonb, model text) RETURNS double precision
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 50 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_value_of_jsonb_wrapper';
+COMMENT ON FUNCTION predict_value(jsonb, text) IS 'value of a regression model, of an object, whose keys are columns, by a named model';
 
 -- Last, since they would fire for what is made above.
 

@@ -85,6 +85,9 @@ COMMENT ON TABLE stored_chunk IS 'bytes of files, at most 1 MiB a row, named by 
 CREATE TABLE stored_version (
     name text COLLATE "C",
     version integer CHECK (version > 0),
+    -- What it is, what it reads and what it answers, by which sessions know how to ask it.
+    kind text NOT NULL,
+    signature jsonb NOT NULL,
     content bytea NOT NULL,
     info jsonb NOT NULL,
     base text,
@@ -132,11 +135,10 @@ CREATE TABLE stored_job (
     name text COLLATE "C" NOT NULL,
     -- With its schema, quoted.
     relation text NOT NULL,
-    text_column name NOT NULL,
-    label_column name NOT NULL,
-    task text NOT NULL,
-    base text NOT NULL,
-    options jsonb NOT NULL,
+    -- As it was asked for, whatever the kind of model.
+    arguments jsonb NOT NULL,
+    -- With a version; none if the model begins with no other.
+    base text,
     -- Who called, by which login, and what names and conditions meant then.
     owner role_reference NOT NULL,
     login role_reference NOT NULL,
@@ -190,11 +192,8 @@ CREATE TABLE stored_schedule (
     cron text,
     -- With its schema, quoted.
     relation text NOT NULL,
-    text_column name NOT NULL,
-    label_column name NOT NULL,
-    task text NOT NULL,
-    base text,
-    options jsonb NOT NULL,
+    -- As it was asked for, whatever the kind of model.
+    arguments jsonb NOT NULL,
     min_new_rows bigint NOT NULL CHECK (min_new_rows >= 0),
     -- Who made it, and what names and conditions meant then.
     owner role_reference NOT NULL,
@@ -256,9 +255,11 @@ COMMENT ON VIEW all_model IS 'models, that which comes with the extension too; t
 
 CREATE VIEW all_version AS
     SELECT v.*, EXISTS (SELECT FROM stored_pin p WHERE p.name = v.name AND p.version = v.version) AS pinned
-    FROM (SELECT name, version, content, info, base, metrics, training, source, role, created FROM stored_version
+    FROM (SELECT name, version, kind, signature, content, info, base, metrics, training, source, role, created FROM stored_version
           UNION ALL
-          SELECT m.name, 1, NULL,
+          SELECT m.name, 1, 'text',
+    '{"reads": "text", "answers": ["classes", {"embedding": 384}, "tokens"],
+      "labels": ["1 star", "2 stars", "3 stars", "4 stars", "5 stars"]}', NULL,
     '{"architecture": "bert", "task": "classification",
       "labels": ["1 star", "2 stars", "3 stars", "4 stars", "5 stars"], "has_sentiment": true, "has_rating": true,
       "max_length": 256, "hidden_size": 384, "parameters": 22715141, "size": 46141234}',
@@ -332,7 +333,7 @@ CREATE FUNCTION text_function_support(internal) RETURNS internal
     LANGUAGE c STABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'text_function_support_wrapper';
 COMMENT ON FUNCTION text_function_support(internal) IS
-    'tells the planner what functions of a text cost, and marks those that can be called for many rows at once';
+    'tells the planner what functions of one input cost, and marks those that can be called for many rows at once';
 
 CREATE FUNCTION tokenize(review text) RETURNS text[]
     LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100 SUPPORT text_function_support
@@ -513,6 +514,46 @@ CREATE FUNCTION predict_value(reviews text[], model text) RETURNS double precisi
     LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20000
     AS 'MODULE_PATHNAME', 'predict_value_all_by_wrapper';
 COMMENT ON FUNCTION predict_value(text[], text) IS 'value of a regression model, for each element, by a named model';
+
+CREATE FUNCTION predict_rating(input record, model text) RETURNS real
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 50 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_rating_of_record_wrapper';
+COMMENT ON FUNCTION predict_rating(record, text) IS 'expected stars, from 1 to 5, of a row, whose columns are found by name, by a named model';
+
+CREATE FUNCTION predict_rating(input jsonb, model text) RETURNS real
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 50 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_rating_of_jsonb_wrapper';
+COMMENT ON FUNCTION predict_rating(jsonb, text) IS 'expected stars, from 1 to 5, of an object, whose keys are columns, by a named model';
+
+CREATE FUNCTION predict_class(input record, model text) RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 50 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_class_of_record_wrapper';
+COMMENT ON FUNCTION predict_class(record, text) IS 'likeliest class, as the model names it, of a row, whose columns are found by name, by a named model';
+
+CREATE FUNCTION predict_class(input jsonb, model text) RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 50 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_class_of_jsonb_wrapper';
+COMMENT ON FUNCTION predict_class(jsonb, text) IS 'likeliest class, as the model names it, of an object, whose keys are columns, by a named model';
+
+CREATE FUNCTION predict_probabilities(input record, model text) RETURNS jsonb
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 50 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_probabilities_of_record_wrapper';
+COMMENT ON FUNCTION predict_probabilities(record, text) IS 'probability of each class, of a row, whose columns are found by name, by a named model';
+
+CREATE FUNCTION predict_probabilities(input jsonb, model text) RETURNS jsonb
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 50 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_probabilities_of_jsonb_wrapper';
+COMMENT ON FUNCTION predict_probabilities(jsonb, text) IS 'probability of each class, of an object, whose keys are columns, by a named model';
+
+CREATE FUNCTION predict_value(input record, model text) RETURNS double precision
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 50 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_value_of_record_wrapper';
+COMMENT ON FUNCTION predict_value(record, text) IS 'value of a regression model, of a row, whose columns are found by name, by a named model';
+
+CREATE FUNCTION predict_value(input jsonb, model text) RETURNS double precision
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 50 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_value_of_jsonb_wrapper';
+COMMENT ON FUNCTION predict_value(jsonb, text) IS 'value of a regression model, of an object, whose keys are columns, by a named model';
 
 CREATE FUNCTION embed(review text) RETURNS real[]
     LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
@@ -721,12 +762,19 @@ COMMENT ON FUNCTION evaluate_predictions(regclass, name, name) IS
 -- Training. Rows are read by a background worker, as the calling role.
 
 CREATE FUNCTION train_model(
-    name text, relation regclass, text_column name, label_column name, task text DEFAULT 'classification',
-    base text DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS bigint
+    name text, relation regclass, text_column name DEFAULT NULL, label_column name DEFAULT NULL,
+    task text DEFAULT 'classification', base text DEFAULT NULL, options jsonb DEFAULT '{}',
+    feature_columns name[] DEFAULT NULL, key_columns name[] DEFAULT NULL, time_column name DEFAULT NULL) RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE COST 100000
     AS 'MODULE_PATHNAME', 'train_model_wrapper';
-COMMENT ON FUNCTION train_model(text, regclass, name, name, text, text, jsonb) IS
-    'train a new version of a model from labelled rows, in the background, and return the number of the job';
+COMMENT ON FUNCTION train_model(text, regclass, name, name, text, text, jsonb, name[], name[], name) IS
+    'train a new version of a model from rows, in the background, and return the number of the job';
+
+CREATE FUNCTION retrain_model(name text) RETURNS bigint
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 100000
+    AS 'MODULE_PATHNAME', 'retrain_model_wrapper';
+COMMENT ON FUNCTION retrain_model(text) IS
+    'train a model as its live version was trained, from the rows of today, and return the number of the job';
 
 CREATE FUNCTION cancel_job(job bigint) RETURNS boolean
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 1000
@@ -758,11 +806,13 @@ COMMENT ON PROCEDURE await_job(bigint, interval, text) IS
     'wait until a training has ended, or the time is over, holding no snapshot meanwhile; state is that of the job';
 
 CREATE FUNCTION schedule_training(
-    name text, cron text, relation regclass, text_column name, label_column name, task text DEFAULT 'classification',
-    base text DEFAULT NULL, options jsonb DEFAULT '{}', min_new_rows bigint DEFAULT 1) RETURNS void
+    name text, cron text, relation regclass, text_column name DEFAULT NULL, label_column name DEFAULT NULL,
+    task text DEFAULT 'classification', base text DEFAULT NULL, options jsonb DEFAULT '{}', min_new_rows bigint DEFAULT 1,
+    feature_columns name[] DEFAULT NULL, key_columns name[] DEFAULT NULL, time_column name DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE COST 100000
     AS 'MODULE_PATHNAME', 'schedule_training_wrapper';
-COMMENT ON FUNCTION schedule_training(text, text, regclass, name, name, text, text, jsonb, bigint) IS
+COMMENT ON FUNCTION
+    schedule_training(text, text, regclass, name, name, text, text, jsonb, bigint, name[], name[], name) IS
     'train new versions of a model at the times that cron names, whenever there are enough new rows';
 
 CREATE FUNCTION unschedule_training(name text) RETURNS boolean
@@ -811,15 +861,18 @@ CREATE VIEW model_versions AS
            (v.info ->> 'parameters')::bigint AS parameters,
            (v.info ->> 'max_length')::integer AS max_length,
            v.base, v.metrics, v.training, coalesce(c.size, (v.info ->> 'size')::bigint) AS size,
-           v.pinned, v.source, encode(v.content, 'hex') AS sha256, v.role, v.created
+           v.pinned, v.source, encode(v.content, 'hex') AS sha256, v.role, v.created,
+           v.kind, v.signature
     FROM all_version v
     LEFT JOIN stored_live l ON l.name = v.name AND l.version = v.version
     LEFT JOIN stored_content c ON c.sha256 = v.content;
 COMMENT ON VIEW model_versions IS 'versions of models';
+COMMENT ON COLUMN model_versions.kind IS 'what kind of model it is';
+COMMENT ON COLUMN model_versions.signature IS 'what it reads and answers, and its labels';
 
 CREATE VIEW models AS
     SELECT m.name, v.version AS live_version, v.task, v.labels, v.base, v.metrics, v.size, m.created,
-           m.owner::regrole AS owner, m.owner_name::name AS owner_name
+           m.owner::regrole AS owner, m.owner_name::name AS owner_name, v.kind
     FROM all_model m JOIN model_versions v ON v.name = m.name AND v.live;
 COMMENT ON VIEW models IS 'models and their live versions';
 COMMENT ON COLUMN models.owner IS 'NULL if there is no such role; owner_name tells which';
@@ -854,17 +907,25 @@ COMMENT ON COLUMN stat_models.cache_hits IS
 CREATE VIEW jobs AS
     SELECT j.job, j.name,
            CASE WHEN j.state = 'running' AND p.job IS NULL THEN 'interrupted' ELSE j.state END AS state,
-           j.version, j.outcome, j.relation, j.text_column, j.label_column, j.task, j.base, j.options,
+           j.version, j.outcome, j.relation, (j.arguments ->> 'text_column')::name COLLATE "C" AS text_column,
+           (j.arguments ->> 'label_column')::name COLLATE "C" AS label_column, j.arguments ->> 'task' AS task, j.base,
+           j.arguments -> 'options' AS options,
            role_id(j.owner)::regrole AS owner, j.submitted, j.started, j.ended,
            (j.prepared ->> 'training_rows')::bigint AS training_rows,
            (j.prepared ->> 'held_out_rows')::bigint AS held_out_rows,
            j.prepared -> 'labels' AS labels, j.comparison,
            j.error ->> 'message' AS error, j.error ->> 'detail' AS detail, j.error ->> 'hint' AS hint,
            j.error ->> 'sqlstate' AS sqlstate, j.cancelled_by, j.owner::text::name AS owner_name,
-           j.baseline, j.prepared -> 'notices' AS notices
+           j.baseline, j.prepared -> 'notices' AS notices,
+           CASE WHEN j.arguments ? 'feature_columns'
+                THEN ARRAY(SELECT jsonb_array_elements_text(j.arguments -> 'feature_columns')::name) END AS feature_columns,
+           CASE WHEN j.arguments ? 'key_columns'
+                THEN ARRAY(SELECT jsonb_array_elements_text(j.arguments -> 'key_columns')::name) END AS key_columns,
+           (j.arguments ->> 'time_column')::name COLLATE "C" AS time_column
     FROM stored_job j LEFT JOIN training_progress() p ON p.job = j.job
     WHERE pg_has_role(role_id(j.owner), 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
 COMMENT ON VIEW jobs IS 'trainings: queued, running, interrupted, succeeded, failed or cancelled';
+COMMENT ON COLUMN jobs.base IS 'the version that it begins with; NULL if it begins with none';
 COMMENT ON COLUMN jobs.outcome IS 'whether the new version was deployed, and why, and which old ones were dropped';
 COMMENT ON COLUMN jobs.comparison IS 'the new version beside the one that was live, on the same rows held out';
 COMMENT ON COLUMN jobs.baseline IS
@@ -898,9 +959,16 @@ CREATE VIEW training_schedules AS
     SELECT s.name, s.cron,
            (SELECT c.oid::regclass FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             WHERE pg_catalog.format('%I.%I', n.nspname, c.relname) = s.relation) AS relation,
-           s.text_column, s.label_column, s.task, s.base, s.options, s.min_new_rows,
+           (s.arguments ->> 'text_column')::name COLLATE "C" AS text_column,
+           (s.arguments ->> 'label_column')::name COLLATE "C" AS label_column,
+           s.arguments ->> 'task' AS task, s.arguments ->> 'base' AS base, s.arguments -> 'options' AS options, s.min_new_rows,
            role_id(s.owner)::regrole AS owner, s.last_run, s.last_job, s.last_outcome, s.relation AS relation_name,
-           s.owner::text::name AS owner_name
+           s.owner::text::name AS owner_name,
+           CASE WHEN s.arguments ? 'feature_columns'
+                THEN ARRAY(SELECT jsonb_array_elements_text(s.arguments -> 'feature_columns')::name) END AS feature_columns,
+           CASE WHEN s.arguments ? 'key_columns'
+                THEN ARRAY(SELECT jsonb_array_elements_text(s.arguments -> 'key_columns')::name) END AS key_columns,
+           (s.arguments ->> 'time_column')::name COLLATE "C" AS time_column
     FROM stored_schedule s
     WHERE pg_has_role(role_id(s.owner), 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
 COMMENT ON VIEW training_schedules IS 'models that are trained again and again';

@@ -10,7 +10,9 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode, pg_sys, spi};
 
 use crate::catalog::jobs::Failure;
-use crate::client::Fingerprint;
+use crate::client::{Fingerprint, InputKind};
+use crate::columns::InputError;
+use crate::columns::error::{in_words, type_for};
 
 /// What can go wrong in the extension.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +37,12 @@ pub enum Error {
     UnknownRole(String),
     #[error("model \"{model}\" has no {wanted}")]
     NoMeaning { model: String, wanted: &'static str, labels: Vec<String> },
+    #[error("model \"{model}\" reads columns, not a text")]
+    ReadsColumns { model: String, reads: String },
+    #[error("model \"{model}\" reads a text, not columns")]
+    ReadsText { model: String },
+    #[error("{error}")]
+    Input { model: String, error: InputError },
     #[error("cannot drop objects owned by role \"{role}\" because models or trainings are among them")]
     RoleOwns { role: String, owned: String },
     #[error("schema \"ecommerce_ml\" cannot be renamed because extension ecommerce_ml requires its name")]
@@ -99,8 +107,28 @@ pub enum Error {
     UnknownTask(String),
     #[error("argument \"{0}\" must not be NULL")]
     ArgumentNull(&'static str),
+    #[error("task \"{task}\" needs argument \"{argument}\"")]
+    ArgumentMissing { argument: &'static str, task: &'static str },
+    #[error("task \"{0}\" takes no key_columns")]
+    KeysNotTaken(&'static str),
+    #[error("column \"{0}\" is named twice in feature_columns")]
+    ColumnTwice(String),
+    #[error("column \"{0}\" is the label and cannot be learned from")]
+    LabelIsFeature(String),
+    #[error("relation \"{0}\" has no columns to learn from")]
+    NoFeatures(String),
+    #[error("column \"{column}\" is of type {type_name}")]
+    FeatureType { column: String, type_name: String },
+    #[error("a training of kind \"{0}\" begins with no base")]
+    BaseNotTaken(String),
+    #[error("option \"{0}\" is for models that read a text alone")]
+    OptionForTexts(&'static str),
+    #[error("argument \"{0}\" must not have NULL elements")]
+    ArgumentHasNull(&'static str),
     #[error("argument \"{0}\" must not be negative")]
     ArgumentNegative(&'static str),
+    #[error("version {version} of model \"{name}\" was not made by a training")]
+    NotTrained { name: String, version: i32 },
     #[error("model \"{0}\" cannot be trained further")]
     NotTrainable(String),
     #[error("training was lost {0} times without progress")]
@@ -157,7 +185,7 @@ pub enum Error {
     EngineNotStarted(String),
     #[error("the engine was lost")]
     EngineLost,
-    #[error("the engine dies of a text of {} bytes", .0.bytes)]
+    #[error("the engine dies of a {0}")]
     InputFatal(Fingerprint),
     #[error("the engine dies of loading the model")]
     ModelFatal,
@@ -204,13 +232,18 @@ impl Error {
             Error::NotATrigger => Code::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
             Error::Concurrent(_) => Code::ERRCODE_T_R_SERIALIZATION_FAILURE,
             Error::UnknownRelation(_) => Code::ERRCODE_UNDEFINED_TABLE,
-            Error::NotARelation(_) | Error::TemporaryRelation(_) | Error::TemporaryFunction(_) => {
-                Code::ERRCODE_WRONG_OBJECT_TYPE
-            }
+            Error::NotARelation(_)
+            | Error::TemporaryRelation(_)
+            | Error::TemporaryFunction(_)
+            | Error::ReadsColumns { .. }
+            | Error::ReadsText { .. } => Code::ERRCODE_WRONG_OBJECT_TYPE,
+            Error::Input { error, .. } => input_sqlstate(error),
+            Error::ColumnTwice(_) => Code::ERRCODE_DUPLICATE_COLUMN,
             Error::UnknownColumn { .. } => Code::ERRCODE_UNDEFINED_COLUMN,
-            Error::ColumnType { .. } | Error::ColumnsUnlike { .. } | Error::NotAParaphraser(_) => {
-                Code::ERRCODE_DATATYPE_MISMATCH
-            }
+            Error::ColumnType { .. }
+            | Error::FeatureType { .. }
+            | Error::ColumnsUnlike { .. }
+            | Error::NotAParaphraser(_) => Code::ERRCODE_DATATYPE_MISMATCH,
             Error::NameTaken(_) => Code::ERRCODE_DUPLICATE_OBJECT,
             Error::ModelDenied(_)
             | Error::JobDenied(_)
@@ -232,6 +265,12 @@ impl Error {
             | Error::UnknownTask(_)
             | Error::ArgumentNegative(_)
             | Error::NotTrainable(_)
+            | Error::ArgumentMissing { .. }
+            | Error::KeysNotTaken(_)
+            | Error::LabelIsFeature(_)
+            | Error::NoFeatures(_)
+            | Error::BaseNotTaken(_)
+            | Error::OptionForTexts(_)
             | Error::NothingToEvaluate { .. }
             | Error::MalformedSummary(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
             Error::CountOutOfRange => Code::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
@@ -239,11 +278,12 @@ impl Error {
             | Error::VersionBuiltIn(_)
             | Error::ModelInUse { .. }
             | Error::ModelScheduled(_) => Code::ERRCODE_OBJECT_IN_USE,
-            Error::ArgumentNull(_) => Code::ERRCODE_NULL_VALUE_NOT_ALLOWED,
+            Error::ArgumentNull(_) | Error::ArgumentHasNull(_) => Code::ERRCODE_NULL_VALUE_NOT_ALLOWED,
             Error::NothingToRollBack(_)
             | Error::BuildMismatch { .. }
             | Error::JobState { .. }
             | Error::SchedulerMissing
+            | Error::NotTrained { .. }
             | Error::NotUpdated
             | Error::SingleUser(_)
             | Error::JobNotSubmitted(_) => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -279,12 +319,17 @@ impl Error {
             Error::NoMeaning { labels, .. } | Error::UnknownLabel { labels, .. } => {
                 Some(format!("Its labels are: {}.", labels.join(", ")))
             }
+            Error::ReadsColumns { reads, .. } => Some(format!("It reads: {reads}.")),
+            Error::Input { model, error } => Some(input_detail(model, error)),
             Error::RoleOwns { owned, .. } => Some(owned.clone()),
             Error::RoleMissing { role, .. } => {
                 Some(format!("Only roles with privileges of the \"{role}\" role may do so."))
             }
             Error::ColumnsUnlike { types: [one, other], .. } => {
                 Some(format!("They are of types {one} and {other}."))
+            }
+            Error::FeatureType { .. } => {
+                Some("Models read texts, numbers, booleans, dates and timestamps.".to_owned())
             }
             Error::NotAParaphraser(_) => {
                 Some("Expected a function of a text that returns one text.".to_owned())
@@ -311,11 +356,17 @@ impl Error {
             )),
             Error::TextTooLong(_) => Some(format!("The limit is {MAX_TEXT_BYTES} bytes.")),
             Error::FileTooLarge { .. } => Some("The limit of a model's file is 64 GB.".to_owned()),
-            Error::InputFatal(input) => Some(format!(
-                "The text's SHA-256 is {}. Three engines in a row died while they worked on nothing else. It is refused for \
-                 ten minutes from then on.",
-                input.sha256
-            )),
+            Error::InputFatal(input) => {
+                let whose = match input.kind {
+                    InputKind::Text => "The text's SHA-256",
+                    InputKind::Row => "The SHA-256 of the row, as it is sent,",
+                };
+                Some(format!(
+                    "{whose} is {}. Three engines in a row died while they worked on nothing else. It is refused for ten \
+                     minutes from then on.",
+                    input.sha256
+                ))
+            }
             Error::ModelFatal => {
                 Some("Three engines in a row died while they did nothing else.".to_owned())
             }
@@ -331,6 +382,20 @@ impl Error {
 
     fn hint(&self) -> Option<String> {
         let hint = match self {
+            Error::ReadsColumns { model, .. } => {
+                return Some(format!(
+                    "Give it a row, as in SELECT ecommerce_ml.predict_class(t, '{model}') FROM table_name AS t, or a jsonb \
+                     object with these keys."
+                ));
+            }
+            Error::ReadsText { model } => {
+                return Some(format!(
+                    "Give it a text, as in SELECT ecommerce_ml.predict_class(t.body, '{model}') FROM table_name AS t."
+                ));
+            }
+            Error::Input { error: InputError::ColumnType { expected, .. }, .. } => {
+                return Some(format!("Cast it to {}.", type_for(*expected)));
+            }
             Error::UnknownJob(_) => "The view ecommerce_ml.jobs lists the jobs.",
             Error::JobDenied(_) => "Only members of the role that started it may do so.",
             Error::JobNotSubmitted(_) => "A job is submitted when the transaction that made it commits.",
@@ -353,6 +418,17 @@ impl Error {
             }
             Error::NotUpdated => "Run ALTER EXTENSION ecommerce_ml UPDATE.",
             Error::UnknownTask(_) => "Tasks are \"classification\", \"rating\" and \"regression\".",
+            Error::ArgumentMissing { argument, .. } => {
+                return Some(format!("Name the column, as in {argument} => 'stars'."));
+            }
+            Error::KeysNotTaken(_) => {
+                "Leave key_columns out; a column that tells rows apart can be one of feature_columns."
+            }
+            Error::LabelIsFeature(_) => "Leave it out of feature_columns.",
+            Error::NoFeatures(_) => "Name a text_column, or feature_columns.",
+            Error::FeatureType { .. } => "Leave it out of feature_columns, or cast it in a view.",
+            Error::BaseNotTaken(_) => "Leave out the argument base.",
+            Error::NotTrained { .. } => "Train the model with ecommerce_ml.train_model().",
             Error::NotTrainable(_) => "Choose another base.",
             Error::TrainingLost(..) => {
                 "The server log tells more. If it was killed for want of memory, lower max_length or train with \
@@ -415,12 +491,14 @@ impl Error {
             Error::NoWorkerSlot => "Raise max_worker_processes.",
             Error::SingleUser(_) => "Start the server, and ask in a session of it.",
             Error::EngineNotStarted(_) => "The server log tells why.",
-            Error::InputFatal(input) => {
+            Error::InputFatal(Fingerprint { kind: InputKind::Text, sha256, .. }) => {
                 return Some(format!(
-                    "Leave it out: it is where sha256(convert_to(text, 'UTF8')) = '\\x{}'. The server log holds the engine's \
-                     last words.",
-                    input.sha256
+                    "Leave it out: it is where sha256(convert_to(text, 'UTF8')) = '\\x{sha256}'. The server log holds the \
+                     engine's last words."
                 ));
+            }
+            Error::InputFatal(_) => {
+                "Leave it out: asked one by one, the others are answered. The server log holds the engine's last words."
             }
             Error::EngineLost | Error::ModelFatal => {
                 "The server log holds the engine's last words. If it was killed for want of memory, lower \
@@ -434,6 +512,30 @@ impl Error {
             _ => return None,
         };
         Some(hint.to_owned())
+    }
+}
+
+fn input_sqlstate(error: &InputError) -> PgSqlErrorCode {
+    use PgSqlErrorCode as Code;
+    match error {
+        InputError::NoColumn { .. } => Code::ERRCODE_UNDEFINED_COLUMN,
+        InputError::ColumnType { .. } | InputError::NotAnObject(_) | InputError::JsonType { .. } => {
+            Code::ERRCODE_DATATYPE_MISMATCH
+        }
+        InputError::NotATime { .. } => Code::ERRCODE_INVALID_DATETIME_FORMAT,
+    }
+}
+
+fn input_detail(model: &str, error: &InputError) -> String {
+    match error {
+        InputError::NoColumn { reads, .. } => format!("Model \"{model}\" reads: {reads}."),
+        InputError::ColumnType { expected, .. } | InputError::JsonType { expected, .. } => {
+            format!("Model \"{model}\" reads {} there.", in_words(*expected))
+        }
+        InputError::NotAnObject(_) => {
+            format!("Model \"{model}\" reads the values of an object by their keys.")
+        }
+        InputError::NotATime { .. } => format!("Model \"{model}\" reads a timestamp there."),
     }
 }
 

@@ -4,13 +4,14 @@
 //! - [`api`]: the SQL functions, thin.
 //! - [`aggregate`]: what they need to summarize many reviews.
 //! - [`evaluation`]: models and predictions measured on the rows of a relation.
-//! - [`executor`]: the plan node that sends many rows' texts at once, and the rewriting of plans that puts it in.
-//! - [`inference`]: texts in, answers out.
+//! - [`executor`]: the plan node that sends many rows' inputs at once, and the rewriting of plans that puts it in.
+//! - [`inference`]: inputs in, answers out.
 //! - [`jobs`]: trainings in the background.
 //! - [`catalog`]: models, their files and trainings in our tables; who may use them.
 //! - [`commands`]: what REASSIGN OWNED and DROP OWNED are for them.
 //! - [`client`]: asks the engine on behalf of a session.
 //! - [`supervisor`]: the background worker that starts and watches the engine.
+//! - [`columns`]: rows of the server's as the typed columns that models read.
 //! - [`relation`] and [`rows`]: what a call names, and what a query returns.
 //! - [`child`] and [`stream`]: an engine process, and a connection to one.
 //! - [`runtime`]: names of the files that sessions and supervisor share.
@@ -28,6 +29,7 @@ mod api;
 mod catalog;
 mod child;
 mod client;
+mod columns;
 mod commands;
 mod error;
 mod evaluation;

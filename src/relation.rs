@@ -5,9 +5,11 @@
 
 use std::ffi::{CStr, CString, c_char};
 
+use ecommerce_ml_protocol::{Field, ValueType};
 use pgrx::spi::{quote_identifier, quote_qualified_identifier};
-use pgrx::{IntoDatum, direct_function_call, pg_sys};
+use pgrx::{IntoDatum, Spi, direct_function_call, pg_sys, spi};
 
+use crate::columns;
 use crate::error::Error;
 
 /// A table, view, materialized view or foreign table.
@@ -36,6 +38,7 @@ pub enum Kind {
 pub struct Column {
     name: String,
     quoted: String,
+    type_oid: pg_sys::Oid,
     type_name: String,
     kind: Option<Kind>,
 }
@@ -85,9 +88,36 @@ impl Relation {
         self.oid
     }
 
+    /// Its name, without the schema.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// How a FROM clause names it.
     pub fn from(&self) -> &str {
         &self.from
+    }
+
+    /// All columns of it, in order.
+    ///
+    /// # Errors
+    /// When the server's catalogs can't be read.
+    pub fn columns(&self) -> Result<Vec<Column>, Error> {
+        let query = "SELECT attname::text FROM pg_catalog.pg_attribute
+                     WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped ORDER BY attnum";
+        let names = Spi::connect(|client| {
+            let found = client.select(query, None, &[self.oid.into()])?;
+            found.map(|row| row.get::<String>(1)).collect::<spi::Result<Vec<_>>>()
+        })?;
+        names.into_iter().flatten().map(|name| self.column_named(&name)).collect()
+    }
+
+    /// As [`column`](Self::column).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn column_named(&self, name: &str) -> Result<Column, Error> {
+        self.column(&CString::new(name).map_err(|_| Error::Unexpected("a name with a NUL"))?)
     }
 
     /// A column of it.
@@ -107,6 +137,7 @@ impl Relation {
         Ok(Column {
             quoted: format!("t.{}", quote_identifier(&shown)),
             name: shown,
+            type_oid,
             // SAFETY: as above.
             type_name: unsafe { owned(pg_sys::format_type_be(type_oid)) }.unwrap_or_default(),
             kind: kind(type_oid),
@@ -115,6 +146,52 @@ impl Relation {
 }
 
 impl Column {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its name and type, as users are told.
+    pub fn shown(&self) -> String {
+        format!("{} ({})", self.name, self.type_name)
+    }
+
+    /// The type of its values.
+    pub fn type_oid(&self) -> pg_sys::Oid {
+        self.type_oid
+    }
+
+    /// Its values as they are.
+    pub fn as_it_is(&self) -> &str {
+        &self.quoted
+    }
+
+    /// What a model reads its values as; nothing if it can't.
+    pub fn value_type(&self) -> Option<ValueType> {
+        // SAFETY: the type of a column exists.
+        unsafe { columns::value_type(self.type_oid) }
+    }
+
+    /// The same, as one of the columns that a model reads.
+    ///
+    /// # Errors
+    /// [`Error::FeatureType`].
+    pub fn as_feature(&self) -> Result<Field, Error> {
+        let unread = || Error::FeatureType { column: self.name.clone(), type_name: self.type_name.clone() };
+        Ok(Field { name: self.name.clone(), value_type: self.value_type().ok_or_else(unread)? })
+    }
+
+    /// Refuses a column whose values are no moments.
+    ///
+    /// # Errors
+    /// [`Error::ColumnType`].
+    pub fn require_time(&self) -> Result<(), Error> {
+        match self.value_type() {
+            Some(ValueType::Timestamp) => Ok(()),
+            _ => Err(self.unfit("a date or a timestamp")),
+        }
+    }
+
     /// What it holds.
     ///
     /// # Errors

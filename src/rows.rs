@@ -7,7 +7,7 @@ use std::ffi::{CStr, CString};
 
 use pgrx::datum::DatumWithOid;
 use pgrx::spi::{self, SpiCursor, SpiHeapTupleData};
-use pgrx::{PgList, PgMemoryContexts, Spi, pg_sys};
+use pgrx::{FromDatum, IntoDatum, PgList, PgMemoryContexts, Spi, pg_sys};
 
 use crate::error::Error;
 
@@ -39,6 +39,92 @@ pub fn for_each<T>(
             rows.into_iter().try_for_each(&mut take)?;
         }
     })
+}
+
+/// A row as the server has it. Nobody else makes one, or keeps one.
+pub struct Tuple {
+    row: pg_sys::HeapTuple,
+    description: pg_sys::TupleDesc,
+}
+
+impl Tuple {
+    /// The row.
+    pub fn row(&self) -> pg_sys::HeapTuple {
+        self.row
+    }
+
+    /// Which columns it has.
+    pub fn description(&self) -> pg_sys::TupleDesc {
+        self.description
+    }
+
+    /// The value of a column, counted from 1, and its type; `None` for NULL.
+    pub fn datum(&self, column: i32) -> Option<(pg_sys::Datum, pg_sys::Oid)> {
+        let mut null = false;
+        // SAFETY: a row and its description, which the server keeps while they are handed out.
+        unsafe {
+            let value = pg_sys::SPI_getbinval(self.row, self.description, column, &raw mut null);
+            (!null).then(|| (value, pg_sys::SPI_gettypeid(self.description, column)))
+        }
+    }
+
+    /// The same, copied.
+    ///
+    /// # Errors
+    /// When the column is of another type.
+    pub fn get<T: FromDatum + IntoDatum>(&self, column: i32) -> Result<Option<T>, Error> {
+        let Some((value, type_oid)) = self.datum(column) else { return Ok(None) };
+        // SAFETY: a value of this type.
+        Ok(unsafe { T::try_from_datum(value, false, type_oid) }.map_err(spi::Error::from)?)
+    }
+}
+
+/// Who takes rows as the server has them.
+pub trait TakeTuples {
+    /// Takes one. What the server unpacks meanwhile is given back before the next few.
+    ///
+    /// # Errors
+    /// If it can't be taken; then no other comes.
+    fn take(&mut self, tuple: &Tuple) -> Result<(), Error>;
+
+    /// Some were taken, and the next are not read yet.
+    ///
+    /// # Errors
+    /// If there is to be no other.
+    fn pause(&mut self) -> Result<(), Error>;
+}
+
+/// Runs a query as the calling role and hands out its rows in order, as the server has them.
+///
+/// # Errors
+/// Those of `taker`; the server's own errors end the statement.
+pub fn for_each_tuple(query: &str, taker: &mut impl TakeTuples) -> Result<(), Error> {
+    Spi::connect(|client| {
+        let scratch = Scratch::new();
+        let mut cursor = client.try_open_cursor(query, &[])?;
+        loop {
+            let mut values = PgMemoryContexts::For(scratch.values.value());
+            // SAFETY: all that is allocated meanwhile is copied into Rust's memory before it is given back below.
+            let taken = unsafe { values.switch_to(|_| take_some(&mut cursor, taker)) };
+            scratch.reset();
+            if taken? == 0 {
+                return Ok(());
+            }
+            taker.pause()?;
+        }
+    })
+}
+
+fn take_some(cursor: &mut SpiCursor<'_>, taker: &mut impl TakeTuples) -> Result<usize, Error> {
+    let count = cursor.fetch(FETCHED)?.len();
+    // SAFETY: set by the fetch, with so many rows; it is freed below, when nothing refers to them any more.
+    unsafe {
+        let fetched = pg_sys::SPI_tuptable;
+        let tuple = |at| Tuple { row: *(*fetched).vals.add(at), description: (*fetched).tupdesc };
+        let taken = (0..count).try_for_each(|at| taker.take(&tuple(at)));
+        pg_sys::SPI_freetuptable(fetched);
+        taken.map(|()| count)
+    }
 }
 
 /// Opens a query like that of [`for_each`] and closes it again, so that the server says what is wrong with it, or that the
@@ -104,12 +190,17 @@ impl Scratch {
         let mut values = PgMemoryContexts::For(self.values.value());
         // SAFETY: all that is allocated meanwhile is copied into Rust's memory before it is given back below.
         let rows = unsafe { values.switch_to(|_| fetch(cursor, read)) };
-        // SAFETY: as above; nothing refers to the contexts' memory any more.
+        self.reset();
+        rows
+    }
+
+    /// Gives their memory back.
+    fn reset(&self) {
+        // SAFETY: what was unpacked has been copied, and nothing refers to the contexts' memory any more.
         unsafe {
             pg_sys::MemoryContextResetOnly(self.values.value());
             pg_sys::MemoryContextResetOnly(self.copies.value());
         }
-        rows
     }
 }
 

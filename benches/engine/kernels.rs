@@ -10,10 +10,9 @@ use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use ecommerce_ml_checkpoint::files::ModelFiles;
-use ecommerce_ml_predictor::{Output, Window};
 use ecommerce_ml_tensor_cpu::samples::{self, Sample};
 use ecommerce_ml_tensor_cpu::{Cpu, Kernels, Peak, Precision, Team};
-use ecommerce_ml_text_model::{Device, Model, PrecisionChoice};
+use ecommerce_ml_text_model::{Device, Model, Output, PrecisionChoice, Window};
 
 /// Rows of a dense layer, lengths of a sequence.
 const ROWS: [usize; 4] = [1, 16, 56, 128];

@@ -15,9 +15,11 @@ use std::{error, fs};
 use ecommerce_ml_checkpoint::files::{ModelFiles, content_address};
 use ecommerce_ml_protocol::frame::decode_payload;
 use ecommerce_ml_protocol::training::{
-    JobInput, JobOutput, Label, Objective, Role, TrainingPlan, TrainingRow,
+    JobInput, JobOutput, Label, Objective, Role, TrainingCall, TrainingInput, TrainingPlan, TrainingRows,
 };
-use ecommerce_ml_protocol::{FrameDecoder, Hello, ModelSource, UPLOAD_CHUNK_BYTES, UploadPart, encode_frame};
+use ecommerce_ml_protocol::{
+    FrameDecoder, Hello, Input, ModelSource, UPLOAD_CHUNK_BYTES, UploadPart, encode_frame,
+};
 use serde::Deserialize;
 
 type Result<T> = std::result::Result<T, Box<dyn error::Error>>;
@@ -102,11 +104,16 @@ impl Engine {
 
     fn order(&mut self, order: &Order) -> Result<()> {
         let base = ModelFiles::from_directory(&order.base).map_err(|error| error.message)?;
-        self.send(&JobInput::Begin(TrainingPlan {
+        let call = TrainingCall {
             objective: Objective::Classification,
+            input: TrainingInput::Text,
+            has_time: false,
             options: order.options.to_string(),
-            base: ModelSource::Content(content_address(&base.manifest())),
-            rival: None,
+        };
+        self.send(&JobInput::Begin(TrainingPlan {
+            call,
+            base: Some(ModelSource::Content(content_address(&base.manifest()))),
+            incumbent: None,
             memory_limit: 1 << 40,
             checkpoint_interval: 3600,
         }))?;
@@ -119,12 +126,13 @@ impl Engine {
         }
         self.send(&part(UploadPart::End))?;
         for rows in order.rows.chunks(100) {
-            let row = |(text, class): &(String, String)| TrainingRow {
-                text: text.clone(),
-                label: Label::Class(class.clone()),
+            let texts = rows.iter().map(|(text, _)| text.clone()).collect();
+            self.send(&JobInput::Rows(TrainingRows {
+                input: Input::Texts(texts),
+                labels: rows.iter().map(|(_, class)| Label::Class(class.clone())).collect(),
+                times: Vec::new(),
                 paraphrases: Vec::new(),
-            };
-            self.send(&JobInput::Rows(rows.iter().map(row).collect()))?;
+            }))?;
         }
         self.send(&JobInput::Start)
     }

@@ -9,7 +9,9 @@ use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::{Rc, Weak};
 
-use ecommerce_ml_protocol::{MAX_TEXT_BYTES, Prediction, ReplyBody, RequestBody};
+use ecommerce_ml_protocol::{
+    Answers, Input, LabelScheme, MAX_TEXT_BYTES, Output, Prediction, Reading, ReplyBody, RequestBody,
+};
 use pgrx::pg_sys;
 
 use super::tally::Tally;
@@ -118,7 +120,9 @@ impl Pool {
         if texts.is_empty() {
             return Ok(());
         }
-        let ticket = client::submit(RequestBody::Predict { model: model.reference.clone(), texts })?;
+        let (input, output) = (Input::Texts(texts), Output::Prediction);
+        let request = RequestBody::Predict { model: model.reference.clone(), input, output };
+        let ticket = client::submit(request)?;
         client::push()?;
         self.in_flight.push_back(Flight { ticket, model, receivers });
         if self.in_flight.len() == IN_FLIGHT { self.finish_first() } else { Ok(()) }
@@ -178,15 +182,16 @@ impl Flight {
     fn finish(self) -> Result<(), Error> {
         let mut receivers = self.receivers.iter();
         for piece in self.ticket.finish()? {
-            let (labels, rows) = match piece {
-                Piece::Answered(ReplyBody::Predictions { labels, rows, .. }) => (labels, rows),
+            let answers = match piece {
+                Piece::Answered(ReplyBody::Answered { answers, .. }) => answers,
                 Piece::Answered(_) => return Err(Error::Unexpected("no predictions")),
                 Piece::Refused(text) => return Err(Error::InputFatal(text)),
             };
-            for prediction in &rows {
+            let verdicts = Verdicts::of(&self.model, &answers);
+            for row in 0..answers.len() {
                 let receivers = receivers.next().ok_or(OTHER_NUMBER)?;
-                if let Some(prediction) = prediction {
-                    deliver(&verdict(&self.model, &labels, prediction)?, receivers)?;
+                if let Some(verdict) = verdicts.verdict(row)? {
+                    deliver(&verdict, receivers)?;
                 }
             }
         }
@@ -196,12 +201,36 @@ impl Flight {
 
 const OTHER_NUMBER: Error = Error::Unexpected("another number of predictions than of texts");
 
-fn verdict(model: &Resolved, labels: &[String], prediction: &Prediction) -> Result<Tally, Error> {
-    Tally::of(prediction).ok_or_else(|| Error::NoMeaning {
-        model: format!("{}@{}", model.name, model.version),
-        wanted: "labels that mean sentiment",
-        labels: labels.to_vec(),
-    })
+/// What a reply says of each text.
+struct Verdicts<'a> {
+    model: &'a Resolved,
+    answers: &'a Answers,
+    labels: &'a [String],
+    scheme: LabelScheme,
+}
+
+impl<'a> Verdicts<'a> {
+    fn of(model: &'a Resolved, answers: &'a Answers) -> Self {
+        let labels: &[String] = match answers {
+            Answers::Classes { labels, .. } => labels,
+            _ => &[],
+        };
+        Self { model, answers, labels, scheme: LabelScheme::of(labels) }
+    }
+
+    /// Of a blank text there is none.
+    fn verdict(&self, row: usize) -> Result<Option<Tally>, Error> {
+        let reading = match self.answers.prediction(row) {
+            None => return Ok(None),
+            Some(Prediction::Class { probabilities, .. }) => self.scheme.read(probabilities),
+            Some(Prediction::Number(_)) => Reading::default(),
+        };
+        Tally::of(reading).map(Some).ok_or_else(|| Error::NoMeaning {
+            model: format!("{}@{}", self.model.name, self.model.version),
+            wanted: "labels that mean sentiment",
+            labels: self.labels.to_vec(),
+        })
+    }
 }
 
 fn deliver(verdict: &Tally, receivers: &[Receiver]) -> Result<(), Error> {

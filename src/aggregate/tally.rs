@@ -3,7 +3,7 @@
 //! It must not know where they come from or what they are shown as. Invariant: sums are of whole numbers (a score
 //! counts in units of 2^-40), so adding is exact, has no order, and can be taken back.
 
-use ecommerce_ml_protocol::{Prediction, Sentiment};
+use ecommerce_ml_protocol::{Reading, Sentiment};
 
 use crate::error::Error;
 
@@ -32,17 +32,16 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// One review, or `None` if the model doesn't tell sentiments apart. Its star is the expected rating, rounded:
-    /// which label is which star only the engine knows.
-    pub fn of(prediction: &Prediction) -> Option<Self> {
-        let (sentiment, score) = prediction.sentiment.zip(prediction.score)?;
+    /// One review, or `None` if the model doesn't tell sentiments apart. Its star is the expected rating, rounded.
+    pub fn of(reading: Reading) -> Option<Self> {
+        let (sentiment, score) = reading.sentiment.zip(reading.score)?;
         let mut one = Self { score: units(f64::from(score)), ..Self::default() };
         one.counts[match sentiment {
             Sentiment::Negative => NEGATIVE,
             Sentiment::Neutral => NEUTRAL,
             Sentiment::Positive => POSITIVE,
         }] = 1;
-        if let Some(rating) = prediction.rating {
+        if let Some(rating) = reading.rating {
             one.rating = units(f64::from(rating));
             one.counts[star(rating)] = 1;
         }

@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use ecommerce_ml_protocol::files::{content_address, is_model_file};
 use ecommerce_ml_protocol::{
     FileEntry, ModelInfo, ModelRef, ModelSource, ReplyBody, RequestBody, Secret, Sha256, UPLOAD_CHUNK_BYTES,
 };
@@ -27,16 +28,6 @@ const OPTIONS: &str = "deploy, labels, max_length";
 const MAX_FILE_BYTES: u64 = 64 << 30;
 /// Largest file that is read whole to be changed.
 const MAX_CONFIG_BYTES: u64 = 16 << 20;
-/// Files of a model beside its weights.
-const NAMES: [&str; 7] = [
-    "config.json",
-    "merges.txt",
-    "special_tokens_map.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "vocab.json",
-    "vocab.txt",
-];
 
 /// Imports a model as a new version and returns the version's number.
 #[pg_extern]
@@ -56,6 +47,8 @@ fn import(name: &str, source: &str, folder: &Path, options: &ImportOptions) -> R
     let info = describe(sha256)?;
     let version = NewVersion {
         content: sha256,
+        kind: info.kind.clone(),
+        signature: versions::signature_json(&info)?,
         info: versions::info_json(&info),
         source: source.to_owned(),
         base: None,
@@ -201,7 +194,7 @@ fn list_files(folder: &Path, options: &ImportOptions) -> Result<Vec<Source>, Err
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
-        if let Some(name) = name.filter(|name| belongs_to_model(name) && path.is_file()) {
+        if let Some(name) = name.filter(|name| is_model_file(name) && path.is_file()) {
             let changed = changed(&name, &path, options)?;
             files.push(Source { name, path, changed });
         }
@@ -209,13 +202,14 @@ fn list_files(folder: &Path, options: &ImportOptions) -> Result<Vec<Source>, Err
     if files.is_empty() {
         return Err(Error::NoModelFiles(folder.display().to_string()));
     }
-    add_max_length(folder, options, &mut files)?;
+    let is_configured = files.iter().any(|file| file.name == "config.json");
+    match (&options.labels, options.max_length) {
+        (Some(_), _) if !is_configured => return Err(Error::OptionForTexts("labels")),
+        (_, Some(_)) if !is_configured => return Err(Error::OptionForTexts("max_length")),
+        _ => add_max_length(folder, options, &mut files)?,
+    }
     files.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(files)
-}
-
-fn belongs_to_model(name: &str) -> bool {
-    NAMES.contains(&name) || name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json")
 }
 
 /// The file as the options would have it, if they touch it.
@@ -278,7 +272,7 @@ fn rewrite(
 /// Stores files that are not stored already and returns their content address.
 fn store(files: &[Source]) -> Result<Sha256, Error> {
     let entries = files.iter().map(Source::entry).collect::<Result<Vec<_>, _>>()?;
-    let sha256 = content::address(&entries);
+    let sha256 = content_address(&entries);
     if !content::record(sha256, &entries)? {
         return Ok(sha256);
     }

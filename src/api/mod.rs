@@ -1,7 +1,7 @@
 //! The SQL functions.
 //!
 //! # Layout
-//! - [`text`]: the functions of review text.
+//! - [`text`]: the functions of review text; [`row`]: those of rows.
 //! - [`aggregate`]: the summaries of many reviews.
 //! - [`evaluate`]: metrics of models and of predictions.
 //! - [`training`]: trainings in the background; [`schedules`]: again and again.
@@ -24,7 +24,17 @@ mod import;
 mod models;
 mod options;
 mod roles;
+mod row;
 mod schedules;
 mod stats;
-pub mod text;
+mod text;
 mod training;
+
+pub use row::refused;
+
+use crate::inference::{InputKind, ModelFunction};
+
+/// Which function of a single input is at this address, and what it reads.
+pub fn batchable(address: usize) -> Option<(ModelFunction, InputKind)> {
+    text::at(address).or_else(|| row::at(address))
+}

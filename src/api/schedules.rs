@@ -3,8 +3,10 @@
 use std::ffi::CStr;
 
 use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::{JsonB, notice, pg_extern, pg_sys};
+use pgrx::{Array, JsonB, notice, pg_extern, pg_sys};
 
+use super::training::{all, shown};
+use crate::catalog::arguments::Arguments;
 use crate::catalog::privilege::require_writable;
 use crate::error::Error;
 use crate::jobs::{self, Wanted};
@@ -22,17 +24,25 @@ fn schedule_training(
     base: Option<&str>,
     options: Option<JsonB>,
     min_new_rows: Option<i64>,
+    feature_columns: Option<Array<'_, &CStr>>,
+    key_columns: Option<Array<'_, &CStr>>,
+    time_column: Option<&CStr>,
 ) -> Result<(), ErrorReport> {
     require_writable(c"schedule_training()");
-    let options = options.ok_or(Error::ArgumentNull("options"))?.0;
+    let arguments = Arguments {
+        text_column: text_column.map(shown),
+        label_column: label_column.map(shown),
+        task: task.ok_or(Error::ArgumentNull("task"))?.to_owned(),
+        base: base.map(str::to_owned),
+        options: options.ok_or(Error::ArgumentNull("options"))?.0,
+        feature_columns: feature_columns.map(|names| all("feature_columns", &names)).transpose()?,
+        key_columns: key_columns.map(|names| all("key_columns", &names)).transpose()?,
+        time_column: time_column.map(shown),
+    };
     let wanted = Wanted {
         name: name.ok_or(Error::ArgumentNull("name"))?,
         relation: relation.ok_or(Error::ArgumentNull("relation"))?,
-        text_column: text_column.ok_or(Error::ArgumentNull("text_column"))?,
-        label_column: label_column.ok_or(Error::ArgumentNull("label_column"))?,
-        task: task.ok_or(Error::ArgumentNull("task"))?,
-        base,
-        options: &options,
+        arguments,
     };
     let min_new_rows = min_new_rows.ok_or(Error::ArgumentNull("min_new_rows"))?;
     Ok(jobs::schedule(&wanted, cron, min_new_rows)?)

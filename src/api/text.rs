@@ -3,31 +3,47 @@
 //! Each has four SQL forms: of a text or an array of texts, with the default model or a named one. Invariant: the array
 //! form gives for each element what the scalar form gives for it, and NULL for NULL.
 
+use std::rc::Rc;
+
+use ecommerce_ml_protocol::Input;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{Array, JsonB, pg_extern, pg_sys};
 use serde_json::json;
 
+use crate::catalog::resolve::Resolved;
 use crate::error::Error;
-use crate::inference::{Answers, Output, answer, check_length, check_room, model_of};
+use crate::inference::{
+    Answers, InputKind, ModelFunction, answer, check_length, check_room, model_of, require_text,
+};
 
 /// Reads the value of one text off the answers.
 type Read<T> = fn(&Answers, usize) -> Result<Option<T>, Error>;
 
+/// Asks a model about texts, if it reads such.
+fn text_answer(
+    function: ModelFunction,
+    model: &Rc<Resolved>,
+    texts: Vec<String>,
+) -> Result<Rc<Answers>, Error> {
+    require_text(model)?;
+    answer(function.output(), model, Input::Texts(texts))
+}
+
 /// The scalar form of a function.
 fn scalar<T>(
-    output: Output,
+    function: ModelFunction,
     read: Read<T>,
     review: &str,
     model: Option<&str>,
 ) -> Result<Option<T>, ErrorReport> {
     check_length(review)?;
-    let answers = answer(output.pass(), &model_of(model)?, vec![review.to_owned()])?;
+    let answers = text_answer(function, &model_of(model)?, vec![review.to_owned()])?;
     Ok(read(&answers, 0)?)
 }
 
 /// The array form of a function.
 fn array<T>(
-    output: Output,
+    function: ModelFunction,
     read: Read<T>,
     reviews: &Array<'_, &str>,
     model: Option<&str>,
@@ -35,8 +51,8 @@ fn array<T>(
     reviews.iter().flatten().try_for_each(check_length)?;
     let model = model_of(model)?;
     let texts: Vec<String> = reviews.iter().flatten().map(str::to_owned).collect();
-    check_room(output, &model, &texts)?;
-    let answers = answer(output.pass(), &model, texts)?;
+    check_room(function, &model, &texts)?;
+    let answers = text_answer(function, &model, texts)?;
     let mut texts = 0..;
     let mut next = |_| read(&answers, texts.next().unwrap_or_default());
     Ok(reviews.iter().map(|review| review.map_or(Ok(None), &mut next)).collect::<Result<_, _>>()?)
@@ -52,30 +68,37 @@ type Pieces = Vec<String>;
 type Ids = Vec<i32>;
 type Vector = Vec<f32>;
 
+/// Reads the value of one text off the answers by the method of that name.
+macro_rules! reader {
+    ($read:ident) => {
+        |answers, row| Ok(answers.$read(row)?.map(Into::into))
+    };
+}
+
 /// The four SQL forms of a function.
 macro_rules! text_function {
-    ($scalar:ident, $scalar_by:ident, $array:ident, $array_by:ident: $output:ident, $read:ident => $value:ident) => {
-        text_function!($scalar, $scalar_by, $array, $array_by: $output, $read => $value, Vec<Option<$value>>, std::convert::identity);
+    ($scalar:ident, $scalar_by:ident, $array:ident, $array_by:ident: $function:ident, $read:ident => $value:ident) => {
+        text_function!($scalar, $scalar_by, $array, $array_by: $function, $read => $value, Vec<Option<$value>>, std::convert::identity);
     };
-    ($scalar:ident, $scalar_by:ident, $array:ident, $array_by:ident: $output:ident, $read:ident => $value:ident, $values:ty, $collect:path) => {
+    ($scalar:ident, $scalar_by:ident, $array:ident, $array_by:ident: $function:ident, $read:ident => $value:ident, $values:ty, $collect:path) => {
         #[pg_extern]
         fn $scalar(review: &str) -> Result<Option<$value>, ErrorReport> {
-            scalar(Output::$output, Answers::$read, review, None)
+            scalar::<$value>(ModelFunction::$function, reader!($read), review, None)
         }
 
         #[pg_extern]
         fn $scalar_by(review: &str, model: &str) -> Result<Option<$value>, ErrorReport> {
-            scalar(Output::$output, Answers::$read, review, Some(model))
+            scalar::<$value>(ModelFunction::$function, reader!($read), review, Some(model))
         }
 
         #[pg_extern]
         fn $array(reviews: Array<'_, &str>) -> Result<$values, ErrorReport> {
-            array(Output::$output, Answers::$read, &reviews, None).map($collect)
+            array::<$value>(ModelFunction::$function, reader!($read), &reviews, None).map($collect)
         }
 
         #[pg_extern]
         fn $array_by(reviews: Array<'_, &str>, model: &str) -> Result<$values, ErrorReport> {
-            array(Output::$output, Answers::$read, &reviews, Some(model)).map($collect)
+            array::<$value>(ModelFunction::$function, reader!($read), &reviews, Some(model)).map($collect)
         }
     };
 }
@@ -95,21 +118,22 @@ text_function!(predict_value, predict_value_by, predict_value_all, predict_value
 type Entry = unsafe extern "C-unwind" fn(pg_sys::FunctionCallInfo) -> pg_sys::Datum;
 
 /// The scalar forms, by default model and by named model.
-const SCALARS: [(Entry, Entry, Output); 10] = [
-    (tokenize_wrapper, tokenize_by_wrapper, Output::Pieces),
-    (token_ids_wrapper, token_ids_by_wrapper, Output::Ids),
-    (token_count_wrapper, token_count_by_wrapper, Output::Count),
-    (embed_wrapper, embed_by_wrapper, Output::Embedding),
-    (predict_sentiment_wrapper, predict_sentiment_by_wrapper, Output::Sentiment),
-    (predict_sentiment_score_wrapper, predict_sentiment_score_by_wrapper, Output::SentimentScore),
-    (predict_rating_wrapper, predict_rating_by_wrapper, Output::Rating),
-    (predict_class_wrapper, predict_class_by_wrapper, Output::Class),
-    (predict_probabilities_wrapper, predict_probabilities_by_wrapper, Output::Probabilities),
-    (predict_value_wrapper, predict_value_by_wrapper, Output::Value),
+const SCALARS: [(Entry, Entry, ModelFunction); 10] = [
+    (tokenize_wrapper, tokenize_by_wrapper, ModelFunction::Pieces),
+    (token_ids_wrapper, token_ids_by_wrapper, ModelFunction::Ids),
+    (token_count_wrapper, token_count_by_wrapper, ModelFunction::Count),
+    (embed_wrapper, embed_by_wrapper, ModelFunction::Embedding),
+    (predict_sentiment_wrapper, predict_sentiment_by_wrapper, ModelFunction::Sentiment),
+    (predict_sentiment_score_wrapper, predict_sentiment_score_by_wrapper, ModelFunction::SentimentScore),
+    (predict_rating_wrapper, predict_rating_by_wrapper, ModelFunction::Rating),
+    (predict_class_wrapper, predict_class_by_wrapper, ModelFunction::Class),
+    (predict_probabilities_wrapper, predict_probabilities_by_wrapper, ModelFunction::Probabilities),
+    (predict_value_wrapper, predict_value_by_wrapper, ModelFunction::Value),
 ];
 
-/// What the function at this address returns, if it is a scalar form.
-pub fn scalar_output(address: usize) -> Option<Output> {
-    let at = |entry: Entry| entry as usize == address;
-    SCALARS.iter().find(|(one, by, _)| at(*one) || at(*by)).map(|(_, _, output)| *output)
+/// Which function is at this address, if it is the scalar form of one.
+pub fn at(address: usize) -> Option<(ModelFunction, InputKind)> {
+    let is = |entry: Entry| entry as usize == address;
+    let found = SCALARS.iter().find(|(one, by, _)| is(*one) || is(*by));
+    found.map(|(_, _, function)| (*function, InputKind::Text))
 }

@@ -7,14 +7,16 @@ use pgrx::datum::Interval;
 use pgrx::heap_tuple::PgHeapTuple;
 use pgrx::iter::TableIterator;
 use pgrx::pg_sys::panic::ErrorReport;
-use pgrx::{AllocatedByRust, IntoDatum, JsonB, PgTupleDesc, name, pg_extern, pg_sys};
+use pgrx::{AllocatedByRust, Array, IntoDatum, JsonB, PgTupleDesc, name, pg_extern, pg_sys};
 
+use crate::catalog::arguments::Arguments;
 use crate::catalog::privilege::require_writable;
 use crate::error::Error;
 use crate::jobs::{self, Progress, Wanted};
 
-/// Trains a new version of a model from labelled rows, in the background.
+/// Trains a new version of a model from rows, in the background.
 #[pg_extern]
+#[allow(clippy::too_many_arguments)]
 fn train_model(
     name: Option<&str>,
     relation: Option<pg_sys::Oid>,
@@ -23,19 +25,47 @@ fn train_model(
     task: Option<&str>,
     base: Option<&str>,
     options: Option<JsonB>,
+    feature_columns: Option<Array<'_, &CStr>>,
+    key_columns: Option<Array<'_, &CStr>>,
+    time_column: Option<&CStr>,
 ) -> Result<i64, ErrorReport> {
     require_writable(c"train_model()");
-    let options = options.ok_or(Error::ArgumentNull("options"))?.0;
+    let arguments = Arguments {
+        text_column: text_column.map(shown),
+        label_column: label_column.map(shown),
+        task: task.ok_or(Error::ArgumentNull("task"))?.to_owned(),
+        base: base.map(str::to_owned),
+        options: options.ok_or(Error::ArgumentNull("options"))?.0,
+        feature_columns: feature_columns.map(|names| all("feature_columns", &names)).transpose()?,
+        key_columns: key_columns.map(|names| all("key_columns", &names)).transpose()?,
+        time_column: time_column.map(shown),
+    };
     let wanted = Wanted {
         name: name.ok_or(Error::ArgumentNull("name"))?,
         relation: relation.ok_or(Error::ArgumentNull("relation"))?,
-        text_column: text_column.ok_or(Error::ArgumentNull("text_column"))?,
-        label_column: label_column.ok_or(Error::ArgumentNull("label_column"))?,
-        task: task.ok_or(Error::ArgumentNull("task"))?,
-        base,
-        options: &options,
+        arguments,
     };
     Ok(jobs::submit(&wanted)?)
+}
+
+/// The name of a column.
+pub fn shown(name: &CStr) -> String {
+    name.to_string_lossy().into_owned()
+}
+
+/// The names of columns that an argument has.
+///
+/// # Errors
+/// [`Error::ArgumentHasNull`].
+pub fn all(argument: &'static str, names: &Array<'_, &CStr>) -> Result<Vec<String>, Error> {
+    names.iter().map(|name| name.map(shown).ok_or(Error::ArgumentHasNull(argument))).collect()
+}
+
+/// Trains a model as its live version was trained, from the rows of today.
+#[pg_extern]
+fn retrain_model(name: &str) -> Result<i64, ErrorReport> {
+    require_writable(c"retrain_model()");
+    Ok(jobs::retrain(name)?)
 }
 
 /// Cancels a training; false if it has ended already.

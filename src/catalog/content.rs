@@ -16,15 +16,6 @@ use super::snapshot::Sight;
 use super::statement::{cascade, query, returning, returning_one, run};
 use crate::error::Error;
 
-/// The SHA-256 that names a manifest: of its lines `name NUL size NUL sha256 newline`, in the order of names.
-pub fn address(files: &[FileEntry]) -> Sha256 {
-    let mut hasher = Hasher::new();
-    for file in files {
-        hasher.update(format!("{}\0{}\0{}\n", file.name, file.size, file.sha256));
-    }
-    Sha256(hasher.finalize().into())
-}
-
 /// The files of stored content, or `None` if there is no such content.
 ///
 /// # Errors

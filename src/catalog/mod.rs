@@ -5,6 +5,7 @@
 //! - [`resolve`]: from a name to what the engine is asked for, cached in the session.
 //! - [`versions`]: adding, deploying, rolling back, dropping, pinning, granting.
 //! - [`content`]: the files of a version, in chunks; `cut`: where a file is cut into them.
+//! - [`arguments`]: what a training was called with.
 //! - [`jobs`] and [`checkpoints`]: trainings, and where they go on.
 //! - [`schedules`] and [`seen`]: trainings again and again, and which rows they have seen.
 //! - [`roles`]: roles that rows name, and how the server knows of them.
@@ -14,6 +15,7 @@
 //! It must not know how an engine is reached. Invariant: a version's content never changes, and has the SHA-256 that
 //! names it.
 
+pub mod arguments;
 pub mod checkpoints;
 pub mod content;
 mod cut;

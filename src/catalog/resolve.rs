@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use std::ffi::CStr;
 use std::rc::Rc;
 
-use ecommerce_ml_protocol::{ModelRef, ModelSource, Sha256};
-use pgrx::{pg_guard, pg_sys};
+use ecommerce_ml_protocol::{Field, ModelRef, ModelSource, Reads, Sha256, Signature};
+use pgrx::{JsonB, pg_guard, pg_sys};
 
 use super::name::ModelName;
 use super::privilege::{acts_as, table_oid};
@@ -26,6 +26,10 @@ pub struct Resolved {
     pub version: i32,
     /// What to ask the engine for.
     pub reference: ModelRef,
+    /// What it reads and answers.
+    pub signature: Signature,
+    /// The columns that it reads, shared with those who read them; nothing of a model that reads a text.
+    pub columns: Option<Rc<[Field]>>,
     /// `InvalidOid` if there is no such role.
     owner: pg_sys::Oid,
     /// Roles that may use it beside the owner; `InvalidOid` stands for everyone.
@@ -152,7 +156,7 @@ unsafe extern "C-unwind" fn on_invalidation(_argument: pg_sys::Datum, _relation:
 const LOOK_UP: &CStr = c"
     SELECT m.owner, v.version, v.content, v.pinned,
            ARRAY(SELECT g.grantee FROM ecommerce_ml.all_grant g WHERE g.name = m.name AND g.grantee IS NOT NULL),
-           coalesce($2, l.version)
+           coalesce($2, l.version), v.signature
     FROM ecommerce_ml.all_model m
     LEFT JOIN ecommerce_ml.stored_live l ON l.name = m.name
     LEFT JOIN ecommerce_ml.all_version v ON v.name = m.name AND v.version = coalesce($2, l.version)
@@ -182,14 +186,26 @@ fn read(wanted: &ModelName, row: &Row) -> Result<Resolved, Error> {
         });
     };
     let source = source(&wanted.name, row.get::<Vec<u8>>(3)?)?;
+    let signature = signature(row.get::<JsonB>(7)?)?;
+    let columns = match &signature.reads {
+        Reads::Text => None,
+        Reads::Columns(fields) => Some(Rc::from(&fields[..])),
+    };
     Ok(Resolved {
         name: wanted.name.clone(),
         version,
         reference: ModelRef { source, pinned: row.get(4)?.unwrap_or_default() },
+        signature,
+        columns,
         // Of a role that isn't there.
         owner: row.get(1)?.unwrap_or(pg_sys::InvalidOid),
         grantees: row.get(5)?.unwrap_or_default(),
     })
+}
+
+fn signature(stored: Option<JsonB>) -> Result<Signature, Error> {
+    let stored = stored.and_then(|stored| serde_json::from_value(stored.0).ok());
+    stored.ok_or(Error::Unexpected("a version without a signature"))
 }
 
 fn source(name: &str, content: Option<Vec<u8>>) -> Result<ModelSource, Error> {

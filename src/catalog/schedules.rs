@@ -5,8 +5,8 @@
 
 use pgrx::spi::SpiHeapTupleData;
 use pgrx::{JsonB, pg_sys};
-use serde_json::Value;
 
+use super::arguments::Arguments;
 use super::privilege::acts_as;
 use super::session::Session;
 use super::statement::{returning, returning_one, run};
@@ -21,12 +21,8 @@ pub struct Schedule {
     pub cron: Option<String>,
     /// With its schema, quoted: what has this name when a run begins is what is read.
     pub relation: String,
-    pub text_column: String,
-    pub label_column: String,
-    pub task: String,
-    /// As it was asked for.
-    pub base: Option<String>,
-    pub options: Value,
+    /// As they were given.
+    pub arguments: Arguments,
     pub min_new_rows: i64,
     /// The role that rows are read as; `InvalidOid` if it isn't there any more.
     pub owner: pg_sys::Oid,
@@ -52,7 +48,7 @@ impl Schedule {
 /// When our table can't be read, or doesn't hold what we write.
 pub fn lock(name: &str) -> Result<Option<Schedule>, Error> {
     let query = "
-        SELECT name, cron, relation, text_column::text, label_column::text, task, base, options, min_new_rows,
+        SELECT name, cron, relation, arguments, min_new_rows,
                coalesce(ecommerce_ml.role_id(owner)::bigint, 0), search_path, settings, owner::text
         FROM ecommerce_ml.stored_schedule WHERE name = $1 FOR UPDATE";
     Ok(returning(query, &[name.into()], read)?.pop())
@@ -65,15 +61,11 @@ fn read(row: &SpiHeapTupleData<'_>) -> Result<Schedule, Error> {
         name: text(1)?,
         cron: row.get(2)?,
         relation: text(3)?,
-        text_column: text(4)?,
-        label_column: text(5)?,
-        task: text(6)?,
-        base: row.get(7)?,
-        options: row.get::<JsonB>(8)?.map(|JsonB(options)| options).ok_or(DAMAGED)?,
-        min_new_rows: row.get(9)?.ok_or(DAMAGED)?,
-        owner: row.get::<i64>(10)?.map(role).ok_or(DAMAGED)?,
-        session: Session::from_json(text(11)?, &row.get::<JsonB>(12)?.ok_or(DAMAGED)?.0),
-        owner_name: text(13)?,
+        arguments: Arguments::from_column(row.get(4)?).ok_or(DAMAGED)?,
+        min_new_rows: row.get(5)?.ok_or(DAMAGED)?,
+        owner: row.get::<i64>(6)?.map(role).ok_or(DAMAGED)?,
+        session: Session::from_json(text(7)?, &row.get::<JsonB>(8)?.ok_or(DAMAGED)?.0),
+        owner_name: text(9)?,
     })
 }
 
@@ -83,23 +75,16 @@ fn read(row: &SpiHeapTupleData<'_>) -> Result<Schedule, Error> {
 /// When our table can't be written.
 pub fn store(schedule: &Schedule) -> Result<(), Error> {
     let statement = "
-        INSERT INTO ecommerce_ml.stored_schedule (name, cron, relation, text_column, label_column, task, base, options,
-                                                  min_new_rows, owner, search_path, settings)
-        VALUES ($1, $2, $3, $4::name, $5::name, $6, $7, $8, $9, $10::ecommerce_ml.role_reference, $11, $12)
+        INSERT INTO ecommerce_ml.stored_schedule (name, cron, relation, arguments, min_new_rows, owner, search_path, settings)
+        VALUES ($1, $2, $3, $4, $5, $6::ecommerce_ml.role_reference, $7, $8)
         ON CONFLICT (name) DO UPDATE
-        SET cron = excluded.cron, relation = excluded.relation, text_column = excluded.text_column,
-            label_column = excluded.label_column, task = excluded.task, base = excluded.base,
-            options = excluded.options, min_new_rows = excluded.min_new_rows, owner = excluded.owner,
-            search_path = excluded.search_path, settings = excluded.settings";
+        SET cron = excluded.cron, relation = excluded.relation, arguments = excluded.arguments,
+            min_new_rows = excluded.min_new_rows, owner = excluded.owner, search_path = excluded.search_path, settings = excluded.settings";
     let arguments = [
         schedule.name.as_str().into(),
         schedule.cron.as_deref().into(),
         schedule.relation.as_str().into(),
-        schedule.text_column.as_str().into(),
-        schedule.label_column.as_str().into(),
-        schedule.task.as_str().into(),
-        schedule.base.as_deref().into(),
-        JsonB(schedule.options.clone()).into(),
+        JsonB(schedule.arguments.to_json()?).into(),
         schedule.min_new_rows.into(),
         schedule.owner_name.as_str().into(),
         schedule.session.search_path.as_str().into(),

@@ -4,11 +4,12 @@
 //! Invariant: every change locks the model first, so changes of one model happen one after another, and every change ends
 //! with the news to all sessions. What a transaction's snapshot doesn't have of such changes fails it with SQLSTATE 40001.
 
-use ecommerce_ml_protocol::{ModelInfo, Sha256};
+use ecommerce_ml_protocol::{LabelScheme, ModelInfo, Sha256};
 use pgrx::spi::SpiHeapTupleData;
 use pgrx::{JsonB, Spi, check_for_interrupts, pg_sys};
 use serde_json::json;
 
+use super::arguments::Arguments;
 use super::name::ModelName;
 use super::privilege::{acts_as, as_owner, current_user, role_name, table_oid};
 use super::roles::PUBLIC;
@@ -23,6 +24,10 @@ const BUILT_IN_VERSION: i32 = 1;
 /// What is recorded of a new version.
 pub struct NewVersion {
     pub content: Sha256,
+    /// What kind of model it is.
+    pub kind: String,
+    /// What it reads and answers, as JSON.
+    pub signature: serde_json::Value,
     /// Task, labels, architecture and sizes, as the engine described them.
     pub info: serde_json::Value,
     /// Where it came from, as the user named it.
@@ -33,6 +38,13 @@ pub struct NewVersion {
     pub metrics: Option<serde_json::Value>,
     /// How it was trained, as a JSON object.
     pub training: Option<serde_json::Value>,
+}
+
+/// How a version was trained.
+pub struct Recipe {
+    /// With its schema, quoted.
+    pub relation: String,
+    pub arguments: Arguments,
 }
 
 /// Makes the model if it doesn't exist, owned by the calling role, and locks it. Returns whether it is new.
@@ -94,8 +106,9 @@ fn owner(name: &str) -> Result<Option<pg_sys::Oid>, Error> {
 /// When our table can't be written.
 pub fn add(name: &str, version: &NewVersion) -> Result<i32, Error> {
     let statement = "
-        INSERT INTO ecommerce_ml.stored_version (name, version, content, info, source, base, metrics, training)
-        SELECT $1, coalesce(max(v.version), 0) + 1, $2, $3, $4, $5, $6, $7
+        INSERT INTO ecommerce_ml.stored_version (name, version, content, info, source, base, metrics, training, kind,
+                                                 signature)
+        SELECT $1, coalesce(max(v.version), 0) + 1, $2, $3, $4, $5, $6, $7, $8, $9
         FROM ecommerce_ml.all_version v WHERE v.name = $1
         ON CONFLICT (name, version) DO NOTHING
         RETURNING version";
@@ -107,6 +120,8 @@ pub fn add(name: &str, version: &NewVersion) -> Result<i32, Error> {
         version.base.as_deref().into(),
         version.metrics.clone().map(JsonB).into(),
         version.training.clone().map(JsonB).into(),
+        version.kind.as_str().into(),
+        JsonB(version.signature.clone()).into(),
     ];
     returning_one(statement, &arguments)?.ok_or_else(|| Error::Concurrent(name.to_owned()))
 }
@@ -244,7 +259,7 @@ pub fn drop_old(name: &str, keep: i64, job: i64) -> Result<Vec<i32>, Error> {
         SELECT o.version FROM old o
         WHERE NOT EXISTS (SELECT FROM ecommerce_ml.stored_live l WHERE l.name = $1 AND l.version = o.version)
           AND NOT EXISTS (SELECT FROM ecommerce_ml.stored_pin p WHERE p.name = $1 AND p.version = o.version)
-          AND NOT EXISTS (SELECT FROM ecommerce_ml.stored_schedule s WHERE s.base = o.base)
+          AND NOT EXISTS (SELECT FROM ecommerce_ml.stored_schedule s WHERE s.arguments ->> 'base' = o.base)
           AND NOT EXISTS (SELECT FROM ecommerce_ml.stored_job j
                           WHERE j.state IN ('queued', 'running') AND j.cluster = $4 AND j.base = o.base AND j.job <> $3)
         ORDER BY o.version";
@@ -360,6 +375,30 @@ pub fn live(name: &str) -> Result<Option<i32>, Error> {
     returning_one("SELECT version FROM ecommerce_ml.stored_live WHERE name = $1", &[name.into()])
 }
 
+/// How the live version of a model was trained, for the model's owner.
+///
+/// # Errors
+/// [`Error::UnknownModel`], [`Error::NotOwner`], [`Error::NoLiveVersion`], [`Error::NotTrained`].
+pub fn recipe(name: &str) -> Result<Recipe, Error> {
+    let owner = owner(name)?.ok_or_else(|| Error::UnknownModel(name.to_owned()))?;
+    if !acts_as(owner) {
+        return Err(Error::NotOwner(name.to_owned()));
+    }
+    let version = live(name)?.ok_or_else(|| Error::NoLiveVersion(name.to_owned()))?;
+    // Versions of 0.1.0 have no arguments of their own.
+    let query = "
+        SELECT training || jsonb_build_object('arguments', coalesce(training -> 'arguments', jsonb_strip_nulls(
+                   jsonb_build_object('text_column', training -> 'text_column', 'label_column', training -> 'label_column',
+                                      'task', training -> 'task', 'base', base)) || jsonb_build_object('options', training -> 'options')))
+        FROM ecommerce_ml.all_version WHERE name = $1 AND version = $2";
+    let training = returning_one::<JsonB>(query, &[name.into(), version.into()])?;
+    let read = |JsonB(mut training): JsonB| {
+        let arguments = Arguments::from_json(training["arguments"].take())?;
+        Some(Recipe { relation: training["relation"].as_str()?.to_owned(), arguments })
+    };
+    training.and_then(read).ok_or_else(|| Error::NotTrained { name: name.to_owned(), version })
+}
+
 /// The content of a version that must exist; `None` for the built-in one.
 fn require_version(name: &str, version: i32) -> Result<Option<Vec<u8>>, Error> {
     if name == BUILT_IN && version == BUILT_IN_VERSION {
@@ -377,16 +416,23 @@ fn require_version(name: &str, version: i32) -> Result<Option<Vec<u8>>, Error> {
     })
 }
 
+/// What a model reads and answers, as the table keeps it.
+///
+/// # Errors
+/// None in practice: all of it can be written.
+pub fn signature_json(info: &ModelInfo) -> Result<serde_json::Value, Error> {
+    serde_json::to_value(&info.signature).map_err(|_| Error::Unexpected("a signature that is no JSON"))
+}
+
 /// What the views show of a model.
 pub fn info_json(info: &ModelInfo) -> serde_json::Value {
-    json!({
-        "architecture": format!("{:?}", info.family).to_lowercase(),
-        "task": info.task.as_str(),
-        "labels": info.labels,
-        "has_sentiment": info.has_sentiment,
-        "has_rating": info.has_rating,
-        "max_length": info.max_length,
-        "hidden_size": info.hidden_size,
-        "parameters": info.parameters,
-    })
+    let scheme = LabelScheme::of(info.labels());
+    let details = serde_json::from_str(&info.details).ok().filter(serde_json::Value::is_object);
+    let mut shown = details.unwrap_or_else(|| json!({}));
+    shown["task"] = json!(info.task().as_str());
+    shown["labels"] = json!(info.labels());
+    shown["has_sentiment"] = json!(scheme.has_sentiment());
+    shown["has_rating"] = json!(scheme.has_rating());
+    shown["parameters"] = json!(info.parameters);
+    shown
 }

@@ -154,7 +154,16 @@ impl Part {
     fn new(matter: Matter, request: Request) -> Result<Self, DecodeError> {
         let frame = Rc::from(encode_frame(&request)?);
         let state = State::Waiting;
-        Ok(Self { id: request.id, frame, matter, state, wanted: None, losses: 0, is_suspect: false, trials: [0; 2] })
+        Ok(Self {
+            id: request.id,
+            frame,
+            matter,
+            state,
+            wanted: None,
+            losses: 0,
+            is_suspect: false,
+            trials: [0; 2],
+        })
     }
 
     /// Whether an engine has it.
@@ -215,7 +224,7 @@ impl Part {
     fn condemn(&mut self) {
         // What we wrote can be read.
         let Ok(body) = division::read(&self.frame) else { return };
-        let input = division::fingerprint(&body, 0);
+        let Ok(input) = division::fingerprint(&body, 0) else { return };
         fatal::note(&body, &input);
         self.finish(Piece::Refused(input));
     }

@@ -3,10 +3,11 @@
 //! It must not know engines or connections. Invariant: the answers to the parts of a request, one after another, are the
 //! answers to the whole.
 
+use std::fmt;
 use std::ops::Range;
 
 use ecommerce_ml_protocol::frame::decode_payload;
-use ecommerce_ml_protocol::{DecodeError, ModelRef, Request, RequestBody, Sha256, encode_frame};
+use ecommerce_ml_protocol::{DecodeError, Input, ModelRef, Request, RequestBody, Sha256, encode_frame};
 use sha2::{Digest, Sha256 as Hasher};
 
 /// Bytes before a frame's payload.
@@ -26,10 +27,11 @@ pub enum Matter {
 impl Matter {
     /// Of a request.
     pub fn of(body: &RequestBody) -> Self {
-        match (texts(body), body.model()) {
-            (Some([]), _) | (_, None) => Matter::Nothing,
-            (Some(texts), _) => Matter::Inputs(texts.len()),
-            (None, Some(_)) => Matter::Model,
+        match body {
+            RequestBody::Predict { input, .. } if input.is_empty() => Matter::Nothing,
+            RequestBody::Predict { input, .. } => Matter::Inputs(input.len()),
+            body if body.model().is_some() => Matter::Model,
+            _ => Matter::Nothing,
         }
     }
 
@@ -42,10 +44,28 @@ impl Matter {
 /// One input of a request, as users can find it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint {
-    /// Of the text's bytes.
+    pub kind: InputKind,
+    /// Of a text's bytes, or of a row as it is sent.
     pub sha256: Sha256,
     /// How many there are.
     pub bytes: usize,
+}
+
+/// What an input is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputKind {
+    Text,
+    Row,
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            InputKind::Text => "text",
+            InputKind::Row => "row",
+        };
+        write!(f, "{kind} of {} bytes", self.bytes)
+    }
 }
 
 /// The request in a frame.
@@ -58,30 +78,42 @@ pub fn read(frame: &[u8]) -> Result<RequestBody, DecodeError> {
 
 /// The same request for some of its inputs.
 pub fn part(body: &RequestBody, range: Range<usize>) -> RequestBody {
-    let cut = |texts: &[String]| texts.get(range.clone()).unwrap_or_default().to_vec();
     match body {
-        RequestBody::Predict { model, texts } => {
-            RequestBody::Predict { model: model.clone(), texts: cut(texts) }
-        }
-        RequestBody::Embed { model, texts } => {
-            RequestBody::Embed { model: model.clone(), texts: cut(texts) }
-        }
-        RequestBody::Tokenize { model, texts, detail } => {
-            RequestBody::Tokenize { model: model.clone(), texts: cut(texts), detail: *detail }
+        RequestBody::Predict { model, input, output } => {
+            RequestBody::Predict { model: model.clone(), input: input.part(range), output: *output }
         }
         other => other.clone(),
     }
 }
 
-/// How many bytes an input has.
-pub fn bytes(body: &RequestBody, input: usize) -> usize {
-    texts(body).and_then(|texts| texts.get(input)).map_or(0, String::len)
+/// How many bytes an input has, if that is known without looking at it more closely.
+pub fn bytes(body: &RequestBody, input: usize) -> Option<usize> {
+    match body {
+        RequestBody::Predict { input: Input::Texts(texts), .. } => texts.get(input).map(String::len),
+        _ => None,
+    }
 }
 
 /// The fingerprint of an input.
-pub fn fingerprint(body: &RequestBody, input: usize) -> Fingerprint {
-    let text = texts(body).and_then(|texts| texts.get(input)).map_or("", String::as_str);
-    Fingerprint { sha256: Sha256(Hasher::digest(text).into()), bytes: text.len() }
+///
+/// # Errors
+/// None in practice: a row fits into a frame if the whole did.
+pub fn fingerprint(body: &RequestBody, input: usize) -> Result<Fingerprint, DecodeError> {
+    let of = |kind, bytes: &[u8]| Fingerprint {
+        kind,
+        sha256: Sha256(Hasher::digest(bytes).into()),
+        bytes: bytes.len(),
+    };
+    match body {
+        RequestBody::Predict { input: Input::Texts(texts), .. } => {
+            Ok(of(InputKind::Text, texts.get(input).map_or(b"", |text| text.as_bytes())))
+        }
+        RequestBody::Predict { input: rows, .. } => {
+            let frame = encode_frame(&rows.part(input..input + 1))?;
+            Ok(of(InputKind::Row, frame.get(HEADER_BYTES..).unwrap_or_default()))
+        }
+        _ => Ok(of(InputKind::Text, b"")),
+    }
 }
 
 /// What tells an input of a model from all others.
@@ -89,13 +121,4 @@ pub fn key(model: &ModelRef, input: &Fingerprint) -> Sha256 {
     // A model's name or address fits into any frame.
     let model = encode_frame(&model.source).unwrap_or_default();
     Sha256(Hasher::new().chain_update(model).chain_update(input.sha256.0).finalize().into())
-}
-
-fn texts(body: &RequestBody) -> Option<&[String]> {
-    match body {
-        RequestBody::Predict { texts, .. }
-        | RequestBody::Embed { texts, .. }
-        | RequestBody::Tokenize { texts, .. } => Some(texts),
-        _ => None,
-    }
 }

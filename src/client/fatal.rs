@@ -1,7 +1,7 @@
 //! Inputs that engines died of, for ten minutes, in the whole cluster.
 //!
 //! Kept in a file of the runtime folder: a record is a key, the second since 1970 in which it ends, and the input's bytes,
-//! so that only inputs of such a length need to be hashed. It must not know how an input became one. Invariant: there are
+//! so that only texts of such a length need to be hashed. It must not know how an input became one. Invariant: there are
 //! at most [`MOST`]; and whoever asks for one of them gets an error instead of an engine.
 
 use std::cell::RefCell;
@@ -53,12 +53,13 @@ pub fn are_known() -> bool {
 
 /// The fingerprint of an input, if it is one of them.
 pub fn recognise(body: &RequestBody, input: usize) -> Option<Fingerprint> {
-    let bytes = division::bytes(body, input) as u64;
+    let bytes = division::bytes(body, input).map(|bytes| bytes as u64);
+    let may_be = |record: &&Record| bytes.is_none_or(|bytes| record.bytes == bytes);
     KNOWN.with_borrow(|known| {
         let now = now();
-        let mut alike = known.records.iter().filter(|record| record.bytes == bytes && record.applies(now));
+        let mut alike = known.records.iter().filter(may_be).filter(|record| record.applies(now));
         let first = alike.next()?;
-        let fingerprint = division::fingerprint(body, input);
+        let fingerprint = division::fingerprint(body, input).ok()?;
         let key = division::key(body.model()?, &fingerprint);
         (first.key == key || alike.any(|record| record.key == key)).then_some(fingerprint)
     })

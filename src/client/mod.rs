@@ -26,7 +26,7 @@ use ecommerce_ml_protocol::{EngineStats, ReplyBody, RequestBody};
 
 use crate::error::Error;
 pub use call::Piece;
-pub use division::Fingerprint;
+pub use division::{Fingerprint, InputKind};
 use session::Heard;
 
 /// How long an engine may take to tell how it is.

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use ecommerce_ml_protocol::{DecodeError, Reply, ReplyBody, Request, RequestBody, RequestId, Sha256, encode_frame};
+use ecommerce_ml_protocol::{
+    DecodeError, Reply, ReplyBody, Request, RequestBody, RequestId, Sha256, encode_frame,
+};
 
 use super::call::{Call, Part, Piece, State};
 use super::division::Matter;
@@ -203,8 +205,7 @@ impl Session {
         }
         let parts = || self.open.values().flat_map(Call::parts);
         let careful = parts().any(|part| part.is_suspect && part.is_open());
-        let mut under_way =
-            parts().any(|part| part.matter != Matter::Nothing && part.is_under_way());
+        let mut under_way = parts().any(|part| part.matter != Matter::Nothing && part.is_under_way());
         for part in self.open.values_mut().flat_map(Call::parts_mut) {
             let is_risky = part.matter != Matter::Nothing;
             if !matches!(part.state, State::Waiting) || (is_risky && careful && under_way) {

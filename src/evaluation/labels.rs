@@ -2,13 +2,12 @@
 //!
 //! A label means the class of that name. Beside that, where the model's labels mean stars, 1 to 5 mean so many, and numbers
 //! between them the nearest, the higher one of two; where there are two and they mean sentiments, true is positive and false
-//! negative. Whether labels mean that is the engine's to say. Invariant: the name of a class means that class, whatever else
+//! negative. Invariant: the name of a class means that class, whatever else
 //! it could mean.
 
 use std::collections::HashMap;
 
-use ecommerce_ml_protocol::ModelInfo;
-use ecommerce_ml_protocol::text::look;
+use ecommerce_ml_protocol::{LabelScheme, ModelInfo};
 
 use crate::relation::Kind;
 
@@ -18,8 +17,10 @@ pub struct Labels {
     pub names: Vec<String>,
     /// Of two classes, the one whose ROC curve counts: the positive sentiment, else the second.
     pub positive: Option<usize>,
+    /// What they mean.
+    pub scheme: LabelScheme,
     /// Stars of each class, where the labels mean stars.
-    stars: Option<Vec<u8>>,
+    stars: Option<[u8; 5]>,
     /// Whether labels are numbers.
     are_numbers: bool,
     classes: HashMap<String, usize>,
@@ -36,21 +37,22 @@ pub struct Meant {
 impl Labels {
     /// Those of a model, for labels that a column of this kind holds.
     pub fn of(info: &ModelInfo, kind: Kind) -> Self {
-        let names = info.labels.clone();
+        let names = info.labels().to_vec();
+        let scheme = LabelScheme::of(&names);
         let mut classes: HashMap<String, usize> =
             names.iter().enumerate().map(|(class, name)| (name.clone(), class)).collect();
-        let stars = info.has_rating.then(|| names.iter().map(|name| stars(name)).collect::<Vec<u8>>());
+        let stars = scheme.stars();
         for (class, stars) in stars.iter().flatten().enumerate() {
             classes.entry(stars.to_string()).or_insert(class);
         }
-        let sentiments = if names.len() == 2 && info.has_sentiment { sentiments(&names) } else { None };
-        if let Some((negative, positive)) = sentiments.filter(|_| kind == Kind::Truth) {
+        let poles = scheme.poles();
+        if let Some((negative, positive)) = poles.filter(|_| kind == Kind::Truth) {
             classes.entry("false".to_owned()).or_insert(negative);
             classes.entry("true".to_owned()).or_insert(positive);
         }
-        let positive = (names.len() == 2).then(|| sentiments.map_or(1, |(_, positive)| positive));
+        let positive = (names.len() == 2).then(|| poles.map_or(1, |(_, positive)| positive));
         let are_numbers = matches!(kind, Kind::Whole | Kind::Decimal | Kind::Float);
-        Self { names, positive, stars, are_numbers, classes }
+        Self { names, positive, scheme, stars, are_numbers, classes }
     }
 
     /// What a label means, if it means something.
@@ -71,18 +73,4 @@ fn between(stars: &[u8], number: f64) -> Option<Meant> {
     let nearest = (1.0..=5.0).contains(&number).then(|| number.round())?;
     let class = stars.iter().position(|&stars| f64::from(stars) == nearest)?;
     Some(Meant { class, stars: Some(number) })
-}
-
-/// The number that a label of stars begins with; the engine has recognised the whole scale.
-fn stars(name: &str) -> u8 {
-    let name = look(name);
-    let digits = name.trim_start_matches('+');
-    let end = digits.find(|character: char| !character.is_ascii_digit()).unwrap_or(digits.len());
-    digits[..end].parse().unwrap_or_default()
-}
-
-/// The indices of negative and positive among two recognised sentiments.
-fn sentiments(names: &[String]) -> Option<(usize, usize)> {
-    let find = |prefix: &str| names.iter().position(|name| look(name).starts_with(prefix));
-    Some((find("neg")?, find("pos")?))
 }

@@ -55,7 +55,7 @@ struct Classified {
 /// and the engine's.
 pub fn measure(model: &str, relation: Relation, text: &CStr, label: &CStr) -> Result<Vec<Metric>, Error> {
     let trial = Trial::new(model, relation, text, label)?;
-    if trial.info.task == Task::Regression {
+    if trial.info.task() == Task::Regression {
         let (values, actual, skipped) = trial.values()?;
         let baseline = report::of_number_baseline(&actual, &actual).map(report::named_baseline);
         return Ok(report::of_numbers(&values, skipped).into_iter().chain(baseline).collect());
@@ -91,7 +91,7 @@ impl Trial {
     }
 
     fn classified(&self) -> Result<Classified, Error> {
-        if self.info.labels.is_empty() {
+        if self.info.labels().is_empty() {
             return Err(self.meaningless("classes"));
         }
         let labels = Labels::of(&self.info, self.label.kind()?);
@@ -102,8 +102,9 @@ impl Trial {
             labels.meant(&label).ok_or_else(|| self.unknown(&label))
         };
         let skipped = self.run(&self.label.as_label()?, mean, |meant: Meant, prediction| {
-            scored.add(meant.class, &prediction.probabilities).map_err(|_| ODD)?;
-            match (meant.stars, prediction.rating) {
+            let Prediction::Class { probabilities, .. } = prediction else { return Err(ODD) };
+            scored.add(meant.class, probabilities).map_err(|_| ODD)?;
+            match (meant.stars, labels.scheme.read(probabilities).rating) {
                 (Some(stars), Some(predicted)) => {
                     actual.add(stars);
                     rating.add(stars, f64::from(predicted)).map_err(|_| ODD)
@@ -118,7 +119,7 @@ impl Trial {
     fn values(&self) -> Result<(Regression, Numbers, u64), Error> {
         let (mut regression, mut actual) = (Regression::default(), Numbers::default());
         let skipped = self.run(&self.label.as_number()?, Ok, |label: f64, prediction| {
-            let predicted = prediction.value.ok_or(ODD)?;
+            let Prediction::Number(predicted) = prediction else { return Err(ODD) };
             actual.add(label);
             regression.add(label, predicted).map_err(|_| Error::NotFinite)
         })?;
@@ -132,12 +133,12 @@ impl Trial {
         &self,
         label: &str,
         mean: impl Fn(L) -> Result<M, Error>,
-        mut count: impl FnMut(M, &Prediction) -> Result<(), Error>,
+        mut count: impl FnMut(M, Prediction<'_>) -> Result<(), Error>,
     ) -> Result<u64, Error> {
         let query = format!("SELECT {}, {label} FROM {} AS t", self.text.as_review()?, self.relation.from());
         let (mut left_out, mut blank) = (0, 0);
         let mut pipeline = Pipeline::new(&self.model);
-        let mut take = |meant: M, prediction: Option<&Prediction>| match prediction {
+        let mut take = |meant: M, prediction: Option<Prediction<'_>>| match prediction {
             Some(prediction) => count(meant, prediction),
             None => {
                 blank += 1;
@@ -156,12 +157,12 @@ impl Trial {
     }
 
     fn meaningless(&self, wanted: &'static str) -> Error {
-        Error::NoMeaning { model: self.shown(), wanted, labels: self.info.labels.clone() }
+        Error::NoMeaning { model: self.shown(), wanted, labels: self.info.labels().to_vec() }
     }
 
     fn unknown(&self, label: &str) -> Error {
         let label = label.chars().take(SHOWN).collect();
-        Error::UnknownLabel { label, model: self.shown(), labels: self.info.labels.clone() }
+        Error::UnknownLabel { label, model: self.shown(), labels: self.info.labels().to_vec() }
     }
 
     fn shown(&self) -> String {

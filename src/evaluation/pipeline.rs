@@ -4,12 +4,12 @@
 
 use std::rc::Rc;
 
-use ecommerce_ml_protocol::Prediction;
+use ecommerce_ml_protocol::{Input, Output, Prediction};
 
 use crate::catalog::resolve::Resolved;
 use crate::error::Error;
 use crate::guc;
-use crate::inference::{Asked, Pass, check_length};
+use crate::inference::{RequestStream, check_length};
 
 /// Most bytes of text in a batch; a single longer text goes with what was collected before.
 const BATCH_BYTES: usize = 4 << 20;
@@ -20,7 +20,7 @@ pub struct Pipeline<'a, T> {
     texts: Vec<String>,
     rest: Vec<T>,
     bytes: usize,
-    waiting: Option<(Asked, Vec<T>)>,
+    waiting: Option<(RequestStream, Vec<T>)>,
 }
 
 impl<'a, T> Pipeline<'a, T> {
@@ -37,7 +37,7 @@ impl<'a, T> Pipeline<'a, T> {
         &mut self,
         text: String,
         rest: T,
-        take: &mut impl FnMut(T, Option<&Prediction>) -> Result<(), Error>,
+        take: &mut impl FnMut(T, Option<Prediction<'_>>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         check_length(&text)?;
         self.bytes += text.len();
@@ -55,7 +55,7 @@ impl<'a, T> Pipeline<'a, T> {
     /// As [`push`](Self::push).
     pub fn finish(
         mut self,
-        take: &mut impl FnMut(T, Option<&Prediction>) -> Result<(), Error>,
+        take: &mut impl FnMut(T, Option<Prediction<'_>>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         self.turn(take)?;
         self.turn(take)
@@ -64,14 +64,14 @@ impl<'a, T> Pipeline<'a, T> {
     /// Sends what was collected, then waits for what was sent before.
     fn turn(
         &mut self,
-        take: &mut impl FnMut(T, Option<&Prediction>) -> Result<(), Error>,
+        take: &mut impl FnMut(T, Option<Prediction<'_>>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let (texts, rest) = (std::mem::take(&mut self.texts), std::mem::take(&mut self.rest));
         self.bytes = 0;
         let sent = if texts.is_empty() {
             None
         } else {
-            Some((Asked::submit(Pass::Predict, self.model, texts)?, rest))
+            Some((RequestStream::submit(Output::Prediction, self.model, Input::Texts(texts))?, rest))
         };
         let Some((asked, rest)) = std::mem::replace(&mut self.waiting, sent) else { return Ok(()) };
         let answers = asked.finish()?;

@@ -5,17 +5,20 @@
 //! until after a LIMIT, but not so dear that tables of some ten thousand reviews switch JIT on, which helps nothing
 //! here, or call for parallel workers, which share one engine. Invariant: the estimate looks only at statistics.
 
+use ecommerce_ml_protocol::Output;
 use pgrx::pg_sys::{self, Node, NodeTag};
 
 use super::expression;
 use super::functions;
 use super::tree::{elements, tag};
-use crate::inference::{Output, Pass};
+use crate::inference::{InputKind, ModelFunction};
 
 /// Of an ordinary operator's cost, for each token of a text.
 const OPERATORS_PER_TOKEN: f64 = 20.0;
 /// The same when a text is only tokenized.
 const OPERATORS_PER_TOKEN_TOKENIZED: f64 = 2.0;
+/// Of an ordinary operator's cost, for a row of columns.
+const OPERATORS_PER_ROW: f64 = 50.0;
 /// Bytes of a token in the languages that we measured, spaces included.
 const BYTES_PER_TOKEN: f64 = 4.5;
 /// Tokens that every text gets besides its own.
@@ -34,12 +37,15 @@ pub unsafe fn answer(request: *mut Node) -> bool {
             return false;
         }
         let request = request.cast::<pg_sys::SupportRequestCost>();
-        let Some(output) = functions::output_of((*request).funcid) else { return false };
+        let Some((function, kind)) = functions::function_of((*request).funcid) else { return false };
         let (root, call) = ((*request).root, (*request).node);
         let known = !root.is_null() && !call.is_null() && tag(call) == NodeTag::T_FuncExpr;
         let width = if known { width(call.cast(), &|number| planned_relation(root, number)) } else { 0 };
         (*request).startup = 0.0;
-        (*request).per_tuple = of_text(output, width);
+        (*request).per_tuple = match kind {
+            InputKind::Text => of_text(function, width),
+            InputKind::Record | InputKind::Json => of_row(),
+        };
         true
     }
 }
@@ -61,8 +67,12 @@ pub unsafe fn of_calls(expressions: &[*mut Node], relations: *mut pg_sys::List) 
         for expression in expressions {
             expression::any(*expression, |node| {
                 let Some(call) = functions::call(node) else { return false };
-                let (output, width) = (functions::output_of((*call).funcid), width(call, &relation));
-                sum += output.filter(|_| width > 0).map_or(0.0, |output| of_text(output, width));
+                let width = width(call, &relation);
+                sum += match functions::function_of((*call).funcid) {
+                    Some((function, InputKind::Text)) if width > 0 => of_text(function, width),
+                    Some((_, InputKind::Record | InputKind::Json)) => of_row(),
+                    _ => 0.0,
+                };
                 false
             });
         }
@@ -71,15 +81,21 @@ pub unsafe fn of_calls(expressions: &[*mut Node], relations: *mut pg_sys::List) 
 }
 
 /// Of a call with a text of this width in bytes; 0 stands for an unknown one.
-fn of_text(output: Output, width: i32) -> f64 {
-    let operators = match output.pass() {
-        Pass::Tokenize(_) => OPERATORS_PER_TOKEN_TOKENIZED,
-        Pass::Predict | Pass::Embed => OPERATORS_PER_TOKEN,
+fn of_text(function: ModelFunction, width: i32) -> f64 {
+    let operators = match function.output() {
+        Output::TokenIds | Output::TokenPieces | Output::TokenCounts => OPERATORS_PER_TOKEN_TOKENIZED,
+        Output::Prediction | Output::Embedding => OPERATORS_PER_TOKEN,
     };
     let width = if width == 0 { UNKNOWN_WIDTH } else { width };
     let tokens = SPECIAL_TOKENS + f64::from(width) / BYTES_PER_TOKEN;
     // SAFETY: a setting of the server's, read by its only thread.
     tokens * operators * unsafe { pg_sys::cpu_operator_cost }
+}
+
+/// Of a call with a row, of whatever width.
+fn of_row() -> f64 {
+    // SAFETY: a setting of the server's, read by its only thread.
+    OPERATORS_PER_ROW * unsafe { pg_sys::cpu_operator_cost }
 }
 
 type Relations<'a> = &'a dyn Fn(i32) -> Option<*mut pg_sys::RangeTblEntry>;

@@ -8,7 +8,7 @@ use std::ffi::CStr;
 use pgrx::pg_sys::{self, Node, NodeTag, Plan};
 
 use super::expression::any;
-use super::lane::calls_of;
+use super::inputs::calls_of;
 use super::node;
 use super::settled::{Subplans, reads_all};
 use super::tree::{elements, inputs, tag};
@@ -107,9 +107,9 @@ impl Subplans {
     pub unsafe fn asks_error_free(self, plan: *mut Plan) -> bool {
         // SAFETY: as the caller promises.
         unsafe {
-            let texts = calls_of(plan.cast()).into_iter().all(|call| self.error_free_list((*call).args));
+            let inputs = calls_of(plan.cast()).into_iter().all(|call| self.error_free_list((*call).args));
             let input = (*plan).lefttree;
-            texts
+            inputs
                 && match node::is_ours(input) {
                     true => self.error_free_node(input) && self.asks_error_free(input),
                     false => self.error_free(input, false),

@@ -4,11 +4,11 @@
 
 use std::ffi::{CStr, CString};
 
-use pgrx::pg_sys::{self, CustomScanState, ExplainState, List, Node, NodeTag};
+use pgrx::pg_sys::{self, CustomScanState, ExplainState, List, Node};
 
 use super::counters::Counters;
-use super::lane::calls_of;
-use super::tree::{elements, list, tag};
+use super::inputs::{calls_of, constant};
+use super::tree::{elements, list};
 use crate::error::Error;
 
 /// Writes what there is to say about a node.
@@ -43,7 +43,9 @@ pub unsafe fn tell(
         for call in calls {
             let name = match elements::<Node>((*call).args).get(1) {
                 None => default.clone(),
-                Some(model) => constant(*model).unwrap_or_else(|| CStr::from_ptr(text(*model)).to_owned()),
+                Some(model) => constant(*model)
+                    .and_then(|name| CString::new(name).ok())
+                    .unwrap_or_else(|| CStr::from_ptr(text(*model)).to_owned()),
             };
             if !models.contains(&name) {
                 models.push(name);
@@ -56,18 +58,6 @@ pub unsafe fn tell(
         }
     }
     Ok(())
-}
-
-/// The name that a constant is.
-unsafe fn constant(node: *mut Node) -> Option<CString> {
-    // SAFETY: the tag tells the type; the argument is of type text.
-    unsafe {
-        let constant = node.cast::<pg_sys::Const>();
-        if tag(node) != NodeTag::T_Const || (*constant).constisnull {
-            return None;
-        }
-        Some(CStr::from_ptr(pg_sys::text_to_cstring((*constant).constvalue.cast_mut_ptr())).to_owned())
-    }
 }
 
 unsafe fn tell_counters(output: *mut ExplainState, counters: &Counters) {

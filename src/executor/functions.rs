@@ -1,6 +1,6 @@
 //! Which functions of a plan are ours.
 //!
-//! A function is batchable if its support function is ours and it is one of the functions of a single text; names
+//! A function is batchable if its support function is ours and it is one of the functions of a single input; names
 //! and schemas don't matter. Invariant: what is kept is forgotten when a function changes.
 
 use std::cell::{Cell, RefCell};
@@ -11,11 +11,14 @@ use pgrx::{Internal, pg_extern};
 
 use super::cost;
 use super::tree::tag;
-use crate::api::text::scalar_output;
-use crate::inference::Output;
+use crate::api;
+use crate::inference::{InputKind, ModelFunction};
+
+/// One of our functions, and what it reads.
+type Batchable = (ModelFunction, InputKind);
 
 thread_local! {
-    static KEPT: RefCell<HashMap<pg_sys::Oid, Option<Output>>> = RefCell::default();
+    static KEPT: RefCell<HashMap<pg_sys::Oid, Option<Batchable>>> = RefCell::default();
     /// Set by the server's callback, which must not touch a map that may be in use.
     static STALE: Cell<bool> = const { Cell::new(false) };
     static LISTENING: Cell<bool> = const { Cell::new(false) };
@@ -41,12 +44,12 @@ pub unsafe fn call(node: *mut Node) -> Option<*mut pg_sys::FuncExpr> {
     // SAFETY: the tag tells the type.
     unsafe {
         let call = node.cast::<pg_sys::FuncExpr>();
-        (tag(node) == NodeTag::T_FuncExpr && output_of((*call).funcid).is_some()).then_some(call)
+        (tag(node) == NodeTag::T_FuncExpr && function_of((*call).funcid).is_some()).then_some(call)
     }
 }
 
-/// What a function returns, if it is batchable.
-pub fn output_of(function: pg_sys::Oid) -> Option<Output> {
+/// Which of ours a function is, if it is batchable.
+pub fn function_of(function: pg_sys::Oid) -> Option<Batchable> {
     if function.to_u32() < pg_sys::FirstNormalObjectId {
         return None;
     }
@@ -57,18 +60,18 @@ pub fn output_of(function: pg_sys::Oid) -> Option<Output> {
     if let Some(kept) = KEPT.with_borrow(|kept| kept.get(&function).copied()) {
         return kept;
     }
-    let output = look_up(function);
-    KEPT.with_borrow_mut(|kept| kept.insert(function, output));
-    output
+    let found = look_up(function);
+    KEPT.with_borrow_mut(|kept| kept.insert(function, found));
+    found
 }
 
-fn look_up(function: pg_sys::Oid) -> Option<Output> {
+fn look_up(function: pg_sys::Oid) -> Option<Batchable> {
     // SAFETY: a look-up in the catalog, for functions that a plan names.
     unsafe {
         let support = pg_sys::get_func_support(function);
         let ours = support.to_u32() >= pg_sys::FirstNormalObjectId
             && address_of(support) == text_function_support_wrapper as *const () as usize;
-        if ours { scalar_output(address_of(function)) } else { None }
+        if ours { api::batchable(address_of(function)) } else { None }
     }
 }
 

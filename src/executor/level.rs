@@ -1,8 +1,8 @@
 //! The plan nodes that are put in.
 //!
 //! A node stands over one input. It shows the input's columns and, after them, one column for each of its calls, tests
-//! the conditions that need those, and computes its target list. Conditions with calls of different texts get a node
-//! each, in their order, so that the second text is only read where the first condition holds; what the target list
+//! the conditions that need those, and computes its target list. Conditions with calls of different inputs get a node
+//! each, in their order, so that the second input is only read where the first condition holds; what the target list
 //! calls comes last. `custom_scan_tlist` describes all this to the executor and to EXPLAIN.
 //!
 //! Invariant: expressions are evaluated for the same rows as without the nodes.
@@ -10,7 +10,7 @@
 use pgrx::pg_sys::{self, INDEX_VAR, Node, NodeTag, OUTER_VAR, Plan, TargetEntry};
 
 use super::expression::{always_evaluated, column, column_of, copy, replace, same};
-use super::functions::output_of;
+use super::functions::function_of;
 use super::node;
 use super::tree::{elements, list, tag};
 
@@ -42,7 +42,7 @@ pub unsafe fn put_over(input: *mut Plan, mut work: Work, like: *const Plan, ids:
     }
 }
 
-/// The calls of the first condition that has some and all others of the same texts; without such a condition, those
+/// The calls of the first condition that has some and all others of the same inputs; without such a condition, those
 /// of the target list.
 unsafe fn next_calls(work: &Work) -> Vec<Call> {
     // SAFETY: as the caller promises.
@@ -60,7 +60,7 @@ unsafe fn next_calls(work: &Work) -> Vec<Call> {
         }
         let mut calls: Vec<Call> = Vec::new();
         for call in everything {
-            let wanted = first.is_empty() || first.iter().any(|other| same_texts(*other, call));
+            let wanted = first.is_empty() || first.iter().any(|other| asks_the_same(*other, call));
             if wanted && !calls.iter().any(|other| same(*other, call)) {
                 calls.push(call);
             }
@@ -69,15 +69,15 @@ unsafe fn next_calls(work: &Work) -> Vec<Call> {
     }
 }
 
-/// Whether two calls are answered by one forward pass.
+/// Whether two calls are answered by one request: the same output of the same model for the same input.
 ///
 /// # Safety
 /// Both point to batchable calls.
-pub unsafe fn same_texts(one: Call, other: Call) -> bool {
+pub unsafe fn asks_the_same(one: Call, other: Call) -> bool {
     // SAFETY: as the caller promises.
     unsafe {
-        let pass = |call: Call| output_of((*call).funcid).map(|output| output.pass());
-        pass(one) == pass(other) && same((*one).args, (*other).args)
+        let output = |call: Call| function_of((*call).funcid).map(|(function, _)| function.output());
+        output(one) == output(other) && same((*one).args, (*other).args)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Plain SQL at batch speed: a plan node that fetches a window of rows, sends their texts at once, and emits the rows
+//! Plain SQL at batch speed: a plan node that fetches a window of rows, sends their inputs at once, and emits the rows
 //! with the answers as columns.
 //!
 //! # Layout
@@ -10,9 +10,9 @@
 //! - [`level`]: the plan nodes that are put in; [`expression`] and [`tree`]: the server's trees, walked.
 //! - [`read_ahead`]: how far ahead each node may fetch rows; [`error_free`]: whether fetching them can raise errors.
 //! - [`functions`]: which functions of a plan are ours; [`cost`]: what the planner is told about them.
-//! - [`node`]: the plan node as the executor sees it; [`scan`]: rows in, windows, rows out; [`window`]: rows whose texts
-//!   are being answered; [`lane`]: the texts of one column; [`pace`]: how many rows a window holds;
-//!   [`models`]: the models of one execution.
+//! - [`node`]: the plan node as the executor sees it; [`scan`]: rows in, windows, rows out; [`window`]: rows whose inputs
+//!   are being answered; [`inputs`]: what its calls ask about; [`pace`]: how many rows a window holds;
+//!   [`models`]: the models of one execution; [`unused`]: columns that needn't be kept.
 //! - [`running`]: the statements that the server is executing.
 //! - [`passage`]: the server's own errors on their way through our frames.
 //! - [`counters`] and [`explain`]: what EXPLAIN tells.
@@ -28,7 +28,7 @@ mod explain;
 mod expression;
 mod functions;
 mod hooks;
-mod lane;
+mod inputs;
 mod lateral;
 mod level;
 mod models;
@@ -42,6 +42,7 @@ mod scan;
 mod settled;
 mod split;
 mod tree;
+mod unused;
 mod window;
 
 /// Called when the library is loaded.

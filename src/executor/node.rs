@@ -10,9 +10,10 @@ use pgrx::{PgMemoryContexts, pg_guard};
 
 use super::counters::{Counters, Shares, place_of_worker};
 use super::expression::{any, column_of};
-use super::lane::{Calls, calls_of};
+use super::inputs::{Calls, calls_of};
 use super::scan::{Limit, Parts, Scan};
 use super::tree::{elements, list, tag};
+use super::unused::UnusedColumns;
 use super::{explain, expression, passage};
 use crate::error::{Error, raise};
 
@@ -234,6 +235,7 @@ unsafe extern "C-unwind" fn begin(node: *mut CustomScanState, estate: *mut pg_sy
             notes: notes(plan),
             below: Below::of(input),
             state: estate,
+            unused: UnusedColumns::of(plan, input),
             memory: (*estate).es_query_cxt,
         };
         let calls = calls_of(plan);

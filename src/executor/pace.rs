@@ -14,9 +14,9 @@ const FIRST_WINDOW: usize = 4;
 pub const IN_FLIGHT: usize = 2;
 /// Windows that are in memory at most: those in flight, and the one whose rows are being handed out.
 const ALIVE: usize = IN_FLIGHT + 1;
-/// Most bytes of text in a window, so that a request fits into a frame and a cancelled one keeps the engine busy for no
+/// Most bytes of input in a window, so that a request fits into a frame and a cancelled one keeps the engine busy for no
 /// more than some seconds. A token takes some four of them.
-const MOST_TEXT: usize = MAX_TEXT_BYTES / 4;
+const MOST_INPUT: usize = MAX_TEXT_BYTES / 4;
 
 /// The pace of one scan.
 pub struct Pace {
@@ -30,9 +30,9 @@ pub struct Pace {
 /// What one window may hold.
 pub struct Room {
     pub rows: usize,
-    /// Bytes of rows and texts together.
+    /// Bytes of rows and inputs together.
     pub bytes: usize,
-    pub text_bytes: usize,
+    pub input_bytes: usize,
 }
 
 impl Pace {
@@ -51,7 +51,7 @@ impl Pace {
         let most = guc::batch_size();
         // Whoever asks for more than was wanted gets it all the same.
         let rows = self.wanted.filter(|wanted| *wanted > 0).unwrap_or(self.next).min(most);
-        Room { rows, bytes: memory() / ALIVE, text_bytes: MOST_TEXT }
+        Room { rows, bytes: memory() / ALIVE, input_bytes: MOST_INPUT }
     }
 
     /// Notes that a window of so many rows was filled.

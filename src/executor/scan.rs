@@ -9,10 +9,11 @@ use std::collections::VecDeque;
 use pgrx::pg_sys::{self, ExprContext, ExprState, PlanState, TupleTableSlot};
 
 use super::counters::Counters;
-use super::lane::Calls;
+use super::inputs::Calls;
 use super::models::Models;
 use super::node::{Ahead, Below, Notes};
 use super::pace::{IN_FLIGHT, Pace};
+use super::unused::UnusedColumns;
 use super::window::{Origin, Window};
 use super::{passage, running};
 use crate::error::Error;
@@ -34,6 +35,8 @@ pub struct Parts {
     /// The input, if it is a node of ours.
     pub below: Option<Below>,
     pub state: *mut pg_sys::EState,
+    /// Columns of the input that are needed for what is asked only, if there are such: kept rows do without.
+    pub unused: Option<UnusedColumns>,
     /// Parent of the windows' memory.
     pub memory: pg_sys::MemoryContext,
 }
@@ -230,7 +233,7 @@ impl Scan {
             let wanted = exact.and_then(|limit| rows_wanted(limit, self.parts.context));
             let mut pace = self.pace.take().unwrap_or_else(|| Pace::start(wanted));
             let memory = self.free.pop().unwrap_or_else(|| window_memory(self.parts.memory));
-            let mut window = Window::new(memory, self.calls.lanes.len());
+            let mut window = Window::new(memory, self.calls.inputs.len());
             let mut room = pace.room();
             room.rows = room.rows.min(rows);
             while window.has_room(&room) {
@@ -296,7 +299,7 @@ impl Scan {
     }
 
     /// Puts a row of the input into a window, if there is one.
-    unsafe fn fetch(&self, window: &mut Window) -> Fetched {
+    unsafe fn fetch(&mut self, window: &mut Window) -> Fetched {
         // SAFETY: as the caller promises; a row of the input is valid until the next one is asked for.
         unsafe {
             let ahead = self.asked_ahead || window.len() > 0 || self.rows_here() > 0;
@@ -312,7 +315,12 @@ impl Scan {
             (*context).ecxt_outertuple = slot;
             let before = pg_sys::MemoryContextSwitchTo((*context).ecxt_per_tuple_memory);
             let origin = self.parts.table.map(|table| Origin::of((*table).ss_ScanTupleSlot));
-            window.add(slot, origin, Window::questions(&self.calls, context));
+            window.ask_about(&mut self.calls.inputs, context, &mut self.models);
+            let unused = &mut self.parts.unused;
+            window.add(origin, || match unused {
+                None => pg_sys::ExecCopySlotMinimalTuple(slot),
+                Some(unused) => unused.row_without(slot),
+            });
             pg_sys::MemoryContextSwitchTo(before);
             Fetched::Row
         }

@@ -1,45 +1,59 @@
-//! Rows whose texts are being answered.
+//! Rows whose inputs are being answered.
 //!
 //! A window is filled with rows of the input, asked as a whole, and then hands its rows out with the answers. Equal texts
 //! of a window are sent once, whatever columns they come from. Invariant: an error that belongs to one row is raised when
 //! that row is handed out, and only if one of its values is wanted.
 
+use std::rc::Rc;
 use std::time::Instant;
 
+use ecommerce_ml_protocol::{Field, Input, Output};
 use indexmap::IndexSet;
-use pgrx::pg_sys;
+use pgrx::pg_sys::{self, ExprContext, TupleTableSlot};
 
 use super::counters::Counters;
-use super::lane::{Call, Calls, Question};
+use super::inputs::{Call, InputExpression, InputValue, Question};
 use super::models::Models;
 use super::pace::Room;
+use crate::api::refused;
+use crate::catalog::resolve::Resolved;
+use crate::columns::{InputError, RowsBuilder, json};
 use crate::error::Error;
-use crate::inference::{Answers, Asked, Pass, check_length};
+use crate::inference::{Answers, RequestStream, check_length, columns_of, require_text};
 
-/// Where the answer for a lane's text of one row is.
+/// Where the answer to what is asked about one row is.
 #[derive(Clone, Copy)]
 enum Place {
     /// Nothing was asked, the value is NULL.
     Null,
     /// The text has more bytes than may be sent.
     TooLong(usize),
+    /// The input doesn't fit: the number of the reason.
+    Refused(u32),
     At {
         group: u32,
-        text: u32,
+        row: u32,
     },
 }
 
-/// Texts of one model that go through the same pass.
-struct Group {
-    pass: Pass,
+/// Inputs of one model that are asked for the same.
+struct ModelGroup {
+    output: Output,
     /// As given; without it the default.
-    model: Option<String>,
+    model: Option<Rc<str>>,
+    /// Whether the inputs are texts.
+    of_texts: bool,
     state: State,
 }
 
 enum State {
-    Filling(IndexSet<String>),
-    Asked(Asked),
+    Texts(IndexSet<String>),
+    Rows {
+        model: Rc<Resolved>,
+        fields: Rc<[Field]>,
+        rows: RowsBuilder,
+    },
+    Asked(RequestStream),
     Answered(Answers),
     /// Empty once it has been raised.
     Failed(Option<Error>),
@@ -57,7 +71,7 @@ impl Origin {
     ///
     /// # Safety
     /// `slot` is a slot.
-    pub unsafe fn of(slot: *mut pg_sys::TupleTableSlot) -> Self {
+    pub unsafe fn of(slot: *mut TupleTableSlot) -> Self {
         // SAFETY: as the caller promises.
         unsafe { Self { table: (*slot).tts_tableOid, row: (*slot).tts_tid } }
     }
@@ -70,20 +84,32 @@ pub struct Window {
     rows: Vec<pg_sys::MinimalTuple>,
     /// Where each row comes from, if the input scans a table.
     origins: Vec<Origin>,
-    /// A place for each lane of each row.
+    /// A place for each input expression of each row.
     places: Vec<Place>,
-    lanes: usize,
-    groups: Vec<Group>,
+    inputs: usize,
+    groups: Vec<ModelGroup>,
+    /// Why inputs were refused; each is raised once.
+    refused: Vec<Option<Error>>,
     bytes: usize,
-    text_bytes: usize,
+    input_bytes: usize,
     next: usize,
 }
 
 impl Window {
     /// An empty window, whose rows will be in `memory`.
-    pub fn new(memory: pg_sys::MemoryContext, lanes: usize) -> Self {
-        let (rows, origins, places, groups) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { memory, rows, origins, places, lanes, groups, bytes: 0, text_bytes: 0, next: 0 }
+    pub fn new(memory: pg_sys::MemoryContext, inputs: usize) -> Self {
+        Self {
+            memory,
+            rows: Vec::new(),
+            origins: Vec::new(),
+            places: Vec::new(),
+            inputs,
+            groups: Vec::new(),
+            refused: Vec::new(),
+            bytes: 0,
+            input_bytes: 0,
+            next: 0,
+        }
     }
 
     /// Number of rows.
@@ -99,65 +125,148 @@ impl Window {
     /// Whether another row may be put in.
     pub fn has_room(&self, room: &Room) -> bool {
         self.rows.len() < room.rows
-            && (self.rows.is_empty() || (self.bytes < room.bytes && self.text_bytes < room.text_bytes))
+            && (self.rows.is_empty() || (self.bytes < room.bytes && self.input_bytes < room.input_bytes))
     }
 
-    /// Puts a row in, with what each lane asks about it.
+    /// Puts what the input expressions ask about a row in. [`add`](Self::add) is to follow.
     ///
     /// # Safety
-    /// The slot holds a row.
-    pub unsafe fn add(
+    /// The context's outer row is the row.
+    pub unsafe fn ask_about(
         &mut self,
-        slot: *mut pg_sys::TupleTableSlot,
-        origin: Option<Origin>,
-        questions: impl Iterator<Item = (Pass, Option<Question>)>,
+        inputs: &mut [InputExpression],
+        context: *mut ExprContext,
+        models: &mut Models,
     ) {
-        for (pass, question) in questions {
-            let place = question.map_or(Place::Null, |question| self.put(pass, question));
+        for input in inputs {
+            // SAFETY: as the caller promises.
+            let place = match unsafe { input.question(context) } {
+                None => Place::Null,
+                Some(Question { value: InputValue::Text(text), model }) => {
+                    self.put_text(input.output, text, model)
+                }
+                // SAFETY: as the caller promises.
+                Some(Question { value, model }) => unsafe { self.put_row(input, &value, model, models) },
+            };
             self.places.push(place);
         }
+    }
+
+    /// Keeps a row.
+    ///
+    /// # Safety
+    /// `make` makes a row in the current memory context.
+    pub unsafe fn add(&mut self, origin: Option<Origin>, make: impl FnOnce() -> pg_sys::MinimalTuple) {
         self.origins.extend(origin);
         // SAFETY: as the caller promises; the memory lives until the window is given back.
         unsafe {
             let before = pg_sys::MemoryContextSwitchTo(self.memory);
-            let row = pg_sys::ExecCopySlotMinimalTuple(slot);
+            let row = make();
             pg_sys::MemoryContextSwitchTo(before);
             self.bytes += (*row).t_len as usize;
             self.rows.push(row);
         }
     }
 
-    fn put(&mut self, pass: Pass, Question { text, model }: Question) -> Place {
+    fn put_text(&mut self, output: Output, text: String, model: Option<Rc<str>>) -> Place {
         if check_length(&text).is_err() {
             return Place::TooLong(text.len());
         }
-        let group = self.groups.iter().position(|group| group.pass == pass && group.model == model);
-        let group = group.unwrap_or_else(|| {
-            self.groups.push(Group { pass, model, state: State::Filling(IndexSet::new()) });
-            self.groups.len() - 1
-        });
-        let State::Filling(texts) = &mut self.groups[group].state else { return Place::Null };
+        let group = self.group(output, model, true, |_| State::Texts(IndexSet::new()));
+        let State::Texts(texts) = &mut self.groups[group].state else { return Place::Null };
         let bytes = text.len();
         let (number, new) = texts.insert_full(text);
         if new {
             self.bytes += bytes;
-            self.text_bytes += bytes;
+            self.input_bytes += bytes;
         }
-        Place::At { group: narrow(group), text: narrow(number) }
+        Place::At { group: narrow(group), row: narrow(number) }
     }
 
-    /// Sends the texts.
+    /// The model is found first: it says which columns to read.
+    unsafe fn put_row(
+        &mut self,
+        input: &mut InputExpression,
+        value: &InputValue,
+        model: Option<Rc<str>>,
+        models: &mut Models,
+    ) -> Place {
+        let begin = |name: Option<&str>| {
+            let found = models.version_of(name).and_then(|model| Ok((columns_of(&model)?, model)));
+            match found {
+                Ok((fields, model)) => State::Rows { model, rows: RowsBuilder::new(&fields), fields },
+                Err(error) => State::Failed(Some(error)),
+            }
+        };
+        let group = self.group(input.output, model, false, begin);
+        let State::Rows { model, fields, rows } = &mut self.groups[group].state else {
+            return Place::At { group: narrow(group), row: 0 };
+        };
+        let before = rows.bytes();
+        // SAFETY: as the caller promises; the value says of which type it is.
+        let added = unsafe {
+            match value {
+                InputValue::Record(row) => input.readers.of(fields).read(*row, rows),
+                InputValue::Json(object) => json::read(*object, fields, rows),
+                InputValue::Text(_) => Err(InputError::NotAnObject("a text")),
+            }
+        };
+        let bytes = rows.bytes().saturating_sub(before);
+        match added {
+            Ok(row) => {
+                self.bytes += bytes;
+                self.input_bytes += bytes;
+                Place::At { group: narrow(group), row: narrow(row) }
+            }
+            Err(error) => {
+                self.refused.push(Some(refused(model, error)));
+                Place::Refused(narrow(self.refused.len() - 1))
+            }
+        }
+    }
+
+    /// The number of the group for this model and output, begun if there is none.
+    fn group(
+        &mut self,
+        output: Output,
+        model: Option<Rc<str>>,
+        of_texts: bool,
+        begin: impl FnOnce(Option<&str>) -> State,
+    ) -> usize {
+        let fits =
+            |group: &ModelGroup| group.output == output && group.of_texts == of_texts && group.model == model;
+        self.groups.iter().position(fits).unwrap_or_else(|| {
+            let state = begin(model.as_deref());
+            self.groups.push(ModelGroup { output, model, of_texts, state });
+            self.groups.len() - 1
+        })
+    }
+
+    /// Sends the inputs.
     pub fn ask(&mut self, models: &mut Models, counters: &mut Counters) {
         counters.windows += 1;
         counters.texts += self.places.iter().filter(|place| !matches!(place, Place::Null)).count() as u64;
         for group in &mut self.groups {
-            let State::Filling(texts) = &mut group.state else { continue };
-            let texts: Vec<String> = std::mem::take(texts).into_iter().collect();
-            counters.distinct += texts.len() as u64;
-            let asked = models
-                .version_of(group.model.as_deref())
-                .and_then(|model| Asked::submit(group.pass, &model, texts));
-            group.state = asked.map_or_else(|error| State::Failed(Some(error)), State::Asked);
+            let sent = match std::mem::replace(&mut group.state, State::Failed(None)) {
+                State::Texts(texts) => {
+                    let texts = Input::Texts(texts.into_iter().collect());
+                    counters.distinct += texts.len() as u64;
+                    let model = models.version_of(group.model.as_deref());
+                    model.and_then(|model| {
+                        require_text(&model)?;
+                        RequestStream::submit(group.output, &model, texts)
+                    })
+                }
+                State::Rows { model, rows, .. } => {
+                    counters.distinct += rows.len() as u64;
+                    RequestStream::submit(group.output, &model, Input::Rows(rows.finish()))
+                }
+                other => {
+                    group.state = other;
+                    continue;
+                }
+            };
+            group.state = sent.map_or_else(|error| State::Failed(Some(error)), State::Asked);
         }
     }
 
@@ -195,29 +304,21 @@ impl Window {
     /// The value of a call for a row, in the current memory context.
     ///
     /// # Errors
-    /// What went wrong with the text, the model, or the engine.
+    /// What went wrong with the input, the model, or the engine.
     pub fn value(&mut self, row: usize, call: &Call) -> Result<Option<pg_sys::Datum>, Error> {
-        match self.places.get(row * self.lanes + call.lane) {
+        match self.places.get(row * self.inputs + call.input) {
             None | Some(Place::Null) => Ok(None),
             Some(Place::TooLong(bytes)) => Err(Error::TextTooLong(*bytes)),
-            Some(Place::At { group, text }) => match &mut self.groups[*group as usize].state {
-                State::Answered(answers) => call.output.datum(answers, *text as usize),
+            Some(Place::Refused(number)) => {
+                let error = self.refused.get_mut(*number as usize).and_then(Option::take);
+                Err(error.unwrap_or(UNANSWERED))
+            }
+            Some(Place::At { group, row }) => match &mut self.groups[*group as usize].state {
+                State::Answered(answers) => call.function.datum(answers, *row as usize),
                 State::Failed(error) => Err(error.take().unwrap_or(UNANSWERED)),
-                State::Filling(_) | State::Asked(_) => Err(UNANSWERED),
+                State::Texts(_) | State::Rows { .. } | State::Asked(_) => Err(UNANSWERED),
             },
         }
-    }
-
-    /// What each lane asks about a row of the input.
-    ///
-    /// # Safety
-    /// The context's outer row is one of the input.
-    pub unsafe fn questions<'a>(
-        calls: &'a Calls,
-        context: *mut pg_sys::ExprContext,
-    ) -> impl Iterator<Item = (Pass, Option<Question>)> + 'a {
-        // SAFETY: as the caller promises.
-        calls.lanes.iter().map(move |lane| (lane.pass, unsafe { lane.question(context) }))
     }
 }
 

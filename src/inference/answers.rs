@@ -1,49 +1,36 @@
-//! What came back for some texts, and what each SQL function reads off it.
+//! What came back for some inputs, and what each SQL function reads off it.
 //!
-//! Readers take the number of a text and give `None` where SQL shows NULL: for blank texts. Invariant: an [`Output`]
+//! Readers take the number of an input and give `None` where SQL shows NULL: for blank texts. Invariant: a [`ModelFunction`]
 //! gives the very value that the SQL function of that name returns.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use ecommerce_ml_protocol::{Completed, Prediction, ReplyBody, TokenDetail, Tokens};
+use ecommerce_ml_protocol::{
+    self as protocol, Completed, LabelScheme, Output, Prediction, Reading, ReplyBody,
+};
 use pgrx::{IntoDatum, JsonB, pg_sys};
 use serde_json::{Map, Value, json};
 
-use super::pass::Pass;
 use crate::catalog::resolve::Resolved;
 use crate::client::{Fingerprint, Piece};
 use crate::error::Error;
 
-/// Answers of one model to some texts, in their order.
+/// Answers of one model to some inputs, in their order.
 pub struct Answers {
     model: Rc<Resolved>,
-    labels: Vec<String>,
-    rows: Rows,
-    /// Texts that have no row because engines die of them, by number.
+    /// None before the first reply.
+    rows: Option<protocol::Answers>,
+    /// What the labels of `rows` mean.
+    scheme: LabelScheme,
+    /// Inputs that have no row because engines die of them, by number.
     refused: BTreeMap<usize, Fingerprint>,
     completed: Completed,
 }
 
-enum Rows {
-    Predictions(Vec<Option<Prediction>>),
-    Embeddings(Vec<Option<Vec<f32>>>),
-    Tokens(Vec<Tokens>),
-}
-
-impl Rows {
-    fn len(&self) -> usize {
-        match self {
-            Rows::Predictions(rows) => rows.len(),
-            Rows::Embeddings(rows) => rows.len(),
-            Rows::Tokens(rows) => rows.len(),
-        }
-    }
-}
-
-/// What an SQL function of one text returns.
+/// An SQL function that asks a model about one input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Output {
+pub enum ModelFunction {
     Pieces,
     Ids,
     Count,
@@ -56,101 +43,93 @@ pub enum Output {
     Embedding,
 }
 
-impl Output {
-    /// What a text goes through for it.
-    pub fn pass(self) -> Pass {
+impl ModelFunction {
+    /// What the model is asked for. Functions of the same output, model and input are answered by one forward pass.
+    pub fn output(self) -> Output {
         match self {
-            Output::Pieces => Pass::Tokenize(TokenDetail::Pieces),
-            Output::Ids => Pass::Tokenize(TokenDetail::Ids),
-            Output::Count => Pass::Tokenize(TokenDetail::Count),
-            Output::Embedding => Pass::Embed,
-            Output::Sentiment
-            | Output::SentimentScore
-            | Output::Rating
-            | Output::Class
-            | Output::Probabilities
-            | Output::Value => Pass::Predict,
+            ModelFunction::Pieces => Output::TokenPieces,
+            ModelFunction::Ids => Output::TokenIds,
+            ModelFunction::Count => Output::TokenCounts,
+            ModelFunction::Embedding => Output::Embedding,
+            ModelFunction::Sentiment
+            | ModelFunction::SentimentScore
+            | ModelFunction::Rating
+            | ModelFunction::Class
+            | ModelFunction::Probabilities
+            | ModelFunction::Value => Output::Prediction,
         }
     }
 
-    /// The value for the text of this number, allocated in the current memory context.
+    /// The value for the input of this number, allocated in the current memory context.
     ///
     /// # Errors
     /// As the reader of that name.
-    pub fn datum(self, answers: &Answers, text: usize) -> Result<Option<pg_sys::Datum>, Error> {
+    pub fn datum(self, answers: &Answers, row: usize) -> Result<Option<pg_sys::Datum>, Error> {
         Ok(match self {
-            Output::Pieces => answers.pieces(text)?.into_datum(),
-            Output::Ids => answers.ids(text)?.into_datum(),
-            Output::Count => answers.count(text)?.into_datum(),
-            Output::Sentiment => answers.sentiment(text)?.into_datum(),
-            Output::SentimentScore => answers.sentiment_score(text)?.into_datum(),
-            Output::Rating => answers.rating(text)?.into_datum(),
-            Output::Class => answers.class(text)?.into_datum(),
-            Output::Probabilities => answers.probabilities(text)?.into_datum(),
-            Output::Value => answers.value(text)?.into_datum(),
-            Output::Embedding => answers.embedding(text)?.into_datum(),
+            ModelFunction::Pieces => answers.pieces(row)?.into_datum(),
+            ModelFunction::Ids => answers.ids(row)?.into_datum(),
+            ModelFunction::Count => answers.count(row)?.into_datum(),
+            ModelFunction::Sentiment => answers.sentiment(row)?.into_datum(),
+            ModelFunction::SentimentScore => answers.sentiment_score(row)?.into_datum(),
+            ModelFunction::Rating => answers.rating(row)?.into_datum(),
+            ModelFunction::Class => answers.class(row)?.into_datum(),
+            ModelFunction::Probabilities => answers.probabilities(row)?.into_datum(),
+            ModelFunction::Value => answers.value(row)?.into_datum(),
+            ModelFunction::Embedding => answers.embedding(row)?.into_datum(),
         })
     }
 }
 
 impl Answers {
     /// To be filled by [`take_in`](Self::take_in).
-    pub fn none_yet(pass: Pass, model: &Rc<Resolved>) -> Self {
-        let rows = match pass {
-            Pass::Predict => Rows::Predictions(Vec::new()),
-            Pass::Embed => Rows::Embeddings(Vec::new()),
-            Pass::Tokenize(_) => Rows::Tokens(Vec::new()),
-        };
-        let model = Rc::clone(model);
-        Self { model, labels: Vec::new(), rows, refused: BTreeMap::new(), completed: Completed::default() }
+    pub fn none_yet(model: &Rc<Resolved>) -> Self {
+        let scheme = LabelScheme::Other;
+        let (model, refused) = (Rc::clone(model), BTreeMap::new());
+        Self { model, rows: None, scheme, refused, completed: Completed::default() }
     }
 
-    /// Appends what came of the next texts.
+    /// Appends what came of the next inputs.
     ///
     /// # Errors
     /// [`Error::Unexpected`] for a reply to something else.
     pub fn take_in(&mut self, piece: Piece) -> Result<(), Error> {
-        let reply = match piece {
-            Piece::Answered(reply) => reply,
-            Piece::Refused(text) => {
-                self.refused.insert(self.rows.len() + self.refused.len(), text);
+        let (answers, completed) = match piece {
+            Piece::Answered(ReplyBody::Answered { answers, completed }) => (answers, completed),
+            Piece::Answered(_) => return Err(OTHER),
+            Piece::Refused(input) => {
+                let answered = self.rows.as_ref().map_or(0, protocol::Answers::len);
+                self.refused.insert(answered + self.refused.len(), input);
                 return Ok(());
             }
         };
-        let completed = match (&mut self.rows, reply) {
-            (Rows::Predictions(all), ReplyBody::Predictions { labels, rows, completed }) => {
-                self.labels = labels;
-                all.extend(rows);
-                completed
+        match &mut self.rows {
+            None => {
+                self.scheme = match &answers {
+                    protocol::Answers::Classes { labels, .. } => LabelScheme::of(labels),
+                    _ => LabelScheme::Other,
+                };
+                self.rows = Some(answers);
             }
-            (Rows::Embeddings(all), ReplyBody::Embeddings { rows, completed }) => {
-                all.extend(rows);
-                completed
-            }
-            (Rows::Tokens(all), ReplyBody::Tokenized { rows }) => {
-                all.extend(rows);
-                Completed::default()
-            }
-            _ => return Err(Error::Unexpected("an answer to something else")),
-        };
+            Some(rows) => append(rows, answers)?,
+        }
         self.completed.tokens += completed.tokens;
         self.completed.cached += completed.cached;
         self.completed.micros += completed.micros;
         Ok(())
     }
 
-    /// Where the answer to a text is.
+    /// Where the answer to an input is.
     ///
     /// # Errors
     /// [`Error::InputFatal`] if there is none because engines die of it.
-    fn row(&self, text: usize) -> Result<usize, Error> {
-        match self.refused.get(&text) {
+    fn place(&self, row: usize) -> Result<usize, Error> {
+        match self.refused.get(&row) {
             Some(refused) => Err(Error::InputFatal(*refused)),
-            None => Ok(text - self.refused.range(..text).count()),
+            None => Ok(row - self.refused.range(..row).count()),
         }
     }
 
-    /// Whether there is an answer to each text.
+    /// Whether there is an answer to each input.
     pub fn are_complete(&self) -> bool {
         self.refused.is_empty()
     }
@@ -165,48 +144,54 @@ impl Answers {
         self.completed
     }
 
-    /// All that the model says of a text; nothing of a blank one.
+    /// What the model says of an input; nothing of a blank text.
     ///
     /// # Errors
     /// [`Error::Unexpected`] if something else was asked for.
-    pub fn prediction(&self, text: usize) -> Result<Option<&Prediction>, Error> {
-        let Rows::Predictions(rows) = &self.rows else { return Err(OTHER) };
-        Ok(rows.get(self.row(text)?).ok_or(OTHER)?.as_ref())
+    pub fn prediction(&self, row: usize) -> Result<Option<Prediction<'_>>, Error> {
+        let row = self.place(row)?;
+        match &self.rows {
+            Some(rows @ (protocol::Answers::Classes { .. } | protocol::Answers::Numbers(_)))
+                if row < rows.len() =>
+            {
+                Ok(rows.prediction(row))
+            }
+            _ => Err(OTHER),
+        }
     }
 
     /// Word pieces, special tokens included; none for a blank text.
     ///
     /// # Errors
     /// [`Error::Unexpected`] if something else was asked for; so do all readers.
-    pub fn pieces(&self, text: usize) -> Result<Option<Vec<String>>, Error> {
-        match self.tokens(text)? {
-            Tokens::Pieces(pieces) => Ok(Some(pieces.clone())),
+    pub fn pieces(&self, row: usize) -> Result<Option<Vec<String>>, Error> {
+        let row = self.place(row)?;
+        match &self.rows {
+            Some(protocol::Answers::TokenPieces(rows)) => rows.get(row).cloned().map(Some).ok_or(OTHER),
             _ => Err(OTHER),
         }
     }
 
     /// Indices into the vocabulary.
-    pub fn ids(&self, text: usize) -> Result<Option<Vec<i32>>, Error> {
-        match self.tokens(text)? {
-            Tokens::Ids(ids) => {
-                ids.iter().map(|id| i32::try_from(*id)).collect::<Result<_, _>>().map(Some).map_err(|_| OTHER)
-            }
-            _ => Err(OTHER),
-        }
+    pub fn ids(&self, row: usize) -> Result<Option<Vec<i32>>, Error> {
+        let row = self.place(row)?;
+        let Some(protocol::Answers::TokenIds(rows)) = &self.rows else { return Err(OTHER) };
+        let ids = rows.get(row).ok_or(OTHER)?.iter();
+        ids.map(|id| i32::try_from(*id)).collect::<Result<_, _>>().map(Some).map_err(|_| OTHER)
     }
 
     /// Number of tokens.
-    pub fn count(&self, text: usize) -> Result<Option<i32>, Error> {
-        match self.tokens(text)? {
-            Tokens::Count(count) => i32::try_from(*count).map(Some).map_err(|_| OTHER),
-            _ => Err(OTHER),
-        }
+    pub fn count(&self, row: usize) -> Result<Option<i32>, Error> {
+        let row = self.place(row)?;
+        let Some(protocol::Answers::TokenCounts(rows)) = &self.rows else { return Err(OTHER) };
+        i32::try_from(*rows.get(row).ok_or(OTHER)?).map(Some).map_err(|_| OTHER)
     }
 
     /// Mean-pooled, L2-normalised.
-    pub fn embedding(&self, text: usize) -> Result<Option<Vec<f32>>, Error> {
+    pub fn embedding(&self, row: usize) -> Result<Option<Vec<f32>>, Error> {
+        let row = self.place(row)?;
         match &self.rows {
-            Rows::Embeddings(rows) => rows.get(self.row(text)?).cloned().ok_or(OTHER),
+            Some(protocol::Answers::Vectors(rows)) => rows.get(row).cloned().ok_or(OTHER),
             _ => Err(OTHER),
         }
     }
@@ -215,43 +200,47 @@ impl Answers {
     ///
     /// # Errors
     /// [`Error::NoMeaning`] if the model's labels don't mean sentiment.
-    pub fn sentiment(&self, text: usize) -> Result<Option<String>, Error> {
-        self.read(text, "labels that mean sentiment", |row| row.sentiment.map(|one| one.as_str().to_owned()))
+    pub fn sentiment(&self, row: usize) -> Result<Option<&'static str>, Error> {
+        self.reading(row, SENTIMENT, |reading| reading.sentiment.map(protocol::Sentiment::as_str))
     }
 
     /// From -1 to 1.
     ///
     /// # Errors
     /// As [`sentiment`](Self::sentiment).
-    pub fn sentiment_score(&self, text: usize) -> Result<Option<f32>, Error> {
-        self.read(text, "labels that mean sentiment", |row| row.score)
+    pub fn sentiment_score(&self, row: usize) -> Result<Option<f32>, Error> {
+        self.reading(row, SENTIMENT, |reading| reading.score)
     }
 
     /// From 1 to 5.
     ///
     /// # Errors
     /// [`Error::NoMeaning`] if the model's labels don't mean stars.
-    pub fn rating(&self, text: usize) -> Result<Option<f32>, Error> {
-        self.read(text, "labels that mean 1 to 5 stars", |row| row.rating)
+    pub fn rating(&self, row: usize) -> Result<Option<f32>, Error> {
+        self.reading(row, "labels that mean 1 to 5 stars", |reading| reading.rating)
     }
 
     /// The value of a regression.
     ///
     /// # Errors
     /// [`Error::NoMeaning`] for a model that isn't one.
-    pub fn value(&self, text: usize) -> Result<Option<f64>, Error> {
-        self.read(text, "numeric value: it is not a regression", |row| row.value)
+    pub fn value(&self, row: usize) -> Result<Option<f64>, Error> {
+        self.read(row, "numeric value: it is not a regression", |prediction| match prediction {
+            Prediction::Number(value) => Some(value),
+            Prediction::Class { .. } => None,
+        })
     }
 
     /// The likeliest label.
     ///
     /// # Errors
     /// [`Error::NoMeaning`] for a model without labels.
-    pub fn class(&self, text: usize) -> Result<Option<String>, Error> {
-        self.read(text, "classes", |row| {
-            let probabilities = row.probabilities.iter().zip(&self.labels);
-            let likeliest = probabilities.max_by(|(one, _), (other, _)| one.total_cmp(other));
-            likeliest.map(|(_, label)| label.clone())
+    pub fn class(&self, row: usize) -> Result<Option<&str>, Error> {
+        self.read(row, "classes", |prediction| {
+            let Prediction::Class { labels, probabilities } = prediction else { return None };
+            let likeliest =
+                probabilities.iter().zip(labels).max_by(|(one, _), (other, _)| one.total_cmp(other));
+            likeliest.map(|(_, label)| label.as_str())
         })
     }
 
@@ -259,36 +248,66 @@ impl Answers {
     ///
     /// # Errors
     /// As [`class`](Self::class).
-    pub fn probabilities(&self, text: usize) -> Result<Option<JsonB>, Error> {
-        self.read(text, "classes", |row| {
-            let pairs = self.labels.iter().zip(&row.probabilities);
+    pub fn probabilities(&self, row: usize) -> Result<Option<JsonB>, Error> {
+        self.read(row, "classes", |prediction| {
+            let Prediction::Class { labels, probabilities } = prediction else { return None };
+            let pairs = labels.iter().zip(probabilities);
             let object: Map<String, Value> =
                 pairs.map(|(label, p)| (label.clone(), json!(f64::from(*p)))).collect();
             (!object.is_empty()).then_some(JsonB(Value::Object(object)))
         })
     }
 
-    fn read<T>(
+    fn reading<T>(
         &self,
-        text: usize,
+        row: usize,
         wanted: &'static str,
-        read: impl FnOnce(&Prediction) -> Option<T>,
+        read: impl FnOnce(Reading) -> Option<T>,
     ) -> Result<Option<T>, Error> {
-        let Some(row) = self.prediction(text)? else { return Ok(None) };
-        read(row).map(Some).ok_or_else(|| self.meaningless(wanted))
+        self.read(row, wanted, |prediction| match prediction {
+            Prediction::Class { probabilities, .. } => read(self.scheme.read(probabilities)),
+            Prediction::Number(_) => None,
+        })
+    }
+
+    fn read<'a, T>(
+        &'a self,
+        row: usize,
+        wanted: &'static str,
+        read: impl FnOnce(Prediction<'a>) -> Option<T>,
+    ) -> Result<Option<T>, Error> {
+        let Some(prediction) = self.prediction(row)? else { return Ok(None) };
+        read(prediction).map(Some).ok_or_else(|| self.meaningless(wanted))
     }
 
     fn meaningless(&self, wanted: &'static str) -> Error {
         let model = format!("{}@{}", self.model.name, self.model.version);
-        Error::NoMeaning { model, wanted, labels: self.labels.clone() }
-    }
-
-    fn tokens(&self, text: usize) -> Result<&Tokens, Error> {
-        match &self.rows {
-            Rows::Tokens(rows) => rows.get(self.row(text)?).ok_or(OTHER),
-            _ => Err(OTHER),
-        }
+        let labels = match &self.rows {
+            Some(protocol::Answers::Classes { labels, .. }) => labels.clone(),
+            _ => Vec::new(),
+        };
+        Error::NoMeaning { model, wanted, labels }
     }
 }
 
+/// Appends rows of the same request's next part.
+fn append(rows: &mut protocol::Answers, more: protocol::Answers) -> Result<(), Error> {
+    use protocol::Answers::{Classes, Numbers, TokenCounts, TokenIds, TokenPieces, Vectors};
+    match (rows, more) {
+        (Classes { labels, probabilities }, Classes { labels: same, probabilities: more })
+            if *labels == same =>
+        {
+            probabilities.extend(more);
+        }
+        (Numbers(rows), Numbers(more)) => rows.extend(more),
+        (Vectors(rows), Vectors(more)) => rows.extend(more),
+        (TokenIds(rows), TokenIds(more)) => rows.extend(more),
+        (TokenPieces(rows), TokenPieces(more)) => rows.extend(more),
+        (TokenCounts(rows), TokenCounts(more)) => rows.extend(more),
+        _ => return Err(OTHER),
+    }
+    Ok(())
+}
+
+const SENTIMENT: &str = "labels that mean sentiment";
 const OTHER: Error = Error::Unexpected("an answer to something else");

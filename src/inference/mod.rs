@@ -1,27 +1,37 @@
-//! Texts in, answers out: what SQL functions, aggregates and the executor node share.
+//! Inputs in, answers out: what SQL functions, aggregates and the executor node share.
 //!
 //! # Layout
-//! - [`pass`]: what a text can go through, and the request for it.
+//! - [`reads`]: what a model reads.
 //! - [`answers`]: what came back, and what each SQL function reads off it.
-//! - [`asked`]: many texts, cut into requests of bounded size, two of them in flight.
-//! - [`memo`]: the latest answer to a single text.
+//! - [`requests`]: many inputs, cut into requests of bounded size, two of them in flight.
+//! - [`memo`]: the latest answer to a single input.
 //! - [`room`]: whether the answers to many texts fit into one value.
 //!
-//! It must not know where the texts come from. Invariant: answers are in the order of the texts they were asked for.
+//! It must not know where the inputs come from. Invariant: answers are in the order of the inputs they were asked for.
 
 mod answers;
-mod asked;
 mod memo;
-mod pass;
+mod reads;
+mod requests;
 mod room;
 
 use std::rc::Rc;
 
-use ecommerce_ml_protocol::MAX_TEXT_BYTES;
+use ecommerce_ml_protocol::{Input, MAX_TEXT_BYTES, Output};
 
-pub use answers::{Answers, Output};
-pub use asked::Asked;
-pub use pass::Pass;
+pub use answers::{Answers, ModelFunction};
+/// What is given to a function, as SQL has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputKind {
+    Text,
+    /// A row of any composite type.
+    Record,
+    /// An object of jsonb.
+    Json,
+}
+
+pub use reads::{columns_of, require_text};
+pub use requests::RequestStream;
 pub use room::check_room;
 
 use crate::catalog::resolve::{Resolved, resolve};
@@ -47,21 +57,21 @@ pub fn check_length(text: &str) -> Result<(), Error> {
     if text.len() > MAX_TEXT_BYTES { Err(Error::TextTooLong(text.len())) } else { Ok(()) }
 }
 
-/// Sends texts through a model and waits. A single text may be answered from the [`memo`].
+/// Asks a model about inputs of a kind that it reads, and waits. A single one may be answered from the [`memo`].
 ///
 /// # Errors
-/// As [`Asked::finish`].
-pub fn answer(pass: Pass, model: &Rc<Resolved>, mut texts: Vec<String>) -> Result<Rc<Answers>, Error> {
-    if texts.len() != 1 {
-        return Ok(Rc::new(Asked::submit(pass, model, texts)?.finish()?));
+/// As [`RequestStream::finish`].
+pub fn answer(output: Output, model: &Rc<Resolved>, input: Input) -> Result<Rc<Answers>, Error> {
+    if input.len() != 1 {
+        return Ok(Rc::new(RequestStream::submit(output, model, input)?.finish()?));
     }
     let source = &model.reference.source;
-    if let Some(answers) = memo::recall(pass, source, &texts[0]) {
+    if let Some(answers) = memo::recall(output, source, &input) {
         return Ok(answers);
     }
-    let answers = Rc::new(Asked::submit(pass, model, texts.clone())?.finish()?);
-    if let Some(text) = texts.pop().filter(|_| answers.are_complete()) {
-        memo::remember(pass, text, Rc::clone(&answers));
+    let answers = Rc::new(RequestStream::submit(output, model, input.clone())?.finish()?);
+    if answers.are_complete() {
+        memo::remember(output, input, Rc::clone(&answers));
     }
     Ok(answers)
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use ecommerce_ml_protocol::{ModelInfo, ReplyBody, RequestBody, is_blank};
 
-use super::answers::Output;
+use super::answers::ModelFunction;
 use crate::catalog::resolve::Resolved;
 use crate::client;
 use crate::error::Error;
@@ -26,11 +26,14 @@ const NUMBER_BYTES: usize = 16 + ENTRY_BYTES;
 ///
 /// # Errors
 /// [`Error::ArrayTooLong`], those of the engine.
-pub fn check_room(output: Output, model: &Rc<Resolved>, texts: &[String]) -> Result<(), Error> {
-    let sized: fn(&ModelInfo) -> (usize, usize) = match output {
-        Output::Embedding => |info| (2 * ENTRY_BYTES + info.hidden_size as usize * NUMBER_BYTES, JSONB_BYTES),
-        Output::Probabilities => |info| {
-            let pairs = info.labels.iter().map(|label| ENTRY_BYTES + label.len() + NUMBER_BYTES);
+pub fn check_room(function: ModelFunction, model: &Rc<Resolved>, texts: &[String]) -> Result<(), Error> {
+    let sized: fn(&ModelInfo) -> (usize, usize) = match function {
+        ModelFunction::Embedding => |info| {
+            let width = info.signature.embedding_width().unwrap_or_default();
+            (2 * ENTRY_BYTES + width as usize * NUMBER_BYTES, JSONB_BYTES)
+        },
+        ModelFunction::Probabilities => |info| {
+            let pairs = info.labels().iter().map(|label| ENTRY_BYTES + label.len() + NUMBER_BYTES);
             (3 * ENTRY_BYTES + pairs.sum::<usize>(), VALUE_BYTES)
         },
         _ => return Ok(()),

@@ -6,6 +6,7 @@
 
 use std::ffi::{CStr, CString};
 
+use ecommerce_ml_protocol::training::DEFAULT_SEED;
 use ecommerce_ml_protocol::{MAX_TEXT_BYTES, is_blank};
 use pgrx::spi::{self, SpiHeapTupleData, quote_qualified_identifier};
 use pgrx::{IntoDatum, direct_function_call, pg_sys};
@@ -16,9 +17,6 @@ use super::rows::{require_lasting, shortened};
 use crate::error::Error;
 use crate::relation::Relation;
 use crate::rows;
-
-/// The option `seed` of those who don't give it; any number would do, as long as it stays the same.
-const SEED: u64 = 42;
 
 /// What a job takes.
 #[derive(Default)]
@@ -50,7 +48,7 @@ impl Augment {
                 probability: augment
                     .and_then(|augment| augment.get("back_translation")?.as_f64())
                     .unwrap_or(0.0),
-                seed: options.get("seed").and_then(Value::as_u64).unwrap_or(SEED),
+                seed: options.get("seed").and_then(Value::as_u64).unwrap_or(DEFAULT_SEED),
             })
         };
         Ok(Self {

@@ -6,8 +6,8 @@
 
 use std::time::Instant;
 
-use ecommerce_ml_protocol::training::{JobInput, Role, TrainingPlan, TrainingRow};
-use ecommerce_ml_protocol::{ModelSource, Sha256, UploadPart};
+use ecommerce_ml_protocol::training::{JobInput, Role, TrainingInput, TrainingPlan};
+use ecommerce_ml_protocol::{Input, ModelSource, Sha256, UploadPart};
 
 use super::augment::Augment;
 use super::outcome::Deploy;
@@ -22,17 +22,17 @@ use crate::catalog::{checkpoints, content, versions};
 use crate::error::Error;
 use crate::guc;
 
-/// Most rows, or pairs of words, of a message.
-const THINGS: usize = 256;
-/// Bytes of text after which a message is sent.
-const BYTES: usize = 1 << 20;
+/// Most pairs of words of a message.
+const PAIRS: usize = 256;
 
-/// Which rows were sent, and how many had no text or no label.
+/// Which rows were sent, what was read of them, and how many had no text, no label or no time.
 #[derive(Default)]
 pub struct Sent {
     pub rows: i64,
     pub skipped: i64,
     pub seen: Seen,
+    /// Names of the columns; none of a text.
+    pub columns: Vec<String>,
 }
 
 /// Tells the process all that it has to know, in a transaction that is the job's role's from here to its end. `report` is called now and then with the number of rows so far. Ends early
@@ -46,8 +46,10 @@ pub fn feed(trainer: &mut Trainer, job: &Job, mut report: impl FnMut(i64)) -> Re
     }
     // To the end of the transaction: what rows, conditions and paraphrases call is code of that role.
     become_role(job.owner, &job.session)?;
-    let plan = plan(job)?;
-    let models = [(Role::Base, Some(plan.base.clone())), (Role::Rival, plan.rival.clone())];
+    // A job that goes on has been prepared before.
+    let rows = Rows::of(job, jobs::columns(job.id)?.as_deref())?;
+    let plan = plan(job, &rows)?;
+    let models = [(Role::Base, plan.base.clone()), (Role::Incumbent, plan.incumbent.clone())];
     if !trainer.send(&JobInput::Begin(plan))? {
         return Ok(Sent::default());
     }
@@ -58,27 +60,29 @@ pub fn feed(trainer: &mut Trainer, job: &Job, mut report: impl FnMut(i64)) -> Re
             known.push(ModelSource::Content(sha256));
         }
     }
-    let augment = Augment::of(&job.options)?;
+    let augment = match rows.reads.input {
+        TrainingInput::Text => Augment::of(&job.arguments.options)?,
+        TrainingInput::Columns { .. } => Augment::default(),
+    };
     send_synonyms(trainer, &augment)?;
-    let sent = send_rows(trainer, job, &augment, &mut report)?;
+    let sent = send_rows(trainer, job, &rows, &augment, &mut report)?;
     checkpoints::for_each_chunk(job.id, |chunk| trainer.send(&JobInput::Checkpoint(chunk)).map(drop))?;
     trainer.send(&JobInput::Start)?;
     Ok(sent)
 }
 
-fn plan(job: &Job) -> Result<TrainingPlan, Error> {
-    let base = resolve(&job.base.to_string())?;
-    let rival = match Deploy::of(&job.options)? {
+fn plan(job: &Job, rows: &Rows) -> Result<TrainingPlan, Error> {
+    let base = job.base.as_ref().map(|base| resolve(&base.to_string())).transpose()?;
+    let incumbent = match Deploy::of(&job.arguments.options)? {
         Deploy::IfBetter if versions::live(&job.name)?.is_some() => {
             Some(resolve(&job.name)?.reference.source.clone())
         }
         _ => None,
     };
     Ok(TrainingPlan {
-        objective: job.task,
-        options: job.options.to_string(),
-        base: base.reference.source.clone(),
-        rival,
+        call: rows.reads.call(job.task, &job.arguments),
+        base: base.map(|base| base.reference.source.clone()),
+        incumbent,
         memory_limit: guc::training_memory(),
         checkpoint_interval: guc::training_checkpoint_interval().as_secs(),
     })
@@ -98,71 +102,60 @@ fn send_model(trainer: &mut Trainer, role: Role, sha256: Sha256) -> Result<(), E
 fn send_rows(
     trainer: &mut Trainer,
     job: &Job,
+    rows: &Rows,
     augment: &Augment,
     report: &mut impl FnMut(i64),
 ) -> Result<Sent, Error> {
-    let mut messages = Messages::new(trainer, JobInput::Rows);
-    let mut sent = Sent::default();
+    let fields = rows.reads.fields();
+    let columns = fields.iter().map(|field| field.name.clone()).collect();
+    let mut sent = Sent { columns, ..Sent::default() };
     let mut looked = Instant::now();
-    Rows::of(job)?.for_each(|row| {
-        // Paraphrases may take a while.
-        if looked.elapsed() >= TICK {
-            require_running(job)?;
-            report(sent.rows);
-            looked = Instant::now();
-        }
-        let Some((text, label)) = row else {
-            sent.skipped += 1;
+    rows.for_each_batch(|mut batch, skipped| {
+        sent.skipped += skipped;
+        if batch.labels.is_empty() {
             return Ok(());
-        };
-        sent.seen.add(&text, &label);
-        let paraphrases = augment.paraphrases(&text)?;
-        let bytes = text.len() + paraphrases.iter().map(String::len).sum::<usize>();
-        messages.add(TrainingRow { text, label, paraphrases }, bytes)?;
-        sent.rows += 1;
-        Ok(())
+        }
+        sent.seen.add(&batch, fields);
+        let mut others = Vec::new();
+        if let Input::Texts(texts) = &batch.input {
+            for text in texts {
+                // They may take a while.
+                look(job, &mut looked, sent.rows, report)?;
+                others.push(augment.paraphrases(text)?);
+            }
+        }
+        look(job, &mut looked, sent.rows, report)?;
+        sent.rows += i64::try_from(batch.labels.len()).unwrap_or(i64::MAX);
+        batch.paraphrases = if others.iter().all(Vec::is_empty) { Vec::new() } else { others };
+        trainer.send(&JobInput::Rows(batch)).map(drop)
     })?;
-    messages.flush()?;
     report(sent.rows);
     Ok(sent)
 }
 
+/// Looks now and then whether a job is still to be run, and reports how many rows it has sent.
+fn look(job: &Job, looked: &mut Instant, rows: i64, report: &mut impl FnMut(i64)) -> Result<(), Error> {
+    if looked.elapsed() >= TICK {
+        require_running(job)?;
+        report(rows);
+        *looked = Instant::now();
+    }
+    Ok(())
+}
+
 fn send_synonyms(trainer: &mut Trainer, augment: &Augment) -> Result<(), Error> {
-    let mut messages = Messages::new(trainer, JobInput::Synonyms);
+    let mut pairs = Vec::new();
     augment.for_each_synonym(|pair| {
-        let bytes = pair.0.len() + pair.1.len();
-        messages.add(pair, bytes)
+        pairs.push(pair);
+        if pairs.len() < PAIRS {
+            return Ok(());
+        }
+        trainer.send(&JobInput::Synonyms(std::mem::take(&mut pairs))).map(drop)
     })?;
-    messages.flush()
+    if pairs.is_empty() { Ok(()) } else { trainer.send(&JobInput::Synonyms(pairs)).map(drop) }
 }
 
 fn require_running(job: &Job) -> Result<(), Error> {
     let state = "is not to be run any more";
     if jobs::is_running(job.id)? { Ok(()) } else { Err(Error::JobState { job: job.id, state }) }
-}
-
-/// Things on their way, many in a message.
-struct Messages<'a, T> {
-    trainer: &'a mut Trainer,
-    message: fn(Vec<T>) -> JobInput,
-    things: Vec<T>,
-    bytes: usize,
-}
-
-impl<'a, T> Messages<'a, T> {
-    fn new(trainer: &'a mut Trainer, message: fn(Vec<T>) -> JobInput) -> Self {
-        Self { trainer, message, things: Vec::new(), bytes: 0 }
-    }
-
-    fn add(&mut self, thing: T, bytes: usize) -> Result<(), Error> {
-        self.bytes += bytes;
-        self.things.push(thing);
-        if self.things.len() >= THINGS || self.bytes >= BYTES { self.flush() } else { Ok(()) }
-    }
-
-    fn flush(&mut self) -> Result<(), Error> {
-        self.bytes = 0;
-        let things = std::mem::take(&mut self.things);
-        if things.is_empty() { Ok(()) } else { self.trainer.send(&(self.message)(things)).map(drop) }
-    }
 }

@@ -6,7 +6,10 @@ use ecommerce_ml_protocol::training::{Findings, Prepared};
 use serde_json::{Value, json};
 
 /// All that there is to say, each as a JSON object with its kind, its counts and a message.
-pub fn notices(prepared: &Prepared) -> Value {
+///
+/// Of columns, what is said of a text is said of all that is read of a row.
+pub fn notices(prepared: &Prepared, of_columns: bool) -> Value {
+    let (one, several) = if of_columns { ("set of values", "sets of values") } else { ("text", "texts") };
     let Findings {
         repeated_rows,
         repeated_held_out_rows,
@@ -16,7 +19,7 @@ pub fn notices(prepared: &Prepared) -> Value {
     } = prepared.findings;
     let mut notices = Vec::new();
     if contradicting_texts > 0 {
-        let texts = counted(contradicting_texts, "text has", "texts have");
+        let texts = counted(contradicting_texts, &format!("{one} has"), &format!("{several} have"));
         notices.push(json!({
             "kind": "contradicting_labels", "texts": contradicting_texts, "rows": contradicting_rows,
             "message": format!("{texts} more than one label, in {contradicting_rows} rows"),
@@ -33,7 +36,7 @@ pub fn notices(prepared: &Prepared) -> Value {
     if similar_texts > 0 {
         notices.push(json!({
             "kind": "similar_texts", "texts": similar_texts,
-            "message": format!("{similar_texts} texts differ from others only in case or white space; they are learned from, \
+            "message": format!("{similar_texts} {several} differ from others only in case or white space; they are learned from, \
                                 or held out, together with those"),
         }));
     }

@@ -144,11 +144,12 @@ impl Following<'_> {
         self.report.memory = i64::try_from(prepared.memory).ok();
         self.report.report(self.database);
         self.baseline = prepared.baseline.clone();
-        let notices = findings::notices(prepared);
+        let notices = findings::notices(prepared, !self.sent.columns.is_empty());
         findings::messages(&notices).for_each(|message| log!("job {}: {message}", self.job.id));
         let (id, seen) = (self.job.id, std::mem::take(&mut self.sent.seen));
         transaction(|| {
-            let still_running = jobs::record_prepared(id, prepared, self.sent.skipped, notices)?;
+            let still_running =
+                jobs::record_prepared(id, prepared, &self.sent.columns, self.sent.skipped, notices)?;
             // A training that goes on leaves out rows that weren't there when it began.
             if still_running && prepared.resumed_at == 0 {
                 seen.store(id)?;
@@ -159,7 +160,7 @@ impl Following<'_> {
 
     fn goes_into(&mut self, phase: Phase) -> bool {
         self.phase(match phase {
-            Phase::EvaluatingRival => "evaluating the live version",
+            Phase::EvaluatingIncumbent => "evaluating the live version",
             Phase::Training => "training",
             Phase::Evaluating => "evaluating",
         });

@@ -9,7 +9,7 @@
 //! - [`worker`]: the background worker of a job, from its start to its end.
 //! - [`transaction`]: its transactions, whatever goes wrong in them.
 //! - [`trainer`]: its engine process, in mode `train`.
-//! - [`rows`]: the labelled rows of a job; [`seen`]: which of them a training has seen.
+//! - [`reads`]: which columns a job reads; [`rows`]: its rows; [`seen`]: which of them a training has seen.
 //! - [`augment`]: synonyms and other words for texts, from where the user says.
 //! - [`feed`]: what that process is told: plan, models, rows.
 //! - [`follow`]: what that process says, and what is kept of it.
@@ -29,6 +29,7 @@ pub mod launch;
 mod locks;
 mod outcome;
 mod progress;
+mod reads;
 mod rows;
 mod schedule;
 mod seen;
@@ -41,7 +42,7 @@ mod worker;
 
 pub use progress::{Progress, all as progress};
 pub use schedule::{run as run_schedule, schedule, unschedule};
-pub use submit::{Wanted, submit};
+pub use submit::{Wanted, retrain, submit};
 pub use wait::{wait, wait_between_transactions};
 
 use pgrx::pg_sys;

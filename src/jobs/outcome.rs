@@ -2,6 +2,7 @@
 //!
 //! Invariant: the version, its deployment and the end of the job are one transaction's.
 
+use ecommerce_ml_protocol::files::content_address;
 use ecommerce_ml_protocol::training::{Baseline, Finished, JobOutput};
 use ecommerce_ml_protocol::{FileEntry, Sha256, UploadPart};
 use pgrx::warning;
@@ -11,6 +12,7 @@ use super::follow::await_part;
 use super::trainer::Trainer;
 use super::verdict::{Measured, Verdict, decide};
 use crate::catalog::jobs::{self, Job};
+use crate::catalog::name::ModelName;
 use crate::catalog::privilege::{as_role, role_name};
 use crate::catalog::versions::{self, NewVersion};
 use crate::catalog::{checkpoints, content, seen};
@@ -80,7 +82,7 @@ pub fn store(
     let UploadPart::Begin { files } = first else {
         return Err(Error::Unexpected("a model that did not begin"));
     };
-    let content = content::address(&files);
+    let content = content_address(&files);
     let mut writer = content::record(content, &files)?.then(|| content::Writer::new(content, &files));
     let finished = receive(trainer, &files, |file, data| {
         writer.as_mut().map_or(Ok(()), |writer| writer.add(file, data))
@@ -94,11 +96,11 @@ pub fn store(
         versions::claim(&job.name)?;
         let live = versions::live(&job.name)?;
         let version = versions::add(&job.name, &new_version(job, content, &measured)?)?;
-        let verdict = decide(Deploy::of(&job.options)?, live, &measured);
+        let verdict = decide(Deploy::of(&job.arguments.options)?, live, &measured);
         if verdict.deploy {
             versions::deploy(&job.name, version)?;
         }
-        let dropped = match keep_versions(&job.options)? {
+        let dropped = match keep_versions(&job.arguments.options)? {
             Some(keep) => versions::drop_old(&job.name, keep, job.id)?,
             None => Vec::new(),
         };
@@ -148,9 +150,13 @@ fn new_version(job: &Job, content: Sha256, measured: &Measured<'_>) -> Result<Ne
     let mut training = jobs::prepared(job.id)?;
     training["job"] = json!(job.id);
     training["relation"] = json!(job.relation);
-    training["text_column"] = json!(job.text_column);
-    training["label_column"] = json!(job.label_column);
-    training["task"] = json!(jobs::task_name(job.task));
+    for (name, value) in job.arguments.to_json()?.as_object().into_iter().flatten() {
+        // What the options came to is there already, and the base beside.
+        if !matches!(&**name, "options" | "base") {
+            training[name] = value.clone();
+        }
+    }
+    training["arguments"] = job.arguments.to_json()?;
     training["epoch"] = json!(finished.epoch);
     training["stopped_early"] = json!(finished.stopped_early);
     training["seconds"] = json!(jobs::seconds(job.id)?);
@@ -169,9 +175,11 @@ fn new_version(job: &Job, content: Sha256, measured: &Measured<'_>) -> Result<Ne
     }
     Ok(NewVersion {
         content,
+        kind: finished.info.kind.clone(),
+        signature: versions::signature_json(&finished.info)?,
         info: versions::info_json(&finished.info),
         source: format!("job {}", job.id),
-        base: Some(job.base.to_string()),
+        base: job.base.as_ref().map(ModelName::to_string),
         metrics,
         training: Some(training),
     })

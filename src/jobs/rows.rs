@@ -1,55 +1,42 @@
-//! The labelled rows of a job.
+//! The rows of a job.
 //!
-//! It must not know what they are read for. Invariant: whoever reads the rows of a job gets the same texts and labels, as
+//! It must not know what they are read for. Invariant: whoever reads the rows of a job gets the same inputs, labels and times, as
 //! the current role may see them now.
 
-use ecommerce_ml_protocol::training::{Label, Objective};
-use ecommerce_ml_protocol::{MAX_TEXT_BYTES, is_blank};
-use pgrx::spi::{self, SpiHeapTupleData};
+use ecommerce_ml_protocol::training::{Label, Objective, TrainingInput, TrainingRows};
+use ecommerce_ml_protocol::{Input, MAX_TEXT_BYTES, is_blank};
 use serde_json::Value;
 
-use super::submit::terminated;
+use super::reads::Reads;
 use crate::catalog::jobs::Job;
+use crate::columns::{RowsBuilder, TupleReader, moment};
 use crate::error::Error;
 use crate::relation::{Column, Relation};
-use crate::rows;
+use crate::rows::{self, TakeTuples, Tuple};
+
+/// Most rows of a batch of texts, each of which may have other words too; and of columns.
+const TEXTS: usize = 256;
+const ROWS: usize = 4096;
+/// Bytes after which a batch is full.
+const BYTES: usize = 1 << 20;
 
 /// Rows that can be read.
 pub struct Rows {
+    pub reads: Reads,
     query: String,
     task: Objective,
-    label: Column,
 }
 
 impl Rows {
-    /// Those that the job's relation has now.
+    /// Those that the job's relation has now. A job that goes on reads the columns that it has read before.
     ///
     /// # Errors
-    /// Those of [`Relation`]; [`Error::InvalidOption`] for a `where` that is no text.
-    pub fn of(job: &Job) -> Result<Self, Error> {
+    /// Those of [`Reads`]; [`Error::InvalidOption`] for a `where` that is no text.
+    pub fn of(job: &Job, before: Option<&[String]>) -> Result<Self, Error> {
         let relation = Relation::named(&job.relation)?;
-        let text = relation.column(&terminated(&job.text_column)?)?.as_review()?;
-        let column = relation.column(&terminated(&job.label_column)?)?;
-        let label = match job.task {
-            Objective::Classification => column.as_label()?,
-            Objective::Rating | Objective::Regression => column.as_number()?,
-        };
-        let condition = match job.options.get("where") {
-            None | Some(Value::Null) => String::new(),
-            Some(Value::String(condition)) if is_blank(condition) => {
-                return Err(Error::InvalidOption {
-                    name: "where",
-                    expected: "a condition, not a blank string",
-                });
-            }
-            // On lines of its own, so that a comment at its end hides nothing of ours.
-            Some(Value::String(condition)) => format!(" WHERE (\n{condition}\n)"),
-            Some(_) => {
-                return Err(Error::InvalidOption { name: "where", expected: "a condition, as a string" });
-            }
-        };
-        let query = format!("SELECT {text}, {label} FROM {} AS t{condition}", relation.from());
-        Ok(Self { query, task: job.task, label: column })
+        let reads = Reads::of(&relation, &job.arguments, job.task, before)?;
+        let query = query(&relation, &reads, job)?;
+        Ok(Self { reads, query, task: job.task })
     }
 
     /// Lets the server say what keeps the current role from reading them, and refuses what only this session can read.
@@ -60,25 +47,155 @@ impl Rows {
         require_lasting(&self.query, &[])
     }
 
-    /// Hands out what can be learned from each row: a text and its label, or `None` where either is missing.
+    /// Hands out what can be learned from, some rows at a time, with the number of rows that were passed over meanwhile: those
+    /// without a label, a time or a text.
     ///
     /// # Errors
     /// Those of `take`, and [`Error::LabelNotFinite`]; the server's own errors end the statement.
-    pub fn for_each(
+    pub fn for_each_batch(
         &self,
-        mut take: impl FnMut(Option<(String, Label)>) -> Result<(), Error>,
+        take: impl FnMut(TrainingRows, i64) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let read = match self.task {
-            Objective::Classification => read_class,
-            Objective::Rating | Objective::Regression => read_number,
-        };
-        rows::for_each(&self.query, &[], read, |row| {
-            let row = row.filter(|(text, _)| !is_blank(text));
-            if let Some((_, Label::Class(class))) = &row {
-                self.label.check_label(class)?;
+        let mut batches = Batches { batch: Batch::new(self)?, rows: self, take };
+        rows::for_each_tuple(&self.query, &mut batches)?;
+        batches.flush()
+    }
+}
+
+/// Label first, then the time if there is one, then what is read.
+fn query(relation: &Relation, reads: &Reads, job: &Job) -> Result<String, Error> {
+    let label = match job.task {
+        Objective::Classification => reads.label.as_label()?,
+        Objective::Rating | Objective::Regression => reads.label.as_number()?,
+    };
+    let mut columns = vec![label];
+    columns.extend(reads.time.as_ref().map(|time| time.as_it_is().to_owned()));
+    match &reads.input {
+        TrainingInput::Text => columns.extend(reads.columns.first().map(Column::as_review).transpose()?),
+        TrainingInput::Columns { .. } => {
+            columns.extend(reads.columns.iter().map(|column| column.as_it_is().to_owned()));
+        }
+    }
+    let condition = match job.arguments.options.get("where") {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(condition)) if is_blank(condition) => {
+            return Err(Error::InvalidOption { name: "where", expected: "a condition, not a blank string" });
+        }
+        // On lines of its own, so that a comment at its end hides nothing of ours.
+        Some(Value::String(condition)) => format!(" WHERE (\n{condition}\n)"),
+        Some(_) => {
+            return Err(Error::InvalidOption { name: "where", expected: "a condition, as a string" });
+        }
+    };
+    Ok(format!("SELECT {} FROM {} AS t{condition}", columns.join(", "), relation.from()))
+}
+
+/// Rows on their way out.
+struct Batches<'a, F> {
+    rows: &'a Rows,
+    batch: Batch,
+    take: F,
+}
+
+/// Rows that are being collected.
+struct Batch {
+    input: BatchInput,
+    labels: Vec<Label>,
+    times: Vec<i64>,
+    skipped: i64,
+}
+
+enum BatchInput {
+    Texts { texts: Vec<String>, bytes: usize },
+    Columns { rows: RowsBuilder, reader: TupleReader },
+}
+
+impl Batch {
+    fn new(rows: &Rows) -> Result<Self, Error> {
+        let input = match &rows.reads.input {
+            TrainingInput::Text => BatchInput::Texts { texts: Vec::new(), bytes: 0 },
+            TrainingInput::Columns { fields, .. } => {
+                let types: Vec<_> = rows.reads.columns.iter().map(Column::type_oid).collect();
+                // SAFETY: types that columns have exist.
+                let reader = unsafe { TupleReader::new(&types) };
+                let reader = reader.ok_or(Error::Unexpected("a column of an unknown type"))?;
+                BatchInput::Columns { rows: RowsBuilder::new(fields), reader }
             }
-            take(row.map(|(text, label)| (shortened(text), label)))
-        })
+        };
+        Ok(Self { input, labels: Vec::new(), times: Vec::new(), skipped: 0 })
+    }
+
+    fn is_full(&self) -> bool {
+        match &self.input {
+            BatchInput::Texts { texts, bytes } => texts.len() >= TEXTS || *bytes >= BYTES,
+            BatchInput::Columns { rows, .. } => rows.len() >= ROWS || rows.bytes() >= BYTES,
+        }
+    }
+
+    /// Adds what is read of a row; `false` if there is nothing to read.
+    fn add(&mut self, tuple: &Tuple, first: i32) -> Result<bool, Error> {
+        match &mut self.input {
+            BatchInput::Texts { texts, bytes } => {
+                let text = tuple.get::<String>(first)?.filter(|text| !is_blank(text));
+                let Some(text) = text.map(shortened) else { return Ok(false) };
+                *bytes += text.len();
+                texts.push(text);
+            }
+            // SAFETY: a row of the query, whose last columns are those of the reader.
+            BatchInput::Columns { rows, reader } => unsafe {
+                reader.read(tuple.row(), tuple.description(), rows);
+            },
+        }
+        Ok(true)
+    }
+}
+
+impl<F: FnMut(TrainingRows, i64) -> Result<(), Error>> Batches<'_, F> {
+    fn flush(&mut self) -> Result<(), Error> {
+        let Batch { input, labels, times, skipped } =
+            std::mem::replace(&mut self.batch, Batch::new(self.rows)?);
+        let input = match input {
+            BatchInput::Texts { texts, .. } => Input::Texts(texts),
+            BatchInput::Columns { rows, .. } => Input::Rows(rows.finish()),
+        };
+        (self.take)(TrainingRows { input, labels, times, paraphrases: Vec::new() }, skipped)
+    }
+
+    fn label(&self, tuple: &Tuple) -> Result<Option<Label>, Error> {
+        match self.rows.task {
+            Objective::Classification => {
+                let class = tuple.get::<String>(1)?;
+                class.iter().try_for_each(|class| self.rows.reads.label.check_label(class))?;
+                Ok(class.map(Label::Class))
+            }
+            Objective::Rating | Objective::Regression => Ok(tuple.get::<f64>(1)?.map(Label::Number)),
+        }
+    }
+}
+
+impl<F: FnMut(TrainingRows, i64) -> Result<(), Error>> TakeTuples for Batches<'_, F> {
+    fn take(&mut self, tuple: &Tuple) -> Result<(), Error> {
+        let has_time = self.rows.reads.time.is_some();
+        // SAFETY: a value of the type that comes with it.
+        let time = || tuple.datum(2).and_then(|(value, type_oid)| unsafe { moment(value, type_oid) });
+        let time = has_time.then(time);
+        let is_readable = match (self.label(tuple)?, time) {
+            (None, _) | (_, Some(None)) => false,
+            (Some(label), time) => {
+                let added = self.batch.add(tuple, if has_time { 3 } else { 2 })?;
+                if added {
+                    self.batch.labels.push(label);
+                    self.batch.times.extend(time.flatten());
+                }
+                added
+            }
+        };
+        self.batch.skipped += i64::from(!is_readable);
+        Ok(())
+    }
+
+    fn pause(&mut self) -> Result<(), Error> {
+        if self.batch.is_full() { self.flush() } else { Ok(()) }
     }
 }
 
@@ -92,16 +209,6 @@ pub fn require_lasting(query: &str, texts: &[&str]) -> Result<(), Error> {
         Some(name) => Err(Error::TemporaryRelation(name)),
         None => Ok(()),
     }
-}
-
-type Row = Option<(String, Label)>;
-
-fn read_class(row: &SpiHeapTupleData<'_>) -> spi::Result<Row> {
-    Ok(row.get(1)?.zip(row.get(2)?.map(Label::Class)))
-}
-
-fn read_number(row: &SpiHeapTupleData<'_>) -> spi::Result<Row> {
-    Ok(row.get(1)?.zip(row.get(2)?.map(Label::Number)))
 }
 
 /// A training reads the beginning of a text only.

@@ -23,16 +23,12 @@ pub fn schedule(wanted: &Wanted<'_>, cron: Option<&str>, min_new_rows: i64) -> R
     if min_new_rows < 0 {
         return Err(Error::ArgumentNegative("min_new_rows"));
     }
-    let job = submit::check(&Wanted { base: starting_point(wanted)?, ..wanted.clone() })?;
+    let job = submit::check(wanted, starting_point(wanted)?)?;
     let fresh = Schedule {
         name: job.name,
         cron: cron.map(str::to_owned),
         relation: job.relation,
-        text_column: job.text_column,
-        label_column: job.label_column,
-        task: wanted.task.to_owned(),
-        base: wanted.base.map(str::to_owned),
-        options: job.options,
+        arguments: job.arguments,
         min_new_rows,
         owner: job.owner,
         owner_name: job.owner_name,
@@ -118,19 +114,13 @@ pub fn run(name: &str) -> Result<Run, Error> {
 }
 
 fn train_if_due(schedule: &Schedule) -> Result<Run, Error> {
-    let (text_column, label_column) =
-        (submit::terminated(&schedule.text_column)?, submit::terminated(&schedule.label_column)?);
     let wanted = Wanted {
         name: &schedule.name,
         relation: Relation::named(&schedule.relation)?.oid(),
-        text_column: &text_column,
-        label_column: &label_column,
-        task: &schedule.task,
-        base: schedule.base.as_deref(),
-        options: &schedule.options,
+        arguments: schedule.arguments.clone(),
     };
-    let job = submit::check(&Wanted { base: starting_point(&wanted)?, ..wanted })?;
-    let new = new_rows(&schedule.name, &Rows::of(&job)?)?;
+    let job = submit::check(&wanted, starting_point(&wanted)?)?;
+    let new = new_rows(&schedule.name, &Rows::of(&job, None)?)?;
     let rows = if new == 1 { "1 new row".to_owned() } else { format!("{new} new rows") };
     if new < schedule.min_new_rows {
         let outcome = format!("{rows} of at least {}: nothing to do", schedule.min_new_rows);
@@ -144,16 +134,16 @@ fn train_if_due(schedule: &Schedule) -> Result<Run, Error> {
 fn new_rows(model: &str, rows: &Rows) -> Result<i64, Error> {
     let seen = Seen::by(model)?;
     let mut new = 0;
-    rows.for_each(|row| {
-        new += i64::from(row.is_some_and(|(text, label)| !seen.contains(&text, &label)));
+    rows.for_each_batch(|batch, _| {
+        new += i64::try_from(seen.missing(&batch, rows.reads.fields())).unwrap_or(i64::MAX);
         Ok(())
     })?;
     Ok(new)
 }
 
 /// The base to ask for now: a model that is to go on from itself begins as others do while nothing of it is live.
-fn starting_point<'a>(wanted: &Wanted<'a>) -> Result<Option<&'a str>, Error> {
-    match wanted.base {
+fn starting_point<'a>(wanted: &'a Wanted<'_>) -> Result<Option<&'a str>, Error> {
+    match wanted.arguments.base.as_deref() {
         Some(base) if base == wanted.name && versions::live(base)?.is_none() => Ok(None),
         base => Ok(base),
     }

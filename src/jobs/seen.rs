@@ -1,11 +1,12 @@
 //! Which rows a training has seen, so that later ones can be told to be new.
 //!
-//! A row stands for itself by 8 bytes of the SHA-256 of its label and text: no text is kept, and a million rows take
-//! 8 MB. Two of ten million different rows are taken for one with a probability of 3 in a million. Invariant: hashes of
-//! a row are the same in every process and release, because they are kept in a table.
+//! A row stands for itself by 8 bytes of the hash that protocol gives it: nothing of it is kept, and a million rows take
+//! 8 MB. Two of ten million different rows are taken for one with a probability of 3 in a million.
+//! Invariant: who asks whether a row is new has it hashed as it was when it was learned from.
 
-use ecommerce_ml_protocol::training::Label;
-use sha2::{Digest, Sha256};
+use ecommerce_ml_protocol::Field;
+use ecommerce_ml_protocol::row_hash::{RowBytes, short};
+use ecommerce_ml_protocol::training::TrainingRows;
 
 use crate::catalog::seen;
 use crate::error::Error;
@@ -37,9 +38,9 @@ impl Seen {
         Ok(Self { hashes })
     }
 
-    /// Adds a row.
-    pub fn add(&mut self, text: &str, label: &Label) {
-        self.hashes.push(hash(text, label));
+    /// Adds rows, of which these columns are read.
+    pub fn add(&mut self, rows: &TrainingRows, fields: &[Field]) {
+        self.hashes.extend(hashes(rows, fields));
     }
 
     /// Stores them as those of a job, in place of what it had.
@@ -57,28 +58,16 @@ impl Seen {
         Ok(())
     }
 
-    /// Whether a row is among those of [`by`](Self::by).
-    pub fn contains(&self, text: &str, label: &Label) -> bool {
-        self.hashes.binary_search(&hash(text, label)).is_ok()
+    /// How many of these rows are not among those of [`by`](Self::by).
+    pub fn missing(&self, rows: &TrainingRows, fields: &[Field]) -> usize {
+        hashes(rows, fields).filter(|hash| self.hashes.binary_search(hash).is_err()).count()
     }
 }
 
-/// The label goes first, with its length: no other label and text are the same bytes.
-fn hash(text: &str, label: &Label) -> u64 {
-    let mut sha256 = Sha256::new();
-    match label {
-        Label::Class(class) => {
-            sha256.update(b"class");
-            sha256.update((class.len() as u64).to_be_bytes());
-            sha256.update(class);
-        }
-        Label::Number(number) => {
-            sha256.update(b"number");
-            // Both zeros are the same number.
-            sha256.update((number + 0.0).to_bits().to_be_bytes());
-        }
-    }
-    sha256.update(text);
-    let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(sha256.finalize());
-    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+fn hashes<'a>(rows: &'a TrainingRows, fields: &'a [Field]) -> impl Iterator<Item = u64> + 'a {
+    let bytes = RowBytes::new(&rows.input, fields);
+    rows.labels
+        .iter()
+        .enumerate()
+        .map(move |(row, label)| short(&bytes.hash(row, label, rows.times.get(row).copied())))
 }

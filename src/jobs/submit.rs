@@ -2,39 +2,33 @@
 //!
 //! Invariant: what can be known to be wrong is refused here, where the caller sees it, and not in the background.
 
-use std::ffi::{CStr, CString};
-
-use ecommerce_ml_protocol::RequestBody;
-use ecommerce_ml_protocol::training::Objective;
-use pgrx::pg_sys;
+use ecommerce_ml_protocol::training::{TrainingCall, TrainingChecked, TrainingInput};
+use ecommerce_ml_protocol::{ReplyBody, RequestBody};
+use pgrx::{notice, pg_sys};
 use serde_json::Value;
 
 use super::augment::Augment;
 use super::launch;
 use super::outcome::{Deploy, keep_versions};
+use super::reads::Reads;
 use super::rows::Rows;
+use crate::catalog::arguments::Arguments;
 use crate::catalog::jobs::{self, Job};
 use crate::catalog::name::ModelName;
 use crate::catalog::privilege;
 use crate::catalog::resolve::resolve;
 use crate::catalog::session::Session;
-use crate::catalog::versions;
+use crate::catalog::versions::{self, Recipe};
 use crate::client;
 use crate::error::Error;
+use crate::relation::Relation;
 
-/// The model that a training begins with, unless another is named.
-const BASE: &str = "reviews";
-
-/// The arguments of `train_model`.
-#[derive(Clone)]
+/// A training that is asked for.
 pub struct Wanted<'a> {
+    /// Of the model.
     pub name: &'a str,
     pub relation: pg_sys::Oid,
-    pub text_column: &'a CStr,
-    pub label_column: &'a CStr,
-    pub task: &'a str,
-    pub base: Option<&'a str>,
-    pub options: &'a Value,
+    pub arguments: Arguments,
 }
 
 /// Puts a job into the queue and returns its number. Its worker starts when the transaction commits.
@@ -42,8 +36,19 @@ pub struct Wanted<'a> {
 /// # Errors
 /// As [`check`], and when our table can't be written.
 pub fn submit(wanted: &Wanted<'_>) -> Result<i64, Error> {
-    let job = check(wanted)?;
+    let job = check(wanted, wanted.arguments.base.as_deref())?;
     enqueue(&job)
+}
+
+/// Submits a training like that of a model's live version, from the rows of today.
+///
+/// # Errors
+/// [`Error::UnknownModel`], [`Error::NotOwner`], [`Error::NoLiveVersion`], [`Error::NotTrained`], and as [`submit`].
+pub fn retrain(name: &str) -> Result<i64, Error> {
+    let name = ModelName::parse_bare(name)?;
+    let Recipe { relation, arguments } = versions::recipe(&name)?;
+    let relation = Relation::named(&relation)?.oid();
+    submit(&Wanted { name: &name, relation, arguments })
 }
 
 /// Puts a job that was checked into the queue.
@@ -56,50 +61,73 @@ pub fn enqueue(job: &Job) -> Result<i64, Error> {
     Ok(id)
 }
 
-/// The job that is wanted, not stored yet.
+/// The job that is wanted, not stored yet, which begins with this base.
 ///
 /// # Errors
 /// Whatever is wrong with the arguments, or keeps the calling role from reading the rows or owning the model.
-pub fn check(wanted: &Wanted<'_>) -> Result<Job, Error> {
-    let task = jobs::task_named(wanted.task).ok_or_else(|| Error::UnknownTask(wanted.task.to_owned()))?;
+pub fn check(wanted: &Wanted<'_>, base: Option<&str>) -> Result<Job, Error> {
+    let Wanted { arguments, .. } = wanted;
+    let task = jobs::task_named(&arguments.task).ok_or_else(|| Error::UnknownTask(arguments.task.clone()))?;
     let name = ModelName::parse_bare(wanted.name)?;
     versions::require_ownable(&name)?;
-    let base = resolve(wanted.base.unwrap_or(BASE))?;
-    Deploy::of(wanted.options)?;
-    keep_versions(wanted.options)?;
-    check_options(task, wanted.options)?;
-    let relation = crate::relation::Relation::open(wanted.relation)?;
+    // A base that isn't there is no base of any kind.
+    base.map_or(Ok(()), |base| resolve(base).map(drop))?;
+    Deploy::of(&arguments.options)?;
+    keep_versions(&arguments.options)?;
+    let relation = Relation::open(wanted.relation)?;
+    let reads = Reads::of(&relation, arguments, task, None)?;
+    let base = base_of(&checked(reads.call(task, arguments))?, base)?;
+    if !reads.left_out.is_empty() {
+        let left_out = reads.left_out.join(", ");
+        notice!("columns that models cannot read are left out: {left_out}");
+    }
     // SAFETY: both are set in a session.
     let (owner, login) = unsafe { (pg_sys::GetUserId(), pg_sys::GetSessionUserId()) };
     let job = Job {
         id: 0,
         name,
         relation: relation.from().to_owned(),
-        text_column: wanted.text_column.to_string_lossy().into_owned(),
-        label_column: wanted.label_column.to_string_lossy().into_owned(),
+        arguments: arguments.clone(),
         task,
-        base: ModelName { name: base.name.clone(), version: Some(base.version) },
-        options: wanted.options.clone(),
+        base,
         owner,
         owner_name: privilege::current_user()?,
         login,
         session: Session::current(),
         attempts: 0,
     };
-    Rows::of(&job)?.require_readable()?;
-    Augment::of(&job.options)?.require_usable()?;
+    Rows::of(&job, None)?.require_readable()?;
+    match reads.input {
+        TrainingInput::Text => Augment::of(&job.arguments.options)?.require_usable()?,
+        TrainingInput::Columns { .. } => refuse_augment(&job.arguments.options)?,
+    }
     Ok(job)
 }
 
-/// Options are the engine's to judge, but for those that it passes over.
-fn check_options(objective: Objective, options: &Value) -> Result<(), Error> {
-    client::ask(RequestBody::CheckTraining { objective, options: options.to_string() }).map(drop)
+/// What the engine knows of a training. Options are its to judge, but for those that it passes over.
+fn checked(call: TrainingCall) -> Result<TrainingChecked, Error> {
+    match client::ask(RequestBody::CheckTraining(call))? {
+        ReplyBody::TrainingChecked(checked) => Ok(checked),
+        _ => Err(Error::Unexpected("no word of a training")),
+    }
 }
 
-/// A name as the server's functions want it.
-///
-/// # Errors
-/// None in practice: no name has a NUL.
-pub fn terminated(name: &str) -> Result<CString, Error> {
-    CString::new(name).map_err(|_| Error::Unexpected("a name with a NUL"))
+/// The version that a training begins with, if it begins with one: that of the model that is named, or of the default.
+fn base_of(checked: &TrainingChecked, named: Option<&str>) -> Result<Option<ModelName>, Error> {
+    match (&checked.default_base, named) {
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(Error::BaseNotTaken(checked.kind.clone())),
+        (Some(default), named) => {
+            let base = resolve(named.unwrap_or(default))?;
+            Ok(Some(ModelName { name: base.name.clone(), version: Some(base.version) }))
+        }
+    }
+}
+
+/// Other words are for texts.
+fn refuse_augment(options: &Value) -> Result<(), Error> {
+    match options.get("augment") {
+        None | Some(Value::Null) => Ok(()),
+        Some(_) => Err(Error::OptionForTexts("augment")),
+    }
 }

@@ -44,7 +44,7 @@ pub fn decide(wish: Deploy, live: Option<i32>, measured: &Measured<'_>) -> Verdi
                 None => (false, format!("not deployed: {}", measured.shortcoming())),
             },
             (Some(live), None) => {
-                let why = "no rows are held out, or the labels are others";
+                let why = "no rows are held out, or that one reads or answers something else";
                 (false, format!("not deployed: it cannot be compared with version {live} ({why})"))
             }
             (Some(live), Some(found)) => beside_live(live, found, measured),
@@ -101,13 +101,16 @@ impl Measured<'_> {
 
 /// Whether a version is better on the rows at hand, be it by chance.
 fn is_nearer(found: &Comparison) -> bool {
-    if found.metric == "accuracy" { found.new > found.rival } else { found.new < found.rival }
+    if found.metric == "accuracy" { found.new > found.incumbent } else { found.new < found.incumbent }
 }
 
 fn figures(found: &Comparison, testable: bool) -> String {
     let rows = if found.rows == 1 { "row" } else { "rows" };
     let chance = if testable { format!("p = {:.4}", found.p_value) } else { "too few for a test".to_owned() };
-    format!("{} {:.4} against {:.4} on {} {rows}, {chance}", found.metric, found.new, found.rival, found.rows)
+    format!(
+        "{} {:.4} against {:.4} on {} {rows}, {chance}",
+        found.metric, found.new, found.incumbent, found.rows
+    )
 }
 
 /// A number as people write it.

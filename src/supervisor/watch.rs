@@ -106,10 +106,7 @@ fn watch(engine: &mut Engine, settings: &EngineSettings) -> End {
     let mut probe = Probe::start();
     loop {
         let timeouts = [(!probe.served).then_some(TICK), engine.heartbeat.pause()];
-        latch::wait(
-            Some((engine.child.words(), Interest::Readable)),
-            timeouts.into_iter().flatten().min(),
-        );
+        latch::wait(Some((engine.child.words(), Interest::Readable)), timeouts.into_iter().flatten().min());
         probe.look();
         let (lines, closed) = engine.child.listen();
         lines.iter().for_each(|line| log!("ecommerce_ml engine: {line}"));
@@ -128,7 +125,10 @@ fn watch(engine: &mut Engine, settings: &EngineSettings) -> End {
 /// Ends an engine that gives no sign of life.
 fn give_up(engine: &mut Engine, probe: &Probe, silence: Duration) -> End {
     let pid = engine.child.pid();
-    warning!("ecommerce_ml engine (PID {pid}) gave no sign of life for {} ms, killing it", silence.as_millis());
+    warning!(
+        "ecommerce_ml engine (PID {pid}) gave no sign of life for {} ms, killing it",
+        silence.as_millis()
+    );
     if let Err(error) = engine.child.kill() {
         warning!("could not kill ecommerce_ml engine (PID {pid}): {error}");
     }

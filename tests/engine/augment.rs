@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use ecommerce_ml_text_train::train::augment::{Augmenter, Changes, Look, Synonyms};
-use ecommerce_ml_text_train::train::random::SplitMix64;
+use ecommerce_ml_training::random::SplitMix64;
 use proptest::prelude::*;
 
 fn share() -> impl Strategy<Value = f64> {

@@ -10,7 +10,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Which crates of this workspace a crate may depend on. A crate stands below those that it depends on.
-const MAY_DEPEND: [(&str, &[&str]); 12] = [
+const MAY_DEPEND: [(&str, &[&str]); 14] = [
     ("ecommerce_ml_log", &[]),
     ("ecommerce_ml_metrics", &[]),
     ("ecommerce_ml_protocol", &[]),
@@ -18,11 +18,17 @@ const MAY_DEPEND: [(&str, &[&str]); 12] = [
     ("ecommerce_ml_checkpoint", &["protocol"]),
     ("ecommerce_ml_tensor_cuda", &["log", "protocol"]),
     ("ecommerce_ml_predictor", &["checkpoint", "protocol"]),
+    ("ecommerce_ml_training", &["checkpoint", "metrics", "predictor", "protocol"]),
+    ("ecommerce_ml_tabular", &["checkpoint", "predictor", "protocol", "training"]),
     ("ecommerce_ml_serving", &["checkpoint", "log", "predictor", "protocol"]),
     ("ecommerce_ml_text_model", &["checkpoint", "log", "predictor", "protocol", "tensor_cpu", "tensor_cuda"]),
     (
         "ecommerce_ml_text_train",
-        &["checkpoint", "metrics", "protocol", "tensor_cpu", "tensor_cuda", "text_model"],
+        &["checkpoint", "predictor", "protocol", "tensor_cpu", "tensor_cuda", "text_model", "training"],
+    ),
+    (
+        "ecommerce_ml_text",
+        &["checkpoint", "predictor", "protocol", "tensor_cpu", "tensor_cuda", "text_model", "text_train"],
     ),
     (
         "ecommerce_ml_engine",
@@ -32,10 +38,10 @@ const MAY_DEPEND: [(&str, &[&str]); 12] = [
             "predictor",
             "protocol",
             "serving",
+            "tabular",
             "tensor_cpu",
-            "tensor_cuda",
+            "text",
             "text_model",
-            "text_train",
         ],
     ),
     ("ecommerce_ml", &["metrics", "protocol"]),

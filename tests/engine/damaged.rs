@@ -4,8 +4,8 @@
 
 mod support;
 
-use ecommerce_ml_predictor::Output;
 use ecommerce_ml_protocol::{EngineError, ErrorKind, Task};
+use ecommerce_ml_text_model::Output;
 use proptest::prelude::*;
 use safetensors::tensor::Dtype;
 use serde_json::json;
@@ -33,7 +33,7 @@ fn survives(parts: &Parts) -> Result<(), EngineError> {
     let model = parts.load()?;
     let windows = model.windows("Not bad, [SEP] but the strap broke after 2 days :-(")?;
     // A wrong bit in the name of the architecture can make it that of a model without head.
-    let output = if model.info().task == Task::Embedding { Output::Embedding } else { Output::Head };
+    let output = if model.info().task() == Task::Embedding { Output::Embedding } else { Output::Head };
     rows(&model, &windows, output).map(drop)
 }
 

@@ -6,11 +6,11 @@ mod support;
 
 use ecommerce_ml_checkpoint::config::ModelConfig;
 use ecommerce_ml_checkpoint::files::ModelFiles;
-use ecommerce_ml_checkpoint::tokenizer::Tokenizer;
-use ecommerce_ml_predictor::{Output, Window};
-use ecommerce_ml_protocol::{Family, Task, TokenDetail, Tokens, is_blank};
-use ecommerce_ml_text_model::Model;
+use ecommerce_ml_checkpoint::tokenizer::{TokenDetail, Tokenizer, Tokens};
+use ecommerce_ml_protocol::{LabelScheme, ModelInfo, Task, is_blank};
+use ecommerce_ml_text_model::{Model, Output, Prediction, Window};
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use support::{json_lines, load, reference, root, rows, tiny};
 
@@ -55,8 +55,15 @@ fn reviews() -> ModelFiles {
 /// What the head says of a text, as the reference has it: probabilities or the one value.
 fn answer(model: &Model, text: &str) -> Vec<f32> {
     let windows = model.windows(text).unwrap();
-    let prediction = model.predict(&rows(model, &windows, Output::Head).unwrap());
-    prediction.value.map_or(prediction.probabilities, |value| vec![value as f32])
+    match model.predict(&rows(model, &windows, Output::Head).unwrap()) {
+        Prediction::Probabilities(probabilities) => probabilities,
+        Prediction::Number(value) => vec![value as f32],
+    }
+}
+
+/// What views show of a model beside what every kind has.
+fn details(info: &ModelInfo) -> Value {
+    serde_json::from_str(&info.details).expect("details are JSON")
 }
 
 fn embedding(model: &Model, text: &str) -> Vec<f32> {
@@ -76,8 +83,8 @@ fn assert_close(found: &[f32], expected: &[f32], tolerance: f32, of: &str) {
 #[track_caller]
 fn assert_golden(name: &str, model: &Model) {
     let expected = expected(name);
-    assert_eq!(model.info().max_length, expected.max_length);
-    assert_eq!(model.info().task == Task::Embedding, expected.probabilities.is_empty());
+    assert_eq!(details(model.info())["max_length"], expected.max_length);
+    assert_eq!(model.info().task() == Task::Embedding, expected.probabilities.is_empty());
     for (text, ids) in expected.texts.iter().zip(&expected.token_ids) {
         assert_eq!(model.tokenize(text, TokenDetail::Ids).unwrap(), Tokens::Ids(ids.clone()), "{text:?}");
     }
@@ -106,7 +113,7 @@ fn assert_long(model: &Model, long: &Long) {
 #[track_caller]
 fn assert_batches(model: &Model, texts: &[String]) {
     let windows: Vec<Window> = texts.iter().flat_map(|text| model.windows(text).unwrap()).collect();
-    let head = (model.info().task != Task::Embedding).then_some(Output::Head);
+    let head = (model.info().task() != Task::Embedding).then_some(Output::Head);
     for output in head.into_iter().chain([Output::Embedding]) {
         let together = rows(model, &windows, output).unwrap();
         assert_eq!(together.len(), windows.len());
@@ -150,8 +157,11 @@ fn vocabulary_alone_cuts_like_the_whole_tokenizer() {
 fn built_in_model() {
     let model = load(&reviews()).unwrap();
     assert_golden("reviews", &model);
-    assert!(model.info().has_sentiment && model.info().has_rating);
-    assert_eq!((model.info().family, model.info().hidden_size), (Family::Bert, 384));
+    let scheme = LabelScheme::of(model.info().labels());
+    assert!(scheme.has_sentiment() && scheme.has_rating());
+    let details = details(model.info());
+    assert_eq!((&details["architecture"], &details["hidden_size"]), (&json!("bert"), &json!(384)));
+    assert_eq!(model.info().signature.embedding_width(), Some(384));
 }
 
 macro_rules! tiny_models {
@@ -161,8 +171,9 @@ macro_rules! tiny_models {
             let model = tiny($name).load().unwrap();
             assert_golden($name, &model);
             let labels: &[&str] = &$labels;
-            assert_eq!((model.info().family, model.info().task), (Family::$family, Task::$task));
-            assert_eq!(model.info().labels, labels);
+            assert_eq!(details(model.info())["architecture"], stringify!($family).to_lowercase());
+            assert_eq!(model.info().task(), Task::$task);
+            assert_eq!(model.info().labels(), labels);
         }
     )*};
 }

@@ -5,9 +5,9 @@
 mod support;
 
 use ecommerce_ml_checkpoint::files::{ModelFiles, content_address};
-use ecommerce_ml_predictor::{Output, Row, Window};
-use ecommerce_ml_protocol::{ErrorKind, Sentiment, Task, TokenDetail, Tokens};
-use ecommerce_ml_text_model::Model;
+use ecommerce_ml_checkpoint::tokenizer::{TokenDetail, Tokens};
+use ecommerce_ml_protocol::{ErrorKind, LabelScheme, Sentiment, Task};
+use ecommerce_ml_text_model::{Model, Output, Prediction, Row, Window};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -45,7 +45,8 @@ fn a_text_that_leaves_no_tokens_is_a_window_of_special_tokens() {
     let windows = model.windows("\u{e000}").unwrap();
     assert_eq!(windows, [Window { ids: vec![2, 3], content_tokens: 0 }]);
     let prediction = model.predict(&rows(&model, &windows, Output::Head).unwrap());
-    assert!((prediction.probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+    let Prediction::Probabilities(probabilities) = prediction else { panic!("{prediction:?}") };
+    assert!((probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-5);
 }
 
 #[test]
@@ -91,11 +92,11 @@ fn names_without_prefix_and_old_layer_norms_are_the_same_model() {
 fn the_head_counts_if_the_configuration_leaves_it_open() {
     let open = json!({ "architectures": null, "id2label": null });
     let model = tiny("bert-classification-3").config(open).load().unwrap();
-    assert_eq!(model.info().labels, ["LABEL_0", "LABEL_1", "LABEL_2"]);
-    assert!(!model.info().has_sentiment);
+    assert_eq!(model.info().labels(), ["LABEL_0", "LABEL_1", "LABEL_2"]);
+    assert!(!LabelScheme::of(model.info().labels()).has_sentiment());
     let other = json!({ "architectures": ["BertForTokenClassification"] });
     let model = tiny("bert-classification-3").config(other).load().unwrap();
-    assert_eq!(model.info().task, Task::Embedding);
+    assert_eq!(model.info().task(), Task::Embedding);
 }
 
 #[test]
@@ -119,15 +120,21 @@ fn a_foreign_window_is_refused() {
 #[test]
 fn predictions_follow_the_labels() {
     let model = tiny("bert-stars-sharded").load().unwrap();
-    let row = |values: &[f32]| Row { weight: 1, values: values.into() };
-    let prediction = model.predict(&[row(&[0.0, 0.1, 0.2, 0.3, 0.4])]);
+    let read = |model: &Model, values: &[f32]| {
+        let Prediction::Probabilities(values) = model.predict(&[Row { weight: 1, values: values.into() }])
+        else {
+            panic!("no probabilities")
+        };
+        LabelScheme::of(model.info().labels()).read(&values)
+    };
+    let prediction = read(&model, &[0.0, 0.1, 0.2, 0.3, 0.4]);
     assert_eq!(prediction.sentiment, Some(Sentiment::Positive));
     assert!((prediction.rating.unwrap() - 4.0).abs() < 1e-6);
     assert!((prediction.score.unwrap() - 0.5).abs() < 1e-6);
     let model = tiny("distilbert-classification").load().unwrap();
-    let prediction = model.predict(&[row(&[0.75, 0.25])]);
+    let prediction = read(&model, &[0.75, 0.25]);
     assert_eq!((prediction.sentiment, prediction.score), (Some(Sentiment::Negative), Some(-0.5)));
-    assert_eq!((prediction.rating, prediction.value), (None, None));
+    assert_eq!(prediction.rating, None);
 }
 
 #[test]

@@ -7,9 +7,8 @@ mod support;
 use std::io::{Seek, SeekFrom};
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
-use ecommerce_ml_predictor::{Output, Window};
 use ecommerce_ml_tensor_cpu::{Cpu, Image, Kernels, Precision};
-use ecommerce_ml_text_model::{Device, Model, PrecisionChoice};
+use ecommerce_ml_text_model::{Device, Model, Output, PrecisionChoice, Window};
 
 use support::{json_lines, root, tiny};
 
@@ -40,7 +39,7 @@ fn rows(model: &Model, windows: &[Window], output: Output) -> Vec<Vec<f32>> {
 }
 
 fn output(model: &Model) -> Output {
-    if model.info().labels.is_empty() { Output::Embedding } else { Output::Head }
+    if model.info().labels().is_empty() { Output::Embedding } else { Output::Head }
 }
 
 fn best(row: &[f32]) -> usize {
@@ -71,13 +70,17 @@ fn single_precision_agrees_with_candle() {
         for kernels in Kernels::supported() {
             let model = Model::load(&files, &on(kernels, 2), F32).unwrap();
             assert_eq!(model.info().parameters, expected.info().parameters);
-            assert_eq!(model.info().labels, expected.info().labels);
+            assert_eq!(model.info().labels(), expected.info().labels());
             for output in [output(&model), Output::Embedding] {
                 let (found, expected) = (rows(&model, &windows, output), rows(&expected, &windows, output));
                 let difference = largest_difference(&expected, &found, output);
                 // Without fused multiplications sums are rounded twice as often.
                 let bound = if kernels.name() == "portable" { 3e-5 } else { 1e-5 };
-                assert!(difference < bound, "{:?} {kernels:?} {output:?}: {difference}", model.info().family);
+                assert!(
+                    difference < bound,
+                    "{:?} {kernels:?} {output:?}: {difference}",
+                    model.info().details
+                );
             }
         }
     }

@@ -8,13 +8,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ecommerce_ml_text_train::train::batches::Batches;
-use ecommerce_ml_text_train::train::class_weights::ClassWeights;
+use ecommerce_ml_training::class_weights::ClassWeights;
 use ecommerce_ml_text_train::train::loss::{CrossEntropy, Loss, Regression, RegressionLoss};
 use ecommerce_ml_text_train::train::optimizer::{
     AdamW, AdamWSettings, Parameter, clip_coefficient, decays, global_norm,
 };
 use ecommerce_ml_text_train::train::schedule::{Schedule, SchedulerType};
-use ecommerce_ml_text_train::train::split::{Row, split};
+use ecommerce_ml_training::split::{Row, split};
 use proptest::prelude::*;
 use serde::Deserialize;
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use ecommerce_ml_protocol::{EngineError, ErrorKind, Family};
+use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -23,6 +23,17 @@ const MAX_VOCABULARY: u64 = 2_000_000;
 const MAX_INTERMEDIATE_SIZE: u64 = 65_536;
 const MAX_POSITIONS: u64 = 131_072;
 const MAX_TOKEN_TYPES: u64 = 1_024;
+
+/// Architecture of an encoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// BERT and MiniLM.
+    Bert,
+    /// DistilBERT.
+    DistilBert,
+    /// RoBERTa and XLM-RoBERTa.
+    Roberta,
+}
 
 /// Most outputs of a head.
 pub const MAX_LABELS: usize = 65_536;

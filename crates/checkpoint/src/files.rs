@@ -1,28 +1,16 @@
-//! The files of a model in Hugging Face layout, from a folder or an upload, and their content address.
+//! The files of a model, from a folder or an upload.
 //!
-//! It must not know what the files mean, only which names matter.
-//! Invariant: the content address depends on names and bytes alone, not on where they came from or in which order.
+//! It must not know what the files mean. Invariant: a folder and an upload of the same files are the same.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use ecommerce_ml_protocol::files::{content_address, is_model_file};
 use ecommerce_ml_protocol::{EngineError, ErrorKind, FileEntry, Sha256};
 use sha2::Digest;
 
-/// Files that matter by their whole name.
-const NAMES: [&str; 5] =
-    ["config.json", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt"];
-
-/// Files that matter by the end of their name.
-const SUFFIXES: [&str; 2] = [".safetensors", ".safetensors.index.json"];
-
 /// Ends of names of weights in formats that can carry code, which are never read.
 const PICKLES: [&str; 5] = [".bin", ".pt", ".pth", ".ckpt", ".pkl"];
-
-/// Whether a file of this name is part of a model; all others are passed over.
-pub fn is_model_file(name: &str) -> bool {
-    NAMES.contains(&name) || (!name.contains('/') && SUFFIXES.iter().any(|suffix| name.ends_with(suffix)))
-}
 
 /// The files of a model, in memory, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -112,19 +100,6 @@ impl ModelFiles {
 
 fn is_pickle(name: &str) -> bool {
     PICKLES.iter().any(|suffix| name.ends_with(suffix))
-}
-
-/// Names a model by its content: SHA-256 over `name \0 size \0 hash in hex \n` of each file in the order of names.
-///
-/// The extension computes the same from the manifest that it stores.
-pub fn content_address(manifest: &[FileEntry]) -> Sha256 {
-    let mut entries: Vec<&FileEntry> = manifest.iter().collect();
-    entries.sort_by(|a, b| a.name.cmp(&b.name));
-    let mut hasher = sha2::Sha256::new();
-    for entry in entries {
-        hasher.update(format!("{}\0{}\0{}\n", entry.name, entry.size, entry.sha256));
-    }
-    Sha256(hasher.finalize().into())
 }
 
 /// The folder of a built-in model below the folder of all of them.

@@ -7,7 +7,6 @@
 //! - [`tokenizer`]: text to token ids and windows.
 //! - [`weights`]: named tensors out of safetensors files, and how BERT, DistilBERT and RoBERTa name them.
 //! - [`head`], [`positions`]: what the families' heads and positions are.
-//! - [`labels`]: what the outputs of a head mean.
 //!
 //! It computes nothing, and must not know what computes with it, where, or who asks.
 //! Invariant: whatever the bytes of a model are, the answer is a value that was checked or an
@@ -18,7 +17,6 @@
 pub mod config;
 pub mod files;
 pub mod head;
-pub mod labels;
 pub mod positions;
 pub mod tokenizer;
 pub mod upload;

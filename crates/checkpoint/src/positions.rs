@@ -2,9 +2,7 @@
 //!
 //! Invariant: every position of a window no longer than [`ModelConfig::max_length`] is a row of the embeddings.
 
-use ecommerce_ml_protocol::Family;
-
-use crate::config::ModelConfig;
+use crate::config::{Family, ModelConfig};
 
 /// How a family counts positions.
 #[derive(Debug, Clone, Copy)]

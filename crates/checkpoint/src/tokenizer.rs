@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use ecommerce_ml_protocol::{EngineError, ErrorKind, TokenDetail, Tokens, is_blank};
+use ecommerce_ml_protocol::{EngineError, ErrorKind, is_blank};
 use tokenizers::{Encoding, PostProcessor, PostProcessorWrapper, Token, TruncationParams};
 
 use crate::config::{ModelConfig, TokenizerConfig};
@@ -16,6 +16,28 @@ mod vocabulary;
 mod words;
 
 use words::Words;
+
+/// How much of a tokenization is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenDetail {
+    /// [`Tokens::Ids`].
+    Ids,
+    /// [`Tokens::Pieces`].
+    Pieces,
+    /// [`Tokens::Count`].
+    Count,
+}
+
+/// The tokens of one text, special tokens included; empty for an empty or blank text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tokens {
+    /// Indices into the vocabulary.
+    Ids(Vec<u32>),
+    /// Word pieces.
+    Pieces(Vec<String>),
+    /// How many there are.
+    Count(u64),
+}
 
 /// Stands for a text in the search for the special tokens around it; no vocabulary is that large.
 const PLACEHOLDER: u32 = u32::MAX;

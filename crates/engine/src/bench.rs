@@ -1,7 +1,7 @@
 //! Mode `bench`: commands in, measurements out, so that a driver can compare this engine with others in turn.
 //! `benches/peers` is that driver, and its peers understand the same commands.
 //!
-//! Texts go through the same scheduler as requests. A time covers everything from text to prediction.
+//! Texts go the way of requests. A time covers everything from text to prediction.
 //! Invariant: one line of JSON out for each line in, which says `error` if need be.
 
 use std::fs;
@@ -11,18 +11,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
-use ecommerce_ml_predictor::{Loaded, Output};
-use ecommerce_ml_protocol::{EngineError, ErrorKind, Prediction};
-use ecommerce_ml_serving::scheduler::{Scheduler, SchedulerOptions, Work};
+use ecommerce_ml_predictor::{Pending, Predictor};
+use ecommerce_ml_protocol::{Answers, EngineError, ErrorKind, Input, ModelSource, Output};
 use ecommerce_ml_tensor_cpu::Peak;
-use ecommerce_ml_text_model::{Model, Operations};
+use ecommerce_ml_text::scheduler::{Scheduler, SchedulerOptions};
+use ecommerce_ml_text::{ModelLoader, TextPredictor};
+use ecommerce_ml_text_model::{self as text_model, Model, Operations};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use crate::cli::Bench;
-use crate::loader::ModelLoader;
-use crate::process;
 
 /// Texts of a request, as in mode `predict`.
 const REQUEST_TEXTS: usize = 256;
@@ -51,9 +50,8 @@ enum Command {
 /// What is measured.
 struct Subject {
     model: Arc<Model>,
-    loaded: Loaded,
+    predictor: TextPredictor,
     loader: ModelLoader,
-    scheduler: Scheduler,
     texts: Vec<String>,
 }
 
@@ -74,13 +72,15 @@ pub fn bench(options: &Bench, input: impl BufRead, mut output: impl Write) -> Re
 impl Subject {
     fn load(options: &Bench) -> Result<Self, EngineError> {
         let loader = ModelLoader::new(&options.compute, None);
-        let model = Arc::new(loader.load_model(&ModelFiles::from_directory(&options.model)?)?);
-        let tokenizing_threads = process::count_threads(options.compute.threads);
+        let files = ModelFiles::from_directory(&options.model)?;
+        // The source only tells where prepared weights would be kept, and none are.
+        let model = Arc::new(loader.load(&ModelSource::Builtin(String::new()), &files)?);
+        let tokenizing_threads = options.compute.count_threads();
         // An answer that is remembered says nothing of the engine's speed.
         let scheduling = SchedulerOptions { tokenizing_threads, batch_tokens: None, result_cache: 0 };
-        let scheduler = Scheduler::start(scheduling).map_err(failed)?;
-        let loaded = Loaded::new(Arc::clone(&model) as _);
-        Ok(Self { model, loaded, loader, scheduler, texts: Vec::new() })
+        let scheduler = Arc::new(Scheduler::start(scheduling).map_err(failed)?);
+        let predictor = TextPredictor::new(Arc::clone(&model) as _, &scheduler);
+        Ok(Self { model, predictor, loader, texts: Vec::new() })
     }
 
     fn answer(&mut self, line: &str) -> Result<Value, EngineError> {
@@ -99,17 +99,20 @@ impl Subject {
 
     fn throughput(&self) -> Result<Value, EngineError> {
         let started = Instant::now();
-        let (predictions, tokens) = self.predict_all()?;
+        let (answers, tokens) = self.predict_all()?;
         let seconds = started.elapsed().as_secs_f64();
-        Ok(json!({ "seconds": seconds, "texts": predictions.len(), "tokens": tokens }))
+        Ok(
+            json!({ "seconds": seconds, "texts": answers.iter().map(Answers::len).sum::<usize>(), "tokens": tokens }),
+        )
     }
 
     fn latency(&self, texts: Vec<String>) -> Result<Value, EngineError> {
-        let warm_up = texts.iter().take(WARM_UP).cloned().map(|text| self.predict(vec![text]).map(drop));
+        let warm_up =
+            texts.iter().take(WARM_UP).cloned().map(|text| self.submit(vec![text]).wait().map(drop));
         warm_up.collect::<Result<(), _>>()?;
         let time = |text| {
             let started = Instant::now();
-            self.predict(vec![text]).map(|_| started.elapsed().as_secs_f64() * 1000.0)
+            self.submit(vec![text]).wait().map(|_| started.elapsed().as_secs_f64() * 1000.0)
         };
         let times = texts.into_iter().map(time).collect::<Result<Vec<f64>, _>>()?;
         let median = median(times).ok_or_else(|| invalid("no texts"))?;
@@ -117,15 +120,19 @@ impl Subject {
     }
 
     fn probabilities(&self) -> Result<Value, EngineError> {
-        let (predictions, _) = self.predict_all()?;
-        let rows = predictions.into_iter().map(|prediction| prediction.map(|row| row.probabilities));
+        let (answers, _) = self.predict_all()?;
+        let rows = answers.into_iter().flat_map(|answers| match answers {
+            Answers::Classes { probabilities, .. } => probabilities,
+            // Of a regression there are none.
+            answers => (0..answers.len()).map(|row| answers.prediction(row).map(|_| Vec::new())).collect(),
+        });
         Ok(json!({ "probabilities": rows.collect::<Vec<_>>() }))
     }
 
     fn operations(&self) -> Result<Value, EngineError> {
         let windows = self.texts.iter().map(|text| self.model.windows(text));
         let windows: Vec<_> = windows.collect::<Result<Vec<_>, _>>()?.concat();
-        let Operations { int8, f32 } = self.model.operations(&windows, Output::Head);
+        let Operations { int8, f32 } = self.model.operations(&windows, text_model::Output::Head);
         Ok(json!({ "int8_ops": int8, "f32_ops": f32 }))
     }
 
@@ -135,27 +142,22 @@ impl Subject {
         Ok(json!({ "int8_gops": peak.int8 / 1e9, "f32_gflops": peak.f32 / 1e9 }))
     }
 
-    /// Predictions of all texts, and how many tokens they have.
-    fn predict_all(&self) -> Result<(Vec<Option<Prediction>>, u64), EngineError> {
+    /// Predictions of all texts, request by request, and how many tokens they have.
+    fn predict_all(&self) -> Result<(Vec<Answers>, u64), EngineError> {
         let requests = self.texts.chunks(REQUEST_TEXTS).map(<[String]>::to_vec);
         // Collected, so that all are under way before the first is waited for.
-        let tickets: Vec<_> = requests.map(|texts| self.scheduler.submit(self.work(texts))).collect();
-        let (mut predictions, mut tokens) = (Vec::with_capacity(self.texts.len()), 0);
-        for ticket in tickets {
-            let finished = ticket.wait()?;
-            tokens += finished.tokens();
-            predictions.extend(finished.rows(|rows| self.model.predict(rows)));
+        let pending: Vec<_> = requests.map(|texts| self.submit(texts)).collect();
+        let (mut answers, mut tokens) = (Vec::with_capacity(pending.len()), 0);
+        for pending in pending {
+            let answered = pending.wait()?;
+            tokens += answered.tokens;
+            answers.push(answered.answers);
         }
-        Ok((predictions, tokens))
+        Ok((answers, tokens))
     }
 
-    fn predict(&self, texts: Vec<String>) -> Result<Vec<Option<Prediction>>, EngineError> {
-        let finished = self.scheduler.submit(self.work(texts)).wait()?;
-        Ok(finished.rows(|rows| self.model.predict(rows)))
-    }
-
-    fn work(&self, texts: Vec<String>) -> Work {
-        Work { model: self.loaded.clone(), texts, output: Output::Head }
+    fn submit(&self, texts: Vec<String>) -> Pending {
+        self.predictor.submit(Input::Texts(texts), Output::Prediction)
     }
 }
 
@@ -183,7 +185,7 @@ fn failed(error: io::Error) -> EngineError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::Compute;
+    use ecommerce_ml_text::Compute;
 
     /// What the mode answers to these lines with a tiny model of three classes.
     fn answers(lines: &[Value]) -> Vec<Value> {

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use ecommerce_ml_text::Compute;
 use lexopt::prelude::*;
 
 /// What `--help` shows.
@@ -71,17 +72,6 @@ pub enum Command {
     Help,
     /// Show the version.
     Version,
-}
-
-/// How to compute.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Compute {
-    /// Which device.
-    pub device: String,
-    /// In which precision.
-    pub precision: String,
-    /// With how many threads; 0 for all cores.
-    pub threads: usize,
 }
 
 /// How to serve.
@@ -253,11 +243,5 @@ fn predict_task(name: &str) -> Result<PredictTask, &'static str> {
         "embed" => Ok(PredictTask::Embed),
         "tokenize" => Ok(PredictTask::Tokenize),
         _ => Err("expected predict, embed or tokenize"),
-    }
-}
-
-impl Default for Compute {
-    fn default() -> Self {
-        Self { device: "auto".to_owned(), precision: "auto".to_owned(), threads: 0 }
     }
 }

@@ -1,10 +1,10 @@
 //! The engine of `ecommerce_ml`: everything about models, nothing about PostgreSQL. This crate is the program around the others.
 //!
 //! # Layout
-//! - [`loader`]: files to models, by the settings.
+//! - [`registry`]: the kinds of models.
 //! - [`engine`]: what each request means.
 //! - [`hub`]: downloads from a Hugging Face hub.
-//! - [`held_out`]: what a training's models say of the texts that were held out.
+//! - [`evaluate`]: what a training's models say of what was held out.
 //!
 //! Being a program:
 //! - [`cli`]: the command line.
@@ -20,10 +20,10 @@
 pub mod bench;
 pub mod cli;
 pub mod engine;
-pub mod held_out;
+pub mod evaluate;
 pub mod hub;
-pub mod loader;
 pub mod predict;
 pub mod process;
+pub mod registry;
 pub mod serve;
 pub mod train;

@@ -5,7 +5,6 @@
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
-use std::num::NonZero;
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
@@ -29,12 +28,6 @@ pub fn use_threads(threads: usize) -> io::Result<()> {
         return Ok(());
     }
     Err(Command::new(env::current_exe()?).args(env::args_os().skip(1)).env(THREADS_VARIABLE, wanted).exec())
-}
-
-/// How many threads there are to compute with, where `threads` of 0 stands for all cores.
-pub fn count_threads(threads: usize) -> usize {
-    let all = || thread::available_parallelism().map_or(1, NonZero::get);
-    if threads == 0 { all() } else { threads }
 }
 
 /// What the kernel adds to this process' badness, in thousandths of the machine's memory: the most that there is, so that it

@@ -6,16 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ecommerce_ml_serving::cache::ModelCache;
-use ecommerce_ml_serving::scheduler::{Scheduler, SchedulerOptions};
 use ecommerce_ml_serving::server;
+use ecommerce_ml_text::ModelLoader;
+use ecommerce_ml_text::scheduler::SchedulerOptions;
 use ecommerce_ml_text_model::Store;
 use tokio::runtime;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use crate::cli::Serve;
 use crate::engine::{About, Engine};
-use crate::loader::ModelLoader;
 use crate::process::{self, Pulse};
+use crate::registry::Registry;
 
 /// Serves until there has been no request for the idle timeout.
 ///
@@ -52,10 +53,7 @@ async fn live(mut beaten: UnboundedReceiver<()>, pulse: Pulse) {
     }
 }
 
-fn listen(
-    options: &Serve,
-    beat: impl Fn() + Send + 'static,
-) -> io::Result<(UnixListener, Option<Pulse>)> {
+fn listen(options: &Serve, beat: impl Fn() + Send + 'static) -> io::Result<(UnixListener, Option<Pulse>)> {
     match &options.socket {
         Some(path) => Ok((UnixListener::bind(path)?, None)),
         None => {
@@ -66,16 +64,16 @@ fn listen(
 }
 
 fn engine(options: Serve) -> io::Result<Engine> {
-    let threads = process::count_threads(options.compute.threads);
+    let threads = options.compute.count_threads();
     let store = options.weights_cache.map(|folder| Store::new(folder, options.model_cache));
     let loader = ModelLoader::new(&options.compute, store);
     let (device, accelerator) = (loader.device_name(), loader.accelerator());
     let kernels = loader.kernels_name();
-    let cache = ModelCache::new(options.model_cache, options.builtin, Box::new(loader));
     let result_cache = options.result_cache;
     let scheduling = SchedulerOptions { tokenizing_threads: threads, batch_tokens: None, result_cache };
-    let scheduler = Scheduler::start(scheduling)?;
+    let registry = Arc::new(Registry::start(loader, scheduling)?);
+    let cache = ModelCache::new(options.model_cache, options.builtin, Arc::clone(&registry) as _);
     let threads = u32::try_from(threads).unwrap_or(u32::MAX);
     let about = About { device, accelerator, kernels, threads, restarts: options.restarts };
-    Ok(Engine::new(cache, scheduler, about))
+    Ok(Engine::new(cache, registry, about))
 }

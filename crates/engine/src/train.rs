@@ -1,22 +1,22 @@
 //! Mode `train`: a job from standard input, what becomes of it to standard output.
 //!
-//! It must not know how to train. Invariant: the worker hears of every failure, be it a panic; and the process ends when
+//! It must not know how to train, or which kind does. Invariant: the worker hears of every failure, be it a panic; and the process ends when
 //! the worker's end of standard input is closed.
 
 use std::io::{self, Read, Write};
 use std::thread;
 
 use ecommerce_ml_log::note;
-use ecommerce_ml_predictor::guarded;
+use ecommerce_ml_predictor::{Collector, Job, Sink, guarded};
 use ecommerce_ml_protocol::frame::decode_payload;
 use ecommerce_ml_protocol::training::{JobInput, JobOutput};
 use ecommerce_ml_protocol::{BUILD, EngineError, ErrorKind, FrameDecoder, Hello, encode_frame};
-use ecommerce_ml_text_train::trainer::job::{Collector, Job};
-use ecommerce_ml_text_train::trainer::{Sink, train};
+use ecommerce_ml_text::ModelLoader;
+use ecommerce_ml_text::scheduler::SchedulerOptions;
 
 use crate::cli::Train;
-use crate::loader::ModelLoader;
 use crate::process;
+use crate::registry::Registry;
 
 /// Bytes that are read at a time.
 const READ_BYTES: usize = 256 << 10;
@@ -56,8 +56,10 @@ pub fn run(options: Train) -> io::Result<()> {
         Err(error) => return Err(error),
     };
     watch(inputs)?;
-    let loader = ModelLoader::new(&options.compute, None);
-    match guarded(|| train(*job, &loader, &mut outputs)) {
+    let tokenizing_threads = options.compute.count_threads();
+    let scheduling = SchedulerOptions { tokenizing_threads, batch_tokens: None, result_cache: 0 };
+    let registry = Registry::start(ModelLoader::new(&options.compute, None), scheduling)?;
+    match guarded(|| registry.trainer(&job.plan.call)?.train(*job, &registry, &mut outputs)) {
         Ok(()) => Ok(()),
         Err(error) => outputs.write_message(&JobOutput::Failed(error)),
     }

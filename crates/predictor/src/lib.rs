@@ -1,21 +1,27 @@
-//! What a loaded model promises to those who serve it.
+//! The boundary of a kind of model: what each kind promises to those who load, serve and train models.
 //!
 //! # Layout
-//! - [`served`]: a model, and how files become one.
-//! - [`begun`]: a forward pass that may go on elsewhere.
-//! - [`output`]: what is asked of a forward pass, and what comes of it.
+//! - [`kind`]: a kind: which files are its own, how they become a model, how a model is made from rows.
+//! - [`predictor`]: a loaded model; [`pending`]: its answer, which may take a while.
+//! - [`trainer`]: how a model is trained; [`job`]: what a training is asked to do, put together from messages.
+//! - [`guarded`]: calls into what isn't trusted not to panic.
 //!
-//! It must not know how a model computes, nor requests or clients: text-model keeps these promises, serving relies on them, and
-//! neither knows the other.
+//! It must not know a kind, nor requests or clients: kinds keep these promises, serving and the engine rely on them, and neither
+//! knows the other.
 //! Invariant: what is promised here can be kept by a model that sleeps, fails or panics on purpose; tests have one.
 
 #![forbid(unsafe_code)]
 
-pub mod begun;
-pub mod output;
-pub mod served;
+pub mod guarded;
+pub mod job;
+pub mod kind;
+pub mod pending;
+pub mod predictor;
+pub mod trainer;
 
-pub use begun::Begun;
-pub use ecommerce_ml_checkpoint::tokenizer::Window;
-pub use output::{ModelPrecision, Output, Row};
-pub use served::{Load, Loaded, Served, guarded};
+pub use guarded::guarded;
+pub use job::{Collector, Job};
+pub use kind::{Load, ModelKind, Workload};
+pub use pending::Pending;
+pub use predictor::{Answered, Loaded, ModelPrecision, Predictor};
+pub use trainer::{Evaluate, Sink, Trainer};

@@ -8,8 +8,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::answer::{Answers, Completed, Output};
 use crate::error::EngineError;
-use crate::objective::Objective;
+use crate::input::Input;
+use crate::objective::{TrainingCall, TrainingChecked};
+use crate::signature::ModelInfo;
 
 /// Names a request within its connection; chosen by the client, never reused while in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -71,41 +74,22 @@ pub struct Request {
 /// What a client can ask.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum RequestBody {
-    /// Class probabilities or a regression value for each text; answered by [`ReplyBody::Predictions`].
+    /// What a model makes of each input; answered by [`ReplyBody::Answered`].
     Predict {
         /// By which model.
         model: ModelRef,
-        /// The texts, each at most [`crate::MAX_TEXT_BYTES`] long.
-        texts: Vec<String>,
-    },
-    /// Mean-pooled, L2-normalised last hidden state of each text; answered by [`ReplyBody::Embeddings`].
-    Embed {
-        /// By which model.
-        model: ModelRef,
-        /// The texts, each at most [`crate::MAX_TEXT_BYTES`] long.
-        texts: Vec<String>,
-    },
-    /// Token ids, pieces or counts of each text, without truncation; answered by [`ReplyBody::Tokenized`].
-    Tokenize {
-        /// Whose tokenizer.
-        model: ModelRef,
-        /// The texts, each at most [`crate::MAX_TEXT_BYTES`] long.
-        texts: Vec<String>,
-        /// How much to send back.
-        detail: TokenDetail,
+        /// What it is to read.
+        input: Input,
+        /// What it shall make of it.
+        output: Output,
     },
     /// What a model is, loading it if need be; answered by [`ReplyBody::Described`].
     Describe {
         /// Which model.
         model: ModelRef,
     },
-    /// Whether a training could be done with these options; answered by [`ReplyBody::TrainingChecked`].
-    CheckTraining {
-        /// What for.
-        objective: Objective,
-        /// The user's options, a JSON object.
-        options: String,
-    },
+    /// Whether a training could be done; answered by [`ReplyBody::TrainingChecked`].
+    CheckTraining(TrainingCall),
     /// Bring a repository of a Hugging Face hub into a folder; answered by [`ReplyBody::Fetched`].
     Fetch {
         /// `owner/name`.
@@ -136,11 +120,8 @@ impl RequestBody {
     /// The model that has to be loaded for it.
     pub fn model(&self) -> Option<&ModelRef> {
         match self {
-            RequestBody::Predict { model, .. }
-            | RequestBody::Embed { model, .. }
-            | RequestBody::Tokenize { model, .. }
-            | RequestBody::Describe { model } => Some(model),
-            RequestBody::CheckTraining { .. }
+            RequestBody::Predict { model, .. } | RequestBody::Describe { model } => Some(model),
+            RequestBody::CheckTraining(_)
             | RequestBody::Fetch { .. }
             | RequestBody::Stats
             | RequestBody::Cancel
@@ -157,17 +138,6 @@ pub enum Stage {
     Loading,
     /// It answers; the model is loaded.
     Answering,
-}
-
-/// How much of a tokenization is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum TokenDetail {
-    /// [`Tokens::Ids`].
-    Ids,
-    /// [`Tokens::Pieces`].
-    Pieces,
-    /// [`Tokens::Count`].
-    Count,
 }
 
 /// One file of a model: part of its manifest.
@@ -218,31 +188,17 @@ pub struct Reply {
 /// What the engine can answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum ReplyBody {
-    /// To [`RequestBody::Predict`]: a row for each text, `None` for an empty or blank one.
-    Predictions {
-        /// Names of the classes, in the order of [`Prediction::probabilities`]; empty for a regression.
-        labels: Vec<String>,
-        /// In the order of the request's texts.
-        rows: Vec<Option<Prediction>>,
+    /// To [`RequestBody::Predict`].
+    Answered {
+        /// In the order of the inputs.
+        answers: Answers,
         /// What it took.
         completed: Completed,
-    },
-    /// To [`RequestBody::Embed`]: a vector for each text, `None` for an empty or blank one.
-    Embeddings {
-        /// In the order of the request's texts.
-        rows: Vec<Option<Vec<f32>>>,
-        /// What it took.
-        completed: Completed,
-    },
-    /// To [`RequestBody::Tokenize`], in the order of the request's texts.
-    Tokenized {
-        /// One for each text.
-        rows: Vec<Tokens>,
     },
     /// To [`RequestBody::Describe`].
     Described(ModelInfo),
-    /// To [`RequestBody::CheckTraining`]: nothing is wrong with the options.
-    TrainingChecked,
+    /// To [`RequestBody::CheckTraining`]: nothing is wrong with it.
+    TrainingChecked(TrainingChecked),
     /// To [`RequestBody::Fetch`].
     Fetched {
         /// The commit that the revision stood for.
@@ -264,122 +220,6 @@ pub enum ReplyBody {
     },
     /// The request failed.
     Error(EngineError),
-}
-
-/// What answering a request took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Completed {
-    /// Tokens that went through the model, special tokens included.
-    pub tokens: u64,
-    /// Texts whose answer was remembered from an earlier request. Neither blank texts, nor those whose equal in the
-    /// same request was computed.
-    pub cached: u64,
-    /// Time from the request's arrival to its answer, in microseconds.
-    pub micros: u64,
-}
-
-/// Three-way sentiment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Sentiment {
-    /// The reviewer is displeased.
-    Negative,
-    /// Neither.
-    Neutral,
-    /// The reviewer is pleased.
-    Positive,
-}
-
-impl Sentiment {
-    /// The word that SQL shows.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Sentiment::Negative => "negative",
-            Sentiment::Neutral => "neutral",
-            Sentiment::Positive => "positive",
-        }
-    }
-}
-
-/// All that one forward pass says of one text. A field is `None` where the model's labels give it no meaning.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Prediction {
-    /// Probability of each label, summing to 1; empty for a regression.
-    pub probabilities: Vec<f32>,
-    /// The value of a regression, in the unit of its training data.
-    pub value: Option<f64>,
-    /// The likeliest sentiment.
-    pub sentiment: Option<Sentiment>,
-    /// Sentiment on a scale from -1 to 1.
-    pub score: Option<f32>,
-    /// Expected stars, from 1 to 5.
-    pub rating: Option<f32>,
-}
-
-/// The tokens of one text, special tokens included; empty for an empty or blank text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Tokens {
-    /// Indices into the vocabulary.
-    Ids(Vec<u32>),
-    /// Word pieces.
-    Pieces(Vec<String>),
-    /// How many there are.
-    Count(u64),
-}
-
-/// Architecture of a model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Family {
-    /// BERT and MiniLM.
-    Bert,
-    /// DistilBERT.
-    DistilBert,
-    /// RoBERTa and XLM-RoBERTa.
-    Roberta,
-}
-
-/// What a model's head computes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Task {
-    /// A probability for each of the labels.
-    Classification,
-    /// One number.
-    Regression,
-    /// No head: only embeddings.
-    Embedding,
-}
-
-impl Task {
-    /// The word that SQL shows.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Task::Classification => "classification",
-            Task::Regression => "regression",
-            Task::Embedding => "embedding",
-        }
-    }
-}
-
-/// What a model is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModelInfo {
-    /// Architecture.
-    pub family: Family,
-    /// What its head computes.
-    pub task: Task,
-    /// Classes in the order of the head's outputs; empty unless a classification.
-    pub labels: Vec<String>,
-    /// Whether the labels mean sentiment (negative, positive, perhaps neutral or degrees of both, or 1 to 5 stars).
-    pub has_sentiment: bool,
-    /// Whether the labels mean 1 to 5 stars.
-    pub has_rating: bool,
-    /// Longest input of one forward pass in tokens, special tokens included.
-    pub max_length: u32,
-    /// Width of the hidden states, and so of embeddings.
-    pub hidden_size: u32,
-    /// Number of weights.
-    pub parameters: u64,
-    /// Memory that the loaded model takes, in bytes.
-    pub bytes: u64,
 }
 
 /// The memory of a device, in bytes.
@@ -416,7 +256,7 @@ pub struct EngineStats {
     pub connections: u32,
     /// Requests that are not answered yet.
     pub queued_requests: u64,
-    /// Texts of those that have not gone through a model yet.
+    /// Inputs of those that have not gone through a model yet.
     pub queued_texts: u64,
     /// The models in memory.
     pub models: Vec<ModelStats>,
@@ -437,11 +277,11 @@ pub struct ModelStats {
     pub pinned: bool,
     /// Requests since it was loaded.
     pub requests: u64,
-    /// Texts since it was loaded.
+    /// Inputs since it was loaded.
     pub texts: u64,
     /// Tokens that went through it since it was loaded.
     pub tokens: u64,
-    /// Texts whose answer was remembered from an earlier request: the sum of [`Completed::cached`].
+    /// Inputs whose answer was remembered from an earlier request: the sum of [`Completed::cached`](crate::Completed::cached).
     pub cache_hits: u64,
     /// Last request, in seconds since 1970.
     pub last_used: u64,

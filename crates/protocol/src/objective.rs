@@ -1,8 +1,10 @@
-//! What models are trained for, which requests and jobs say alike.
+//! What models are trained for, and on what, which requests and jobs say alike.
 //!
 //! Invariant: the order of variants is their number on the wire.
 
 use serde::{Deserialize, Serialize};
+
+use crate::input::Field;
 
 /// What a model is trained for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,4 +15,50 @@ pub enum Objective {
     Rating,
     /// A number.
     Regression,
+}
+
+/// What a training is to read of each row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TrainingInput {
+    /// One text: [`crate::Input::Texts`].
+    Text,
+    /// Columns: [`crate::Input::Rows`].
+    Columns {
+        /// All that are read, by name and type.
+        fields: Vec<Field>,
+        /// Which of them the user named as the text, if any.
+        text: Option<String>,
+    },
+}
+
+impl TrainingInput {
+    /// The columns that are read; none of a text.
+    pub fn fields(&self) -> &[Field] {
+        match self {
+            Self::Text => &[],
+            Self::Columns { fields, .. } => fields,
+        }
+    }
+}
+
+/// What a training was asked for, as far as its kind decides about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrainingCall {
+    /// What for.
+    pub objective: Objective,
+    /// What it reads.
+    pub input: TrainingInput,
+    /// Whether rows have a time, so that later ones are held out.
+    pub has_time: bool,
+    /// The user's options, a JSON object.
+    pub options: String,
+}
+
+/// What is known of a training before it begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrainingChecked {
+    /// The name of the kind that does it.
+    pub kind: String,
+    /// The built-in model that it begins with unless another is named; none if it begins with nothing, and takes no base.
+    pub default_base: Option<String>,
 }

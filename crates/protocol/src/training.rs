@@ -10,20 +10,23 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::EngineError;
-use crate::message::{ModelInfo, ModelSource, Sha256, UploadPart};
-pub use crate::objective::Objective;
+use crate::input::Input;
+use crate::message::{ModelSource, Sha256, UploadPart};
+pub use crate::objective::{Objective, TrainingCall, TrainingChecked, TrainingInput};
+use crate::signature::ModelInfo;
+
+/// The option `seed` of those who don't give it; any number would do, as long as it stays the same.
+pub const DEFAULT_SEED: u64 = 42;
 
 /// What to train.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainingPlan {
-    /// What for.
-    pub objective: Objective,
-    /// The user's options, a JSON object.
-    pub options: String,
-    /// The model to begin with. Unless it is built in, its files come as [`JobInput::File`].
-    pub base: ModelSource,
-    /// A model to compare the new one with, on the rows held out. Its files come too, unless they are the base's.
-    pub rival: Option<ModelSource>,
+    /// What was asked for.
+    pub call: TrainingCall,
+    /// The model to begin with, if the training begins with one. Unless it is built in, its files come as [`JobInput::File`].
+    pub base: Option<ModelSource>,
+    /// The live version, to compare the new one with on the rows held out. Its files come too, unless they are the base's.
+    pub incumbent: Option<ModelSource>,
     /// Most bytes of memory that the training may take.
     pub memory_limit: u64,
     /// Seconds after which a checkpoint is due; the end of an epoch is no reason for one.
@@ -35,8 +38,8 @@ pub struct TrainingPlan {
 pub enum Role {
     /// That of [`TrainingPlan::base`].
     Base,
-    /// That of [`TrainingPlan::rival`].
-    Rival,
+    /// That of [`TrainingPlan::incumbent`].
+    Incumbent,
 }
 
 /// What a text is labelled with.
@@ -48,15 +51,17 @@ pub enum Label {
     Number(f64),
 }
 
-/// A row to learn from.
+/// Rows to learn from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TrainingRow {
-    /// Neither empty nor blank, at most [`crate::MAX_TEXT_BYTES`] long.
-    pub text: String,
-    /// What it is labelled with.
-    pub label: Label,
-    /// Other words for the same, which are read now and then in its place where the row is learned from.
-    pub paraphrases: Vec<String>,
+pub struct TrainingRows {
+    /// What is read of each. Texts are neither empty nor blank.
+    pub input: Input,
+    /// What each is labelled with.
+    pub labels: Vec<Label>,
+    /// When each was, in microseconds since 1970 began in UTC; empty unless [`TrainingCall::has_time`].
+    pub times: Vec<i64>,
+    /// Other words for the text of each, which are read now and then in its place where the row is learned from; may be empty.
+    pub paraphrases: Vec<Vec<String>>,
 }
 
 /// What the worker sends.
@@ -72,7 +77,7 @@ pub enum JobInput {
         part: UploadPart,
     },
     /// Rows, in any order; their order makes no difference.
-    Rows(Vec<TrainingRow>),
+    Rows(TrainingRows),
     /// Words with others that may stand for them.
     Synonyms(Vec<(String, String)>),
     /// The next bytes of the latest checkpoint, at most [`crate::UPLOAD_CHUNK_BYTES`]; none for a new training.
@@ -202,22 +207,22 @@ pub enum CheckpointPart {
     End,
 }
 
-/// The new model beside its rival, on the same rows.
+/// The new model beside another, on the same rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// What they are compared by: `accuracy`, or `mae` for ratings and regressions.
     pub metric: String,
     /// Of the new model.
     pub new: f64,
-    /// Of its rival.
-    pub rival: f64,
+    /// Of the other one.
+    pub incumbent: f64,
     /// The paired test: `mcnemar` or `bootstrap`.
     pub test: String,
     /// Probability of a difference as large as this one between equally good models.
     pub p_value: f64,
     /// Rows that only the new model gets right, or where it is closer.
     pub wins: u64,
-    /// Rows that only its rival gets right, or where that is closer.
+    /// Rows that only the other one gets right, or where that is closer.
     pub losses: u64,
     /// Rows compared.
     pub rows: u64,
@@ -225,7 +230,7 @@ pub struct Comparison {
     pub better: bool,
 }
 
-/// The new model beside the baseline, whose part in the comparison is that of the rival.
+/// The new model beside the baseline, whose part in the comparison is that of the incumbent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BaselineComparison {
     /// The comparison.
@@ -247,7 +252,7 @@ pub struct Finished {
     pub epoch: u32,
     /// Whether it ended before its last epoch because no later one got better.
     pub stopped_early: bool,
-    /// How it compares with the rival, if there is one and rows are held out.
+    /// How it compares with the incumbent, if there is one that reads the same and rows are held out.
     pub comparison: Option<Comparison>,
     /// How it compares with [`Prepared::baseline`], if rows are held out.
     pub against_baseline: Option<BaselineComparison>,
@@ -256,8 +261,8 @@ pub struct Finished {
 /// What a training is busy with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
-    /// The rival answers for the rows held out.
-    EvaluatingRival,
+    /// The incumbent answers for the rows held out.
+    EvaluatingIncumbent,
     /// Weights are updated, and evaluated after each epoch.
     Training,
     /// The new model answers for the rows held out, as queries will have it.

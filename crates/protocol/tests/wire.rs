@@ -28,17 +28,75 @@ fn upload() -> impl Strategy<Value = UploadPart> {
     ]
 }
 
+fn texts() -> impl Strategy<Value = Vec<String>> {
+    proptest::collection::vec(".{0,80}", 0..8)
+}
+
+/// Of any length, with codes beyond the dictionary: what a stranger could send.
+fn values() -> impl Strategy<Value = Values> {
+    let few = 0..6usize;
+    let codes = proptest::collection::vec(proptest::option::of(0..9u32), few.clone());
+    prop_oneof![
+        (proptest::collection::vec(".{0,9}", 0..4), codes)
+            .prop_map(|(dictionary, codes)| Values::Text { dictionary, codes }),
+        proptest::collection::vec(proptest::option::of(-1e9..1e9), few.clone()).prop_map(Values::Number),
+        proptest::collection::vec(any::<Option<bool>>(), few.clone()).prop_map(Values::Boolean),
+        proptest::collection::vec(any::<Option<i64>>(), few).prop_map(Values::Timestamp),
+    ]
+}
+
+fn rows() -> impl Strategy<Value = Rows> {
+    let column = (".{0,9}", values()).prop_map(|(name, values)| Column { name, values });
+    (0..6u32, proptest::collection::vec(column, 0..4)).prop_map(|(count, columns)| Rows { count, columns })
+}
+
+fn input() -> impl Strategy<Value = Input> {
+    prop_oneof![texts().prop_map(Input::Texts), rows().prop_map(Input::Rows)]
+}
+
+fn output() -> impl Strategy<Value = Output> {
+    prop_oneof![
+        Just(Output::Prediction),
+        Just(Output::Embedding),
+        Just(Output::TokenIds),
+        Just(Output::TokenPieces),
+        Just(Output::TokenCounts),
+    ]
+}
+
+fn fields() -> impl Strategy<Value = Vec<Field>> {
+    let value_type = prop_oneof![
+        Just(ValueType::Text),
+        Just(ValueType::Number),
+        Just(ValueType::Boolean),
+        Just(ValueType::Timestamp)
+    ];
+    let field = (".{0,9}", value_type).prop_map(|(name, value_type)| Field { name, value_type });
+    proptest::collection::vec(field, 0..4)
+}
+
+fn training_call() -> impl Strategy<Value = TrainingCall> {
+    let objective =
+        prop_oneof![Just(Objective::Classification), Just(Objective::Rating), Just(Objective::Regression)];
+    let input = prop_oneof![
+        Just(TrainingInput::Text),
+        (fields(), proptest::option::of(".{0,9}"))
+            .prop_map(|(fields, text)| TrainingInput::Columns { fields, text }),
+    ];
+    (objective, input, any::<bool>(), ".{0,40}").prop_map(|(objective, input, has_time, options)| {
+        TrainingCall { objective, input, has_time, options }
+    })
+}
+
 fn request() -> impl Strategy<Value = Request> {
-    let texts = || proptest::collection::vec(".{0,80}", 0..8);
     let body = prop_oneof![
-        (model(), texts()).prop_map(|(model, texts)| RequestBody::Predict { model, texts }),
-        (model(), texts()).prop_map(|(model, texts)| RequestBody::Embed { model, texts }),
-        (model(), texts()).prop_map(|(model, texts)| RequestBody::Tokenize {
+        (model(), input(), output()).prop_map(|(model, input, output)| RequestBody::Predict {
             model,
-            texts,
-            detail: TokenDetail::Pieces
+            input,
+            output
         }),
         model().prop_map(|model| RequestBody::Describe { model }),
+        training_call().prop_map(RequestBody::CheckTraining),
         (".{0,20}", proptest::option::of(".{0,20}".prop_map(Secret))).prop_map(|(name, token)| {
             RequestBody::Fetch {
                 repository: name.clone(),
@@ -56,19 +114,29 @@ fn request() -> impl Strategy<Value = Request> {
     (any::<u64>(), body).prop_map(|(id, body)| Request { id: RequestId(id), body })
 }
 
+fn answers() -> impl Strategy<Value = Answers> {
+    let numbers = || proptest::option::of(proptest::collection::vec(0f32..1.0, 0..6));
+    let vectors = || proptest::collection::vec(numbers(), 0..6);
+    prop_oneof![
+        (proptest::collection::vec(".{0,9}", 0..5), vectors())
+            .prop_map(|(labels, probabilities)| Answers::Classes { labels, probabilities }),
+        proptest::collection::vec(proptest::option::of(-1e9..1e9), 0..6).prop_map(Answers::Numbers),
+        vectors().prop_map(Answers::Vectors),
+        proptest::collection::vec(proptest::collection::vec(any::<u32>(), 0..5), 0..5)
+            .prop_map(Answers::TokenIds),
+        proptest::collection::vec(texts(), 0..5).prop_map(Answers::TokenPieces),
+        proptest::collection::vec(any::<u64>(), 0..5).prop_map(Answers::TokenCounts),
+    ]
+}
+
 fn reply() -> impl Strategy<Value = Reply> {
-    let prediction = (proptest::collection::vec(0f32..1.0, 0..6), any::<Option<i32>>()).prop_map(
-        |(probabilities, value)| Prediction {
-            probabilities,
-            value: value.map(f64::from),
-            sentiment: Some(Sentiment::Neutral),
-            score: Some(-0.5),
-            rating: None,
-        },
-    );
     let body = prop_oneof![
-        proptest::collection::vec(proptest::option::of(prediction), 0..6).prop_map(|rows| {
-            ReplyBody::Predictions { labels: vec!["a".to_owned()], rows, completed: Completed::default() }
+        (answers(), any::<(u64, u64, u64)>()).prop_map(|(answers, (tokens, cached, micros))| {
+            ReplyBody::Answered { answers, completed: Completed { tokens, cached, micros } }
+        }),
+        info().prop_map(ReplyBody::Described),
+        (".{0,9}", proptest::option::of(".{0,9}")).prop_map(|(kind, default_base)| {
+            ReplyBody::TrainingChecked(TrainingChecked { kind, default_base })
         }),
         (".{0,20}", proptest::option::of(".{0,20}")).prop_map(|(message, hint)| ReplyBody::Error(
             EngineError { kind: ErrorKind::DamagedModel, message, detail: None, hint }
@@ -79,21 +147,21 @@ fn reply() -> impl Strategy<Value = Reply> {
     (any::<u64>(), body).prop_map(|(id, body)| Reply { id: RequestId(id), body })
 }
 
-fn training_row() -> impl Strategy<Value = TrainingRow> {
+fn training_rows() -> impl Strategy<Value = TrainingRows> {
     let label = prop_oneof![".{0,12}".prop_map(Label::Class), (-1e9..1e9).prop_map(Label::Number)];
-    (".{0,80}", label, proptest::collection::vec(".{0,30}", 0..3))
-        .prop_map(|(text, label, paraphrases)| TrainingRow { text, label, paraphrases })
+    let labels = proptest::collection::vec(label, 0..6);
+    let times = proptest::collection::vec(any::<i64>(), 0..6);
+    (input(), labels, times, proptest::collection::vec(texts(), 0..3))
+        .prop_map(|(input, labels, times, paraphrases)| TrainingRows { input, labels, times, paraphrases })
 }
 
 fn plan() -> impl Strategy<Value = TrainingPlan> {
-    let objective =
-        prop_oneof![Just(Objective::Classification), Just(Objective::Rating), Just(Objective::Regression)];
-    (objective, ".{0,40}", model(), proptest::option::of(model()), any::<(u64, u64)>()).prop_map(
-        |(objective, options, base, rival, (memory_limit, checkpoint_interval))| TrainingPlan {
-            objective,
-            options,
-            base: base.source,
-            rival: rival.map(|rival| rival.source),
+    let source = || proptest::option::of(model().prop_map(|model| model.source));
+    (training_call(), source(), source(), any::<(u64, u64)>()).prop_map(
+        |(call, base, incumbent, (memory_limit, checkpoint_interval))| TrainingPlan {
+            call,
+            base,
+            incumbent,
             memory_limit,
             checkpoint_interval,
         },
@@ -101,11 +169,11 @@ fn plan() -> impl Strategy<Value = TrainingPlan> {
 }
 
 fn job_input() -> impl Strategy<Value = JobInput> {
-    let role = prop_oneof![Just(Role::Base), Just(Role::Rival)];
+    let role = prop_oneof![Just(Role::Base), Just(Role::Incumbent)];
     prop_oneof![
         plan().prop_map(JobInput::Begin),
         (role, upload()).prop_map(|(role, part)| JobInput::File { role, part }),
-        proptest::collection::vec(training_row(), 0..6).prop_map(JobInput::Rows),
+        training_rows().prop_map(JobInput::Rows),
         proptest::collection::vec((".{0,9}", ".{0,9}"), 0..4).prop_map(JobInput::Synonyms),
         proptest::collection::vec(any::<u8>(), 0..200).prop_map(JobInput::Checkpoint),
         Just(JobInput::Start),
@@ -121,7 +189,7 @@ fn metrics() -> impl Strategy<Value = Vec<Metric>> {
 fn comparison() -> impl Strategy<Value = Comparison> {
     (any::<(u64, u64, u64, bool)>(), 0.0..1.0).prop_map(|((wins, losses, rows, better), value)| {
         let (metric, test) = ("mae".to_owned(), "bootstrap".to_owned());
-        Comparison { metric, new: value, rival: -value, test, p_value: value, wins, losses, rows, better }
+        Comparison { metric, new: value, incumbent: -value, test, p_value: value, wins, losses, rows, better }
     })
 }
 
@@ -130,28 +198,33 @@ fn baseline() -> impl Strategy<Value = Baseline> {
         .prop_map(|(label, mean, metrics)| Baseline { label, mean, median: mean, metrics })
 }
 
+fn info() -> impl Strategy<Value = ModelInfo> {
+    let reads = prop_oneof![Just(Reads::Text), fields().prop_map(Reads::Columns)];
+    let answer = prop_oneof![
+        Just(Answer::Classes),
+        Just(Answer::Number),
+        any::<u32>().prop_map(Answer::Embedding),
+        Just(Answer::Tokens)
+    ];
+    let answers = proptest::collection::vec(answer, 0..4);
+    let signature = (reads, answers, proptest::collection::vec(".{0,9}", 0..5))
+        .prop_map(|(reads, answers, labels)| Signature { reads, answers, labels });
+    (".{0,9}", signature, any::<(u64, u64)>(), ".{0,20}").prop_map(
+        |(kind, signature, (parameters, bytes), details)| ModelInfo {
+            kind,
+            signature,
+            parameters,
+            bytes,
+            details,
+        },
+    )
+}
+
 fn finished() -> impl Strategy<Value = Finished> {
     let against_baseline = (comparison(), any::<(bool, bool)>())
         .prop_map(|(comparison, (testable, beaten))| BaselineComparison { comparison, testable, beaten });
     let comparisons = (proptest::option::of(comparison()), proptest::option::of(against_baseline));
-    let info = (proptest::collection::vec(".{0,9}", 0..5), any::<(u32, u64)>()).prop_map(
-        |(labels, (width, bytes))| {
-            let (family, task) = (Family::Roberta, Task::Classification);
-            let (has_sentiment, has_rating, max_length) = (true, false, 512);
-            ModelInfo {
-                family,
-                task,
-                labels,
-                has_sentiment,
-                has_rating,
-                max_length,
-                hidden_size: width,
-                parameters: bytes,
-                bytes,
-            }
-        },
-    );
-    (info, metrics(), any::<(u32, bool)>(), comparisons).prop_map(
+    (info(), metrics(), any::<(u32, bool)>(), comparisons).prop_map(
         |(info, metrics, (epoch, stopped_early), (comparison, against_baseline))| Finished {
             info,
             metrics,
@@ -279,6 +352,41 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn parts_make_up_the_whole(input in input(), at in 0usize..10) {
+        let at = at.min(input.len());
+        let (first, second) = (input.part(0..at), input.part(at..input.len()));
+        prop_assert_eq!(first.len() + second.len(), input.len());
+        prop_assert_eq!(items(&first).into_iter().chain(items(&second)).collect::<Vec<_>>(), items(&input));
+        // Nothing is sent along that no row has.
+        if let Input::Rows(rows) = &first {
+            for column in &rows.columns {
+                if let Values::Text { dictionary, codes } = &column.values {
+                    let used = |code: usize| codes.iter().flatten().any(|used| *used as usize == code);
+                    prop_assert!((0..dictionary.len()).all(used));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rows_are_sound_or_refused(rows in rows()) {
+        let lengths = rows.columns.iter().all(|column| column.values.len() == rows.count as usize);
+        let within = rows.columns.iter().all(|column| match &column.values {
+            Values::Text { dictionary, codes } => codes.iter().flatten().all(|&code| dictionary.get(code as usize).is_some()),
+            _ => true,
+        });
+        prop_assert_eq!(rows.check(), lengths && within);
+    }
+
+    #[test]
+    fn a_signature_reads_back_from_json(info in info()) {
+        let json = serde_json::to_string(&info.signature).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Signature>(&json).unwrap(), info.signature);
+    }
+}
+
 #[test]
 fn a_huge_length_is_refused_before_it_is_buffered() {
     let mut decoder = FrameDecoder::default();
@@ -320,4 +428,32 @@ fn a_secret_is_sent_but_not_shown() {
     assert!(!format!("{request:?} {request:#?}").contains("hf_abc"));
     let frame = encode_frame(&request).unwrap();
     assert!(frame.windows(6).any(|bytes| bytes == b"hf_abc"));
+}
+
+/// Each input on its own, in words.
+fn items(input: &Input) -> Vec<String> {
+    (0..input.len())
+        .map(|item| match input {
+            Input::Texts(texts) => texts[item].clone(),
+            Input::Rows(rows) => {
+                let values = rows.columns.iter().map(|column| match &column.values {
+                    Values::Text { dictionary, codes } => {
+                        let text =
+                            codes.get(item).copied().flatten().and_then(|code| dictionary.get(code as usize));
+                        format!("{} {text:?}", column.name)
+                    }
+                    Values::Number(values) => {
+                        format!("{} {:?}", column.name, values.get(item).copied().flatten())
+                    }
+                    Values::Boolean(values) => {
+                        format!("{} {:?}", column.name, values.get(item).copied().flatten())
+                    }
+                    Values::Timestamp(values) => {
+                        format!("{} {:?}", column.name, values.get(item).copied().flatten())
+                    }
+                });
+                values.collect::<Vec<_>>().join(", ")
+            }
+        })
+        .collect()
 }

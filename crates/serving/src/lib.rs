@@ -1,9 +1,7 @@
-//! Models for many clients at once: requests are cut into batches, models are loaded and kept, answers are remembered.
+//! Models for many clients at once: connections, and loaded models that are kept.
 //!
 //! # Layout
 //! - [`cache`]: loaded models, least recently used first out.
-//! - [`results`]: answers given lately.
-//! - [`scheduler`]: requests of all clients, cut into batches.
 //! - [`server`]: connections, handshake, uploads, cancellation.
 //! - [`activity`], [`clock`]: what is going on, and since when.
 //!
@@ -16,6 +14,4 @@
 pub mod activity;
 pub mod cache;
 pub mod clock;
-pub mod results;
-pub mod scheduler;
 pub mod server;

@@ -1,6 +1,8 @@
 //! Encoders of text with a head, on CPU and GPU: windows of tokens in, rows of numbers and their meaning out.
 //!
 //! # Layout
+//! - [`text_model`]: a text model as its scheduler uses it; [`begun`]: a forward pass that a device may go on with; [`output`]: what
+//!   is asked of one, and what comes of it.
 //! - [`model`]: a loaded model: weights prepared in the precision that suits them, the forward pass, its reading.
 //! - [`device`]: where the forward pass runs.
 //! - [`cuda`]: how it runs on a GPU; on the CPU the encoder is [`ecommerce_ml_tensor_cpu`]'s.
@@ -12,12 +14,19 @@
 
 #![forbid(unsafe_code)]
 
+pub mod begun;
 pub mod cuda;
 pub mod device;
 pub mod model;
+pub mod output;
 pub mod shape;
 pub mod store;
+pub mod text_model;
 
+pub use begun::Begun;
 pub use device::Device;
-pub use model::{Model, Operations, PrecisionChoice};
+pub use ecommerce_ml_checkpoint::tokenizer::Window;
+pub use model::{KIND, Model, Operations, PrecisionChoice};
+pub use output::{Output, Prediction, Row};
 pub use store::Store;
+pub use text_model::TextModel;

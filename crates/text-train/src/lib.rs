@@ -7,7 +7,7 @@
 //! - [`trainer`]: rows and a model to a new model.
 //!
 //! It must not know PostgreSQL, the command line, clients, nor how models are served: what the held-out texts get from a model is
-//! asked of a [`trainer::Surroundings`].
+//! asked of an [`Evaluate`](ecommerce_ml_predictor::Evaluate). What trainings of other kinds have too is in `ecommerce_ml_training`.
 //! Invariant: the same rows, options, seed and base give the same model.
 
 #![forbid(unsafe_code)]

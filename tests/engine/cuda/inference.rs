@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
-use ecommerce_ml_predictor::{Output, Window};
 use ecommerce_ml_protocol::ErrorKind;
 use ecommerce_ml_tensor_cpu::{Cpu, Kernels, Precision};
 use ecommerce_ml_tensor_cuda::machine::{Argument, At, Kernel, Launch};
 use ecommerce_ml_tensor_cuda::{Machine, Narrow};
 use ecommerce_ml_text_model::cuda::{Accelerator, Several};
-use ecommerce_ml_text_model::{Device, Model, PrecisionChoice};
+use ecommerce_ml_text_model::{Device, Model, Output, PrecisionChoice, Window};
 use half::bf16;
 
 use crate::machine::Emulated;
@@ -65,7 +64,7 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
 /// Compares a model with itself on the CPU: probabilities may differ by so much, and values by this part.
 fn agree(numbers: Narrow, files: &ModelFiles, texts: &[String], bound: f32) {
     let (expected, found) = (on_cpu(files), load_in(numbers, files, &Emulated::roomy()));
-    assert_eq!(found.info().labels, expected.info().labels);
+    assert_eq!(found.info().labels(), expected.info().labels());
     assert_eq!(found.info().parameters, expected.info().parameters);
     assert_eq!(found.precision().name, numbers.as_str());
     let windows = windows(&expected, texts);
@@ -77,7 +76,7 @@ fn agree(numbers: Narrow, files: &ModelFiles, texts: &[String], bound: f32) {
     for (expected, found) in means {
         assert!(cosine(&expected, &found) > 0.999, "{}", cosine(&expected, &found));
     }
-    if expected.info().task == ecommerce_ml_protocol::Task::Embedding {
+    if expected.info().task() == ecommerce_ml_protocol::Task::Embedding {
         return;
     }
     let mut differences = Vec::new();

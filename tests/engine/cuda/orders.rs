@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_emulator::Order;
-use ecommerce_ml_predictor::{Output, Window};
 use ecommerce_ml_tensor_cuda::Narrow;
 use ecommerce_ml_tensor_cuda::machine::Kernel;
 use ecommerce_ml_text_model::cuda::Accelerator;
-use ecommerce_ml_text_model::{Device, Model, PrecisionChoice};
+use ecommerce_ml_text_model::{Device, Model, Output, PrecisionChoice, Window};
 use ecommerce_ml_text_train::cuda::DistantEncoder;
 use ecommerce_ml_text_train::nn::Tuning;
 use ecommerce_ml_text_train::nn::elsewhere::Distant;

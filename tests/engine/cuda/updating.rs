@@ -4,20 +4,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
-use ecommerce_ml_engine::loader::ModelLoader;
+use ecommerce_ml_predictor::Job;
 use ecommerce_ml_protocol::training::Objective;
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_tensor_cuda::Narrow;
+use ecommerce_ml_text::ModelLoader;
 use ecommerce_ml_text_model::cuda::Accelerator;
 use ecommerce_ml_text_model::{Device, PrecisionChoice};
 use ecommerce_ml_text_train::cuda::{DistantEncoder, TrainingMachine};
 use ecommerce_ml_text_train::nn::elsewhere::Distant;
 use ecommerce_ml_text_train::nn::{Parameters, Tuning};
 use ecommerce_ml_text_train::train::optimizer::{AdamW, AdamWSettings, Parameter, sum_of_squares};
-use ecommerce_ml_text_train::trainer::Job;
 use serde_json::{Value, json};
 
-use crate::kit::{Said, job_of, run, run_on, stars};
+use crate::kit::{Said, job_of, run, run_on, sent, stars};
 use crate::machine::Emulated;
 use crate::support::tiny;
 use crate::training::{Learner, distance, one_head, some_left_out, taken, with_one_head};
@@ -208,7 +208,7 @@ fn on(machine: &Arc<Emulated>, job: Job) -> Result<Said, EngineError> {
     let device = Device::Accelerator(Arc::clone(machine) as Arc<dyn Accelerator>);
     // Left open, a precision is tried on many texts first, which takes its time here.
     let loader = ModelLoader::on(device, PrecisionChoice::Narrow(Narrow::F16));
-    run_on(job, &loader.training_on(Arc::clone(machine) as Arc<dyn TrainingMachine>))
+    run_on(job, loader.training_on(Arc::clone(machine) as Arc<dyn TrainingMachine>))
 }
 
 fn there(job: Job) -> Said {
@@ -285,7 +285,7 @@ fn moved_by_an_update(changes: &Value) -> usize {
     let moved = |rows: usize| {
         let mut job = often(changes);
         job.plan.checkpoint_interval = 3600;
-        job.rows.truncate(rows);
+        job.rows = vec![sent(&stars(60)[..rows])];
         let machine = Emulated::roomy();
         on(&machine, job).unwrap();
         machine.moved.load(Ordering::Relaxed)
@@ -331,7 +331,7 @@ fn trainings_go_on_in_less_memory() {
         machine.used.load(Ordering::Relaxed)
     };
     let narrow = |bytes: usize, changes: &Value| {
-        let options = often(changes).plan.options;
+        let options = often(changes).plan.call.options;
         let options = serde_json::from_str(&options).unwrap();
         let job = job_of(without_dropout(), Objective::Rating, options, stars(40));
         let machine = Emulated::new(bytes);

@@ -1,7 +1,7 @@
 //! What goes into a batch, and who gives way in the cache: properties of the two pure choices.
 
 use ecommerce_ml_serving::cache::room::{Resident, make_room};
-use ecommerce_ml_serving::scheduler::batch::fill;
+use ecommerce_ml_text::scheduler::batch::fill;
 use proptest::prelude::*;
 
 fn take(lengths: &[usize], budget: usize) -> Vec<usize> {

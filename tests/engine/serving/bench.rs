@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use ecommerce_ml_predictor::{Loaded, Output};
+use ecommerce_ml_predictor::Loaded;
 use ecommerce_ml_protocol::EngineError;
-use ecommerce_ml_serving::scheduler::{Finished, Scheduler, SchedulerOptions, Ticket, Work};
+use ecommerce_ml_text::scheduler::{Computed, Promised, Scheduler, SchedulerOptions, TextRequest};
+use ecommerce_ml_text_model::{Output, Prediction, TextModel};
 
 use crate::fake::{Control, Fake};
 use crate::kit::{BUDGET, wait_until, words};
 
 pub struct Bench {
     pub control: Arc<Control>,
-    pub model: Loaded,
+    pub model: Loaded<dyn TextModel>,
     pub scheduler: Scheduler,
 }
 
@@ -26,29 +27,29 @@ impl Bench {
         let control = Arc::<Control>::default();
         let options = SchedulerOptions { tokenizing_threads, batch_tokens: Some(BUDGET), result_cache };
         let scheduler = Scheduler::start(options).unwrap();
-        Self { model: Loaded::new(Fake::served(Arc::clone(&control), 1)), control, scheduler }
+        Self { model: Loaded::new(Fake::model(Arc::clone(&control), 1)), control, scheduler }
     }
 
     /// With a model on a device that works by itself.
-    pub fn elsewhere() -> Self {
+    pub fn with_device() -> Self {
         let bench = Self::new();
-        Self { model: Loaded::new(Fake::elsewhere(Arc::clone(&bench.control))), ..bench }
+        Self { model: Loaded::new(Fake::on_device(Arc::clone(&bench.control))), ..bench }
     }
 
-    pub fn submit(&self, texts: Vec<String>) -> Ticket<Finished> {
+    pub fn submit(&self, texts: Vec<String>) -> Promised<Computed> {
         self.submit_to(&self.model, texts)
     }
 
-    pub fn submit_to(&self, model: &Loaded, texts: Vec<String>) -> Ticket<Finished> {
-        self.scheduler.submit(Work { model: model.clone(), texts, output: Output::Head })
+    pub fn submit_to(&self, model: &Loaded<dyn TextModel>, texts: Vec<String>) -> Promised<Computed> {
+        self.scheduler.submit(TextRequest { model: model.clone(), texts, output: Output::Head })
     }
 
     /// Has the compute thread wait inside a batch, so that what comes next piles up.
-    pub fn block(&self) -> Ticket<Finished> {
+    pub fn block(&self) -> Promised<Computed> {
         self.control.close();
-        let ticket = self.submit(vec!["blocker".to_owned()]);
+        let promised = self.submit(vec!["blocker".to_owned()]);
         wait_until(|| self.control.batches().len() == 1);
-        ticket
+        promised
     }
 
     /// Waits until everything is queued for the compute thread.
@@ -57,9 +58,11 @@ impl Bench {
     }
 }
 
-pub fn values(model: &Loaded, outcome: Result<Finished, EngineError>) -> Vec<Option<f64>> {
-    let rows = outcome.unwrap().rows(|rows| model.predict(rows));
-    rows.into_iter().map(|row| row.and_then(|prediction| prediction.value)).collect()
+pub fn values(model: &Loaded<dyn TextModel>, outcome: Result<Computed, EngineError>) -> Vec<Option<f64>> {
+    outcome.unwrap().rows(|rows| match model.predict(rows) {
+        Prediction::Number(value) => value,
+        Prediction::Probabilities(_) => panic!("the fake is a regression"),
+    })
 }
 
 /// Distinct texts of so many words each.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use ecommerce_ml_protocol::{
-    EngineError, FrameDecoder, Hello, Prediction, Reply, ReplyBody, Request, RequestBody, RequestId,
+    Answers, Completed, EngineError, FrameDecoder, Hello, Reply, ReplyBody, Request, RequestBody, RequestId,
     UploadPart, encode_frame,
 };
 
@@ -134,16 +134,20 @@ impl Client {
     }
 }
 
-/// The values of predictions.
-pub fn values(body: ReplyBody) -> Vec<Option<f64>> {
+/// Answers, and what they took.
+pub fn answered(body: ReplyBody) -> (Answers, Completed) {
     match body {
-        ReplyBody::Predictions { rows, .. } => rows.iter().map(value).collect(),
+        ReplyBody::Answered { answers, completed } => (answers, completed),
         other => panic!("{other:?}"),
     }
 }
 
-fn value(row: &Option<Prediction>) -> Option<f64> {
-    row.as_ref().and_then(|prediction| prediction.value)
+/// The values of predictions.
+pub fn values(body: ReplyBody) -> Vec<Option<f64>> {
+    match answered(body).0 {
+        Answers::Numbers(numbers) => numbers,
+        other => panic!("{other:?}"),
+    }
 }
 
 pub fn error(body: ReplyBody) -> EngineError {

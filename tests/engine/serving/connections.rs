@@ -4,13 +4,12 @@ use std::io::Write;
 use std::thread;
 
 use ecommerce_ml_protocol::{
-    ErrorKind, Hello, MAX_TEXT_BYTES, ModelSource, Reply, ReplyBody, RequestBody, RequestId, TokenDetail,
-    Tokens,
+    Answers, ErrorKind, Hello, MAX_TEXT_BYTES, ModelSource, Output, Reply, ReplyBody, RequestBody, RequestId,
 };
 
-use crate::client::{Client, error, values};
+use crate::client::{Client, answered, error, values};
 use crate::fake::letters;
-use crate::kit::{BUILTIN_BYTES, Kit, builtin, predict, wait_until, words};
+use crate::kit::{BUILTIN_BYTES, Kit, ask_for, builtin, predict, wait_until, words};
 
 #[test]
 fn another_build_is_told_ours_and_sent_away() {
@@ -60,18 +59,20 @@ fn requests_of_one_connection_overtake_each_other() {
 fn embeddings_tokens_and_description() {
     let kit = Kit::new();
     let mut client = kit.client();
-    let texts = vec!["two words".to_owned(), " ".to_owned()];
-    match client.call(RequestBody::Embed { model: builtin(), texts: texts.clone() }) {
-        ReplyBody::Embeddings { rows, completed } => {
-            assert_eq!(rows, [Some(vec![8.0]), None]);
-            assert_eq!((completed.tokens, completed.cached), (2, 0));
-        }
-        other => panic!("{other:?}"),
-    }
+    let texts = ["two words", " "];
+    let (answers, completed) = answered(client.call(ask_for(Output::Embedding, &texts)));
+    assert_eq!(answers, Answers::Vectors(vec![Some(vec![8.0]), None]));
+    assert_eq!((completed.tokens, completed.cached), (2, 0));
     let pieces = vec!["two".to_owned(), "words".to_owned()];
-    let rows = vec![Tokens::Pieces(pieces), Tokens::Pieces(Vec::new())];
-    let tokenize = RequestBody::Tokenize { model: builtin(), texts, detail: TokenDetail::Pieces };
-    assert_eq!(client.call(tokenize), ReplyBody::Tokenized { rows });
+    let tokens = [
+        (Output::TokenPieces, Answers::TokenPieces(vec![pieces, Vec::new()])),
+        (Output::TokenIds, Answers::TokenIds(vec![vec![u32::MAX; 2], Vec::new()])),
+        (Output::TokenCounts, Answers::TokenCounts(vec![2, 0])),
+    ];
+    for (output, expected) in tokens {
+        let (answers, completed) = answered(client.call(ask_for(output, &texts)));
+        assert_eq!((answers, completed.tokens, completed.cached), (expected, 0, 0));
+    }
     match client.call(RequestBody::Describe { model: builtin() }) {
         ReplyBody::Described(info) => assert_eq!(info.bytes, BUILTIN_BYTES),
         other => panic!("{other:?}"),
@@ -95,8 +96,7 @@ fn a_reply_that_fits_into_no_frame_is_an_error() {
     let mut client = kit.client();
     // 16 MiB of text whose ids take 40 MiB.
     let texts = vec![words(MAX_TEXT_BYTES / 2); 4];
-    let tokenize = RequestBody::Tokenize { model: builtin(), texts, detail: TokenDetail::Ids };
-    let refused = error(client.call(tokenize));
+    let refused = error(client.call(ask_for(Output::TokenIds, &texts)));
     assert_eq!(refused.kind, ErrorKind::InvalidRequest, "{refused:?}");
     kit.stats();
 }
@@ -180,9 +180,7 @@ fn a_client_that_sends_too_much_and_vanishes_is_noticed() {
 fn a_client_that_does_not_read_holds_up_nobody() {
     let kit = Kit::new();
     let mut slow = kit.client();
-    let texts = vec![words(50_000)];
-    let tokenize = RequestBody::Tokenize { model: builtin(), texts, detail: TokenDetail::Pieces };
-    slow.send_many(40, &tokenize);
+    slow.send_many(40, &ask_for(Output::TokenPieces, &[words(50_000)]));
     let mut quick = kit.client();
     for _ in 0..50 {
         assert_eq!(values(quick.call(predict(&builtin(), &["quick"]))), [Some(5.0)]);

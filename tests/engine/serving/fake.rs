@@ -8,10 +8,12 @@
 use std::sync::Arc;
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
-use ecommerce_ml_predictor::{Begun, ModelPrecision, Output, Row, Served, Window};
-use ecommerce_ml_protocol::{
-    EngineError, ErrorKind, Family, ModelInfo, Prediction, Task, TokenDetail, Tokens,
-};
+use ecommerce_ml_checkpoint::tokenizer::{TokenDetail, Tokens};
+use ecommerce_ml_predictor::{ModelKind, ModelPrecision, Predictor, Trainer, Workload};
+use ecommerce_ml_protocol::{Answer, EngineError, ErrorKind, ModelInfo, ModelSource, Reads, Signature};
+use ecommerce_ml_text::TextPredictor;
+use ecommerce_ml_text::scheduler::Scheduler;
+use ecommerce_ml_text_model::{Begun, Output, Prediction, Row, TextModel, Window};
 use parking_lot::{Condvar, Mutex};
 
 /// Longest window in tokens.
@@ -116,47 +118,44 @@ impl Control {
 pub struct Fake {
     control: Arc<Control>,
     /// Whether it computes on a device that works by itself.
-    elsewhere: bool,
+    on_device: bool,
     info: ModelInfo,
     precision: ModelPrecision,
 }
 
 impl Fake {
-    pub fn served(control: Arc<Control>, bytes: u64) -> Arc<dyn Served> {
+    pub fn model(control: Arc<Control>, bytes: u64) -> Arc<dyn TextModel> {
         Self::computing(control, bytes, false)
     }
 
     /// A model on a device that works by itself.
-    pub fn elsewhere(control: Arc<Control>) -> Arc<dyn Served> {
+    pub fn on_device(control: Arc<Control>) -> Arc<dyn TextModel> {
         Self::computing(control, 1, true)
     }
 
-    fn computing(control: Arc<Control>, bytes: u64, elsewhere: bool) -> Arc<dyn Served> {
+    fn computing(control: Arc<Control>, bytes: u64, on_device: bool) -> Arc<dyn TextModel> {
+        let answers = vec![Answer::Number, Answer::Embedding(1), Answer::Tokens];
         let info = ModelInfo {
-            family: Family::Bert,
-            task: Task::Regression,
-            labels: Vec::new(),
-            has_sentiment: false,
-            has_rating: false,
-            max_length: WINDOW as u32,
-            hidden_size: 1,
+            kind: "text".to_owned(),
+            signature: Signature { reads: Reads::Text, answers, labels: Vec::new() },
             parameters: 1,
             bytes,
+            details: "{}".to_owned(),
         };
         let precision = ModelPrecision { name: "f32", note: "nothing is computed".to_owned() };
-        Arc::new(Self { control, elsewhere, info, precision })
+        Arc::new(Self { control, on_device, info, precision })
     }
 
-    /// A loader of models that consist of one file, which tells their size.
-    pub fn load(control: &Arc<Control>, files: &ModelFiles) -> Result<Arc<dyn Served>, EngineError> {
+    /// A model that consists of one file, which tells its size.
+    pub fn load(control: &Arc<Control>, files: &ModelFiles) -> Result<Arc<dyn TextModel>, EngineError> {
         let size = files.get("size").and_then(|bytes| std::str::from_utf8(bytes).ok()?.trim().parse().ok());
         let size =
             size.ok_or_else(|| EngineError::new(ErrorKind::DamagedModel, "file \"size\" has no number"))?;
-        Ok(Self::served(Arc::clone(control), size))
+        Ok(Self::model(Arc::clone(control), size))
     }
 }
 
-impl Served for Fake {
+impl TextModel for Fake {
     fn info(&self) -> &ModelInfo {
         &self.info
     }
@@ -191,13 +190,12 @@ impl Served for Fake {
             }
             Ok(windows.iter().map(|ids| vec![ids.iter().sum::<u32>() as f32]).collect())
         };
-        if self.elsewhere { Ok(Begun::Elsewhere(Box::new(compute))) } else { compute().map(Begun::Done) }
+        if self.on_device { Ok(Begun::Pending(Box::new(compute))) } else { compute().map(Begun::Done) }
     }
 
     fn predict(&self, rows: &[Row]) -> Prediction {
         assert!(sum(rows) as u32 != PANIC_LATE, "told to panic late");
-        let value = Some(f64::from(sum(rows)));
-        Prediction { probabilities: Vec::new(), value, sentiment: None, score: None, rating: None }
+        Prediction::Number(f64::from(sum(rows)))
     }
 
     fn embed(&self, rows: &[Row]) -> Vec<f32> {
@@ -206,6 +204,41 @@ impl Served for Fake {
 
     fn precision(&self) -> &ModelPrecision {
         &self.precision
+    }
+}
+
+/// The kind of all fakes: text, without a trainer.
+pub struct FakeKind {
+    pub control: Arc<Control>,
+    pub scheduler: Arc<Scheduler>,
+    /// Memory that a model without files takes.
+    pub builtin_bytes: u64,
+}
+
+impl ModelKind for FakeKind {
+    fn name(&self) -> &'static str {
+        "text"
+    }
+
+    fn recognises(&self, files: &ModelFiles) -> bool {
+        // The built-in folder is empty: its files would be passed over, having no name that matters.
+        *files == ModelFiles::default() || files.get("size").is_some()
+    }
+
+    fn load(&self, _: &ModelSource, files: &ModelFiles) -> Result<Arc<dyn Predictor>, EngineError> {
+        let model = match *files == ModelFiles::default() {
+            true => Fake::model(Arc::clone(&self.control), self.builtin_bytes),
+            false => Fake::load(&self.control, files)?,
+        };
+        Ok(Arc::new(TextPredictor::new(model, &self.scheduler)))
+    }
+
+    fn trainer(&self) -> Option<&dyn Trainer> {
+        None
+    }
+
+    fn workload(&self) -> Workload {
+        Workload { queued: self.scheduler.queued_texts(), utilisation: self.scheduler.utilisation() }
     }
 }
 

@@ -6,15 +6,19 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ecommerce_ml_engine::engine::{About, Engine};
-use ecommerce_ml_protocol::{EngineStats, FileEntry, ModelRef, ModelSource, ReplyBody, RequestBody, Sha256};
+use ecommerce_ml_engine::registry::Registry;
+use ecommerce_ml_predictor::ModelKind;
+use ecommerce_ml_protocol::{
+    EngineStats, FileEntry, Input, ModelRef, ModelSource, Output, ReplyBody, RequestBody, Sha256,
+};
 use ecommerce_ml_serving::cache::ModelCache;
-use ecommerce_ml_serving::scheduler::{Scheduler, SchedulerOptions};
 use ecommerce_ml_serving::server;
+use ecommerce_ml_text::scheduler::{Scheduler, SchedulerOptions};
 use sha2::Digest;
 use tempfile::TempDir;
 
 use crate::client::Client;
-use crate::fake::{Control, Fake};
+use crate::fake::{Control, FakeKind};
 
 /// Name of the model that every kit has built in.
 pub const BUILTIN: &str = "fake";
@@ -42,20 +46,23 @@ impl Kit {
 
     /// With memory for models of `capacity` bytes, and for answers of `result_cache` bytes.
     pub fn with_caches(capacity: u64, result_cache: u64) -> Self {
+        Self::with_kinds(capacity, result_cache, Vec::new())
+    }
+
+    /// The same, with these kinds beside that of the fakes.
+    pub fn with_kinds(capacity: u64, result_cache: u64, mut kinds: Vec<Box<dyn ModelKind>>) -> Self {
         let kit = Self { control: Arc::default(), directory: TempDir::new().unwrap() };
         let builtin = kit.directory.path().join("models");
         std::fs::create_dir_all(builtin.join(BUILTIN)).unwrap();
-        let control = Arc::clone(&kit.control);
-        let load = move |files: &_| match Fake::load(&control, files) {
-            // The built-in folder is empty: its files would be passed over, having no name that matters.
-            Err(_) if *files == Default::default() => Ok(Fake::served(Arc::clone(&control), BUILTIN_BYTES)),
-            loaded => loaded,
-        };
-        let cache = ModelCache::new(capacity, Some(builtin), Box::new(load));
         let options = SchedulerOptions { tokenizing_threads: 2, batch_tokens: Some(BUDGET), result_cache };
+        let scheduler = Arc::new(Scheduler::start(options).unwrap());
+        let control = Arc::clone(&kit.control);
+        kinds.push(Box::new(FakeKind { control, scheduler, builtin_bytes: BUILTIN_BYTES }));
+        let registry = Arc::new(Registry::of(kinds));
+        let cache = ModelCache::new(capacity, Some(builtin), Arc::clone(&registry) as _);
         let (device, kernels) = ("cpu".to_owned(), "abacus".to_owned());
         let about = About { device, accelerator: None, kernels, threads: 2, restarts: 3 };
-        let engine = Engine::new(cache, Scheduler::start(options).unwrap(), about);
+        let engine = Engine::new(cache, registry, about);
         serve(engine, kit.socket());
         kit
     }
@@ -112,7 +119,14 @@ pub fn builtin() -> ModelRef {
 }
 
 pub fn predict(model: &ModelRef, texts: &[&str]) -> RequestBody {
-    RequestBody::Predict { model: model.clone(), texts: texts.iter().map(|&text| text.to_owned()).collect() }
+    let input = Input::Texts(texts.iter().map(|&text| text.to_owned()).collect());
+    RequestBody::Predict { model: model.clone(), input, output: Output::Prediction }
+}
+
+/// Asks the built-in model for something else.
+pub fn ask_for(output: Output, texts: &[impl AsRef<str>]) -> RequestBody {
+    let input = Input::Texts(texts.iter().map(|text| text.as_ref().to_owned()).collect());
+    RequestBody::Predict { model: builtin(), input, output }
 }
 
 /// A text of so many words of one letter.
@@ -136,9 +150,14 @@ impl Content {
     }
 
     pub fn of(data: String) -> Self {
+        Self::named("size", data)
+    }
+
+    /// A model of one file.
+    pub fn named(file: &str, data: String) -> Self {
         let data = data.into_bytes();
         let sha256 = Sha256(sha2::Sha256::digest(&data).into());
-        let manifest = vec![FileEntry { name: "size".to_owned(), size: data.len() as u64, sha256 }];
+        let manifest = vec![FileEntry { name: file.to_owned(), size: data.len() as u64, sha256 }];
         Self { sha: ecommerce_ml_checkpoint::files::content_address(&manifest), manifest, data }
     }
 

@@ -6,12 +6,13 @@
 mod alone;
 mod batches;
 mod bench;
+mod chunking;
 mod client;
 mod connections;
-mod division;
 mod fake;
 mod garbage;
 mod hub;
+mod kinds;
 mod kit;
 mod models;
 mod process;

@@ -9,13 +9,13 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use ecommerce_ml_checkpoint::files::{ModelFiles, content_address};
 use ecommerce_ml_protocol::{
-    EngineStats, ErrorKind, Hello, ModelRef, ModelSource, Prediction, ReplyBody, RequestBody, RequestId,
+    Answers, EngineStats, ErrorKind, Hello, Input, ModelRef, ModelSource, ReplyBody, RequestBody, RequestId,
     UPLOAD_CHUNK_BYTES, UploadPart,
 };
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::client::{Client, error};
+use crate::client::{Client, answered, error};
 use crate::kit::{BUILTIN, builtin, wait_until};
 
 /// An engine started as the background worker starts it; killed when the test ends, however it ends.
@@ -136,6 +136,7 @@ fn a_device_or_precision_that_is_not_there_is_an_answer() {
     for arguments in [["--device", "cuda"], ["--precision", "bf16"]] {
         let directory = TempDir::new().unwrap();
         fs::create_dir(directory.path().join(BUILTIN)).unwrap();
+        fs::write(directory.path().join(BUILTIN).join("config.json"), "{}").unwrap();
         let (listener, socket) = listen(&directory);
         let builtins = directory.path().to_str().unwrap();
         let _worker = Worker::start(&listener, &[&arguments[..], &["--builtin", builtins]].concat());
@@ -228,7 +229,7 @@ fn a_model_that_was_sent_answers_like_the_built_in_one() {
     let mut client = Client::connect(&socket);
     let mut ask = |source| {
         let texts = vec!["a good product".to_owned(), " ".to_owned(), "terrible ".repeat(500)];
-        let id = client.send(RequestBody::Predict { model: ModelRef { source, pinned: false }, texts });
+        let id = client.send(request(ModelRef { source, pinned: false }, texts));
         let reply = client.receive();
         if matches!(reply.body, ReplyBody::NeedContent(_)) {
             send_files(&mut client, id);
@@ -242,7 +243,7 @@ fn a_model_that_was_sent_answers_like_the_built_in_one() {
     // A sum may be taken in another order when other texts are in the batch.
     let close = |a: f32, b: f32| (a - b).abs() < 1e-5;
     assert!(sent.iter().zip(&built_in).all(|(a, b)| match (a, b) {
-        (Some(a), Some(b)) => a.probabilities.iter().zip(&b.probabilities).all(|(&a, &b)| close(a, b)),
+        (Some(a), Some(b)) => a.iter().zip(b).all(|(&a, &b)| close(a, b)),
         (None, None) => true,
         _ => false,
     }));
@@ -262,7 +263,7 @@ fn an_engine_that_is_started_again_has_its_models() {
         let _worker = Worker::start(&listener, &["--weights-cache", weights.to_str().unwrap()]);
         let mut client = Client::connect(&socket);
         let texts = vec!["a good product".to_owned()];
-        let id = client.send(RequestBody::Predict { model: model.clone(), texts });
+        let id = client.send(request(model.clone(), texts));
         let mut reply = client.receive().body;
         assert_eq!(matches!(reply, ReplyBody::NeedContent(_)), sent);
         if sent {
@@ -296,9 +297,18 @@ fn send_files(client: &mut Client, id: RequestId) {
     client.part(id, UploadPart::End);
 }
 
-fn predictions(body: ReplyBody) -> Vec<Option<Prediction>> {
-    match body {
-        ReplyBody::Predictions { rows, .. } => rows,
+fn request(model: ModelRef, texts: Vec<String>) -> RequestBody {
+    RequestBody::Predict {
+        model,
+        input: Input::Texts(texts),
+        output: ecommerce_ml_protocol::Output::Prediction,
+    }
+}
+
+/// Probabilities.
+fn predictions(body: ReplyBody) -> Vec<Option<Vec<f32>>> {
+    match answered(body).0 {
+        Answers::Classes { probabilities, .. } => probabilities,
         other => panic!("{other:?}"),
     }
 }

@@ -4,15 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
-use ecommerce_ml_predictor::{Loaded, Output};
-use ecommerce_ml_protocol::{ModelSource, ModelStats, ReplyBody, RequestBody};
-use ecommerce_ml_serving::scheduler::Work;
-use ecommerce_ml_text_model::{Device, Model, PrecisionChoice};
+use ecommerce_ml_predictor::Loaded;
+use ecommerce_ml_protocol::{ModelSource, ModelStats, Output as Wanted, ReplyBody};
+use ecommerce_ml_text::scheduler::TextRequest;
+use ecommerce_ml_text_model::{Device, Model, Output, PrecisionChoice, TextModel};
 
 use crate::bench::{Bench, bulk, values};
-use crate::client::Client;
+use crate::client::{Client, answered};
 use crate::fake::{Fake, WINDOW, letters};
-use crate::kit::{Content, Kit, builtin, predict, words};
+use crate::kit::{Content, Kit, ask_for, builtin, predict, words};
 
 /// Room for everything in these tests.
 const ROOM: u64 = 1 << 20;
@@ -44,18 +44,18 @@ fn known_and_new_texts_of_a_request_find_their_places() {
     bench.submit(even).wait().unwrap();
     let all = [bulk(40, 9), vec![" ".to_owned()], bulk(40, 9)].concat();
     let expected: Vec<_> = all.iter().map(|text| letters(text)).collect();
-    let finished = bench.submit(all).wait().unwrap();
-    assert_eq!((finished.tokens(), finished.cached()), (20 * 9, 40));
-    assert_eq!(values(&bench.model, Ok(finished)), expected);
+    let computed = bench.submit(all).wait().unwrap();
+    assert_eq!((computed.tokens(), computed.cached()), (20 * 9, 40));
+    assert_eq!(values(&bench.model, Ok(computed)), expected);
 }
 
 #[test]
 fn another_model_and_another_output_have_answers_of_their_own() {
     let bench = Bench::with(2, ROOM);
-    let other = Loaded::new(Fake::served(Arc::clone(&bench.control), 1));
-    let cached = |model: &Loaded, output| {
-        let work = Work { model: model.clone(), texts: vec!["text".to_owned()], output };
-        bench.scheduler.submit(work).wait().unwrap().cached()
+    let other = Loaded::new(Fake::model(Arc::clone(&bench.control), 1));
+    let cached = |model: &Loaded<dyn TextModel>, output| {
+        let request = TextRequest { model: model.clone(), texts: vec!["text".to_owned()], output };
+        bench.scheduler.submit(request).wait().unwrap().cached()
     };
     for expected in [0, 1] {
         for (model, output) in [
@@ -73,8 +73,8 @@ fn another_model_and_another_output_have_answers_of_their_own() {
 fn without_memory_everything_is_computed() {
     let bench = Bench::with(2, 0);
     for batches in [1, 2] {
-        let finished = bench.submit(vec!["text".to_owned(), "text".to_owned()]).wait().unwrap();
-        assert_eq!((finished.tokens(), finished.cached(), bench.control.batches().len()), (1, 0, batches));
+        let computed = bench.submit(vec!["text".to_owned(), "text".to_owned()]).wait().unwrap();
+        assert_eq!((computed.tokens(), computed.cached(), bench.control.batches().len()), (1, 0, batches));
     }
 }
 
@@ -90,10 +90,10 @@ fn what_was_computed_for_a_cancelled_request_is_kept() {
     drop(large);
     bench.control.open();
     blocker.wait().unwrap();
-    let finished = bench.submit(bulk(20, 100)).wait().unwrap();
-    assert!((2..=4).contains(&finished.cached()), "{}", finished.cached());
+    let computed = bench.submit(bulk(20, 100)).wait().unwrap();
+    assert!((2..=4).contains(&computed.cached()), "{}", computed.cached());
     let expected: Vec<_> = bulk(20, 100).iter().map(|text| letters(text)).collect();
-    assert_eq!(values(&bench.model, Ok(finished)), expected);
+    assert_eq!(values(&bench.model, Ok(computed)), expected);
 }
 
 #[test]
@@ -101,17 +101,16 @@ fn answers_of_a_real_model_come_again_to_the_last_bit() {
     let folder =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/reference/models/bert-classification-3");
     let files = ModelFiles::from_directory(&folder).unwrap();
-    let model = Loaded::new(Arc::new(
-        Model::load(&files, &Device::open("cpu", 2).unwrap(), PrecisionChoice::Auto).unwrap(),
-    ));
+    let model = Model::load(&files, &Device::open("cpu", 2).unwrap(), PrecisionChoice::Auto).unwrap();
+    let model: Loaded<dyn TextModel> = Loaded::new(Arc::new(model));
     let bench = Bench::with(2, ROOM);
     let texts = ["good", "not good at all", "the strap broke, the lid rattles. "].map(str::to_owned);
     let texts = [&texts[..], &[texts[2].repeat(50), texts[1].repeat(99)]].concat();
     let answers = |output, texts: &[String]| {
-        let work = Work { model: model.clone(), texts: texts.to_vec(), output };
-        let finished = bench.scheduler.submit(work).wait().unwrap();
-        let predictions = finished.rows(|rows| (model.predict(rows), model.embed(rows)));
-        (finished.cached(), predictions)
+        let request = TextRequest { model: model.clone(), texts: texts.to_vec(), output };
+        let computed = bench.scheduler.submit(request).wait().unwrap();
+        let predictions = computed.rows(|rows| (model.predict(rows), model.embed(rows)));
+        (computed.cached(), predictions)
     };
     for output in [Output::Head, Output::Embedding] {
         let (cached, computed) = answers(output, &texts);
@@ -143,10 +142,8 @@ fn hits_are_counted_by_text() {
     }
     let model = only_model(&kit);
     assert_eq!((model.requests, model.texts), (3, 12));
-    match client.call(RequestBody::Embed { model: builtin(), texts: texts.map(str::to_owned).to_vec() }) {
-        ReplyBody::Embeddings { completed, .. } => assert_eq!((completed.tokens, completed.cached), (3, 0)),
-        other => panic!("{other:?}"),
-    }
+    let (_, completed) = answered(client.call(ask_for(Wanted::Embedding, &texts)));
+    assert_eq!((completed.tokens, completed.cached), (3, 0));
 }
 
 /// Asks for a text, sending the model if asked.

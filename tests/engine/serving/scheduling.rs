@@ -3,7 +3,7 @@
 use std::thread;
 
 use ecommerce_ml_protocol::ErrorKind;
-use ecommerce_ml_serving::scheduler::Ticket;
+use ecommerce_ml_text::scheduler::Promised;
 use parking_lot::Mutex;
 
 use crate::bench::{Bench, bulk, values};
@@ -43,8 +43,8 @@ fn bulk_requests_take_turns() {
     let second = bench.submit(bulk(20, 50));
     bench.settle();
     bench.control.open();
-    for ticket in [blocker, first, second] {
-        ticket.wait().unwrap();
+    for promised in [blocker, first, second] {
+        promised.wait().unwrap();
     }
     let batches = bench.control.batches();
     let leads: Vec<usize> = batches[1..9].iter().map(|batch| batch[0]).collect();
@@ -60,8 +60,8 @@ fn small_requests_do_not_starve_a_bulk_request() {
     let small: Vec<_> = bulk(40, 100).into_iter().map(|text| bench.submit(vec![text])).collect();
     bench.settle();
     bench.control.open();
-    for ticket in small.into_iter().chain([blocker, large]) {
-        ticket.wait().unwrap();
+    for promised in small.into_iter().chain([blocker, large]) {
+        promised.wait().unwrap();
     }
     let batches = bench.control.batches();
     let last = |length| batches.iter().rposition(|batch| batch.contains(&length));
@@ -75,8 +75,8 @@ fn several_requests_share_a_batch() {
     let small: Vec<_> = (1..=20).map(|index| bench.submit(vec!["b".repeat(index)])).collect();
     bench.settle();
     bench.control.open();
-    for (index, ticket) in small.into_iter().enumerate() {
-        assert_eq!(values(&bench.model, ticket.wait()), [Some((index + 1) as f64)]);
+    for (index, promised) in small.into_iter().enumerate() {
+        assert_eq!(values(&bench.model, promised.wait()), [Some((index + 1) as f64)]);
     }
     assert_eq!(bench.control.batches().len(), 2);
     blocker.wait().unwrap();
@@ -89,16 +89,16 @@ fn long_texts_blank_texts_and_repetitions_are_answered_in_place() {
         vec![words(3 * WINDOW + 7), String::new(), "twice is twice".to_owned(), "  ".to_owned(), words(2)];
     let texts = [texts.clone(), texts].concat();
     let expected: Vec<_> = texts.iter().map(|text| letters(text)).collect();
-    let finished = bench.submit(texts).wait().unwrap();
-    assert_eq!(finished.tokens(), 3 * WINDOW as u64 + 7 + 3 + 2);
-    assert_eq!(finished.cached(), 0);
-    assert_eq!(values(&bench.model, Ok(finished)), expected);
+    let computed = bench.submit(texts).wait().unwrap();
+    assert_eq!(computed.tokens(), 3 * WINDOW as u64 + 7 + 3 + 2);
+    assert_eq!(computed.cached(), 0);
+    assert_eq!(values(&bench.model, Ok(computed)), expected);
 }
 
 #[test]
 fn a_panic_or_failure_costs_only_the_guilty_request_its_answer() {
     only_the_guilty_pay(&Bench::new(), 1);
-    only_the_guilty_pay(&Bench::elsewhere(), 2);
+    only_the_guilty_pay(&Bench::with_device(), 2);
 }
 
 /// Where so many batches are under way at a time.
@@ -108,10 +108,10 @@ fn only_the_guilty_pay(bench: &Bench, most_underway: usize) {
         blockers.push(bench.submit(vec!["blocker".to_owned()]));
         wait_until(|| bench.control.batches().len() == blockers.len());
     }
-    let tickets = ["good", "PANIC", "fine", "FAIL", "nice"].map(|text| bench.submit(vec![text.to_owned()]));
+    let promised = ["good", "PANIC", "fine", "FAIL", "nice"].map(|text| bench.submit(vec![text.to_owned()]));
     bench.settle();
     bench.control.open();
-    let [good, panic, fine, fail, nice] = tickets.map(Ticket::wait);
+    let [good, panic, fine, fail, nice] = promised.map(Promised::wait);
     for innocent in [good, fine, nice] {
         assert_eq!(values(&bench.model, innocent), [Some(4.0)]);
     }

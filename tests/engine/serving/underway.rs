@@ -8,7 +8,7 @@ use crate::kit::wait_until;
 fn two_batches_are_under_way_and_no_more() {
     let texts = bulk(60, 100);
     let expected: Vec<_> = texts.iter().map(|text| letters(text)).collect();
-    for (bench, most) in [(Bench::elsewhere(), 2), (Bench::new(), 1)] {
+    for (bench, most) in [(Bench::with_device(), 2), (Bench::new(), 1)] {
         bench.control.close();
         let (first, second) = (bench.submit(texts.clone()), bench.submit(texts[..30].to_vec()));
         bench.settle();
@@ -22,7 +22,7 @@ fn two_batches_are_under_way_and_no_more() {
 
 #[test]
 fn a_batch_begins_as_soon_as_another_ends() {
-    let bench = Bench::elsewhere();
+    let bench = Bench::with_device();
     bench.control.close();
     let large = bench.submit(bulk(60, 100));
     for ended in 0..5 {
@@ -35,7 +35,7 @@ fn a_batch_begins_as_soon_as_another_ends() {
 
 #[test]
 fn a_single_text_is_in_the_next_batch() {
-    let bench = Bench::elsewhere();
+    let bench = Bench::with_device();
     bench.control.close();
     let large = bench.submit(bulk(60, 100));
     wait_until(|| bench.control.batches().len() == 2);
@@ -49,7 +49,7 @@ fn a_single_text_is_in_the_next_batch() {
 
 #[test]
 fn work_under_way_that_nobody_waits_for_is_in_nobodys_way() {
-    let bench = Bench::elsewhere();
+    let bench = Bench::with_device();
     bench.control.close();
     let (given_up, kept) = (bench.submit(bulk(10, 100)), bench.submit(bulk(10, 90)));
     bench.settle();

@@ -7,10 +7,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
-use ecommerce_ml_predictor::{Output, Row, Window};
 use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_tensor_cpu::Precision;
-use ecommerce_ml_text_model::{Device, Model, PrecisionChoice};
+use ecommerce_ml_text_model::{Device, Model, Output, PrecisionChoice, Row, Window};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::de::DeserializeOwned;
 

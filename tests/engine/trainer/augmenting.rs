@@ -1,10 +1,10 @@
 //! What changes of texts leave as it is, and what of them is refused.
 
 use ecommerce_ml_protocol::ErrorKind;
-use ecommerce_ml_protocol::training::{Label, Objective, TrainingRow};
+use ecommerce_ml_protocol::training::{Label, Objective};
 use serde_json::{Value, json};
 
-use crate::kit::{Said, job, number, refused, row, run, run_with, two_classes};
+use crate::kit::{Row, Said, job, number, refused, row, run, run_with, two_classes};
 
 fn options(more: &Value) -> Value {
     let mut options = json!({ "num_train_epochs": 2, "hidden_dropout": 0.0, "learning_rate": 1e-3 });
@@ -12,7 +12,7 @@ fn options(more: &Value) -> Value {
     options
 }
 
-fn learned(more: &Value, rows: Vec<TrainingRow>) -> Said {
+fn learned(more: &Value, rows: Vec<Row>) -> Said {
     let mut job = job("bert-classification-3", Objective::Classification, options(more), rows);
     if more.to_string().contains("synonym_table") {
         let pairs = [("Good", "fine"), ("bad", "poor"), ("price", "cost"), ("box", "parcel"), ("the", "a")];
@@ -43,8 +43,8 @@ fn what_is_held_out_never_changes() {
 }
 
 /// 20 rows of one class and 5 of another.
-fn lopsided() -> Vec<TrainingRow> {
-    let is = |row: &TrainingRow, class: &str| row.label == Label::Class(class.to_owned());
+fn lopsided() -> Vec<Row> {
+    let is = |row: &Row, class: &str| row.label == Label::Class(class.to_owned());
     let (bad, good): (Vec<_>, Vec<_>) = two_classes(40).into_iter().partition(|row| is(row, "bad"));
     bad.into_iter().chain(good.into_iter().take(5)).collect()
 }

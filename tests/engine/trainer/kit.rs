@@ -1,14 +1,15 @@
 //! Jobs, and what becomes of them.
 
 use ecommerce_ml_checkpoint::files::{ModelFiles, content_address};
-use ecommerce_ml_engine::cli::Compute;
-use ecommerce_ml_engine::loader::ModelLoader;
+use ecommerce_ml_engine::registry::Registry;
+use ecommerce_ml_predictor::Job;
 use ecommerce_ml_protocol::training::{
-    CheckpointPart, Epoch, Finished, JobOutput, Label, Objective, Phase, Prepared, Progress, TrainingPlan,
-    TrainingRow,
+    CheckpointPart, Epoch, Finished, JobOutput, Label, Objective, Phase, Prepared, Progress, TrainingCall,
+    TrainingInput, TrainingPlan, TrainingRows,
 };
-use ecommerce_ml_protocol::{EngineError, ModelSource, UploadPart};
-use ecommerce_ml_text_train::trainer::{Job, train};
+use ecommerce_ml_protocol::{EngineError, Input, ModelSource, UploadPart};
+use ecommerce_ml_text::scheduler::SchedulerOptions;
+use ecommerce_ml_text::{Compute, ModelLoader};
 use serde_json::Value;
 
 use crate::support::tiny;
@@ -30,38 +31,61 @@ pub fn text(says: usize, number: usize) -> String {
     format!("{} {one} {} {other} {}", filler[number % 6], filler[(number / 6) % 6], number % 7)
 }
 
-pub fn row(text: impl Into<String>, label: impl Into<String>) -> TrainingRow {
-    TrainingRow { text: text.into(), label: Label::Class(label.into()), paraphrases: Vec::new() }
+/// A row to learn from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    pub text: String,
+    pub label: Label,
+    pub paraphrases: Vec<String>,
 }
 
-pub fn number(text: impl Into<String>, label: f64) -> TrainingRow {
-    TrainingRow { text: text.into(), label: Label::Number(label), paraphrases: Vec::new() }
+/// Rows as they are sent.
+pub fn sent(rows: &[Row]) -> TrainingRows {
+    TrainingRows {
+        input: Input::Texts(rows.iter().map(|row| row.text.clone()).collect()),
+        labels: rows.iter().map(|row| row.label.clone()).collect(),
+        times: Vec::new(),
+        paraphrases: rows.iter().map(|row| row.paraphrases.clone()).collect(),
+    }
+}
+
+pub fn row(text: impl Into<String>, label: impl Into<String>) -> Row {
+    Row { text: text.into(), label: Label::Class(label.into()), paraphrases: Vec::new() }
+}
+
+pub fn number(text: impl Into<String>, label: f64) -> Row {
+    Row { text: text.into(), label: Label::Number(label), paraphrases: Vec::new() }
 }
 
 /// Rows of two classes.
-pub fn two_classes(rows: usize) -> Vec<TrainingRow> {
+pub fn two_classes(rows: usize) -> Vec<Row> {
     (0..rows).map(|at| row(text(4 * (at % 2), at / 2), ["bad", "good"][at % 2])).collect()
 }
 
 /// Rows of one to five stars.
-pub fn stars(rows: usize) -> Vec<TrainingRow> {
+pub fn stars(rows: usize) -> Vec<Row> {
     (0..rows).map(|at| number(text(at % 5, at / 5), (at % 5 + 1) as f64)).collect()
 }
 
-pub fn job(model: &str, objective: Objective, options: Value, rows: Vec<TrainingRow>) -> Job {
+pub fn job(model: &str, objective: Objective, options: Value, rows: Vec<Row>) -> Job {
     job_of(tiny(model).files(), objective, options, rows)
 }
 
-pub fn job_of(base: ModelFiles, objective: Objective, options: Value, rows: Vec<TrainingRow>) -> Job {
+pub fn job_of(base: ModelFiles, objective: Objective, options: Value, rows: Vec<Row>) -> Job {
     let plan = TrainingPlan {
-        objective,
-        options: options.to_string(),
-        base: ModelSource::Content(content_address(&base.manifest())),
-        rival: None,
+        call: TrainingCall {
+            objective,
+            input: TrainingInput::Text,
+            has_time: false,
+            options: options.to_string(),
+        },
+        base: Some(ModelSource::Content(content_address(&base.manifest()))),
+        incumbent: None,
         memory_limit: 1 << 30,
         checkpoint_interval: 3600,
     };
-    Job { plan, base, rival: None, rows, synonyms: Vec::new(), checkpoint: Vec::new() }
+    let rows = rows.chunks(50).map(sent).collect();
+    Job { plan, base: Some(base), incumbent: None, rows, synonyms: Vec::new(), checkpoint: Vec::new() }
 }
 
 /// What a training said.
@@ -129,17 +153,24 @@ pub fn loader(threads: usize) -> ModelLoader {
 
 /// Does a job, with so many threads.
 pub fn run_with(job: Job, threads: usize) -> Result<Said, EngineError> {
-    run_on(job, &loader(threads))
+    run_on(job, loader(threads))
 }
 
 /// Does a job on the loader's device.
-pub fn run_on(job: Job, loader: &ModelLoader) -> Result<Said, EngineError> {
+pub fn run_on(job: Job, loader: ModelLoader) -> Result<Said, EngineError> {
     let mut said = Said::default();
-    train(job, loader, &mut |output| {
-        said.take(output);
-        Ok(())
-    })?;
+    train(job, loader, |output| said.take(output))?;
     Ok(said)
+}
+
+/// Does a job on the loader's device, as the program would.
+pub fn train(job: Job, loader: ModelLoader, mut take: impl FnMut(JobOutput)) -> Result<(), EngineError> {
+    let scheduling = SchedulerOptions { tokenizing_threads: 1, batch_tokens: None, result_cache: 0 };
+    let registry = Registry::start(loader, scheduling).unwrap();
+    registry.trainer(&job.plan.call)?.train(job, &registry, &mut |output| {
+        take(output);
+        Ok(())
+    })
 }
 
 pub fn run(job: Job) -> Said {

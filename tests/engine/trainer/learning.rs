@@ -1,11 +1,12 @@
 //! Toy languages are learned.
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
-use ecommerce_ml_protocol::Task;
-use ecommerce_ml_protocol::training::{Label, Objective, TrainingRow};
+use ecommerce_ml_predictor::Job;
+use ecommerce_ml_protocol::{LabelScheme, Task};
+use ecommerce_ml_protocol::training::{Label, Objective, TrainingRows};
 use serde_json::{Value, json};
 
-use crate::kit::{Said, job, job_of, number, row, run, run_with, stars, text, two_classes};
+use crate::kit::{Row, Said, job, job_of, number, refused, row, run, run_with, sent, stars, text, two_classes};
 use crate::support::root;
 
 /// Options that learn a toy language quickly.
@@ -40,7 +41,7 @@ fn classes_are_learned_with_every_tuning() {
             // Nothing in the frozen encoders, whose weights are random, tells words apart on purpose.
             let least = if tuning == json!({}) { 0.99 } else { 0.7 };
             assert!(said.metric("accuracy") > least, "{model} {tuning}: {:?}", said.finished().metrics);
-            assert_eq!(finished.info.labels, ["bad", "good"]);
+            assert_eq!(finished.info.labels(), ["bad", "good"]);
             let prepared = said.prepared.unwrap();
             assert_eq!((prepared.training_rows + prepared.held_out_rows, prepared.resumed_at), (200, 0));
             assert_eq!(prepared.labels, [("bad".to_owned(), 100), ("good".to_owned(), 100)]);
@@ -49,7 +50,7 @@ fn classes_are_learned_with_every_tuning() {
 }
 
 /// Rows about three things, said in words that only an encoder that has read before relates to each other.
-fn complaints() -> Vec<TrainingRow> {
+fn complaints() -> Vec<Row> {
     let things = ["kettle", "lamp", "phone", "bag", "toaster", "tent", "camera", "chair", "clock", "mirror"];
     let sentences = [
         (
@@ -96,7 +97,7 @@ fn stars_are_learned_with_every_tuning() {
             "{tuning}: {:?}",
             said.finished().metrics
         );
-        assert!(said.finished().info.has_rating);
+        assert!(LabelScheme::of(said.finished().info.labels()).has_rating());
     }
 }
 
@@ -112,7 +113,7 @@ fn numbers_are_learned_in_their_unit() {
             "{tuning}: {:?}",
             said.finished().metrics
         );
-        assert_eq!(said.finished().info.task, Task::Regression);
+        assert_eq!(said.finished().info.task(), Task::Regression);
     }
 }
 
@@ -136,7 +137,7 @@ fn a_thousand_classes_are_learned() {
     let rows = (0..3000).map(|at| row(text(at % 5, at), format!("class {}", at % 1000))).collect();
     let options = json!({ "num_train_epochs": 1, "tuning": "head" });
     let said = run(job("bert-classification-3", Objective::Classification, options, rows));
-    assert_eq!(said.finished().info.labels.len(), 1000);
+    assert_eq!(said.finished().info.labels().len(), 1000);
 }
 
 #[test]
@@ -144,7 +145,7 @@ fn integers_and_truths_are_classes() {
     for (labels, expected) in [(["10", "9"], ["9", "10"]), (["true", "false"], ["false", "true"])] {
         let rows = (0..60).map(|at| row(text(4 * (at % 2), at / 2), labels[at % 2])).collect();
         let said = run(job("bert-classification-3", Objective::Classification, options(json!({})), rows));
-        assert_eq!(said.finished().info.labels, expected);
+        assert_eq!(said.finished().info.labels(), expected);
     }
 }
 
@@ -234,8 +235,9 @@ fn scarce_classes_are_repeated() {
 fn paraphrases_and_synonyms_take_the_place_of_words() {
     let learn = |augment: Value| {
         let options = json!({ "num_train_epochs": 1, "augment": augment });
-        let mut job = job("bert-embedding", Objective::Classification, options, two_classes(60));
-        job.rows.iter_mut().for_each(|row| row.paraphrases = vec![format!("indeed {}", row.text)]);
+        let mut rows = two_classes(60);
+        rows.iter_mut().for_each(|row| row.paraphrases = vec![format!("indeed {}", row.text)]);
+        let mut job = job("bert-embedding", Objective::Classification, options, rows);
         job.synonyms = vec![("great".to_owned(), "nice".to_owned()), ("awful".to_owned(), "poor".to_owned())];
         run(job)
     };
@@ -275,14 +277,14 @@ fn the_best_epoch_counts_and_patience_ends() {
 }
 
 #[test]
-fn a_rival_is_compared_on_the_same_rows() {
-    let mut job =
-        job("bert-classification-3", Objective::Classification, options(json!({})), two_classes(200));
-    job.rows.iter_mut().for_each(|row| {
+fn an_incumbent_is_compared_on_the_same_rows() {
+    let mut rows = two_classes(200);
+    rows.iter_mut().for_each(|row| {
         let good = row.label == Label::Class("good".to_owned());
         row.label = Label::Class(if good { "positive" } else { "negative" }.to_owned());
     });
-    (job.plan.rival, job.rival) = (Some(job.plan.base.clone()), Some(job.base.clone()));
+    let mut job = job("bert-classification-3", Objective::Classification, options(json!({})), rows);
+    (job.plan.incumbent, job.incumbent) = (job.plan.base.clone(), job.base.clone());
     let said = run(job);
     let comparison = said.finished().comparison.clone().unwrap();
     assert_eq!((comparison.metric.as_str(), comparison.test.as_str()), ("accuracy", "mcnemar"));
@@ -291,12 +293,34 @@ fn a_rival_is_compared_on_the_same_rows() {
 }
 
 #[test]
-fn a_rival_of_something_else_is_not_compared() {
+fn an_incumbent_of_something_else_is_not_compared() {
     let mut job =
         job("bert-classification-3", Objective::Classification, options(json!({})), two_classes(40));
-    job.rival = Some(crate::support::tiny("bert-regression").files());
-    job.plan.rival = Some(job.plan.base.clone());
+    job.incumbent = Some(crate::support::tiny("bert-regression").files());
+    job.plan.incumbent = job.plan.base.clone();
     assert_eq!(run(job).finished().comparison, None);
+}
+
+#[test]
+fn the_latest_rows_are_held_out() {
+    let rows = two_classes(100);
+    let with = |times: Vec<i64>, fraction: f64| {
+        let sent = TrainingRows { times, ..sent(&rows) };
+        let options = options(json!({ "eval_fraction": fraction, "num_train_epochs": 1 }));
+        let mut job = job("bert-embedding", Objective::Classification, options, Vec::new());
+        job.plan.call.has_time = true;
+        Job { rows: vec![sent], ..job }
+    };
+    let prepared = run(with((0..100).collect(), 0.2)).prepared.unwrap();
+    assert_eq!((prepared.training_rows, prepared.held_out_rows), (80, 20));
+    let baseline = prepared.baseline.unwrap();
+    assert_eq!((baseline.metrics[0].name.as_str(), baseline.metrics[0].value), ("accuracy", 0.5));
+    let prepared = run(with((0..100).map(|at| at / 25).collect(), 0.2)).prepared.unwrap();
+    assert_eq!((prepared.training_rows, prepared.held_out_rows), (75, 25));
+    let error = refused(with(vec![7; 100], 0.2));
+    assert_eq!(error.message, "no rows can be held out by time, because all are of the same moment");
+    let error = refused(with((0..100).map(|at| 100 * (at % 2) + at).collect(), 0.5));
+    assert!(error.message.starts_with("all rows to learn from have the same label"), "{}", error.message);
 }
 
 #[test]
@@ -309,7 +333,7 @@ fn the_labels_alone_are_measured_on_the_same_rows() {
     let baseline = said.prepared.as_ref().unwrap().baseline.clone().unwrap();
     assert_eq!(baseline.label.as_deref(), Some("bad"));
     assert_eq!(baseline.metrics[0].name, "accuracy");
-    assert_eq!((baseline.metrics[0].value, against.comparison.rival), (0.5, 0.5));
+    assert_eq!((baseline.metrics[0].value, against.comparison.incumbent), (0.5, 0.5));
 
     let said = run(job("bert-embedding", Objective::Rating, options(json!({})), stars(200)));
     let against = said.finished().against_baseline.clone().unwrap();
@@ -318,12 +342,12 @@ fn the_labels_alone_are_measured_on_the_same_rows() {
     assert_eq!(baseline.median, Some(3.0));
     assert!((baseline.mean.unwrap() - 3.0).abs() < 1e-12);
     let mae = baseline.metrics.iter().find(|metric| metric.name == "mae").unwrap().value;
-    assert!((mae - 1.2).abs() < 1e-12 && against.comparison.rival == mae, "{baseline:?}");
+    assert!((mae - 1.2).abs() < 1e-12 && against.comparison.incumbent == mae, "{baseline:?}");
 }
 
 #[test]
 fn what_contradicts_itself_is_counted_and_is_not_better_than_its_labels() {
-    let learn = |rows: Vec<TrainingRow>, changes: Value| {
+    let learn = |rows: Vec<Row>, changes: Value| {
         run(job("bert-classification-3", Objective::Classification, options(changes), rows))
     };
     let same = (0..100).map(|number| row("the same", ["a", "b"][number % 2])).collect();
@@ -340,5 +364,5 @@ fn what_contradicts_itself_is_counted_and_is_not_better_than_its_labels() {
     assert_eq!(prepared.training_rows + prepared.held_out_rows, 200);
     let against = said.finished().against_baseline.clone().unwrap();
     assert!(against.testable && !against.beaten, "{against:?}");
-    assert_eq!((against.comparison.new, against.comparison.rival), (0.5, 0.5));
+    assert_eq!((against.comparison.new, against.comparison.incumbent), (0.5, 0.5));
 }

@@ -4,13 +4,11 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
-use ecommerce_ml_engine::cli::Compute;
-use ecommerce_ml_engine::loader::ModelLoader;
 use ecommerce_ml_protocol::training::{JobOutput, Objective};
-use ecommerce_ml_text_train::trainer::train;
+use ecommerce_ml_text::{Compute, ModelLoader};
 use serde_json::Value;
 
-use crate::kit::{Said, job_of, row};
+use crate::kit::{Said, job_of, row, train};
 use crate::support::root;
 
 fn variable(name: &str, default: &str) -> String {
@@ -50,19 +48,18 @@ fn time_and_memory_of_a_training() {
     let mut said = Said::default();
     let began = Instant::now();
     let (mut prepared, mut rate) = (0.0, 0.0);
-    train(job, &loader, &mut |output| {
+    train(job, loader, |output| {
         match &output {
             JobOutput::Prepared(_) => prepared = began.elapsed().as_secs_f64(),
             JobOutput::Progress(progress) => rate = progress.examples_per_second,
             JobOutput::Epoch(epoch) => println!("{epoch:?}"),
             // Too much to keep.
-            JobOutput::Checkpoint(_) => return Ok(()),
+            JobOutput::Checkpoint(_) => return,
             _ => {}
         }
         if !matches!(output, JobOutput::Model(_)) || std::env::var("OUT").is_ok() {
             said.take(output);
         }
-        Ok(())
     })
     .unwrap();
     let (estimate, peak) = (said.prepared.as_ref().unwrap().memory, peak());

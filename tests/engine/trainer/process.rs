@@ -6,11 +6,12 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
+use ecommerce_ml_predictor::Job;
 use ecommerce_ml_protocol::training::{JobInput, JobOutput, Objective, Role};
 use ecommerce_ml_protocol::{ErrorKind, FrameDecoder, Hello, UPLOAD_CHUNK_BYTES, UploadPart, encode_frame};
 use serde_json::json;
 
-use crate::kit::{Said, job, job_of, two_classes};
+use crate::kit::{Row, Said, job, job_of, sent, two_classes};
 use crate::support::root;
 
 /// An engine and our end of its standard input and output; killed when the test ends.
@@ -41,19 +42,18 @@ impl Worker {
         self.stream.write_all(&encode_frame(input).unwrap()).unwrap();
     }
 
-    fn send_job(&mut self, job: ecommerce_ml_text_train::trainer::Job) {
+    fn send_job(&mut self, job: Job) {
         self.send(&JobInput::Begin(job.plan));
         let part = |part| JobInput::File { role: Role::Base, part };
-        self.send(&part(UploadPart::Begin { files: job.base.manifest() }));
-        for (file, (_, bytes)) in (0..).zip(job.base.iter()) {
+        let base = job.base.unwrap();
+        self.send(&part(UploadPart::Begin { files: base.manifest() }));
+        for (file, (_, bytes)) in (0..).zip(base.iter()) {
             for chunk in bytes.chunks(UPLOAD_CHUNK_BYTES) {
                 self.send(&part(UploadPart::Chunk { file, data: chunk.to_vec() }));
             }
         }
         self.send(&part(UploadPart::End));
-        for rows in job.rows.chunks(7) {
-            self.send(&JobInput::Rows(rows.to_vec()));
-        }
+        job.rows.into_iter().for_each(|rows| self.send(&JobInput::Rows(rows)));
         self.send(&JobInput::Start);
     }
 
@@ -85,8 +85,15 @@ impl Drop for Worker {
     }
 }
 
-fn toy() -> ecommerce_ml_text_train::trainer::Job {
-    job("bert-classification-3", Objective::Classification, json!({ "num_train_epochs": 2 }), two_classes(40))
+fn toy() -> Job {
+    toy_of(two_classes(40))
+}
+
+/// Rows come in many messages.
+fn toy_of(rows: Vec<Row>) -> Job {
+    let parts = rows.chunks(7).map(sent).collect();
+    let options = json!({ "num_train_epochs": 2 });
+    Job { rows: parts, ..job("bert-classification-3", Objective::Classification, options, rows) }
 }
 
 #[test]
@@ -140,9 +147,7 @@ fn memory_is_estimated_before_it_is_taken() {
 #[test]
 fn failures_are_told_and_end_it_well() {
     let mut worker = Worker::start(&[]);
-    let mut job = toy();
-    job.rows.truncate(3);
-    worker.send_job(job);
+    worker.send_job(toy_of(two_classes(3)));
     let Some(JobOutput::Failed(error)) = worker.output() else { panic!("it has to fail") };
     assert_eq!(error.kind, ErrorKind::InvalidRequest);
     assert!(worker.output().is_none());
@@ -151,7 +156,7 @@ fn failures_are_told_and_end_it_well() {
 
 #[test]
 fn what_is_no_job_is_refused() {
-    for inputs in [vec![JobInput::Start], vec![JobInput::Rows(two_classes(8)), JobInput::Start]] {
+    for inputs in [vec![JobInput::Start], vec![JobInput::Rows(sent(&two_classes(8))), JobInput::Start]] {
         let mut worker = Worker::start(&[]);
         inputs.iter().for_each(|input| worker.send(input));
         let Some(JobOutput::Failed(error)) = worker.output() else { panic!("it has to fail") };
@@ -168,7 +173,7 @@ fn what_is_no_job_is_refused() {
 fn it_ends_with_its_worker() {
     let mut worker = Worker::start(&[]);
     let mut job = toy();
-    job.plan.options = json!({ "num_train_epochs": 1000 }).to_string();
+    job.plan.call.options = json!({ "num_train_epochs": 1000 }).to_string();
     worker.send_job(job);
     assert!(matches!(worker.output(), Some(JobOutput::Prepared(_))));
     worker.stream.shutdown(std::net::Shutdown::Write).unwrap();

@@ -3,15 +3,15 @@
 use std::sync::OnceLock;
 
 use ecommerce_ml_protocol::ErrorKind;
-use ecommerce_ml_protocol::training::{Objective, TrainingRow};
-use ecommerce_ml_text_train::trainer::Job;
+use ecommerce_ml_protocol::training::Objective;
+use ecommerce_ml_predictor::Job;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::kit::{Said, job, refused, row, run, run_with, stars, two_classes};
+use crate::kit::{Row, Said, job, refused, row, run, run_with, stars, two_classes};
 
 /// A job with a checkpoint after each update.
-fn often(objective: Objective, options: Value, rows: Vec<TrainingRow>) -> Job {
+fn often(objective: Objective, options: Value, rows: Vec<Row>) -> Job {
     let mut job = job("bert-classification-3", objective, options, rows);
     job.plan.checkpoint_interval = 0;
     job
@@ -81,7 +81,7 @@ fn options() -> Value {
     json!({ "num_train_epochs": 1, "tuning": "head" })
 }
 
-fn with(checkpoint: Vec<u8>, rows: Vec<TrainingRow>, options: Value) -> Job {
+fn with(checkpoint: Vec<u8>, rows: Vec<Row>, options: Value) -> Job {
     Job { checkpoint, ..often(Objective::Classification, options, rows) }
 }
 
@@ -111,6 +111,23 @@ fn checkpoints_of_other_trainings_are_refused() {
     // What SQL obeys makes no difference.
     let same = json!({ "num_train_epochs": 1, "tuning": "head", "deploy": "never", "seed": null });
     assert!(run_with(with(checkpoint().to_vec(), two_classes(20), same), 1).is_ok());
+}
+
+#[test]
+fn with_a_checkpoint_of_an_earlier_version_it_begins_anew() {
+    let mut bytes = checkpoint().to_vec();
+    bytes[7] = 1;
+    let end = bytes.len() - blake3::OUT_LEN;
+    let hash = blake3::hash(&bytes[..end]);
+    bytes[end..].copy_from_slice(hash.as_bytes());
+    let anew = run(with(bytes.clone(), two_classes(20), options()));
+    assert_eq!(anew.prepared.as_ref().unwrap().resumed_at, 0);
+    assert_eq!(anew.model(), run(with(Vec::new(), two_classes(20), options())).model());
+    bytes[7] = 9;
+    let hash = blake3::hash(&bytes[..end]);
+    bytes[end..].copy_from_slice(hash.as_bytes());
+    let error = refused(with(bytes, two_classes(20), options()));
+    assert_eq!(error.message, "checkpoint is of another version of this engine");
 }
 
 proptest! {

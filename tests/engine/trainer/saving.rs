@@ -1,6 +1,6 @@
 //! The files of new models.
 
-use ecommerce_ml_predictor::Output;
+use ecommerce_ml_text_model::Output;
 use ecommerce_ml_protocol::training::Objective;
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;

@@ -28,7 +28,8 @@ pub fn server_program(name: &str) -> Command {
 /// one is beside it as `real_engine`. Returns where its programs are: the server and what starts it.
 pub fn installation_with_engine(base: &Path, engine: &Path) -> PathBuf {
     let below = |path: &Path| base.join(path.strip_prefix("/").expect("pg_config prints whole paths"));
-    let (programs, libraries, shared) = (pg_config("--bindir"), pg_config("--pkglibdir"), pg_config("--sharedir"));
+    let (programs, libraries, shared) =
+        (pg_config("--bindir"), pg_config("--pkglibdir"), pg_config("--sharedir"));
     let made = [below(&programs), below(&libraries), below(&shared)];
     for folder in [&made[0], &made[1], &made[2].parent().expect("it has one").to_path_buf()] {
         fs::create_dir_all(folder).expect("a folder can be made");
@@ -39,7 +40,8 @@ pub fn installation_with_engine(base: &Path, engine: &Path) -> PathBuf {
     }
     for entry in libraries.read_dir().expect("the libraries can be read") {
         let entry = entry.expect("the libraries can be read");
-        let name = if entry.file_name() == "ecommerce_ml_engine" { "real_engine".into() } else { entry.file_name() };
+        let name =
+            if entry.file_name() == "ecommerce_ml_engine" { "real_engine".into() } else { entry.file_name() };
         symlink(entry.path(), made[1].join(name)).expect("a link can be made");
     }
     symlink(engine, made[1].join("ecommerce_ml_engine")).expect("a link can be made");

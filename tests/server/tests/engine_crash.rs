@@ -155,7 +155,8 @@ fn storm(pause: Duration) {
             }
         }
         drop(ended);
-        let statements: u32 = busy.into_iter().map(|session| session.join().expect("no statement fails")).sum();
+        let statements: u32 =
+            busy.into_iter().map(|session| session.join().expect("no statement fails")).sum();
         println!("{kills} kills, {statements} statements, {:?}", start.elapsed());
         assert!(kills as u32 >= length.as_millis() as u32 / pause.as_millis() as u32 / 4);
     });
@@ -181,7 +182,8 @@ fn a_single_text_that_loses_many_engines_is_answered() {
     let postmaster = cluster.postmaster();
     thread::scope(|scope| {
         let long = scope.spawn(|| {
-            let query = "SELECT ecommerce_ml.predict_rating(repeat('the delivery was late but fine ', 20000))";
+            let query =
+                "SELECT ecommerce_ml.predict_rating(repeat('the delivery was late but fine ', 20000))";
             ask::<f32>(&mut session, query)
         });
         for _ in 0..6 {
@@ -279,12 +281,14 @@ fn a_busy_engine_misses_no_heartbeat() {
     let engine = cluster.engine();
     thread::scope(|scope| {
         scope.spawn(|| {
-            let query = format!("SELECT cardinality(ecommerce_ml.predict_rating({}))", texts_of_any_length(500));
+            let query =
+                format!("SELECT cardinality(ecommerce_ml.predict_rating({}))", texts_of_any_length(500));
             assert_eq!(ask::<i32>(&mut one, &query), 500);
         });
         let query = "SELECT ecommerce_ml.predict_rating(repeat('the delivery was late but fine ', 20000))";
         assert!(ask::<f32>(&mut other, query) > 0.0);
-        let query = "SELECT ecommerce_ml.token_count(left(repeat('the delivery was late ', 200000), 4194304)) > 0";
+        let query =
+            "SELECT ecommerce_ml.token_count(left(repeat('the delivery was late ', 200000), 4194304)) > 0";
         assert!(ask::<bool>(&mut other, query));
         for number in 0..3 {
             import_reference(&cluster, &mut other, &format!("model_{number}"), CLASSIFIER);

@@ -97,7 +97,7 @@ fn a_known_text_is_refused_at_once_and_only_where_it_is_read() {
     run(&mut elsewhere, "CREATE EXTENSION ecommerce_ml");
     for session in [&mut session, &mut elsewhere] {
         fails_with(session, "SELECT ecommerce_ml.predict_rating('good 12 DEADLY')", "58000");
-        fails_with(session, "SELECT (ecommerce_ml.summarize_reviews('good 12 DEADLY')).reviews", "58000");
+        fails_with(session, "SELECT ecommerce_ml.summarize_reviews('good 12 DEADLY')", "58000");
     }
     fails_with(&mut session, COUNT, "58000");
     // Rows before it are there, and those after it too.
@@ -108,6 +108,9 @@ fn a_known_text_is_refused_at_once_and_only_where_it_is_read() {
     fails_with(&mut session, "FETCH c", "58000");
     run(&mut session, "ROLLBACK");
     assert_eq!(session.query(&format!("{sentiments} OFFSET 12"), &[]).map(|rows| rows.len()).ok(), None);
-    assert_eq!(session.query(&format!("{sentiments} WHERE id <> 12"), &[]).map(|rows| rows.len()).ok(), Some(19));
+    assert_eq!(
+        session.query(&format!("{sentiments} WHERE id <> 12"), &[]).map(|rows| rows.len()).ok(),
+        Some(19)
+    );
     assert_eq!(deaths(&cluster), died);
 }

@@ -26,7 +26,10 @@ fn engines_and_trainings_come_before_every_process_of_the_database() {
     reach(&mut session, job, 1);
     // A session that takes much more memory than an engine.
     let mut greedy = cluster.session();
-    let _: i32 = ask(&mut greedy, "SELECT length(array_to_string(array_agg(repeat('x', 1000)), '')) FROM generate_series(1, 400000)");
+    let _: i32 = ask(
+        &mut greedy,
+        "SELECT length(array_to_string(array_agg(repeat('x', 1000)), '')) FROM generate_series(1, 400000)",
+    );
     let ours = [cluster.engine(), cluster.trainers()[0]];
     for pid in ours {
         assert_eq!(read(pid, "oom_score_adj"), 1000);

@@ -8,6 +8,10 @@ use postgres::Client;
 const ANSWERS: &str = "SELECT string_agg(ecommerce_ml.predict_probabilities('good', model)::text, ' ')
                        FROM unnest('{shop,shop@1,shop@2,reviews}'::text[]) AS model";
 
+const SIGNATURES: &str =
+    "SELECT string_agg(concat_ws(' ', name, version, kind, signature), ', ' ORDER BY name, version)
+                          FROM ecommerce_ml.model_versions";
+
 /// All that the catalogs know of the extension, but for numbers.
 const CATALOG: [&str; 9] = [
     "SELECT concat_ws(' ', c.relname, a.attname, format_type(atttypid, atttypmod), attnotnull, attstorage, attcollation::regcollation,
@@ -49,7 +53,10 @@ fn catalog(session: &mut Client) -> Vec<String> {
 fn old_and_new() -> (Cluster, Client, Client) {
     let cluster = Cluster::new();
     let mut new = cluster.session();
-    run(&mut new, "CREATE ROLE owner LOGIN; CREATE ROLE analyst LOGIN; GRANT pg_read_server_files TO owner");
+    run(
+        &mut new,
+        "CREATE ROLE owner LOGIN; CREATE ROLE analyst LOGIN; CREATE ROLE clerk; GRANT pg_read_server_files TO owner",
+    );
     run(&mut new, "CREATE DATABASE old");
     let mut owner = cluster.session_as("owner", "postgres");
     import_reference(&cluster, &mut owner, "shop", CLASSIFIER);
@@ -93,23 +100,29 @@ fn old_and_new() -> (Cluster, Client, Client) {
          INSERT INTO ecommerce_ml.stored_seen (name, version, chunk, data) VALUES ('shop', 1, 0, 'z');
          INSERT INTO ecommerce_ml.stored_schedule (name, relation, text_column, label_column, task, options, min_new_rows, owner,
                                                    search_path)
-         VALUES ('shop', '\"Rows\"', 'body', 'label', 'classification', '{}', 1, 'owner', 'public')",
+         VALUES ('shop', '\"Rows\"', 'body', 'label', 'classification', '{}', 1, 'owner', 'public');
+         REVOKE EXECUTE ON FUNCTION ecommerce_ml.train_model FROM PUBLIC;
+         GRANT EXECUTE ON FUNCTION ecommerce_ml.train_model TO clerk WITH GRANT OPTION",
     );
     (cluster, old, new)
 }
 
 const KEPT: &str = "SELECT concat_ws('; ',
     (SELECT string_agg(concat_ws(' ', name, owner, owner_name, live_version), ', ' ORDER BY name) FROM ecommerce_ml.models),
-    (SELECT string_agg(concat_ws(' ', job, state, relation, owner), ', ') FROM ecommerce_ml.jobs),
-    (SELECT string_agg(concat_ws(' ', name, relation, relation_name, owner), ', ') FROM ecommerce_ml.training_schedules),
+    (SELECT string_agg(concat_ws(' ', job, state, relation, text_column, label_column, task, base, options, owner), ', ')
+     FROM ecommerce_ml.jobs),
+    (SELECT string_agg(concat_ws(' ', name, relation, relation_name, text_column, label_column, task, coalesce(base, 'NULL'),
+                                 options, owner), ', ')
+     FROM ecommerce_ml.training_schedules),
     (SELECT string_agg(concat_ws(' ', name, grantee), ', ' ORDER BY grantee::text) FROM ecommerce_ml.stored_grant),
     (SELECT string_agg(concat_ws(' ', name, version), ', ') FROM ecommerce_ml.stored_pin),
     (SELECT string_agg(concat_ws(' ', job, data), ', ') FROM ecommerce_ml.stored_checkpoint),
     (SELECT string_agg(concat_ws(' ', job, data), ', ') FROM ecommerce_ml.stored_job_seen),
     (SELECT string_agg(concat_ws(' ', name, version, data), ', ') FROM ecommerce_ml.stored_seen))";
 
-const EXPECTED: &str = "reviews postgres postgres 1, shop owner owner 1; 1 failed public.\"Rows\" owner; \
-    shop \"Rows\" public.\"Rows\" owner; shop analyst, shop public; reviews 1; 1 \\x78; 1 \\x79; shop 1 \\x7a";
+const EXPECTED: &str = "reviews postgres postgres 1, shop owner owner 1; \
+    1 failed public.\"Rows\" body label classification shop@1 {} owner; \
+    shop \"Rows\" public.\"Rows\" body label classification NULL {} owner; shop analyst, shop public; reviews 1; 1 \\x78; 1 \\x79; shop 1 \\x7a";
 
 #[test]
 fn an_updated_database_is_like_a_new_one() {
@@ -119,6 +132,11 @@ fn an_updated_database_is_like_a_new_one() {
     run(&mut old, "ALTER EXTENSION ecommerce_ml UPDATE");
     assert_eq!(ask::<String>(&mut old, KEPT), EXPECTED);
     assert_eq!(ask::<String>(&mut old, ANSWERS), ask::<String>(&mut new, ANSWERS));
+    assert_eq!(ask::<String>(&mut old, SIGNATURES), ask::<String>(&mut new, SIGNATURES));
+    let may_train = "SELECT array_agg(has_function_privilege(role, 'ecommerce_ml.train_model(text, regclass, name, name, text, \
+                     text, jsonb, name[], name[], name)', 'EXECUTE WITH GRANT OPTION') ORDER BY role)
+                     FROM unnest('{clerk,owner}'::name[]) AS role";
+    assert_eq!(ask::<Vec<bool>>(&mut old, may_train), [true, false], "privileges of functions stay");
     let chunks =
         "SELECT string_agg(concat_ws(' ', encode(content, 'hex'), file, part, encode(chunk, 'hex')), ', '
                                     ORDER BY content, file, part)
@@ -138,7 +156,12 @@ fn an_updated_database_is_like_a_new_one() {
     let refused = fails_with(&mut new, "DROP ROLE analyst", "2BP01");
     assert_eq!(refused.detail(), Some("1 object in database old"), "the server knows of roles");
 
-    run(&mut old, "DROP TABLE asking; DROP VIEW mine; DROP SCHEMA public CASCADE");
+    run(
+        &mut old,
+        "DROP TABLE asking; DROP VIEW mine; DROP SCHEMA public CASCADE;
+         REVOKE ALL ON FUNCTION ecommerce_ml.train_model FROM clerk;
+         UPDATE pg_proc SET proacl = NULL WHERE proname = 'train_model'",
+    );
     assert_eq!(
         ask::<String>(&mut old, ANSWERS),
         ask::<String>(&mut new, ANSWERS),

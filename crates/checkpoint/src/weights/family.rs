@@ -2,9 +2,8 @@
 //!
 //! It must not know tensors. Invariant: every name of a weight that is asked for is built here.
 
-use ecommerce_ml_protocol::Family;
-
 use super::Weights;
+use crate::config::Family;
 
 /// Names of the modules of one transformer layer, below the name of the layer.
 pub struct LayerNames {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
-use ecommerce_ml_predictor::{Loaded, Served};
+use ecommerce_ml_predictor::Predictor;
 use ecommerce_ml_protocol::{Completed, ModelSource, ModelStats};
 
 use crate::clock::unix_seconds;
@@ -12,7 +12,7 @@ use crate::clock::unix_seconds;
 /// A loaded model. Requests keep it alive, whatever the cache does meanwhile.
 pub struct Entry {
     source: ModelSource,
-    model: Loaded,
+    model: Arc<dyn Predictor>,
     /// As the latest request said.
     pinned: AtomicBool,
     /// The cache's clock at the latest request; orders eviction.
@@ -26,10 +26,10 @@ pub struct Entry {
 }
 
 impl Entry {
-    pub(super) fn new(source: ModelSource, model: Arc<dyn Served>, pinned: bool, clock: u64) -> Self {
+    pub(super) fn new(source: ModelSource, model: Arc<dyn Predictor>, pinned: bool, clock: u64) -> Self {
         Self {
             source,
-            model: Loaded::new(model),
+            model,
             pinned: AtomicBool::new(pinned),
             last_use: AtomicU64::new(clock),
             last_used: AtomicU64::new(unix_seconds()),
@@ -41,13 +41,13 @@ impl Entry {
     }
 
     /// The model.
-    pub fn model(&self) -> &Loaded {
-        &self.model
+    pub fn model(&self) -> &dyn Predictor {
+        &*self.model
     }
 
     /// Counts what answering a request took.
-    pub fn count(&self, texts: u64, completed: &Completed) {
-        self.texts.fetch_add(texts, Relaxed);
+    pub fn count(&self, inputs: u64, completed: &Completed) {
+        self.texts.fetch_add(inputs, Relaxed);
         self.tokens.fetch_add(completed.tokens, Relaxed);
         self.cache_hits.fetch_add(completed.cached, Relaxed);
     }

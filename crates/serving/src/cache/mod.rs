@@ -20,7 +20,7 @@ use std::sync::{Arc, Weak};
 
 use ecommerce_ml_checkpoint::files::{ModelFiles, builtin_folder};
 use ecommerce_ml_checkpoint::upload::Upload;
-use ecommerce_ml_predictor::{Load, Served, guarded};
+use ecommerce_ml_predictor::{Load, Predictor, guarded};
 use ecommerce_ml_protocol::{EngineError, ErrorKind, ModelRef, ModelSource, ModelStats, Sha256};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -38,7 +38,7 @@ pub struct ModelCache {
     capacity: u64,
     /// Folder of the built-in models' folders.
     builtin: Option<PathBuf>,
-    load: Box<dyn Load>,
+    load: Arc<dyn Load>,
     state: Mutex<State>,
     /// One model is loaded at a time: while it is, its files are in memory beside it.
     loading: Semaphore,
@@ -62,18 +62,18 @@ enum Origin {
     Folder(PathBuf),
     Sent(Upload),
     /// Nobody had to send it.
-    Recalled(Arc<dyn Served>),
+    Recalled(Arc<dyn Predictor>),
 }
 
 /// What is left to do for a model whose files have been read.
 enum Candidate {
     Files(ModelFiles),
-    Ready(Arc<dyn Served>),
+    Ready(Arc<dyn Predictor>),
 }
 
 impl ModelCache {
     /// An empty cache of `capacity` bytes.
-    pub fn new(capacity: u64, builtin: Option<PathBuf>, load: Box<dyn Load>) -> Self {
+    pub fn new(capacity: u64, builtin: Option<PathBuf>, load: Arc<dyn Load>) -> Self {
         Self { capacity, builtin, load, state: Mutex::default(), loading: Semaphore::new(1) }
     }
 
@@ -188,7 +188,7 @@ impl ModelCache {
         self.admit(wanted, model)
     }
 
-    fn admit(&self, wanted: &ModelRef, model: Arc<dyn Served>) -> Outcome {
+    fn admit(&self, wanted: &ModelRef, model: Arc<dyn Predictor>) -> Outcome {
         let mut state = self.state.lock();
         evict(&mut state, model.info().bytes, self.capacity)?;
         state.clock += 1;

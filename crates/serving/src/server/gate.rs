@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 
-use ecommerce_ml_protocol::RequestBody;
+use ecommerce_ml_protocol::{Output, RequestBody};
 use tokio::sync::Notify;
 
 use super::turns::Turns;
@@ -24,8 +24,8 @@ const TOTAL_BYTES: usize = 512 << 20;
 /// Requests of a client that is read from although it has too many open, because it has to send a model.
 pub(super) const MOST_REQUESTS: usize = 4 * CONNECTION_REQUESTS;
 
-/// What a text costs beside its bytes.
-const TEXT_BYTES: usize = 64;
+/// What an input costs beside its bytes, and any other request.
+const INPUT_BYTES: usize = 64;
 
 /// What the embedding of a text costs: 1024 numbers, as the largest common models have.
 const EMBEDDING_BYTES: usize = 4096;
@@ -130,12 +130,7 @@ impl Drop for Asked {
 
 /// About the bytes that a request and its reply hold.
 fn weight(body: &RequestBody) -> usize {
-    let texts = |texts: &[String], each: usize| texts.iter().map(|text| text.len() + each).sum();
-    match body {
-        RequestBody::Predict { texts: of, .. } | RequestBody::Tokenize { texts: of, .. } => {
-            texts(of, TEXT_BYTES)
-        }
-        RequestBody::Embed { texts: of, .. } => texts(of, EMBEDDING_BYTES),
-        _ => TEXT_BYTES,
-    }
+    let RequestBody::Predict { input, output, .. } = body else { return INPUT_BYTES };
+    let each = if *output == Output::Embedding { EMBEDDING_BYTES } else { INPUT_BYTES };
+    input.bytes().saturating_add(input.len().saturating_mul(each))
 }

@@ -8,8 +8,7 @@ use std::collections::hash_map::Entry;
 use std::sync::{Arc, Weak};
 
 use ecommerce_ml_protocol::{
-    EngineError, ErrorKind, Reply, ReplyBody, Request, RequestBody, RequestId, Sha256, Stage,
-    UploadPart,
+    EngineError, ErrorKind, Reply, ReplyBody, Request, RequestBody, RequestId, Sha256, Stage, UploadPart,
 };
 use parking_lot::Mutex;
 use tokio::task::{AbortHandle, yield_now};

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use bytemuck::{cast_slice, cast_slice_mut};
-use ecommerce_ml_predictor::Begun;
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_tensor_cpu::Sequence;
 use ecommerce_ml_tensor_cuda::machine::{At, Machine, MachineError, Narrow};
@@ -15,6 +14,7 @@ use super::batch::Batch;
 use super::weights::{Head, Layer, Layout, NetworkWeights};
 use super::work::{Sum, Work, padded};
 use super::{Resident, Wanted};
+use crate::begun::Begun;
 
 /// Tokens of a pass, unless a single sequence has more: enough for all processors of a large GPU.
 const PASS_TOKENS: usize = 32_768;
@@ -102,7 +102,7 @@ impl<M: Machine> Resident for Encoder<M> {
             self.divided(pass, wanted, &mut parts)?;
         }
         let machine = Arc::clone(&self.machine);
-        Ok(Begun::Elsewhere(Box::new(move || {
+        Ok(Begun::Pending(Box::new(move || {
             let rows = parts.into_iter().map(|part| part.rows(&*machine)).collect::<Result<Vec<_>, _>>()?;
             Ok(rows.concat())
         })))

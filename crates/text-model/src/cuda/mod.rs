@@ -14,10 +14,11 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use ecommerce_ml_predictor::Begun;
 use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_tensor_cpu::Sequence;
 use ecommerce_ml_tensor_cuda::{Machine, MemoryUse};
+
+use crate::begun::Begun;
 
 mod batch;
 pub mod encoder;

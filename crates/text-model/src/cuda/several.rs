@@ -5,12 +5,12 @@
 use std::sync::Arc;
 use std::thread;
 
-use ecommerce_ml_predictor::Begun;
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_tensor_cpu::Sequence;
 use ecommerce_ml_tensor_cuda::MemoryUse;
 
 use super::{Accelerator, NetworkWeights, Resident, Wanted};
+use crate::begun::Begun;
 
 /// Tokens for which a machine is worth the trouble.
 const LEAST_TOKENS: usize = 2048;
@@ -68,7 +68,7 @@ impl Resident for Copies {
             let others = others.into_iter().map(|other| other.join().unwrap_or_else(lost));
             [first].into_iter().chain(others).collect::<Result<_, _>>()
         })?;
-        Ok(Begun::Elsewhere(Box::new(move || {
+        Ok(Begun::Pending(Box::new(move || {
             let rows = begun.into_iter().map(Begun::finish).collect::<Result<Vec<_>, _>>()?;
             Ok(rows.concat())
         })))

@@ -2,7 +2,7 @@
 //!
 //! It must not know what the numbers mean. Invariant: a single window's row comes out as it went in.
 
-use ecommerce_ml_predictor::Row;
+use crate::Row;
 
 /// Mean of the rows by their weights; in `f64`, so that order hardly matters. Rows are of equal length.
 pub(super) fn weighted_mean(rows: &[Row]) -> Vec<f64> {
@@ -29,7 +29,7 @@ pub(super) fn normalised(vector: &[f64]) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
-    use ecommerce_ml_predictor::Window;
+    use crate::Window;
 
     use super::*;
 

@@ -4,7 +4,7 @@
 //! - `network`: windows through the network: on the CPU by `packed`, on a GPU by `resident`, as a reference by `candle`.
 //! - `prepare`, `agreement`: weights into the form and the precision that the CPU computes with.
 //! - `combine`: windows of one text into one answer.
-//! - `served`: the model as it is served.
+//! - `text_model`: the model as its scheduler uses it.
 //!
 //! It must not know requests, clients or caches.
 //! Invariant: a row of a batch equals the row alone, whatever else is in the batch.
@@ -14,17 +14,19 @@ use std::sync::Arc;
 use ecommerce_ml_checkpoint::config::ModelConfig;
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_checkpoint::head::HeadPlan;
-use ecommerce_ml_checkpoint::labels::{self, Meaning};
-use ecommerce_ml_checkpoint::tokenizer::Tokenizer;
+use ecommerce_ml_checkpoint::tokenizer::{TokenDetail, Tokenizer, Tokens, Window};
 use ecommerce_ml_checkpoint::weights::Weights;
 use ecommerce_ml_checkpoint::weights::family::Names;
-use ecommerce_ml_predictor::{Begun, ModelPrecision, Output, Row, Window};
-use ecommerce_ml_protocol::{EngineError, ErrorKind, ModelInfo, Prediction, Task, TokenDetail, Tokens};
+use ecommerce_ml_predictor::ModelPrecision;
+use ecommerce_ml_protocol::{Answer, EngineError, ErrorKind, ModelInfo, Reads, Signature, Task};
 use ecommerce_ml_tensor_cpu::{Cpu, Image};
 use ecommerce_ml_tensor_cuda::Narrow;
+use serde::Serialize;
 
-use crate::Device;
+use crate::begun::Begun;
 use crate::cuda::Accelerator;
+use crate::device::Device;
+use crate::output::{Output, Prediction, Row};
 
 mod agreement;
 mod candle;
@@ -33,7 +35,7 @@ mod network;
 mod packed;
 mod prepare;
 mod resident;
-mod served;
+mod text_model;
 
 use candle::CandleNetwork;
 use network::Network;
@@ -42,12 +44,14 @@ pub use prepare::PrecisionChoice;
 use prepare::{About, Source};
 use resident::ResidentNetwork;
 
+/// What the catalog calls the kind of these models.
+pub const KIND: &str = "text";
+
 /// A model, ready to answer; threads can share it.
 #[derive(Debug)]
 pub struct Model {
     tokenizer: Tokenizer,
     network: Network,
-    meaning: Meaning,
     info: ModelInfo,
     precision: ModelPrecision,
 }
@@ -108,13 +112,7 @@ impl Model {
         let bytes = image.size() as u64 + tokenizer.bytes();
         let info = describe(&config, &tokenizer, about.head.as_ref(), (about.parameters, bytes));
         let precision = ModelPrecision { name: about.precision.as_str(), note: about.precision_note };
-        Ok(Self {
-            tokenizer,
-            network: Network::Packed(Box::new(network)),
-            meaning: Meaning::of(&info.labels),
-            info,
-            precision,
-        })
+        Ok(Self { tokenizer, network: Network::Packed(Box::new(network)), info, precision })
     }
 
     /// A model on a machine with memory of its own.
@@ -148,7 +146,7 @@ impl Model {
 
     /// Whether nothing overflows on built-in texts.
     fn is_finite(&self) -> Result<bool, EngineError> {
-        let output = if self.info.task == Task::Embedding { Output::Embedding } else { Output::Head };
+        let output = if self.info.task() == Task::Embedding { Output::Embedding } else { Output::Head };
         let windows = agreement::windows(&self.tokenizer)?;
         match self.forward(&windows.iter().collect::<Vec<_>>(), output) {
             Ok(_) => Ok(true),
@@ -178,7 +176,7 @@ impl Model {
         let sizes = (weights.parameters(), bytes + tokenizer.bytes());
         let info = describe(&config, &tokenizer, head.as_ref(), sizes);
         let precision = ModelPrecision { name: precision, note: String::new() };
-        Ok(Self { tokenizer, network, meaning: Meaning::of(&info.labels), info, precision })
+        Ok(Self { tokenizer, network, info, precision })
     }
 
     /// What it is computed in.
@@ -240,10 +238,10 @@ impl Model {
     /// What the rows of [`Output::Head`] of all windows of one text, at least one, say of it.
     pub fn predict(&self, rows: &[Row]) -> Prediction {
         let mean = combine::weighted_mean(rows);
-        match self.info.task {
-            Task::Regression => labels::regression(mean.first().copied().unwrap_or_default()),
+        match self.info.task() {
+            Task::Regression => Prediction::Number(mean.first().copied().unwrap_or_default()),
             Task::Classification | Task::Embedding => {
-                self.meaning.interpret(mean.into_iter().map(|value| value as f32).collect())
+                Prediction::Probabilities(mean.into_iter().map(|value| value as f32).collect())
             }
         }
     }
@@ -265,28 +263,40 @@ impl Model {
     }
 }
 
+/// What views show of a text model beside what every kind has.
+#[derive(Serialize)]
+struct Details {
+    /// Its family, in lower case.
+    architecture: String,
+    /// Most tokens of a window, special tokens included.
+    max_length: usize,
+    /// Width of the hidden states.
+    hidden_size: usize,
+}
+
 fn describe(
     config: &ModelConfig,
     tokenizer: &Tokenizer,
     head: Option<&HeadPlan>,
     (parameters, bytes): (u64, u64),
 ) -> ModelInfo {
-    let (task, labels) = match head {
-        Some(HeadPlan { labels: Some(labels) }) => (Task::Classification, labels.clone()),
-        Some(HeadPlan { labels: None }) => (Task::Regression, Vec::new()),
-        None => (Task::Embedding, Vec::new()),
+    // The width is capped far below `u32::MAX` by `ModelConfig`.
+    let mut answers = vec![Answer::Embedding(config.hidden_size as u32), Answer::Tokens];
+    let labels = head.and_then(|head| head.labels.clone()).unwrap_or_default();
+    if let Some(head) = head {
+        answers.insert(0, if head.labels.is_some() { Answer::Classes } else { Answer::Number });
+    }
+    let details = Details {
+        architecture: format!("{:?}", config.family).to_lowercase(),
+        max_length: tokenizer.max_length(),
+        hidden_size: config.hidden_size,
     };
-    let meaning = Meaning::of(&labels);
     ModelInfo {
-        family: config.family,
-        task,
-        labels,
-        has_sentiment: meaning.has_sentiment(),
-        has_rating: meaning.has_rating(),
-        // Both are capped far below `u32::MAX` by `ModelConfig`.
-        max_length: tokenizer.max_length() as u32,
-        hidden_size: config.hidden_size as u32,
+        kind: KIND.to_owned(),
+        signature: Signature { reads: Reads::Text, answers, labels },
         parameters,
         bytes,
+        // A struct of text and numbers can always be written.
+        details: serde_json::to_string(&details).unwrap_or_default(),
     }
 }

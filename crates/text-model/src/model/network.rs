@@ -2,7 +2,6 @@
 //!
 //! It must not know text or labels. Invariant: every number that comes out is finite.
 
-use ecommerce_ml_predictor::Begun;
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_tensor_cuda::Narrow;
 
@@ -10,6 +9,7 @@ use super::candle::CandleNetwork;
 use super::packed::PackedNetwork;
 use super::resident::ResidentNetwork;
 use super::{Output, Window};
+use crate::begun::Begun;
 
 /// A network, ready to compute.
 #[derive(Debug)]

@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
-use ecommerce_ml_checkpoint::config::ModelConfig;
+use ecommerce_ml_checkpoint::config::{Family, ModelConfig};
 use ecommerce_ml_checkpoint::head::HeadPlan;
 use ecommerce_ml_checkpoint::positions::Positions;
-use ecommerce_ml_protocol::{EngineError, Family};
+use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_tensor_cpu::{
     Encoder, Head, HeadActivation, Image, Kernels, Pooling, Sequence, Team, softmax,
 };

@@ -9,7 +9,6 @@ use ecommerce_ml_checkpoint::head::HeadPlan;
 use ecommerce_ml_checkpoint::positions::Positions;
 use ecommerce_ml_checkpoint::weights::Weights;
 use ecommerce_ml_checkpoint::weights::family::Names;
-use ecommerce_ml_predictor::Begun;
 use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_tensor_cpu::{Sequence, softmax};
 use ecommerce_ml_tensor_cuda::Narrow;
@@ -17,6 +16,7 @@ use ecommerce_ml_tensor_cuda::Narrow;
 use super::network::without_head;
 use super::packed::head_activation;
 use super::{Output, Window, prepare};
+use crate::begun::Begun;
 use crate::cuda::{Accelerator, Resident, Wanted, WeightsBuilder};
 
 /// Encoder and head.

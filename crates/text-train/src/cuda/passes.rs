@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use bytemuck::{cast_slice, cast_slice_mut};
-use ecommerce_ml_protocol::Family;
+use ecommerce_ml_checkpoint::config::Family;
 use ecommerce_ml_tensor_cuda::machine::{Argument, At, Kernel, Machine, MachineError};
 use half::bf16;
 

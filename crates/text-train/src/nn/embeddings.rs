@@ -3,7 +3,7 @@
 //! Padding tokens keep their embedding, as `padding_idx` has it in PyTorch. It must not know layers.
 //! Invariant: all tokens are of type 0.
 
-use ecommerce_ml_protocol::Family;
+use ecommerce_ml_checkpoint::config::Family;
 
 use super::dense::add;
 use super::dropout::Place;

@@ -2,7 +2,7 @@
 //!
 //! It must not know what the outputs mean. Invariant: numbers are left out where the families' heads in `transformers` do.
 
-use ecommerce_ml_protocol::Family;
+use ecommerce_ml_checkpoint::config::Family;
 
 use super::dense;
 use super::dropout::Place;

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use ecommerce_ml_checkpoint::config::ModelConfig;
 use ecommerce_ml_checkpoint::weights::family::Names;
-use ecommerce_ml_protocol::Family;
+use ecommerce_ml_checkpoint::config::Family;
 
 use super::parameters::Parameter;
 

@@ -10,7 +10,7 @@ use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher24;
 
-use super::random::{SplitMix64, hash};
+use ecommerce_ml_training::random::{SplitMix64, hash};
 
 /// Most batches whose rows are sorted together, and least number of such groups, where there are as many batches: as in
 /// `get_length_grouped_indices` of `transformers`. Larger groups waste less room, smaller ones leave more to chance.

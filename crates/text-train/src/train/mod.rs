@@ -2,15 +2,11 @@
 //!
 //! # Layout
 //! - [`options`]: what the user may choose, under Hugging Face's names.
-//! - [`split`]: which rows are held out.
 //! - [`batches`]: which rows come together, and in which order.
 //! - [`augment`]: other words for the same.
 //! - [`loss`]: how wrong outputs are, and in which direction.
-//! - [`class_weights`]: how much each class counts in it.
 //! - [`optimizer`]: gradients to changes of the weights.
 //! - [`schedule`]: how large those are.
-//! - [`early_stopping`]: which evaluation was the best, and when the training ends.
-//! - [`random`]: what a seed decides.
 //!
 //! It must not know networks or where rows come from: it works on numbers in slices and, in [`augment`], on texts.
 //! Invariant: the same rows, options and seed give the same data order and the same bits, also when a training goes on
@@ -18,11 +14,7 @@
 
 pub mod augment;
 pub mod batches;
-pub mod class_weights;
-pub mod early_stopping;
 pub mod loss;
 pub mod optimizer;
 pub mod options;
-pub mod random;
 pub mod schedule;
-pub mod split;

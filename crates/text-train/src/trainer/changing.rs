@@ -6,19 +6,20 @@
 use std::borrow::Cow;
 
 use ecommerce_ml_checkpoint::tokenizer::Tokenizer;
-use ecommerce_ml_protocol::training::TrainingRow;
 use ecommerce_ml_protocol::{EngineError, is_blank};
+use ecommerce_ml_training::RowId;
 
-use super::dataset::RowHash;
 use super::examples::Examples;
 use super::tokens::Tokens;
 use crate::train::augment::{Augmenter, Look};
 
 /// The texts of rows, and what changes them.
 pub(super) struct Changing {
-    /// Of all rows; those that are held out have lost their texts.
-    pub(super) rows: Vec<TrainingRow>,
-    pub(super) hashes: Vec<RowHash>,
+    /// Of all rows; those that are held out have lost theirs.
+    pub(super) texts: Vec<String>,
+    pub(super) paraphrases: Vec<Vec<String>>,
+    /// What the rows are known by.
+    pub(super) ids: Vec<RowId>,
     pub(super) augmenter: Augmenter,
     pub(super) tokenizer: Tokenizer,
     /// Most tokens of a text.
@@ -38,9 +39,9 @@ impl Changing {
     ) -> Result<Tokens, EngineError> {
         let text = |&example: &usize| {
             let (row, copy) = (examples.row(example), examples.copy(example));
-            let TrainingRow { text, paraphrases, .. } = &self.rows[row];
-            let look = Look { row: number(&self.hashes[row]), copy, epoch };
-            let changed = self.augmenter.text(text, paraphrases, look);
+            let text = &self.texts[row];
+            let look = Look { row: number(&self.ids[row]), copy, epoch };
+            let changed = self.augmenter.text(text, &self.paraphrases[row], look);
             // There is nothing to learn from a text of which a typo left nothing.
             if is_blank(&changed) { Cow::Borrowed(text.as_str()) } else { changed }
         };
@@ -50,6 +51,6 @@ impl Changing {
     }
 }
 
-fn number(hash: &RowHash) -> u64 {
-    hash.first_chunk().map_or(0, |half| u64::from_le_bytes(*half))
+fn number(id: &RowId) -> u64 {
+    id.first_chunk().map_or(0, |half| u64::from_le_bytes(*half))
 }

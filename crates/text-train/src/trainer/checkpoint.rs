@@ -1,21 +1,21 @@
 //! Where a training is, as bytes.
 //!
-//! Magic and version, length of the header (`u32` little endian), the header in JSON, the hashes of all rows, then numbers
+//! Magic and version, length of the header (`u32` little endian), the header in JSON, what all rows are known by, then numbers
 //! in single precision: trained parameters, means of their gradients, means of the squares, best parameters, each in the
 //! order of the parameters; and the BLAKE3 hash of everything before.
 //! It must not know networks or where checkpoints are kept. Invariant: what is read is what was written, or is refused.
 
+use ecommerce_ml_predictor::Sink;
 use ecommerce_ml_protocol::training::{CheckpointPart, JobOutput};
 use ecommerce_ml_protocol::{EngineError, ErrorKind, UPLOAD_CHUNK_BYTES};
+use ecommerce_ml_training::RowId;
+use ecommerce_ml_training::early_stopping::EarlyStopping;
 use serde::{Deserialize, Serialize};
 
-use super::Sink;
-use super::dataset::RowHash;
 use crate::train::batches::Position;
-use crate::train::early_stopping::EarlyStopping;
 
-/// The last byte is the version of the format.
-const MAGIC: &[u8; 8] = b"ecmlckp\x01";
+/// The last byte is the version of the format; rows of version 1 were known by other hashes.
+const MAGIC: &[u8; 8] = b"ecmlckp\x02";
 const HASH_BYTES: usize = blake3::OUT_LEN;
 
 /// Everything but numbers.
@@ -47,7 +47,7 @@ pub(super) struct Header {
 pub(super) struct Checkpoint {
     pub(super) header: Header,
     bytes: Vec<u8>,
-    /// Where the hashes of rows begin.
+    /// Where what rows are known by begins.
     start: usize,
 }
 
@@ -65,7 +65,7 @@ pub(super) struct Numbers<'a> {
 /// If it can't be sent.
 pub(super) fn send(
     header: &Header,
-    hashes: &[RowHash],
+    rows: &[RowId],
     numbers: &Numbers<'_>,
     sink: &mut dyn Sink,
 ) -> Result<(), EngineError> {
@@ -73,7 +73,7 @@ pub(super) fn send(
         EngineError::new(ErrorKind::Internal, format!("could not write a checkpoint: {error}"))
     })?;
     let length = (json.len() as u32).to_le_bytes();
-    let mut parts: Vec<&[u8]> = vec![MAGIC, &length, &json, hashes.as_flattened()];
+    let mut parts: Vec<&[u8]> = vec![MAGIC, &length, &json, rows.as_flattened()];
     let (firsts, seconds): (Vec<&[f32]>, Vec<&[f32]>) = numbers.moments.iter().copied().unzip();
     let slices = std::iter::once(numbers.trained).chain(firsts).chain(seconds).chain(numbers.best);
     // Every machine that this runs on is little endian.
@@ -109,7 +109,7 @@ fn fill(chunk: &mut Vec<u8>, mut bytes: &[u8], sink: &mut dyn Sink) -> Result<()
 }
 
 impl Checkpoint {
-    /// Reads a checkpoint; `None` if there is none.
+    /// Reads a checkpoint; `None` if there is none, or one of an earlier version, with which a training begins anew.
     ///
     /// # Errors
     /// [`ErrorKind::DamagedModel`] if the bytes are not what was written.
@@ -121,6 +121,9 @@ impl Checkpoint {
         let (magic, rest) = content.split_first_chunk::<8>().ok_or_else(damaged)?;
         if magic[..7] != MAGIC[..7] || blake3::hash(content).as_bytes() != hash {
             return Err(damaged());
+        }
+        if magic < MAGIC {
+            return Ok(None);
         }
         if magic != MAGIC {
             return Err(refused("checkpoint is of another version of this engine"));
@@ -149,8 +152,8 @@ impl Checkpoint {
     }
 
     /// What the rows are known by, sorted.
-    pub(super) fn hashes(&self) -> Vec<RowHash> {
-        let bytes = &self.bytes[self.start..self.start + self.header.rows * size_of::<RowHash>()];
+    pub(super) fn rows(&self) -> Vec<RowId> {
+        let bytes = &self.bytes[self.start..self.start + self.header.rows * size_of::<RowId>()];
         bytes.as_chunks().0.to_vec()
     }
 
@@ -172,17 +175,17 @@ impl Checkpoint {
 
     fn numbers(&self, block: usize) -> Vec<f32> {
         let bytes = self.header.trained * size_of::<f32>();
-        let start = self.start + self.header.rows * size_of::<RowHash>() + block * bytes;
+        let start = self.start + self.header.rows * size_of::<RowId>() + block * bytes;
         bytemuck::pod_collect_to_vec(&self.bytes[start..start + bytes])
     }
 }
 
 impl Header {
-    /// Bytes of hashes and numbers.
+    /// Bytes of what rows are known by, and of numbers.
     fn size(&self) -> Option<usize> {
         let blocks = 1 + 2 * usize::from(self.moments) + usize::from(self.best.is_some());
         let numbers = self.trained.checked_mul(blocks)?.checked_mul(size_of::<f32>())?;
-        self.rows.checked_mul(size_of::<RowHash>())?.checked_add(numbers)
+        self.rows.checked_mul(size_of::<RowId>())?.checked_add(numbers)
     }
 }
 

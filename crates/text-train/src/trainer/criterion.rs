@@ -4,9 +4,9 @@
 //! examples they come with.
 
 use ecommerce_ml_protocol::EngineError;
+use ecommerce_ml_training::Targets;
+use ecommerce_ml_training::class_weights::ClassWeights;
 
-use super::targets::{Targets, star_target};
-use crate::train::class_weights::ClassWeights;
 use crate::train::loss::{CrossEntropy, Loss, Regression, RegressionLoss, Target};
 use crate::train::options::TrainingOptions;
 
@@ -78,6 +78,12 @@ fn pick<T: Copy>(all: &[T], rows: &[usize]) -> Vec<T> {
     rows.iter().map(|&row| all[row]).collect()
 }
 
+/// A number of stars as a target: it may lie between two.
+fn star_target(stars: f64) -> Target {
+    let lower = stars.floor().clamp(1.0, 5.0);
+    Target { class: lower as u32 - 1, towards_next: stars - lower }
+}
+
 /// Weights by the names of the labels: stars may be written as numbers.
 fn by_label(weights: &ClassWeights, targets: &Targets) -> ClassWeights {
     let (ClassWeights::Given(given), Targets::Stars(_)) = (weights, targets) else { return weights.clone() };
@@ -86,4 +92,16 @@ fn by_label(weights: &ClassWeights, targets: &Targets) -> ClassWeights {
         _ => label.clone(),
     };
     ClassWeights::Given(given.iter().map(|(label, &weight)| (name(label), weight)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stars_lie_between_two() {
+        assert_eq!(star_target(3.5), Target { class: 2, towards_next: 0.5 });
+        assert_eq!(star_target(5.0), Target { class: 4, towards_next: 0.0 });
+        assert_eq!(star_target(1.0), Target { class: 0, towards_next: 0.0 });
+    }
 }

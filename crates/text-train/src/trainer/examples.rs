@@ -1,19 +1,19 @@
 //! What is learned from and what is held out.
 //!
 //! An example is a row or a copy of one: numbers below the number of rows are rows, those behind are copies.
-//! It must not know networks. Invariant: no text that is held out is learned from, in whatever case and white space.
+//! It must not know networks. Invariant: no text that is held out by chance is learned from, in whatever case and white space.
 
 use std::collections::BTreeSet;
 
 use ecommerce_ml_checkpoint::tokenizer::Tokenizer;
 use ecommerce_ml_protocol::text::look_of_text;
 use ecommerce_ml_protocol::{EngineError, is_blank};
+use ecommerce_ml_training::Dataset;
+use ecommerce_ml_training::split::Split;
 
-use super::dataset::Dataset;
 use super::tokens::Tokens;
 use crate::train::augment::{Augmenter, Synonyms};
 use crate::train::options::TrainingOptions;
-use crate::train::split::Split;
 
 /// Examples by number.
 #[derive(Debug)]
@@ -44,15 +44,14 @@ impl Examples {
     /// If a text is blank, or the tokenizer can't cope with it.
     pub(super) fn new(
         dataset: &mut Dataset,
-        split: Split,
+        split: &Split,
         classes: &[u32],
         options: &TrainingOptions,
         (tokenizer, limit): (&Tokenizer, usize),
     ) -> Result<Self, EngineError> {
-        leave_out_what_is_held_out(dataset, &split);
-        let rows = &dataset.rows;
-        let texts: Vec<&str> = rows.iter().map(|row| row.text.as_str()).collect();
-        let mut training = split.training;
+        leave_out_what_is_held_out(dataset, split);
+        let texts: Vec<&str> = dataset.texts().iter().map(String::as_str).collect();
+        let mut training = split.training.clone();
         let own: Vec<u32> = training.iter().map(|&row| classes[row]).collect();
         let augmenter = Augmenter::new(options.augment.clone(), options.seed, Synonyms::default());
         let copies: Vec<Repeat> = augmenter
@@ -61,9 +60,9 @@ impl Examples {
             .filter(|example| example.copy > 0)
             .map(|example| Repeat { row: training[example.row], number: example.copy })
             .collect();
-        training.extend(rows.len()..rows.len() + copies.len());
+        training.extend(texts.len()..texts.len() + copies.len());
         let tokens = Tokens::read(tokenizer, &texts, limit)?;
-        Ok(Self { rows: rows.len(), copies, training, held_out: split.held_out, tokens })
+        Ok(Self { rows: texts.len(), copies, training, held_out: split.held_out.clone(), tokens })
     }
 
     /// How many.
@@ -108,12 +107,11 @@ impl Examples {
 
 /// Removes paraphrases that are blank or look like a text that is held out.
 fn leave_out_what_is_held_out(dataset: &mut Dataset, split: &Split) {
-    let rows = &mut dataset.rows;
-    let held_out: BTreeSet<String> = match rows.iter().all(|row| row.paraphrases.is_empty()) {
+    let held_out: BTreeSet<String> = match dataset.paraphrases.iter().all(Vec::is_empty) {
         true => return,
-        false => split.held_out.iter().map(|&row| look_of_text(&rows[row].text)).collect(),
+        false => split.held_out.iter().map(|&row| look_of_text(&dataset.texts()[row])).collect(),
     };
-    for row in rows {
-        row.paraphrases.retain(|text| !is_blank(text) && !held_out.contains(&look_of_text(text)));
+    for paraphrases in &mut dataset.paraphrases {
+        paraphrases.retain(|text| !is_blank(text) && !held_out.contains(&look_of_text(text)));
     }
 }

@@ -28,9 +28,9 @@ pub(super) struct Sizes<'a> {
     pub(super) layers: usize,
     /// Whether only the head learns, from states that are computed once.
     pub(super) head_only: bool,
-    /// Files of the base, of the rival, and the tokenizers' memory.
+    /// Files of the base, of the incumbent, and the tokenizers' memory.
     pub(super) base: u64,
-    pub(super) rival: u64,
+    pub(super) incumbent: u64,
     pub(super) tokenizer: u64,
     /// Rows and their texts.
     pub(super) texts: u64,
@@ -56,7 +56,7 @@ impl Sizes<'_> {
         // The encoder that computes the states once has its own copy, made from words that are read at a time.
         let words = (self.config.vocab_size * self.config.hidden_size) as u64 * number;
         let begin = self.base + weights + states + if self.head_only { weights + words } else { 0 };
-        let rival = 2 * self.rival.max(self.base);
+        let incumbent = 2 * self.incumbent.max(self.base);
         let moments = 2 * trained;
         let best = if self.keeps_best { trained } else { 0 };
         let restore = weights + self.checkpoint + moments + best + states;
@@ -65,7 +65,7 @@ impl Sizes<'_> {
         let learn = weights + trained + adapted + moments + best + states + self.activations() * number;
         // The parameters as they are and as they are written; then these files, and what predicts.
         let end = 3 * weights + states;
-        always + self.rival + begin.max(rival).max(restore + trained).max(learn).max(end)
+        always + self.incumbent + begin.max(incumbent).max(restore + trained).max(learn).max(end)
     }
 
     /// Refuses what would take more than a limit.

@@ -12,11 +12,11 @@ use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_checkpoint::weights::Weights;
 use ecommerce_ml_checkpoint::weights::family::Names;
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
+use ecommerce_ml_training::Targets;
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Map, Value, json};
 
-use super::targets::Targets;
 use crate::nn::{Network, Parameters};
 
 const CONFIG: &str = "config.json";

@@ -9,28 +9,27 @@ use ecommerce_ml_checkpoint::config::{DropoutShares, ModelConfig};
 use ecommerce_ml_checkpoint::files::{ModelFiles, content_address};
 use ecommerce_ml_checkpoint::head::HeadPlan;
 use ecommerce_ml_checkpoint::tokenizer::Tokenizer;
-use ecommerce_ml_protocol::training::{Baseline, Findings, Objective, TrainingRow};
-use ecommerce_ml_protocol::{EngineError, ErrorKind, ModelSource, Sha256};
+use ecommerce_ml_predictor::Job;
+use ecommerce_ml_protocol::training::{Prepared, TrainingCall, TrainingPlan};
+use ecommerce_ml_protocol::{EngineError, ErrorKind, Input, ModelSource};
 use ecommerce_ml_tensor_cpu::Cpu;
-use serde_json::Value;
+use ecommerce_ml_training::options::{canonical, parse};
+use ecommerce_ml_training::targets::are_stars;
+use ecommerce_ml_training::{Dataset, HeldOut, RowId, Targets};
 
-use super::baseline;
 use super::changing::Changing;
 use super::checkpoint::Checkpoint;
 use super::criterion::Criterion;
-use super::dataset::{Dataset, RowHash};
 use super::examples::Examples;
 use super::frozen::Frozen;
-use super::job::Job;
 use super::learner::{Inputs, Learner, Shares};
 use super::memory::Sizes;
 use super::save::Layout;
-use super::surroundings::Surroundings;
-use super::targets::{Targets, are_stars};
+use super::training;
 use crate::cuda::TrainingMachine;
 use crate::nn::{self, Network, Parameters};
 use crate::train::augment::{Augmenter, Synonyms};
-use crate::train::options::{EvalStrategy, SQL_OPTIONS, TrainingOptions, Tuning};
+use crate::train::options::{EvalStrategy, TrainingOptions, Tuning};
 
 /// Bytes that are read of a text that is held out: some 3500 words. Queries read texts whole, and so all but a few are read
 /// here; but a single one of four megabytes would cost more than the training, which reads a window of each.
@@ -44,21 +43,16 @@ pub(super) struct Setup {
     pub(super) criterion: Criterion,
     /// Mean and deviation that numbers are counted by.
     pub(super) scale: (f64, f64),
-    pub(super) hashes: Vec<RowHash>,
-    pub(super) rows_sha256: Sha256,
-    /// Rows that weren't there when the checkpoint was made.
-    pub(super) ignored: u64,
-    /// What the labels alone are worth, if rows are held out.
-    pub(super) baseline: Option<Baseline>,
-    /// What to know of the rows.
-    pub(super) findings: Findings,
+    /// What the rows are known by.
+    pub(super) ids: Vec<RowId>,
+    pub(super) held_out: HeldOut,
+    /// The texts that are held out, in the order of their rows.
+    pub(super) held_out_texts: Input,
     pub(super) fingerprint: String,
     pub(super) checkpoint: Option<Checkpoint>,
-    pub(super) rival: Option<ModelFiles>,
-    pub(super) memory: u64,
-    /// As a JSON object, for whoever keeps a record.
-    pub(super) effective_options: String,
-    held_out_texts: Vec<String>,
+    pub(super) incumbent: Option<ModelFiles>,
+    /// What the training is going to do.
+    pub(super) prepared: Prepared,
     /// What texts that change from epoch to epoch are made of.
     texts: Option<Texts>,
     base: ModelFiles,
@@ -69,7 +63,8 @@ pub(super) struct Setup {
 
 /// Texts to change.
 struct Texts {
-    rows: Vec<TrainingRow>,
+    all: Vec<String>,
+    paraphrases: Vec<Vec<String>>,
     synonyms: Vec<(String, String)>,
     tokenizer: Tokenizer,
     limit: usize,
@@ -80,40 +75,37 @@ impl Setup {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn new(job: Job, around: &dyn Surroundings) -> Result<Self, EngineError> {
-        let Job { plan, base, rival, rows, synonyms, checkpoint } = job;
-        around.require_cpu()?;
-        let (options, effective, canonical) = read_options(&plan.options, plan.objective)?;
-        let fingerprint = fingerprint(plan.objective, &canonical, &plan.base, &base);
+    pub(super) fn new(job: Job) -> Result<Self, EngineError> {
+        let Job { plan, base, incumbent, rows, synonyms, checkpoint } = job;
+        let base = base.ok_or_else(without_base)?;
+        let (options, effective, canonical) = read_options(&plan.call)?;
+        let fingerprint = fingerprint(&plan, &canonical, &base);
         let checkpoint_bytes = checkpoint.len() as u64;
         let checkpoint = Checkpoint::read(checkpoint)?;
-        let mut dataset = Dataset::new(rows);
+        let mut dataset = Dataset::new(&plan.call, rows)?;
         let mut ignored = 0;
         if let Some(checkpoint) = &checkpoint {
             checkpoint.check(&fingerprint)?;
-            ignored = dataset.keep(&checkpoint.hashes())?;
+            ignored = dataset.keep(&checkpoint.rows())?;
         }
         let config = ModelConfig::load(&base)?;
         refuse_more_layers(&options, config.layers)?;
         let head = base_head(&base)?;
         let known = head.as_ref().and_then(|head| head.labels.as_deref());
-        let targets = Targets::read(plan.objective, &dataset.rows, known)?;
+        let targets = Targets::read(plan.call.objective, &dataset.labels, known)?;
         let keeps_head = head.is_some_and(|head| fits(&head, &targets));
 
-        let rows = dataset.rows.len();
-        let classes: Vec<u32> = (0..rows).map(|row| targets.class(row)).collect();
-        let mut split = dataset.split(&classes, options.eval_fraction, options.seed);
-        let findings = dataset.inspect(&mut split);
-        let baseline = baseline::measure(&targets, &split.training, &split.held_out);
+        let held_out = HeldOut::choose(&dataset, &targets, options.eval_fraction, options.seed)?;
+        let classes: Vec<u32> = (0..dataset.len()).map(|row| targets.class(row)).collect();
         let tokenizer = Tokenizer::load(&base, &config)?;
         let limit = options.max_length.unwrap_or(usize::MAX);
-        let examples = Examples::new(&mut dataset, split, &classes, &options, (&tokenizer, limit))?;
+        let examples = Examples::new(&mut dataset, &held_out.split, &classes, &options, (&tokenizer, limit))?;
         // Copies count, or balanced weights would make up for scarce classes a second time.
         let learned = examples.rows(&examples.training);
         let (criterion, scale) = (Criterion::new(&targets, &learned, &options)?, targets.scale(&learned));
         let bytes = |files: &ModelFiles| files.iter().map(|(_, bytes)| bytes.len() as u64).sum::<u64>();
         let (parameters, trained, layers) = count(&config, &options, targets.outputs());
-        let text_bytes = |row: &TrainingRow| row.text.len() as u64 + 112;
+        let text_bytes = |text: &String| text.len() as u64 + 112;
         let sizes = Sizes {
             config: &config,
             parameters,
@@ -125,9 +117,9 @@ impl Setup {
             layers,
             head_only: options.tuning == Tuning::Head,
             base: bytes(&base),
-            rival: rival.as_ref().map_or(0, bytes),
+            incumbent: incumbent.as_ref().map_or(0, bytes),
             tokenizer: tokenizer.bytes(),
-            texts: dataset.rows.iter().map(text_bytes).sum(),
+            texts: dataset.texts().iter().map(text_bytes).sum(),
             tokens: examples.bytes(),
             examples: examples.len() as u64,
             held_out: examples.held_out.len() as u64,
@@ -136,42 +128,40 @@ impl Setup {
             checkpoint: checkpoint_bytes,
             keeps_best: options.eval_strategy == EvalStrategy::Epoch,
         };
-        let memory = sizes.check(plan.memory_limit)?;
-        let rows_sha256 = dataset.sha256();
-        let held_out_texts =
-            examples.held_out.iter().map(|&row| beginning(std::mem::take(&mut dataset.rows[row].text)));
-        let held_out_texts = held_out_texts.collect();
-        let Dataset { rows, hashes, .. } = dataset;
+        let prepared = Prepared {
+            ignored_rows: ignored,
+            epochs: options.num_train_epochs,
+            steps: training::steps(&options, &examples),
+            resumed_at: checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.header.step),
+            memory: sizes.check(plan.memory_limit)?,
+            options: effective,
+            ..held_out.prepared(&dataset, &targets)
+        };
+        let Dataset { input, paraphrases, ids, .. } = dataset;
+        let Input::Texts(mut all) = input else { return Err(without_texts()) };
+        let held_out_texts = examples.held_out.iter().map(|&row| beginning(std::mem::take(&mut all[row])));
+        let held_out_texts = Input::Texts(held_out_texts.collect());
         let texts =
             Augmenter::new(options.augment.clone(), options.seed, Synonyms::default()).changes_texts();
-        let texts = texts.then_some(Texts { rows, synonyms, tokenizer, limit });
+        let texts = texts.then_some(Texts { all, paraphrases, synonyms, tokenizer, limit });
         Ok(Self {
             options,
             targets,
             examples,
             criterion,
             scale,
-            hashes,
-            rows_sha256,
-            ignored,
-            baseline,
-            findings,
+            ids,
+            held_out,
+            held_out_texts,
             fingerprint,
             checkpoint,
-            rival,
-            memory,
-            effective_options: effective,
-            held_out_texts,
+            incumbent,
+            prepared,
             texts,
             base,
             config,
             keeps_head,
         })
-    }
-
-    /// The texts that are held out, in the order of their rows; they are gone then.
-    pub(super) fn held_out_texts(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.held_out_texts)
     }
 
     /// The network, and how it will be saved. The files of the base are gone then.
@@ -230,11 +220,13 @@ impl Setup {
     /// # Errors
     /// [`ErrorKind::InvalidRequest`] for a table of synonyms that has none.
     fn changing(&mut self, parameters: &Parameters) -> Result<Option<Changing>, EngineError> {
-        let Some(Texts { rows, synonyms, tokenizer, limit }) = self.texts.take() else { return Ok(None) };
+        let Some(Texts { all, paraphrases, synonyms, tokenizer, limit }) = self.texts.take() else {
+            return Ok(None);
+        };
         let changes = self.options.augment.clone();
         let synonyms = if changes.wants_neighbours() {
             let learned = self.examples.rows(&self.examples.training);
-            let texts = learned.iter().map(|&row| rows[row].text.as_str());
+            let texts = learned.iter().map(|&row| all[row].as_str());
             // The embeddings of words are the first parameter.
             let words = parameters.list.first().map_or(0..0, |words| words.range.clone());
             Synonyms::nearest(texts, &tokenizer.vocabulary(self.config.vocab_size), &parameters.values[words])
@@ -246,7 +238,8 @@ impl Setup {
             return Err(EngineError::new(ErrorKind::InvalidRequest, message));
         }
         let augmenter = Augmenter::new(changes, self.options.seed, synonyms);
-        Ok(Some(Changing { rows, hashes: self.hashes.clone(), augmenter, tokenizer, limit }))
+        let ids = self.ids.clone();
+        Ok(Some(Changing { texts: all, paraphrases, ids, augmenter, tokenizer, limit }))
     }
 }
 
@@ -271,27 +264,31 @@ fn rescale(network: &Network, parameters: &mut Parameters, factor: f64, shift: f
     biases.iter_mut().for_each(|bias| *bias = f64::from(*bias).mul_add(factor, shift) as f32);
 }
 
-/// The options, and the same as text that is the same for the same options.
-fn read_options(json: &str, objective: Objective) -> Result<(TrainingOptions, String, String), EngineError> {
-    let mut value: Value = serde_json::from_str(json).map_err(|error| {
-        let message = format!("training options are no JSON: {error}");
-        EngineError::new(ErrorKind::InvalidRequest, message)
-    })?;
-    let options = TrainingOptions::parse(&value, objective)?;
+/// The options, all that hold as a JSON object, and those that were given as text that is the same for the same training.
+fn read_options(call: &TrainingCall) -> Result<(TrainingOptions, String, String), EngineError> {
+    let value = parse(&call.options)?;
+    let options = TrainingOptions::parse(&value, call.objective)?;
     let effective = options.effective(&value).to_string();
-    if let Value::Object(values) = &mut value {
-        values.retain(|name, value| !value.is_null() && !SQL_OPTIONS.contains(&name.as_str()));
-    }
-    Ok((options, effective, value.to_string()))
+    Ok((options, effective, canonical(value)))
 }
 
 /// Stands for what a checkpoint can't be used without.
-fn fingerprint(objective: Objective, options: &str, source: &ModelSource, base: &ModelFiles) -> String {
-    let address = match source {
-        ModelSource::Content(sha) => *sha,
-        ModelSource::Builtin(_) => content_address(&base.manifest()),
+fn fingerprint(plan: &TrainingPlan, options: &str, base: &ModelFiles) -> String {
+    let address = match plan.base {
+        Some(ModelSource::Content(sha)) => sha,
+        Some(ModelSource::Builtin(_)) | None => content_address(&base.manifest()),
     };
-    blake3::hash(format!("{objective:?}\0{address}\0{options}").as_bytes()).to_string()
+    let TrainingCall { objective, has_time, .. } = &plan.call;
+    let by = if *has_time { "by time" } else { "by chance" };
+    blake3::hash(format!("{objective:?}\0{by}\0{address}\0{options}").as_bytes()).to_string()
+}
+
+fn without_base() -> EngineError {
+    EngineError::new(ErrorKind::InvalidRequest, "a training of texts needs a model to begin with")
+}
+
+fn without_texts() -> EngineError {
+    EngineError::new(ErrorKind::InvalidRequest, "a training of texts has no texts")
 }
 
 /// The head of the base, unless it is of a kind that is never kept.

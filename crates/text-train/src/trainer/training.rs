@@ -5,21 +5,20 @@
 
 use std::time::{Duration, Instant};
 
-use ecommerce_ml_checkpoint::labels::Meaning;
+use ecommerce_ml_predictor::Sink;
 use ecommerce_ml_protocol::training::{Epoch, JobOutput, Metric};
-use ecommerce_ml_protocol::{EngineError, ErrorKind};
+use ecommerce_ml_protocol::{EngineError, ErrorKind, Prediction};
+use ecommerce_ml_tensor_cpu::softmax;
+use ecommerce_ml_training::early_stopping::{EarlyStopping, Verdict};
+use ecommerce_ml_training::evaluation::Tally;
+use ecommerce_ml_training::progress::{Reporter, Update};
+use ecommerce_ml_training::{RowId, Targets};
 
-use super::Sink;
 use super::checkpoint::{self, Checkpoint, Header, Numbers};
 use super::criterion::Criterion;
-use super::dataset::RowHash;
-use super::evaluation::{Tally, prediction};
 use super::examples::Examples;
 use super::learner::{Learner, Lesson};
-use super::progress::{Reporter, Update};
-use super::targets::Targets;
 use crate::train::batches::{Batches, Position, updates};
-use crate::train::early_stopping::{EarlyStopping, Verdict};
 use crate::train::optimizer::{AdamW, AdamWSettings, clip_coefficient};
 use crate::train::options::{EvalStrategy, TrainingOptions};
 use crate::train::schedule::Schedule;
@@ -33,7 +32,8 @@ pub(super) struct Task<'a> {
     pub(super) criterion: &'a Criterion,
     /// Mean and deviation that numbers are counted by.
     pub(super) scale: (f64, f64),
-    pub(super) hashes: &'a [RowHash],
+    /// What the rows are known by.
+    pub(super) ids: &'a [RowId],
     pub(super) fingerprint: &'a str,
     /// Between checkpoints.
     pub(super) interval: Duration,
@@ -215,10 +215,11 @@ impl<'a> Training<'a> {
         let rows = &examples.held_out;
         let outputs = self.learner.outputs(examples, rows)?;
         let loss = criterion.loss(&outputs, rows, criterion.denominator(rows)?)?.value;
-        let (meaning, numbers) = (Meaning::of(&targets.labels()), matches!(targets, Targets::Numbers(_)));
+        let labels = targets.labels();
         let mut tally = Tally::new(targets);
         for (&row, outputs) in rows.iter().zip(outputs.chunks(targets.outputs())) {
-            tally.add(targets.actual(row), &prediction(outputs, meaning, numbers.then_some(scale)));
+            let mut probabilities = outputs.to_vec();
+            tally.add(targets.actual(row), prediction(&mut probabilities, &labels, scale));
         }
         let wanted = options.metric_for_best_model;
         let value = tally.wanted(wanted, loss).ok_or_else(|| without_value(wanted.as_str(), loss))?;
@@ -250,7 +251,7 @@ impl<'a> Training<'a> {
         let (state, trained) = (&self.state, self.learner.trained()?);
         let header = Header {
             fingerprint: self.task.fingerprint.to_owned(),
-            rows: self.task.hashes.len(),
+            rows: self.task.ids.len(),
             trained: trained.len(),
             moments: !moments.is_empty(),
             best: self.best.as_ref().map(|(epoch, _)| *epoch),
@@ -262,7 +263,7 @@ impl<'a> Training<'a> {
             seconds: state.seconds + self.epoch_began.elapsed().as_secs_f64(),
         };
         let best = self.best.as_ref().map(|(_, best)| best.as_slice());
-        checkpoint::send(&header, self.task.hashes, &Numbers { trained, moments, best }, sink)?;
+        checkpoint::send(&header, self.task.ids, &Numbers { trained, moments, best }, sink)?;
         self.checkpointed = Instant::now();
         Ok(())
     }
@@ -295,6 +296,21 @@ fn resumed(
         (name.to_owned(), firsts[range.clone()].to_vec(), seconds[range].to_vec())
     });
     Ok(AdamW::resumed(settings, checkpoint.header.step, moments))
+}
+
+/// What a network's outputs for a row say: logits of these labels, which become probabilities; or, if there are none, a number
+/// that is counted in deviations from a mean.
+fn prediction<'a>(
+    outputs: &'a mut [f32],
+    labels: &'a [String],
+    (mean, deviation): (f64, f64),
+) -> Prediction<'a> {
+    if labels.is_empty() {
+        let value = outputs.first().map_or(f64::NAN, |&value| f64::from(value) * deviation + mean);
+        return Prediction::Number(value);
+    }
+    softmax(outputs);
+    Prediction::Class { labels, probabilities: outputs }
 }
 
 fn diverged(step: u64) -> EngineError {

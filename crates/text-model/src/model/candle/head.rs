@@ -6,11 +6,11 @@
 
 use candle_core::{Device, Result as CandleResult, Tensor};
 use candle_nn::{Linear, Module};
-use ecommerce_ml_checkpoint::config::ModelConfig;
+use ecommerce_ml_checkpoint::config::{Family, ModelConfig};
 use ecommerce_ml_checkpoint::head::HeadPlan;
 use ecommerce_ml_checkpoint::weights::Weights;
 use ecommerce_ml_checkpoint::weights::family::Names;
-use ecommerce_ml_protocol::{EngineError, Family};
+use ecommerce_ml_protocol::EngineError;
 
 use super::layers::linear;
 

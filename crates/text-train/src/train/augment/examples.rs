@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::train::random::SplitMix64;
+use ecommerce_ml_training::random::SplitMix64;
 
 /// One of the looks at rows that make up an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -25,7 +25,7 @@ pub use changes::Changes;
 pub use examples::Example;
 pub use synonyms::Synonyms;
 
-use super::random::{SplitMix64, hash};
+use ecommerce_ml_training::random::{SplitMix64, hash};
 use words::Words;
 
 /// Sets the hashes of this module apart from others with the same seed.

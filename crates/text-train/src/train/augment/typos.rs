@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::words::Words;
-use crate::train::random::SplitMix64;
+use ecommerce_ml_training::random::SplitMix64;
 
 /// Mistypes letters of some words, each with this probability.
 pub(super) fn make(words: &mut Words<'_>, random: &mut SplitMix64, probability: f64) {

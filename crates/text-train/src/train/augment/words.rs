@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::synonyms::Synonyms;
-use crate::train::random::SplitMix64;
+use ecommerce_ml_training::random::SplitMix64;
 
 #[derive(Debug, Clone)]
 pub(super) struct Words<'a> {

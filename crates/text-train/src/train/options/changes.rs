@@ -4,9 +4,9 @@
 //! sends what they give. Invariant: what needs something else was refused without it.
 
 use ecommerce_ml_protocol::EngineError;
+use ecommerce_ml_training::options::reader::{Reader, refused};
 
-use super::reader::{Reader, refused};
-use super::{Objective, refuse};
+use super::Objective;
 use crate::train::augment::Changes;
 
 const SYNONYM: &str = "synonym";
@@ -39,11 +39,11 @@ pub(super) fn read(options: &Reader<'_>, objective: Objective) -> Result<Changes
         back_translation: number(BACK_TRANSLATION)?,
     };
     if changes.synonym == 0.0 {
-        refuse(&reader, &[SYNONYM_TABLE], "needs \"synonym\" to be above 0")?;
+        reader.refuse(&[SYNONYM_TABLE], "needs \"synonym\" to be above 0")?;
     }
     match reader.text(BACK_TRANSLATION_FUNCTION)? {
         Some(_) if changes.back_translation == 0.0 => {
-            refuse(&reader, &[BACK_TRANSLATION_FUNCTION], "needs \"back_translation\" to be above 0")?;
+            reader.refuse(&[BACK_TRANSLATION_FUNCTION], "needs \"back_translation\" to be above 0")?;
         }
         None if changes.back_translation > 0.0 => {
             let name = reader.full(BACK_TRANSLATION);
@@ -53,7 +53,7 @@ pub(super) fn read(options: &Reader<'_>, objective: Objective) -> Result<Changes
         Some(_) | None => {}
     }
     if objective == Objective::Regression {
-        refuse(&reader, &["duplicate"], "is not for regressions")?;
+        reader.refuse(&["duplicate"], "is not for regressions")?;
     }
     Ok(changes)
 }

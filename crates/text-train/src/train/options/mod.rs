@@ -1,30 +1,28 @@
 //! What the user may choose in a training, under the names of `transformers.TrainingArguments` where it has them.
 //!
 //! # Layout
-//! - `reader`: JSON to checked values.
 //! - `changes`: the option `augment`.
 //! - `effective`: checked values to JSON.
 //!
 //! It must not know rows or networks. Invariant: every [`TrainingOptions`] that there is can be trained with; what
 //! contradicts itself or has a range of its own was refused, with its name and what was expected.
 
-use std::collections::BTreeMap;
-use std::ops::{Bound, RangeInclusive};
+use std::ops::Bound;
 
 use ecommerce_ml_protocol::EngineError;
+use ecommerce_ml_training::class_weights::ClassWeights;
+use ecommerce_ml_training::early_stopping::Metric;
+pub use ecommerce_ml_training::options::SQL_OPTIONS;
+use ecommerce_ml_training::options::reader::{Reader, alternatives, refused, unexpected};
+use ecommerce_ml_training::options::{CommonOptions, class_weights};
 use serde_json::Value;
 
 use super::augment::Changes;
-use super::class_weights::ClassWeights;
-use super::early_stopping::Metric;
 use super::schedule::SchedulerType;
 pub use ecommerce_ml_protocol::training::Objective;
 
 mod changes;
 mod effective;
-mod reader;
-
-use reader::{Reader, alternatives, described, number_in, refused, unexpected};
 
 /// Which weights a training changes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -107,9 +105,6 @@ pub struct TrainingOptions {
     pub adversarial_epsilon: f64,
 }
 
-/// Options that SQL obeys and a training doesn't look at: known names, whatever their values.
-pub const SQL_OPTIONS: [&str; 3] = ["where", "deploy", "keep_versions"];
-
 /// All names, in the order in which an error lists them.
 const NAMES: [&str; 26] = [
     "learning_rate",
@@ -150,7 +145,7 @@ impl TrainingOptions {
     pub fn parse(options: &Value, objective: Objective) -> Result<Self, EngineError> {
         let reader = Reader::new(options, &NAMES)?;
         let tuning = tuning(&reader)?;
-        let eval_fraction = reader.number("eval_fraction", 0.1, 0.0..=0.5)?;
+        let CommonOptions { seed, eval_fraction } = CommonOptions::read(&reader)?;
         let eval_strategy = eval_strategy(&reader, eval_fraction)?;
         refuse_classes(&reader, objective)?;
         Ok(Self {
@@ -172,7 +167,7 @@ impl TrainingOptions {
                 None => None,
             },
             max_length: reader.integer("max_length", 8..=131_072)?.map(|length| length as usize),
-            seed: reader.integer("seed", 0..=i64::MAX as u64)?.unwrap_or(42),
+            seed,
             eval_fraction,
             eval_strategy,
             early_stopping_patience: patience(&reader, eval_strategy)?,
@@ -214,10 +209,10 @@ fn tuning(reader: &Reader<'_>) -> Result<Tuning, EngineError> {
     ];
     let tuning = reader.choice("tuning", Tuning::Full { freeze_layers }, &choices)?;
     if !matches!(tuning, Tuning::Lora { .. }) {
-        refuse(reader, &["lora_r", "lora_alpha"], "needs \"tuning\" to be \"lora\"")?;
+        reader.refuse(&["lora_r", "lora_alpha"], "needs \"tuning\" to be \"lora\"")?;
     }
     if tuning == Tuning::Head {
-        refuse(reader, &["freeze_layers"], "needs \"tuning\" to be \"full\" or \"lora\"")?;
+        reader.refuse(&["freeze_layers"], "needs \"tuning\" to be \"full\" or \"lora\"")?;
     }
     Ok(tuning)
 }
@@ -238,7 +233,7 @@ fn eval_strategy(reader: &Reader<'_>, fraction: f64) -> Result<EvalStrategy, Eng
 fn patience(reader: &Reader<'_>, strategy: EvalStrategy) -> Result<Option<u32>, EngineError> {
     let patience = reader.integer("early_stopping_patience", 1..=1000)?.map(|patience| patience as u32);
     if strategy == EvalStrategy::No {
-        refuse(reader, &["early_stopping_patience"], "needs \"eval_strategy\" to be \"epoch\"")?;
+        reader.refuse(&["early_stopping_patience"], "needs \"eval_strategy\" to be \"epoch\"")?;
     }
     Ok(patience)
 }
@@ -246,7 +241,7 @@ fn patience(reader: &Reader<'_>, strategy: EvalStrategy) -> Result<Option<u32>, 
 fn metric(reader: &Reader<'_>, objective: Objective, strategy: EvalStrategy) -> Result<Metric, EngineError> {
     const NAME: &str = "metric_for_best_model";
     if strategy == EvalStrategy::No {
-        refuse(reader, &[NAME], "needs \"eval_strategy\" to be \"epoch\"")?;
+        reader.refuse(&[NAME], "needs \"eval_strategy\" to be \"epoch\"")?;
     }
     let Some(value) = reader.given(NAME) else { return Ok(Metric::Loss) };
     let metrics = metrics(objective);
@@ -272,28 +267,9 @@ fn metrics(objective: Objective) -> Vec<Metric> {
 fn refuse_classes(reader: &Reader<'_>, objective: Objective) -> Result<(), EngineError> {
     match objective {
         Objective::Regression => {
-            refuse(reader, &["label_smoothing", "class_weights"], "is not for regressions")
+            reader.refuse(&["label_smoothing", "class_weights"], "is not for regressions")
         }
         Objective::Classification | Objective::Rating => Ok(()),
-    }
-}
-
-/// Refuses options if they are given.
-fn refuse(reader: &Reader<'_>, names: &[&str], why: &str) -> Result<(), EngineError> {
-    match names.iter().find(|name| reader.given(name).is_some()) {
-        Some(name) => Err(refused(format!("training option \"{}\" {why}", reader.full(name)))),
-        None => Ok(()),
-    }
-}
-
-fn class_weights(reader: &Reader<'_>) -> Result<ClassWeights, EngineError> {
-    match reader.given("class_weights") {
-        None => Ok(ClassWeights::Equal),
-        Some(Value::String(word)) if word == "balanced" => Ok(ClassWeights::Balanced),
-        Some(value) => {
-            let kind = "\"balanced\" or an object of labels with";
-            numbers("class_weights", kind, value, 0.0..=1e6).map(ClassWeights::Given)
-        }
     }
 }
 
@@ -307,18 +283,6 @@ fn adversarial_epsilon(reader: &Reader<'_>, tuning: Tuning) -> Result<f64, Engin
         Tuning::Head | Tuning::Lora { .. } => "needs \"tuning\" to be \"full\", because it moves embeddings",
     };
     Err(refused(format!("training option \"{NAME}\" {why}")))
-}
-
-/// An object of numbers.
-fn numbers(
-    name: &str,
-    kind: &str,
-    value: &Value,
-    range: RangeInclusive<f64>,
-) -> Result<BTreeMap<String, f64>, EngineError> {
-    let number = |(key, value): (&String, &Value)| Some((key.clone(), number_in(value, &range)?));
-    let found = value.as_object().and_then(|object| object.iter().map(number).collect());
-    found.ok_or_else(|| unexpected(name, &described(&format!("{kind} a number each,"), &range), value))
 }
 
 #[cfg(test)]

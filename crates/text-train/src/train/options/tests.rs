@@ -1,5 +1,7 @@
 //! Tests of the options: defaults, ranges, and what errors say.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::*;

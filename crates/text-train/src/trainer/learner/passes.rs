@@ -6,13 +6,13 @@
 //! come out if micro-batches had been smaller from the beginning of the update on.
 
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
+use ecommerce_ml_training::random::hash;
 
 use super::super::criterion::Criterion;
 use super::super::examples::Examples;
 use super::super::micro_batches::micro_batches;
 use super::{Learner, Shares};
 use crate::nn::{Dropout, Moved};
-use crate::train::random::hash;
 
 /// Sets the seeds of this module apart from others.
 const PURPOSE: u64 = u64::from_be_bytes(*b"dropout ");

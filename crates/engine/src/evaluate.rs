@@ -1,0 +1,88 @@
+//! What models say of the inputs that a training held out, as queries would get it: all windows of what they are given, in the
+//! precision that is set.
+//!
+//! It must not know labels. Invariant: one answer for each input, in order.
+
+use std::collections::VecDeque;
+
+use ecommerce_ml_checkpoint::files::ModelFiles;
+use ecommerce_ml_predictor::{Evaluate, Load, Pending, Predictor};
+use ecommerce_ml_protocol::{
+    Answers, EngineError, ErrorKind, Input, ModelInfo, ModelSource, Output, Reads, Task,
+};
+
+use crate::registry::Registry;
+
+/// Texts that are submitted together.
+const TEXTS: usize = 256;
+
+/// Submissions under way.
+const UNDER_WAY: usize = 4;
+
+impl Evaluate for Registry {
+    fn predict(
+        &self,
+        files: &ModelFiles,
+        input: &Input,
+    ) -> Result<(ModelInfo, Option<Answers>), EngineError> {
+        // The source only tells where prepared weights would be kept, and none are.
+        let model = self.load(&ModelSource::Builtin(String::new()), files)?;
+        let info = model.info().clone();
+        if info.task() == Task::Embedding || !reads(&info, input) {
+            return Ok((info, None));
+        }
+        let answers = predict(&*model, input)?;
+        Ok((info, Some(answers)))
+    }
+}
+
+/// Whether a model reads such an input.
+fn reads(info: &ModelInfo, input: &Input) -> bool {
+    match (&info.signature.reads, input) {
+        (Reads::Text, Input::Texts(_)) => true,
+        (Reads::Columns(fields), Input::Rows(rows)) => fields.iter().all(|field| {
+            rows.column(&field.name).is_some_and(|values| values.value_type() == field.value_type)
+        }),
+        (Reads::Text, Input::Rows(_)) | (Reads::Columns(_), Input::Texts(_)) => false,
+    }
+}
+
+/// Predictions for all of an input. Texts are cut into requests of like size; columns are one, since they share dictionaries.
+fn predict(model: &dyn Predictor, input: &Input) -> Result<Answers, EngineError> {
+    let Input::Texts(texts) = input else {
+        return Ok(model.submit(input.clone(), Output::Prediction).wait()?.answers);
+    };
+    let (mut answers, mut under_way) = (None, VecDeque::new());
+    let mut receive = |pending: Pending| append(&mut answers, pending.wait()?.answers);
+    // At least one, so that there is an answer to nothing.
+    let first = texts.get(..TEXTS.min(texts.len())).unwrap_or_default();
+    let rest = texts.get(first.len()..).unwrap_or_default();
+    for texts in [first].into_iter().chain(rest.chunks(TEXTS)) {
+        under_way.push_back(model.submit(Input::Texts(texts.to_vec()), Output::Prediction));
+        if under_way.len() == UNDER_WAY {
+            under_way.pop_front().map_or(Ok(()), &mut receive)?;
+        }
+    }
+    under_way.into_iter().try_for_each(&mut receive)?;
+    answers.ok_or_else(|| differ("nothing"))
+}
+
+/// Adds the answers of another request.
+fn append(all: &mut Option<Answers>, more: Answers) -> Result<(), EngineError> {
+    let Some(all) = all else {
+        *all = Some(more);
+        return Ok(());
+    };
+    match (all, more) {
+        (Answers::Classes { probabilities, .. }, Answers::Classes { probabilities: mut more, .. }) => {
+            probabilities.append(&mut more);
+        }
+        (Answers::Numbers(numbers), Answers::Numbers(mut more)) => numbers.append(&mut more),
+        _ => return Err(differ("answers of another type")),
+    }
+    Ok(())
+}
+
+fn differ(what: &str) -> EngineError {
+    EngineError::new(ErrorKind::Internal, format!("model answered with {what}"))
+}

@@ -1,0 +1,89 @@
+//! The kinds of models that this engine has.
+//!
+//! It must not know what a kind does beyond its promises. Invariant: files are loaded by the first kind that recognises them, and
+//! a training is done by the first that accepts it, so that both are settled by the order here.
+
+use std::io;
+use std::sync::Arc;
+
+use ecommerce_ml_checkpoint::files::ModelFiles;
+use ecommerce_ml_predictor::{Load, ModelKind, Predictor, Trainer, Workload};
+use ecommerce_ml_protocol::training::{TrainingCall, TrainingInput};
+use ecommerce_ml_protocol::{EngineError, ErrorKind, ModelSource};
+use ecommerce_ml_text::scheduler::SchedulerOptions;
+use ecommerce_ml_text::{ModelLoader, TextKind};
+
+/// Kinds of models, in the order in which they are asked.
+pub struct Registry {
+    kinds: Vec<Box<dyn ModelKind>>,
+}
+
+impl Registry {
+    /// All kinds: a line each.
+    ///
+    /// # Errors
+    /// If the system refuses a thread.
+    pub fn start(loader: ModelLoader, scheduling: SchedulerOptions) -> io::Result<Self> {
+        let threads = scheduling.tokenizing_threads;
+        let text = TextKind::start(Arc::new(loader), scheduling)?;
+        Ok(Self::of(vec![Box::new(text), Box::new(ecommerce_ml_tabular::Linear::new(threads))]))
+    }
+
+    /// These kinds.
+    pub fn of(kinds: Vec<Box<dyn ModelKind>>) -> Self {
+        Self { kinds }
+    }
+
+    /// Who does such a training.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] if no kind does.
+    pub fn trainer(&self, call: &TrainingCall) -> Result<&dyn Trainer, EngineError> {
+        let trainers = self.kinds.iter().filter_map(|kind| kind.trainer());
+        trainers.into_iter().find(|trainer| trainer.accepts(call)).ok_or_else(|| {
+            let reads = match call.input {
+                TrainingInput::Text => "a text",
+                TrainingInput::Columns { .. } => "these columns",
+            };
+            let message = format!("no kind of model can be trained for {:?} on {reads}", call.objective);
+            EngineError::new(ErrorKind::InvalidRequest, message.to_lowercase())
+        })
+    }
+
+    /// What the models of all kinds have to do: the sum of what is queued, and the part of the time in which the busiest kind was
+    /// running.
+    pub fn workload(&self) -> Workload {
+        let kinds = self.kinds.iter().map(|kind| kind.workload());
+        kinds.fold(Workload::default(), |all, one| Workload {
+            queued: all.queued + one.queued,
+            utilisation: all.utilisation.max(one.utilisation),
+        })
+    }
+}
+
+impl Load for Registry {
+    fn load(&self, source: &ModelSource, files: &ModelFiles) -> Result<Arc<dyn Predictor>, EngineError> {
+        match self.kinds.iter().find(|kind| kind.recognises(files)) {
+            Some(kind) => kind.load(source, files),
+            None => Err(self.unrecognised(files)),
+        }
+    }
+
+    fn recall(&self, source: &ModelSource) -> Option<Arc<dyn Predictor>> {
+        self.kinds.iter().find_map(|kind| kind.recall(source))
+    }
+}
+
+impl Registry {
+    fn unrecognised(&self, files: &ModelFiles) -> EngineError {
+        let names: Vec<&str> = files.iter().map(|(name, _)| name).collect();
+        let kinds: Vec<&str> = self.kinds.iter().map(|kind| kind.name()).collect();
+        let detail = match names.as_slice() {
+            [] => "There are no files.".to_owned(),
+            names => format!("Its files are: {}.", names.join(", ")),
+        };
+        EngineError::new(ErrorKind::UnsupportedModel, "files are no model of a kind that this build knows")
+            .with_detail(detail)
+            .with_hint(format!("Kinds of models are: {}.", kinds.join(", ")))
+    }
+}

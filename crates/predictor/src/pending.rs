@@ -1,0 +1,50 @@
+//! An answer that may take a while.
+//!
+//! It must not know what is computed. Invariant: dropping it gives the work up.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use ecommerce_ml_protocol::EngineError;
+
+use crate::predictor::Answered;
+
+type Outcome = Result<Answered, EngineError>;
+
+/// The right to an answer: a future of no particular runtime. Dropping it gives the work up.
+pub struct Pending(Pin<Box<dyn Future<Output = Outcome> + Send>>);
+
+impl Pending {
+    /// An answer that comes when `answer` does. The work should have begun: nobody may poll for a while.
+    pub fn new(answer: impl Future<Output = Outcome> + Send + 'static) -> Self {
+        Self(Box::pin(answer))
+    }
+
+    /// An answer that is there.
+    pub fn ready(outcome: Outcome) -> Self {
+        Self::new(std::future::ready(outcome))
+    }
+
+    /// Waits for the answer, outside of an asynchronous runtime.
+    ///
+    /// # Errors
+    /// Those of the model.
+    pub fn wait(self) -> Outcome {
+        pollster::block_on(self.0)
+    }
+}
+
+impl Future for Pending {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+        self.0.as_mut().poll(context)
+    }
+}
+
+impl fmt::Debug for Pending {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Pending")
+    }
+}

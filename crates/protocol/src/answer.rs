@@ -1,0 +1,99 @@
+//! What is asked of a model, and what it answers: typed columns.
+//!
+//! It must not know what classes mean: [`crate::labels`] does. Invariant: an answer has as many rows as its input, in order.
+
+use serde::{Deserialize, Serialize};
+
+/// What a model shall make of its input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Output {
+    /// What it was trained for: [`Answers::Classes`] or [`Answers::Numbers`].
+    Prediction,
+    /// Mean-pooled, L2-normalised last hidden states: [`Answers::Vectors`].
+    Embedding,
+    /// Indices into the vocabulary, special tokens included, without truncation: [`Answers::TokenIds`].
+    TokenIds,
+    /// The pieces that they stand for: [`Answers::TokenPieces`].
+    TokenPieces,
+    /// How many there are: [`Answers::TokenCounts`].
+    TokenCounts,
+}
+
+/// A column of answers; none for an input that has nothing to read, such as a blank text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Answers {
+    /// Of a classification.
+    Classes {
+        /// The names of the classes.
+        labels: Vec<String>,
+        /// `[rows, labels]`: probabilities that sum to 1 a row.
+        probabilities: Vec<Option<Vec<f32>>>,
+    },
+    /// Of a regression, in the unit of its training data.
+    Numbers(Vec<Option<f64>>),
+    /// `[rows, width]`: embeddings.
+    Vectors(Vec<Option<Vec<f32>>>),
+    /// Token ids; none of a blank text.
+    TokenIds(Vec<Vec<u32>>),
+    /// Word pieces; none of a blank text.
+    TokenPieces(Vec<Vec<String>>),
+    /// Numbers of tokens; 0 of a blank text.
+    TokenCounts(Vec<u64>),
+}
+
+impl Answers {
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        match self {
+            Answers::Classes { probabilities, .. } => probabilities.len(),
+            Answers::Numbers(rows) => rows.len(),
+            Answers::Vectors(rows) => rows.len(),
+            Answers::TokenIds(rows) => rows.len(),
+            Answers::TokenPieces(rows) => rows.len(),
+            Answers::TokenCounts(rows) => rows.len(),
+        }
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What is said of one input: probabilities or a number; none for an input with nothing to read, and of any other answer.
+    pub fn prediction(&self, row: usize) -> Option<Prediction<'_>> {
+        match self {
+            Answers::Classes { labels, probabilities } => {
+                let probabilities = probabilities.get(row)?.as_deref()?;
+                Some(Prediction::Class { labels, probabilities })
+            }
+            Answers::Numbers(rows) => rows.get(row).copied().flatten().map(Prediction::Number),
+            _ => None,
+        }
+    }
+}
+
+/// What a model says of one input.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Prediction<'a> {
+    /// Probabilities of classes, `[labels]`.
+    Class {
+        /// Their names.
+        labels: &'a [String],
+        /// One each.
+        probabilities: &'a [f32],
+    },
+    /// The value of a regression.
+    Number(f64),
+}
+
+/// What answering a request took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Completed {
+    /// Tokens that went through the model, special tokens included; 0 of a model that reads none.
+    pub tokens: u64,
+    /// Inputs whose answer was remembered from an earlier request. Neither blank texts, nor those whose equal in the
+    /// same request was computed.
+    pub cached: u64,
+    /// Time from the request's arrival to its answer, in microseconds.
+    pub micros: u64,
+}

@@ -1,0 +1,113 @@
+//! What a model is: what it reads and what it answers.
+//!
+//! It must not know which kinds there are: a kind is a name. Invariant: a [`Signature`] reads back from the JSON that it was
+//! written to, since that is how versions keep it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::input::Field;
+
+/// What a model reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reads {
+    /// [`crate::Input::Texts`].
+    Text,
+    /// [`crate::Input::Rows`] with these columns.
+    Columns(Vec<Field>),
+}
+
+/// What a model answers for one input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// A probability for each label: [`crate::Answers::Classes`].
+    Classes,
+    /// A number: [`crate::Answers::Numbers`].
+    Number,
+    /// A vector of this width: [`crate::Answers::Vectors`].
+    Embedding(u32),
+    /// The tokens of a text.
+    Tokens,
+}
+
+/// Inputs and outputs by name and type.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signature {
+    /// What it reads.
+    pub reads: Reads,
+    /// What it answers.
+    pub answers: Vec<Answer>,
+    /// The classes, in the order of their probabilities; empty unless a classification.
+    pub labels: Vec<String>,
+}
+
+/// What a model's head computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Task {
+    /// A probability for each of the labels.
+    Classification,
+    /// One number.
+    Regression,
+    /// No head: only embeddings.
+    Embedding,
+}
+
+impl Task {
+    /// The word that SQL shows.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Task::Classification => "classification",
+            Task::Regression => "regression",
+            Task::Embedding => "embedding",
+        }
+    }
+}
+
+impl Signature {
+    /// What the head computes.
+    pub fn task(&self) -> Task {
+        if self.answers.contains(&Answer::Classes) {
+            Task::Classification
+        } else if self.answers.contains(&Answer::Number) {
+            Task::Regression
+        } else {
+            Task::Embedding
+        }
+    }
+
+    /// The width of embeddings, if there are any.
+    pub fn embedding_width(&self) -> Option<u32> {
+        self.answers.iter().find_map(|answer| match answer {
+            Answer::Embedding(width) => Some(*width),
+            _ => None,
+        })
+    }
+}
+
+/// What a loaded model is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelInfo {
+    /// The name of its kind in the engine's registry.
+    pub kind: String,
+    /// What it reads and answers.
+    pub signature: Signature,
+    /// Number of weights.
+    pub parameters: u64,
+    /// Memory that the loaded model takes, in bytes.
+    pub bytes: u64,
+    /// What else views show of it: a JSON object, whose keys are the kind's own.
+    pub details: String,
+}
+
+impl ModelInfo {
+    /// Classes in the order of their probabilities; empty unless a classification.
+    pub fn labels(&self) -> &[String] {
+        &self.signature.labels
+    }
+
+    /// What the head computes.
+    pub fn task(&self) -> Task {
+        self.signature.task()
+    }
+}

@@ -1,0 +1,155 @@
+//! A linear model: an encoding and a coefficient for each feature.
+//!
+//! It must not know files. Invariant: a [`LinearModel`] that came through [`LinearModel::check`] can score any row.
+
+use std::collections::BTreeSet;
+
+use ecommerce_ml_protocol::signature::{Answer, Reads};
+use ecommerce_ml_protocol::{ModelInfo, Signature};
+
+use crate::encoding::{Encoding, Scheme};
+
+/// What the catalog calls the kind.
+pub const KIND: &str = "linear";
+
+/// What sums of coefficients mean.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Head {
+    /// A number.
+    Number,
+    /// Logarithms of how likely each class is, up to a constant.
+    Classes {
+        /// Their names: at least two.
+        labels: Vec<String>,
+    },
+}
+
+/// A linear model. An equation adds an intercept and a coefficient for each feature of a row; there is one for each class, but for
+/// a single one, of the second, where there are two and both were seen: the first one's sum is 0 then.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LinearModel {
+    /// Values to features.
+    pub encoding: Encoding,
+    /// Sums to answers.
+    pub head: Head,
+    /// `[equations]`. That of a class that is never answered, because it wasn't seen, is negative infinity.
+    pub intercepts: Vec<f64>,
+    /// `[features, equations]`: what a feature of 1 adds to each sum.
+    pub coefficients: Vec<f64>,
+}
+
+impl LinearModel {
+    /// The classes; none of a number.
+    pub fn labels(&self) -> &[String] {
+        match &self.head {
+            Head::Number => &[],
+            Head::Classes { labels } => labels,
+        }
+    }
+
+    /// How many sums there are.
+    pub fn equations(&self) -> usize {
+        self.intercepts.len()
+    }
+
+    /// What it reads and answers.
+    pub fn signature(&self) -> Signature {
+        Signature {
+            reads: Reads::Columns(self.encoding.fields()),
+            answers: vec![match self.head {
+                Head::Number => Answer::Number,
+                Head::Classes { .. } => Answer::Classes,
+            }],
+            labels: self.labels().to_vec(),
+        }
+    }
+
+    /// What it is.
+    pub fn info(&self) -> ModelInfo {
+        let features = self.encoding.features();
+        ModelInfo {
+            kind: KIND.to_owned(),
+            signature: self.signature(),
+            parameters: (self.coefficients.len() + self.intercepts.len()) as u64,
+            bytes: self.bytes() as u64,
+            details: serde_json::json!({ "columns": self.encoding.columns.len(), "features": features })
+                .to_string(),
+        }
+    }
+
+    /// About how many bytes it takes in memory, ready to answer: categories and coefficients are there twice, once to be
+    /// looked up.
+    pub fn bytes(&self) -> usize {
+        let labels: usize = self.labels().iter().map(|label| label.len() + size_of::<String>()).sum();
+        let numbers = size_of_val(&self.coefficients[..]) + size_of_val(&self.intercepts[..]);
+        size_of::<Self>() + 2 * (self.encoding.bytes() + labels + numbers)
+    }
+
+    /// What is wrong with it, if anything.
+    ///
+    /// # Errors
+    /// A few words.
+    pub fn check(&self) -> Result<(), String> {
+        let labels = self.labels();
+        let equations = self.equations();
+        let (fits, may_be_infinite) = match &self.head {
+            Head::Number => (equations == 1, false),
+            Head::Classes { labels } => {
+                let one = labels.len() == 2 && equations == 1;
+                (labels.len() >= 2 && (one || equations == labels.len()), !one)
+            }
+        };
+        if !fits {
+            return Err(format!("it has {} labels and {equations} equations", labels.len()));
+        }
+        if has_twice(labels.iter()) {
+            return Err("a label is there twice".to_owned());
+        }
+        if self.coefficients.len() != self.encoding.features() * equations {
+            return Err(format!(
+                "it has {} coefficients for {} features and {equations} equations",
+                self.coefficients.len(),
+                self.encoding.features()
+            ));
+        }
+        let is_never = |intercept: &f64| may_be_infinite && *intercept == f64::NEG_INFINITY;
+        let intercepts = self.intercepts.iter().all(|one| one.is_finite() || is_never(one));
+        if !intercepts || self.intercepts.iter().all(is_never) {
+            return Err("an intercept is not finite".to_owned());
+        }
+        if !self.coefficients.iter().all(|one| one.is_finite()) {
+            return Err("a coefficient is not finite".to_owned());
+        }
+        if has_twice(self.encoding.columns.iter().map(|column| &column.field.name)) {
+            return Err("a column is there twice".to_owned());
+        }
+        self.check_schemes()
+    }
+
+    fn check_schemes(&self) -> Result<(), String> {
+        for column in &self.encoding.columns {
+            let name = &column.field.name;
+            if !column.scheme.suits(column.field.value_type) {
+                return Err(format!("column \"{name}\" is not encoded as its type is"));
+            }
+            match &column.scheme {
+                Scheme::Number { mean, scale, .. } => {
+                    if !mean.is_finite() || !scale.is_finite() || *scale <= 0.0 {
+                        return Err(format!("column \"{name}\" has no finite mean or scale"));
+                    }
+                }
+                Scheme::Categories { categories, .. } => {
+                    if has_twice(categories.iter()) {
+                        return Err(format!("column \"{name}\" has a category twice"));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn has_twice<'a>(mut names: impl Iterator<Item = &'a String>) -> bool {
+    let mut seen = BTreeSet::new();
+    !names.all(|name| seen.insert(name))
+}

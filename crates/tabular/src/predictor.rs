@@ -1,0 +1,124 @@
+//! A loaded model behind the boundary of all kinds.
+//!
+//! It must not know files. Invariant: [`Predictor::submit`] takes a fraction of a millisecond, however many rows there are.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use ecommerce_ml_predictor::{Answered, ModelPrecision, Pending, Predictor, guarded};
+use ecommerce_ml_protocol::{Answers, EngineError, ErrorKind, Input, ModelInfo, Output, Rows};
+use rayon::prelude::*;
+use tokio::sync::oneshot;
+
+use crate::columns::{reads, refused};
+use crate::model::LinearModel;
+use crate::scoring::Scorer;
+use crate::threads::Threads;
+
+/// Additions that are done at once, in some 100 microseconds; more go to the threads.
+const AT_ONCE: usize = 100_000;
+
+/// Rows of a task of a thread.
+const PART: usize = 8192;
+
+/// A linear model that answers.
+#[derive(Debug)]
+pub struct LinearPredictor {
+    info: ModelInfo,
+    precision: ModelPrecision,
+    scorer: Arc<Scorer>,
+    threads: Arc<Threads>,
+}
+
+impl LinearPredictor {
+    /// Gets a model ready.
+    pub(crate) fn new(model: &LinearModel, threads: Arc<Threads>) -> Self {
+        let precision = ModelPrecision { name: "f64", note: String::new() };
+        Self { info: model.info(), precision, scorer: Arc::new(Scorer::new(model)), threads }
+    }
+
+    fn accept(&self, input: Input, output: Output) -> Result<Rows, EngineError> {
+        let fields = match &self.info.signature.reads {
+            ecommerce_ml_protocol::Reads::Columns(fields) => fields.as_slice(),
+            ecommerce_ml_protocol::Reads::Text => &[],
+        };
+        if output != Output::Prediction {
+            let message = "model reads columns, and has neither tokens nor embeddings";
+            return Err(refused(message).with_detail(reads(fields)));
+        }
+        match input {
+            Input::Rows(rows) => Ok(rows),
+            Input::Texts(_) => Err(refused("model reads columns, not a text").with_detail(reads(fields))),
+        }
+    }
+}
+
+impl Predictor for LinearPredictor {
+    fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    fn precision(&self) -> &ModelPrecision {
+        &self.precision
+    }
+
+    fn submit(&self, input: Input, output: Output) -> Pending {
+        let rows = match self.accept(input, output) {
+            Ok(rows) => rows,
+            Err(error) => return Pending::ready(Err(error)),
+        };
+        if self.scorer.work(&rows) <= AT_ONCE {
+            return Pending::ready(guarded(|| self.scorer.answer(&rows).map(answered)));
+        }
+        let pool = match self.threads.pool() {
+            Ok(pool) => pool,
+            Err(error) => return Pending::ready(Err(error)),
+        };
+        let (sender, receiver) = oneshot::channel();
+        let scorer = Arc::clone(&self.scorer);
+        pool.spawn(move || {
+            let outcome = guarded(|| in_parts(&scorer, &rows, &|| sender.is_closed()).map(answered));
+            // Nobody waits any more.
+            let _ = sender.send(outcome);
+        });
+        Pending::new(async move { receiver.await.unwrap_or_else(|_| Err(given_up())) })
+    }
+}
+
+fn answered(answers: Answers) -> Answered {
+    Answered { answers, tokens: 0, cached: 0 }
+}
+
+/// The answers of many rows, unless they are given up meanwhile.
+fn in_parts(
+    scorer: &Scorer,
+    rows: &Rows,
+    is_given_up: &(dyn Fn() -> bool + Sync),
+) -> Result<Answers, EngineError> {
+    let prepared = scorer.prepare(rows)?;
+    let count = rows.count as usize;
+    let parts: Vec<Range<usize>> =
+        (0..count).step_by(PART).map(|start| start..count.min(start + PART)).collect();
+    let answer = |part| if is_given_up() { Err(given_up()) } else { prepared.answer(part) };
+    let parts: Vec<Answers> = parts.into_par_iter().map(answer).collect::<Result<_, _>>()?;
+    Ok(parts.into_iter().reduce(joined).unwrap_or(prepared.answer(0..0)?))
+}
+
+fn joined(one: Answers, other: Answers) -> Answers {
+    match (one, other) {
+        (Answers::Classes { labels, mut probabilities }, Answers::Classes { probabilities: more, .. }) => {
+            probabilities.extend(more);
+            Answers::Classes { labels, probabilities }
+        }
+        (Answers::Numbers(mut numbers), Answers::Numbers(more)) => {
+            numbers.extend(more);
+            Answers::Numbers(numbers)
+        }
+        // All parts are of one model.
+        (one, _) => one,
+    }
+}
+
+fn given_up() -> EngineError {
+    EngineError::new(ErrorKind::Cancelled, "request was given up")
+}

@@ -1,0 +1,254 @@
+//! Rows to answers.
+//!
+//! It must not know where rows come from. Invariant: the sums of a row are added in the same order whatever rows it comes with.
+
+use std::ops::Range;
+
+use ahash::AHashMap;
+use ecommerce_ml_protocol::{Answers, EngineError, Field, Rows};
+
+use crate::columns::{Cells, boolean, find, infinite, number, refused, seconds};
+use crate::encoding::Scheme;
+use crate::model::{Head, LinearModel};
+
+/// Rows whose sums are computed at a time, so that they stay in the nearest cache.
+const BLOCK: usize = 256;
+
+/// A model, ready to be asked.
+#[derive(Debug)]
+pub(crate) struct Scorer {
+    fields: Vec<Field>,
+    columns: Vec<Column>,
+    head: Head,
+    /// `[equations]`.
+    intercepts: Vec<f64>,
+}
+
+/// What the values of a column add to the sums.
+#[derive(Debug)]
+enum Column {
+    /// `weights` for each unit above the mean; `missing` where there is no value. Both `[equations]`.
+    Number { mean: f64, weights: Vec<f64>, missing: Vec<f64> },
+    /// `[places, equations]`: the last three places are those of NULL, of all others, and of what adds nothing.
+    Categories { places: AHashMap<String, u32>, missing: u32, other: u32, table: Vec<f64> },
+}
+
+/// The values of a column, ready to be added.
+enum Values<'a> {
+    Numbers(&'a [Option<f64>]),
+    Booleans(&'a [Option<bool>]),
+    Times(&'a [Option<i64>]),
+    /// The place of each text of the dictionary, and which of them each row has.
+    Places(Vec<u32>, &'a [Option<u32>]),
+}
+
+/// Rows whose columns were found.
+pub(crate) struct Prepared<'a> {
+    scorer: &'a Scorer,
+    values: Vec<Values<'a>>,
+}
+
+impl Scorer {
+    /// Gets a model ready.
+    pub(crate) fn new(model: &LinearModel) -> Self {
+        let equations = model.equations();
+        let of_feature = |feature: usize| model.coefficients.iter().skip(feature * equations).take(equations);
+        let numbers = |feature: usize| of_feature(feature).copied().collect::<Vec<f64>>();
+        let column = |(start, column): (usize, &crate::encoding::EncodedColumn)| match &column.scheme {
+            Scheme::Number { mean, scale, missing } => Column::Number {
+                mean: *mean,
+                weights: of_feature(start).map(|weight| weight / scale).collect(),
+                missing: if *missing { numbers(start + 1) } else { vec![0.0; equations] },
+            },
+            Scheme::Categories { categories, missing, other } => {
+                let count = categories.len() as u32;
+                let nothing = count + u32::from(*missing) + u32::from(*other);
+                let mut table: Vec<f64> = (start..start + nothing as usize).flat_map(numbers).collect();
+                table.resize(table.len() + equations, 0.0);
+                Column::Categories {
+                    places: categories.iter().cloned().zip(0..).collect(),
+                    missing: if *missing { count } else { nothing },
+                    other: if *other { nothing - 1 } else { nothing },
+                    table,
+                }
+            }
+        };
+        Self {
+            fields: model.encoding.fields(),
+            columns: model.encoding.places().map(column).collect(),
+            head: model.head.clone(),
+            intercepts: model.intercepts.clone(),
+        }
+    }
+
+    /// About how many additions rows take.
+    pub(crate) fn work(&self, rows: &Rows) -> usize {
+        (rows.count as usize).saturating_mul((self.columns.len() + 1) * self.intercepts.len())
+    }
+
+    /// Finds the columns of rows.
+    ///
+    /// # Errors
+    /// If one is missing or of another type.
+    pub(crate) fn prepare<'a>(&'a self, rows: &'a Rows) -> Result<Prepared<'a>, EngineError> {
+        let cells = find(rows, &self.fields)?;
+        let values = cells.into_iter().zip(&self.columns).map(|(cells, column)| match (cells, column) {
+            (Cells::Numbers(values), _) => Values::Numbers(values),
+            (Cells::Booleans(values), _) => Values::Booleans(values),
+            (Cells::Times(values), _) => Values::Times(values),
+            (Cells::Texts { dictionary, codes }, Column::Categories { places, other, .. }) => {
+                let place = |text: &String| places.get(text).copied().unwrap_or(*other);
+                Values::Places(dictionary.iter().map(place).collect(), codes)
+            }
+            (Cells::Texts { codes, .. }, Column::Number { .. }) => Values::Places(Vec::new(), codes),
+        });
+        Ok(Prepared { scorer: self, values: values.collect() })
+    }
+
+    /// The answers of all rows.
+    ///
+    /// # Errors
+    /// As of [`Prepared::answer`].
+    pub(crate) fn answer(&self, rows: &Rows) -> Result<Answers, EngineError> {
+        self.prepare(rows)?.answer(0..rows.count as usize)
+    }
+}
+
+impl Prepared<'_> {
+    /// The answers of some rows.
+    ///
+    /// # Errors
+    /// [`ecommerce_ml_protocol::ErrorKind::InvalidRequest`] for infinite numbers, and others that sums overflow with.
+    pub(crate) fn answer(&self, rows: Range<usize>) -> Result<Answers, EngineError> {
+        let mut sums = vec![0.0; BLOCK.min(rows.len()) * self.scorer.intercepts.len()];
+        let blocks = rows.clone().step_by(BLOCK).map(|start| start..rows.end.min(start + BLOCK));
+        match &self.scorer.head {
+            Head::Number => {
+                let mut numbers = Vec::with_capacity(rows.len());
+                for block in blocks {
+                    let sums = self.sums(block, &mut sums)?;
+                    if !sums.iter().all(|sum| sum.is_finite()) {
+                        return Err(overflow());
+                    }
+                    numbers.extend(sums.iter().copied().map(Some));
+                }
+                Ok(Answers::Numbers(numbers))
+            }
+            Head::Classes { labels } => {
+                let mut probabilities = Vec::with_capacity(rows.len());
+                for block in blocks {
+                    for sums in self.sums(block, &mut sums)?.chunks_mut(self.scorer.intercepts.len()) {
+                        probabilities.push(Some(distribution(sums).ok_or_else(overflow)?));
+                    }
+                }
+                Ok(Answers::Classes { labels: labels.clone(), probabilities })
+            }
+        }
+    }
+
+    /// The sums of a block, `[rows, equations]`.
+    fn sums<'b>(&self, block: Range<usize>, sums: &'b mut [f64]) -> Result<&'b mut [f64], EngineError> {
+        let intercepts = &self.scorer.intercepts;
+        let sums = sums.get_mut(..block.len() * intercepts.len()).unwrap_or_default();
+        sums.chunks_mut(intercepts.len()).for_each(|sums| sums.copy_from_slice(intercepts));
+        let columns = self.values.iter().zip(&self.scorer.columns).zip(&self.scorer.fields);
+        for ((values, column), field) in columns {
+            let finite = match (values, column) {
+                (Values::Numbers(values), Column::Number { mean, weights, missing }) => {
+                    let values = part(values, &block).iter().map(|value| number(*value));
+                    add_numbers(values, *mean, weights, missing, sums)
+                }
+                (Values::Booleans(values), Column::Number { mean, weights, missing }) => {
+                    let values = part(values, &block).iter().map(|value| boolean(*value));
+                    add_numbers(values, *mean, weights, missing, sums)
+                }
+                (Values::Times(values), Column::Number { mean, weights, missing }) => {
+                    let values = part(values, &block).iter().map(|value| seconds(*value));
+                    add_numbers(values, *mean, weights, missing, sums)
+                }
+                (Values::Places(places, codes), Column::Categories { missing, other, table, .. }) => {
+                    let place = |code: &Option<u32>| match code {
+                        Some(code) => places.get(*code as usize).copied().unwrap_or(*other),
+                        None => *missing,
+                    };
+                    add_places(part(codes, &block).iter().map(place), table, intercepts.len(), sums);
+                    true
+                }
+                // Columns were found by their types.
+                _ => true,
+            };
+            if !finite {
+                return Err(infinite(&field.name));
+            }
+        }
+        Ok(sums)
+    }
+}
+
+fn part<'a, T>(values: &'a [T], block: &Range<usize>) -> &'a [T] {
+    values.get(block.clone()).unwrap_or_default()
+}
+
+/// Adds what numbers are worth; whether none of them is infinite.
+fn add_numbers(
+    values: impl Iterator<Item = Option<f64>>,
+    mean: f64,
+    weights: &[f64],
+    missing: &[f64],
+    sums: &mut [f64],
+) -> bool {
+    let mut finite = true;
+    if let (&[weight], &[missing]) = (weights, missing) {
+        for (sum, value) in sums.iter_mut().zip(values) {
+            finite &= !value.is_some_and(f64::is_infinite);
+            *sum += value.map_or(missing, |value| (value - mean) * weight);
+        }
+        return finite;
+    }
+    for (sums, value) in sums.chunks_exact_mut(weights.len()).zip(values) {
+        match value {
+            Some(value) => {
+                finite &= !value.is_infinite();
+                let distance = value - mean;
+                sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += distance * weight);
+            }
+            None => sums.iter_mut().zip(missing).for_each(|(sum, missing)| *sum += missing),
+        }
+    }
+    finite
+}
+
+/// Adds rows of a table.
+fn add_places(places: impl Iterator<Item = u32>, table: &[f64], equations: usize, sums: &mut [f64]) {
+    if equations == 1 {
+        for (sum, place) in sums.iter_mut().zip(places) {
+            *sum += table.get(place as usize).copied().unwrap_or_default();
+        }
+        return;
+    }
+    for (sums, place) in sums.chunks_exact_mut(equations).zip(places) {
+        let start = place as usize * equations;
+        let row = table.get(start..start + equations).unwrap_or_default();
+        sums.iter_mut().zip(row).for_each(|(sum, one)| *sum += one);
+    }
+}
+
+/// Probabilities of the sums of a row, `[equations]`, which are used up; none if they overflowed.
+fn distribution(sums: &mut [f64]) -> Option<Vec<f32>> {
+    if let [sum] = sums {
+        let second = 1.0 / (1.0 + (-*sum).exp());
+        let first = 1.0 / (1.0 + sum.exp());
+        return sum.is_finite().then(|| vec![first as f32, second as f32]);
+    }
+    let most = sums.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let mut total = 0.0;
+    for sum in sums.iter_mut() {
+        *sum = (*sum - most).exp();
+        total += *sum;
+    }
+    (total.is_finite() && most.is_finite()).then(|| sums.iter().map(|one| (one / total) as f32).collect())
+}
+
+fn overflow() -> EngineError {
+    refused("values of a row are too large to compute with")
+}

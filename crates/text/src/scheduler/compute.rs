@@ -1,0 +1,220 @@
+//! The one thread that has models run. More threads would only take each other's cores: a forward pass uses them all.
+//!
+//! A device with a memory of its own works on a batch while this thread chooses the next, so up to [`MOST_UNDERWAY`] batches are
+//! given to it; a second thread waits for what they come to.
+//! Invariant: a batch that fails or panics costs only the guilty request its answer.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, SendError, Sender};
+use std::time::Instant;
+use std::{io, thread};
+
+use ecommerce_ml_predictor::guarded;
+use ecommerce_ml_protocol::EngineError;
+use ecommerce_ml_text_model::{Begun, Output, Window};
+use parking_lot::Mutex;
+
+use super::budget::BatchBudget;
+use super::job::{Job, row_count_mismatch};
+use super::queue::{BatchItem, Lane, Queue, by_job};
+use super::utilisation::Utilisation;
+
+/// Models with a budget of their own before all measurements are thrown away, so that models long gone don't pile up.
+const MOST_BUDGETS: usize = 64;
+
+/// Batches that a device has at a time: one that it works on, and one to go on with. A request that comes waits for both.
+const MOST_UNDERWAY: usize = 2;
+
+/// A row of numbers for each window of a batch.
+type Rows = Vec<Vec<f32>>;
+
+/// What the compute thread is told.
+pub(super) enum Message {
+    /// There is something to do.
+    Job(Job),
+    /// A batch is done.
+    Done(Batch, Result<Rows, EngineError>),
+    /// No more jobs are to come.
+    End,
+}
+
+/// A batch that has begun.
+pub(super) struct Batch {
+    items: Vec<BatchItem>,
+    /// Of the model and output.
+    key: BudgetKey,
+    started: Instant,
+}
+
+/// Number of a model, and what is computed.
+type BudgetKey = (u64, Output);
+
+/// Starts the threads, and returns where to send jobs to. They end after [`Message::End`], when all work is done.
+pub(super) fn spawn(
+    fixed_budget: Option<usize>,
+    utilisation: Arc<Mutex<Utilisation>>,
+) -> io::Result<Sender<Message>> {
+    let (sender, messages) = mpsc::channel();
+    let (underway, begun) = mpsc::channel();
+    let done = sender.clone();
+    let wait = move || wait_for_all(&begun, &done);
+    thread::Builder::new().name("device".to_owned()).spawn(wait)?;
+    let run = move || {
+        // A defect of this module loses the queued jobs, which answers them, and the engine goes on.
+        let run = || Compute::new(fixed_budget, &utilisation, &underway).run(&messages);
+        while catch_unwind(AssertUnwindSafe(run)).is_err() {}
+    };
+    thread::Builder::new().name("compute".to_owned()).spawn(run)?;
+    Ok(sender)
+}
+
+/// Waits for batches that a device works on, one after the other, in the order in which it does.
+fn wait_for_all(begun: &Receiver<(Batch, Begun<Rows>)>, done: &Sender<Message>) {
+    for (batch, rows) in begun {
+        let rows = guarded(|| rows.finish());
+        if done.send(Message::Done(batch, rows)).is_err() {
+            return;
+        }
+    }
+}
+
+struct Compute<'a> {
+    queue: Queue,
+    budgets: HashMap<BudgetKey, BatchBudget>,
+    /// Tokens of every batch, if they shall not follow the budget.
+    fixed_budget: Option<usize>,
+    utilisation: &'a Mutex<Utilisation>,
+    /// To the thread that waits.
+    underway: &'a Sender<(Batch, Begun<Rows>)>,
+    /// Batches that it waits for.
+    count: usize,
+    has_ended: bool,
+}
+
+impl<'a> Compute<'a> {
+    fn new(
+        fixed_budget: Option<usize>,
+        utilisation: &'a Mutex<Utilisation>,
+        underway: &'a Sender<(Batch, Begun<Rows>)>,
+    ) -> Self {
+        let (queue, budgets) = (Queue::default(), HashMap::new());
+        Self { queue, budgets, fixed_budget, utilisation, underway, count: 0, has_ended: false }
+    }
+
+    fn run(&mut self, messages: &Receiver<Message>) {
+        loop {
+            messages.try_iter().for_each(|message| self.hear(message));
+            self.queue.sweep();
+            let next = if self.count < MOST_UNDERWAY { self.next_lane() } else { None };
+            match next {
+                Some(lane) => self.turn(lane),
+                None if self.has_ended && self.count == 0 => return,
+                None => {
+                    let Ok(message) = messages.recv() else { return };
+                    self.hear(message);
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, message: Message) {
+        match message {
+            Message::Job(job) => self.queue.push(job),
+            Message::Done(batch, rows) => {
+                // It may be one from before a panic of this module.
+                self.count = self.count.saturating_sub(1);
+                self.end(&batch, rows);
+            }
+            Message::End => self.has_ended = true,
+        }
+    }
+
+    fn next_lane(&self) -> Option<Lane> {
+        self.queue.next_lane(|job| self.budget(job))
+    }
+
+    /// Begins with the next batch.
+    fn turn(&mut self, lane: Lane) {
+        let Some(budget) = self.queue.front(lane).map(|lead| self.budget(lead)) else { return };
+        let items = self.queue.take(lane, budget);
+        self.begin(items);
+    }
+
+    fn budget(&self, job: &Job) -> usize {
+        let budget = || self.budgets.get(&budget_key(job)).copied().unwrap_or_default().tokens();
+        self.fixed_budget.unwrap_or_else(budget)
+    }
+
+    /// Has the model run over windows that wait no more, as far as anybody waits for them.
+    fn begin(&mut self, mut items: Vec<BatchItem>) {
+        items.retain(|item| self.queue.job(item.job).is_some_and(|job| !job.is_over()));
+        let Some(lead) = items.first().and_then(|item| self.queue.job(item.job)) else { return };
+        let (key, model, output) = (budget_key(lead), lead.model.clone(), lead.output);
+        let window = |item: &BatchItem| Some(self.queue.job(item.job)?.window(item.place));
+        let windows: Vec<&Window> = items.iter().filter_map(window).collect();
+        let started = Instant::now();
+        let begun = guarded(|| model.begin(&windows, output));
+        let batch = Batch { items, key, started };
+        match begun {
+            Ok(Begun::Done(rows)) => self.end(&batch, Ok(rows)),
+            Ok(pending) => match self.underway.send((batch, pending)) {
+                Ok(()) => self.count += 1,
+                // There is no other thread any more.
+                Err(SendError((batch, pending))) => self.end(&batch, guarded(|| pending.finish())),
+            },
+            Err(error) => self.end(&batch, Err(error)),
+        }
+    }
+
+    /// Gives everybody what is theirs.
+    fn end(&mut self, batch: &Batch, rows: Result<Rows, EngineError>) {
+        let Batch { items, key, started } = batch;
+        self.utilisation.lock().note(*started, Instant::now());
+        self.learn(*key, items.iter().map(|item| item.place.length).sum(), *started);
+        let complete = |rows: Rows| match rows.len() == items.len() {
+            true => Ok(rows),
+            false => Err(row_count_mismatch(items.len(), rows.len())),
+        };
+        match rows.and_then(complete) {
+            Ok(rows) => self.hand_out(items, rows),
+            Err(error) => self.isolate_failure(items, error),
+        }
+    }
+
+    fn hand_out(&mut self, items: &[BatchItem], rows: Rows) {
+        let mut rows = rows.into_iter();
+        for items in by_job(items) {
+            // All of its rows are taken, whether or not anybody waits for them.
+            let own: Vec<_> = items.iter().map(|item| item.place).zip(rows.by_ref()).collect();
+            if let Some(job) = self.queue.job_mut(items[0].job) {
+                job.receive(own);
+            }
+        }
+    }
+
+    /// A batch of one job failed by that job; one of several is run again, job by job.
+    fn isolate_failure(&mut self, items: &[BatchItem], error: EngineError) {
+        let jobs: Vec<&[BatchItem]> = by_job(items).collect();
+        match jobs.as_slice() {
+            [only] => {
+                if let Some(job) = self.queue.job_mut(only[0].job) {
+                    job.fail(error);
+                }
+            }
+            several => several.iter().for_each(|items| self.begin(items.to_vec())),
+        }
+    }
+
+    fn learn(&mut self, key: BudgetKey, tokens: usize, started: Instant) {
+        if self.budgets.len() >= MOST_BUDGETS && !self.budgets.contains_key(&key) {
+            self.budgets.clear();
+        }
+        self.budgets.entry(key).or_default().observe(tokens, started.elapsed());
+    }
+}
+
+fn budget_key(job: &Job) -> BudgetKey {
+    (job.model.number(), job.output)
+}

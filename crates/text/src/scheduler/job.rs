@@ -1,0 +1,258 @@
+//! A tokenized request on its way through the model, and what comes out.
+//!
+//! It must not know batches of other requests.
+//! Invariant: a window is either waiting, or in a batch that has begun, or its row is there, or the job has been answered.
+
+use std::mem::take;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ecommerce_ml_predictor::Loaded;
+use ecommerce_ml_protocol::{EngineError, ErrorKind};
+use ecommerce_ml_text_model::{Output, Row, TextModel, Window};
+
+use super::SMALL_WINDOWS;
+use super::promise::Promise;
+use crate::results::{Fingerprint, ResultCache, Rows};
+
+/// Texts that shall go through a model.
+pub struct TextRequest {
+    /// By which model.
+    pub model: Loaded<dyn TextModel>,
+    /// Each is answered at its place; equal ones are computed once.
+    pub texts: Vec<String>,
+    /// What to compute.
+    pub output: Output,
+}
+
+/// One distinct text of a request before the model.
+#[derive(Debug)]
+pub(super) enum Text {
+    /// There is nothing to read.
+    Blank,
+    /// It was answered lately.
+    Known(Rows),
+    /// Its windows, at least one.
+    New(Fingerprint, Vec<Window>),
+}
+
+/// All texts of a request before the model.
+#[derive(Debug, Default)]
+pub(super) struct Tokenized {
+    /// The distinct texts.
+    pub(super) texts: Vec<Text>,
+    /// For each text of the request, which of the distinct ones it is.
+    pub(super) positions: Vec<usize>,
+}
+
+/// All texts of a request after the model.
+#[derive(Debug)]
+pub struct Computed {
+    /// What the model made of the distinct texts.
+    answers: Vec<Answer>,
+    /// For each text of the request, which of the distinct ones it is.
+    positions: Vec<usize>,
+    tokens: u64,
+}
+
+/// What the model made of a text.
+#[derive(Debug, Default)]
+struct Answer {
+    /// None for a blank text.
+    rows: Rows,
+    /// Whether it comes from the result cache.
+    cached: bool,
+}
+
+impl Computed {
+    /// An answer for each text of the request from the rows of its windows; `None` for a blank text.
+    pub fn rows<T: Clone>(&self, combine: impl Fn(&[Row]) -> T) -> Vec<Option<T>> {
+        let answer = |answer: &Answer| (!answer.rows.is_empty()).then(|| combine(&answer.rows));
+        let answers: Vec<Option<T>> = self.answers.iter().map(answer).collect();
+        self.positions.iter().map(|&position| answers[position].clone()).collect()
+    }
+
+    /// Tokens that went through the model, special tokens included.
+    pub fn tokens(&self) -> u64 {
+        self.tokens
+    }
+
+    /// Texts that were answered from the result cache.
+    pub fn cached(&self) -> u64 {
+        self.positions.iter().filter(|&&position| self.answers[position].cached).count() as u64
+    }
+}
+
+/// A distinct text on its way through the model.
+struct InFlightText {
+    /// Which of the distinct texts it is.
+    text: usize,
+    fingerprint: Fingerprint,
+    windows: Vec<Window>,
+    /// The model's row for each window; empty until it has been computed.
+    values: Vec<Vec<f32>>,
+    /// Windows that have no row yet.
+    missing: usize,
+}
+
+impl InFlightText {
+    fn new(text: usize, fingerprint: Fingerprint, windows: Vec<Window>) -> Self {
+        let count = windows.len();
+        Self { text, fingerprint, windows, values: vec![Vec::new(); count], missing: count }
+    }
+
+    /// Takes the row of a window; all rows, if it was the last.
+    fn receive(&mut self, window: usize, values: Vec<f32>) -> Option<Rows> {
+        self.values[window] = values;
+        self.missing -= 1;
+        (self.missing == 0).then(|| {
+            let rows = self.windows.iter().zip(self.values.drain(..));
+            rows.map(|(window, values)| Row::new(window, values)).collect()
+        })
+    }
+}
+
+/// Where a window lies in its job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Which of the texts that go through the model.
+    text: usize,
+    window: usize,
+    /// Tokens of the window.
+    pub(super) length: usize,
+}
+
+/// A tokenized request.
+pub(super) struct Job {
+    number: u64,
+    pub(super) model: Loaded<dyn TextModel>,
+    pub(super) output: Output,
+    in_flight: Vec<InFlightText>,
+    /// Windows that are in no batch yet, longest first: neighbours make good batches.
+    waiting: Vec<Place>,
+    /// Windows that have no row yet.
+    missing: usize,
+    /// What it will answer, filled in while it computes.
+    computed: Computed,
+    /// Where its answers are kept for others.
+    results: Arc<ResultCache>,
+    /// `None` once answered.
+    promise: Option<Promise<Computed>>,
+}
+
+impl Job {
+    pub(super) fn new(
+        (model, output): (Loaded<dyn TextModel>, Output),
+        Tokenized { texts, positions }: Tokenized,
+        results: Arc<ResultCache>,
+        promise: Promise<Computed>,
+    ) -> Self {
+        static NUMBERS: AtomicU64 = AtomicU64::new(0);
+        let (mut answers, mut in_flight) = (Vec::with_capacity(texts.len()), Vec::new());
+        for (index, text) in texts.into_iter().enumerate() {
+            answers.push(match text {
+                Text::Blank => Answer::default(),
+                Text::Known(rows) => Answer { rows, cached: true },
+                Text::New(fingerprint, windows) => {
+                    in_flight.push(InFlightText::new(index, fingerprint, windows));
+                    Answer::default()
+                }
+            });
+        }
+        let waiting = places(&in_flight);
+        let tokens = waiting.iter().map(|place| place.length as u64).sum();
+        let computed = Computed { answers, positions, tokens };
+        let (number, missing) = (NUMBERS.fetch_add(1, Ordering::Relaxed), waiting.len());
+        Self { number, model, output, in_flight, waiting, missing, computed, results, promise: Some(promise) }
+    }
+
+    /// Tells it from all other jobs.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Whether it overtakes bulk requests.
+    pub(super) fn is_small(&self) -> bool {
+        self.waiting.len() <= SMALL_WINDOWS
+    }
+
+    /// Whether both can share a batch.
+    pub(super) fn goes_with(&self, other: &Job) -> bool {
+        self.model.number() == other.model.number() && self.output == other.output
+    }
+
+    /// Whether it has been answered, or nobody waits for the answer.
+    pub(super) fn is_over(&self) -> bool {
+        self.promise.as_ref().is_none_or(Promise::is_over)
+    }
+
+    /// Windows that are in no batch yet, longest first.
+    pub(super) fn waiting(&self) -> &[Place] {
+        &self.waiting
+    }
+
+    /// The window at a place of this job.
+    pub(super) fn window(&self, place: Place) -> &Window {
+        &self.in_flight[place.text].windows[place.window]
+    }
+
+    /// Notes that some of the waiting windows are in a batch, which are told in the order in which they waited.
+    pub(super) fn take(&mut self, places: impl Iterator<Item = Place>) {
+        let mut places = places.peekable();
+        self.waiting.retain(|waiting| places.next_if_eq(waiting).is_none());
+    }
+
+    /// Takes the model's rows for windows of a batch, and answers if these were the last.
+    pub(super) fn receive(&mut self, rows: Vec<(Place, Vec<f32>)>) {
+        rows.into_iter().for_each(|(place, values)| self.put(place, values));
+        self.answer_if_done();
+    }
+
+    fn put(&mut self, place: Place, values: Vec<f32>) {
+        self.missing -= 1;
+        let in_flight_text = &mut self.in_flight[place.text];
+        if let Some(rows) = in_flight_text.receive(place.window, values) {
+            in_flight_text.windows = Vec::new();
+            self.results.keep(in_flight_text.fingerprint, &rows);
+            self.computed.answers[in_flight_text.text].rows = rows;
+        }
+    }
+
+    /// Answers if nothing is left to compute; whether that was so.
+    pub(super) fn answer_if_done(&mut self) -> bool {
+        let done = self.missing == 0;
+        if done {
+            let answers = take(&mut self.computed.answers);
+            let positions = take(&mut self.computed.positions);
+            self.answer(Ok(Computed { answers, positions, tokens: self.computed.tokens }));
+        }
+        done
+    }
+
+    /// Gives up.
+    pub(super) fn fail(&mut self, error: EngineError) {
+        self.answer(Err(error));
+    }
+
+    fn answer(&mut self, outcome: Result<Computed, EngineError>) {
+        if let Some(promise) = self.promise.take() {
+            promise.keep(outcome);
+        }
+    }
+}
+
+/// All windows, longest first.
+fn places(in_flight: &[InFlightText]) -> Vec<Place> {
+    let of = |(index, text): (usize, &InFlightText)| {
+        let lengths = text.windows.iter().map(|window| window.ids.len()).enumerate();
+        lengths.map(|(window, length)| Place { text: index, window, length }).collect::<Vec<_>>()
+    };
+    let mut places: Vec<Place> = in_flight.iter().enumerate().flat_map(of).collect();
+    places.sort_by_key(|place| std::cmp::Reverse(place.length));
+    places
+}
+
+/// The error for a model that returns too few or too many rows.
+pub(super) fn row_count_mismatch(windows: usize, rows: usize) -> EngineError {
+    EngineError::new(ErrorKind::Internal, format!("model returned {rows} rows for {windows} windows"))
+}

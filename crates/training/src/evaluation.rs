@@ -1,0 +1,107 @@
+//! Metrics of predictions, under the names of `evaluate_model`.
+//!
+//! It must not know who predicts. Invariant: a metric has a value, or isn't there.
+
+use ecommerce_ml_metrics::{Regression, Scored, report};
+use ecommerce_ml_protocol::training::Metric;
+use ecommerce_ml_protocol::{Answers, LabelScheme, Prediction};
+
+use crate::early_stopping::Metric as Wanted;
+use crate::targets::{Actual, Targets};
+
+/// Predictions of rows, counted.
+pub struct Tally {
+    labels: Vec<String>,
+    scheme: LabelScheme,
+    /// Of two classes, the one whose ROC curve counts.
+    positive: Option<usize>,
+    scored: Scored,
+    /// Of numbers, or of stars.
+    numbers: Regression,
+}
+
+impl Tally {
+    /// Of no rows.
+    pub fn new(targets: &Targets) -> Self {
+        let labels = targets.labels();
+        let scheme = LabelScheme::of(&labels);
+        let positive = match scheme {
+            LabelScheme::Sentiments { positive, neutral: None, .. } => Some(positive),
+            _ => (labels.len() == 2).then_some(1),
+        };
+        Self { scored: Scored::new(labels.len()), numbers: Regression::default(), labels, scheme, positive }
+    }
+
+    /// Counts a row, whose probabilities are in the order of the targets' labels. What doesn't fit, or isn't finite, isn't
+    /// counted.
+    pub fn add(&mut self, actual: Actual, prediction: Prediction<'_>) {
+        let class = match (actual, prediction) {
+            (Actual::Number(number), Prediction::Number(value)) => {
+                let _ = self.numbers.add(number, value);
+                return;
+            }
+            (Actual::Number(_), Prediction::Class { .. }) => return,
+            (Actual::Class(class), _) => class,
+            (Actual::Stars(stars), _) => stars.round() as usize - 1,
+        };
+        let Prediction::Class { probabilities, .. } = prediction else { return };
+        let counted = self.scored.add(class, probabilities);
+        let stars = match (actual, self.scheme) {
+            (Actual::Stars(stars), _) => Some(stars),
+            (_, LabelScheme::Stars(order)) => {
+                order.iter().position(|&of| of == class).map(|at| (at + 1) as f64)
+            }
+            _ => None,
+        };
+        let rating = || self.scheme.read(probabilities).rating;
+        if let (Ok(()), Some((stars, rating))) = (counted, stars.and_then(|stars| Some((stars, rating()?)))) {
+            let _ = self.numbers.add(stars, f64::from(rating));
+        }
+    }
+
+    /// All metrics.
+    pub fn metrics(&self) -> Vec<Metric> {
+        let metrics = if self.labels.is_empty() {
+            report::of_numbers(&self.numbers, 0)
+        } else {
+            let mut metrics = report::of_classes(&self.labels, self.scored.confusion(), 0);
+            metrics.extend(report::of_probabilities(&self.labels, self.positive, &self.scored));
+            metrics.extend(report::of_rating(&self.numbers));
+            metrics
+        };
+        metrics.into_iter().map(|(name, class, value)| Metric { name, class, value }).collect()
+    }
+
+    /// The metric that epochs are compared by, given the loss.
+    pub fn wanted(&self, wanted: Wanted, loss: f64) -> Option<f64> {
+        let average = self.scored.confusion().macro_average();
+        match wanted {
+            Wanted::Loss => Some(loss),
+            Wanted::Accuracy => self.scored.confusion().accuracy(),
+            Wanted::Precision => average.map(|average| average.precision),
+            Wanted::Recall => average.map(|average| average.recall),
+            Wanted::F1 => average.map(|average| average.f1),
+            Wanted::Auc => match self.positive {
+                Some(positive) => self.scored.roc_auc(positive),
+                None => self.scored.macro_roc_auc(),
+            },
+            Wanted::Mae => self.numbers.mae(),
+            Wanted::Rmse => self.numbers.rmse(),
+            Wanted::CalibrationError => self.scored.calibration_error(),
+        }
+    }
+}
+
+/// Metrics of a model's answers for `rows`, in their order; none if there is no row.
+pub fn metrics(targets: &Targets, rows: &[usize], answers: &Answers) -> Vec<Metric> {
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    let mut tally = Tally::new(targets);
+    for (place, &row) in rows.iter().enumerate() {
+        if let Some(prediction) = answers.prediction(place) {
+            tally.add(targets.actual(row), prediction);
+        }
+    }
+    tally.metrics()
+}

@@ -1,0 +1,145 @@
+//! The rows held out of a training, and what models are worth on them, to the end of the training.
+//!
+//! It must not know what models read. Invariant: baseline, incumbent and new model are measured on the same rows.
+
+use ecommerce_ml_checkpoint::files::ModelFiles;
+use ecommerce_ml_predictor::{Evaluate, Sink};
+use ecommerce_ml_protocol::training::{Baseline, Findings, Finished, JobOutput, Phase, Prepared};
+use ecommerce_ml_protocol::{Answers, EngineError, ErrorKind, Input, ModelInfo};
+
+use crate::baseline::measure;
+use crate::comparison::{compare, compare_with_baseline};
+use crate::dataset::Dataset;
+use crate::evaluation::metrics;
+use crate::split::Split;
+use crate::targets::Targets;
+
+/// What is learned from, what is held out, and what is known of it before anything is learned.
+#[derive(Debug, Clone)]
+pub struct HeldOut {
+    /// Places of rows.
+    pub split: Split,
+    /// What to know of the rows.
+    pub findings: Findings,
+    /// What the labels alone are worth on the rows held out, if there are any.
+    pub baseline: Option<Baseline>,
+}
+
+/// How a training went, apart from what its model is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ending {
+    /// The epoch whose model it is, counted from 1.
+    pub epoch: u32,
+    /// Whether it ended before its last epoch because no later one got better.
+    pub stopped_early: bool,
+    /// Of the training.
+    pub seed: u64,
+}
+
+impl HeldOut {
+    /// Holds out a fraction of the rows: the latest, where rows have times, else some of each class.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] if all rows are of one moment, or those that would be learned from have one label.
+    pub fn choose(
+        dataset: &Dataset,
+        targets: &Targets,
+        fraction: f64,
+        seed: u64,
+    ) -> Result<Self, EngineError> {
+        let mut split = if dataset.times.is_empty() {
+            let classes: Vec<u32> = (0..dataset.len()).map(|row| targets.class(row)).collect();
+            dataset.split(&classes, fraction, seed)
+        } else {
+            let split = dataset.split_by_time(fraction).ok_or_else(one_moment)?;
+            targets.refuse_one_of_a_kind(&split.training)?;
+            split
+        };
+        let findings = dataset.inspect(&mut split);
+        let baseline = measure(targets, &split.training, &split.held_out);
+        Ok(Self { split, findings, baseline })
+    }
+
+    /// What the training is going to do, as far as the rows decide it. What the kind decides is as of a model that is made in one
+    /// step, and for the kind to replace: epochs, steps, memory, options.
+    pub fn prepared(&self, dataset: &Dataset, targets: &Targets) -> Prepared {
+        let counts = targets.counts(0..dataset.len()).into_iter().map(|count| count as u64);
+        Prepared {
+            training_rows: self.split.training.len() as u64,
+            held_out_rows: self.split.held_out.len() as u64,
+            labels: targets.labels().into_iter().zip(counts).collect(),
+            rows_sha256: dataset.sha256(),
+            ignored_rows: 0,
+            epochs: 1,
+            steps: 1,
+            resumed_at: 0,
+            memory: 0,
+            options: "{}".to_owned(),
+            baseline: self.baseline.clone(),
+            findings: self.findings,
+        }
+    }
+
+    /// What the incumbent says of the rows held out; `input` is theirs. None if there is no incumbent or no row, or it reads
+    /// something else.
+    ///
+    /// # Errors
+    /// If it can't be loaded or fails.
+    pub fn ask_incumbent(
+        &self,
+        incumbent: Option<&ModelFiles>,
+        input: &Input,
+        models: &dyn Evaluate,
+        sink: &mut dyn Sink,
+    ) -> Result<Option<Answers>, EngineError> {
+        let Some(files) = incumbent.filter(|_| !self.split.held_out.is_empty()) else { return Ok(None) };
+        sink.send(JobOutput::Phase(Phase::EvaluatingIncumbent))?;
+        models.predict(files, input).map(|(_, answers)| answers)
+    }
+
+    /// How the training ended: what the new model, asked as queries will, is worth on the rows held out, by itself and beside the
+    /// incumbent and the baseline.
+    ///
+    /// # Errors
+    /// If the new model can't be loaded or fails.
+    pub fn finish(
+        &self,
+        targets: &Targets,
+        (files, input): (&ModelFiles, &Input),
+        incumbent: Option<&Answers>,
+        ending: Ending,
+        (models, sink): (&dyn Evaluate, &mut dyn Sink),
+    ) -> Result<Finished, EngineError> {
+        sink.send(JobOutput::Phase(Phase::Evaluating))?;
+        let (info, answers) = models.predict(files, input)?;
+        Ok(self.finished(targets, (info, answers.as_ref()), incumbent, ending))
+    }
+
+    fn finished(
+        &self,
+        targets: &Targets,
+        (info, new): (ModelInfo, Option<&Answers>),
+        incumbent: Option<&Answers>,
+        Ending { epoch, stopped_early, seed }: Ending,
+    ) -> Finished {
+        let rows = &self.split.held_out;
+        let compare = |new, incumbent| compare(targets, rows, new, incumbent, seed);
+        let with_baseline = |new, baseline| compare_with_baseline(targets, rows, new, baseline, seed);
+        Finished {
+            info,
+            metrics: new.map_or_else(Vec::new, |answers| metrics(targets, rows, answers)),
+            epoch,
+            stopped_early,
+            comparison: new.zip(incumbent).and_then(|(new, incumbent)| compare(new, incumbent)),
+            against_baseline: new
+                .zip(self.baseline.as_ref())
+                .and_then(|(new, baseline)| with_baseline(new, baseline)),
+        }
+    }
+}
+
+fn one_moment() -> EngineError {
+    let message = "no rows can be held out by time, because all are of the same moment";
+    EngineError::new(ErrorKind::InvalidRequest, message)
+        .with_hint("Train without a column of times, or set \"eval_fraction\" to 0.")
+}

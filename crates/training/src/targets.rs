@@ -1,0 +1,329 @@
+//! Labels to what a model learns from them.
+//!
+//! It must not know what models read. Invariant: every target is one that its objective has: a class of the list, one to
+//! five stars, a finite number.
+
+use std::collections::BTreeMap;
+
+use ecommerce_ml_protocol::text::lookalikes;
+use ecommerce_ml_protocol::training::{Label, Objective};
+use ecommerce_ml_protocol::{EngineError, ErrorKind, LabelScheme, is_blank};
+
+/// Least number of rows: with fewer there is nothing to learn, only to remember.
+const LEAST_ROWS: usize = 8;
+
+/// Most classes, as of `evaluate_predictions`: their matrix has a million cells then.
+const MOST_CLASSES: usize = 1000;
+
+/// Largest number of a regression: beyond it, what is computed in single precision overflows.
+const LARGEST_NUMBER: f64 = 1e30;
+
+/// Characters of a label that an error shows.
+const SHOWN: usize = 60;
+
+/// Labels that an error shows.
+const SHOWN_LABELS: usize = 10;
+
+/// The targets of all rows, in their order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Targets {
+    /// Classes without an order.
+    Classes {
+        /// In the order of the model's outputs.
+        labels: Vec<String>,
+        /// One a row.
+        of: Vec<u32>,
+    },
+    /// One to five stars, perhaps between two of them.
+    Stars(Vec<f64>),
+    /// Numbers.
+    Numbers(Vec<f64>),
+}
+
+/// What a row should have been, for metrics.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Actual {
+    /// Number of the class.
+    Class(usize),
+    /// Stars.
+    Stars(f64),
+    /// The number.
+    Number(f64),
+}
+
+impl Targets {
+    /// Reads the labels of rows. `known` are the labels of the model that the training begins with, if there is one; they are
+    /// kept, in their order, where they are the same as those of the rows.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] for too few rows, fewer than two classes or too many, and labels that the objective
+    /// doesn't have.
+    pub fn read(objective: Objective, rows: &[Label], known: Option<&[String]>) -> Result<Self, EngineError> {
+        let targets = match objective {
+            Objective::Classification => classes(rows, known)?,
+            Objective::Rating => Self::Stars(rows.iter().map(stars).collect::<Result<_, _>>()?),
+            Objective::Regression => Self::Numbers(rows.iter().map(number).collect::<Result<_, _>>()?),
+        };
+        targets.refuse_too_few(rows.len())?;
+        Ok(targets)
+    }
+
+    /// Names of the model's outputs; none for a regression.
+    pub fn labels(&self) -> Vec<String> {
+        match self {
+            Self::Classes { labels, .. } => labels.clone(),
+            Self::Stars(_) => star_labels(),
+            Self::Numbers(_) => Vec::new(),
+        }
+    }
+
+    /// Outputs of the model.
+    pub fn outputs(&self) -> usize {
+        self.labels().len().max(1)
+    }
+
+    /// The class of a row, the nearest of stars; 0 for numbers.
+    pub fn class(&self, row: usize) -> u32 {
+        match self {
+            Self::Classes { of, .. } => of[row],
+            Self::Stars(stars) => stars[row].round() as u32 - 1,
+            Self::Numbers(_) => 0,
+        }
+    }
+
+    /// What a row should be.
+    pub fn actual(&self, row: usize) -> Actual {
+        match self {
+            Self::Classes { of, .. } => Actual::Class(of[row] as usize),
+            Self::Stars(stars) => Actual::Stars(stars[row]),
+            Self::Numbers(numbers) => Actual::Number(numbers[row]),
+        }
+    }
+
+    /// Rows of each class.
+    pub fn counts(&self, rows: impl Iterator<Item = usize>) -> Vec<usize> {
+        let mut counts = vec![0; self.labels().len()];
+        rows.for_each(|row| {
+            if let Some(count) = counts.get_mut(self.class(row) as usize) {
+                *count += 1;
+            }
+        });
+        counts
+    }
+
+    /// Mean and standard deviation of these rows' numbers; 0 and 1 of anything else, and a deviation of 1 of a constant.
+    pub fn scale(&self, rows: &[usize]) -> (f64, f64) {
+        let Self::Numbers(numbers) = self else { return (0.0, 1.0) };
+        let count = rows.len().max(1) as f64;
+        let mean = rows.iter().map(|&row| numbers[row]).sum::<f64>() / count;
+        let variance = rows.iter().map(|&row| (numbers[row] - mean).powi(2)).sum::<f64>() / count;
+        // Rounding makes no constant vary.
+        let least = 1e-9 * mean.abs().max(f64::MIN_POSITIVE);
+        let deviation = variance.sqrt();
+        (mean, if deviation > least { deviation } else { 1.0 })
+    }
+
+    /// Refuses rows to learn from that say nothing of what the others are: all of one class, or the same number. Which rows
+    /// are learned from may be decided by their time.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`].
+    pub fn refuse_one_of_a_kind(&self, learned: &[usize]) -> Result<(), EngineError> {
+        let same = match self {
+            Self::Numbers(numbers) => {
+                learned.windows(2).all(|pair| matches!(pair, &[one, other] if numbers[one] == numbers[other]))
+            }
+            _ => self.counts(learned.iter().copied()).iter().filter(|count| **count > 0).count() < 2,
+        };
+        if !same {
+            return Ok(());
+        }
+        Err(refused("all rows to learn from have the same label, because later ones are held out".to_owned())
+            .with_hint("Lower \"eval_fraction\", or train without a column of times."))
+    }
+
+    /// A number that never changes is known without a model.
+    fn refuse_constant(&self, rows: usize) -> Result<(), EngineError> {
+        let Self::Numbers(numbers) = self else { return Ok(()) };
+        match numbers.split_first() {
+            Some((first, rest)) if rest.iter().all(|number| number == first) => {
+                Err(refused("training needs at least two different numbers".to_owned())
+                    .with_detail(format!("All {rows} rows have label {first}.")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn refuse_too_few(&self, rows: usize) -> Result<(), EngineError> {
+        let counts = self.counts(0..rows);
+        let labels = self.labels();
+        if rows < LEAST_ROWS {
+            let message = format!("training needs at least {LEAST_ROWS} rows");
+            return Err(refused(message).with_detail(described(rows, &labels, &counts)));
+        }
+        self.refuse_constant(rows)?;
+        if !labels.is_empty() && counts.iter().filter(|count| **count > 0).count() < 2 {
+            return Err(refused("training needs at least two classes".to_owned())
+                .with_detail(described(rows, &labels, &counts)));
+        }
+        Ok(())
+    }
+}
+
+/// The names of one to five stars.
+pub fn star_labels() -> Vec<String> {
+    let name = |stars: u32| if stars == 1 { "1 star".to_owned() } else { format!("{stars} stars") };
+    (1..=5).map(name).collect()
+}
+
+/// Whether a head of these labels is one of one to five stars, in ascending order.
+pub fn are_stars(labels: &[String]) -> bool {
+    LabelScheme::of(labels) == LabelScheme::Stars([0, 1, 2, 3, 4])
+}
+
+fn classes(rows: &[Label], known: Option<&[String]>) -> Result<Targets, EngineError> {
+    let mut found = BTreeMap::<&str, u32>::new();
+    for row in rows {
+        let Label::Class(class) = row else {
+            return Err(refused("a classification needs classes, not numbers".to_owned()));
+        };
+        found.insert(class, 0);
+    }
+    if found.len() > MOST_CLASSES {
+        return Err(refused(format!("training is for at most {MOST_CLASSES} classes, not {}", found.len()))
+            .with_hint("For numbers, train with task \"rating\" or \"regression\"."));
+    }
+    refuse_messy(rows, &found)?;
+    let mut labels: Vec<String> = found.keys().map(|&label| label.to_owned()).collect();
+    let same = |known: &&[String]| {
+        let mut sorted = known.to_vec();
+        sorted.sort_unstable();
+        sorted == labels
+    };
+    if let Some(known) = known.filter(same) {
+        labels = known.to_vec();
+    } else if labels.iter().all(|label| label.parse::<i128>().is_ok()) {
+        labels.sort_by_cached_key(|label| label.parse().unwrap_or(0_i128));
+    }
+    for (place, label) in labels.iter().enumerate() {
+        found.insert(label, place as u32);
+    }
+    let of = rows.iter().map(|row| match row {
+        Label::Class(class) => found.get(class.as_str()).copied().unwrap_or_default(),
+        Label::Number(_) => 0,
+    });
+    let of = of.collect();
+    Ok(Targets::Classes { labels, of })
+}
+
+/// Refuses blank labels and those that differ by no more than case or what is around them: they are one class, misspelt.
+fn refuse_messy(rows: &[Label], found: &BTreeMap<&str, u32>) -> Result<(), EngineError> {
+    let groups = lookalikes(found.keys().copied());
+    let blank = found.keys().any(|label| is_blank(label));
+    if groups.is_empty() && !blank {
+        return Ok(());
+    }
+    let mut counts = BTreeMap::<&str, usize>::new();
+    for row in rows {
+        if let Label::Class(class) = row {
+            *counts.entry(class).or_default() += 1;
+        }
+    }
+    if blank {
+        let rows: usize = counts.iter().filter(|(label, _)| is_blank(label)).map(|(_, count)| count).sum();
+        return Err(refused("a label is blank".to_owned())
+            .with_detail(format!("Rows with a blank label: {rows}."))
+            .with_hint(
+                "Rows without a label are left out: train from a view with nullif(trim(label), '').",
+            ));
+    }
+    let shown: Vec<String> = groups
+        .concat()
+        .into_iter()
+        .take(SHOWN_LABELS)
+        .map(|label| {
+            let count = counts.get(label).copied().unwrap_or_default();
+            format!("{count} of \"{}\"", label.chars().take(SHOWN).collect::<String>())
+        })
+        .collect();
+    Err(refused("labels differ only in case or white space".to_owned())
+        .with_detail(format!("Rows: {}.", shown.join(", ")))
+        .with_hint("Train from a view in which a class has one name, for example lower(trim(label))."))
+}
+
+fn stars(row: &Label) -> Result<f64, EngineError> {
+    let stars = number(row)?;
+    if (1.0..=5.0).contains(&stars) {
+        return Ok(stars);
+    }
+    Err(refused(format!("label {stars} is not a number of stars from 1 to 5")))
+}
+
+fn number(row: &Label) -> Result<f64, EngineError> {
+    match row {
+        Label::Number(number) if number.abs() <= LARGEST_NUMBER => Ok(*number),
+        Label::Number(number) if number.is_finite() => {
+            Err(refused(format!("label {number:e} is too large: the largest is {LARGEST_NUMBER:e}")))
+        }
+        Label::Number(number) => Err(refused(format!("label {number} is not a finite number"))),
+        Label::Class(class) => {
+            let shown: String = class.chars().take(SHOWN).collect();
+            Err(refused(format!("label \"{shown}\" is not a number")))
+        }
+    }
+}
+
+/// How many rows there are of what.
+fn described(rows: usize, labels: &[String], counts: &[usize]) -> String {
+    let counted = labels.iter().zip(counts).filter(|(_, count)| **count > 0);
+    let classes: Vec<String> = counted
+        .take(SHOWN_LABELS)
+        .map(|(label, count)| format!("{count} of \"{}\"", label.chars().take(SHOWN).collect::<String>()))
+        .collect();
+    let rows = if rows == 1 { "There is 1 row".to_owned() } else { format!("There are {rows} rows") };
+    if classes.is_empty() { format!("{rows}.") } else { format!("{rows}: {}.", classes.join(", ")) }
+}
+
+fn refused(message: String) -> EngineError {
+    EngineError::new(ErrorKind::InvalidRequest, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(labels: &[&str]) -> Vec<Label> {
+        labels.iter().map(|label| Label::Class((*label).to_owned())).collect()
+    }
+
+    fn labels(labels: &[&str], known: Option<&[String]>) -> Vec<String> {
+        let all = labels.repeat(8);
+        Targets::read(Objective::Classification, &rows(&all), known).unwrap().labels()
+    }
+
+    #[test]
+    fn integers_are_in_their_own_order_and_words_in_that_of_their_bytes() {
+        assert_eq!(labels(&["10", "9", "-1"], None), ["-1", "9", "10"]);
+        assert_eq!(labels(&["10", "9", "a"], None), ["10", "9", "a"]);
+        assert_eq!(labels(&["true", "false"], None), ["false", "true"]);
+    }
+
+    #[test]
+    fn the_labels_of_the_base_keep_their_order() {
+        let known = ["pos", "neg"].map(str::to_owned);
+        assert_eq!(labels(&["neg", "pos"], Some(&known)), known);
+        assert_eq!(labels(&["neg", "pos", "neu"], Some(&known)), ["neg", "neu", "pos"]);
+    }
+
+    #[test]
+    fn stars_have_names_that_are_stars() {
+        assert!(are_stars(&star_labels()));
+    }
+
+    #[test]
+    fn a_constant_has_a_scale() {
+        assert_eq!(Targets::Numbers(vec![3.0; 5]).scale(&[0, 1, 2]), (3.0, 1.0));
+        assert_eq!(Targets::Numbers(vec![1.0, 3.0]).scale(&[0, 1]), (2.0, 1.0));
+        assert_eq!(Targets::Numbers(vec![0.1; 10]).scale(&(0..10).collect::<Vec<_>>()).1, 1.0);
+    }
+}

@@ -1,0 +1,53 @@
+//! Why a row can't be read as a model's input.
+//!
+//! It must not know which model. Invariant: it names the column, what is there, and what was expected.
+
+use ecommerce_ml_protocol::{Field, ValueType};
+
+/// What is wrong with a row.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InputError {
+    #[error("column \"{column}\" is missing from the input")]
+    NoColumn { column: String, reads: String },
+    #[error("column \"{column}\" of the input is of type {type_name}")]
+    ColumnType { column: String, type_name: String, expected: ValueType },
+    #[error("the input is {0}")]
+    NotAnObject(&'static str),
+    #[error("key \"{column}\" of the input is {found}")]
+    JsonType { column: String, found: &'static str, expected: ValueType },
+    #[error("key \"{column}\" of the input is no date or time: \"{value}\"")]
+    NotATime { column: String, value: String },
+}
+
+impl InputError {
+    /// Of a column that isn't there.
+    pub fn no_column(column: &str, fields: &[Field]) -> Self {
+        Self::NoColumn { column: column.to_owned(), reads: listed(fields) }
+    }
+}
+
+/// Names and types, as users are told.
+pub fn listed(fields: &[Field]) -> String {
+    let shown = fields.iter().map(|field| format!("{} ({})", field.name, field.value_type));
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+/// A value of this type in words.
+pub fn in_words(value_type: ValueType) -> &'static str {
+    match value_type {
+        ValueType::Text => "a text",
+        ValueType::Number => "a number",
+        ValueType::Boolean => "a boolean",
+        ValueType::Timestamp => "a timestamp",
+    }
+}
+
+/// A type of the server's that is read so.
+pub fn type_for(value_type: ValueType) -> &'static str {
+    match value_type {
+        ValueType::Text => "text",
+        ValueType::Number => "double precision",
+        ValueType::Boolean => "boolean",
+        ValueType::Timestamp => "timestamptz",
+    }
+}

@@ -1,0 +1,112 @@
+//! Objects of jsonb.
+//!
+//! A key is a column. Numbers, strings, booleans and null are what they are; a moment is a string that the server reads as
+//! `timestamptz`, in UTC unless it says otherwise. Invariant: nothing is converted: the string "1" is no number.
+
+use std::ffi::{CString, c_char};
+use std::panic::AssertUnwindSafe;
+
+use ecommerce_ml_protocol::{Field, ValueType};
+use pgrx::pg_sys::{self, Datum, JsonbValue, jbvType};
+use pgrx::{IntoDatum, PgTryBuilder};
+
+use super::builder::{ColumnBuilder, RowsBuilder};
+use super::error::InputError;
+use super::{numeric, value};
+
+/// Characters of a value that an error shows.
+const SHOWN: usize = 100;
+
+/// Adds an object to columns of these fields, and returns its number there.
+///
+/// # Errors
+/// [`InputError::NotAnObject`], [`InputError::NoColumn`], [`InputError::JsonType`], [`InputError::NotATime`].
+///
+/// # Safety
+/// A value of type jsonb. What is unpacked of it is in the current memory context.
+pub unsafe fn read(object: Datum, fields: &[Field], rows: &mut RowsBuilder) -> Result<usize, InputError> {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let jsonb: *mut pg_sys::Jsonb = pg_sys::pg_detoast_datum(object.cast_mut_ptr()).cast();
+        let root = &raw mut (*jsonb).root;
+        if (*root).header & pg_sys::JB_FOBJECT == 0 {
+            let is_scalar = (*root).header & pg_sys::JB_FSCALAR != 0;
+            return Err(InputError::NotAnObject(if is_scalar { "a JSON value" } else { "a JSON array" }));
+        }
+        rows.push(|columns| {
+            for (field, column) in fields.iter().zip(columns) {
+                let mut found = JsonbValue::default();
+                let length = i32::try_from(field.name.len()).unwrap_or(0);
+                let name = field.name.as_ptr().cast::<c_char>();
+                let there = pg_sys::getKeyJsonValueFromContainer(root, name, length, &raw mut found);
+                if there.is_null() {
+                    return Err(InputError::no_column(&field.name, fields));
+                }
+                append(&found, field, column)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+unsafe fn append(found: &JsonbValue, field: &Field, column: &mut ColumnBuilder) -> Result<(), InputError> {
+    // SAFETY: the type says which of the values it is.
+    unsafe {
+        match (found.type_, column) {
+            (jbvType::jbvNull, column) => column.push_null(),
+            (jbvType::jbvNumeric, ColumnBuilder::Number(values)) => {
+                values.push(Some(numeric::to_double(Datum::from(found.val.numeric))));
+            }
+            (jbvType::jbvBool, ColumnBuilder::Boolean(values)) => values.push(Some(found.val.boolean)),
+            (jbvType::jbvString, ColumnBuilder::Text(column)) => column.push(string(found)),
+            (jbvType::jbvString, ColumnBuilder::Timestamp(values)) => {
+                values.push(moment(string(found), &field.name)?);
+            }
+            (kind, _) => return Err(mismatch(kind, field)),
+        }
+    }
+    Ok(())
+}
+
+unsafe fn string(found: &JsonbValue) -> &str {
+    // SAFETY: as the caller promises, it is a string.
+    unsafe {
+        let string = found.val.string;
+        let length = usize::try_from(string.len).unwrap_or(0);
+        str::from_utf8(std::slice::from_raw_parts(string.val.cast::<u8>(), length)).unwrap_or_default()
+    }
+}
+
+fn mismatch(kind: jbvType::Type, field: &Field) -> InputError {
+    let found = match kind {
+        jbvType::jbvNumeric => "a JSON number",
+        jbvType::jbvBool => "a JSON boolean",
+        jbvType::jbvString => "a JSON string",
+        _ => "a JSON array or object",
+    };
+    let (column, expected): (_, ValueType) = (field.name.clone(), field.value_type);
+    InputError::JsonType { column, found, expected }
+}
+
+/// Microseconds since 1970 in UTC, as the server reads a text.
+fn moment(text: &str, column: &str) -> Result<Option<i64>, InputError> {
+    let refused =
+        || InputError::NotATime { column: column.to_owned(), value: text.chars().take(SHOWN).collect() };
+    let Ok(terminated) = CString::new(text) else { return Err(refused()) };
+    let parse = AssertUnwindSafe(|| {
+        let arguments =
+            [terminated.as_c_str().into_datum(), Some(pg_sys::InvalidOid.into()), Some((-1).into())];
+        // SAFETY: the input function of `timestamptz` takes a terminated string, a type and a modifier.
+        unsafe { pgrx::direct_function_call_as_datum(pg_sys::timestamptz_in, &arguments) }
+    });
+    // SAFETY: the session's own time zone is back before anything else looks at it. The function reads its argument and
+    // settings only, so that there is nothing to be undone when it refuses.
+    let parsed = unsafe {
+        let own = pg_sys::session_timezone;
+        pg_sys::session_timezone = pg_sys::pg_tzset(c"UTC".as_ptr());
+        let parsed = PgTryBuilder::new(parse).catch_others(|_| None).execute();
+        pg_sys::session_timezone = own;
+        parsed
+    };
+    parsed.map(|moment| value::of_timestamp(moment.value() as i64)).ok_or_else(refused)
+}

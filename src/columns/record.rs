@@ -1,0 +1,201 @@
+//! Rows of any composite type, named or not.
+//!
+//! Where a column is in a row is looked up once for each type of rows that comes by. Invariant: a type that has changed is
+//! looked at again.
+
+use std::ffi::CStr;
+use std::rc::Rc;
+
+use ecommerce_ml_protocol::Field;
+use pgrx::pg_sys::{self, Datum};
+use pgrx::varsize;
+
+use super::builder::RowsBuilder;
+use super::error::InputError;
+use super::value::Reader;
+
+/// So many types of rows are remembered.
+const REMEMBERED: usize = 16;
+
+/// Reads rows for one model.
+pub struct RecordReader {
+    fields: Rc<[Field]>,
+    /// Where descriptions of types are kept.
+    memory: pg_sys::MemoryContext,
+    layouts: Vec<Layout>,
+    /// The latest.
+    current: usize,
+}
+
+/// Where the columns are in rows of one type.
+struct Layout {
+    row_type: pg_sys::Oid,
+    modifier: i32,
+    /// Changes when the type does.
+    identifier: u64,
+    description: pg_sys::TupleDesc,
+    /// For each column that is read: the attribute's place, and how it is read.
+    readers: Result<Vec<(usize, Reader)>, InputError>,
+    values: Vec<Datum>,
+    nulls: Vec<bool>,
+}
+
+impl RecordReader {
+    /// For these columns.
+    ///
+    /// # Safety
+    /// The memory lives as long as this is used.
+    unsafe fn new(fields: Rc<[Field]>, memory: pg_sys::MemoryContext) -> Self {
+        Self { fields, memory, layouts: Vec::new(), current: 0 }
+    }
+
+    /// Adds a row to columns of these fields, and returns its number there.
+    ///
+    /// # Errors
+    /// [`InputError::NoColumn`], [`InputError::ColumnType`].
+    ///
+    /// # Safety
+    /// A value of a composite type. What is unpacked of it is in the current memory context.
+    pub unsafe fn read(&mut self, row: Datum, rows: &mut RowsBuilder) -> Result<usize, InputError> {
+        // SAFETY: as the caller promises: the header says which type describes the row.
+        unsafe {
+            let header: pg_sys::HeapTupleHeader = pg_sys::pg_detoast_datum(row.cast_mut_ptr()).cast();
+            let Layout { description, readers, values, nulls, .. } = self.layout_of(header);
+            let readers = readers.as_ref().map_err(Clone::clone)?;
+            let mut tuple = pg_sys::HeapTupleData {
+                t_len: u32::try_from(varsize(header.cast())).unwrap_or(0),
+                t_data: header,
+                ..Default::default()
+            };
+            let (to, is_null) = (values.as_mut_ptr(), nulls.as_mut_ptr());
+            pg_sys::heap_deform_tuple(&raw mut tuple, *description, to, is_null);
+            rows.push(|columns| {
+                for ((place, reader), column) in readers.iter().zip(columns) {
+                    match nulls[*place] {
+                        true => column.push_null(),
+                        false => reader.append(values[*place], column),
+                    }
+                }
+                Ok(())
+            })
+        }
+    }
+
+    fn is_for(&self, fields: &Rc<[Field]>) -> bool {
+        Rc::ptr_eq(&self.fields, fields) || self.fields == *fields
+    }
+
+    unsafe fn layout_of(&mut self, header: pg_sys::HeapTupleHeader) -> &mut Layout {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let about = (*header).t_choice.t_datum;
+            let (row_type, modifier) = (about.datum_typeid, about.datum_typmod);
+            let identifier = pg_sys::assign_record_type_identifier(row_type, modifier);
+            let fits = |layout: &Layout| {
+                layout.row_type == row_type && layout.modifier == modifier && layout.identifier == identifier
+            };
+            if !self.layouts.get(self.current).is_some_and(fits) {
+                self.current = self.layouts.iter().position(fits).unwrap_or_else(|| {
+                    if self.layouts.len() == REMEMBERED {
+                        pg_sys::FreeTupleDesc(self.layouts.remove(0).description);
+                    }
+                    self.layouts.push(Layout::of(row_type, modifier, identifier, &self.fields, self.memory));
+                    self.layouts.len() - 1
+                });
+            }
+            &mut self.layouts[self.current]
+        }
+    }
+}
+
+/// Reads rows for any model: one reader for each set of columns that one wants.
+pub struct RecordReaders {
+    memory: pg_sys::MemoryContext,
+    readers: Vec<RecordReader>,
+}
+
+impl RecordReaders {
+    /// None yet.
+    ///
+    /// # Safety
+    /// The memory lives as long as this is used.
+    pub unsafe fn new(memory: pg_sys::MemoryContext) -> Self {
+        Self { memory, readers: Vec::new() }
+    }
+
+    /// The one for these columns.
+    pub fn of(&mut self, fields: &Rc<[Field]>) -> &mut RecordReader {
+        let known = self.readers.iter().position(|reader| reader.is_for(fields));
+        let at = known.unwrap_or_else(|| {
+            // SAFETY: as the caller of `new` promised.
+            self.readers.push(unsafe { RecordReader::new(Rc::clone(fields), self.memory) });
+            self.readers.len() - 1
+        });
+        &mut self.readers[at]
+    }
+}
+
+impl Layout {
+    unsafe fn of(
+        row_type: pg_sys::Oid,
+        modifier: i32,
+        identifier: u64,
+        fields: &[Field],
+        memory: pg_sys::MemoryContext,
+    ) -> Self {
+        // SAFETY: as the caller promises; a type of which there are rows exists.
+        unsafe {
+            let before = pg_sys::MemoryContextSwitchTo(memory);
+            let description = pg_sys::lookup_rowtype_tupdesc_copy(row_type, modifier);
+            pg_sys::MemoryContextSwitchTo(before);
+            let count = usize::try_from((*description).natts).unwrap_or(0);
+            let readers = fields.iter().map(|field| reader_of(description, field, fields)).collect();
+            let (values, nulls) = (vec![Datum::from(0); count], vec![true; count]);
+            Self { row_type, modifier, identifier, description, readers, values, nulls }
+        }
+    }
+}
+
+/// Where a column is in rows of this description, and how it is read.
+unsafe fn reader_of(
+    description: pg_sys::TupleDesc,
+    field: &Field,
+    all: &[Field],
+) -> Result<(usize, Reader), InputError> {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let count = usize::try_from((*description).natts).unwrap_or(0);
+        let named = |place: &usize| {
+            let attribute = attribute(description, *place);
+            !(*attribute).attisdropped
+                && CStr::from_ptr((*attribute).attname.data.as_ptr()).to_bytes() == field.name.as_bytes()
+        };
+        let place = (0..count).find(named).ok_or_else(|| InputError::no_column(&field.name, all))?;
+        let type_oid = (*attribute(description, place)).atttypid;
+        match Reader::of(type_oid).filter(|reader| reader.value_type() == field.value_type) {
+            Some(reader) => Ok((place, reader)),
+            None => {
+                let name = CStr::from_ptr(pg_sys::format_type_be(type_oid)).to_string_lossy().into_owned();
+                let (column, expected) = (field.name.clone(), field.value_type);
+                Err(InputError::ColumnType { column, type_name: name, expected })
+            }
+        }
+    }
+}
+
+/// An attribute, by its place from 0.
+unsafe fn attribute(description: pg_sys::TupleDesc, place: usize) -> *const pg_sys::FormData_pg_attribute {
+    // SAFETY: as the caller promises: there is such an attribute.
+    unsafe {
+        #[cfg(not(feature = "pg18"))]
+        return (*description).attrs.as_ptr().add(place);
+        // The attributes are behind the compact ones.
+        #[cfg(feature = "pg18")]
+        return (*description)
+            .compact_attrs
+            .as_ptr()
+            .add(usize::try_from((*description).natts).unwrap_or(0))
+            .cast::<pg_sys::FormData_pg_attribute>()
+            .add(place);
+    }
+}

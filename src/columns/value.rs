@@ -1,0 +1,200 @@
+//! Values of the server's types as values that models read.
+//!
+//! A date is the moment when it begins in UTC, and so is a timestamp without time zone read as one in UTC, so that an answer doesn't
+//! depend on who asks. A date or timestamp that is infinite is none: NULL. Invariant: a type that is read here is read without
+//! errors, whatever the value.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::CStr;
+
+use ecommerce_ml_protocol::ValueType;
+use pgrx::{pg_sys, varlena_to_byte_slice};
+
+use super::builder::ColumnBuilder;
+use super::numeric;
+
+/// Microseconds from 1970 to 2000, when the server's time begins.
+const EPOCH: i64 = 946_684_800_000_000;
+const DAY: i64 = 86_400_000_000;
+
+/// How values of a type are read.
+pub enum Reader {
+    Int2,
+    Int4,
+    Int8,
+    Float4,
+    Float8,
+    Numeric,
+    Bool,
+    /// `text` and `varchar`.
+    Text,
+    /// `char(n)`, whose trailing blanks mean nothing.
+    Padded,
+    /// `"char"`.
+    Byte,
+    Name,
+    /// With the labels that were met.
+    Enum(RefCell<HashMap<pg_sys::Oid, String>>),
+    Uuid,
+    Date,
+    /// With or without time zone.
+    Timestamp,
+}
+
+impl Reader {
+    /// How values of this type are read, those of a domain as its base type's; nothing if they aren't.
+    ///
+    /// # Safety
+    /// The type exists.
+    pub unsafe fn of(type_oid: pg_sys::Oid) -> Option<Self> {
+        // SAFETY: as the caller promises.
+        let base = unsafe { pg_sys::getBaseType(type_oid) };
+        Some(match base {
+            pg_sys::INT2OID => Self::Int2,
+            pg_sys::INT4OID => Self::Int4,
+            pg_sys::INT8OID => Self::Int8,
+            pg_sys::FLOAT4OID => Self::Float4,
+            pg_sys::FLOAT8OID => Self::Float8,
+            pg_sys::NUMERICOID => Self::Numeric,
+            pg_sys::BOOLOID => Self::Bool,
+            pg_sys::TEXTOID | pg_sys::VARCHAROID => Self::Text,
+            pg_sys::BPCHAROID => Self::Padded,
+            pg_sys::CHAROID => Self::Byte,
+            pg_sys::NAMEOID => Self::Name,
+            pg_sys::UUIDOID => Self::Uuid,
+            pg_sys::DATEOID => Self::Date,
+            pg_sys::TIMESTAMPOID | pg_sys::TIMESTAMPTZOID => Self::Timestamp,
+            // SAFETY: as above.
+            _ if unsafe { pg_sys::type_is_enum(base) } => Self::Enum(RefCell::default()),
+            _ => return None,
+        })
+    }
+
+    /// What it reads values as.
+    pub fn value_type(&self) -> ValueType {
+        match self {
+            Self::Int2 | Self::Int4 | Self::Int8 | Self::Float4 | Self::Float8 | Self::Numeric => {
+                ValueType::Number
+            }
+            Self::Bool => ValueType::Boolean,
+            Self::Text | Self::Padded | Self::Byte | Self::Name | Self::Enum(_) | Self::Uuid => {
+                ValueType::Text
+            }
+            Self::Date | Self::Timestamp => ValueType::Timestamp,
+        }
+    }
+
+    /// Appends a value to a column of this [`value_type`](Self::value_type); to one of another, NULL.
+    ///
+    /// # Safety
+    /// The value is of the type that this was made for.
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    pub unsafe fn append(&self, value: pg_sys::Datum, column: &mut ColumnBuilder) {
+        let bits = value.value();
+        match (self, column) {
+            (Self::Int2, ColumnBuilder::Number(values)) => values.push(Some(f64::from(bits as i16))),
+            (Self::Int4, ColumnBuilder::Number(values)) => values.push(Some(f64::from(bits as i32))),
+            (Self::Int8, ColumnBuilder::Number(values)) => values.push(Some(bits as i64 as f64)),
+            (Self::Float4, ColumnBuilder::Number(values)) => {
+                values.push(Some(f64::from(f32::from_bits(bits as u32))));
+            }
+            (Self::Float8, ColumnBuilder::Number(values)) => {
+                values.push(Some(f64::from_bits(bits as u64)));
+            }
+            (Self::Numeric, ColumnBuilder::Number(values)) => {
+                // SAFETY: as the caller promises.
+                values.push(Some(unsafe { numeric::to_double(value) }));
+            }
+            (Self::Bool, ColumnBuilder::Boolean(values)) => values.push(Some(bits as u8 != 0)),
+            (Self::Date, ColumnBuilder::Timestamp(values)) => values.push(of_date(bits as i32)),
+            (Self::Timestamp, ColumnBuilder::Timestamp(values)) => values.push(of_timestamp(bits as i64)),
+            // SAFETY: as the caller promises.
+            (_, ColumnBuilder::Text(column)) => unsafe { self.with_text(value, |text| column.push(text)) },
+            (_, column) => column.push_null(),
+        }
+    }
+
+    /// A moment, in microseconds since 1970 began in UTC; `None` if it is infinite, or values of this type are none.
+    #[allow(clippy::cast_possible_truncation)]
+    pub fn moment(&self, value: pg_sys::Datum) -> Option<i64> {
+        match self {
+            Self::Date => of_date(value.value() as i32),
+            Self::Timestamp => of_timestamp(value.value() as i64),
+            _ => None,
+        }
+    }
+
+    /// Hands a text over.
+    unsafe fn with_text(&self, value: pg_sys::Datum, take: impl FnOnce(&str)) {
+        // SAFETY: as the caller promises; what the server unpacks is in the current memory context.
+        unsafe {
+            match self {
+                Self::Text => take(text(value)),
+                Self::Padded => take(text(value).trim_end_matches(' ')),
+                Self::Name => {
+                    let name = CStr::from_ptr(value.cast_mut_ptr::<std::ffi::c_char>());
+                    take(&String::from_utf8_lossy(name.to_bytes()));
+                }
+                #[allow(clippy::cast_possible_truncation)]
+                Self::Byte => take(&of_byte(value.value() as u8)),
+                Self::Enum(labels) => {
+                    let mut labels = labels.borrow_mut();
+                    let number = pg_sys::Oid::from(value.value() as u32);
+                    take(labels.entry(number).or_insert_with(|| label(value)));
+                }
+                Self::Uuid => take(&of_uuid(&*value.cast_mut_ptr::<[u8; 16]>())),
+                _ => take(""),
+            }
+        }
+    }
+}
+
+/// A text of the database, which is in UTF-8: models aren't found in others.
+unsafe fn text<'a>(value: pg_sys::Datum) -> &'a str {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let bytes = varlena_to_byte_slice(pg_sys::pg_detoast_datum_packed(value.cast_mut_ptr()));
+        str::from_utf8(bytes).unwrap_or_default()
+    }
+}
+
+/// The label of a value of an enumeration.
+unsafe fn label(value: pg_sys::Datum) -> String {
+    // SAFETY: as the caller promises.
+    let label = unsafe { pgrx::direct_function_call::<&CStr>(pg_sys::enum_out, &[Some(value)]) };
+    label.map_or_else(String::new, |label| label.to_string_lossy().into_owned())
+}
+
+/// As the server shows a `"char"`: a zero is nothing, and what isn't ASCII is written in octal digits.
+fn of_byte(byte: u8) -> String {
+    match byte {
+        0 => String::new(),
+        0x80.. => format!("\\{byte:03o}"),
+        _ => char::from(byte).to_string(),
+    }
+}
+
+fn of_uuid(bytes: &[u8; 16]) -> String {
+    let mut shown = String::with_capacity(36);
+    for (at, byte) in bytes.iter().enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            shown.push('-');
+        }
+        for digit in [byte >> 4, byte & 15] {
+            shown.push(char::from_digit(u32::from(digit), 16).unwrap_or_default());
+        }
+    }
+    shown
+}
+
+/// From days since 2000, in UTC.
+fn of_date(days: i32) -> Option<i64> {
+    let finite = days != i32::MIN && days != i32::MAX;
+    finite.then(|| i64::from(days).saturating_mul(DAY).saturating_add(EPOCH))
+}
+
+/// From microseconds since 2000, in UTC.
+pub fn of_timestamp(micros: i64) -> Option<i64> {
+    (micros != i64::MIN && micros != i64::MAX).then(|| micros.saturating_add(EPOCH))
+}

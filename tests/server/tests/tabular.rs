@@ -1,0 +1,388 @@
+//! Models of table columns go the way of all models: trained, measured, deployed, interrupted, scheduled, granted, dumped, exported.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use ecommerce_ml_server_tests::fixtures::import_statement;
+use ecommerce_ml_server_tests::installation::give_to_server;
+use ecommerce_ml_server_tests::jobs::{said, succeed, wait};
+use ecommerce_ml_server_tests::processes::signal;
+use ecommerce_ml_server_tests::statement::run;
+use ecommerce_ml_server_tests::{Cluster, ask, eventually, fails_with, wait_for};
+use postgres::Client;
+use serde_json::{Value, json};
+
+/// Customers whose columns tell whether they leave, how many stars they give and what they are worth; a few don't say what they
+/// spent.
+const CUSTOMERS: &str = "
+    CREATE TYPE plan AS ENUM ('basic', 'plus', 'pro');
+    CREATE TABLE customers (id int PRIMARY KEY, visits int, spent numeric, plan plan, member boolean, since date, profile json,
+                            note text, churned text, stars int, worth float8);
+    CREATE FUNCTION fill(first int, last int) RETURNS void LANGUAGE sql AS $$
+        INSERT INTO customers
+        SELECT i, visits, CASE WHEN i % 17 > 0 THEN round(i * 1.37 % 211, 2) END, (enum_range(NULL::plan))[1 + i % 3], i % 2 = 0,
+               date '2024-01-01' + i, '{}', 'note ' || i, CASE WHEN visits < 5 THEN 'yes' ELSE 'no' END, 1 + visits / 2,
+               100 + 20 * visits + CASE WHEN i % 2 = 0 THEN 50 ELSE 0 END
+        FROM generate_series(first, last) AS i, LATERAL (SELECT i * 7 % 10 AS visits) AS v
+    $$";
+
+const FEATURES: &str = "feature_columns => '{visits,spent,plan,member}'";
+
+fn shop(rows: u32) -> (Cluster, Client) {
+    let cluster = Cluster::with_settings(&["ecommerce_ml.training_checkpoint_interval = 1"]);
+    let mut session = cluster.session();
+    run(&mut session, &format!("{CUSTOMERS}; SELECT fill(1, {rows})"));
+    (cluster, session)
+}
+
+/// The call that trains a model from `customers`.
+fn train(name: &str, label: &str, more: &str) -> String {
+    format!("SELECT ecommerce_ml.train_model('{name}', 'customers', label_column => '{label}', {more})")
+}
+
+/// Trains, and returns the job's number and what it says of its end.
+fn trained(session: &mut Client, call: &str) -> (i64, String) {
+    let job: i64 = ask(session, call);
+    succeed(session, job);
+    (job, said(session, job))
+}
+
+/// The share of the customers of whom this is true.
+fn share(session: &mut Client, condition: &str) -> f64 {
+    ask(session, &format!("SELECT avg(({condition})::int)::float8 FROM customers AS c"))
+}
+
+fn sha256(session: &mut Client, name: &str) -> String {
+    let query = format!(
+        "SELECT sha256 FROM ecommerce_ml.model_versions WHERE name = '{name}' ORDER BY version DESC LIMIT 1"
+    );
+    ask(session, &query)
+}
+
+#[test]
+fn columns_of_each_task_are_learned() {
+    let (_cluster, mut session) = shop(400);
+    for (label, task, right) in [
+        ("churned", "classification", "predict_class(c, 'churned') = churned"),
+        ("member", "classification", "predict_class(c, 'member') = member::text"),
+        ("stars", "rating", "predict_rating(c, 'stars') BETWEEN stars - 1 AND stars + 1"),
+        ("worth", "regression", "predict_value(c, 'worth') BETWEEN worth - 10 AND worth + 10"),
+    ] {
+        let features = if label == "member" { "feature_columns => '{worth,visits}'" } else { FEATURES };
+        let (_, outcome) =
+            trained(&mut session, &train(label, label, &format!("task => '{task}', {features}")));
+        assert!(outcome.starts_with("succeeded; deployed: it is better than always answering "), "{outcome}");
+        let share = share(&mut session, &format!("ecommerce_ml.{right}"));
+        assert!(share > 0.95, "{task} of {label}: {share} are right");
+    }
+    let version: Value = ask(
+        &mut session,
+        "SELECT jsonb_build_object('kind', kind, 'reads', signature -> 'reads', 'labels', signature -> 'labels', 'base', base,
+                                   'features', training -> 'feature_columns', 'columns', training -> 'columns')
+         FROM ecommerce_ml.model_versions WHERE name = 'churned'",
+    );
+    let names = json!(["visits", "spent", "plan", "member"]);
+    let types = ["number", "number", "text", "boolean"];
+    let fields: Vec<Value> = names
+        .as_array()
+        .into_iter()
+        .flatten()
+        .zip(types)
+        .map(|(name, of)| json!({"name": name, "type": of}))
+        .collect();
+    assert_eq!(
+        version,
+        json!({"kind": "linear", "reads": {"columns": fields}, "labels": ["no", "yes"], "base": null, "features": names,
+               "columns": names})
+    );
+    let shown: String = ask(
+        &mut session,
+        "SELECT concat_ws(' ', state, coalesce(text_column, 'NULL'), label_column, task, coalesce(base, 'NULL'), feature_columns,
+                          coalesce(time_column, 'NULL'))
+         FROM ecommerce_ml.jobs WHERE name = 'churned'",
+    );
+    assert_eq!(shown, "succeeded NULL churned classification NULL {visits,spent,plan,member} NULL");
+}
+
+#[test]
+fn all_columns_are_those_that_can_be_read() {
+    let (cluster, mut session) = shop(200);
+    let call = train("churned", "churned", "time_column => 'since', options => '{\"where\": \"id > 0\"}'");
+    let said = cluster.psql("postgres", &["-c", &call], Stdio::null());
+    assert!(said.contains("NOTICE:  columns that models cannot read are left out: profile (json)"), "{said}");
+    let job: i64 = ask(&mut session, "SELECT max(job) FROM ecommerce_ml.jobs");
+    succeed(&mut session, job);
+    let columns: Value = ask(
+        &mut session,
+        "SELECT training -> 'columns' FROM ecommerce_ml.model_versions WHERE name = 'churned'",
+    );
+    assert_eq!(columns, json!(["id", "visits", "spent", "plan", "member", "note", "stars", "worth"]));
+    let names: Option<String> = ask(&mut session, "SELECT feature_columns::text FROM ecommerce_ml.jobs");
+    assert_eq!(names, None, "as it was asked for");
+}
+
+#[test]
+fn later_rows_are_held_out_where_there_is_a_time() {
+    let (_cluster, mut session) = shop(400);
+    // In the end everything changes.
+    run(
+        &mut session,
+        "UPDATE customers SET churned = CASE churned WHEN 'yes' THEN 'no' ELSE 'yes' END WHERE id > 340;
+         INSERT INTO customers (id, visits, churned, since) VALUES (1001, 1, 'yes', NULL), (1002, 1, 'yes', 'infinity'),
+                                                                   (1003, 1, NULL, '2024-02-02'), (1004, NULL, 'no', '2024-02-02')",
+    );
+    let mut outcome =
+        |more: &str| trained(&mut session, &train("churned", "churned", &format!("{FEATURES}{more}")));
+    let (_, at_random) = outcome("");
+    assert!(at_random.starts_with("succeeded; deployed: it is better than always answering "), "{at_random}");
+    let (_, in_time) = outcome(", time_column => 'since'");
+    assert!(in_time.starts_with("succeeded; not deployed: "), "{in_time}");
+    let skipped: Vec<i64> = ask(
+        &mut session,
+        "SELECT array_agg((training ->> 'skipped_rows')::bigint ORDER BY version) FROM ecommerce_ml.model_versions
+         WHERE name = 'churned'",
+    );
+    assert_eq!(skipped, [1, 3], "rows without a label, then those without a time too");
+    let time: String = ask(
+        &mut session,
+        "SELECT training ->> 'time_column' FROM ecommerce_ml.model_versions WHERE version = 2",
+    );
+    assert_eq!(time, "since");
+}
+
+#[test]
+fn what_learned_nothing_is_not_deployed() {
+    let (_cluster, mut session) = shop(400);
+    run(&mut session, "UPDATE customers SET churned = CASE WHEN id * 7919 % 5 < 2 THEN 'yes' ELSE 'no' END");
+    let call = train("churned", "churned", "feature_columns => '{spent,plan}'");
+    let (job, outcome) = trained(&mut session, &call);
+    assert!(outcome.contains("not deployed: it is not better "), "{outcome}");
+    let baseline: Value =
+        ask(&mut session, &format!("SELECT baseline FROM ecommerce_ml.jobs WHERE job = {job}"));
+    assert_eq!((&baseline["label"], &baseline["comparison"]["beaten"]), (&json!("no"), &json!(false)));
+    fails_with(&mut session, "SELECT ecommerce_ml.predict_class(c, 'churned') FROM customers AS c", "42704");
+
+    // Beside a live version, of the same rows.
+    run(&mut session, "UPDATE customers SET churned = CASE WHEN visits < 5 THEN 'yes' ELSE 'no' END");
+    let call = train("churned", "churned", FEATURES);
+    let (_, outcome) = trained(&mut session, &call);
+    assert!(outcome.contains("; deployed: "), "{outcome}");
+    let (job, outcome) = trained(&mut session, &call);
+    assert!(outcome.contains("not deployed: it is not better than version 2 (accuracy "), "{outcome}");
+    let comparison: Value =
+        ask(&mut session, &format!("SELECT comparison FROM ecommerce_ml.jobs WHERE job = {job}"));
+    assert_eq!(comparison["new"], comparison["live"]);
+}
+
+/// Options with which reading a row takes a while.
+const SLOW: &str = r#"options => '{"where": "pg_sleep(0.01)::text IS NOT NULL"}'"#;
+
+/// Waits until a job is reading rows by a process of its own.
+fn reach_rows(cluster: &Cluster, session: &mut Client, job: i64) {
+    let query = format!(
+        "SELECT coalesce((SELECT phase FROM ecommerce_ml.stat_progress_training WHERE job = {job}), '')"
+    );
+    eventually("rows are being read", || {
+        ask::<String>(session, &query) == "reading rows" && !cluster.trainers().is_empty()
+    });
+}
+
+#[test]
+fn whatever_ends_in_the_middle_it_ends_as_an_undisturbed_one() {
+    let (cluster, mut session) = shop(300);
+    let call = |name: &str| train(name, "churned", &format!("{FEATURES}, {SLOW}"));
+    trained(&mut session, &call("undisturbed"));
+    let expected = sha256(&mut session, "undisturbed");
+
+    let job: i64 = ask(&mut session, &call("cancelled"));
+    reach_rows(&cluster, &mut session, job);
+    assert!(ask::<bool>(&mut session, &format!("SELECT ecommerce_ml.cancel_job({job})")));
+    assert_eq!(wait(&mut session, job), "cancelled");
+    eventually("its process has ended", || cluster.trainers().is_empty());
+    run(&mut session, &format!("SELECT ecommerce_ml.resume_job({job})"));
+    succeed(&mut session, job);
+    assert_eq!(sha256(&mut session, "cancelled"), expected);
+
+    let job: i64 = ask(&mut session, &call("killed"));
+    reach_rows(&cluster, &mut session, job);
+    cluster.trainers().into_iter().for_each(|pid| signal(pid, libc::SIGKILL));
+    succeed(&mut session, job);
+    assert_eq!(sha256(&mut session, "killed"), expected);
+    assert!(cluster.log().contains("lost its training process"), "{}", cluster.log());
+
+    let job: i64 = ask(&mut session, &call("crashed"));
+    reach_rows(&cluster, &mut session, job);
+    cluster.job_workers().into_iter().for_each(|pid| signal(pid, libc::SIGKILL));
+    eventually("sessions have ended", || cluster.log().contains("reinitializing"));
+    let connect = || cluster.try_session("postgres", "postgres").ok();
+    let mut session = wait_for("the server takes connections", Duration::from_secs(30), connect);
+    succeed(&mut session, job);
+    assert_eq!(sha256(&mut session, "crashed"), expected);
+    let same = share(
+        &mut session,
+        "ecommerce_ml.predict_class(c, 'crashed') = ecommerce_ml.predict_class(c, 'undisturbed')",
+    );
+    assert!((same - 1.0).abs() < f64::EPSILON);
+}
+
+#[test]
+fn a_column_that_comes_meanwhile_is_not_read() {
+    let (cluster, mut session) = shop(200);
+    let job: i64 = ask(&mut session, &train("churned", "churned", SLOW));
+    reach_rows(&cluster, &mut session, job);
+    succeed(&mut session, job);
+    let columns = "SELECT jsonb_array_length(training -> 'columns') FROM ecommerce_ml.model_versions WHERE name = 'churned'
+                   ORDER BY version DESC LIMIT 1";
+    let before: i32 = ask(&mut session, columns);
+    run(&mut session, "ALTER TABLE customers ADD extra int DEFAULT 1");
+    let retrained: i64 = ask(&mut session, "SELECT ecommerce_ml.retrain_model('churned')");
+    succeed(&mut session, retrained);
+    assert_eq!(ask::<i32>(&mut session, columns), before + 1, "all columns are those of the day");
+}
+
+#[test]
+fn a_schedule_counts_new_rows_of_columns() {
+    let (_cluster, mut session) = shop(300);
+    run(
+        &mut session,
+        "SELECT ecommerce_ml.schedule_training('churned', NULL, 'customers', label_column => 'churned', min_new_rows => 5,
+                                               feature_columns => '{visits,spent,id}', time_column => 'since')",
+    );
+    let run_it = "SELECT ecommerce_ml.run_scheduled_training('churned')";
+    let outcome = "SELECT last_outcome FROM ecommerce_ml.training_schedules";
+    let job: i64 = ask(&mut session, run_it);
+    succeed(&mut session, job);
+    assert_eq!(ask::<String>(&mut session, outcome), format!("300 new rows: job {job}"));
+    let mut rests = |change: &str, new: &str| {
+        run(&mut session, change);
+        assert_eq!(ask::<Option<i64>>(&mut session, run_it), None);
+        assert_eq!(
+            ask::<String>(&mut session, outcome),
+            format!("{new} of at least 5: nothing to do"),
+            "{change}"
+        );
+    };
+    rests("UPDATE customers SET note = 'other', plan = 'pro'", "0 new rows");
+    rests("UPDATE customers SET visits = visits + 1 WHERE id = 1", "1 new row");
+    rests("UPDATE customers SET spent = NULL WHERE id = 2", "2 new rows");
+    rests("UPDATE customers SET since = since + 1 WHERE id = 3", "3 new rows");
+    rests(
+        "UPDATE customers SET churned = 'perhaps' WHERE id = 4; UPDATE customers SET churned = NULL WHERE id = 5",
+        "4 new rows",
+    );
+    run(&mut session, "UPDATE customers SET churned = 'no' WHERE id = 4; SELECT fill(301, 310)");
+    let job: i64 = ask(&mut session, run_it);
+    succeed(&mut session, job);
+}
+
+#[test]
+fn the_recipe_of_the_live_version_is_repeated() {
+    let (cluster, mut session) = shop(300);
+    fails_with(&mut session, "SELECT ecommerce_ml.retrain_model('worth')", "42704");
+    fails_with(&mut session, "SELECT ecommerce_ml.retrain_model('reviews')", "55000");
+    let more = format!(
+        "task => 'regression', time_column => 'since', {FEATURES}, options => '{{\"where\": \"id > 20\"}}'"
+    );
+    trained(&mut session, &train("worth", "worth", &more));
+    run(&mut session, "SELECT fill(301, 350)");
+    let (job, _) = trained(&mut session, "SELECT ecommerce_ml.retrain_model('worth')");
+    let rows: i64 = ask(
+        &mut session,
+        &format!("SELECT training_rows + held_out_rows FROM ecommerce_ml.jobs WHERE job = {job}"),
+    );
+    assert_eq!(rows, 330, "the rows of today, with the condition of then");
+    let same: i64 = ask(
+        &mut session,
+        "SELECT count(DISTINCT (relation, text_column, label_column, task, base, options, feature_columns, key_columns,
+                                time_column)) FROM ecommerce_ml.jobs",
+    );
+    assert_eq!(same, 1);
+    // Versions of 0.1.0 have no arguments of their own.
+    run(
+        &mut session,
+        "UPDATE ecommerce_ml.stored_version SET training = training - 'arguments' || '{\"text_column\": \"note\"}'
+         WHERE name = 'worth' AND version = (SELECT live_version FROM ecommerce_ml.models WHERE name = 'worth')",
+    );
+    let job: i64 = ask(&mut session, "SELECT ecommerce_ml.retrain_model('worth')");
+    let shown: String = ask(
+        &mut session,
+        &format!(
+            "SELECT concat_ws(' ', text_column, label_column, task, base, options ->> 'where') FROM ecommerce_ml.jobs WHERE job = {job}"
+        ),
+    );
+    assert_eq!(shown, "note worth regression reviews@1 id > 20");
+    run(&mut session, &format!("SELECT ecommerce_ml.cancel_job({job}); CREATE ROLE other LOGIN"));
+    fails_with(
+        &mut cluster.session_as("other", "postgres"),
+        "SELECT ecommerce_ml.retrain_model('worth')",
+        "42501",
+    );
+}
+
+#[test]
+fn privileges_are_those_of_columns_and_of_models() {
+    let (cluster, mut session) = shop(200);
+    run(
+        &mut session,
+        "CREATE ROLE owner LOGIN; CREATE ROLE analyst LOGIN; GRANT SELECT (visits, spent, churned) ON customers TO owner;
+         GRANT SELECT ON customers TO analyst",
+    );
+    let mut owner = cluster.session_as("owner", "postgres");
+    fails_with(&mut owner, &train("churned", "churned", FEATURES), "42501");
+    // All columns are more than it may read.
+    fails_with(
+        &mut owner,
+        "SELECT ecommerce_ml.train_model('churned', 'customers', label_column => 'churned')",
+        "42501",
+    );
+    trained(&mut owner, &train("churned", "churned", "feature_columns => '{visits,spent}'"));
+    let mut analyst = cluster.session_as("analyst", "postgres");
+    let predict = "SELECT count(ecommerce_ml.predict_class(c, 'churned')) FROM customers AS c";
+    fails_with(&mut analyst, predict, "42501");
+    run(&mut owner, "SELECT ecommerce_ml.grant_model('churned', 'analyst')");
+    assert_eq!(ask::<i64>(&mut analyst, predict), 200);
+    fails_with(&mut analyst, "SELECT ecommerce_ml.retrain_model('churned')", "42501");
+}
+
+const ANSWERS: &str = "SELECT md5(string_agg(concat_ws(' ', ecommerce_ml.predict_probabilities(c, 'churned'),
+                                             ecommerce_ml.predict_value(c, 'worth')), ',' ORDER BY id)) FROM customers AS c";
+
+#[test]
+fn versions_travel_in_dumps_and_in_folders() {
+    let (cluster, mut session) = shop(200);
+    trained(&mut session, &train("churned", "churned", FEATURES));
+    trained(&mut session, &train("worth", "worth", &format!("task => 'regression', {FEATURES}")));
+    let expected: String = ask(&mut session, ANSWERS);
+    let file = cluster.folder("transfer").join("shop.dump").display().to_string();
+    cluster.output("pg_dump", &["-Fc", "-d", "postgres", "-f", &file]);
+    run(&mut session, "CREATE DATABASE restored");
+    cluster.output("pg_restore", &["--exit-on-error", "-d", "restored", &file]);
+    let mut restored = cluster.session_in("restored");
+    assert_eq!(ask::<String>(&mut restored, ANSWERS), expected);
+    let job: i64 = ask(&mut restored, "SELECT ecommerce_ml.retrain_model('worth')");
+    succeed(&mut restored, job);
+
+    let folder = cluster.folder("exports").join("churned");
+    run(&mut session, &format!("SELECT ecommerce_ml.export_model('churned', '{}')", folder.display()));
+    give_to_server(&folder);
+    fails_with(
+        &mut session,
+        &format!(
+            "SELECT ecommerce_ml.import_model('other', 'file://{}', '{{\"labels\": [\"a\", \"b\"]}}')",
+            folder.display()
+        ),
+        "22023",
+    );
+    assert_eq!(ask::<i32>(&mut session, &import_statement("other", &folder)), 1);
+    let same: i64 = ask(
+        &mut session,
+        "SELECT count(DISTINCT (sha256, kind, signature, task, labels)) FROM ecommerce_ml.model_versions
+         WHERE name IN ('churned', 'other')",
+    );
+    assert_eq!(same, 1);
+    let share = share(
+        &mut session,
+        "ecommerce_ml.predict_probabilities(c, 'other') = ecommerce_ml.predict_probabilities(c, 'churned')",
+    );
+    assert!((share - 1.0).abs() < f64::EPSILON);
+}
