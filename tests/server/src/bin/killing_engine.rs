@@ -14,12 +14,12 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use ecommerce_ml_protocol::frame::decode_payload;
+use ecommerce_ml_protocol::frame::{decode_payload, frame_payload};
 use ecommerce_ml_protocol::{FrameDecoder, Reply, ReplyBody, Request, RequestBody, RequestId, Stage};
 
 /// Exit code of an engine that was killed by a text.
 const DEATH: i32 = 3;
-/// Time in which the real engine begins to work.
+/// Time in which others are answered before it ends.
 const AGONY: Duration = Duration::from_millis(20);
 
 /// What one client asks for alone.
@@ -48,7 +48,7 @@ fn main() -> io::Result<()> {
     thread::spawn(move || exit(child.wait().ok().and_then(|status| status.code()).unwrap_or(1)));
     for (from, to) in [(lifeline.try_clone()?, ours.try_clone()?), (ours, lifeline)] {
         thread::spawn(move || {
-            let _ = pass_on(from, to, |_| {});
+            let _ = pass_on(from, to);
             exit(0);
         });
     }
@@ -61,65 +61,78 @@ fn main() -> io::Result<()> {
             move |payload| look_at_request(payload, &mut lonely.lock().expect("nobody panics"))
         });
         serve((engine, client), move |payload| {
-            look_at_reply(payload, &lonely.lock().expect("nobody panics"));
+            look_at_reply(payload, &lonely.lock().expect("nobody panics"))
         });
     }
 }
 
-/// Passes on what comes, in a thread of its own, and shows each message before.
-fn serve((from, to): (UnixStream, UnixStream), mut look: impl FnMut(&[u8]) + Send + 'static) {
-    thread::spawn(move || {
-        let mut decoder = FrameDecoder::default();
-        let _ = pass_on(from, to, |bytes| {
-            decoder.push(bytes);
-            while let Ok(Some(payload)) = decoder.next_payload() {
-                look(payload);
+/// What becomes of a message.
+enum Fate {
+    PassedOn,
+    /// It is passed on, and then the engine ends.
+    Last,
+    /// The engine ends of it.
+    Deadly,
+}
+
+/// Passes on messages, in a thread of its own, until one of them is deadly.
+fn serve((mut from, mut to): (UnixStream, UnixStream), mut look: impl FnMut(&[u8]) -> Fate + Send + 'static) {
+    thread::spawn(move || -> io::Result<()> {
+        let (mut decoder, mut buffer) = (FrameDecoder::default(), vec![0; 64 << 10]);
+        loop {
+            let bytes = from.read(&mut buffer)?;
+            if bytes == 0 {
+                return to.shutdown(Shutdown::Write);
             }
-        });
+            decoder.push(&buffer[..bytes]);
+            while let Some(payload) = decoder.next_payload().map_err(io::Error::other)? {
+                let fate = look(payload);
+                if !matches!(fate, Fate::Deadly) {
+                    to.write_all(&frame_payload(payload).map_err(io::Error::other)?)?;
+                }
+                if !matches!(fate, Fate::PassedOn) {
+                    thread::sleep(AGONY);
+                    exit(DEATH);
+                }
+            }
+        }
     });
 }
 
-fn pass_on(mut from: UnixStream, mut to: UnixStream, mut look: impl FnMut(&[u8])) -> io::Result<()> {
-    let mut buffer = vec![0; 64 << 10];
+fn pass_on(mut from: UnixStream, mut to: UnixStream) -> io::Result<()> {
+    let mut buffer = [0; 64];
     loop {
         let bytes = from.read(&mut buffer)?;
         if bytes == 0 {
-            return to.shutdown(Shutdown::Write);
+            return Ok(());
         }
-        look(&buffer[..bytes]);
         to.write_all(&buffer[..bytes])?;
     }
 }
 
-fn look_at_request(payload: &[u8], lonely: &mut Lonely) {
+fn look_at_request(payload: &[u8], lonely: &mut Lonely) -> Fate {
     match decode_payload(payload) {
         Ok(Request { id, body: RequestBody::Alone }) => {
             lonely.announced.insert(id);
         }
         Ok(Request { id, body }) if format!("{body:?}").contains("DEADLY") => {
             if !lonely.announced.contains(&id) {
-                return die_soon();
+                return Fate::Deadly;
             }
             lonely.armed.insert(id);
         }
         _ => {}
     }
+    Fate::PassedOn
 }
 
-fn look_at_reply(payload: &[u8], lonely: &Lonely) {
-    let Ok(Reply { id, body: ReplyBody::Began { stage: Stage::Answering, .. } }) = decode_payload(payload)
-    else {
-        return;
-    };
-    if lonely.armed.contains(&id) {
-        die_soon();
+fn look_at_reply(payload: &[u8], lonely: &Lonely) -> Fate {
+    match decode_payload(payload) {
+        Ok(Reply { id, body: ReplyBody::Began { stage: Stage::Answering, .. } })
+            if lonely.armed.contains(&id) =>
+        {
+            Fate::Last
+        }
+        _ => Fate::PassedOn,
     }
-}
-
-/// Once what was looked at has been passed on.
-fn die_soon() {
-    thread::spawn(|| {
-        thread::sleep(AGONY);
-        exit(DEATH);
-    });
 }
