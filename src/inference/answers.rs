@@ -3,6 +3,7 @@
 //! Readers take the number of an input and give `None` where SQL shows NULL: for blank texts. Invariant: a [`ModelFunction`]
 //! gives the very value that the SQL function of that name returns.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use ecommerce_ml_protocol::{
@@ -12,6 +13,7 @@ use pgrx::{IntoDatum, JsonB, pg_sys};
 use serde_json::{Map, Value, json};
 
 use crate::catalog::resolve::Resolved;
+use crate::client::{Fingerprint, Piece};
 use crate::error::Error;
 
 /// Answers of one model to some inputs, in their order.
@@ -21,6 +23,8 @@ pub struct Answers {
     rows: Option<protocol::Answers>,
     /// What the labels of `rows` mean.
     scheme: LabelScheme,
+    /// Inputs that have no row because engines die of them, by number.
+    refused: BTreeMap<usize, Fingerprint>,
     completed: Completed,
 }
 
@@ -80,15 +84,24 @@ impl Answers {
     /// To be filled by [`take_in`](Self::take_in).
     pub fn none_yet(model: &Rc<Resolved>) -> Self {
         let scheme = LabelScheme::Other;
-        Self { model: Rc::clone(model), rows: None, scheme, completed: Completed::default() }
+        let (model, refused) = (Rc::clone(model), BTreeMap::new());
+        Self { model, rows: None, scheme, refused, completed: Completed::default() }
     }
 
-    /// Appends a reply.
+    /// Appends what came of the next inputs.
     ///
     /// # Errors
     /// [`Error::Unexpected`] for a reply to something else.
-    pub fn take_in(&mut self, reply: ReplyBody) -> Result<(), Error> {
-        let ReplyBody::Answered { answers, completed } = reply else { return Err(OTHER) };
+    pub fn take_in(&mut self, piece: Piece) -> Result<(), Error> {
+        let (answers, completed) = match piece {
+            Piece::Answered(ReplyBody::Answered { answers, completed }) => (answers, completed),
+            Piece::Answered(_) => return Err(OTHER),
+            Piece::Refused(input) => {
+                let answered = self.rows.as_ref().map_or(0, protocol::Answers::len);
+                self.refused.insert(answered + self.refused.len(), input);
+                return Ok(());
+            }
+        };
         match &mut self.rows {
             None => {
                 self.scheme = match &answers {
@@ -103,6 +116,22 @@ impl Answers {
         self.completed.cached += completed.cached;
         self.completed.micros += completed.micros;
         Ok(())
+    }
+
+    /// Where the answer to an input is.
+    ///
+    /// # Errors
+    /// [`Error::InputFatal`] if there is none because engines die of it.
+    fn place(&self, row: usize) -> Result<usize, Error> {
+        match self.refused.get(&row) {
+            Some(refused) => Err(Error::InputFatal(*refused)),
+            None => Ok(row - self.refused.range(..row).count()),
+        }
+    }
+
+    /// Whether there is an answer to each input.
+    pub fn are_complete(&self) -> bool {
+        self.refused.is_empty()
     }
 
     /// Whose answers these are.
@@ -120,6 +149,7 @@ impl Answers {
     /// # Errors
     /// [`Error::Unexpected`] if something else was asked for.
     pub fn prediction(&self, row: usize) -> Result<Option<Prediction<'_>>, Error> {
+        let row = self.place(row)?;
         match &self.rows {
             Some(rows @ (protocol::Answers::Classes { .. } | protocol::Answers::Numbers(_)))
                 if row < rows.len() =>
@@ -135,6 +165,7 @@ impl Answers {
     /// # Errors
     /// [`Error::Unexpected`] if something else was asked for; so do all readers.
     pub fn pieces(&self, row: usize) -> Result<Option<Vec<String>>, Error> {
+        let row = self.place(row)?;
         match &self.rows {
             Some(protocol::Answers::TokenPieces(rows)) => rows.get(row).cloned().map(Some).ok_or(OTHER),
             _ => Err(OTHER),
@@ -143,6 +174,7 @@ impl Answers {
 
     /// Indices into the vocabulary.
     pub fn ids(&self, row: usize) -> Result<Option<Vec<i32>>, Error> {
+        let row = self.place(row)?;
         let Some(protocol::Answers::TokenIds(rows)) = &self.rows else { return Err(OTHER) };
         let ids = rows.get(row).ok_or(OTHER)?.iter();
         ids.map(|id| i32::try_from(*id)).collect::<Result<_, _>>().map(Some).map_err(|_| OTHER)
@@ -150,12 +182,14 @@ impl Answers {
 
     /// Number of tokens.
     pub fn count(&self, row: usize) -> Result<Option<i32>, Error> {
+        let row = self.place(row)?;
         let Some(protocol::Answers::TokenCounts(rows)) = &self.rows else { return Err(OTHER) };
         i32::try_from(*rows.get(row).ok_or(OTHER)?).map(Some).map_err(|_| OTHER)
     }
 
     /// Mean-pooled, L2-normalised.
     pub fn embedding(&self, row: usize) -> Result<Option<Vec<f32>>, Error> {
+        let row = self.place(row)?;
         match &self.rows {
             Some(protocol::Answers::Vectors(rows)) => rows.get(row).cloned().ok_or(OTHER),
             _ => Err(OTHER),

@@ -70,6 +70,8 @@ pub fn answer(output: Output, model: &Rc<Resolved>, input: Input) -> Result<Rc<A
         return Ok(answers);
     }
     let answers = Rc::new(RequestStream::submit(output, model, input.clone())?.finish()?);
-    memo::remember(output, input, Rc::clone(&answers));
+    if answers.are_complete() {
+        memo::remember(output, input, Rc::clone(&answers));
+    }
     Ok(answers)
 }

@@ -61,7 +61,9 @@ impl RequestStream {
     /// As [`Ticket::finish`].
     pub fn finish(mut self) -> Result<Answers, Error> {
         while let Some(ticket) = self.in_flight.pop_front() {
-            self.answers.take_in(ticket.finish()?)?;
+            for piece in ticket.finish()? {
+                self.answers.take_in(piece)?;
+            }
             self.fill()?;
         }
         Ok(self.answers)
