@@ -7,10 +7,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-/// The pg_config of the server under test: `$PG_CONFIG`, else Debian's PostgreSQL 15.
+/// What the pg_config of the server under test prints: `$PG_CONFIG`, else the one that the scripts find.
 pub fn pg_config(option: &str) -> PathBuf {
-    let program = std::env::var("PG_CONFIG").unwrap_or("/usr/lib/postgresql/15/bin/pg_config".to_owned());
-    PathBuf::from(output(Command::new(program).arg(option)))
+    static PROGRAM: LazyLock<String> = LazyLock::new(|| {
+        std::env::var("PG_CONFIG").unwrap_or_else(|_| {
+            let library = repository().join("scripts/lib.sh");
+            output(Command::new("bash").args(["-c", "source \"$0\"; find_pg_config"]).arg(library))
+        })
+    });
+    PathBuf::from(output(Command::new(&*PROGRAM).arg(option)))
 }
 
 /// The repository.
