@@ -115,10 +115,7 @@ pub fn read(files: &ModelFiles) -> Result<LinearModel, EngineError> {
 fn build(file: ModelFile, signature: &Signature) -> Result<LinearModel, String> {
     let equations = file.equations.len();
     let labels = &signature.labels;
-    let head = match labels.is_empty() {
-        true => Head::Number,
-        false => Head::Classes { labels: labels.clone() },
-    };
+    let head = if labels.is_empty() { Head::Number } else { Head::Classes { labels: labels.clone() } };
     let expected = labels.get(usize::from(labels.len() == 2 && equations == 1)..).unwrap_or_default();
     let named: Vec<&String> = file.equations.iter().filter_map(|equation| equation.label.as_ref()).collect();
     if named != expected.iter().collect::<Vec<_>>() {

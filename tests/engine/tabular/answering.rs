@@ -7,7 +7,7 @@ use ecommerce_ml_tabular::{Linear, files};
 use crate::kit::{load, model, numbers, predict, probabilities, rows, texts};
 
 fn some_rows(count: usize) -> Rows {
-    let price = |row: usize| (row % 7 > 0).then_some(row as f64 / 100.0);
+    let price = |row: usize| (!row.is_multiple_of(7)).then_some(row as f64 / 100.0);
     let country = |row: usize| [Some("DE"), Some("FR"), None, Some("AT")][row % 4];
     rows(vec![
         texts("country", &(0..count).map(country).collect::<Vec<_>>()),

@@ -21,7 +21,7 @@ pub fn orders(count: usize) -> (Rows, Vec<Label>) {
     let price = |row: usize| 20.0 * noise(3 * row) + 1.0;
     let country = |row: usize| ["AT", "DE", "FR"][row % 3];
     let back = |row: usize| {
-        let sum = 5.0 - 0.5 * price(row) + if row % 3 == 0 { 1.5 } else { 0.0 };
+        let sum = 5.0 - 0.5 * price(row) + if row.is_multiple_of(3) { 1.5 } else { 0.0 };
         if sum + 3.0 * (noise(3 * row + 1) - 0.5) > 0.0 { "yes" } else { "no" }
     };
     let prices: Vec<Option<f64>> =

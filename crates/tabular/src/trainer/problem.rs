@@ -235,8 +235,8 @@ pub(super) fn dot(one: &[f64], other: &[f64]) -> f64 {
     let (ones, rest) = one.as_chunks::<4>();
     let (others, other_rest) = other.as_chunks::<4>();
     for (one, other) in ones.iter().zip(others) {
-        for lane in 0..4 {
-            lanes[lane] += one[lane] * other[lane];
+        for ((lane, one), other) in lanes.iter_mut().zip(one).zip(other) {
+            *lane += one * other;
         }
     }
     let rest: f64 = rest.iter().zip(other_rest).map(|(one, other)| one * other).sum();
