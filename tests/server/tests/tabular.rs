@@ -264,7 +264,7 @@ fn a_training_goes_on_from_its_checkpoint() {
     run(&mut session, NOISE);
     let (undisturbed, _) = trained(&mut session, &learn_noise("undisturbed"));
     let (expected, epochs) = (sha256(&mut session, "undisturbed"), losses(&mut session, undisturbed));
-    let mut check = |session: &mut Client, name: &str, job: i64| {
+    let check = |session: &mut Client, name: &str, job: i64| {
         succeed(session, job);
         assert_eq!(sha256(session, name), expected, "{name}");
         assert_eq!(losses(session, job), epochs, "{name}");
