@@ -7,7 +7,7 @@ use pgrx::pg_sys::{self, INNER_VAR, JoinType, Node, NodeTag, OUTER_VAR, Plan, Ta
 
 use super::expression::{always_evaluated, any, column, column_of, copy, has_call, replace, same};
 use super::level::add_columns;
-use super::settled::Subplans;
+use super::prefetch_safety::Subplans;
 use super::tree::{elements, list, tag};
 
 type Call = *mut pg_sys::FuncExpr;
@@ -224,9 +224,9 @@ pub unsafe fn provide(
         }
         let columns = elements::<TargetEntry>((**input).targetlist).len();
         let numbers = (columns + 1..=columns + calls.len()).collect();
-        if computes_steadily(*input) {
+        if can_extend_targetlist(*input) {
             calls.iter().for_each(|call| append(*input, *call));
-        } else if drained || subplans.settled(*input, false) {
+        } else if drained || subplans.prefetch_safe(*input, false) {
             *input = add_columns(*input, calls, ids);
         } else {
             return None;
@@ -236,7 +236,7 @@ pub unsafe fn provide(
 }
 
 /// Whether a plan node can compute more columns of what its columns are computed from.
-unsafe fn computes_steadily(plan: *mut Plan) -> bool {
+unsafe fn can_extend_targetlist(plan: *mut Plan) -> bool {
     // SAFETY: the tag tells the type.
     unsafe {
         let kinds = [

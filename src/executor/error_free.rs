@@ -10,7 +10,7 @@ use pgrx::pg_sys::{self, Node, NodeTag, Plan};
 use super::expression::any;
 use super::inputs::calls_of;
 use super::node;
-use super::settled::{Subplans, reads_all};
+use super::prefetch_safety::{Subplans, reads_all};
 use super::tree::{elements, inputs, tag};
 
 /// Functions that never raise an error and that the server doesn't mark as such: texts joined, cut and compared, values

@@ -3,7 +3,7 @@
 //!
 //! # Layout
 //! - [`hooks`]: when plans are rewritten.
-//! - [`rewrite`]: where in a plan a node helps, and may stand; [`settled`]: whether rows may be fetched ahead there;
+//! - [`rewrite`]: where in a plan a node helps, and may stand; [`prefetch_safety`]: whether rows may be fetched ahead there;
 //!   [`clauses`]: what joins, aggregates and window functions compute from their input; [`lateral`]: what functions in FROM
 //!   compute from the other side of a loop; [`split`]: taking a plan
 //!   node's expressions out of it.
@@ -39,7 +39,7 @@ mod read_ahead;
 mod rewrite;
 pub mod running;
 mod scan;
-mod settled;
+mod prefetch_safety;
 mod split;
 mod tree;
 mod unused;

@@ -8,8 +8,8 @@
 use pgrx::pg_sys::{CmdType, NodeTag, Plan, PlannedStmt};
 
 use super::node::{self, Ahead, Notes};
+use super::prefetch_safety::Subplans;
 use super::rewrite::drains;
-use super::settled::Subplans;
 use super::tree::{cells, inputs, tag};
 
 /// How much of a plan is going to be read.

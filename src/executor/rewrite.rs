@@ -11,8 +11,8 @@ use super::expression::has_call;
 use super::lateral::move_to_outer;
 use super::level::{Work, put_over};
 use super::node;
+use super::prefetch_safety::{Subplans, locks_rows, reads_all};
 use super::read_ahead;
-use super::settled::{Subplans, locks_rows, reads_all};
 use super::split::{has_calls, take_out};
 use super::tree::{any, cells, elements, inputs, tag};
 
@@ -137,7 +137,7 @@ impl Rewriter {
             if tag(plan) == NodeTag::T_Limit {
                 node::limit((*plan).lefttree, plan.cast());
             }
-            if evaluates(plan) && has_calls(plan) && (drained || self.subplans.settled_below(plan)) {
+            if evaluates(plan) && has_calls(plan) && (drained || self.subplans.prefetch_safe_below(plan)) {
                 return self.put_over(plan);
             }
             plan
