@@ -12,8 +12,8 @@ use pgrx::pg_sys::{
     QueryDesc,
 };
 
+use super::error_bridge;
 use super::expression::copy;
-use super::passage;
 use super::rewrite::{has_work, rewrite};
 use super::running::{self, Running};
 use crate::guc;
@@ -46,8 +46,8 @@ unsafe extern "C-unwind" fn plan(
     parameters: pg_sys::ParamListInfo,
 ) -> *mut PlannedStmt {
     // SAFETY: the server calls this as it would call its planner; the plan is new.
-    passage::callback(|| unsafe {
-        let planned = passage::plan(PLANNER_BEFORE, query, text, cursor_options, parameters);
+    error_bridge::callback(|| unsafe {
+        let planned = error_bridge::plan(PLANNER_BEFORE, query, text, cursor_options, parameters);
         if guc::batch_execution() && has_work(planned) {
             rewrite(planned, cursor_options & CURSOR_OPT_SCROLL as i32 != 0);
         }
@@ -58,7 +58,7 @@ unsafe extern "C-unwind" fn plan(
 #[pg_guard]
 unsafe extern "C-unwind" fn start(query: *mut QueryDesc, flags: i32) {
     // SAFETY: the server calls this as it would call its executor. A worker gets the leader's plan as that is.
-    passage::callback(|| unsafe {
+    error_bridge::callback(|| unsafe {
         let leader = pg_sys::ParallelWorkerNumber < 0;
         let mut flags = flags;
         if CAME_LATE && leader && guc::batch_execution() && has_work((*query).plannedstmt) {
@@ -71,7 +71,7 @@ unsafe extern "C-unwind" fn start(query: *mut QueryDesc, flags: i32) {
             rewrite(planned, flags & EXEC_FLAG_BACKWARD as i32 != 0);
             (*query).plannedstmt = planned;
         }
-        passage::start(EXECUTOR_START_BEFORE, query, flags);
+        error_bridge::start(EXECUTOR_START_BEFORE, query, flags);
         running::begin(query);
     })
 }
@@ -85,9 +85,9 @@ unsafe extern "C-unwind" fn run(
     once: bool,
 ) {
     // SAFETY: the server calls this as it would call its executor.
-    passage::callback(|| unsafe {
+    error_bridge::callback(|| unsafe {
         let _running = Running::enter(query, rows);
-        passage::run(EXECUTOR_RUN_BEFORE, query, direction, rows, once);
+        error_bridge::run(EXECUTOR_RUN_BEFORE, query, direction, rows, once);
     })
 }
 
@@ -95,9 +95,9 @@ unsafe extern "C-unwind" fn run(
 #[pg_guard]
 unsafe extern "C-unwind" fn run(query: *mut QueryDesc, direction: pg_sys::ScanDirection::Type, rows: u64) {
     // SAFETY: the server calls this as it would call its executor.
-    passage::callback(|| unsafe {
+    error_bridge::callback(|| unsafe {
         let _running = Running::enter(query, rows);
-        passage::run(EXECUTOR_RUN_BEFORE, query, direction, rows);
+        error_bridge::run(EXECUTOR_RUN_BEFORE, query, direction, rows);
     })
 }
 

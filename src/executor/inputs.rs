@@ -9,9 +9,9 @@ use ecommerce_ml_protocol::Output;
 use pgrx::datum::FromDatum;
 use pgrx::pg_sys::{self, Datum, ExprContext, ExprState, Node, NodeTag};
 
+use super::error_bridge;
 use super::functions::function_of;
 use super::level::asks_the_same;
-use super::passage;
 use super::tree::{elements, tag};
 use crate::columns::RecordReaders;
 use crate::inference::{InputKind, ModelFunction};
@@ -131,7 +131,7 @@ impl InputExpression {
     pub unsafe fn question(&self, context: *mut ExprContext) -> Option<Question> {
         // SAFETY: as the caller promises; the kind says of which type the value is.
         unsafe {
-            let value = passage::evaluate(self.value, context)?;
+            let value = error_bridge::evaluate(self.value, context)?;
             let value = match self.kind {
                 InputKind::Text => InputValue::Text(String::from_datum(value, false)?),
                 InputKind::Record => InputValue::Record(value),
@@ -141,7 +141,7 @@ impl InputExpression {
                 ModelName::Default => None,
                 ModelName::Constant(name) => Some(Rc::clone(name)),
                 ModelName::Computed(state) => {
-                    let name = passage::evaluate(*state, context)?;
+                    let name = error_bridge::evaluate(*state, context)?;
                     Some(Rc::from(<&str>::from_datum(name, false)?))
                 }
             };

@@ -14,7 +14,7 @@
 //!   are being answered; [`inputs`]: what its calls ask about; [`pace`]: how many rows a window holds;
 //!   [`models`]: the models of one execution; [`unused`]: columns that needn't be kept.
 //! - [`running`]: the statements that the server is executing.
-//! - [`passage`]: the server's own errors on their way through our frames.
+//! - [`error_bridge`]: the server's own errors on their way through our frames.
 //! - [`counters`] and [`explain`]: what EXPLAIN tells.
 //!
 //! It must not know what a model computes. Invariant: a query gives the answers that it gives row by row; where that
@@ -34,7 +34,7 @@ mod level;
 mod models;
 mod node;
 mod pace;
-pub mod passage;
+pub mod error_bridge;
 mod read_ahead;
 mod rewrite;
 pub mod running;

@@ -14,7 +14,7 @@ use super::inputs::{Calls, calls_of};
 use super::scan::{Limit, Parts, Scan};
 use super::tree::{elements, list, tag};
 use super::unused::UnusedColumns;
-use super::{explain, expression, passage};
+use super::{error_bridge, explain, expression};
 use crate::error::{Error, raise};
 
 /// Tables of functions that the server keeps pointers to.
@@ -204,11 +204,11 @@ unsafe extern "C-unwind" fn create(_plan: *mut CustomScan) -> *mut Node {
 #[pg_guard]
 unsafe extern "C-unwind" fn begin(node: *mut CustomScanState, estate: *mut pg_sys::EState, flags: i32) {
     // SAFETY: the executor has set the node up, but for its input.
-    passage::callback(|| unsafe {
+    error_bridge::callback(|| unsafe {
         let plan = (*node).ss.ps.plan.cast::<CustomScan>();
         // What reads backward or goes back asks nodes that can, and the rest begins anew.
         let flags = flags & !((pg_sys::EXEC_FLAG_BACKWARD | pg_sys::EXEC_FLAG_MARK) as i32);
-        let input = passage::init_node((*plan).scan.plan.lefttree, estate, flags);
+        let input = error_bridge::init_node((*plan).scan.plan.lefttree, estate, flags);
         let parent = &raw mut (*node).ss.ps;
         (*parent).lefttree = input;
         let prepared = elements::<pg_sys::Expr>((*plan).custom_exprs)
@@ -339,7 +339,7 @@ unsafe fn check_permission(function: pg_sys::Oid) {
 #[pg_guard]
 unsafe extern "C-unwind" fn next(node: *mut CustomScanState) -> *mut pg_sys::TupleTableSlot {
     // SAFETY: the node has begun.
-    passage::callback(|| unsafe {
+    error_bridge::callback(|| unsafe {
         let instruments = (*node).ss.ps.instrument;
         let failed = || {
             if !instruments.is_null() {
@@ -354,7 +354,7 @@ unsafe extern "C-unwind" fn next(node: *mut CustomScanState) -> *mut pg_sys::Tup
         let projection = (*node).ss.ps.ps_ProjInfo;
         match row {
             Ok(Some(_)) if projection.is_null() => (*node).ss.ss_ScanTupleSlot,
-            Ok(Some(_)) => passage::project(projection),
+            Ok(Some(_)) => error_bridge::project(projection),
             Ok(None) => std::ptr::null_mut(),
             Err(error) if ours.scan.asked_ahead => {
                 ours.scan.keep_back(error);
@@ -368,20 +368,20 @@ unsafe extern "C-unwind" fn next(node: *mut CustomScanState) -> *mut pg_sys::Tup
 #[pg_guard]
 unsafe extern "C-unwind" fn end(node: *mut CustomScanState) {
     // SAFETY: the node has begun.
-    passage::callback(|| unsafe {
+    error_bridge::callback(|| unsafe {
         ours(node).scan.restart();
-        passage::end_node((*node).ss.ps.lefttree);
+        error_bridge::end_node((*node).ss.ps.lefttree);
     })
 }
 
 #[pg_guard]
 unsafe extern "C-unwind" fn restart(node: *mut CustomScanState) {
     // SAFETY: the node has begun. An input whose parameters changed begins anew when its first row is asked for.
-    passage::callback(|| unsafe {
+    error_bridge::callback(|| unsafe {
         ours(node).scan.restart();
         let input = (*node).ss.ps.lefttree;
         if (*input).chgParam.is_null() {
-            passage::rescan(input);
+            error_bridge::rescan(input);
         }
     })
 }

@@ -15,7 +15,7 @@ use super::node::{Ahead, Below, Notes};
 use super::pace::{IN_FLIGHT, Pace};
 use super::unused::UnusedColumns;
 use super::window::{Origin, Window};
-use super::{passage, running};
+use super::{error_bridge, running};
 use crate::error::Error;
 
 /// What a scan needs of the plan node's state; all of it lives as long as that.
@@ -145,7 +145,7 @@ impl Scan {
                 };
                 self.show(row)?;
                 (*self.parts.context).ecxt_scantuple = self.parts.shown_row;
-                if passage::holds(self.parts.condition, self.parts.context) {
+                if error_bridge::holds(self.parts.condition, self.parts.context) {
                     self.read(row, false)?;
                     self.passed += 1;
                     return Ok(Some(Passed));
@@ -306,7 +306,7 @@ impl Scan {
             if let Some(below) = self.parts.below {
                 below.expect(ahead);
             }
-            let Some(slot) = passage::next_row(self.parts.input) else {
+            let Some(slot) = error_bridge::next_row(self.parts.input) else {
                 let stopped = self.parts.below.is_some_and(|below| below.keeps_error());
                 return if stopped { Fetched::Stopped } else { Fetched::End };
             };
@@ -376,7 +376,7 @@ impl Scan {
 unsafe fn rows_wanted(limit: Limit, context: *mut ExprContext) -> Option<usize> {
     // SAFETY: as the caller promises; LIMIT's expressions are of type bigint and refer to no row.
     let evaluate = |state| unsafe {
-        passage::evaluate(state, context).map(|value| usize::try_from(value.value() as i64).unwrap_or(0))
+        error_bridge::evaluate(state, context).map(|value| usize::try_from(value.value() as i64).unwrap_or(0))
     };
     let count = evaluate(limit.count)?;
     let offset = if limit.offset.is_null() { 0 } else { evaluate(limit.offset).unwrap_or(0) };

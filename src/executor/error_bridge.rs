@@ -13,7 +13,7 @@ use cee_scape::{SigJmpBufFields, call_with_sigsetjmp};
 use pgrx::pg_sys::{self, ExprContext, ExprState, PlanState, TupleTableSlot};
 
 /// What unwinds our frames while the server holds an error.
-struct Passing;
+struct ServerError;
 
 /// Functions of the server's, without pgrx's handling of errors.
 mod raw {
@@ -78,7 +78,7 @@ unsafe fn call<T>(server: impl FnOnce() -> T) -> T {
         pg_sys::PG_exception_stack = handlers;
         pg_sys::error_context_stack = contexts;
         if raised != 0 {
-            resume_unwind(Box::new(Passing));
+            resume_unwind(Box::new(ServerError));
         }
         result.assume_init()
     }
@@ -89,7 +89,7 @@ pub fn callback<T>(body: impl FnOnce() -> T) -> T {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(value) => value,
         // SAFETY: the server has an error in hand, and our frames have been left.
-        Err(payload) if payload.is::<Passing>() => unsafe { raw::pg_re_throw() },
+        Err(payload) if payload.is::<ServerError>() => unsafe { raw::pg_re_throw() },
         Err(payload) => resume_unwind(payload),
     }
 }
