@@ -6,7 +6,7 @@
 use pgrx::pg_sys::{self, INNER_VAR, JoinType, Node, NodeTag, OUTER_VAR, Plan, TargetEntry};
 
 use super::expression::{always_evaluated, any, column, column_of, copy, has_call, replace, same};
-use super::level::add_columns;
+use super::plan_builder::add_columns;
 use super::prefetch_safety::Subplans;
 use super::tree::{elements, list, tag};
 

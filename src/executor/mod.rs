@@ -7,7 +7,7 @@
 //!   [`clauses`]: what joins, aggregates and window functions compute from their input; [`lateral`]: what functions in FROM
 //!   compute from the other side of a loop; [`split`]: taking a plan
 //!   node's expressions out of it.
-//! - [`level`]: the plan nodes that are put in; [`expression`] and [`tree`]: the server's trees, walked.
+//! - [`plan_builder`]: the plan nodes that are put in; [`expression`] and [`tree`]: the server's trees, walked.
 //! - [`read_ahead`]: how far ahead each node may fetch rows; [`error_free`]: whether fetching them can raise errors.
 //! - [`functions`]: which functions of a plan are ours; [`cost`]: what the planner is told about them.
 //! - [`node`]: the plan node as the executor sees it; [`scan`]: rows in, windows, rows out; [`window`]: rows whose inputs
@@ -30,7 +30,7 @@ mod functions;
 mod hooks;
 mod inputs;
 mod lateral;
-mod level;
+mod plan_builder;
 mod models;
 mod node;
 mod pace;

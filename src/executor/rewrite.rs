@@ -9,8 +9,8 @@ use super::clauses::{lift_join_conditions, move_down};
 use super::cost::of_calls;
 use super::expression::has_call;
 use super::lateral::move_to_outer;
-use super::level::{Work, put_over};
 use super::node;
+use super::plan_builder::{NodeExpressions, put_over};
 use super::prefetch_safety::{Subplans, locks_rows, reads_all};
 use super::read_ahead;
 use super::split::{has_calls, take_out};
@@ -154,14 +154,15 @@ impl Rewriter {
                 && (*plan).qual.is_null();
             let initial = std::mem::replace(&mut (*plan).initPlan, std::ptr::null_mut());
             let top = if only_computes {
-                let work = Work { targets: elements((*plan).targetlist), conditions: Vec::new() };
-                put_over((*plan).lefttree, work, plan, &mut self.next_id)
+                let expressions =
+                    NodeExpressions { targets: elements((*plan).targetlist), conditions: Vec::new() };
+                put_over((*plan).lefttree, expressions, plan, &mut self.next_id)
             } else {
                 let like = *plan;
                 self.cheapen(plan);
-                let work = take_out(plan);
+                let expressions = take_out(plan);
                 (*plan).async_capable = false;
-                put_over(plan, work, &like, &mut self.next_id)
+                put_over(plan, expressions, &like, &mut self.next_id)
             };
             (*top).initPlan = initial;
             top
