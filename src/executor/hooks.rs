@@ -14,7 +14,7 @@ use pgrx::pg_sys::{
 
 use super::error_bridge;
 use super::expression::copy;
-use super::rewrite::{has_work, rewrite};
+use super::rewrite::{has_batchable_calls, rewrite};
 use super::running::{self, Running};
 use crate::guc;
 
@@ -48,7 +48,7 @@ unsafe extern "C-unwind" fn plan(
     // SAFETY: the server calls this as it would call its planner; the plan is new.
     error_bridge::callback(|| unsafe {
         let planned = error_bridge::plan(PLANNER_BEFORE, query, text, cursor_options, parameters);
-        if guc::batch_execution() && has_work(planned) {
+        if guc::batch_execution() && has_batchable_calls(planned) {
             rewrite(planned, cursor_options & CURSOR_OPT_SCROLL as i32 != 0);
         }
         planned
@@ -61,7 +61,7 @@ unsafe extern "C-unwind" fn start(query: *mut QueryDesc, flags: i32) {
     error_bridge::callback(|| unsafe {
         let leader = pg_sys::ParallelWorkerNumber < 0;
         let mut flags = flags;
-        if CAME_LATE && leader && guc::batch_execution() && has_work((*query).plannedstmt) {
+        if CAME_LATE && leader && guc::batch_execution() && has_batchable_calls((*query).plannedstmt) {
             let planned = copy((*query).plannedstmt);
             if scrolls_by_chance(query, flags) {
                 (*pg_sys::ActivePortal).cursorOptions &= !(CURSOR_OPT_SCROLL as i32);

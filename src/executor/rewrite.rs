@@ -20,7 +20,7 @@ use super::tree::{any, cells, elements, inputs, tag};
 ///
 /// # Safety
 /// `statement` points to a planned statement.
-pub unsafe fn has_work(statement: *mut PlannedStmt) -> bool {
+pub unsafe fn has_batchable_calls(statement: *mut PlannedStmt) -> bool {
     // SAFETY: as the caller promises.
     unsafe {
         let mut test = |plan: *mut Plan| {
