@@ -5,7 +5,7 @@
 //! - [`hooks`]: when plans are rewritten.
 //! - [`rewrite`]: where in a plan a node helps, and may stand; [`prefetch_safety`]: whether rows may be fetched ahead there;
 //!   [`clauses`]: what joins, aggregates and window functions compute from their input; [`lateral`]: what functions in FROM
-//!   compute from the other side of a loop; [`split`]: taking a plan
+//!   compute from the other side of a loop; [`targetlist`]: taking a plan
 //!   node's expressions out of it.
 //! - [`plan_builder`]: the plan nodes that are put in; [`expression`] and [`tree`]: the server's trees, walked.
 //! - [`read_ahead`]: how far ahead each node may fetch rows; [`error_free`]: whether fetching them can raise errors.
@@ -40,7 +40,7 @@ mod rewrite;
 pub mod running;
 mod scan;
 mod prefetch_safety;
-mod split;
+mod targetlist;
 mod tree;
 mod unused;
 mod window;

@@ -13,7 +13,7 @@ use super::node;
 use super::plan_builder::{NodeExpressions, put_over};
 use super::prefetch_safety::{Subplans, locks_rows, reads_all};
 use super::read_ahead;
-use super::split::{has_calls, take_out};
+use super::targetlist::{extract_expressions, has_calls};
 use super::tree::{any, cells, elements, inputs, tag};
 
 /// Whether a call is anywhere in a statement's plans, other than in nodes of ours.
@@ -160,7 +160,7 @@ impl Rewriter {
             } else {
                 let like = *plan;
                 self.cheapen(plan);
-                let expressions = take_out(plan);
+                let expressions = extract_expressions(plan);
                 (*plan).async_capable = false;
                 put_over(plan, expressions, &like, &mut self.next_id)
             };

@@ -10,7 +10,7 @@ use super::expression::{column, copy, has_call, replace, same};
 use super::plan_builder::NodeExpressions;
 use super::tree::{elements, list, tag};
 
-/// Whether the target list or a condition of a plan node has a call in it, at a place that [`take_out`] reaches.
+/// Whether the target list or a condition of a plan node has a call in it, at a place that [`extract_expressions`] reaches.
 ///
 /// # Safety
 /// `plan` points to a plan node.
@@ -31,7 +31,7 @@ pub unsafe fn has_calls(plan: *mut Plan) -> bool {
 ///
 /// # Safety
 /// `plan` points to a plan node that computes its target list.
-pub unsafe fn take_out(plan: *mut Plan) -> NodeExpressions {
+pub unsafe fn extract_expressions(plan: *mut Plan) -> NodeExpressions {
     // SAFETY: as the caller promises.
     unsafe {
         let conditions = elements::<Node>((*plan).qual);
