@@ -7,8 +7,8 @@ use pgrx::pg_sys::{self, INNER_VAR, JoinType, Node, NodeTag, OUTER_VAR, Plan, Ta
 
 use super::expression::{always_evaluated, any, column, column_of, copy, has_call, replace, same};
 use super::plan_builder::add_columns;
+use super::plan_walker::{elements, list, tag};
 use super::prefetch_safety::Subplans;
-use super::tree::{elements, list, tag};
 
 type Call = *mut pg_sys::FuncExpr;
 

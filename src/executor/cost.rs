@@ -10,7 +10,7 @@ use pgrx::pg_sys::{self, Node, NodeTag};
 
 use super::expression;
 use super::functions;
-use super::tree::{elements, tag};
+use super::plan_walker::{elements, tag};
 use crate::inference::{InputKind, ModelFunction};
 
 /// Of an ordinary operator's cost, for each token of a text.

@@ -10,8 +10,8 @@ use pgrx::pg_sys::{self, Node, NodeTag, Plan};
 use super::expression::any;
 use super::inputs::calls_of;
 use super::node;
+use super::plan_walker::{elements, inputs, tag};
 use super::prefetch_safety::{Subplans, reads_all};
-use super::tree::{elements, inputs, tag};
 
 /// Functions that never raise an error and that the server doesn't mark as such: texts joined, cut and compared, values
 /// taken out of jsonb, comparisons of numbers, series of numbers. Their numbers never change.

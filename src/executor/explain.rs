@@ -8,7 +8,7 @@ use pgrx::pg_sys::{self, CustomScanState, ExplainState, List, Node};
 
 use super::counters::Counters;
 use super::inputs::{calls_of, constant};
-use super::tree::{elements, list};
+use super::plan_walker::{elements, list};
 use crate::error::Error;
 
 /// Writes what there is to say about a node.

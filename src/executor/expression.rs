@@ -8,7 +8,7 @@ use std::ffi::c_void;
 use pgrx::pg_sys::{self, BoolExprType, Node, NodeTag};
 
 use super::functions;
-use super::tree::{elements, tag};
+use super::plan_walker::{elements, tag};
 
 type Test<'a> = &'a mut dyn FnMut(*mut Node) -> bool;
 type Change<'a> = &'a mut dyn FnMut(*mut Node) -> Option<*mut Node>;

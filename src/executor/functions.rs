@@ -10,7 +10,7 @@ use pgrx::pg_sys::{self, Node, NodeTag};
 use pgrx::{Internal, pg_extern};
 
 use super::cost;
-use super::tree::tag;
+use super::plan_walker::tag;
 use crate::api;
 use crate::inference::{InputKind, ModelFunction};
 

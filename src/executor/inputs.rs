@@ -12,7 +12,7 @@ use pgrx::pg_sys::{self, Datum, ExprContext, ExprState, Node, NodeTag};
 use super::error_bridge;
 use super::functions::function_of;
 use super::plan_builder::asks_the_same;
-use super::tree::{elements, tag};
+use super::plan_walker::{elements, tag};
 use crate::columns::RecordReaders;
 use crate::inference::{InputKind, ModelFunction};
 

@@ -7,8 +7,8 @@ use pgrx::pg_sys::{self, Node, NodeTag, OUTER_VAR, ParamKind, Plan, PlannedStmt}
 
 use super::clauses::{distinct, provide};
 use super::expression::{always_evaluated, any, column, copy, replace, same};
+use super::plan_walker::{elements, tag};
 use super::prefetch_safety::Subplans;
-use super::tree::{elements, tag};
 
 type Call = *mut pg_sys::FuncExpr;
 

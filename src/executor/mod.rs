@@ -7,7 +7,7 @@
 //!   [`clauses`]: what joins, aggregates and window functions compute from their input; [`lateral`]: what functions in FROM
 //!   compute from the other side of a loop; [`targetlist`]: taking a plan
 //!   node's expressions out of it.
-//! - [`plan_builder`]: the plan nodes that are put in; [`expression`] and [`tree`]: the server's trees, walked.
+//! - [`plan_builder`]: the plan nodes that are put in; [`expression`] and [`plan_walker`]: the server's trees, walked.
 //! - [`read_ahead`]: how far ahead each node may fetch rows; [`error_free`]: whether fetching them can raise errors.
 //! - [`functions`]: which functions of a plan are ours; [`cost`]: what the planner is told about them.
 //! - [`node`]: the plan node as the executor sees it; [`scan`]: rows in, windows, rows out; [`window`]: rows whose inputs
@@ -41,7 +41,7 @@ pub mod running;
 mod scan;
 mod prefetch_safety;
 mod targetlist;
-mod tree;
+mod plan_walker;
 mod unused;
 mod window;
 

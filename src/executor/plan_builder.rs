@@ -12,7 +12,7 @@ use pgrx::pg_sys::{self, INDEX_VAR, Node, NodeTag, OUTER_VAR, Plan, TargetEntry}
 use super::expression::{always_evaluated, column, column_of, copy, replace, same};
 use super::functions::function_of;
 use super::node;
-use super::tree::{elements, list, tag};
+use super::plan_walker::{elements, list, tag};
 
 /// What is computed from the columns of an input, which expressions name as `OUTER_VAR`.
 pub struct NodeExpressions {

@@ -8,7 +8,7 @@ use std::ffi::c_void;
 use pgrx::pg_sys::{self, AggStrategy, Node, NodeTag, Plan};
 
 use super::expression;
-use super::tree::{any, cells, inputs, tag};
+use super::plan_walker::{any, cells, inputs, tag};
 
 /// Where the plans of subqueries are.
 #[derive(Clone, Copy)]

@@ -8,9 +8,9 @@
 use pgrx::pg_sys::{CmdType, NodeTag, Plan, PlannedStmt};
 
 use super::node::{self, Ahead, Notes};
+use super::plan_walker::{cells, inputs, tag};
 use super::prefetch_safety::Subplans;
 use super::rewrite::drains;
-use super::tree::{cells, inputs, tag};
 
 /// How much of a plan is going to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

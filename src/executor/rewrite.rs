@@ -11,10 +11,10 @@ use super::expression::has_call;
 use super::lateral::move_to_outer;
 use super::node;
 use super::plan_builder::{NodeExpressions, put_over};
+use super::plan_walker::{any, cells, elements, inputs, tag};
 use super::prefetch_safety::{Subplans, locks_rows, reads_all};
 use super::read_ahead;
 use super::targetlist::{extract_expressions, has_calls};
-use super::tree::{any, cells, elements, inputs, tag};
 
 /// Whether a call is anywhere in a statement's plans, other than in nodes of ours.
 ///

@@ -8,7 +8,7 @@ use pgrx::pg_sys::{self, Node, NodeTag, OUTER_VAR, Plan, TargetEntry};
 
 use super::expression::{column, copy, has_call, replace, same};
 use super::plan_builder::NodeExpressions;
-use super::tree::{elements, list, tag};
+use super::plan_walker::{elements, list, tag};
 
 /// Whether the target list or a condition of a plan node has a call in it, at a place that [`extract_expressions`] reaches.
 ///
