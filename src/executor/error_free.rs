@@ -10,7 +10,7 @@ use pgrx::pg_sys::{self, Node, NodeTag, Plan};
 use super::expression::any;
 use super::inputs::calls_of;
 use super::node;
-use super::plan_walker::{elements, inputs, tag};
+use super::plan_walker::{child_plans, elements, tag};
 use super::prefetch_safety::{Subplans, reads_all};
 
 /// Functions that never raise an error and that the server doesn't mark as such: texts joined, cut and compared, values
@@ -95,7 +95,7 @@ impl Subplans {
                 kind => COMPUTE_THEIR_TARGETS.contains(&kind),
             };
             own && self.error_free_node(plan)
-                && inputs(plan).into_iter().all(|input| self.error_free(*input, repeated))
+                && child_plans(plan).into_iter().all(|input| self.error_free(*input, repeated))
         }
     }
 

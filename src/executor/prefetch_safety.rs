@@ -8,7 +8,7 @@ use std::ffi::c_void;
 use pgrx::pg_sys::{self, AggStrategy, Node, NodeTag, Plan};
 
 use super::expression;
-use super::plan_walker::{any, cells, inputs, tag};
+use super::plan_walker::{any, cells, child_plans, tag};
 
 /// Where the plans of subqueries are.
 #[derive(Clone, Copy)]
@@ -80,7 +80,7 @@ impl Subplans {
         // SAFETY: as the caller promises.
         unsafe {
             self.side_effect_free_node(plan)
-                && inputs(plan).into_iter().all(|input| self.prefetch_safe(*input, repeated))
+                && child_plans(plan).into_iter().all(|input| self.prefetch_safe(*input, repeated))
         }
     }
 

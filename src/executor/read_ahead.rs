@@ -8,7 +8,7 @@
 use pgrx::pg_sys::{CmdType, NodeTag, Plan, PlannedStmt};
 
 use super::node::{self, Ahead, Notes};
-use super::plan_walker::{cells, inputs, tag};
+use super::plan_walker::{cells, child_plans, tag};
 use super::prefetch_safety::Subplans;
 use super::rewrite::drains;
 
@@ -68,7 +68,7 @@ impl Subplans {
                 let limited_exactly = above.limited.is_some() && !above.filtered && (*plan).qual.is_null();
                 node::set_notes(plan.cast(), Notes { ahead: self.ahead(plan, above), limited_exactly });
             }
-            for (at, input) in inputs(plan).into_iter().enumerate() {
+            for (at, input) in child_plans(plan).into_iter().enumerate() {
                 self.visit(*input, below(plan, at, above));
             }
         }

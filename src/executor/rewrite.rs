@@ -11,7 +11,7 @@ use super::expression::has_call;
 use super::lateral::move_to_outer;
 use super::node;
 use super::plan_builder::{NodeExpressions, put_over};
-use super::plan_walker::{any, cells, elements, inputs, tag};
+use super::plan_walker::{any, cells, child_plans, elements, tag};
 use super::prefetch_safety::{Subplans, locks_rows, reads_all};
 use super::read_ahead;
 use super::targetlist::{extract_expressions, has_calls};
@@ -93,7 +93,7 @@ unsafe fn scans_one_table(plan: *mut Plan) -> bool {
             | NodeTag::T_TidRangeScan
             | NodeTag::T_ForeignScan => true,
             NodeTag::T_Append | NodeTag::T_Result | NodeTag::T_Limit | NodeTag::T_SubqueryScan => {
-                inputs(plan).into_iter().any(|input| scans_one_table(*input))
+                child_plans(plan).into_iter().any(|input| scans_one_table(*input))
             }
             _ => false,
         }
@@ -127,7 +127,7 @@ impl Rewriter {
                 move_to_outer(plan, self.statement, self.subplans, first_drained, &mut self.next_id);
                 lift_join_conditions(plan);
             }
-            for (at, input) in inputs(plan).into_iter().enumerate() {
+            for (at, input) in child_plans(plan).into_iter().enumerate() {
                 let first_of_it = self.next_id;
                 *input = self.visit(*input, drains(plan, at, drained));
                 if at == 1 && self.next_id > first_of_it && goes_back(plan) && !keeps(*input) {
@@ -225,7 +225,7 @@ unsafe fn share_below(plan: *mut Plan, shared: bool) {
             (*plan).parallel_aware = shared;
         }
         let shared = shared || matches!(tag(plan), NodeTag::T_Gather | NodeTag::T_GatherMerge);
-        inputs(plan).into_iter().for_each(|input| share_below(*input, shared));
+        child_plans(plan).into_iter().for_each(|input| share_below(*input, shared));
     }
 }
 
