@@ -8,7 +8,7 @@ use std::ffi::CStr;
 use pgrx::pg_sys::{self, Node, NodeTag, Plan};
 
 use super::expression::any;
-use super::inputs::calls_of;
+use super::input_expressions::calls_of;
 use super::node;
 use super::plan_walker::{child_plans, elements, tag};
 use super::prefetch_safety::{Subplans, reads_all};

@@ -7,7 +7,7 @@ use std::ffi::{CStr, CString};
 use pgrx::pg_sys::{self, CustomScanState, ExplainState, List, Node};
 
 use super::counters::Counters;
-use super::inputs::{calls_of, constant};
+use super::input_expressions::{calls_of, constant};
 use super::plan_walker::{elements, list};
 use crate::error::Error;
 

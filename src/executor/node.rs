@@ -10,7 +10,7 @@ use pgrx::{PgMemoryContexts, pg_guard};
 
 use super::counters::{Counters, Shares, place_of_worker};
 use super::expression::{any, column_of};
-use super::inputs::{Calls, calls_of};
+use super::input_expressions::{Calls, calls_of};
 use super::plan_walker::{elements, list, tag};
 use super::scan::{Limit, Parts, Scan};
 use super::unused::UnusedColumns;

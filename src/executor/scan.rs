@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use pgrx::pg_sys::{self, ExprContext, ExprState, PlanState, TupleTableSlot};
 
 use super::counters::Counters;
-use super::inputs::Calls;
+use super::input_expressions::Calls;
 use super::models::Models;
 use super::node::{Ahead, Below, Notes};
 use super::pace::{IN_FLIGHT, Pace};

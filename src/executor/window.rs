@@ -12,7 +12,7 @@ use indexmap::IndexSet;
 use pgrx::pg_sys::{self, ExprContext, TupleTableSlot};
 
 use super::counters::Counters;
-use super::inputs::{Call, InputExpression, InputValue, Question};
+use super::input_expressions::{Call, InputExpression, InputValue, Question};
 use super::models::Models;
 use super::pace::Room;
 use crate::api::refused;
