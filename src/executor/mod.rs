@@ -11,7 +11,7 @@
 //! - [`read_ahead`]: how far ahead each node may fetch rows; [`error_free`]: whether fetching them can raise errors.
 //! - [`functions`]: which functions of a plan are ours; [`cost`]: what the planner is told about them.
 //! - [`node`]: the plan node as the executor sees it; [`scan`]: rows in, windows, rows out; [`window`]: rows whose inputs
-//!   are being answered; [`input_expressions`]: what its calls ask about; [`pace`]: how many rows a window holds;
+//!   are being answered; [`input_expressions`]: what its calls ask about; [`window_size`]: how many rows a window holds;
 //!   [`models`]: the models of one execution; [`unused`]: columns that needn't be kept.
 //! - [`running`]: the statements that the server is executing.
 //! - [`error_bridge`]: the server's own errors on their way through our frames.
@@ -33,7 +33,7 @@ mod lateral;
 mod plan_builder;
 mod models;
 mod node;
-mod pace;
+mod window_size;
 pub mod error_bridge;
 mod read_ahead;
 mod rewrite;

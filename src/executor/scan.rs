@@ -12,9 +12,9 @@ use super::counters::Counters;
 use super::input_expressions::Calls;
 use super::models::Models;
 use super::node::{Ahead, Below, Notes};
-use super::pace::{IN_FLIGHT, Pace};
 use super::unused::UnusedColumns;
 use super::window::{Origin, Window};
+use super::window_size::{IN_FLIGHT, WindowSize};
 use super::{error_bridge, running};
 use crate::error::Error;
 
@@ -59,7 +59,7 @@ pub struct Scan {
     current: Option<Window>,
     /// Memory of windows that were given back.
     free: Vec<pg_sys::MemoryContext>,
-    pace: Option<Pace>,
+    window_size: Option<WindowSize>,
     /// The input has no more rows.
     exhausted: bool,
     /// Rows that passed the conditions since the beginning.
@@ -95,7 +95,7 @@ impl Scan {
             in_flight: VecDeque::new(),
             current: None,
             free: Vec::new(),
-            pace: None,
+            window_size: None,
             exhausted: false,
             passed: 0,
             models: Models::new(),
@@ -168,9 +168,10 @@ impl Scan {
         self.kept_back = None;
         self.stopped = false;
         // The limit may depend on what made this begin anew.
-        self.pace = self.pace.take().filter(|_| drained).map(|pace| pace.again(None));
+        self.window_size =
+            self.window_size.take().filter(|_| drained).map(|window_size| window_size.for_rescan(None));
         if self.parts.limit.is_some() && self.parts.notes.limited_exactly {
-            self.pace = None;
+            self.window_size = None;
         }
     }
 
@@ -198,8 +199,8 @@ impl Scan {
             pg_sys::MemoryContextReset(window.memory);
         }
         self.free.push(window.memory);
-        if let Some(pace) = &mut self.pace {
-            pace.trust();
+        if let Some(window_size) = &mut self.window_size {
+            window_size.note_reader_continues();
         }
     }
 
@@ -210,7 +211,9 @@ impl Scan {
             if self.in_flight.is_empty() {
                 self.send_window();
             }
-            while self.in_flight.len() < IN_FLIGHT && self.pace.as_ref().is_some_and(Pace::reads_ahead) {
+            while self.in_flight.len() < IN_FLIGHT
+                && self.window_size.as_ref().is_some_and(WindowSize::reads_ahead)
+            {
                 if !self.send_window() {
                     break;
                 }
@@ -231,12 +234,12 @@ impl Scan {
             }
             let exact = self.parts.limit.filter(|_| self.parts.notes.limited_exactly);
             let wanted = exact.and_then(|limit| rows_wanted(limit, self.parts.context));
-            let mut pace = self.pace.take().unwrap_or_else(|| Pace::start(wanted));
+            let mut window_size = self.window_size.take().unwrap_or_else(|| WindowSize::start(wanted));
             let memory = self.free.pop().unwrap_or_else(|| window_memory(self.parts.memory));
             let mut window = Window::new(memory, self.calls.inputs.len());
-            let mut room = pace.room();
-            room.rows = room.rows.min(rows);
-            while window.has_room(&room) {
+            let mut bounds = window_size.bounds();
+            bounds.rows = bounds.rows.min(rows);
+            while window.has_room(&bounds) {
                 match self.fetch(&mut window) {
                     Fetched::Row => {}
                     Fetched::End => {
@@ -249,8 +252,8 @@ impl Scan {
                     }
                 }
             }
-            pace.filled(window.len());
-            self.pace = Some(pace);
+            window_size.filled(window.len());
+            self.window_size = Some(window_size);
             if window.len() == 0 {
                 self.free.push(window.memory);
                 return false;

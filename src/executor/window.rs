@@ -14,7 +14,7 @@ use pgrx::pg_sys::{self, ExprContext, TupleTableSlot};
 use super::counters::Counters;
 use super::input_expressions::{Call, InputExpression, InputValue, Question};
 use super::models::Models;
-use super::pace::Room;
+use super::window_size::WindowBounds;
 use crate::api::refused;
 use crate::catalog::resolve::Resolved;
 use crate::columns::{InputError, RowsBuilder, json};
@@ -123,9 +123,9 @@ impl Window {
     }
 
     /// Whether another row may be put in.
-    pub fn has_room(&self, room: &Room) -> bool {
-        self.rows.len() < room.rows
-            && (self.rows.is_empty() || (self.bytes < room.bytes && self.input_bytes < room.input_bytes))
+    pub fn has_room(&self, bounds: &WindowBounds) -> bool {
+        self.rows.len() < bounds.rows
+            && (self.rows.is_empty() || (self.bytes < bounds.bytes && self.input_bytes < bounds.input_bytes))
     }
 
     /// Puts what the input expressions ask about a row in. [`add`](Self::add) is to follow.
