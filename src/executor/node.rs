@@ -46,13 +46,13 @@ static EXECUTION: Table<CustomExecMethods> = Table(CustomExecMethods {
 
 /// The server's state of a custom scan, and ours behind it.
 #[repr(C)]
-struct State {
+struct CustomState {
     base: CustomScanState,
-    ours: *mut Ours,
+    batch: *mut BatchScanState,
 }
 
 /// What is dropped with the executor's memory.
-pub struct Ours {
+pub struct BatchScanState {
     scan: Scan,
     /// The leader's.
     shares: Option<Box<Shares>>,
@@ -60,7 +60,7 @@ pub struct Ours {
     place: Option<*mut Counters>,
 }
 
-impl Ours {
+impl BatchScanState {
     /// What this process and its workers have done.
     fn counted(&self) -> Counters {
         let mut counters = self.scan.counters;
@@ -181,20 +181,20 @@ pub unsafe fn limit(plan: *mut Plan, limit: *mut pg_sys::Limit) {
     }
 }
 
-/// Ours, in the state of a node that has begun.
+/// Our part of the state of a node that has begun.
 ///
 /// # Safety
 /// `node` is the state of a node of this kind.
-unsafe fn ours<'a>(node: *mut CustomScanState) -> &'a mut Ours {
+unsafe fn batch_state<'a>(node: *mut CustomScanState) -> &'a mut BatchScanState {
     // SAFETY: `begin` set it, and it lives as long as the executor's memory.
-    unsafe { &mut *(*node.cast::<State>()).ours }
+    unsafe { &mut *(*node.cast::<CustomState>()).batch }
 }
 
 #[pg_guard]
 unsafe extern "C-unwind" fn create(_plan: *mut CustomScan) -> *mut Node {
     // SAFETY: the server's nodes begin as zeros and their tag.
     unsafe {
-        let state = pg_sys::palloc0(size_of::<State>()).cast::<State>();
+        let state = pg_sys::palloc0(size_of::<CustomState>()).cast::<CustomState>();
         (*state).base.ss.ps.type_ = NodeTag::T_CustomScanState;
         (*state).base.methods = &raw const EXECUTION.0;
         state.cast()
@@ -241,8 +241,8 @@ unsafe extern "C-unwind" fn begin(node: *mut CustomScanState, estate: *mut pg_sy
         let calls = calls_of(plan);
         calls.iter().for_each(|call| check_permission((**call).funcid));
         let scan = Scan::new(parts, Calls::prepare(plan, parent), tested(plan, calls.len()));
-        let made = Ours { scan, shares: None, place: None };
-        (*node.cast::<State>()).ours =
+        let made = BatchScanState { scan, shares: None, place: None };
+        (*node.cast::<CustomState>()).batch =
             PgMemoryContexts::For((*estate).es_query_cxt).leak_and_drop_on_delete(made);
     })
 }
@@ -274,7 +274,7 @@ impl Below {
     /// The node has begun, and no function of it runs.
     pub unsafe fn expect(self, ahead: bool) {
         // SAFETY: as the caller promises.
-        unsafe { ours(self.0).scan.asked_ahead = ahead };
+        unsafe { batch_state(self.0).scan.asked_ahead = ahead };
     }
 
     /// Whether it ended its rows because it keeps an error back.
@@ -283,7 +283,7 @@ impl Below {
     /// As [`expect`](Self::expect).
     pub unsafe fn keeps_error(self) -> bool {
         // SAFETY: as the caller promises.
-        unsafe { ours(self.0).scan.keeps_error() }
+        unsafe { batch_state(self.0).scan.keeps_error() }
     }
 }
 
@@ -346,18 +346,18 @@ unsafe extern "C-unwind" fn next(node: *mut CustomScanState) -> *mut pg_sys::Tup
                 (*instruments).nfiltered1 += 1.0;
             }
         };
-        let ours = ours(node);
-        let row = ours.scan.next(failed);
-        if let Some(place) = ours.place {
-            place.write_volatile(ours.scan.counters);
+        let state = batch_state(node);
+        let row = state.scan.next(failed);
+        if let Some(place) = state.place {
+            place.write_volatile(state.scan.counters);
         }
         let projection = (*node).ss.ps.ps_ProjInfo;
         match row {
             Ok(Some(_)) if projection.is_null() => (*node).ss.ss_ScanTupleSlot,
             Ok(Some(_)) => error_bridge::project(projection),
             Ok(None) => std::ptr::null_mut(),
-            Err(error) if ours.scan.asked_ahead => {
-                ours.scan.keep_back(error);
+            Err(error) if state.scan.asked_ahead => {
+                state.scan.keep_back(error);
                 std::ptr::null_mut()
             }
             Err(error) => raise(error),
@@ -369,7 +369,7 @@ unsafe extern "C-unwind" fn next(node: *mut CustomScanState) -> *mut pg_sys::Tup
 unsafe extern "C-unwind" fn end(node: *mut CustomScanState) {
     // SAFETY: the node has begun.
     error_bridge::callback(|| unsafe {
-        ours(node).scan.restart();
+        batch_state(node).scan.restart();
         error_bridge::end_node((*node).ss.ps.lefttree);
     })
 }
@@ -378,7 +378,7 @@ unsafe extern "C-unwind" fn end(node: *mut CustomScanState) {
 unsafe extern "C-unwind" fn restart(node: *mut CustomScanState) {
     // SAFETY: the node has begun. An input whose parameters changed begins anew when its first row is asked for.
     error_bridge::callback(|| unsafe {
-        ours(node).scan.restart();
+        batch_state(node).scan.restart();
         let input = (*node).ss.ps.lefttree;
         if (*input).chgParam.is_null() {
             error_bridge::rescan(input);
@@ -403,9 +403,9 @@ unsafe extern "C-unwind" fn share(
 ) {
     // SAFETY: the memory has the size that was asked for.
     unsafe {
-        let ours = ours(node);
-        ours.scan.counters = ours.counted();
-        ours.shares = Shares::make(parallel, memory.cast());
+        let state = batch_state(node);
+        state.scan.counters = state.counted();
+        state.shares = Shares::make(parallel, memory.cast());
     }
 }
 
@@ -416,7 +416,7 @@ unsafe extern "C-unwind" fn share_again(
     _memory: *mut std::ffi::c_void,
 ) {
     // SAFETY: the workers of before have ended, and the next have not begun.
-    unsafe { ours(node).shares.iter_mut().for_each(|shares| shares.collect()) };
+    unsafe { batch_state(node).shares.iter_mut().for_each(|shares| shares.collect()) };
 }
 
 #[pg_guard]
@@ -426,7 +426,7 @@ unsafe extern "C-unwind" fn join(
     memory: *mut std::ffi::c_void,
 ) {
     // SAFETY: the leader made a place for each worker.
-    unsafe { ours(node).place = Some(place_of_worker(memory.cast())) };
+    unsafe { batch_state(node).place = Some(place_of_worker(memory.cast())) };
 }
 
 #[pg_guard]
@@ -437,8 +437,8 @@ unsafe extern "C-unwind" fn explain(
 ) {
     // SAFETY: the node has begun.
     let told = unsafe {
-        let ours = ours(node);
-        explain::tell(node, ancestors, output, ours.scan.default_model(), &ours.counted())
+        let state = batch_state(node);
+        explain::tell(node, ancestors, output, state.scan.default_model(), &state.counted())
     };
     if let Err(error) = told {
         let error: Error = error;
