@@ -8,7 +8,7 @@ use pgrx::pg_sys::{
 };
 use pgrx::{PgMemoryContexts, pg_guard};
 
-use super::counters::{Counters, Shares, place_of_worker};
+use super::counters::{Counters, SharedCounters, counters_of_worker};
 use super::expression::{any, column_of};
 use super::input_expressions::{Calls, calls_of};
 use super::plan_walker::{elements, list, tag};
@@ -55,17 +55,17 @@ struct CustomState {
 pub struct BatchScanState {
     scan: Scan,
     /// The leader's.
-    shares: Option<Box<Shares>>,
+    shared_counters: Option<Box<SharedCounters>>,
     /// A worker's.
-    place: Option<*mut Counters>,
+    worker_counters: Option<*mut Counters>,
 }
 
 impl BatchScanState {
     /// What this process and its workers have done.
     fn counted(&self) -> Counters {
         let mut counters = self.scan.counters;
-        if let Some(shares) = &self.shares {
-            counters.add(&shares.total());
+        if let Some(shared_counters) = &self.shared_counters {
+            counters.add(&shared_counters.total());
         }
         counters
     }
@@ -241,7 +241,7 @@ unsafe extern "C-unwind" fn begin(node: *mut CustomScanState, estate: *mut pg_sy
         let calls = calls_of(plan);
         calls.iter().for_each(|call| check_permission((**call).funcid));
         let scan = Scan::new(parts, Calls::prepare(plan, parent), tested(plan, calls.len()));
-        let made = BatchScanState { scan, shares: None, place: None };
+        let made = BatchScanState { scan, shared_counters: None, worker_counters: None };
         (*node.cast::<CustomState>()).batch =
             PgMemoryContexts::For((*estate).es_query_cxt).leak_and_drop_on_delete(made);
     })
@@ -348,8 +348,8 @@ unsafe extern "C-unwind" fn next(node: *mut CustomScanState) -> *mut pg_sys::Tup
         };
         let state = batch_state(node);
         let row = state.scan.next(failed);
-        if let Some(place) = state.place {
-            place.write_volatile(state.scan.counters);
+        if let Some(counters) = state.worker_counters {
+            counters.write_volatile(state.scan.counters);
         }
         let projection = (*node).ss.ps.ps_ProjInfo;
         match row {
@@ -392,7 +392,7 @@ unsafe extern "C-unwind" fn shared_size(
     parallel: *mut ParallelContext,
 ) -> pg_sys::Size {
     // SAFETY: the leader's context.
-    Shares::size(usize::try_from(unsafe { (*parallel).nworkers }).unwrap_or(0)) as _
+    SharedCounters::size(usize::try_from(unsafe { (*parallel).nworkers }).unwrap_or(0)) as _
 }
 
 #[pg_guard]
@@ -405,7 +405,7 @@ unsafe extern "C-unwind" fn share(
     unsafe {
         let state = batch_state(node);
         state.scan.counters = state.counted();
-        state.shares = Shares::make(parallel, memory.cast());
+        state.shared_counters = SharedCounters::make(parallel, memory.cast());
     }
 }
 
@@ -416,7 +416,9 @@ unsafe extern "C-unwind" fn share_again(
     _memory: *mut std::ffi::c_void,
 ) {
     // SAFETY: the workers of before have ended, and the next have not begun.
-    unsafe { batch_state(node).shares.iter_mut().for_each(|shares| shares.collect()) };
+    unsafe {
+        batch_state(node).shared_counters.iter_mut().for_each(|shared_counters| shared_counters.collect())
+    };
 }
 
 #[pg_guard]
@@ -425,8 +427,8 @@ unsafe extern "C-unwind" fn join(
     _contents: *mut pg_sys::shm_toc,
     memory: *mut std::ffi::c_void,
 ) {
-    // SAFETY: the leader made a place for each worker.
-    unsafe { batch_state(node).place = Some(place_of_worker(memory.cast())) };
+    // SAFETY: the leader made counters for each worker.
+    unsafe { batch_state(node).worker_counters = Some(counters_of_worker(memory.cast())) };
 }
 
 #[pg_guard]
