@@ -93,35 +93,37 @@ pub unsafe fn is_ours(plan: *mut Plan) -> bool {
 
 /// How far ahead of its reader a node may fetch rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ahead {
+pub enum PrefetchLimit {
     /// As far as it likes.
-    Free,
+    Unlimited,
     /// As many rows as the LIMIT above still wants.
-    Limited,
+    ToLimit,
     /// As many rows as this run of the statement, and the LIMIT above if there is one, still want. If the run's rows aren't
     /// each made of the node's, that is known only of a run for all rows.
-    AsAsked { limited: bool, feeds_client: bool },
+    ToRequestedRow { limited: bool, feeds_client: bool },
     /// No further than to the row that is asked for.
-    Nothing,
+    OneRow,
 }
 
-impl Ahead {
+impl PrefetchLimit {
     /// As numbers, in which a plan can be kept and sent to workers.
     fn encoded(self) -> i32 {
         match self {
-            Ahead::Free => 0,
-            Ahead::Limited => 1,
-            Ahead::Nothing => 2,
-            Ahead::AsAsked { limited, feeds_client } => 4 + i32::from(limited) + 2 * i32::from(feeds_client),
+            PrefetchLimit::Unlimited => 0,
+            PrefetchLimit::ToLimit => 1,
+            PrefetchLimit::OneRow => 2,
+            PrefetchLimit::ToRequestedRow { limited, feeds_client } => {
+                4 + i32::from(limited) + 2 * i32::from(feeds_client)
+            }
         }
     }
 
     fn decoded(number: i32) -> Self {
         match number {
-            0 => Ahead::Free,
-            1 => Ahead::Limited,
-            4..8 => Ahead::AsAsked { limited: number & 1 != 0, feeds_client: number & 2 != 0 },
-            _ => Ahead::Nothing,
+            0 => PrefetchLimit::Unlimited,
+            1 => PrefetchLimit::ToLimit,
+            4..8 => PrefetchLimit::ToRequestedRow { limited: number & 1 != 0, feeds_client: number & 2 != 0 },
+            _ => PrefetchLimit::OneRow,
         }
     }
 }
@@ -129,7 +131,7 @@ impl Ahead {
 /// What a plan node carries for its execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Notes {
-    pub ahead: Ahead,
+    pub prefetch: PrefetchLimit,
     /// Whether a LIMIT above takes every row: none is filtered on the way.
     pub limited_exactly: bool,
 }
@@ -141,7 +143,7 @@ pub struct Notes {
 pub unsafe fn set_notes(plan: *mut CustomScan, notes: Notes) {
     // SAFETY: as the caller promises.
     unsafe {
-        let list = pg_sys::lappend_int(std::ptr::null_mut(), notes.ahead.encoded());
+        let list = pg_sys::lappend_int(std::ptr::null_mut(), notes.prefetch.encoded());
         (*plan).custom_private = pg_sys::lappend_int(list, i32::from(notes.limited_exactly));
     }
 }
@@ -155,7 +157,7 @@ unsafe fn notes(plan: *mut CustomScan) -> Notes {
             false => Some((*(*list).elements.add(at as usize)).int_value),
         };
         Notes {
-            ahead: number(0).map_or(Ahead::Nothing, Ahead::decoded),
+            prefetch: number(0).map_or(PrefetchLimit::OneRow, PrefetchLimit::decoded),
             limited_exactly: number(1).is_some_and(|exactly| exactly != 0),
         }
     }

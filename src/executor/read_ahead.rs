@@ -7,7 +7,7 @@
 
 use pgrx::pg_sys::{CmdType, NodeTag, Plan, PlannedStmt};
 
-use super::node::{self, Ahead, Notes};
+use super::node::{self, Notes, PrefetchLimit};
 use super::plan_walker::{cells, child_plans, tag};
 use super::prefetch_safety::Subplans;
 use super::rewrite::drains;
@@ -66,7 +66,10 @@ impl Subplans {
             }
             if node::is_ours(plan) {
                 let limited_exactly = above.limited.is_some() && !above.filtered && (*plan).qual.is_null();
-                node::set_notes(plan.cast(), Notes { ahead: self.ahead(plan, above), limited_exactly });
+                node::set_notes(
+                    plan.cast(),
+                    Notes { prefetch: self.prefetch_limit(plan, above), limited_exactly },
+                );
             }
             for (at, input) in child_plans(plan).into_iter().enumerate() {
                 self.visit(*input, below(plan, at, above));
@@ -74,18 +77,22 @@ impl Subplans {
         }
     }
 
-    unsafe fn ahead(self, plan: *mut Plan, above: Above) -> Ahead {
+    unsafe fn prefetch_limit(self, plan: *mut Plan, above: Above) -> PrefetchLimit {
         // SAFETY: as the caller promises.
         if unsafe { self.asks_error_free(plan) } {
-            return Ahead::Free;
+            return PrefetchLimit::Unlimited;
         }
         let limited = above.limited.filter(|extent| *extent != Extent::Some);
         match (above.extent, limited) {
-            (Extent::All, _) => Ahead::Free,
-            (Extent::Run, _) => Ahead::AsAsked { limited: false, feeds_client: above.feeds_client },
-            (Extent::Some, Some(Extent::All)) => Ahead::Limited,
-            (Extent::Some, Some(_)) => Ahead::AsAsked { limited: true, feeds_client: above.feeds_client },
-            (Extent::Some, None) => Ahead::Nothing,
+            (Extent::All, _) => PrefetchLimit::Unlimited,
+            (Extent::Run, _) => {
+                PrefetchLimit::ToRequestedRow { limited: false, feeds_client: above.feeds_client }
+            }
+            (Extent::Some, Some(Extent::All)) => PrefetchLimit::ToLimit,
+            (Extent::Some, Some(_)) => {
+                PrefetchLimit::ToRequestedRow { limited: true, feeds_client: above.feeds_client }
+            }
+            (Extent::Some, None) => PrefetchLimit::OneRow,
         }
     }
 }

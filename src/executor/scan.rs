@@ -11,7 +11,7 @@ use pgrx::pg_sys::{self, ExprContext, ExprState, PlanState, TupleTableSlot};
 use super::counters::Counters;
 use super::input_expressions::Calls;
 use super::models::Models;
-use super::node::{Ahead, Below, Notes};
+use super::node::{Below, Notes, PrefetchLimit};
 use super::unused::UnusedColumns;
 use super::window::{Origin, Window};
 use super::window_size::{IN_FLIGHT, WindowSize};
@@ -269,12 +269,12 @@ impl Scan {
         let here = self.rows_here();
         // SAFETY: as the caller promises.
         let more = unsafe {
-            match self.parts.notes.ahead {
-                Ahead::Free => return usize::MAX,
+            match self.parts.notes.prefetch {
+                PrefetchLimit::Unlimited => return usize::MAX,
                 // Workers read ahead of the statement in any case.
                 _ if pg_sys::ParallelWorkerNumber >= 0 => return usize::MAX,
-                Ahead::Limited => self.rows_limited().unwrap_or(1),
-                Ahead::AsAsked { limited, feeds_client } => {
+                PrefetchLimit::ToLimit => self.rows_limited().unwrap_or(1),
+                PrefetchLimit::ToRequestedRow { limited, feeds_client } => {
                     let bound = if limited { self.rows_limited().unwrap_or(1) } else { usize::MAX };
                     match running::asked(self.parts.state) {
                         running::Asked::All => bound,
@@ -282,7 +282,7 @@ impl Scan {
                         running::Asked::More(_) => 1,
                     }
                 }
-                Ahead::Nothing => 1,
+                PrefetchLimit::OneRow => 1,
             }
         };
         // Who asks for a row gets one, or its error.
