@@ -130,7 +130,7 @@ impl PrefetchLimit {
 
 /// What a plan node carries for its execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Notes {
+pub struct PrivateData {
     pub prefetch: PrefetchLimit,
     /// Whether a LIMIT above takes every row: none is filtered on the way.
     pub limited_exactly: bool,
@@ -140,23 +140,23 @@ pub struct Notes {
 ///
 /// # Safety
 /// `plan` is a node of ours that nobody else uses.
-pub unsafe fn set_notes(plan: *mut CustomScan, notes: Notes) {
+pub unsafe fn set_private_data(plan: *mut CustomScan, private: PrivateData) {
     // SAFETY: as the caller promises.
     unsafe {
-        let list = pg_sys::lappend_int(std::ptr::null_mut(), notes.prefetch.encoded());
-        (*plan).custom_private = pg_sys::lappend_int(list, i32::from(notes.limited_exactly));
+        let list = pg_sys::lappend_int(std::ptr::null_mut(), private.prefetch.encoded());
+        (*plan).custom_private = pg_sys::lappend_int(list, i32::from(private.limited_exactly));
     }
 }
 
-unsafe fn notes(plan: *mut CustomScan) -> Notes {
-    // SAFETY: as the caller promises; `set_notes` made the list.
+unsafe fn private_data(plan: *mut CustomScan) -> PrivateData {
+    // SAFETY: as the caller promises; `set_private_data` made the list.
     unsafe {
         let list = (*plan).custom_private;
         let number = |at| match list.is_null() || (*list).length <= at {
             true => None,
             false => Some((*(*list).elements.add(at as usize)).int_value),
         };
-        Notes {
+        PrivateData {
             prefetch: number(0).map_or(PrefetchLimit::OneRow, PrefetchLimit::decoded),
             limited_exactly: number(1).is_some_and(|exactly| exactly != 0),
         }
@@ -234,7 +234,7 @@ unsafe extern "C-unwind" fn begin(node: *mut CustomScanState, estate: *mut pg_sy
             shown_row: (*node).ss.ss_ScanTupleSlot,
             condition: (*parent).qual,
             limit: prepared.first().map(|count| Limit { count: *count, offset }),
-            notes: notes(plan),
+            private: private_data(plan),
             below: Below::of(input),
             state: estate,
             unused: UnusedColumns::of(plan, input),

@@ -7,7 +7,7 @@
 
 use pgrx::pg_sys::{CmdType, NodeTag, Plan, PlannedStmt};
 
-use super::node::{self, Notes, PrefetchLimit};
+use super::node::{self, PrefetchLimit, PrivateData};
 use super::plan_walker::{cells, child_plans, tag};
 use super::prefetch_safety::Subplans;
 use super::rewrite::drains;
@@ -66,9 +66,9 @@ impl Subplans {
             }
             if node::is_ours(plan) {
                 let limited_exactly = above.limited.is_some() && !above.filtered && (*plan).qual.is_null();
-                node::set_notes(
+                node::set_private_data(
                     plan.cast(),
-                    Notes { prefetch: self.prefetch_limit(plan, above), limited_exactly },
+                    PrivateData { prefetch: self.prefetch_limit(plan, above), limited_exactly },
                 );
             }
             for (at, input) in child_plans(plan).into_iter().enumerate() {

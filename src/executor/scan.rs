@@ -11,7 +11,7 @@ use pgrx::pg_sys::{self, ExprContext, ExprState, PlanState, TupleTableSlot};
 use super::counters::Counters;
 use super::input_expressions::Calls;
 use super::models::Models;
-use super::node::{Below, Notes, PrefetchLimit};
+use super::node::{Below, PrefetchLimit, PrivateData};
 use super::unused::UnusedColumns;
 use super::window::{Origin, Window};
 use super::window_size::{IN_FLIGHT, WindowSize};
@@ -31,7 +31,7 @@ pub struct Parts {
     pub condition: *mut ExprState,
     /// LIMIT's count and offset, if nothing but nodes of ours is between it and this one.
     pub limit: Option<Limit>,
-    pub notes: Notes,
+    pub private: PrivateData,
     /// The input, if it is a node of ours.
     pub below: Option<Below>,
     pub state: *mut pg_sys::EState,
@@ -170,7 +170,7 @@ impl Scan {
         // The limit may depend on what made this begin anew.
         self.window_size =
             self.window_size.take().filter(|_| drained).map(|window_size| window_size.for_rescan(None));
-        if self.parts.limit.is_some() && self.parts.notes.limited_exactly {
+        if self.parts.limit.is_some() && self.parts.private.limited_exactly {
             self.window_size = None;
         }
     }
@@ -232,7 +232,7 @@ impl Scan {
             if self.exhausted || rows == 0 {
                 return false;
             }
-            let exact = self.parts.limit.filter(|_| self.parts.notes.limited_exactly);
+            let exact = self.parts.limit.filter(|_| self.parts.private.limited_exactly);
             let wanted = exact.and_then(|limit| rows_wanted(limit, self.parts.context));
             let mut window_size = self.window_size.take().unwrap_or_else(|| WindowSize::start(wanted));
             let memory = self.free.pop().unwrap_or_else(|| window_memory(self.parts.memory));
@@ -269,7 +269,7 @@ impl Scan {
         let here = self.rows_here();
         // SAFETY: as the caller promises.
         let more = unsafe {
-            match self.parts.notes.prefetch {
+            match self.parts.private.prefetch {
                 PrefetchLimit::Unlimited => return usize::MAX,
                 // Workers read ahead of the statement in any case.
                 _ if pg_sys::ParallelWorkerNumber >= 0 => return usize::MAX,
