@@ -235,7 +235,7 @@ unsafe extern "C-unwind" fn begin(node: *mut CustomScanState, estate: *mut pg_sy
             condition: (*parent).qual,
             limit: prepared.first().map(|count| Limit { count: *count, offset }),
             private: private_data(plan),
-            below: Below::of(input),
+            child: ChildNode::of(input),
             state: estate,
             unused: UnusedColumns::of(plan, input),
             memory: (*estate).es_query_cxt,
@@ -258,12 +258,12 @@ unsafe fn is_ours_state(state: *mut pg_sys::PlanState) -> bool {
     }
 }
 
-/// The rows of a node of ours that another such node reads. What is wrong with a call of a row is kept back while the reader
+/// The rows of a node of ours that another such node reads. What is wrong with a call of a row is deferred while the reader
 /// reads ahead of what it has been asked for.
 #[derive(Clone, Copy)]
-pub struct Below(*mut CustomScanState);
+pub struct ChildNode(*mut CustomScanState);
 
-impl Below {
+impl ChildNode {
     /// The input, if it is a node of ours.
     unsafe fn of(input: *mut pg_sys::PlanState) -> Option<Self> {
         // SAFETY: as the caller promises.
@@ -274,18 +274,18 @@ impl Below {
     ///
     /// # Safety
     /// The node has begun, and no function of it runs.
-    pub unsafe fn expect(self, ahead: bool) {
+    pub unsafe fn set_prefetching(self, ahead: bool) {
         // SAFETY: as the caller promises.
-        unsafe { batch_state(self.0).scan.asked_ahead = ahead };
+        unsafe { batch_state(self.0).scan.is_prefetching = ahead };
     }
 
-    /// Whether it ended its rows because it keeps an error back.
+    /// Whether it ended its rows because it defers an error.
     ///
     /// # Safety
-    /// As [`expect`](Self::expect).
-    pub unsafe fn keeps_error(self) -> bool {
+    /// As [`set_prefetching`](Self::set_prefetching).
+    pub unsafe fn defers_error(self) -> bool {
         // SAFETY: as the caller promises.
-        unsafe { batch_state(self.0).scan.keeps_error() }
+        unsafe { batch_state(self.0).scan.defers_error() }
     }
 }
 
@@ -358,8 +358,8 @@ unsafe extern "C-unwind" fn next(node: *mut CustomScanState) -> *mut pg_sys::Tup
             Ok(Some(_)) if projection.is_null() => (*node).ss.ss_ScanTupleSlot,
             Ok(Some(_)) => error_bridge::project(projection),
             Ok(None) => std::ptr::null_mut(),
-            Err(error) if state.scan.asked_ahead => {
-                state.scan.keep_back(error);
+            Err(error) if state.scan.is_prefetching => {
+                state.scan.defer_error(error);
                 std::ptr::null_mut()
             }
             Err(error) => raise(error),

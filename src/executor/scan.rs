@@ -11,7 +11,7 @@ use pgrx::pg_sys::{self, ExprContext, ExprState, PlanState, TupleTableSlot};
 use super::counters::Counters;
 use super::input_expressions::Calls;
 use super::models::Models;
-use super::node::{Below, PrefetchLimit, PrivateData};
+use super::node::{ChildNode, PrefetchLimit, PrivateData};
 use super::unused::UnusedColumns;
 use super::window::{Origin, Window};
 use super::window_size::{IN_FLIGHT, WindowSize};
@@ -33,7 +33,7 @@ pub struct Parts {
     pub limit: Option<Limit>,
     pub private: PrivateData,
     /// The input, if it is a node of ours.
-    pub below: Option<Below>,
+    pub child: Option<ChildNode>,
     pub state: *mut pg_sys::EState,
     /// Columns of the input that are needed for what is asked only, if there are such: kept rows do without.
     pub unused: Option<UnusedColumns>,
@@ -66,11 +66,11 @@ pub struct Scan {
     passed: usize,
     models: Models,
     /// Whether the reader, a node of ours, asks for a row that it may not need.
-    pub asked_ahead: bool,
+    pub is_prefetching: bool,
     /// What is to be raised when the reader needs the row.
-    kept_back: Option<Error>,
-    /// Whether the input, or the last row, has an error that is kept back.
-    stopped: bool,
+    deferred_error: Option<Error>,
+    /// Whether the input, or the last row, has an error that is deferred.
+    error_deferred: bool,
     pub counters: Counters,
 }
 
@@ -78,8 +78,8 @@ pub struct Scan {
 enum Fetched {
     Row,
     End,
-    /// It keeps an error back, since nobody needs the row yet.
-    Stopped,
+    /// It defers an error, since nobody needs the row yet.
+    Deferred,
 }
 
 /// A row that passed the conditions; its columns are in the slot.
@@ -99,9 +99,9 @@ impl Scan {
             exhausted: false,
             passed: 0,
             models: Models::new(),
-            asked_ahead: false,
-            kept_back: None,
-            stopped: false,
+            is_prefetching: false,
+            deferred_error: None,
+            error_deferred: false,
             counters: Counters::default(),
         }
     }
@@ -111,15 +111,15 @@ impl Scan {
         self.models.default()
     }
 
-    /// Keeps the error of a row until the row is needed.
-    pub fn keep_back(&mut self, error: Error) {
-        self.kept_back = Some(error);
-        self.stopped = true;
+    /// Defers the error of a row until the row is needed.
+    pub fn defer_error(&mut self, error: Error) {
+        self.deferred_error = Some(error);
+        self.error_deferred = true;
     }
 
-    /// Whether the rows ended because of an error that is kept back.
-    pub fn keeps_error(&self) -> bool {
-        self.stopped
+    /// Whether the rows ended because of an error that is deferred.
+    pub fn defers_error(&self) -> bool {
+        self.error_deferred
     }
 
     /// Fetches the next row that passes the conditions, calling `failed` for each that doesn't.
@@ -130,8 +130,8 @@ impl Scan {
     /// # Safety
     /// The parts are alive, and the executor is running.
     pub unsafe fn next(&mut self, mut failed: impl FnMut()) -> Result<Option<Passed>, Error> {
-        self.stopped = false;
-        if let Some(error) = self.kept_back.take() {
+        self.error_deferred = false;
+        if let Some(error) = self.deferred_error.take() {
             return Err(error);
         }
         // SAFETY: as the caller promises.
@@ -165,8 +165,8 @@ impl Scan {
         });
         self.exhausted = false;
         self.passed = 0;
-        self.kept_back = None;
-        self.stopped = false;
+        self.deferred_error = None;
+        self.error_deferred = false;
         // The limit may depend on what made this begin anew.
         self.window_size =
             self.window_size.take().filter(|_| drained).map(|window_size| window_size.for_rescan(None));
@@ -246,8 +246,8 @@ impl Scan {
                         self.exhausted = true;
                         break;
                     }
-                    Fetched::Stopped => {
-                        self.stopped = true;
+                    Fetched::Deferred => {
+                        self.error_deferred = true;
                         break;
                     }
                 }
@@ -305,13 +305,13 @@ impl Scan {
     unsafe fn fetch(&mut self, window: &mut Window) -> Fetched {
         // SAFETY: as the caller promises; a row of the input is valid until the next one is asked for.
         unsafe {
-            let ahead = self.asked_ahead || window.len() > 0 || self.rows_here() > 0;
-            if let Some(below) = self.parts.below {
-                below.expect(ahead);
+            let ahead = self.is_prefetching || window.len() > 0 || self.rows_here() > 0;
+            if let Some(child) = self.parts.child {
+                child.set_prefetching(ahead);
             }
             let Some(slot) = error_bridge::next_row(self.parts.input) else {
-                let stopped = self.parts.below.is_some_and(|below| below.keeps_error());
-                return if stopped { Fetched::Stopped } else { Fetched::End };
+                let deferred = self.parts.child.is_some_and(|child| child.defers_error());
+                return if deferred { Fetched::Deferred } else { Fetched::End };
             };
             let context = self.parts.context;
             pg_sys::MemoryContextReset((*context).ecxt_per_tuple_memory);
