@@ -226,12 +226,12 @@ unsafe extern "C-unwind" fn begin(node: *mut CustomScanState, estate: *mut pg_sy
             input,
             table,
             context: (*parent).ps_ExprContext,
-            kept_row: pg_sys::ExecInitExtraTupleSlot(
+            input_slot: pg_sys::ExecInitExtraTupleSlot(
                 estate,
                 (*input).ps_ResultTupleDesc,
                 &raw const pg_sys::TTSOpsMinimalTuple,
             ),
-            shown_row: (*node).ss.ss_ScanTupleSlot,
+            scan_slot: (*node).ss.ss_ScanTupleSlot,
             condition: (*parent).qual,
             limit: prepared.first().map(|count| Limit { count: *count, offset }),
             private: private_data(plan),

@@ -25,9 +25,9 @@ pub struct Parts {
     /// The input, if it scans a table: then `WHERE CURRENT OF` finds the current row here as it would there.
     pub table: Option<*mut pg_sys::ScanState>,
     /// Holds a row of the input that was kept in a window.
-    pub kept_row: *mut TupleTableSlot,
+    pub input_slot: *mut TupleTableSlot,
     /// Shows the columns: the input's, then the calls'.
-    pub shown_row: *mut TupleTableSlot,
+    pub scan_slot: *mut TupleTableSlot,
     pub condition: *mut ExprState,
     /// LIMIT's count and offset, if nothing but nodes of ours is between it and this one.
     pub limit: Option<Limit>,
@@ -140,13 +140,13 @@ impl Scan {
                 pgrx::check_for_interrupts!();
                 pg_sys::MemoryContextReset((*self.parts.context).ecxt_per_tuple_memory);
                 let Some(row) = self.advance() else {
-                    pg_sys::ExecClearTuple(self.parts.shown_row);
+                    pg_sys::ExecClearTuple(self.parts.scan_slot);
                     return Ok(None);
                 };
-                self.show(row)?;
-                (*self.parts.context).ecxt_scantuple = self.parts.shown_row;
+                self.fill_scan_slot(row)?;
+                (*self.parts.context).ecxt_scantuple = self.parts.scan_slot;
                 if error_bridge::holds(self.parts.condition, self.parts.context) {
-                    self.read(row, false)?;
+                    self.fill_calls(row, false)?;
                     self.passed += 1;
                     return Ok(Some(Passed));
                 }
@@ -181,8 +181,8 @@ impl Scan {
         unsafe {
             loop {
                 if let Some((number, row)) = self.current.as_mut().and_then(Window::next) {
-                    let kept = pg_sys::ExecStoreMinimalTuple(row, self.parts.kept_row, false);
-                    pg_sys::slot_getallattrs(kept);
+                    let stored = pg_sys::ExecStoreMinimalTuple(row, self.parts.input_slot, false);
+                    pg_sys::slot_getallattrs(stored);
                     return Some(number);
                 }
                 self.give_back();
@@ -195,7 +195,7 @@ impl Scan {
         let Some(window) = self.current.take() else { return };
         // SAFETY: the rows in it are not used any more: the slot that held the last is emptied first.
         unsafe {
-            pg_sys::ExecClearTuple(self.parts.kept_row);
+            pg_sys::ExecClearTuple(self.parts.input_slot);
             pg_sys::MemoryContextReset(window.memory);
         }
         self.free.push(window.memory);
@@ -330,38 +330,38 @@ impl Scan {
     }
 
     /// Shows a row: the input's columns, and the calls' that the conditions need.
-    unsafe fn show(&mut self, row: usize) -> Result<(), Error> {
+    unsafe fn fill_scan_slot(&mut self, row: usize) -> Result<(), Error> {
         // SAFETY: the slot has as many columns as the input and the calls together.
         unsafe {
-            let (kept, shown) = (self.parts.kept_row, self.parts.shown_row);
-            pg_sys::ExecClearTuple(shown);
+            let (input, scan) = (self.parts.input_slot, self.parts.scan_slot);
+            pg_sys::ExecClearTuple(scan);
             let columns = self.input_columns();
-            std::ptr::copy_nonoverlapping((*kept).tts_values, (*shown).tts_values, columns);
-            std::ptr::copy_nonoverlapping((*kept).tts_isnull, (*shown).tts_isnull, columns);
-            std::ptr::write_bytes((*shown).tts_isnull.add(columns), 1, self.calls.calls.len());
-            self.read(row, true)?;
-            pg_sys::ExecStoreVirtualTuple(shown);
+            std::ptr::copy_nonoverlapping((*input).tts_values, (*scan).tts_values, columns);
+            std::ptr::copy_nonoverlapping((*input).tts_isnull, (*scan).tts_isnull, columns);
+            std::ptr::write_bytes((*scan).tts_isnull.add(columns), 1, self.calls.calls.len());
+            self.fill_calls(row, true)?;
+            pg_sys::ExecStoreVirtualTuple(scan);
             if let Some(origin) = self.current.as_ref().and_then(|window| window.origin(row)) {
-                (*shown).tts_tableOid = origin.table;
-                (*shown).tts_tid = origin.row;
+                (*scan).tts_tableOid = origin.table;
+                (*scan).tts_tid = origin.row;
             }
         }
         Ok(())
     }
 
     /// Reads the values of the calls that the conditions need, or of the others.
-    unsafe fn read(&mut self, row: usize, tested: bool) -> Result<(), Error> {
-        // SAFETY: as `show`; the values live as long as the row is shown.
+    unsafe fn fill_calls(&mut self, row: usize, tested: bool) -> Result<(), Error> {
+        // SAFETY: as `fill_scan_slot`; the values live as long as the row is shown.
         unsafe {
-            let (shown, columns) = (self.parts.shown_row, self.input_columns());
+            let (scan, columns) = (self.parts.scan_slot, self.input_columns());
             let Some(window) = &mut self.current else { return Ok(()) };
             let memory = (*self.parts.context).ecxt_per_tuple_memory;
             let before = pg_sys::MemoryContextSwitchTo(memory);
             let calls = self.calls.calls.iter().enumerate();
             for (number, call) in calls.filter(|(number, _)| self.tested[*number] == tested) {
                 let value = window.value(row, call)?;
-                *(*shown).tts_isnull.add(columns + number) = value.is_none();
-                *(*shown).tts_values.add(columns + number) = value.unwrap_or(pg_sys::Datum::from(0));
+                *(*scan).tts_isnull.add(columns + number) = value.is_none();
+                *(*scan).tts_values.add(columns + number) = value.unwrap_or(pg_sys::Datum::from(0));
             }
             pg_sys::MemoryContextSwitchTo(before);
         }
@@ -370,7 +370,7 @@ impl Scan {
 
     unsafe fn input_columns(&self) -> usize {
         // SAFETY: as the caller promises.
-        let columns = unsafe { (*(*self.parts.kept_row).tts_tupleDescriptor).natts };
+        let columns = unsafe { (*(*self.parts.input_slot).tts_tupleDescriptor).natts };
         usize::try_from(columns).unwrap_or(0)
     }
 }
