@@ -242,7 +242,7 @@ unsafe extern "C-unwind" fn begin(node: *mut CustomScanState, estate: *mut pg_sy
         };
         let calls = calls_of(plan);
         calls.iter().for_each(|call| check_permission((**call).funcid));
-        let scan = Scan::new(parts, Calls::prepare(plan, parent), tested(plan, calls.len()));
+        let scan = Scan::new(parts, Calls::prepare(plan, parent), calls_in_conditions(plan, calls.len()));
         let made = BatchScanState { scan, shared_counters: None, worker_counters: None };
         (*node.cast::<CustomState>()).batch =
             PgMemoryContexts::For((*estate).es_query_cxt).leak_and_drop_on_delete(made);
@@ -305,19 +305,19 @@ unsafe fn table_scan(input: *mut pg_sys::PlanState) -> Option<*mut pg_sys::ScanS
 }
 
 /// Which calls a node's conditions refer to.
-unsafe fn tested(plan: *mut CustomScan, calls: usize) -> Vec<bool> {
+unsafe fn calls_in_conditions(plan: *mut CustomScan, calls: usize) -> Vec<bool> {
     // SAFETY: as the caller promises; calls are the last columns.
     unsafe {
         let columns = elements::<Node>((*plan).custom_scan_tlist).len() - calls;
-        let mut tested = vec![false; calls];
+        let mut in_conditions = vec![false; calls];
         any((*plan).scan.plan.qual.cast(), |node| {
             let number = column_of(INDEX_VAR, node).and_then(|number| number.checked_sub(columns + 1));
-            if let Some(used) = number.and_then(|number| tested.get_mut(number)) {
+            if let Some(used) = number.and_then(|number| in_conditions.get_mut(number)) {
                 *used = true;
             }
             false
         });
-        tested
+        in_conditions
     }
 }
 

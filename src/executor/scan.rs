@@ -54,11 +54,11 @@ pub struct Scan {
     parts: Parts,
     calls: Calls,
     /// Which calls the condition needs; the others are read only for rows that pass.
-    tested: Vec<bool>,
+    in_conditions: Vec<bool>,
     in_flight: VecDeque<Window>,
     current: Option<Window>,
     /// Memory of windows that were given back.
-    free: Vec<pg_sys::MemoryContext>,
+    free_contexts: Vec<pg_sys::MemoryContext>,
     window_size: Option<WindowSize>,
     /// The input has no more rows.
     exhausted: bool,
@@ -87,14 +87,14 @@ pub struct Passed;
 
 impl Scan {
     /// A scan that hasn't begun.
-    pub fn new(parts: Parts, calls: Calls, tested: Vec<bool>) -> Self {
+    pub fn new(parts: Parts, calls: Calls, in_conditions: Vec<bool>) -> Self {
         Self {
             parts,
             calls,
-            tested,
+            in_conditions,
             in_flight: VecDeque::new(),
             current: None,
-            free: Vec::new(),
+            free_contexts: Vec::new(),
             window_size: None,
             exhausted: false,
             passed: 0,
@@ -161,7 +161,7 @@ impl Scan {
         self.in_flight.drain(..).chain(self.current.take()).for_each(|window| {
             // SAFETY: the rows in it are not used any more.
             unsafe { pg_sys::MemoryContextReset(window.memory) };
-            self.free.push(window.memory);
+            self.free_contexts.push(window.memory);
         });
         self.exhausted = false;
         self.passed = 0;
@@ -185,20 +185,20 @@ impl Scan {
                     pg_sys::slot_getallattrs(stored);
                     return Some(number);
                 }
-                self.give_back();
+                self.recycle_window();
                 self.current = Some(self.next_window()?);
             }
         }
     }
 
-    unsafe fn give_back(&mut self) {
+    unsafe fn recycle_window(&mut self) {
         let Some(window) = self.current.take() else { return };
         // SAFETY: the rows in it are not used any more: the slot that held the last is emptied first.
         unsafe {
             pg_sys::ExecClearTuple(self.parts.input_slot);
             pg_sys::MemoryContextReset(window.memory);
         }
-        self.free.push(window.memory);
+        self.free_contexts.push(window.memory);
         if let Some(window_size) = &mut self.window_size {
             window_size.note_reader_continues();
         }
@@ -235,7 +235,7 @@ impl Scan {
             let exact = self.parts.limit.filter(|_| self.parts.private.limited_exactly);
             let wanted = exact.and_then(|limit| rows_wanted(limit, self.parts.context));
             let mut window_size = self.window_size.take().unwrap_or_else(|| WindowSize::start(wanted));
-            let memory = self.free.pop().unwrap_or_else(|| window_memory(self.parts.memory));
+            let memory = self.free_contexts.pop().unwrap_or_else(|| window_memory(self.parts.memory));
             let mut window = Window::new(memory, self.calls.inputs.len());
             let mut bounds = window_size.bounds();
             bounds.rows = bounds.rows.min(rows);
@@ -255,7 +255,7 @@ impl Scan {
             window_size.filled(window.len());
             self.window_size = Some(window_size);
             if window.len() == 0 {
-                self.free.push(window.memory);
+                self.free_contexts.push(window.memory);
                 return false;
             }
             window.ask(&mut self.models, &mut self.counters);
@@ -266,7 +266,7 @@ impl Scan {
 
     /// How many rows may be fetched now, beside those that are here.
     unsafe fn rows_allowed(&self) -> usize {
-        let here = self.rows_here();
+        let here = self.rows_buffered();
         // SAFETY: as the caller promises.
         let more = unsafe {
             match self.parts.private.prefetch {
@@ -297,7 +297,7 @@ impl Scan {
     }
 
     /// Rows that were fetched and not handed out.
-    fn rows_here(&self) -> usize {
+    fn rows_buffered(&self) -> usize {
         self.in_flight.iter().chain(&self.current).map(Window::left).sum()
     }
 
@@ -305,7 +305,7 @@ impl Scan {
     unsafe fn fetch(&mut self, window: &mut Window) -> Fetched {
         // SAFETY: as the caller promises; a row of the input is valid until the next one is asked for.
         unsafe {
-            let ahead = self.is_prefetching || window.len() > 0 || self.rows_here() > 0;
+            let ahead = self.is_prefetching || window.len() > 0 || self.rows_buffered() > 0;
             if let Some(child) = self.parts.child {
                 child.set_prefetching(ahead);
             }
@@ -350,7 +350,7 @@ impl Scan {
     }
 
     /// Reads the values of the calls that the conditions need, or of the others.
-    unsafe fn fill_calls(&mut self, row: usize, tested: bool) -> Result<(), Error> {
+    unsafe fn fill_calls(&mut self, row: usize, in_conditions: bool) -> Result<(), Error> {
         // SAFETY: as `fill_scan_slot`; the values live as long as the row is shown.
         unsafe {
             let (scan, columns) = (self.parts.scan_slot, self.input_columns());
@@ -358,7 +358,7 @@ impl Scan {
             let memory = (*self.parts.context).ecxt_per_tuple_memory;
             let before = pg_sys::MemoryContextSwitchTo(memory);
             let calls = self.calls.calls.iter().enumerate();
-            for (number, call) in calls.filter(|(number, _)| self.tested[*number] == tested) {
+            for (number, call) in calls.filter(|(number, _)| self.in_conditions[*number] == in_conditions) {
                 let value = window.value(row, call)?;
                 *(*scan).tts_isnull.add(columns + number) = value.is_none();
                 *(*scan).tts_values.add(columns + number) = value.unwrap_or(pg_sys::Datum::from(0));
