@@ -276,10 +276,10 @@ impl Scan {
                 PrefetchLimit::ToLimit => self.rows_limited().unwrap_or(1),
                 PrefetchLimit::ToRequestedRow { limited, feeds_client } => {
                     let bound = if limited { self.rows_limited().unwrap_or(1) } else { usize::MAX };
-                    match running::asked(self.parts.state) {
-                        running::Asked::All => bound,
-                        running::Asked::More(rows) if feeds_client => bound.min(rows),
-                        running::Asked::More(_) => 1,
+                    match running::rows_requested(self.parts.state) {
+                        running::RowsRequested::All => bound,
+                        running::RowsRequested::More(rows) if feeds_client => bound.min(rows),
+                        running::RowsRequested::More(_) => 1,
                     }
                 }
                 PrefetchLimit::OneRow => 1,
