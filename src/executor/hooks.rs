@@ -15,7 +15,7 @@ use pgrx::pg_sys::{
 use super::error_bridge;
 use super::expression::copy;
 use super::rewrite::{has_batchable_calls, rewrite};
-use super::running::{self, Running};
+use super::running::{self, RunGuard};
 use crate::guc;
 
 static mut PLANNER_BEFORE: pg_sys::planner_hook_type = None;
@@ -86,7 +86,7 @@ unsafe extern "C-unwind" fn run(
 ) {
     // SAFETY: the server calls this as it would call its executor.
     error_bridge::callback(|| unsafe {
-        let _running = Running::enter(query, rows);
+        let _guard = RunGuard::enter(query, rows);
         error_bridge::run(EXECUTOR_RUN_BEFORE, query, direction, rows, once);
     })
 }
@@ -96,7 +96,7 @@ unsafe extern "C-unwind" fn run(
 unsafe extern "C-unwind" fn run(query: *mut QueryDesc, direction: pg_sys::ScanDirection::Type, rows: u64) {
     // SAFETY: the server calls this as it would call its executor.
     error_bridge::callback(|| unsafe {
-        let _running = Running::enter(query, rows);
+        let _guard = RunGuard::enter(query, rows);
         error_bridge::run(EXECUTOR_RUN_BEFORE, query, direction, rows);
     })
 }

@@ -55,11 +55,11 @@ pub unsafe fn begin(query: *mut QueryDesc) {
 }
 
 /// Ends a run when it is dropped.
-pub struct Running {
+pub struct RunGuard {
     depth: usize,
 }
 
-impl Running {
+impl RunGuard {
     /// A run that asks for so many rows, 0 for all.
     ///
     /// # Safety
@@ -73,7 +73,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunGuard {
     fn drop(&mut self) {
         RUNNING.with_borrow_mut(|running| running.truncate(self.depth - 1));
     }
