@@ -18,22 +18,22 @@ use super::rewrite::{has_batchable_calls, rewrite};
 use super::running::{self, RunGuard};
 use crate::guc;
 
-static mut PLANNER_BEFORE: pg_sys::planner_hook_type = None;
-static mut EXECUTOR_START_BEFORE: pg_sys::ExecutorStart_hook_type = None;
-static mut EXECUTOR_RUN_BEFORE: pg_sys::ExecutorRun_hook_type = None;
+static mut PREVIOUS_PLANNER: pg_sys::planner_hook_type = None;
+static mut PREVIOUS_EXECUTOR_START: pg_sys::ExecutorStart_hook_type = None;
+static mut PREVIOUS_EXECUTOR_RUN: pg_sys::ExecutorRun_hook_type = None;
 /// Whether plans may have been made before the planner's hook was there.
-static mut CAME_LATE: bool = false;
+static mut LOADED_LATE: bool = false;
 
 /// Puts the hooks in.
 pub fn init() {
     // SAFETY: called once, while the library is loaded.
     unsafe {
-        PLANNER_BEFORE = pg_sys::planner_hook;
+        PREVIOUS_PLANNER = pg_sys::planner_hook;
         pg_sys::planner_hook = Some(plan);
-        CAME_LATE = !pg_sys::process_shared_preload_libraries_in_progress;
-        EXECUTOR_START_BEFORE = pg_sys::ExecutorStart_hook;
+        LOADED_LATE = !pg_sys::process_shared_preload_libraries_in_progress;
+        PREVIOUS_EXECUTOR_START = pg_sys::ExecutorStart_hook;
         pg_sys::ExecutorStart_hook = Some(start);
-        EXECUTOR_RUN_BEFORE = pg_sys::ExecutorRun_hook;
+        PREVIOUS_EXECUTOR_RUN = pg_sys::ExecutorRun_hook;
         pg_sys::ExecutorRun_hook = Some(run);
     }
 }
@@ -47,7 +47,7 @@ unsafe extern "C-unwind" fn plan(
 ) -> *mut PlannedStmt {
     // SAFETY: the server calls this as it would call its planner; the plan is new.
     error_bridge::callback(|| unsafe {
-        let planned = error_bridge::plan(PLANNER_BEFORE, query, text, cursor_options, parameters);
+        let planned = error_bridge::plan(PREVIOUS_PLANNER, query, text, cursor_options, parameters);
         if guc::batch_execution() && has_batchable_calls(planned) {
             rewrite(planned, cursor_options & CURSOR_OPT_SCROLL as i32 != 0);
         }
@@ -61,7 +61,7 @@ unsafe extern "C-unwind" fn start(query: *mut QueryDesc, flags: i32) {
     error_bridge::callback(|| unsafe {
         let leader = pg_sys::ParallelWorkerNumber < 0;
         let mut flags = flags;
-        if CAME_LATE && leader && guc::batch_execution() && has_batchable_calls((*query).plannedstmt) {
+        if LOADED_LATE && leader && guc::batch_execution() && has_batchable_calls((*query).plannedstmt) {
             let planned = copy((*query).plannedstmt);
             if scrolls_by_chance(query, flags) {
                 (*pg_sys::ActivePortal).cursorOptions &= !(CURSOR_OPT_SCROLL as i32);
@@ -71,7 +71,7 @@ unsafe extern "C-unwind" fn start(query: *mut QueryDesc, flags: i32) {
             rewrite(planned, flags & EXEC_FLAG_BACKWARD as i32 != 0);
             (*query).plannedstmt = planned;
         }
-        error_bridge::start(EXECUTOR_START_BEFORE, query, flags);
+        error_bridge::start(PREVIOUS_EXECUTOR_START, query, flags);
         running::begin(query);
     })
 }
@@ -87,7 +87,7 @@ unsafe extern "C-unwind" fn run(
     // SAFETY: the server calls this as it would call its executor.
     error_bridge::callback(|| unsafe {
         let _guard = RunGuard::enter(query, rows);
-        error_bridge::run(EXECUTOR_RUN_BEFORE, query, direction, rows, once);
+        error_bridge::run(PREVIOUS_EXECUTOR_RUN, query, direction, rows, once);
     })
 }
 
@@ -97,7 +97,7 @@ unsafe extern "C-unwind" fn run(query: *mut QueryDesc, direction: pg_sys::ScanDi
     // SAFETY: the server calls this as it would call its executor.
     error_bridge::callback(|| unsafe {
         let _guard = RunGuard::enter(query, rows);
-        error_bridge::run(EXECUTOR_RUN_BEFORE, query, direction, rows);
+        error_bridge::run(PREVIOUS_EXECUTOR_RUN, query, direction, rows);
     })
 }
 
