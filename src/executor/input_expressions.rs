@@ -11,7 +11,7 @@ use pgrx::pg_sys::{self, Datum, ExprContext, ExprState, Node, NodeTag};
 
 use super::error_bridge;
 use super::functions::function_of;
-use super::plan_builder::asks_the_same;
+use super::plan_builder::share_request;
 use super::plan_walker::{elements, tag};
 use crate::columns::RecordReaders;
 use crate::inference::{InputKind, ModelFunction};
@@ -42,7 +42,7 @@ enum ModelName {
 }
 
 /// What is asked about one row of the input.
-pub struct Question {
+pub struct EvaluatedInput {
     pub value: InputValue,
     /// Without it, the default one.
     pub model: Option<Rc<str>>,
@@ -75,7 +75,7 @@ impl Calls {
         unsafe {
             for call in calls_of(plan) {
                 let Some((function, kind)) = function_of((*call).funcid) else { continue };
-                let input = match seen.iter().position(|other| asks_the_same(*other, call)) {
+                let input = match seen.iter().position(|other| share_request(*other, call)) {
                     Some(input) => input,
                     None => {
                         seen.push(call);
@@ -128,7 +128,7 @@ impl InputExpression {
     ///
     /// # Safety
     /// The context's outer row is one of the input. The value lives as long as the current memory context.
-    pub unsafe fn question(&self, context: *mut ExprContext) -> Option<Question> {
+    pub unsafe fn evaluate(&self, context: *mut ExprContext) -> Option<EvaluatedInput> {
         // SAFETY: as the caller promises; the kind says of which type the value is.
         unsafe {
             let value = error_bridge::evaluate(self.value, context)?;
@@ -145,7 +145,7 @@ impl InputExpression {
                     Some(Rc::from(<&str>::from_datum(name, false)?))
                 }
             };
-            Some(Question { value, model })
+            Some(EvaluatedInput { value, model })
         }
     }
 }

@@ -70,7 +70,7 @@ unsafe fn next_calls(expressions: &NodeExpressions) -> Vec<Call> {
         }
         let mut calls: Vec<Call> = Vec::new();
         for call in everything {
-            let wanted = first.is_empty() || first.iter().any(|other| asks_the_same(*other, call));
+            let wanted = first.is_empty() || first.iter().any(|other| share_request(*other, call));
             if wanted && !calls.iter().any(|other| same(*other, call)) {
                 calls.push(call);
             }
@@ -83,7 +83,7 @@ unsafe fn next_calls(expressions: &NodeExpressions) -> Vec<Call> {
 ///
 /// # Safety
 /// Both point to batchable calls.
-pub unsafe fn asks_the_same(one: Call, other: Call) -> bool {
+pub unsafe fn share_request(one: Call, other: Call) -> bool {
     // SAFETY: as the caller promises.
     unsafe {
         let output = |call: Call| function_of((*call).funcid).map(|(function, _)| function.output());

@@ -258,7 +258,7 @@ impl Scan {
                 self.free_contexts.push(window.memory);
                 return false;
             }
-            window.ask(&mut self.models, &mut self.counters);
+            window.send(&mut self.models, &mut self.counters);
             self.in_flight.push_back(window);
             true
         }
@@ -318,9 +318,9 @@ impl Scan {
             (*context).ecxt_outertuple = slot;
             let before = pg_sys::MemoryContextSwitchTo((*context).ecxt_per_tuple_memory);
             let origin = self.parts.table.map(|table| Origin::of((*table).ss_ScanTupleSlot));
-            window.ask_about(&mut self.calls.inputs, context, &mut self.models);
+            window.add_inputs(&mut self.calls.inputs, context, &mut self.models);
             let unused = &mut self.parts.unused;
-            window.add(origin, || match unused {
+            window.add_row(origin, || match unused {
                 None => pg_sys::ExecCopySlotMinimalTuple(slot),
                 Some(unused) => unused.row_without(slot),
             });
