@@ -43,10 +43,10 @@ struct ModelGroup {
     model: Option<Rc<str>>,
     /// Whether the inputs are texts.
     of_texts: bool,
-    state: State,
+    state: RequestState,
 }
 
-enum State {
+enum RequestState {
     Texts(IndexSet<String>),
     Rows {
         model: Rc<Resolved>,
@@ -174,8 +174,8 @@ impl Window {
         if check_length(&text).is_err() {
             return AnswerLocation::TooLong(text.len());
         }
-        let group = self.group(output, model, true, |_| State::Texts(IndexSet::new()));
-        let State::Texts(texts) = &mut self.groups[group].state else { return AnswerLocation::Null };
+        let group = self.group(output, model, true, |_| RequestState::Texts(IndexSet::new()));
+        let RequestState::Texts(texts) = &mut self.groups[group].state else { return AnswerLocation::Null };
         let bytes = text.len();
         let (number, new) = texts.insert_full(text);
         if new {
@@ -196,12 +196,12 @@ impl Window {
         let begin = |name: Option<&str>| {
             let found = models.version_of(name).and_then(|model| Ok((columns_of(&model)?, model)));
             match found {
-                Ok((fields, model)) => State::Rows { model, rows: RowsBuilder::new(&fields), fields },
-                Err(error) => State::Failed(Some(error)),
+                Ok((fields, model)) => RequestState::Rows { model, rows: RowsBuilder::new(&fields), fields },
+                Err(error) => RequestState::Failed(Some(error)),
             }
         };
         let group = self.group(input.output, model, false, begin);
-        let State::Rows { model, fields, rows } = &mut self.groups[group].state else {
+        let RequestState::Rows { model, fields, rows } = &mut self.groups[group].state else {
             return AnswerLocation::At { group: narrow(group), row: 0 };
         };
         let before = rows.bytes();
@@ -233,7 +233,7 @@ impl Window {
         output: Output,
         model: Option<Rc<str>>,
         of_texts: bool,
-        begin: impl FnOnce(Option<&str>) -> State,
+        begin: impl FnOnce(Option<&str>) -> RequestState,
     ) -> usize {
         let fits =
             |group: &ModelGroup| group.output == output && group.of_texts == of_texts && group.model == model;
@@ -250,8 +250,8 @@ impl Window {
         counters.texts +=
             self.locations.iter().filter(|location| !matches!(location, AnswerLocation::Null)).count() as u64;
         for group in &mut self.groups {
-            let sent = match std::mem::replace(&mut group.state, State::Failed(None)) {
-                State::Texts(texts) => {
+            let sent = match std::mem::replace(&mut group.state, RequestState::Failed(None)) {
+                RequestState::Texts(texts) => {
                     let texts = Input::Texts(texts.into_iter().collect());
                     counters.distinct += texts.len() as u64;
                     let model = models.version_of(group.model.as_deref());
@@ -260,7 +260,7 @@ impl Window {
                         RequestStream::submit(group.output, &model, texts)
                     })
                 }
-                State::Rows { model, rows, .. } => {
+                RequestState::Rows { model, rows, .. } => {
                     counters.distinct += rows.len() as u64;
                     RequestStream::submit(group.output, &model, Input::Rows(rows.finish()))
                 }
@@ -269,7 +269,7 @@ impl Window {
                     continue;
                 }
             };
-            group.state = sent.map_or_else(|error| State::Failed(Some(error)), State::Sent);
+            group.state = sent.map_or_else(|error| RequestState::Failed(Some(error)), RequestState::Sent);
         }
     }
 
@@ -277,14 +277,14 @@ impl Window {
     pub fn wait(&mut self, counters: &mut Counters) {
         let start = Instant::now();
         for group in &mut self.groups {
-            let state = std::mem::replace(&mut group.state, State::Failed(None));
+            let state = std::mem::replace(&mut group.state, RequestState::Failed(None));
             group.state = match state {
-                State::Sent(stream) => match stream.finish() {
+                RequestState::Sent(stream) => match stream.finish() {
                     Ok(answers) => {
                         counters.answered(&answers);
-                        State::Answered(answers)
+                        RequestState::Answered(answers)
                     }
-                    Err(error) => State::Failed(Some(error)),
+                    Err(error) => RequestState::Failed(Some(error)),
                 },
                 other => other,
             };
@@ -317,9 +317,9 @@ impl Window {
                 Err(error.unwrap_or(UNANSWERED))
             }
             Some(AnswerLocation::At { group, row }) => match &mut self.groups[*group as usize].state {
-                State::Answered(answers) => call.function.datum(answers, *row as usize),
-                State::Failed(error) => Err(error.take().unwrap_or(UNANSWERED)),
-                State::Texts(_) | State::Rows { .. } | State::Sent(_) => Err(UNANSWERED),
+                RequestState::Answered(answers) => call.function.datum(answers, *row as usize),
+                RequestState::Failed(error) => Err(error.take().unwrap_or(UNANSWERED)),
+                RequestState::Texts(_) | RequestState::Rows { .. } | RequestState::Sent(_) => Err(UNANSWERED),
             },
         }
     }
