@@ -104,14 +104,14 @@ impl Subplans {
     ///
     /// # Safety
     /// `plan` points to a node of ours.
-    pub unsafe fn asks_error_free(self, plan: *mut Plan) -> bool {
+    pub unsafe fn inputs_error_free(self, plan: *mut Plan) -> bool {
         // SAFETY: as the caller promises.
         unsafe {
             let inputs = calls_of(plan.cast()).into_iter().all(|call| self.error_free_list((*call).args));
             let input = (*plan).lefttree;
             inputs
                 && match node::is_ours(input) {
-                    true => self.error_free_node(input) && self.asks_error_free(input),
+                    true => self.error_free_node(input) && self.inputs_error_free(input),
                     false => self.error_free(input, false),
                 }
         }

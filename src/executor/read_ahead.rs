@@ -79,7 +79,7 @@ impl Subplans {
 
     unsafe fn prefetch_limit(self, plan: *mut Plan, above: Above) -> PrefetchLimit {
         // SAFETY: as the caller promises.
-        if unsafe { self.asks_error_free(plan) } {
+        if unsafe { self.inputs_error_free(plan) } {
             return PrefetchLimit::Unlimited;
         }
         let limited = above.limited.filter(|extent| *extent != Extent::Some);
