@@ -52,7 +52,7 @@ impl Subplans {
                     let number = (*plan.cast::<pg_sys::CteScan>()).ctePlanId;
                     self.side_effect_free_node(plan) && self.prefetch_safe(self.plan(number), repeated)
                 }
-                kind if TRANSPARENT.contains(&kind) => self.all_prefetch_safe(plan, repeated),
+                kind if PROJECTING_NODES.contains(&kind) => self.all_prefetch_safe(plan, repeated),
                 _ => false,
             }
         }
@@ -131,7 +131,7 @@ unsafe extern "C-unwind" fn has_effects(function: pg_sys::Oid, _context: *mut c_
 const VOLATILE_WITHOUT_EFFECTS: [u32; 4] = [1598, 2649, 274, 3432];
 
 /// Plan nodes that evaluate their target list and conditions, and nothing else, for each row of their inputs.
-const TRANSPARENT: [NodeTag; 32] = [
+const PROJECTING_NODES: [NodeTag; 32] = [
     NodeTag::T_Agg,
     NodeTag::T_Append,
     NodeTag::T_BitmapAnd,
