@@ -16,7 +16,7 @@ type Call = *mut pg_sys::FuncExpr;
 ///
 /// # Safety
 /// `plan` points to a plan node of the statement that `subplans` belong to.
-pub unsafe fn move_down(plan: *mut Plan, subplans: Subplans, drained: bool, ids: &mut i32) {
+pub unsafe fn push_down_calls(plan: *mut Plan, subplans: Subplans, drained: bool, ids: &mut i32) {
     // SAFETY: as the caller promises; the tag tells the type.
     unsafe {
         let find = match tag(plan) {
@@ -32,7 +32,7 @@ pub unsafe fn move_down(plan: *mut Plan, subplans: Subplans, drained: bool, ids:
         loop {
             let calls = find(plan);
             let input = &raw mut (*plan).lefttree;
-            let Some(columns) = provide(input, &calls, subplans, drained, ids) else { return };
+            let Some(columns) = add_call_columns(input, &calls, subplans, drained, ids) else { return };
             let with = |node| call_column(node, &calls, &columns, OUTER_VAR);
             (*plan).targetlist = replace_in((*plan).targetlist, with);
             (*plan).qual = replace_in((*plan).qual, with);
@@ -45,7 +45,7 @@ pub unsafe fn move_down(plan: *mut Plan, subplans: Subplans, drained: bool, ids:
 ///
 /// # Safety
 /// `plan` points to a plan node.
-pub unsafe fn lift_join_conditions(plan: *mut Plan) {
+pub unsafe fn pull_up_join_conditions(plan: *mut Plan) {
     // SAFETY: the tag tells the type.
     unsafe {
         if !matches!(tag(plan), NodeTag::T_NestLoop | NodeTag::T_HashJoin | NodeTag::T_MergeJoin) {
@@ -210,7 +210,7 @@ pub unsafe fn distinct(calls: Vec<Call>) -> Vec<Call> {
 ///
 /// # Safety
 /// `input` is where an input hangs; `drained` is true only if all of its rows will be read.
-pub unsafe fn provide(
+pub unsafe fn add_call_columns(
     input: *mut *mut Plan,
     calls: &[Call],
     subplans: Subplans,
@@ -306,7 +306,7 @@ unsafe fn hash_keys(join: *mut pg_sys::HashJoin, subplans: Subplans, drained: bo
         let plan = &raw mut (*join).join.plan;
         let mut outer = calls_in((*join).hashkeys);
         outer.retain(|call| is_about(OUTER_VAR, *call));
-        if let Some(columns) = provide(&raw mut (*plan).lefttree, &outer, subplans, drained, ids) {
+        if let Some(columns) = add_call_columns(&raw mut (*plan).lefttree, &outer, subplans, drained, ids) {
             let with = |node| call_column(node, &outer, &columns, OUTER_VAR);
             (*join).hashkeys = replace_in((*join).hashkeys, with);
             (*join).hashclauses = replace_in((*join).hashclauses, with);
@@ -328,7 +328,9 @@ unsafe fn hashed_side(
     unsafe {
         let plan = &raw mut (*hash).plan;
         let calls = calls_in((*hash).hashkeys);
-        let Some(columns) = provide(&raw mut (*plan).lefttree, &calls, subplans, true, ids) else { return };
+        let Some(columns) = add_call_columns(&raw mut (*plan).lefttree, &calls, subplans, true, ids) else {
+            return;
+        };
         let with = |node| call_column(node, &calls, &columns, OUTER_VAR);
         (*hash).hashkeys = replace_in((*hash).hashkeys, with);
         let shown = elements::<TargetEntry>((*plan).targetlist);

@@ -5,7 +5,7 @@
 
 use pgrx::pg_sys::{self, Node, NodeTag, OUTER_VAR, ParamKind, Plan, PlannedStmt};
 
-use super::clauses::{distinct, provide};
+use super::clauses::{add_call_columns, distinct};
 use super::expression::{always_evaluated, any, column, copy, replace, same};
 use super::plan_walker::{elements, tag};
 use super::prefetch_safety::Subplans;
@@ -32,7 +32,8 @@ pub unsafe fn move_to_outer(
         let functions = elements::<pg_sys::RangeTblFunction>((*scan).functions);
         let calls = calls_about_outer(plan.cast(), &functions);
         let outer: Vec<Call> = calls.iter().map(|call| about_columns(*call, plan.cast())).collect();
-        let Some(columns) = provide(&raw mut (*plan).lefttree, &outer, subplans, drained, ids) else {
+        let Some(columns) = add_call_columns(&raw mut (*plan).lefttree, &outer, subplans, drained, ids)
+        else {
             return;
         };
         for (call, number) in calls.into_iter().zip(columns) {

@@ -27,7 +27,7 @@ type Call = *mut pg_sys::FuncExpr;
 ///
 /// # Safety
 /// `input` and `like` point to plan nodes, and the expressions fit the input's columns.
-pub unsafe fn put_over(
+pub unsafe fn put_nodes_over(
     input: *mut Plan,
     mut expressions: NodeExpressions,
     like: *const Plan,
@@ -136,7 +136,7 @@ impl NodeBuilder {
 
     /// Takes over what can be done here; what is left in `expressions` is about this node's output.
     unsafe fn evaluate(self, expressions: &mut NodeExpressions) -> BuiltNode {
-        // SAFETY: the expressions fit the input's columns, as the caller of `put_over` promises.
+        // SAFETY: the expressions fit the input's columns, as the caller of `put_nodes_over` promises.
         unsafe {
             let testable =
                 expressions.conditions.iter().take_while(|one| self.evaluates_fully(**one)).count();
@@ -228,7 +228,7 @@ impl NodeBuilder {
 /// Puts a node between a plan node and its input that adds columns to the input's: one for each call.
 ///
 /// # Safety
-/// As [`put_over`].
+/// As [`put_nodes_over`].
 pub unsafe fn add_columns(input: *mut Plan, calls: &[Call], ids: &mut i32) -> *mut Plan {
     // SAFETY: as the caller promises.
     unsafe {
