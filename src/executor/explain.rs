@@ -18,7 +18,7 @@ use crate::error::Error;
 ///
 /// # Safety
 /// The node has begun; the others are what the server gives to whom it asks to explain.
-pub unsafe fn tell(
+pub unsafe fn write_properties(
     node: *mut CustomScanState,
     ancestors: *mut List,
     output: *mut ExplainState,
@@ -54,13 +54,13 @@ pub unsafe fn tell(
         let names = models.iter().map(|name| name.as_ptr().cast_mut());
         pg_sys::ExplainPropertyList(c"Model".as_ptr(), list(names), output);
         if (*output).analyze {
-            tell_counters(output, counters);
+            write_counters(output, counters);
         }
     }
     Ok(())
 }
 
-unsafe fn tell_counters(output: *mut ExplainState, counters: &Counters) {
+unsafe fn write_counters(output: *mut ExplainState, counters: &Counters) {
     let numbers = [
         (c"Windows", counters.windows),
         (c"Texts", counters.texts),

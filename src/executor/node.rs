@@ -440,11 +440,11 @@ unsafe extern "C-unwind" fn explain(
     output: *mut ExplainState,
 ) {
     // SAFETY: the node has begun.
-    let told = unsafe {
+    let written = unsafe {
         let state = batch_state(node);
-        explain::tell(node, ancestors, output, state.scan.default_model(), &state.counted())
+        explain::write_properties(node, ancestors, output, state.scan.default_model(), &state.counted())
     };
-    if let Err(error) = told {
+    if let Err(error) = written {
         let error: Error = error;
         raise(error);
     }
