@@ -12,7 +12,7 @@
 //! - [`functions`]: which functions of a plan are ours; [`cost`]: what the planner is told about them.
 //! - [`node`]: the plan node as the executor sees it; [`scan`]: rows in, windows, rows out; [`window`]: rows whose inputs
 //!   are being answered; [`input_expressions`]: what its calls ask about; [`window_size`]: how many rows a window holds;
-//!   [`models`]: the models of one execution; [`unused`]: columns that needn't be kept.
+//!   [`models`]: the models of one execution; [`unused_columns`]: columns that needn't be kept.
 //! - [`running`]: the statements that the server is executing.
 //! - [`error_bridge`]: the server's own errors on their way through our frames.
 //! - [`counters`] and [`explain`]: what EXPLAIN tells.
@@ -42,7 +42,7 @@ mod scan;
 mod prefetch_safety;
 mod targetlist;
 mod plan_walker;
-mod unused;
+mod unused_columns;
 mod window;
 
 /// Called when the library is loaded.

@@ -13,7 +13,7 @@ use super::expression::{any, column_of};
 use super::input_expressions::{Calls, calls_of};
 use super::plan_walker::{elements, list, tag};
 use super::scan::{Limit, Parts, Scan};
-use super::unused::UnusedColumns;
+use super::unused_columns::UnusedColumns;
 use super::{error_bridge, explain, expression};
 use crate::error::{Error, raise};
 

@@ -12,7 +12,7 @@ use super::counters::Counters;
 use super::input_expressions::Calls;
 use super::models::Models;
 use super::node::{ChildNode, PrefetchLimit, PrivateData};
-use super::unused::UnusedColumns;
+use super::unused_columns::UnusedColumns;
 use super::window::{Origin, Window};
 use super::window_size::{IN_FLIGHT, WindowSize};
 use super::{error_bridge, running};
