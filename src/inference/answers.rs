@@ -81,8 +81,8 @@ impl ModelFunction {
 }
 
 impl Answers {
-    /// To be filled by [`take_in`](Self::take_in).
-    pub fn none_yet(model: &Rc<Resolved>) -> Self {
+    /// To be filled by [`append`](Self::append).
+    pub fn empty(model: &Rc<Resolved>) -> Self {
         let scheme = LabelScheme::Other;
         let (model, refused) = (Rc::clone(model), BTreeMap::new());
         Self { model, rows: None, scheme, refused, completed: Completed::default() }
@@ -92,10 +92,10 @@ impl Answers {
     ///
     /// # Errors
     /// [`Error::Unexpected`] for a reply to something else.
-    pub fn take_in(&mut self, piece: Piece) -> Result<(), Error> {
+    pub fn append(&mut self, piece: Piece) -> Result<(), Error> {
         let (answers, completed) = match piece {
             Piece::Answered(ReplyBody::Answered { answers, completed }) => (answers, completed),
-            Piece::Answered(_) => return Err(OTHER),
+            Piece::Answered(_) => return Err(UNEXPECTED_ANSWER),
             Piece::Refused(input) => {
                 let answered = self.rows.as_ref().map_or(0, protocol::Answers::len);
                 self.refused.insert(answered + self.refused.len(), input);
@@ -110,7 +110,7 @@ impl Answers {
                 };
                 self.rows = Some(answers);
             }
-            Some(rows) => append(rows, answers)?,
+            Some(rows) => append_rows(rows, answers)?,
         }
         self.completed.tokens += completed.tokens;
         self.completed.cached += completed.cached;
@@ -122,7 +122,7 @@ impl Answers {
     ///
     /// # Errors
     /// [`Error::InputFatal`] if there is none because engines die of it.
-    fn place(&self, row: usize) -> Result<usize, Error> {
+    fn answer_index(&self, row: usize) -> Result<usize, Error> {
         match self.refused.get(&row) {
             Some(refused) => Err(Error::InputFatal(*refused)),
             None => Ok(row - self.refused.range(..row).count()),
@@ -149,14 +149,14 @@ impl Answers {
     /// # Errors
     /// [`Error::Unexpected`] if something else was asked for.
     pub fn prediction(&self, row: usize) -> Result<Option<Prediction<'_>>, Error> {
-        let row = self.place(row)?;
+        let row = self.answer_index(row)?;
         match &self.rows {
             Some(rows @ (protocol::Answers::Classes { .. } | protocol::Answers::Numbers(_)))
                 if row < rows.len() =>
             {
                 Ok(rows.prediction(row))
             }
-            _ => Err(OTHER),
+            _ => Err(UNEXPECTED_ANSWER),
         }
     }
 
@@ -165,34 +165,36 @@ impl Answers {
     /// # Errors
     /// [`Error::Unexpected`] if something else was asked for; so do all readers.
     pub fn pieces(&self, row: usize) -> Result<Option<Vec<String>>, Error> {
-        let row = self.place(row)?;
+        let row = self.answer_index(row)?;
         match &self.rows {
-            Some(protocol::Answers::TokenPieces(rows)) => rows.get(row).cloned().map(Some).ok_or(OTHER),
-            _ => Err(OTHER),
+            Some(protocol::Answers::TokenPieces(rows)) => {
+                rows.get(row).cloned().map(Some).ok_or(UNEXPECTED_ANSWER)
+            }
+            _ => Err(UNEXPECTED_ANSWER),
         }
     }
 
     /// Indices into the vocabulary.
     pub fn ids(&self, row: usize) -> Result<Option<Vec<i32>>, Error> {
-        let row = self.place(row)?;
-        let Some(protocol::Answers::TokenIds(rows)) = &self.rows else { return Err(OTHER) };
-        let ids = rows.get(row).ok_or(OTHER)?.iter();
-        ids.map(|id| i32::try_from(*id)).collect::<Result<_, _>>().map(Some).map_err(|_| OTHER)
+        let row = self.answer_index(row)?;
+        let Some(protocol::Answers::TokenIds(rows)) = &self.rows else { return Err(UNEXPECTED_ANSWER) };
+        let ids = rows.get(row).ok_or(UNEXPECTED_ANSWER)?.iter();
+        ids.map(|id| i32::try_from(*id)).collect::<Result<_, _>>().map(Some).map_err(|_| UNEXPECTED_ANSWER)
     }
 
     /// Number of tokens.
     pub fn count(&self, row: usize) -> Result<Option<i32>, Error> {
-        let row = self.place(row)?;
-        let Some(protocol::Answers::TokenCounts(rows)) = &self.rows else { return Err(OTHER) };
-        i32::try_from(*rows.get(row).ok_or(OTHER)?).map(Some).map_err(|_| OTHER)
+        let row = self.answer_index(row)?;
+        let Some(protocol::Answers::TokenCounts(rows)) = &self.rows else { return Err(UNEXPECTED_ANSWER) };
+        i32::try_from(*rows.get(row).ok_or(UNEXPECTED_ANSWER)?).map(Some).map_err(|_| UNEXPECTED_ANSWER)
     }
 
     /// Mean-pooled, L2-normalised.
     pub fn embedding(&self, row: usize) -> Result<Option<Vec<f32>>, Error> {
-        let row = self.place(row)?;
+        let row = self.answer_index(row)?;
         match &self.rows {
-            Some(protocol::Answers::Vectors(rows)) => rows.get(row).cloned().ok_or(OTHER),
-            _ => Err(OTHER),
+            Some(protocol::Answers::Vectors(rows)) => rows.get(row).cloned().ok_or(UNEXPECTED_ANSWER),
+            _ => Err(UNEXPECTED_ANSWER),
         }
     }
 
@@ -277,10 +279,10 @@ impl Answers {
         read: impl FnOnce(Prediction<'a>) -> Option<T>,
     ) -> Result<Option<T>, Error> {
         let Some(prediction) = self.prediction(row)? else { return Ok(None) };
-        read(prediction).map(Some).ok_or_else(|| self.meaningless(wanted))
+        read(prediction).map(Some).ok_or_else(|| self.no_meaning(wanted))
     }
 
-    fn meaningless(&self, wanted: &'static str) -> Error {
+    fn no_meaning(&self, wanted: &'static str) -> Error {
         let model = format!("{}@{}", self.model.name, self.model.version);
         let labels = match &self.rows {
             Some(protocol::Answers::Classes { labels, .. }) => labels.clone(),
@@ -291,7 +293,7 @@ impl Answers {
 }
 
 /// Appends rows of the same request's next part.
-fn append(rows: &mut protocol::Answers, more: protocol::Answers) -> Result<(), Error> {
+fn append_rows(rows: &mut protocol::Answers, more: protocol::Answers) -> Result<(), Error> {
     use protocol::Answers::{Classes, Numbers, TokenCounts, TokenIds, TokenPieces, Vectors};
     match (rows, more) {
         (Classes { labels, probabilities }, Classes { labels: same, probabilities: more })
@@ -304,10 +306,10 @@ fn append(rows: &mut protocol::Answers, more: protocol::Answers) -> Result<(), E
         (TokenIds(rows), TokenIds(more)) => rows.extend(more),
         (TokenPieces(rows), TokenPieces(more)) => rows.extend(more),
         (TokenCounts(rows), TokenCounts(more)) => rows.extend(more),
-        _ => return Err(OTHER),
+        _ => return Err(UNEXPECTED_ANSWER),
     }
     Ok(())
 }
 
 const SENTIMENT: &str = "labels that mean sentiment";
-const OTHER: Error = Error::Unexpected("an answer to something else");
+const UNEXPECTED_ANSWER: Error = Error::Unexpected("an answer to something else");

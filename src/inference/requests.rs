@@ -44,7 +44,7 @@ impl RequestStream {
     /// # Errors
     /// Those of starting an engine.
     pub fn submit(output: Output, model: &Rc<Resolved>, input: Input) -> Result<Self, Error> {
-        let answers = Answers::none_yet(model);
+        let answers = Answers::empty(model);
         let rest = match input {
             Input::Texts(texts) => Rest::Texts(texts.into_iter().peekable()),
             Input::Rows(rows) => Rest::Rows(Some(rows).filter(|rows| rows.count > 0)),
@@ -62,7 +62,7 @@ impl RequestStream {
     pub fn finish(mut self) -> Result<Answers, Error> {
         while let Some(ticket) = self.in_flight.pop_front() {
             for piece in ticket.finish()? {
-                self.answers.take_in(piece)?;
+                self.answers.append(piece)?;
             }
             self.fill()?;
         }
