@@ -66,12 +66,12 @@ pub fn answer(output: Output, model: &Rc<Resolved>, input: Input) -> Result<Rc<A
         return Ok(Rc::new(RequestStream::submit(output, model, input)?.finish()?));
     }
     let source = &model.reference.source;
-    if let Some(answers) = memo::recall(output, source, &input) {
+    if let Some(answers) = memo::lookup(output, source, &input) {
         return Ok(answers);
     }
     let answers = Rc::new(RequestStream::submit(output, model, input.clone())?.finish()?);
     if answers.are_complete() {
-        memo::remember(output, input, Rc::clone(&answers));
+        memo::store(output, input, Rc::clone(&answers));
     }
     Ok(answers)
 }
