@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::catalog::resolve::Resolved;
 use crate::error::Error;
 use crate::inference::{
-    Answers, InputKind, ModelFunction, answer, check_length, check_room, model_of, require_text,
+    Answers, InputKind, ModelFunction, answer, check_length, check_result_size, model_of, require_text,
 };
 
 /// Reads the value of one text off the answers.
@@ -51,7 +51,7 @@ fn array<T>(
     reviews.iter().flatten().try_for_each(check_length)?;
     let model = model_of(model)?;
     let texts: Vec<String> = reviews.iter().flatten().map(str::to_owned).collect();
-    check_room(function, &model, &texts)?;
+    check_result_size(function, &model, &texts)?;
     let answers = text_answer(function, &model, texts)?;
     let mut texts = 0..;
     let mut next = |_| read(&answers, texts.next().unwrap_or_default());

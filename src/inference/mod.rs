@@ -5,7 +5,7 @@
 //! - [`answers`]: what came back, and what each SQL function reads off it.
 //! - [`requests`]: many inputs, cut into requests of bounded size, two of them in flight.
 //! - [`memo`]: the latest answer to a single input.
-//! - [`room`]: whether the answers to many texts fit into one value.
+//! - [`result_size`]: whether the answers to many texts fit into one value.
 //!
 //! It must not know where the inputs come from. Invariant: answers are in the order of the inputs they were asked for.
 
@@ -13,7 +13,7 @@ mod answers;
 mod memo;
 mod reads;
 mod requests;
-mod room;
+mod result_size;
 
 use std::rc::Rc;
 
@@ -32,7 +32,7 @@ pub enum InputKind {
 
 pub use reads::{columns_of, require_text};
 pub use requests::RequestStream;
-pub use room::check_room;
+pub use result_size::check_result_size;
 
 use crate::catalog::resolve::{Resolved, resolve};
 use crate::error::Error;
