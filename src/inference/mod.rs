@@ -1,7 +1,7 @@
 //! Inputs in, answers out: what SQL functions, aggregates and the executor node share.
 //!
 //! # Layout
-//! - [`reads`]: what a model reads.
+//! - [`model_inputs`]: what a model reads.
 //! - [`answers`]: what came back, and what each SQL function reads off it.
 //! - [`requests`]: many inputs, cut into requests of bounded size, two of them in flight.
 //! - [`memo`]: the latest answer to a single input.
@@ -11,7 +11,7 @@
 
 mod answers;
 mod memo;
-mod reads;
+mod model_inputs;
 mod requests;
 mod result_size;
 
@@ -30,7 +30,7 @@ pub enum InputKind {
     Json,
 }
 
-pub use reads::{columns_of, require_text};
+pub use model_inputs::{columns_of, require_text};
 pub use requests::RequestStream;
 pub use result_size::check_result_size;
 
