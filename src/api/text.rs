@@ -103,10 +103,10 @@ macro_rules! text_function {
     };
 }
 
-text_function!(tokenize, tokenize_by, tokenize_all, tokenize_all_by: Pieces, pieces => Pieces, JsonB, ragged);
-text_function!(token_ids, token_ids_by, token_ids_all, token_ids_all_by: Ids, ids => Ids, JsonB, ragged);
+text_function!(tokenize, tokenize_by, tokenize_all, tokenize_all_by: TokenPieces, token_pieces => Pieces, JsonB, ragged);
+text_function!(token_ids, token_ids_by, token_ids_all, token_ids_all_by: TokenIds, token_ids => Ids, JsonB, ragged);
 text_function!(embed, embed_by, embed_all, embed_all_by: Embedding, embedding => Vector, JsonB, ragged);
-text_function!(token_count, token_count_by, token_count_all, token_count_all_by: Count, count => i32);
+text_function!(token_count, token_count_by, token_count_all, token_count_all_by: TokenCount, token_count => i32);
 text_function!(predict_sentiment, predict_sentiment_by, predict_sentiment_all, predict_sentiment_all_by: Sentiment, sentiment => String);
 text_function!(predict_sentiment_score, predict_sentiment_score_by, predict_sentiment_score_all, predict_sentiment_score_all_by: SentimentScore, sentiment_score => f32);
 text_function!(predict_rating, predict_rating_by, predict_rating_all, predict_rating_all_by: Rating, rating => f32);
@@ -119,9 +119,9 @@ type Entry = unsafe extern "C-unwind" fn(pg_sys::FunctionCallInfo) -> pg_sys::Da
 
 /// The scalar forms, by default model and by named model.
 const SCALARS: [(Entry, Entry, ModelFunction); 10] = [
-    (tokenize_wrapper, tokenize_by_wrapper, ModelFunction::Pieces),
-    (token_ids_wrapper, token_ids_by_wrapper, ModelFunction::Ids),
-    (token_count_wrapper, token_count_by_wrapper, ModelFunction::Count),
+    (tokenize_wrapper, tokenize_by_wrapper, ModelFunction::TokenPieces),
+    (token_ids_wrapper, token_ids_by_wrapper, ModelFunction::TokenIds),
+    (token_count_wrapper, token_count_by_wrapper, ModelFunction::TokenCount),
     (embed_wrapper, embed_by_wrapper, ModelFunction::Embedding),
     (predict_sentiment_wrapper, predict_sentiment_by_wrapper, ModelFunction::Sentiment),
     (predict_sentiment_score_wrapper, predict_sentiment_score_by_wrapper, ModelFunction::SentimentScore),

@@ -31,9 +31,9 @@ pub struct Answers {
 /// An SQL function that asks a model about one input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ModelFunction {
-    Pieces,
-    Ids,
-    Count,
+    TokenPieces,
+    TokenIds,
+    TokenCount,
     Sentiment,
     SentimentScore,
     Rating,
@@ -47,9 +47,9 @@ impl ModelFunction {
     /// What the model is asked for. Functions of the same output, model and input are answered by one forward pass.
     pub fn output(self) -> Output {
         match self {
-            ModelFunction::Pieces => Output::TokenPieces,
-            ModelFunction::Ids => Output::TokenIds,
-            ModelFunction::Count => Output::TokenCounts,
+            ModelFunction::TokenPieces => Output::TokenPieces,
+            ModelFunction::TokenIds => Output::TokenIds,
+            ModelFunction::TokenCount => Output::TokenCounts,
             ModelFunction::Embedding => Output::Embedding,
             ModelFunction::Sentiment
             | ModelFunction::SentimentScore
@@ -66,9 +66,9 @@ impl ModelFunction {
     /// As the reader of that name.
     pub fn datum(self, answers: &Answers, row: usize) -> Result<Option<pg_sys::Datum>, Error> {
         Ok(match self {
-            ModelFunction::Pieces => answers.pieces(row)?.into_datum(),
-            ModelFunction::Ids => answers.ids(row)?.into_datum(),
-            ModelFunction::Count => answers.count(row)?.into_datum(),
+            ModelFunction::TokenPieces => answers.token_pieces(row)?.into_datum(),
+            ModelFunction::TokenIds => answers.token_ids(row)?.into_datum(),
+            ModelFunction::TokenCount => answers.token_count(row)?.into_datum(),
             ModelFunction::Sentiment => answers.sentiment(row)?.into_datum(),
             ModelFunction::SentimentScore => answers.sentiment_score(row)?.into_datum(),
             ModelFunction::Rating => answers.rating(row)?.into_datum(),
@@ -164,7 +164,7 @@ impl Answers {
     ///
     /// # Errors
     /// [`Error::Unexpected`] if something else was asked for; so do all readers.
-    pub fn pieces(&self, row: usize) -> Result<Option<Vec<String>>, Error> {
+    pub fn token_pieces(&self, row: usize) -> Result<Option<Vec<String>>, Error> {
         let row = self.answer_index(row)?;
         match &self.rows {
             Some(protocol::Answers::TokenPieces(rows)) => {
@@ -175,7 +175,7 @@ impl Answers {
     }
 
     /// Indices into the vocabulary.
-    pub fn ids(&self, row: usize) -> Result<Option<Vec<i32>>, Error> {
+    pub fn token_ids(&self, row: usize) -> Result<Option<Vec<i32>>, Error> {
         let row = self.answer_index(row)?;
         let Some(protocol::Answers::TokenIds(rows)) = &self.rows else { return Err(UNEXPECTED_ANSWER) };
         let ids = rows.get(row).ok_or(UNEXPECTED_ANSWER)?.iter();
@@ -183,7 +183,7 @@ impl Answers {
     }
 
     /// Number of tokens.
-    pub fn count(&self, row: usize) -> Result<Option<i32>, Error> {
+    pub fn token_count(&self, row: usize) -> Result<Option<i32>, Error> {
         let row = self.answer_index(row)?;
         let Some(protocol::Answers::TokenCounts(rows)) = &self.rows else { return Err(UNEXPECTED_ANSWER) };
         i32::try_from(*rows.get(row).ok_or(UNEXPECTED_ANSWER)?).map(Some).map_err(|_| UNEXPECTED_ANSWER)
