@@ -27,7 +27,7 @@ pub struct Labels {
 }
 
 /// What a label means.
-pub struct Meant {
+pub struct Target {
     /// Number of the class; the nearest where there are stars.
     pub class: usize,
     /// How many stars, as the user has it.
@@ -56,11 +56,11 @@ impl Labels {
     }
 
     /// What a label means, if it means something.
-    pub fn meant(&self, label: &str) -> Option<Meant> {
+    pub fn target(&self, label: &str) -> Option<Target> {
         match (self.classes.get(label), &self.stars) {
             (Some(&class), stars) => {
                 let stars = stars.as_ref().and_then(|stars| stars.get(class));
-                Some(Meant { class, stars: stars.map(|&stars| f64::from(stars)) })
+                Some(Target { class, stars: stars.map(|&stars| f64::from(stars)) })
             }
             (None, Some(stars)) if self.are_numbers => between(stars, label.parse().ok()?),
             _ => None,
@@ -69,8 +69,8 @@ impl Labels {
 }
 
 /// A number of stars between two whole ones.
-fn between(stars: &[u8], number: f64) -> Option<Meant> {
+fn between(stars: &[u8], number: f64) -> Option<Target> {
     let nearest = (1.0..=5.0).contains(&number).then(|| number.round())?;
     let class = stars.iter().position(|&stars| f64::from(stars) == nearest)?;
-    Some(Meant { class, stars: Some(number) })
+    Some(Target { class, stars: Some(number) })
 }

@@ -19,7 +19,7 @@ use pgrx::IntoDatum;
 use pgrx::spi::{self, SpiHeapTupleData};
 
 use super::inputs::{Columns, NamedColumns};
-use super::labels::{Labels, Meant};
+use super::labels::{Labels, Target};
 use super::pipeline::Pipeline;
 use crate::catalog::resolve::{Resolved, resolve};
 use crate::error::Error;
@@ -93,17 +93,19 @@ impl Trial {
         let labels = Labels::of(&self.model.signature.labels, self.columns.label.kind()?);
         let mut scored = Scored::new(labels.names.len());
         let (mut rating, mut actual) = (Regression::default(), Numbers::default());
-        let mean = |label: String| {
+        let target = |label: String| {
             self.columns.label.check_label(&label)?;
-            labels.meant(&label).ok_or_else(|| self.unknown(&label))
+            labels.target(&label).ok_or_else(|| self.unknown(&label))
         };
-        let skipped = self.run(&self.columns.label.as_label()?, mean, |meant: Meant, prediction| {
-            let Prediction::Class { probabilities, .. } = prediction else { return Err(ODD) };
-            scored.add(meant.class, probabilities).map_err(|_| ODD)?;
-            match (meant.stars, labels.scheme.read(probabilities).rating) {
+        let skipped = self.run(&self.columns.label.as_label()?, target, |target: Target, prediction| {
+            let Prediction::Class { probabilities, .. } = prediction else {
+                return Err(UNEXPECTED_PREDICTION);
+            };
+            scored.add(target.class, probabilities).map_err(|_| UNEXPECTED_PREDICTION)?;
+            match (target.stars, labels.scheme.read(probabilities).rating) {
                 (Some(stars), Some(predicted)) => {
                     actual.add(stars);
-                    rating.add(stars, f64::from(predicted)).map_err(|_| ODD)
+                    rating.add(stars, f64::from(predicted)).map_err(|_| UNEXPECTED_PREDICTION)
                 }
                 _ => Ok(()),
             }
@@ -115,7 +117,7 @@ impl Trial {
     fn values(&self) -> Result<(Regression, Numbers, u64), Error> {
         let (mut regression, mut actual) = (Regression::default(), Numbers::default());
         let skipped = self.run(&self.columns.label.as_number()?, Ok, |label: f64, prediction| {
-            let Prediction::Number(predicted) = prediction else { return Err(ODD) };
+            let Prediction::Number(predicted) = prediction else { return Err(UNEXPECTED_PREDICTION) };
             actual.add(label);
             regression.add(label, predicted).map_err(|_| Error::NotFinite)
         })?;
@@ -123,26 +125,26 @@ impl Trial {
         Ok((regression, actual, skipped))
     }
 
-    /// Sends all rows through the model and returns how many were left out. `mean` reads a label before its input is
+    /// Sends all rows through the model and returns how many were left out. `target` reads a label before its input is
     /// sent, so that a wrong one is found early.
     fn run<L: FromDatum + IntoDatum, M>(
         &self,
         label: &str,
-        mean: impl Fn(L) -> Result<M, Error>,
+        target: impl Fn(L) -> Result<M, Error>,
         mut count: impl FnMut(M, Prediction<'_>) -> Result<(), Error>,
     ) -> Result<u64, Error> {
         let inputs = self.columns.selected(&self.model)?;
         let query = format!("SELECT {label}, {inputs} FROM {} AS t", self.relation.from());
         let mut blank = 0;
-        let take = |meant: M, prediction: Option<Prediction<'_>>| match prediction {
-            Some(prediction) => count(meant, prediction),
+        let take = |target: M, prediction: Option<Prediction<'_>>| match prediction {
+            Some(prediction) => count(target, prediction),
             None => {
                 blank += 1;
                 Ok(())
             }
         };
         let pipeline = Pipeline::new(&self.model, &self.columns.inputs)?;
-        let mut run = Run { pipeline, mean, take, left_out: 0, label: PhantomData };
+        let mut run = Run { pipeline, target, take, left_out: 0, label: PhantomData };
         rows::for_each_tuple(&query, &mut run)?;
         let Run { pipeline, mut take, left_out, .. } = run;
         pipeline.finish(&mut take)?;
@@ -166,7 +168,7 @@ impl Trial {
 /// Rows on their way: a label of type `L`, which means an `M`, and what the model reads.
 struct Run<'a, L, M, N, T> {
     pipeline: Pipeline<'a, M>,
-    mean: N,
+    target: N,
     take: T,
     left_out: u64,
     label: PhantomData<L>,
@@ -181,7 +183,7 @@ where
     fn take(&mut self, tuple: &Tuple) -> Result<(), Error> {
         let pushed = match tuple.get::<L>(1)? {
             None => false,
-            Some(label) => self.pipeline.push(tuple, 2, || (self.mean)(label))?,
+            Some(label) => self.pipeline.push(tuple, 2, || (self.target)(label))?,
         };
         self.left_out += u64::from(!pushed);
         Ok(())
@@ -192,7 +194,7 @@ where
     }
 }
 
-const ODD: Error = Error::Unexpected("a prediction that does not fit the model");
+const UNEXPECTED_PREDICTION: Error = Error::Unexpected("a prediction that does not fit the model");
 
 /// Reads a row of two columns.
 pub fn read_two<A: FromDatum + IntoDatum, B: FromDatum + IntoDatum>(
