@@ -30,7 +30,7 @@ use crate::rows::{self, TakeTuples, Tuple};
 const SHOWN: usize = 100;
 
 /// A model and the rows to measure it on.
-struct Trial {
+struct Evaluation {
     model: Rc<Resolved>,
     relation: Relation,
     columns: Columns,
@@ -52,13 +52,13 @@ struct Classified {
 /// Those of [`resolve`] and [`Columns`], [`Error::NoMeaning`], [`Error::UnknownLabel`], [`Error::LabelNotFinite`], [`Error::NothingToEvaluate`]
 /// and the engine's.
 pub fn measure(model: &str, relation: Relation, named: &NamedColumns) -> Result<Vec<Metric>, Error> {
-    let trial = Trial::new(model, relation, named)?;
-    if trial.model.signature.task() == Task::Regression {
-        let (values, actual, skipped) = trial.values()?;
+    let evaluation = Evaluation::new(model, relation, named)?;
+    if evaluation.model.signature.task() == Task::Regression {
+        let (values, actual, skipped) = evaluation.values()?;
         let baseline = report::of_number_baseline(&actual, &actual).map(report::named_baseline);
         return Ok(report::of_numbers(&values, skipped).into_iter().chain(baseline).collect());
     }
-    let Classified { labels, scored, rating, stars, skipped } = trial.classified()?;
+    let Classified { labels, scored, rating, stars, skipped } = evaluation.classified()?;
     let mut metrics = report::of_classes(&labels.names, scored.confusion(), skipped);
     metrics.extend(report::of_probabilities(&labels.names, labels.positive, &scored));
     metrics.extend(report::of_rating(&rating));
@@ -75,11 +75,11 @@ pub fn measure(model: &str, relation: Relation, named: &NamedColumns) -> Result<
 /// # Errors
 /// As [`measure`]; a regression has none.
 pub fn confusion(model: &str, relation: Relation, named: &NamedColumns) -> Result<Vec<Cell>, Error> {
-    let classified = Trial::new(model, relation, named)?.classified()?;
+    let classified = Evaluation::new(model, relation, named)?.classified()?;
     Ok(report::of_matrix(&classified.labels.names, classified.scored.confusion()))
 }
 
-impl Trial {
+impl Evaluation {
     fn new(model: &str, relation: Relation, named: &NamedColumns) -> Result<Self, Error> {
         let model = resolve(model)?;
         let columns = Columns::of(&model, &relation, named)?;
