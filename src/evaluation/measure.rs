@@ -97,26 +97,27 @@ impl Evaluation {
             self.columns.label.check_label(&label)?;
             labels.target(&label).ok_or_else(|| self.unknown(&label))
         };
-        let skipped = self.run(&self.columns.label.as_label()?, target, |target: Target, prediction| {
-            let Prediction::Class { probabilities, .. } = prediction else {
-                return Err(UNEXPECTED_PREDICTION);
-            };
-            scored.add(target.class, probabilities).map_err(|_| UNEXPECTED_PREDICTION)?;
-            match (target.stars, labels.scheme.read(probabilities).rating) {
-                (Some(stars), Some(predicted)) => {
-                    actual.add(stars);
-                    rating.add(stars, f64::from(predicted)).map_err(|_| UNEXPECTED_PREDICTION)
+        let skipped =
+            self.predict_rows(&self.columns.label.as_label()?, target, |target: Target, prediction| {
+                let Prediction::Class { probabilities, .. } = prediction else {
+                    return Err(UNEXPECTED_PREDICTION);
+                };
+                scored.add(target.class, probabilities).map_err(|_| UNEXPECTED_PREDICTION)?;
+                match (target.stars, labels.scheme.read(probabilities).rating) {
+                    (Some(stars), Some(predicted)) => {
+                        actual.add(stars);
+                        rating.add(stars, f64::from(predicted)).map_err(|_| UNEXPECTED_PREDICTION)
+                    }
+                    _ => Ok(()),
                 }
-                _ => Ok(()),
-            }
-        })?;
+            })?;
         not_empty(scored.confusion().total(), skipped)?;
         Ok(Classified { labels, scored, rating, stars: actual, skipped })
     }
 
     fn values(&self) -> Result<(Regression, Numbers, u64), Error> {
         let (mut regression, mut actual) = (Regression::default(), Numbers::default());
-        let skipped = self.run(&self.columns.label.as_number()?, Ok, |label: f64, prediction| {
+        let skipped = self.predict_rows(&self.columns.label.as_number()?, Ok, |label: f64, prediction| {
             let Prediction::Number(predicted) = prediction else { return Err(UNEXPECTED_PREDICTION) };
             actual.add(label);
             regression.add(label, predicted).map_err(|_| Error::NotFinite)
@@ -127,7 +128,7 @@ impl Evaluation {
 
     /// Sends all rows through the model and returns how many were left out. `target` reads a label before its input is
     /// sent, so that a wrong one is found early.
-    fn run<L: FromDatum + IntoDatum, M>(
+    fn predict_rows<L: FromDatum + IntoDatum, M>(
         &self,
         label: &str,
         target: impl Fn(L) -> Result<M, Error>,
@@ -144,9 +145,9 @@ impl Evaluation {
             }
         };
         let pipeline = Pipeline::new(&self.model, &self.columns.inputs)?;
-        let mut run = Run { pipeline, target, take, left_out: 0, label: PhantomData };
-        rows::for_each_tuple(&query, &mut run)?;
-        let Run { pipeline, mut take, left_out, .. } = run;
+        let mut labelled = LabelledRows { pipeline, target, take, left_out: 0, label: PhantomData };
+        rows::for_each_tuple(&query, &mut labelled)?;
+        let LabelledRows { pipeline, mut take, left_out, .. } = labelled;
         pipeline.finish(&mut take)?;
         Ok(left_out + blank)
     }
@@ -166,7 +167,7 @@ impl Evaluation {
 }
 
 /// Rows on their way: a label of type `L`, which means an `M`, and what the model reads.
-struct Run<'a, L, M, N, T> {
+struct LabelledRows<'a, L, M, N, T> {
     pipeline: Pipeline<'a, M>,
     target: N,
     take: T,
@@ -174,7 +175,7 @@ struct Run<'a, L, M, N, T> {
     label: PhantomData<L>,
 }
 
-impl<L, M, N, T> TakeTuples for Run<'_, L, M, N, T>
+impl<L, M, N, T> TakeTuples for LabelledRows<'_, L, M, N, T>
 where
     L: FromDatum + IntoDatum,
     N: Fn(L) -> Result<M, Error>,
