@@ -111,7 +111,7 @@ impl Evaluation {
                     _ => Ok(()),
                 }
             })?;
-        not_empty(scored.confusion().total(), skipped)?;
+        require_rows(scored.confusion().total(), skipped)?;
         Ok(Classified { labels, scored, rating, stars: actual, skipped })
     }
 
@@ -122,7 +122,7 @@ impl Evaluation {
             actual.add(label);
             regression.add(label, predicted).map_err(|_| Error::NotFinite)
         })?;
-        not_empty(regression.rows(), skipped)?;
+        require_rows(regression.rows(), skipped)?;
         Ok((regression, actual, skipped))
     }
 
@@ -198,7 +198,7 @@ where
 const UNEXPECTED_PREDICTION: Error = Error::Unexpected("a prediction that does not fit the model");
 
 /// Reads a row of two columns.
-pub fn read_two<A: FromDatum + IntoDatum, B: FromDatum + IntoDatum>(
+pub fn read_pair<A: FromDatum + IntoDatum, B: FromDatum + IntoDatum>(
     row: &SpiHeapTupleData<'_>,
 ) -> spi::Result<(Option<A>, Option<B>)> {
     Ok((row.get(1)?, row.get(2)?))
@@ -208,6 +208,6 @@ pub fn read_two<A: FromDatum + IntoDatum, B: FromDatum + IntoDatum>(
 ///
 /// # Errors
 /// [`Error::NothingToEvaluate`].
-pub fn not_empty(counted: u64, skipped: u64) -> Result<(), Error> {
+pub fn require_rows(counted: u64, skipped: u64) -> Result<(), Error> {
     if counted == 0 { Err(Error::NothingToEvaluate { skipped }) } else { Ok(()) }
 }

@@ -11,7 +11,7 @@ use ecommerce_ml_metrics::{Confusion, Regression};
 use ecommerce_ml_protocol::text::lookalikes;
 use pgrx::spi::{self, SpiHeapTupleData};
 
-use super::measure::{not_empty, read_two};
+use super::measure::{read_pair, require_rows};
 use crate::error::Error;
 use crate::relation::{Column, Kind, Relation};
 use crate::rows;
@@ -47,14 +47,14 @@ fn numbers(relation: &Relation, predicted: &Column, actual: &Column) -> Result<V
     let (predicted, actual) = (predicted.as_number()?, actual.as_number()?);
     let query = format!("SELECT {predicted}, {actual} FROM {} AS t", relation.from());
     let (mut regression, mut skipped) = (Regression::default(), 0);
-    rows::for_each(&query, &[], read_two::<f64, f64>, |row| match row {
+    rows::for_each(&query, &[], read_pair::<f64, f64>, |row| match row {
         (Some(predicted), Some(actual)) => regression.add(actual, predicted).map_err(|_| Error::NotFinite),
         _ => {
             skipped += 1;
             Ok(())
         }
     })?;
-    not_empty(regression.rows(), skipped)?;
+    require_rows(regression.rows(), skipped)?;
     Ok(report::of_numbers(&regression, skipped))
 }
 
@@ -72,7 +72,7 @@ fn classes(relation: &Relation, predicted: &Column, actual: &Column) -> Result<V
         "SELECT {predicted}, {actual}, pg_catalog.count(*) FROM {} AS t GROUP BY 1, 2",
         relation.from()
     );
-    let (mut names, mut skipped) = (Names::default(), 0);
+    let (mut names, mut skipped) = (ClassNames::default(), 0);
     let mut groups = Vec::new();
     rows::for_each(&query, &[], read_group, |group| match group {
         (Some(predicted), Some(actual), rows) => {
@@ -92,7 +92,7 @@ fn classes(relation: &Relation, predicted: &Column, actual: &Column) -> Result<V
             .add(places[actual], places[predicted], rows)
             .map_err(|_| Error::Unexpected("a new class"))?;
     }
-    not_empty(confusion.total(), skipped)?;
+    require_rows(confusion.total(), skipped)?;
     Ok(report::of_classes(&names, &confusion, skipped))
 }
 
@@ -108,9 +108,9 @@ fn refuse_alike(names: &[String]) -> Result<(), Error> {
 
 /// Names of classes, numbered as they come.
 #[derive(Default)]
-struct Names(HashMap<String, usize>);
+struct ClassNames(HashMap<String, usize>);
 
-impl Names {
+impl ClassNames {
     fn number(&mut self, name: String) -> Result<usize, Error> {
         let next = self.0.len();
         let number = *self.0.entry(name).or_insert(next);
