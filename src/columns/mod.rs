@@ -30,5 +30,5 @@ use pgrx::pg_sys;
 /// The type exists.
 pub unsafe fn value_type(type_oid: pg_sys::Oid) -> Option<ValueType> {
     // SAFETY: as the caller promises.
-    unsafe { value::Reader::of(type_oid) }.map(|reader| reader.value_type())
+    unsafe { value::ValueReader::of(type_oid) }.map(|reader| reader.value_type())
 }

@@ -12,30 +12,30 @@ use pgrx::varsize;
 
 use super::builder::RowsBuilder;
 use super::error::InputError;
-use super::value::Reader;
+use super::value::ValueReader;
 
 /// So many types of rows are remembered.
-const REMEMBERED: usize = 16;
+const MOST_LAYOUTS: usize = 16;
 
 /// Reads rows for one model.
 pub struct RecordReader {
     fields: Rc<[Field]>,
     /// Where descriptions of types are kept.
     memory: pg_sys::MemoryContext,
-    layouts: Vec<Layout>,
+    layouts: Vec<RowLayout>,
     /// The latest.
     current: usize,
 }
 
 /// Where the columns are in rows of one type.
-struct Layout {
+struct RowLayout {
     row_type: pg_sys::Oid,
     modifier: i32,
     /// Changes when the type does.
     identifier: u64,
     description: pg_sys::TupleDesc,
     /// For each column that is read: the attribute's place, and how it is read.
-    readers: Result<Vec<(usize, Reader)>, InputError>,
+    readers: Result<Vec<(usize, ValueReader)>, InputError>,
     values: Vec<Datum>,
     nulls: Vec<bool>,
 }
@@ -61,7 +61,7 @@ impl RecordReader {
         unsafe {
             let header: pg_sys::HeapTupleHeader = pg_sys::pg_detoast_datum(row.cast_mut_ptr()).cast();
             let fields = Rc::clone(&self.fields);
-            let Layout { description, readers, values, nulls, .. } = self.layout_of(header);
+            let RowLayout { description, readers, values, nulls, .. } = self.row_layout(header);
             let readers = readers.as_ref().map_err(Clone::clone)?;
             let mut tuple = pg_sys::HeapTupleData {
                 t_len: u32::try_from(varsize(header.cast())).unwrap_or(0),
@@ -89,21 +89,27 @@ impl RecordReader {
         Rc::ptr_eq(&self.fields, fields) || self.fields == *fields
     }
 
-    unsafe fn layout_of(&mut self, header: pg_sys::HeapTupleHeader) -> &mut Layout {
+    unsafe fn row_layout(&mut self, header: pg_sys::HeapTupleHeader) -> &mut RowLayout {
         // SAFETY: as the caller promises.
         unsafe {
             let about = (*header).t_choice.t_datum;
             let (row_type, modifier) = (about.datum_typeid, about.datum_typmod);
             let identifier = pg_sys::assign_record_type_identifier(row_type, modifier);
-            let fits = |layout: &Layout| {
+            let fits = |layout: &RowLayout| {
                 layout.row_type == row_type && layout.modifier == modifier && layout.identifier == identifier
             };
             if !self.layouts.get(self.current).is_some_and(fits) {
                 self.current = self.layouts.iter().position(fits).unwrap_or_else(|| {
-                    if self.layouts.len() == REMEMBERED {
+                    if self.layouts.len() == MOST_LAYOUTS {
                         pg_sys::FreeTupleDesc(self.layouts.remove(0).description);
                     }
-                    self.layouts.push(Layout::of(row_type, modifier, identifier, &self.fields, self.memory));
+                    self.layouts.push(RowLayout::of(
+                        row_type,
+                        modifier,
+                        identifier,
+                        &self.fields,
+                        self.memory,
+                    ));
                     self.layouts.len() - 1
                 });
             }
@@ -139,7 +145,7 @@ impl RecordReaders {
     }
 }
 
-impl Layout {
+impl RowLayout {
     unsafe fn of(
         row_type: pg_sys::Oid,
         modifier: i32,
@@ -165,7 +171,7 @@ unsafe fn reader_of(
     description: pg_sys::TupleDesc,
     field: &Field,
     all: &[Field],
-) -> Result<(usize, Reader), InputError> {
+) -> Result<(usize, ValueReader), InputError> {
     // SAFETY: as the caller promises.
     unsafe {
         let count = usize::try_from((*description).natts).unwrap_or(0);
@@ -176,7 +182,7 @@ unsafe fn reader_of(
         };
         let place = (0..count).find(named).ok_or_else(|| InputError::no_column(&field.name, all))?;
         let type_oid = (*attribute(description, place)).atttypid;
-        match Reader::of(type_oid).filter(|reader| reader.value_type() == field.value_type) {
+        match ValueReader::of(type_oid).filter(|reader| reader.value_type() == field.value_type) {
             Some(reader) => Ok((place, reader)),
             None => {
                 let name = CStr::from_ptr(pg_sys::format_type_be(type_oid)).to_string_lossy().into_owned();

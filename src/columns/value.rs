@@ -19,7 +19,7 @@ const EPOCH: i64 = 946_684_800_000_000;
 const DAY: i64 = 86_400_000_000;
 
 /// How values of a type are read.
-pub enum Reader {
+pub enum ValueReader {
     Int2,
     Int4,
     Int8,
@@ -42,7 +42,7 @@ pub enum Reader {
     Timestamp,
 }
 
-impl Reader {
+impl ValueReader {
     /// How values of this type are read, those of a domain as its base type's; nothing if they aren't.
     ///
     /// # Safety
