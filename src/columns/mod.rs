@@ -19,7 +19,7 @@ mod value;
 pub use builder::RowsBuilder;
 pub use error::InputError;
 pub use record::RecordReaders;
-pub use tuple::{TupleReader, moment};
+pub use tuple::{TupleReader, timestamp};
 
 use ecommerce_ml_protocol::ValueType;
 use pgrx::pg_sys;

@@ -58,11 +58,11 @@ impl TupleReader {
     }
 }
 
-/// A moment in microseconds since 1970 began in UTC; `None` for one that is infinite, and for what is none.
+/// A timestamp in microseconds since 1970 began in UTC; `None` for one that is infinite, and for what is none.
 ///
 /// # Safety
 /// A value of this type.
-pub unsafe fn moment(value: Datum, type_oid: pg_sys::Oid) -> Option<i64> {
+pub unsafe fn timestamp(value: Datum, type_oid: pg_sys::Oid) -> Option<i64> {
     // SAFETY: as the caller promises.
-    unsafe { ValueReader::of(type_oid) }.and_then(|reader| reader.moment(value))
+    unsafe { ValueReader::of(type_oid) }.and_then(|reader| reader.timestamp(value))
 }
