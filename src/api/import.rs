@@ -141,13 +141,13 @@ impl Drop for Folder {
 }
 
 /// A file to be stored: on disk, or in memory where an option changes it.
-struct Source {
+struct SourceFile {
     name: String,
     path: PathBuf,
     changed: Option<Vec<u8>>,
 }
 
-impl Source {
+impl SourceFile {
     fn open(&self) -> Result<Box<dyn Read + '_>, Error> {
         match &self.changed {
             Some(bytes) => Ok(Box::new(bytes.as_slice())),
@@ -188,7 +188,7 @@ impl Source {
 }
 
 /// The files of a model in a folder, sorted by name.
-fn list_files(folder: &Path, options: &ImportOptions) -> Result<Vec<Source>, Error> {
+fn list_files(folder: &Path, options: &ImportOptions) -> Result<Vec<SourceFile>, Error> {
     let failed = |error| Error::file("read directory", folder, error);
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
@@ -196,7 +196,7 @@ fn list_files(folder: &Path, options: &ImportOptions) -> Result<Vec<Source>, Err
         let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
         if let Some(name) = name.filter(|name| is_model_file(name) && path.is_file()) {
             let changed = changed(&name, &path, options)?;
-            files.push(Source { name, path, changed });
+            files.push(SourceFile { name, path, changed });
         }
     }
     if files.is_empty() {
@@ -237,13 +237,13 @@ fn relabel(config: &mut Value, labels: &[String]) -> Result<(), Error> {
 }
 
 /// A model without tokenizer_config.json gets one that holds just the length.
-fn add_max_length(folder: &Path, options: &ImportOptions, files: &mut Vec<Source>) -> Result<(), Error> {
+fn add_max_length(folder: &Path, options: &ImportOptions, files: &mut Vec<SourceFile>) -> Result<(), Error> {
     let name = "tokenizer_config.json";
     let Some(length) = options.max_length.filter(|_| !files.iter().any(|file| file.name == name)) else {
         return Ok(());
     };
     let changed = Some(json!({"model_max_length": length}).to_string().into_bytes());
-    files.push(Source { name: name.to_owned(), path: folder.join(name), changed });
+    files.push(SourceFile { name: name.to_owned(), path: folder.join(name), changed });
     Ok(())
 }
 
@@ -270,8 +270,8 @@ fn rewrite(
 }
 
 /// Stores files that are not stored already and returns their content address.
-fn store(files: &[Source]) -> Result<Sha256, Error> {
-    let entries = files.iter().map(Source::entry).collect::<Result<Vec<_>, _>>()?;
+fn store(files: &[SourceFile]) -> Result<Sha256, Error> {
+    let entries = files.iter().map(SourceFile::entry).collect::<Result<Vec<_>, _>>()?;
     let sha256 = content_address(&entries);
     if !content::record(sha256, &entries)? {
         return Ok(sha256);
