@@ -17,7 +17,7 @@ use crate::inference::{
 };
 
 /// Reads the value of one text off the answers.
-type Read<T> = fn(&Answers, usize) -> Result<Option<T>, Error>;
+type AnswerReader<T> = fn(&Answers, usize) -> Result<Option<T>, Error>;
 
 /// Asks a model about texts, if it reads such.
 fn text_answer(
@@ -32,7 +32,7 @@ fn text_answer(
 /// The scalar form of a function.
 fn scalar<T>(
     function: ModelFunction,
-    read: Read<T>,
+    read: AnswerReader<T>,
     review: &str,
     model: Option<&str>,
 ) -> Result<Option<T>, ErrorReport> {
@@ -44,7 +44,7 @@ fn scalar<T>(
 /// The array form of a function.
 fn array<T>(
     function: ModelFunction,
-    read: Read<T>,
+    read: AnswerReader<T>,
     reviews: &Array<'_, &str>,
     model: Option<&str>,
 ) -> Result<Vec<Option<T>>, ErrorReport> {
@@ -115,10 +115,10 @@ text_function!(predict_probabilities, predict_probabilities_by, predict_probabil
 text_function!(predict_value, predict_value_by, predict_value_all, predict_value_all_by: Value, value => f64);
 
 /// What the server calls for a function of one text: its address says which function that is.
-type Entry = unsafe extern "C-unwind" fn(pg_sys::FunctionCallInfo) -> pg_sys::Datum;
+type SqlFunction = unsafe extern "C-unwind" fn(pg_sys::FunctionCallInfo) -> pg_sys::Datum;
 
 /// The scalar forms, by default model and by named model.
-const SCALARS: [(Entry, Entry, ModelFunction); 10] = [
+const SCALARS: [(SqlFunction, SqlFunction, ModelFunction); 10] = [
     (tokenize_wrapper, tokenize_by_wrapper, ModelFunction::TokenPieces),
     (token_ids_wrapper, token_ids_by_wrapper, ModelFunction::TokenIds),
     (token_count_wrapper, token_count_by_wrapper, ModelFunction::TokenCount),
@@ -133,7 +133,7 @@ const SCALARS: [(Entry, Entry, ModelFunction); 10] = [
 
 /// Which function is at this address, if it is the scalar form of one.
 pub fn at(address: usize) -> Option<(ModelFunction, InputKind)> {
-    let is = |entry: Entry| entry as usize == address;
+    let is = |function: SqlFunction| function as usize == address;
     let found = SCALARS.iter().find(|(one, by, _)| is(*one) || is(*by));
     found.map(|(_, _, function)| (*function, InputKind::Text))
 }
