@@ -59,7 +59,7 @@ fn array<T>(
 }
 
 /// Rows of different lengths, which an SQL array can't hold.
-fn ragged<T: serde::Serialize>(rows: Vec<Option<T>>) -> JsonB {
+fn jagged<T: serde::Serialize>(rows: Vec<Option<T>>) -> JsonB {
     JsonB(json!(rows))
 }
 
@@ -103,9 +103,9 @@ macro_rules! text_function {
     };
 }
 
-text_function!(tokenize, tokenize_by, tokenize_all, tokenize_all_by: TokenPieces, token_pieces => Pieces, JsonB, ragged);
-text_function!(token_ids, token_ids_by, token_ids_all, token_ids_all_by: TokenIds, token_ids => Ids, JsonB, ragged);
-text_function!(embed, embed_by, embed_all, embed_all_by: Embedding, embedding => Vector, JsonB, ragged);
+text_function!(tokenize, tokenize_by, tokenize_all, tokenize_all_by: TokenPieces, token_pieces => Pieces, JsonB, jagged);
+text_function!(token_ids, token_ids_by, token_ids_all, token_ids_all_by: TokenIds, token_ids => Ids, JsonB, jagged);
+text_function!(embed, embed_by, embed_all, embed_all_by: Embedding, embedding => Vector, JsonB, jagged);
 text_function!(token_count, token_count_by, token_count_all, token_count_all_by: TokenCount, token_count => i32);
 text_function!(predict_sentiment, predict_sentiment_by, predict_sentiment_all, predict_sentiment_all_by: Sentiment, sentiment => String);
 text_function!(predict_sentiment_score, predict_sentiment_score_by, predict_sentiment_score_all, predict_sentiment_score_all_by: SentimentScore, sentiment_score => f32);
