@@ -19,7 +19,7 @@ use pgrx::IntoDatum;
 use pgrx::spi::{self, SpiHeapTupleData};
 
 use super::inputs::{Columns, NamedColumns};
-use super::labels::{Labels, Target};
+use super::model_classes::{ModelClasses, Target};
 use super::pipeline::Pipeline;
 use crate::catalog::resolve::{Resolved, resolve};
 use crate::error::Error;
@@ -38,7 +38,7 @@ struct Evaluation {
 
 /// What rows said of a model with classes.
 struct Classified {
-    labels: Labels,
+    classes: ModelClasses,
     scored: Scored,
     rating: Regression,
     /// Stars, as they should have been.
@@ -58,12 +58,12 @@ pub fn measure(model: &str, relation: Relation, named: &NamedColumns) -> Result<
         let baseline = report::of_number_baseline(&actual, &actual).map(report::named_baseline);
         return Ok(report::of_numbers(&values, skipped).into_iter().chain(baseline).collect());
     }
-    let Classified { labels, scored, rating, stars, skipped } = evaluation.classified()?;
-    let mut metrics = report::of_classes(&labels.names, scored.confusion(), skipped);
-    metrics.extend(report::of_probabilities(&labels.names, labels.positive, &scored));
+    let Classified { classes, scored, rating, stars, skipped } = evaluation.classified()?;
+    let mut metrics = report::of_classes(&classes.names, scored.confusion(), skipped);
+    metrics.extend(report::of_probabilities(&classes.names, classes.positive, &scored));
     metrics.extend(report::of_rating(&rating));
     let confusion = scored.confusion();
-    let rows: Vec<u64> = (0..labels.names.len()).map(|class| confusion.support(class)).collect();
+    let rows: Vec<u64> = (0..classes.names.len()).map(|class| confusion.support(class)).collect();
     let baseline = report::of_class_baseline(baseline::of_classes(&rows, &rows));
     let baseline = baseline.chain(report::of_number_baseline(&stars, &stars));
     metrics.extend(baseline.map(report::named_baseline));
@@ -76,7 +76,7 @@ pub fn measure(model: &str, relation: Relation, named: &NamedColumns) -> Result<
 /// As [`measure`]; a regression has none.
 pub fn confusion(model: &str, relation: Relation, named: &NamedColumns) -> Result<Vec<Cell>, Error> {
     let classified = Evaluation::new(model, relation, named)?.classified()?;
-    Ok(report::of_matrix(&classified.labels.names, classified.scored.confusion()))
+    Ok(report::of_matrix(&classified.classes.names, classified.scored.confusion()))
 }
 
 impl Evaluation {
@@ -90,12 +90,12 @@ impl Evaluation {
         if self.model.signature.labels.is_empty() {
             return Err(self.meaningless("classes"));
         }
-        let labels = Labels::of(&self.model.signature.labels, self.columns.label.kind()?);
-        let mut scored = Scored::new(labels.names.len());
+        let classes = ModelClasses::of(&self.model.signature.labels, self.columns.label.kind()?);
+        let mut scored = Scored::new(classes.names.len());
         let (mut rating, mut actual) = (Regression::default(), Numbers::default());
         let target = |label: String| {
             self.columns.label.check_label(&label)?;
-            labels.target(&label).ok_or_else(|| self.unknown(&label))
+            classes.target(&label).ok_or_else(|| self.unknown(&label))
         };
         let skipped =
             self.predict_rows(&self.columns.label.as_label()?, target, |target: Target, prediction| {
@@ -103,7 +103,7 @@ impl Evaluation {
                     return Err(UNEXPECTED_PREDICTION);
                 };
                 scored.add(target.class, probabilities).map_err(|_| UNEXPECTED_PREDICTION)?;
-                match (target.stars, labels.scheme.read(probabilities).rating) {
+                match (target.stars, classes.scheme.read(probabilities).rating) {
                     (Some(stars), Some(predicted)) => {
                         actual.add(stars);
                         rating.add(stars, f64::from(predicted)).map_err(|_| UNEXPECTED_PREDICTION)
@@ -112,7 +112,7 @@ impl Evaluation {
                 }
             })?;
         require_rows(scored.confusion().total(), skipped)?;
-        Ok(Classified { labels, scored, rating, stars: actual, skipped })
+        Ok(Classified { classes, scored, rating, stars: actual, skipped })
     }
 
     fn values(&self) -> Result<(Regression, Numbers, u64), Error> {

@@ -1,7 +1,7 @@
 //! What models and predictions are worth, measured on the rows of a relation.
 //!
 //! # Layout
-//! - [`labels`]: which class of a model a label of the user's means.
+//! - [`model_classes`]: which class of a model a label of the user's means.
 //! - [`inputs`]: which columns of a relation a model is measured on.
 //! - [`pipeline`]: rows through a model while the next are read.
 //! - [`measure`]: a model against labels.
@@ -11,7 +11,7 @@
 //! of the calling role, so privileges and row security hold, and no more than two batches of them are held.
 
 mod inputs;
-mod labels;
+mod model_classes;
 mod measure;
 mod pipeline;
 mod predictions;

@@ -12,7 +12,7 @@ use ecommerce_ml_protocol::LabelScheme;
 use crate::relation::Kind;
 
 /// The classes of a model.
-pub struct Labels {
+pub struct ModelClasses {
     /// As the model names them.
     pub names: Vec<String>,
     /// Of two classes, the one whose ROC curve counts: the positive sentiment, else the second.
@@ -34,7 +34,7 @@ pub struct Target {
     pub stars: Option<f64>,
 }
 
-impl Labels {
+impl ModelClasses {
     /// Those of a model, for labels that a column of this kind holds.
     pub fn of(names: &[String], kind: Kind) -> Self {
         let names = names.to_vec();
