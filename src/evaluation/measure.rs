@@ -18,7 +18,7 @@ use pgrx::FromDatum;
 use pgrx::IntoDatum;
 use pgrx::spi::{self, SpiHeapTupleData};
 
-use super::inputs::{Columns, NamedColumns};
+use super::columns::{Columns, NamedColumns};
 use super::model_classes::{ModelClasses, Target};
 use super::pipeline::Pipeline;
 use crate::catalog::resolve::{Resolved, resolve};
