@@ -38,9 +38,9 @@ pub fn compare(relation: &Relation, predicted: &CStr, actual: &CStr) -> Result<V
 
 fn are_numbers(predicted: &Column, actual: &Column) -> Result<bool, Error> {
     let kinds = [predicted.kind()?, actual.kind()?];
-    let broken = kinds.iter().any(|kind| matches!(kind, Kind::Decimal | Kind::Float));
-    let wordy = kinds.iter().any(|kind| matches!(kind, Kind::Text | Kind::Truth));
-    if broken && wordy { Err(predicted.unlike(actual)) } else { Ok(broken) }
+    let any_fractional = kinds.iter().any(|kind| matches!(kind, Kind::Decimal | Kind::Float));
+    let any_textual = kinds.iter().any(|kind| matches!(kind, Kind::Text | Kind::Truth));
+    if any_fractional && any_textual { Err(predicted.unlike(actual)) } else { Ok(any_fractional) }
 }
 
 fn numbers(relation: &Relation, predicted: &Column, actual: &Column) -> Result<Vec<Metric>, Error> {
@@ -84,12 +84,12 @@ fn classes(relation: &Relation, predicted: &Column, actual: &Column) -> Result<V
             Ok(())
         }
     })?;
-    let (names, places) = names.sorted();
+    let (names, positions) = names.sorted();
     refuse_alike(&names)?;
     let mut confusion = Confusion::new(names.len());
     for (predicted, actual, rows) in groups {
         confusion
-            .add(places[actual], places[predicted], rows)
+            .add(positions[actual], positions[predicted], rows)
             .map_err(|_| Error::Unexpected("a new class"))?;
     }
     require_rows(confusion.total(), skipped)?;
@@ -117,14 +117,14 @@ impl ClassNames {
         if number < MOST_CLASSES { Ok(number) } else { Err(Error::TooManyClasses(MOST_CLASSES)) }
     }
 
-    /// All names in order, and the place of each number among them. Whole numbers are in their own order.
+    /// All names in order, and the position of each number among them. Whole numbers are in their own order.
     fn sorted(self) -> (Vec<String>, Vec<usize>) {
         let mut all: Vec<(String, usize)> = self.0.into_iter().collect();
         all.sort_by_cached_key(|(name, _)| (name.parse::<i64>().unwrap_or(i64::MAX), name.clone()));
-        let mut places = vec![0; all.len()];
-        for (place, (_, number)) in all.iter().enumerate() {
-            places[*number] = place;
+        let mut positions = vec![0; all.len()];
+        for (position, (_, number)) in all.iter().enumerate() {
+            positions[*number] = position;
         }
-        (all.into_iter().map(|(name, _)| name).collect(), places)
+        (all.into_iter().map(|(name, _)| name).collect(), positions)
     }
 }
