@@ -34,7 +34,7 @@ struct RowLayout {
     /// Changes when the type does.
     identifier: u64,
     description: pg_sys::TupleDesc,
-    /// For each column that is read: the attribute's place, and how it is read.
+    /// For each column that is read: the attribute's index, and how it is read.
     readers: Result<Vec<(usize, ValueReader)>, InputError>,
     values: Vec<Datum>,
     nulls: Vec<bool>,
@@ -71,10 +71,10 @@ impl RecordReader {
             let (to, is_null) = (values.as_mut_ptr(), nulls.as_mut_ptr());
             pg_sys::heap_deform_tuple(&raw mut tuple, *description, to, is_null);
             rows.push(|columns| {
-                for (((place, reader), column), field) in readers.iter().zip(columns).zip(&*fields) {
-                    match nulls[*place] {
+                for (((index, reader), column), field) in readers.iter().zip(columns).zip(&*fields) {
+                    match nulls[*index] {
                         true => column.push_null(),
-                        false => reader.append(values[*place], column),
+                        false => reader.append(values[*index], column),
                     }
                     if column.ends_infinite() {
                         return Err(InputError::Infinite(field.name.clone()));
@@ -175,15 +175,15 @@ unsafe fn reader_of(
     // SAFETY: as the caller promises.
     unsafe {
         let count = usize::try_from((*description).natts).unwrap_or(0);
-        let named = |place: &usize| {
-            let attribute = attribute(description, *place);
+        let named = |index: &usize| {
+            let attribute = attribute(description, *index);
             !(*attribute).attisdropped
                 && CStr::from_ptr((*attribute).attname.data.as_ptr()).to_bytes() == field.name.as_bytes()
         };
-        let place = (0..count).find(named).ok_or_else(|| InputError::no_column(&field.name, all))?;
-        let type_oid = (*attribute(description, place)).atttypid;
+        let index = (0..count).find(named).ok_or_else(|| InputError::no_column(&field.name, all))?;
+        let type_oid = (*attribute(description, index)).atttypid;
         match ValueReader::of(type_oid).filter(|reader| reader.value_type() == field.value_type) {
-            Some(reader) => Ok((place, reader)),
+            Some(reader) => Ok((index, reader)),
             None => {
                 let name = CStr::from_ptr(pg_sys::format_type_be(type_oid)).to_string_lossy().into_owned();
                 let (column, expected) = (field.name.clone(), field.value_type);
@@ -193,12 +193,12 @@ unsafe fn reader_of(
     }
 }
 
-/// An attribute, by its place from 0.
-unsafe fn attribute(description: pg_sys::TupleDesc, place: usize) -> *const pg_sys::FormData_pg_attribute {
+/// An attribute, by its index from 0.
+unsafe fn attribute(description: pg_sys::TupleDesc, index: usize) -> *const pg_sys::FormData_pg_attribute {
     // SAFETY: as the caller promises: there is such an attribute.
     unsafe {
         #[cfg(not(feature = "pg18"))]
-        return (*description).attrs.as_ptr().add(place);
+        return (*description).attrs.as_ptr().add(index);
         // The attributes are behind the compact ones.
         #[cfg(feature = "pg18")]
         return (*description)
@@ -206,6 +206,6 @@ unsafe fn attribute(description: pg_sys::TupleDesc, place: usize) -> *const pg_s
             .as_ptr()
             .add(usize::try_from((*description).natts).unwrap_or(0))
             .cast::<pg_sys::FormData_pg_attribute>()
-            .add(place);
+            .add(index);
     }
 }
