@@ -17,7 +17,7 @@ use crate::columns::RecordReaders;
 use crate::inference::{InputKind, ModelFunction};
 
 /// A call, as the value of a column.
-pub struct Call {
+pub struct CallColumn {
     pub function: ModelFunction,
     /// Number of what it asks about.
     pub input: usize,
@@ -58,12 +58,12 @@ pub enum InputValue {
 }
 
 /// The calls of a node and what they ask about.
-pub struct Calls {
-    pub calls: Vec<Call>,
+pub struct NodeCalls {
+    pub calls: Vec<CallColumn>,
     pub inputs: Vec<InputExpression>,
 }
 
-impl Calls {
+impl NodeCalls {
     /// Reads the columns of a node that are calls, and prepares their arguments.
     ///
     /// # Safety
@@ -83,7 +83,7 @@ impl Calls {
                         made.inputs.len() - 1
                     }
                 };
-                made.calls.push(Call { function, input });
+                made.calls.push(CallColumn { function, input });
             }
         }
         made

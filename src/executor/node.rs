@@ -10,7 +10,7 @@ use pgrx::{PgMemoryContexts, pg_guard};
 
 use super::counters::{Counters, SharedCounters, counters_of_worker};
 use super::expression::{any, column_of};
-use super::input_expressions::{Calls, calls_of};
+use super::input_expressions::{NodeCalls, calls_of};
 use super::plan_walker::{elements, list, tag};
 use super::scan::{Limit, Parts, Scan};
 use super::unused_columns::UnusedColumns;
@@ -242,7 +242,7 @@ unsafe extern "C-unwind" fn begin(node: *mut CustomScanState, estate: *mut pg_sy
         };
         let calls = calls_of(plan);
         calls.iter().for_each(|call| check_permission((**call).funcid));
-        let scan = Scan::new(parts, Calls::prepare(plan, parent), calls_in_conditions(plan, calls.len()));
+        let scan = Scan::new(parts, NodeCalls::prepare(plan, parent), calls_in_conditions(plan, calls.len()));
         let made = BatchScanState { scan, shared_counters: None, worker_counters: None };
         (*node.cast::<CustomState>()).batch =
             PgMemoryContexts::For((*estate).es_query_cxt).leak_and_drop_on_delete(made);

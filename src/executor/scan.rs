@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use pgrx::pg_sys::{self, ExprContext, ExprState, PlanState, TupleTableSlot};
 
 use super::counters::Counters;
-use super::input_expressions::Calls;
+use super::input_expressions::NodeCalls;
 use super::models::Models;
 use super::node::{ChildNode, PrefetchLimit, PrivateData};
 use super::unused_columns::UnusedColumns;
@@ -52,7 +52,7 @@ pub struct Limit {
 /// The state of a node of ours.
 pub struct Scan {
     parts: Parts,
-    calls: Calls,
+    calls: NodeCalls,
     /// Which calls the condition needs; the others are read only for rows that pass.
     in_conditions: Vec<bool>,
     in_flight: VecDeque<Window>,
@@ -87,7 +87,7 @@ pub struct Passed;
 
 impl Scan {
     /// A scan that hasn't begun.
-    pub fn new(parts: Parts, calls: Calls, in_conditions: Vec<bool>) -> Self {
+    pub fn new(parts: Parts, calls: NodeCalls, in_conditions: Vec<bool>) -> Self {
         Self {
             parts,
             calls,

@@ -12,7 +12,7 @@ use indexmap::IndexSet;
 use pgrx::pg_sys::{self, ExprContext, TupleTableSlot};
 
 use super::counters::Counters;
-use super::input_expressions::{Call, EvaluatedInput, InputExpression, InputValue};
+use super::input_expressions::{CallColumn, EvaluatedInput, InputExpression, InputValue};
 use super::models::Models;
 use super::window_size::WindowBounds;
 use crate::api::refused;
@@ -308,7 +308,7 @@ impl Window {
     ///
     /// # Errors
     /// What went wrong with the input, the model, or the engine.
-    pub fn value(&mut self, row: usize, call: &Call) -> Result<Option<pg_sys::Datum>, Error> {
+    pub fn value(&mut self, row: usize, call: &CallColumn) -> Result<Option<pg_sys::Datum>, Error> {
         match self.locations.get(row * self.inputs + call.input) {
             None | Some(AnswerLocation::Null) => Ok(None),
             Some(AnswerLocation::TooLong(bytes)) => Err(Error::TextTooLong(*bytes)),
