@@ -18,28 +18,28 @@ use super::{error_bridge, explain, expression};
 use crate::error::{Error, raise};
 
 /// Tables of functions that the server keeps pointers to.
-struct Table<T>(T);
+struct MethodTable<T>(T);
 
 // SAFETY: they are never written.
-unsafe impl<T> Sync for Table<T> {}
+unsafe impl<T> Sync for MethodTable<T> {}
 
 const NAME: &std::ffi::CStr = c"ecommerce_ml batch";
 
-static PLAN: Table<CustomScanMethods> =
-    Table(CustomScanMethods { CustomName: NAME.as_ptr(), CreateCustomScanState: Some(create) });
+static SCAN_METHODS: MethodTable<CustomScanMethods> =
+    MethodTable(CustomScanMethods { CustomName: NAME.as_ptr(), CreateCustomScanState: Some(create_state) });
 
-static EXECUTION: Table<CustomExecMethods> = Table(CustomExecMethods {
+static EXEC_METHODS: MethodTable<CustomExecMethods> = MethodTable(CustomExecMethods {
     CustomName: NAME.as_ptr(),
     BeginCustomScan: Some(begin),
-    ExecCustomScan: Some(next),
+    ExecCustomScan: Some(exec),
     EndCustomScan: Some(end),
-    ReScanCustomScan: Some(restart),
+    ReScanCustomScan: Some(rescan),
     MarkPosCustomScan: None,
     RestrPosCustomScan: None,
-    EstimateDSMCustomScan: Some(shared_size),
-    InitializeDSMCustomScan: Some(share),
-    ReInitializeDSMCustomScan: Some(share_again),
-    InitializeWorkerCustomScan: Some(join),
+    EstimateDSMCustomScan: Some(estimate_dsm),
+    InitializeDSMCustomScan: Some(initialize_dsm),
+    ReInitializeDSMCustomScan: Some(reinitialize_dsm),
+    InitializeWorkerCustomScan: Some(initialize_worker),
     ShutdownCustomScan: None,
     ExplainCustomScan: Some(explain),
 });
@@ -74,12 +74,12 @@ impl BatchScanState {
 /// Makes the node known, so that parallel workers can read plans that have it.
 pub fn init() {
     // SAFETY: the table lives for ever.
-    unsafe { pg_sys::RegisterCustomScanMethods(&raw const PLAN.0) };
+    unsafe { pg_sys::RegisterCustomScanMethods(&raw const SCAN_METHODS.0) };
 }
 
 /// What a plan node of ours points to.
 pub fn methods() -> *const CustomScanMethods {
-    &raw const PLAN.0
+    &raw const SCAN_METHODS.0
 }
 
 /// Whether a plan node is of this kind.
@@ -193,12 +193,12 @@ unsafe fn batch_state<'a>(node: *mut CustomScanState) -> &'a mut BatchScanState 
 }
 
 #[pg_guard]
-unsafe extern "C-unwind" fn create(_plan: *mut CustomScan) -> *mut Node {
+unsafe extern "C-unwind" fn create_state(_plan: *mut CustomScan) -> *mut Node {
     // SAFETY: the server's nodes begin as zeros and their tag.
     unsafe {
         let state = pg_sys::palloc0(size_of::<CustomState>()).cast::<CustomState>();
         (*state).base.ss.ps.type_ = NodeTag::T_CustomScanState;
-        (*state).base.methods = &raw const EXECUTION.0;
+        (*state).base.methods = &raw const EXEC_METHODS.0;
         state.cast()
     }
 }
@@ -254,7 +254,7 @@ unsafe fn is_ours_state(state: *mut pg_sys::PlanState) -> bool {
     // SAFETY: the tag tells the type.
     unsafe {
         tag(state) == NodeTag::T_CustomScanState
-            && std::ptr::eq((*state.cast::<CustomScanState>()).methods, &raw const EXECUTION.0)
+            && std::ptr::eq((*state.cast::<CustomScanState>()).methods, &raw const EXEC_METHODS.0)
     }
 }
 
@@ -339,7 +339,7 @@ unsafe fn check_permission(function: pg_sys::Oid) {
 }
 
 #[pg_guard]
-unsafe extern "C-unwind" fn next(node: *mut CustomScanState) -> *mut pg_sys::TupleTableSlot {
+unsafe extern "C-unwind" fn exec(node: *mut CustomScanState) -> *mut pg_sys::TupleTableSlot {
     // SAFETY: the node has begun.
     error_bridge::callback(|| unsafe {
         let instruments = (*node).ss.ps.instrument;
@@ -371,16 +371,16 @@ unsafe extern "C-unwind" fn next(node: *mut CustomScanState) -> *mut pg_sys::Tup
 unsafe extern "C-unwind" fn end(node: *mut CustomScanState) {
     // SAFETY: the node has begun.
     error_bridge::callback(|| unsafe {
-        batch_state(node).scan.restart();
+        batch_state(node).scan.rescan();
         error_bridge::end_node((*node).ss.ps.lefttree);
     })
 }
 
 #[pg_guard]
-unsafe extern "C-unwind" fn restart(node: *mut CustomScanState) {
+unsafe extern "C-unwind" fn rescan(node: *mut CustomScanState) {
     // SAFETY: the node has begun. An input whose parameters changed begins anew when its first row is asked for.
     error_bridge::callback(|| unsafe {
-        batch_state(node).scan.restart();
+        batch_state(node).scan.rescan();
         let input = (*node).ss.ps.lefttree;
         if (*input).chgParam.is_null() {
             error_bridge::rescan(input);
@@ -389,7 +389,7 @@ unsafe extern "C-unwind" fn restart(node: *mut CustomScanState) {
 }
 
 #[pg_guard]
-unsafe extern "C-unwind" fn shared_size(
+unsafe extern "C-unwind" fn estimate_dsm(
     _node: *mut CustomScanState,
     parallel: *mut ParallelContext,
 ) -> pg_sys::Size {
@@ -398,7 +398,7 @@ unsafe extern "C-unwind" fn shared_size(
 }
 
 #[pg_guard]
-unsafe extern "C-unwind" fn share(
+unsafe extern "C-unwind" fn initialize_dsm(
     node: *mut CustomScanState,
     parallel: *mut ParallelContext,
     memory: *mut std::ffi::c_void,
@@ -412,7 +412,7 @@ unsafe extern "C-unwind" fn share(
 }
 
 #[pg_guard]
-unsafe extern "C-unwind" fn share_again(
+unsafe extern "C-unwind" fn reinitialize_dsm(
     node: *mut CustomScanState,
     _parallel: *mut ParallelContext,
     _memory: *mut std::ffi::c_void,
@@ -424,7 +424,7 @@ unsafe extern "C-unwind" fn share_again(
 }
 
 #[pg_guard]
-unsafe extern "C-unwind" fn join(
+unsafe extern "C-unwind" fn initialize_worker(
     node: *mut CustomScanState,
     _contents: *mut pg_sys::shm_toc,
     memory: *mut std::ffi::c_void,

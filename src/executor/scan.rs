@@ -156,7 +156,7 @@ impl Scan {
     }
 
     /// Begins anew. Requests that are under way are cancelled.
-    pub fn restart(&mut self) {
+    pub fn rescan(&mut self) {
         let drained = self.exhausted && self.current.is_none();
         self.in_flight.drain(..).chain(self.current.take()).for_each(|window| {
             // SAFETY: the rows in it are not used any more.
