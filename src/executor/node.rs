@@ -12,7 +12,7 @@ use super::counters::{Counters, SharedCounters, counters_of_worker};
 use super::expression::{any, column_of};
 use super::input_expressions::{NodeCalls, calls_of};
 use super::plan_walker::{elements, list, tag};
-use super::scan::{Limit, Parts, Scan};
+use super::scan::{LimitBounds, Parts, Scan};
 use super::unused_columns::UnusedColumns;
 use super::{error_bridge, explain, expression};
 use crate::error::{Error, raise};
@@ -167,7 +167,7 @@ unsafe fn private_data(plan: *mut CustomScan) -> PrivateData {
 ///
 /// # Safety
 /// `plan` is null or the input of the LIMIT.
-pub unsafe fn limit(plan: *mut Plan, limit: *mut pg_sys::Limit) {
+pub unsafe fn pass_limit_down(plan: *mut Plan, limit: *mut pg_sys::Limit) {
     // SAFETY: as the caller promises.
     unsafe {
         let exact = (*limit).limitOption == pg_sys::LimitOption::LIMIT_OPTION_COUNT
@@ -233,7 +233,7 @@ unsafe extern "C-unwind" fn begin(node: *mut CustomScanState, estate: *mut pg_sy
             ),
             scan_slot: (*node).ss.ss_ScanTupleSlot,
             condition: (*parent).qual,
-            limit: prepared.first().map(|count| Limit { count: *count, offset }),
+            limit: prepared.first().map(|count| LimitBounds { count: *count, offset }),
             private: private_data(plan),
             child: ChildNode::of(input),
             state: estate,

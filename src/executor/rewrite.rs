@@ -139,7 +139,7 @@ impl Rewriter {
                 }
             }
             if tag(plan) == NodeTag::T_Limit {
-                node::limit((*plan).lefttree, plan.cast());
+                node::pass_limit_down((*plan).lefttree, plan.cast());
             }
             if evaluates(plan) && has_calls(plan) && (drained || self.subplans.prefetch_safe_below(plan)) {
                 return self.put_nodes_over(plan);

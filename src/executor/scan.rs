@@ -30,7 +30,7 @@ pub struct Parts {
     pub scan_slot: *mut TupleTableSlot,
     pub condition: *mut ExprState,
     /// LIMIT's count and offset, if nothing but nodes of ours is between it and this one.
-    pub limit: Option<Limit>,
+    pub limit: Option<LimitBounds>,
     pub private: PrivateData,
     /// The input, if it is a node of ours.
     pub child: Option<ChildNode>,
@@ -43,7 +43,7 @@ pub struct Parts {
 
 /// How many rows will be read.
 #[derive(Clone, Copy)]
-pub struct Limit {
+pub struct LimitBounds {
     pub count: *mut ExprState,
     /// May be null.
     pub offset: *mut ExprState,
@@ -376,7 +376,7 @@ impl Scan {
 }
 
 /// How many rows the LIMIT above will read; nothing if there is no bound.
-unsafe fn rows_wanted(limit: Limit, context: *mut ExprContext) -> Option<usize> {
+unsafe fn rows_wanted(limit: LimitBounds, context: *mut ExprContext) -> Option<usize> {
     // SAFETY: as the caller promises; LIMIT's expressions are of type bigint and refer to no row.
     let evaluate = |state| unsafe {
         error_bridge::evaluate(state, context).map(|value| usize::try_from(value.value() as i64).unwrap_or(0))
