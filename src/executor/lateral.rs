@@ -5,7 +5,7 @@
 
 use pgrx::pg_sys::{self, Node, NodeTag, OUTER_VAR, ParamKind, Plan, PlannedStmt};
 
-use super::clauses::{add_call_columns, distinct};
+use super::call_pushdown::{add_call_columns, distinct};
 use super::expression::{always_evaluated, any, column, copy, replace, same};
 use super::plan_walker::{elements, tag};
 use super::prefetch_safety::Subplans;

@@ -4,7 +4,7 @@
 //! # Layout
 //! - [`hooks`]: when plans are rewritten.
 //! - [`rewrite`]: where in a plan a node helps, and may stand; [`prefetch_safety`]: whether rows may be fetched ahead there;
-//!   [`clauses`]: what joins, aggregates and window functions compute from their input; [`lateral`]: what functions in FROM
+//!   [`call_pushdown`]: what joins, aggregates and window functions compute from their input; [`lateral`]: what functions in FROM
 //!   compute from the other side of a loop; [`targetlist`]: taking a plan
 //!   node's expressions out of it.
 //! - [`plan_builder`]: the plan nodes that are put in; [`expression`] and [`plan_walker`]: the server's trees, walked.
@@ -20,7 +20,7 @@
 //! It must not know what a model computes. Invariant: a query gives the answers that it gives row by row; where that
 //! can't be told from the plan, the plan is left alone.
 
-mod clauses;
+mod call_pushdown;
 mod cost;
 mod counters;
 mod error_free;

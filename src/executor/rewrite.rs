@@ -5,7 +5,7 @@
 
 use pgrx::pg_sys::{self, CmdType, NodeTag, Plan, PlannedStmt, TargetEntry};
 
-use super::clauses::{pull_up_join_conditions, push_down_calls};
+use super::call_pushdown::{pull_up_join_conditions, push_down_calls};
 use super::cost::of_calls;
 use super::expression::has_call;
 use super::lateral::move_to_outer;
