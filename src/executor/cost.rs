@@ -30,7 +30,7 @@ const UNKNOWN_WIDTH: i32 = 250;
 ///
 /// # Safety
 /// `request` points to a request to a support function.
-pub unsafe fn answer(request: *mut Node) -> bool {
+pub unsafe fn estimate(request: *mut Node) -> bool {
     // SAFETY: the tag tells the type; the planner says which call it asks about, or nothing.
     unsafe {
         if tag(request) != NodeTag::T_SupportRequestCost {

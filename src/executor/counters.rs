@@ -28,7 +28,7 @@ pub struct Counters {
 
 impl Counters {
     /// Counts what answering some texts took.
-    pub fn answered(&mut self, answers: &Answers) {
+    pub fn add_answers(&mut self, answers: &Answers) {
         let completed = answers.completed();
         self.cached += completed.cached;
         self.tokens += completed.tokens;
@@ -36,7 +36,7 @@ impl Counters {
     }
 
     /// Counts the time since `start` as waited for.
-    pub fn waited(&mut self, start: Instant) {
+    pub fn add_waiting(&mut self, start: Instant) {
         let waited: Duration = start.elapsed();
         self.waiting_micros += u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
     }

@@ -30,7 +30,7 @@ thread_local! {
 fn text_function_support(request: Internal) -> Internal {
     let request = request.unwrap().filter(|request| {
         // SAFETY: the planner passes a pointer to a node, which says what it asks for.
-        unsafe { cost::answer(request.cast_mut_ptr()) }
+        unsafe { cost::estimate(request.cast_mut_ptr()) }
     });
     // Not SQL's NULL: a support function that has no answer returns a null pointer.
     Internal::from(Some(request.unwrap_or(pg_sys::Datum::from(0))))

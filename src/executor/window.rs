@@ -281,7 +281,7 @@ impl Window {
             group.state = match state {
                 RequestState::Sent(stream) => match stream.finish() {
                     Ok(answers) => {
-                        counters.answered(&answers);
+                        counters.add_answers(&answers);
                         RequestState::Answered(answers)
                     }
                     Err(error) => RequestState::Failed(Some(error)),
@@ -289,7 +289,7 @@ impl Window {
                 other => other,
             };
         }
-        counters.waited(start);
+        counters.add_waiting(start);
     }
 
     /// The next row, to be used until the window is given back.
