@@ -30,7 +30,7 @@ mod stats;
 mod text;
 mod training;
 
-pub use row::refused;
+pub use row::input_error;
 
 use crate::inference::{InputKind, ModelFunction};
 

@@ -31,7 +31,7 @@ fn of_row<T>(
     let mut rows = RowsBuilder::new(&fields);
     // SAFETY: the function's first argument is of a type of this kind.
     let added = unsafe { add(fcinfo, kind, row, &fields, &mut rows) };
-    added.map_err(|error| refused(&model, error))?;
+    added.map_err(|error| input_error(&model, error))?;
     let answers = answer(function.output(), &model, Input::Rows(rows.finish()))?;
     Ok(read(&answers, 0)?)
 }
@@ -68,7 +68,7 @@ unsafe fn readers(fcinfo: pg_sys::FunctionCallInfo) -> *mut RecordReaders {
 }
 
 /// What is wrong with a row, for a model.
-pub fn refused(model: &Resolved, error: InputError) -> Error {
+pub fn input_error(model: &Resolved, error: InputError) -> Error {
     Error::Input { model: model.name.clone(), error }
 }
 

@@ -15,7 +15,7 @@ use super::counters::Counters;
 use super::input_expressions::{CallColumn, EvaluatedInput, InputExpression, InputValue};
 use super::models::Models;
 use super::window_size::WindowBounds;
-use crate::api::refused;
+use crate::api::input_error;
 use crate::catalog::resolve::Resolved;
 use crate::columns::{InputError, RowsBuilder, json};
 use crate::error::Error;
@@ -221,7 +221,7 @@ impl Window {
                 AnswerLocation::At { group: narrow(group), row: narrow(row) }
             }
             Err(error) => {
-                self.refused.push(Some(refused(model, error)));
+                self.refused.push(Some(input_error(model, error)));
                 AnswerLocation::Refused(narrow(self.refused.len() - 1))
             }
         }
