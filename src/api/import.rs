@@ -36,7 +36,7 @@ fn import_model(name: &str, source: &str, options: JsonB) -> Result<i32, ErrorRe
     let name = ModelName::parse_bare(name)?;
     let options = ImportOptions::read(options.0)?;
     privilege::require_role("pg_read_server_files", "import a model")?;
-    let folder = Folder::open(source)?;
+    let folder = ImportFolder::open(source)?;
     Ok(import(&name, source, folder.path(), &options)?)
 }
 
@@ -80,18 +80,18 @@ impl ImportOptions {
 }
 
 /// Where the files of an import lie.
-enum Folder {
+enum ImportFolder {
     /// The user's.
     Given(PathBuf),
     /// Ours, filled from a hub, removed afterwards.
     Downloaded(PathBuf),
 }
 
-impl Folder {
+impl ImportFolder {
     fn open(source: &str) -> Result<Self, Error> {
         if let Some(path) = source.strip_prefix("file://") {
             return match Path::new(path) {
-                path if path.is_absolute() => Ok(Folder::Given(path.to_owned())),
+                path if path.is_absolute() => Ok(ImportFolder::Given(path.to_owned())),
                 _ => Err(Error::RelativePath(path.to_owned())),
             };
         }
@@ -110,7 +110,7 @@ impl Folder {
         let pid = unsafe { pg_sys::MyProcPid };
         let directory = format!("{}/import.{pid}", runtime::DIRECTORY);
         // Made before the request, so that it is removed whatever happens.
-        let folder = Folder::Downloaded(PathBuf::from(&directory));
+        let folder = ImportFolder::Downloaded(PathBuf::from(&directory));
         let request = RequestBody::Fetch {
             repository: repository.to_owned(),
             revision,
@@ -126,14 +126,14 @@ impl Folder {
 
     fn path(&self) -> &Path {
         match self {
-            Folder::Given(path) | Folder::Downloaded(path) => path,
+            ImportFolder::Given(path) | ImportFolder::Downloaded(path) => path,
         }
     }
 }
 
-impl Drop for Folder {
+impl Drop for ImportFolder {
     fn drop(&mut self) {
-        if let Folder::Downloaded(path) = self {
+        if let ImportFolder::Downloaded(path) = self {
             // It may not have been made yet.
             let _ = fs::remove_dir_all(path);
         }

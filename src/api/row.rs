@@ -17,7 +17,7 @@ use crate::inference::{Answers, InputKind, ModelFunction, answer, columns_of, mo
 type AnswerReader<T> = fn(&Answers, usize) -> Result<Option<T>, Error>;
 
 /// A function of a row: the first argument is the row, the second the model's name. The functions are strict.
-fn of_row<T>(
+fn call_with_row<T>(
     fcinfo: pg_sys::FunctionCallInfo,
     kind: InputKind,
     function: ModelFunction,
@@ -78,13 +78,13 @@ macro_rules! row_function {
         #[pg_extern]
         fn $record(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<$value>, ErrorReport> {
             let read: AnswerReader<$value> = |answers, row| Ok(answers.$read(row)?.map(Into::into));
-            of_row(fcinfo, InputKind::Record, ModelFunction::$function, read)
+            call_with_row(fcinfo, InputKind::Record, ModelFunction::$function, read)
         }
 
         #[pg_extern]
         fn $json(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<$value>, ErrorReport> {
             let read: AnswerReader<$value> = |answers, row| Ok(answers.$read(row)?.map(Into::into));
-            of_row(fcinfo, InputKind::Json, ModelFunction::$function, read)
+            call_with_row(fcinfo, InputKind::Json, ModelFunction::$function, read)
         }
     };
 }
@@ -98,7 +98,7 @@ row_function!(predict_value_of_record, predict_value_of_jsonb: Value, value => f
 type SqlFunction = unsafe extern "C-unwind" fn(pg_sys::FunctionCallInfo) -> pg_sys::Datum;
 
 /// Of records, and of jsonb.
-const FORMS: [(SqlFunction, SqlFunction, ModelFunction); 4] = [
+const ROW_FUNCTIONS: [(SqlFunction, SqlFunction, ModelFunction); 4] = [
     (predict_rating_of_record_wrapper, predict_rating_of_jsonb_wrapper, ModelFunction::Rating),
     (predict_class_of_record_wrapper, predict_class_of_jsonb_wrapper, ModelFunction::Class),
     (
@@ -110,9 +110,9 @@ const FORMS: [(SqlFunction, SqlFunction, ModelFunction); 4] = [
 ];
 
 /// Which function is at this address, if it is one of these.
-pub fn at(address: usize) -> Option<(ModelFunction, InputKind)> {
+pub fn function_at(address: usize) -> Option<(ModelFunction, InputKind)> {
     let is = |function: SqlFunction| function as usize == address;
-    FORMS.iter().find_map(|(record, json, function)| {
+    ROW_FUNCTIONS.iter().find_map(|(record, json, function)| {
         let kind = if is(*record) { InputKind::Record } else { InputKind::Json };
         (is(*record) || is(*json)).then_some((*function, kind))
     })

@@ -118,7 +118,7 @@ text_function!(predict_value, predict_value_by, predict_value_all, predict_value
 type SqlFunction = unsafe extern "C-unwind" fn(pg_sys::FunctionCallInfo) -> pg_sys::Datum;
 
 /// The scalar forms, by default model and by named model.
-const SCALARS: [(SqlFunction, SqlFunction, ModelFunction); 10] = [
+const TEXT_FUNCTIONS: [(SqlFunction, SqlFunction, ModelFunction); 10] = [
     (tokenize_wrapper, tokenize_by_wrapper, ModelFunction::TokenPieces),
     (token_ids_wrapper, token_ids_by_wrapper, ModelFunction::TokenIds),
     (token_count_wrapper, token_count_by_wrapper, ModelFunction::TokenCount),
@@ -132,8 +132,8 @@ const SCALARS: [(SqlFunction, SqlFunction, ModelFunction); 10] = [
 ];
 
 /// Which function is at this address, if it is the scalar form of one.
-pub fn at(address: usize) -> Option<(ModelFunction, InputKind)> {
+pub fn function_at(address: usize) -> Option<(ModelFunction, InputKind)> {
     let is = |function: SqlFunction| function as usize == address;
-    let found = SCALARS.iter().find(|(one, by, _)| is(*one) || is(*by));
+    let found = TEXT_FUNCTIONS.iter().find(|(one, by, _)| is(*one) || is(*by));
     found.map(|(_, _, function)| (*function, InputKind::Text))
 }
