@@ -16,9 +16,9 @@ use super::rewrite::drains;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Extent {
     /// Nobody knows.
-    Some,
+    Unknown,
     /// All, unless the client stops.
-    Run,
+    AllOfRun,
     All,
 }
 
@@ -43,7 +43,7 @@ pub unsafe fn bound(statement: *mut PlannedStmt) {
     unsafe {
         let subplans = Subplans((*statement).subplans);
         let select = (*statement).commandType == CmdType::CMD_SELECT;
-        let extent = if select { Extent::Run } else { Extent::All };
+        let extent = if select { Extent::AllOfRun } else { Extent::All };
         subplans.visit(
             (*statement).planTree,
             ReaderContext { extent, limited: None, filtered: false, feeds_client: true },
@@ -51,7 +51,12 @@ pub unsafe fn bound(statement: *mut PlannedStmt) {
         for subplan in cells((*statement).subplans) {
             subplans.visit(
                 *subplan,
-                ReaderContext { extent: Extent::Some, limited: None, filtered: false, feeds_client: false },
+                ReaderContext {
+                    extent: Extent::Unknown,
+                    limited: None,
+                    filtered: false,
+                    feeds_client: false,
+                },
             );
         }
     }
@@ -82,17 +87,17 @@ impl Subplans {
         if unsafe { self.inputs_error_free(plan) } {
             return PrefetchLimit::Unlimited;
         }
-        let limited = reader.limited.filter(|extent| *extent != Extent::Some);
+        let limited = reader.limited.filter(|extent| *extent != Extent::Unknown);
         match (reader.extent, limited) {
             (Extent::All, _) => PrefetchLimit::Unlimited,
-            (Extent::Run, _) => {
+            (Extent::AllOfRun, _) => {
                 PrefetchLimit::ToRequestedRow { limited: false, feeds_client: reader.feeds_client }
             }
-            (Extent::Some, Some(Extent::All)) => PrefetchLimit::ToLimit,
-            (Extent::Some, Some(_)) => {
+            (Extent::Unknown, Some(Extent::All)) => PrefetchLimit::ToLimit,
+            (Extent::Unknown, Some(_)) => {
                 PrefetchLimit::ToRequestedRow { limited: true, feeds_client: reader.feeds_client }
             }
-            (Extent::Some, None) => PrefetchLimit::OneRow,
+            (Extent::Unknown, None) => PrefetchLimit::OneRow,
         }
     }
 }
@@ -107,7 +112,7 @@ unsafe fn context_below(plan: *mut Plan, input: usize, reader: ReaderContext) ->
         let extent = match reader.extent {
             _ if reads_all => Extent::All,
             extent if inherited => extent,
-            _ => Extent::Some,
+            _ => Extent::Unknown,
         };
         let limited = match kind {
             NodeTag::T_Limit => Some(reader.extent),
