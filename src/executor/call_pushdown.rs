@@ -66,12 +66,12 @@ pub unsafe fn pull_up_join_conditions(plan: *mut Plan) {
 }
 
 /// An aggregate's or window function's arguments and filter.
-struct Arguments {
+struct AggregateArguments {
     arguments: *mut *mut pg_sys::List,
     filter: *mut Node,
 }
 
-impl Arguments {
+impl AggregateArguments {
     unsafe fn of(node: *mut Node) -> Option<Self> {
         // SAFETY: the tag tells the type.
         unsafe {
@@ -96,8 +96,8 @@ impl Arguments {
         let mut found = Vec::new();
         // SAFETY: as the caller promises.
         unsafe {
-            for place in [(*plan).targetlist, (*plan).qual] {
-                any(place.cast(), |node| {
+            for expressions in [(*plan).targetlist, (*plan).qual] {
+                any(expressions.cast(), |node| {
                     found.extend(Self::of(node));
                     false
                 });
@@ -112,7 +112,7 @@ unsafe fn calls_in_arguments(plan: *mut Plan) -> Vec<Call> {
     // SAFETY: as the caller promises.
     unsafe {
         let mut found = Vec::new();
-        for Arguments { arguments, filter } in Arguments::of_all(plan) {
+        for AggregateArguments { arguments, filter } in AggregateArguments::of_all(plan) {
             always_evaluated(filter, &mut found);
             if filter.is_null() || !pg_sys::contain_volatile_functions(filter) {
                 collect(*arguments, &mut found);
@@ -129,10 +129,12 @@ unsafe fn guard_filtered(plan: *mut Plan) {
     // SAFETY: as the caller promises; the plan is ours to change.
     unsafe {
         let mut free = Vec::new();
-        for Arguments { arguments, .. } in Arguments::of_all(plan).iter().filter(|all| all.filter.is_null()) {
+        for AggregateArguments { arguments, .. } in
+            AggregateArguments::of_all(plan).iter().filter(|all| all.filter.is_null())
+        {
             collect(**arguments, &mut free);
         }
-        for Arguments { arguments, filter } in Arguments::of_all(plan) {
+        for AggregateArguments { arguments, filter } in AggregateArguments::of_all(plan) {
             if filter.is_null() || pg_sys::contain_volatile_functions(filter) {
                 continue;
             }
