@@ -21,21 +21,23 @@ use crate::error::Error;
 pub unsafe fn write_properties(
     node: *mut CustomScanState,
     ancestors: *mut List,
-    output: *mut ExplainState,
+    explain_state: *mut ExplainState,
     default_model: &str,
     counters: &Counters,
 ) -> Result<(), Error> {
     // SAFETY: as the caller promises.
     unsafe {
         let plan = (*node).ss.ps.plan;
-        let names = pg_sys::set_deparse_context_plan((*output).deparse_cxt, plan, ancestors);
-        let many = (*output).rtable.is_null() || (*(*output).rtable).length > 1 || (*output).verbose;
+        let names = pg_sys::set_deparse_context_plan((*explain_state).deparse_cxt, plan, ancestors);
+        let many = (*explain_state).rtable.is_null()
+            || (*(*explain_state).rtable).length > 1
+            || (*explain_state).verbose;
         let calls = calls_of(plan.cast());
         let text = |node: *mut Node| pg_sys::deparse_expression(node, names, many, false);
         pg_sys::ExplainPropertyList(
             c"Calls".as_ptr(),
             list(calls.iter().map(|call| text(call.cast()))),
-            output,
+            explain_state,
         );
         let default =
             CString::new(default_model).map_err(|_| Error::Unexpected("a model name with a zero byte"))?;
@@ -52,15 +54,15 @@ pub unsafe fn write_properties(
             }
         }
         let names = models.iter().map(|name| name.as_ptr().cast_mut());
-        pg_sys::ExplainPropertyList(c"Model".as_ptr(), list(names), output);
-        if (*output).analyze {
-            write_counters(output, counters);
+        pg_sys::ExplainPropertyList(c"Model".as_ptr(), list(names), explain_state);
+        if (*explain_state).analyze {
+            write_counters(explain_state, counters);
         }
     }
     Ok(())
 }
 
-unsafe fn write_counters(output: *mut ExplainState, counters: &Counters) {
+unsafe fn write_counters(explain_state: *mut ExplainState, counters: &Counters) {
     let numbers = [
         (c"Windows", counters.windows),
         (c"Texts", counters.texts),
@@ -73,12 +75,12 @@ unsafe fn write_counters(output: *mut ExplainState, counters: &Counters) {
     unsafe {
         for (name, number) in numbers {
             let number = i64::try_from(number).unwrap_or(i64::MAX);
-            pg_sys::ExplainPropertyInteger(name.as_ptr(), std::ptr::null(), number, output);
+            pg_sys::ExplainPropertyInteger(name.as_ptr(), std::ptr::null(), number, explain_state);
         }
-        for (name, micros) in times.into_iter().filter(|_| (*output).timing) {
+        for (name, micros) in times.into_iter().filter(|_| (*explain_state).timing) {
             #[allow(clippy::cast_precision_loss)]
             let millis = micros as f64 / 1000.0;
-            pg_sys::ExplainPropertyFloat(name.as_ptr(), c"ms".as_ptr(), millis, 3, output);
+            pg_sys::ExplainPropertyFloat(name.as_ptr(), c"ms".as_ptr(), millis, 3, explain_state);
         }
     }
 }

@@ -437,12 +437,18 @@ unsafe extern "C-unwind" fn initialize_worker(
 unsafe extern "C-unwind" fn explain(
     node: *mut CustomScanState,
     ancestors: *mut List,
-    output: *mut ExplainState,
+    explain_state: *mut ExplainState,
 ) {
     // SAFETY: the node has begun.
     let written = unsafe {
         let state = batch_state(node);
-        explain::write_properties(node, ancestors, output, state.scan.default_model(), &state.counted())
+        explain::write_properties(
+            node,
+            ancestors,
+            explain_state,
+            state.scan.default_model(),
+            &state.counted(),
+        )
     };
     if let Err(error) = written {
         let error: Error = error;
