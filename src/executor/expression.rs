@@ -155,7 +155,7 @@ pub unsafe fn always_evaluated(node: *mut Node, found: &mut Vec<*mut pg_sys::Fun
     // SAFETY: as the caller promises; children of expressions are expressions.
     unsafe {
         let before = found.len();
-        for child in surely_evaluated_children(node) {
+        for child in always_evaluated_children(node) {
             always_evaluated(child, found);
         }
         if found.len() == before
@@ -169,7 +169,7 @@ pub unsafe fn always_evaluated(node: *mut Node, found: &mut Vec<*mut pg_sys::Fun
 }
 
 /// Which children of a node are evaluated whenever it is. Kinds of nodes that aren't known have none.
-unsafe fn surely_evaluated_children(node: *mut Node) -> Vec<*mut Node> {
+unsafe fn always_evaluated_children(node: *mut Node) -> Vec<*mut Node> {
     // SAFETY: the tag tells the type.
     unsafe {
         match tag(node) {

@@ -63,7 +63,7 @@ unsafe extern "C-unwind" fn start(query: *mut QueryDesc, flags: i32) {
         let mut flags = flags;
         if LOADED_LATE && leader && guc::batch_execution() && has_batchable_calls((*query).plannedstmt) {
             let planned = copy((*query).plannedstmt);
-            if scrolls_by_chance(query, flags) {
+            if scrolls_implicitly(query, flags) {
                 (*pg_sys::ActivePortal).cursorOptions &= !(CURSOR_OPT_SCROLL as i32);
                 (*pg_sys::ActivePortal).cursorOptions |= CURSOR_OPT_NO_SCROLL as i32;
                 flags &= !((EXEC_FLAG_BACKWARD | EXEC_FLAG_REWIND) as i32);
@@ -104,7 +104,7 @@ unsafe extern "C-unwind" fn run(query: *mut QueryDesc, direction: pg_sys::ScanDi
 /// Whether this opens a cursor that may scroll only because its plan happens to allow that. The server decided so before
 /// the plan was rewritten; had it seen the rewritten plan, as it does for all statements but those that loaded this
 /// library, it would not scroll. Only DECLARE can be told to, by a word in its text.
-unsafe fn scrolls_by_chance(query: *mut QueryDesc, flags: i32) -> bool {
+unsafe fn scrolls_implicitly(query: *mut QueryDesc, flags: i32) -> bool {
     // SAFETY: a portal that is being started is active, and has the text of the statement that opened it.
     unsafe {
         let portal = pg_sys::ActivePortal;

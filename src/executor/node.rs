@@ -274,9 +274,9 @@ impl ChildNode {
     ///
     /// # Safety
     /// The node has begun, and no function of it runs.
-    pub unsafe fn set_prefetching(self, ahead: bool) {
+    pub unsafe fn set_prefetching(self, prefetching: bool) {
         // SAFETY: as the caller promises.
-        unsafe { batch_state(self.0).scan.is_prefetching = ahead };
+        unsafe { batch_state(self.0).scan.is_prefetching = prefetching };
     }
 
     /// Whether it ended its rows because it defers an error.
@@ -343,13 +343,13 @@ unsafe extern "C-unwind" fn exec(node: *mut CustomScanState) -> *mut pg_sys::Tup
     // SAFETY: the node has begun.
     error_bridge::callback(|| unsafe {
         let instruments = (*node).ss.ps.instrument;
-        let failed = || {
+        let filtered_out = || {
             if !instruments.is_null() {
                 (*instruments).nfiltered1 += 1.0;
             }
         };
         let state = batch_state(node);
-        let row = state.scan.next(failed);
+        let row = state.scan.next(filtered_out);
         if let Some(counters) = state.worker_counters {
             counters.write_volatile(state.scan.counters);
         }

@@ -141,7 +141,10 @@ impl Rewriter {
             if tag(plan) == NodeTag::T_Limit {
                 node::pass_limit_down((*plan).lefttree, plan.cast());
             }
-            if evaluates(plan) && has_calls(plan) && (drained || self.subplans.prefetch_safe_below(plan)) {
+            if evaluates_per_row(plan)
+                && has_calls(plan)
+                && (drained || self.subplans.prefetch_safe_below(plan))
+            {
                 return self.put_nodes_over(plan);
             }
             plan
@@ -238,7 +241,7 @@ fn is_join(kind: NodeTag) -> bool {
 }
 
 /// Whether a plan node evaluates its target list and conditions for each row of a known kind of input.
-unsafe fn evaluates(plan: *mut Plan) -> bool {
+unsafe fn evaluates_per_row(plan: *mut Plan) -> bool {
     // SAFETY: the tag tells the type.
     unsafe {
         match tag(plan) {

@@ -122,14 +122,14 @@ impl Scan {
         self.error_deferred
     }
 
-    /// Fetches the next row that passes the conditions, calling `failed` for each that doesn't.
+    /// Fetches the next row that passes the conditions, calling `filtered_out` for each that doesn't.
     ///
     /// # Errors
     /// What went wrong with one of the row's calls.
     ///
     /// # Safety
     /// The parts are alive, and the executor is running.
-    pub unsafe fn next(&mut self, mut failed: impl FnMut()) -> Result<Option<Passed>, Error> {
+    pub unsafe fn next(&mut self, mut filtered_out: impl FnMut()) -> Result<Option<Passed>, Error> {
         self.error_deferred = false;
         if let Some(error) = self.deferred_error.take() {
             return Err(error);
@@ -150,7 +150,7 @@ impl Scan {
                     self.passed += 1;
                     return Ok(Some(Passed));
                 }
-                failed();
+                filtered_out();
             }
         }
     }
@@ -305,9 +305,9 @@ impl Scan {
     unsafe fn fetch(&mut self, window: &mut Window) -> Fetched {
         // SAFETY: as the caller promises; a row of the input is valid until the next one is asked for.
         unsafe {
-            let ahead = self.is_prefetching || window.len() > 0 || self.rows_buffered() > 0;
+            let prefetching = self.is_prefetching || window.len() > 0 || self.rows_buffered() > 0;
             if let Some(child) = self.parts.child {
-                child.set_prefetching(ahead);
+                child.set_prefetching(prefetching);
             }
             let Some(slot) = error_bridge::next_row(self.parts.input) else {
                 let deferred = self.parts.child.is_some_and(|child| child.defers_error());
