@@ -88,14 +88,14 @@ impl Evaluation {
 
     fn classified(&self) -> Result<Classified, Error> {
         if self.model.signature.labels.is_empty() {
-            return Err(self.meaningless("classes"));
+            return Err(self.no_meaning("classes"));
         }
         let classes = ModelClasses::of(&self.model.signature.labels, self.columns.label.kind()?);
         let mut scored = Scored::new(classes.names.len());
         let (mut rating, mut actual) = (Regression::default(), Numbers::default());
         let target = |label: String| {
             self.columns.label.check_label(&label)?;
-            classes.target(&label).ok_or_else(|| self.unknown(&label))
+            classes.target(&label).ok_or_else(|| self.unknown_label(&label))
         };
         let skipped =
             self.predict_rows(&self.columns.label.as_label()?, target, |target: Target, prediction| {
@@ -152,16 +152,20 @@ impl Evaluation {
         Ok(left_out + blank)
     }
 
-    fn meaningless(&self, wanted: &'static str) -> Error {
-        Error::NoMeaning { model: self.shown(), wanted, labels: self.model.signature.labels.clone() }
+    fn no_meaning(&self, wanted: &'static str) -> Error {
+        Error::NoMeaning { model: self.qualified_name(), wanted, labels: self.model.signature.labels.clone() }
     }
 
-    fn unknown(&self, label: &str) -> Error {
+    fn unknown_label(&self, label: &str) -> Error {
         let label = label.chars().take(SHOWN).collect();
-        Error::UnknownLabel { label, model: self.shown(), labels: self.model.signature.labels.clone() }
+        Error::UnknownLabel {
+            label,
+            model: self.qualified_name(),
+            labels: self.model.signature.labels.clone(),
+        }
     }
 
-    fn shown(&self) -> String {
+    fn qualified_name(&self) -> String {
         format!("{}@{}", self.model.name, self.model.version)
     }
 }

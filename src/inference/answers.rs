@@ -203,7 +203,7 @@ impl Answers {
     /// # Errors
     /// [`Error::NoMeaning`] if the model's labels don't mean sentiment.
     pub fn sentiment(&self, row: usize) -> Result<Option<&'static str>, Error> {
-        self.reading(row, SENTIMENT, |reading| reading.sentiment.map(protocol::Sentiment::as_str))
+        self.read_labels(row, SENTIMENT, |reading| reading.sentiment.map(protocol::Sentiment::as_str))
     }
 
     /// From -1 to 1.
@@ -211,7 +211,7 @@ impl Answers {
     /// # Errors
     /// As [`sentiment`](Self::sentiment).
     pub fn sentiment_score(&self, row: usize) -> Result<Option<f32>, Error> {
-        self.reading(row, SENTIMENT, |reading| reading.score)
+        self.read_labels(row, SENTIMENT, |reading| reading.score)
     }
 
     /// From 1 to 5.
@@ -219,7 +219,7 @@ impl Answers {
     /// # Errors
     /// [`Error::NoMeaning`] if the model's labels don't mean stars.
     pub fn rating(&self, row: usize) -> Result<Option<f32>, Error> {
-        self.reading(row, "labels that mean 1 to 5 stars", |reading| reading.rating)
+        self.read_labels(row, "labels that mean 1 to 5 stars", |reading| reading.rating)
     }
 
     /// The value of a regression.
@@ -227,7 +227,7 @@ impl Answers {
     /// # Errors
     /// [`Error::NoMeaning`] for a model that isn't one.
     pub fn value(&self, row: usize) -> Result<Option<f64>, Error> {
-        self.read(row, "numeric value: it is not a regression", |prediction| match prediction {
+        self.read_prediction(row, "numeric value: it is not a regression", |prediction| match prediction {
             Prediction::Number(value) => Some(value),
             Prediction::Class { .. } => None,
         })
@@ -238,7 +238,7 @@ impl Answers {
     /// # Errors
     /// [`Error::NoMeaning`] for a model without labels.
     pub fn class(&self, row: usize) -> Result<Option<&str>, Error> {
-        self.read(row, "classes", |prediction| {
+        self.read_prediction(row, "classes", |prediction| {
             let Prediction::Class { labels, probabilities } = prediction else { return None };
             let likeliest =
                 probabilities.iter().zip(labels).max_by(|(one, _), (other, _)| one.total_cmp(other));
@@ -251,7 +251,7 @@ impl Answers {
     /// # Errors
     /// As [`class`](Self::class).
     pub fn probabilities(&self, row: usize) -> Result<Option<JsonB>, Error> {
-        self.read(row, "classes", |prediction| {
+        self.read_prediction(row, "classes", |prediction| {
             let Prediction::Class { labels, probabilities } = prediction else { return None };
             let pairs = labels.iter().zip(probabilities);
             let object: Map<String, Value> =
@@ -260,19 +260,19 @@ impl Answers {
         })
     }
 
-    fn reading<T>(
+    fn read_labels<T>(
         &self,
         row: usize,
         wanted: &'static str,
         read: impl FnOnce(Reading) -> Option<T>,
     ) -> Result<Option<T>, Error> {
-        self.read(row, wanted, |prediction| match prediction {
+        self.read_prediction(row, wanted, |prediction| match prediction {
             Prediction::Class { probabilities, .. } => read(self.scheme.read(probabilities)),
             Prediction::Number(_) => None,
         })
     }
 
-    fn read<'a, T>(
+    fn read_prediction<'a, T>(
         &'a self,
         row: usize,
         wanted: &'static str,
