@@ -11,8 +11,8 @@
 //! of the calling role, so privileges and row security hold, and no more than two batches of them are held.
 
 mod columns;
-mod model_classes;
 mod measure;
+mod model_classes;
 mod pipeline;
 mod predictions;
 

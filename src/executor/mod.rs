@@ -23,6 +23,7 @@
 mod call_pushdown;
 mod cost;
 mod counters;
+pub mod error_bridge;
 mod error_free;
 mod explain;
 mod expression;
@@ -30,20 +31,19 @@ mod functions;
 mod hooks;
 mod input_expressions;
 mod lateral;
-mod plan_builder;
 mod models;
 mod node;
-mod window_size;
-pub mod error_bridge;
+mod plan_builder;
+mod plan_walker;
+mod prefetch_safety;
 mod read_ahead;
 mod rewrite;
 pub mod running;
 mod scan;
-mod prefetch_safety;
 mod targetlist;
-mod plan_walker;
 mod unused_columns;
 mod window;
+mod window_size;
 
 /// Called when the library is loaded.
 pub fn init() {
