@@ -16,7 +16,7 @@ type Call = *mut pg_sys::FuncExpr;
 ///
 /// # Safety
 /// `plan` points to a plan node of the statement that `subplans` belong to.
-pub unsafe fn push_down_calls(plan: *mut Plan, subplans: Subplans, drained: bool, ids: &mut i32) {
+pub unsafe fn push_down_calls(plan: *mut Plan, subplans: Subplans, drained: bool, next_node_id: &mut i32) {
     // SAFETY: as the caller promises; the tag tells the type.
     unsafe {
         let find = match tag(plan) {
@@ -25,14 +25,16 @@ pub unsafe fn push_down_calls(plan: *mut Plan, subplans: Subplans, drained: bool
                 calls_in_arguments
             }
             NodeTag::T_ProjectSet => calls_in_targets,
-            NodeTag::T_HashJoin => return hash_keys(plan.cast(), subplans, drained, ids),
+            NodeTag::T_HashJoin => return hash_keys(plan.cast(), subplans, drained, next_node_id),
             _ => return,
         };
         // Calls that take other calls' results come in a round after those.
         loop {
             let calls = find(plan);
             let input = &raw mut (*plan).lefttree;
-            let Some(columns) = add_call_columns(input, &calls, subplans, drained, ids) else { return };
+            let Some(columns) = add_call_columns(input, &calls, subplans, drained, next_node_id) else {
+                return;
+            };
             let with = |node| call_column(node, &calls, &columns, OUTER_VAR);
             (*plan).targetlist = replace_in((*plan).targetlist, with);
             (*plan).qual = replace_in((*plan).qual, with);
@@ -217,7 +219,7 @@ pub unsafe fn add_call_columns(
     calls: &[Call],
     subplans: Subplans,
     drained: bool,
-    ids: &mut i32,
+    next_node_id: &mut i32,
 ) -> Option<Vec<usize>> {
     // SAFETY: as the caller promises.
     unsafe {
@@ -229,7 +231,7 @@ pub unsafe fn add_call_columns(
         if can_extend_targetlist(*input) {
             calls.iter().for_each(|call| append(*input, *call));
         } else if drained || subplans.prefetch_safe(*input, false) {
-            *input = add_columns(*input, calls, ids);
+            *input = add_columns(*input, calls, next_node_id);
         } else {
             return None;
         }
@@ -302,19 +304,21 @@ unsafe fn is_about(input: i32, call: Call) -> bool {
 }
 
 /// Moves calls in the keys of a hash join into the side that each is about.
-unsafe fn hash_keys(join: *mut pg_sys::HashJoin, subplans: Subplans, drained: bool, ids: &mut i32) {
+unsafe fn hash_keys(join: *mut pg_sys::HashJoin, subplans: Subplans, drained: bool, next_node_id: &mut i32) {
     // SAFETY: the right side of a hash join is a hash.
     unsafe {
         let plan = &raw mut (*join).join.plan;
         let mut outer = calls_in((*join).hashkeys);
         outer.retain(|call| is_about(OUTER_VAR, *call));
-        if let Some(columns) = add_call_columns(&raw mut (*plan).lefttree, &outer, subplans, drained, ids) {
+        if let Some(columns) =
+            add_call_columns(&raw mut (*plan).lefttree, &outer, subplans, drained, next_node_id)
+        {
             let with = |node| call_column(node, &outer, &columns, OUTER_VAR);
             (*join).hashkeys = replace_in((*join).hashkeys, with);
             (*join).hashclauses = replace_in((*join).hashclauses, with);
         }
         if tag((*plan).righttree) == NodeTag::T_Hash {
-            hashed_side(join, (*plan).righttree.cast(), subplans, ids);
+            hashed_side(join, (*plan).righttree.cast(), subplans, next_node_id);
         }
     }
 }
@@ -324,13 +328,14 @@ unsafe fn hashed_side(
     join: *mut pg_sys::HashJoin,
     hash: *mut pg_sys::Hash,
     subplans: Subplans,
-    ids: &mut i32,
+    next_node_id: &mut i32,
 ) {
     // SAFETY: as the caller promises.
     unsafe {
         let plan = &raw mut (*hash).plan;
         let calls = calls_in((*hash).hashkeys);
-        let Some(columns) = add_call_columns(&raw mut (*plan).lefttree, &calls, subplans, true, ids) else {
+        let Some(columns) = add_call_columns(&raw mut (*plan).lefttree, &calls, subplans, true, next_node_id)
+        else {
             return;
         };
         let with = |node| call_column(node, &calls, &columns, OUTER_VAR);

@@ -21,7 +21,7 @@ pub unsafe fn move_to_outer(
     statement: *mut PlannedStmt,
     subplans: Subplans,
     drained: bool,
-    ids: &mut i32,
+    next_node_id: &mut i32,
 ) {
     // SAFETY: as the caller promises; the tags tell the types.
     unsafe {
@@ -32,7 +32,8 @@ pub unsafe fn move_to_outer(
         let functions = elements::<pg_sys::RangeTblFunction>((*scan).functions);
         let calls = calls_about_outer(plan.cast(), &functions);
         let outer: Vec<Call> = calls.iter().map(|call| about_columns(*call, plan.cast())).collect();
-        let Some(columns) = add_call_columns(&raw mut (*plan).lefttree, &outer, subplans, drained, ids)
+        let Some(columns) =
+            add_call_columns(&raw mut (*plan).lefttree, &outer, subplans, drained, next_node_id)
         else {
             return;
         };

@@ -31,14 +31,14 @@ pub unsafe fn put_nodes_over(
     input: *mut Plan,
     mut expressions: NodeExpressions,
     like: *const Plan,
-    ids: &mut i32,
+    next_node_id: &mut i32,
 ) -> *mut Plan {
     let mut plan = input;
     loop {
         // SAFETY: as the caller promises; each round leaves expressions over the columns of the new plan.
         unsafe {
             let calls = next_calls(&expressions);
-            let more = NodeBuilder::over(plan, calls, like, ids).evaluate(&mut expressions);
+            let more = NodeBuilder::over(plan, calls, like, next_node_id).evaluate(&mut expressions);
             plan = more.plan;
             if more.last {
                 return plan;
@@ -107,7 +107,7 @@ struct BuiltNode {
 }
 
 impl NodeBuilder {
-    unsafe fn over(input: *mut Plan, calls: Vec<Call>, like: *const Plan, ids: &mut i32) -> Self {
+    unsafe fn over(input: *mut Plan, calls: Vec<Call>, like: *const Plan, next_node_id: &mut i32) -> Self {
         // SAFETY: a node of the server's begins as zeros and its tag; `like` is copied before it changes.
         unsafe {
             let plan = pg_sys::palloc0(size_of::<pg_sys::CustomScan>()).cast::<pg_sys::CustomScan>();
@@ -120,8 +120,8 @@ impl NodeBuilder {
             base.qual = std::ptr::null_mut();
             base.lefttree = input;
             base.righttree = std::ptr::null_mut();
-            base.plan_node_id = *ids;
-            *ids += 1;
+            base.plan_node_id = *next_node_id;
+            *next_node_id += 1;
             (*plan).methods = node::methods();
             let entries = elements::<TargetEntry>((*input).targetlist);
             let columns: Vec<_> = entries.into_iter().map(|entry| (*entry).expr.cast()).collect();
@@ -229,10 +229,10 @@ impl NodeBuilder {
 ///
 /// # Safety
 /// As [`put_nodes_over`].
-pub unsafe fn add_columns(input: *mut Plan, calls: &[Call], ids: &mut i32) -> *mut Plan {
+pub unsafe fn add_columns(input: *mut Plan, calls: &[Call], next_node_id: &mut i32) -> *mut Plan {
     // SAFETY: as the caller promises.
     unsafe {
-        let node = NodeBuilder::over(input, calls.to_vec(), input, ids);
+        let node = NodeBuilder::over(input, calls.to_vec(), input, next_node_id);
         let names = elements::<TargetEntry>((*input).targetlist);
         (*node.plan).scan.plan.targetlist = node.all_columns();
         let made = elements::<TargetEntry>((*node.plan).scan.plan.targetlist);
