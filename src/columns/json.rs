@@ -15,7 +15,7 @@ use super::error::InputError;
 use super::{numeric, value};
 
 /// Characters of a value that an error shows.
-const SHOWN: usize = 100;
+const MAX_SHOWN_CHARS: usize = 100;
 
 /// Adds an object to columns of these fields, and returns its number there.
 ///
@@ -94,8 +94,10 @@ fn mismatch(kind: jbvType::Type, field: &Field) -> InputError {
 
 /// Microseconds since 1970 in UTC, as the server reads a text.
 fn timestamp(text: &str, column: &str) -> Result<Option<i64>, InputError> {
-    let refused =
-        || InputError::NotATime { column: column.to_owned(), value: text.chars().take(SHOWN).collect() };
+    let refused = || InputError::NotATime {
+        column: column.to_owned(),
+        value: text.chars().take(MAX_SHOWN_CHARS).collect(),
+    };
     let Ok(terminated) = CString::new(text) else { return Err(refused()) };
     let parse = AssertUnwindSafe(|| {
         let arguments =

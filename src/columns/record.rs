@@ -15,7 +15,7 @@ use super::error::InputError;
 use super::value::ValueReader;
 
 /// So many types of rows are remembered.
-const MOST_LAYOUTS: usize = 16;
+const MAX_LAYOUTS: usize = 16;
 
 /// Reads rows for one model.
 pub struct RecordReader {
@@ -100,7 +100,7 @@ impl RecordReader {
             };
             if !self.layouts.get(self.current).is_some_and(fits) {
                 self.current = self.layouts.iter().position(fits).unwrap_or_else(|| {
-                    if self.layouts.len() == MOST_LAYOUTS {
+                    if self.layouts.len() == MAX_LAYOUTS {
                         pg_sys::FreeTupleDesc(self.layouts.remove(0).description);
                     }
                     self.layouts.push(RowLayout::of(

@@ -27,7 +27,7 @@ use crate::relation::Relation;
 use crate::rows::{self, TakeTuples, Tuple};
 
 /// Characters of a label that an error shows.
-const SHOWN: usize = 100;
+const MAX_SHOWN_CHARS: usize = 100;
 
 /// A model and the rows to measure it on.
 struct Evaluation {
@@ -157,7 +157,7 @@ impl Evaluation {
     }
 
     fn unknown_label(&self, label: &str) -> Error {
-        let label = label.chars().take(SHOWN).collect();
+        let label = label.chars().take(MAX_SHOWN_CHARS).collect();
         Error::UnknownLabel {
             label,
             model: self.qualified_name(),

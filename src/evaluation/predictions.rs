@@ -17,10 +17,10 @@ use crate::relation::{Column, Kind, Relation};
 use crate::rows;
 
 /// Most classes: their matrix has a million cells then.
-const MOST_CLASSES: usize = 1000;
+const MAX_CLASSES: usize = 1000;
 
 /// Characters of a class that an error shows.
-const SHOWN: usize = 100;
+const MAX_SHOWN_CHARS: usize = 100;
 
 /// Metrics of the predictions in a relation.
 ///
@@ -99,7 +99,7 @@ fn classes(relation: &Relation, predicted: &Column, actual: &Column) -> Result<V
 /// Refuses names that no reader would tell apart: rows of one class would count as wrong.
 fn refuse_alike(names: &[String]) -> Result<(), Error> {
     let groups = lookalikes(names.iter().map(String::as_str));
-    let shown = |name: &&str| name.chars().take(SHOWN).collect();
+    let shown = |name: &&str| name.chars().take(MAX_SHOWN_CHARS).collect();
     match groups.first() {
         Some(group) => Err(Error::LabelsAlike(group.iter().map(shown).collect())),
         None => Ok(()),
@@ -114,7 +114,7 @@ impl ClassNames {
     fn number(&mut self, name: String) -> Result<usize, Error> {
         let next = self.0.len();
         let number = *self.0.entry(name).or_insert(next);
-        if number < MOST_CLASSES { Ok(number) } else { Err(Error::TooManyClasses(MOST_CLASSES)) }
+        if number < MAX_CLASSES { Ok(number) } else { Err(Error::TooManyClasses(MAX_CLASSES)) }
     }
 
     /// All names in order, and the position of each number among them. Whole numbers are in their own order.

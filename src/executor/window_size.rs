@@ -16,7 +16,7 @@ pub const IN_FLIGHT: usize = 2;
 const ALIVE: usize = IN_FLIGHT + 1;
 /// Most bytes of input in a window, so that a request fits into a frame and a cancelled one keeps the engine busy for no
 /// more than some seconds. A token takes some four of them.
-const MOST_INPUT: usize = MAX_TEXT_BYTES / 4;
+const MAX_INPUT_BYTES: usize = MAX_TEXT_BYTES / 4;
 
 /// The window size of one scan.
 pub struct WindowSize {
@@ -51,7 +51,7 @@ impl WindowSize {
         let most = guc::batch_size();
         // Whoever asks for more than was wanted gets it all the same.
         let rows = self.wanted.filter(|wanted| *wanted > 0).unwrap_or(self.next).min(most);
-        WindowBounds { rows, bytes: memory() / ALIVE, input_bytes: MOST_INPUT }
+        WindowBounds { rows, bytes: memory() / ALIVE, input_bytes: MAX_INPUT_BYTES }
     }
 
     /// Notes that a window of so many rows was filled.

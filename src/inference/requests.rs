@@ -18,7 +18,7 @@ use crate::guc;
 /// Most bytes of text in one request; a single longer text goes alone.
 const REQUEST_BYTES: usize = 4 << 20;
 /// Most texts to embed in one request, so that the widest embeddings fit into a reply.
-const MOST_EMBEDDINGS: usize = 256;
+const MAX_EMBEDDINGS: usize = 256;
 /// The engine works on one request while the next waits for it.
 const IN_FLIGHT: usize = 2;
 
@@ -73,7 +73,7 @@ impl RequestStream {
     fn fill(&mut self) -> Result<(), Error> {
         while self.in_flight.len() < IN_FLIGHT {
             let next = match &mut self.unsent {
-                Unsent::Texts(texts) => next_texts(texts, most_texts(self.output)).map(Input::Texts),
+                Unsent::Texts(texts) => next_texts(texts, max_texts(self.output)).map(Input::Texts),
                 Unsent::Rows(rows) => rows.take().map(Input::Rows),
             };
             let Some(input) = next else { break };
@@ -97,9 +97,9 @@ fn next_texts(unsent: &mut Peekable<IntoIter<String>>, most: usize) -> Option<Ve
     (!taken.is_empty()).then_some(taken)
 }
 
-fn most_texts(output: Output) -> usize {
+fn max_texts(output: Output) -> usize {
     match output {
-        Output::Embedding => guc::batch_size().min(MOST_EMBEDDINGS),
+        Output::Embedding => guc::batch_size().min(MAX_EMBEDDINGS),
         _ => guc::batch_size(),
     }
 }
