@@ -28,13 +28,13 @@ pub struct InputExpression {
     pub output: Output,
     kind: InputKind,
     value: *mut ExprState,
-    model: ModelName,
+    model: ModelArgument,
     /// What reads values that are rows.
     pub readers: RecordReaders,
 }
 
 /// Where a model's name comes from.
-enum ModelName {
+enum ModelArgument {
     /// It is the default one.
     Default,
     Constant(Rc<str>),
@@ -70,15 +70,15 @@ impl NodeCalls {
     /// `plan` is a node of ours, `parent` its state, whose input is there.
     pub unsafe fn prepare(plan: *mut pg_sys::CustomScan, parent: *mut pg_sys::PlanState) -> Self {
         let mut made = Self { calls: Vec::new(), inputs: Vec::new() };
-        let mut seen: Vec<*mut pg_sys::FuncExpr> = Vec::new();
+        let mut distinct_calls: Vec<*mut pg_sys::FuncExpr> = Vec::new();
         // SAFETY: as the caller promises; columns of ours are calls or references.
         unsafe {
             for call in calls_of(plan) {
                 let Some((function, kind)) = function_of((*call).funcid) else { continue };
-                let input = match seen.iter().position(|other| share_request(*other, call)) {
+                let input = match distinct_calls.iter().position(|other| share_request(*other, call)) {
                     Some(input) => input,
                     None => {
-                        seen.push(call);
+                        distinct_calls.push(call);
                         made.inputs.push(InputExpression::prepare(call, function.output(), kind, parent));
                         made.inputs.len() - 1
                     }
@@ -114,10 +114,11 @@ impl InputExpression {
         unsafe {
             let arguments = elements::<Node>((*call).args);
             let prepare = |argument: &*mut Node| pg_sys::ExecInitExpr((*argument).cast(), parent);
-            let model = arguments.get(1).map_or(ModelName::Default, |argument| match constant(*argument) {
-                Some(name) => ModelName::Constant(name.into()),
-                None => ModelName::Computed(prepare(argument)),
-            });
+            let model =
+                arguments.get(1).map_or(ModelArgument::Default, |argument| match constant(*argument) {
+                    Some(name) => ModelArgument::Constant(name.into()),
+                    None => ModelArgument::Computed(prepare(argument)),
+                });
             let value = arguments.first().map_or(std::ptr::null_mut(), prepare);
             let readers = RecordReaders::new((*(*parent).state).es_query_cxt);
             Self { output, kind, value, model, readers }
@@ -138,9 +139,9 @@ impl InputExpression {
                 InputKind::Json => InputValue::Json(value),
             };
             let model = match &self.model {
-                ModelName::Default => None,
-                ModelName::Constant(name) => Some(Rc::clone(name)),
-                ModelName::Computed(state) => {
+                ModelArgument::Default => None,
+                ModelArgument::Constant(name) => Some(Rc::clone(name)),
+                ModelArgument::Computed(state) => {
                     let name = error_bridge::evaluate(*state, context)?;
                     Some(Rc::from(<&str>::from_datum(name, false)?))
                 }
