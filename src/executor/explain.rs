@@ -7,7 +7,7 @@ use std::ffi::{CStr, CString};
 use pgrx::pg_sys::{self, CustomScanState, ExplainState, List, Node};
 
 use super::counters::Counters;
-use super::input_expressions::{calls_of, constant};
+use super::input_expressions::{calls_of, constant_text};
 use super::plan_walker::{elements, list};
 use crate::error::Error;
 
@@ -45,7 +45,7 @@ pub unsafe fn write_properties(
         for call in calls {
             let name = match elements::<Node>((*call).args).get(1) {
                 None => default.clone(),
-                Some(model) => constant(*model)
+                Some(model) => constant_text(*model)
                     .and_then(|name| CString::new(name).ok())
                     .unwrap_or_else(|| CStr::from_ptr(text(*model)).to_owned()),
             };

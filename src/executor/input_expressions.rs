@@ -115,7 +115,7 @@ impl InputExpression {
             let arguments = elements::<Node>((*call).args);
             let prepare = |argument: &*mut Node| pg_sys::ExecInitExpr((*argument).cast(), parent);
             let model =
-                arguments.get(1).map_or(ModelArgument::Default, |argument| match constant(*argument) {
+                arguments.get(1).map_or(ModelArgument::Default, |argument| match constant_text(*argument) {
                     Some(name) => ModelArgument::Constant(name.into()),
                     None => ModelArgument::Computed(prepare(argument)),
                 });
@@ -155,7 +155,7 @@ impl InputExpression {
 ///
 /// # Safety
 /// An expression of type text.
-pub unsafe fn constant(node: *mut Node) -> Option<String> {
+pub unsafe fn constant_text(node: *mut Node) -> Option<String> {
     // SAFETY: the tag tells the type.
     unsafe {
         let constant = node.cast::<pg_sys::Const>();
