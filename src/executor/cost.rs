@@ -66,7 +66,7 @@ pub unsafe fn of_calls(expressions: &[*mut Node], relations: *mut pg_sys::List) 
         let mut sum = 0.0;
         for expression in expressions {
             expression::any(*expression, |node| {
-                let Some(call) = functions::call(node) else { return false };
+                let Some(call) = functions::as_batchable_call(node) else { return false };
                 let width = width(call, &relation);
                 sum += match functions::function_of((*call).funcid) {
                     Some((function, InputKind::Text)) if width > 0 => of_text(function, width),

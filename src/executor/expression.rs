@@ -139,7 +139,7 @@ pub unsafe fn input_of(column: *mut pg_sys::Var) -> i32 {
 /// As [`any`].
 pub unsafe fn has_call(node: *mut Node) -> bool {
     // SAFETY: as the caller promises.
-    unsafe { any(node, |node| functions::call(node).is_some()) }
+    unsafe { any(node, |node| functions::as_batchable_call(node).is_some()) }
 }
 
 /// The batchable calls that are evaluated whenever the expression is, except those that take other calls' results and
@@ -159,7 +159,7 @@ pub unsafe fn always_evaluated(node: *mut Node, found: &mut Vec<*mut pg_sys::Fun
             always_evaluated(child, found);
         }
         if found.len() == before
-            && let Some(call) = functions::call(node)
+            && let Some(call) = functions::as_batchable_call(node)
             && !elements::<Node>((*call).args).into_iter().any(|argument| has_call(argument))
             && !pg_sys::contain_volatile_functions((*call).args.cast())
         {

@@ -40,7 +40,7 @@ fn text_function_support(request: Internal) -> Internal {
 ///
 /// # Safety
 /// `node` points to a node.
-pub unsafe fn call(node: *mut Node) -> Option<*mut pg_sys::FuncExpr> {
+pub unsafe fn as_batchable_call(node: *mut Node) -> Option<*mut pg_sys::FuncExpr> {
     // SAFETY: the tag tells the type.
     unsafe {
         let call = node.cast::<pg_sys::FuncExpr>();
