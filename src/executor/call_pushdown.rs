@@ -25,7 +25,7 @@ pub unsafe fn push_down_calls(plan: *mut Plan, subplans: Subplans, drained: bool
                 calls_in_arguments
             }
             NodeTag::T_ProjectSet => calls_in_targets,
-            NodeTag::T_HashJoin => return hash_keys(plan.cast(), subplans, drained, next_node_id),
+            NodeTag::T_HashJoin => return push_down_hash_keys(plan.cast(), subplans, drained, next_node_id),
             _ => return,
         };
         // Calls that take other calls' results come in a round after those.
@@ -117,7 +117,7 @@ unsafe fn calls_in_arguments(plan: *mut Plan) -> Vec<Call> {
         for AggregateArguments { arguments, filter } in AggregateArguments::of_all(plan) {
             always_evaluated(filter, &mut found);
             if filter.is_null() || !pg_sys::contain_volatile_functions(filter) {
-                collect(*arguments, &mut found);
+                collect_calls(*arguments, &mut found);
             }
         }
         distinct(found)
@@ -134,14 +134,14 @@ unsafe fn guard_filtered(plan: *mut Plan) {
         for AggregateArguments { arguments, .. } in
             AggregateArguments::of_all(plan).iter().filter(|all| all.filter.is_null())
         {
-            collect(**arguments, &mut free);
+            collect_calls(**arguments, &mut free);
         }
         for AggregateArguments { arguments, filter } in AggregateArguments::of_all(plan) {
             if filter.is_null() || pg_sys::contain_volatile_functions(filter) {
                 continue;
             }
             let mut calls = Vec::new();
-            collect(*arguments, &mut calls);
+            collect_calls(*arguments, &mut calls);
             calls.retain(|call| !free.iter().any(|other| same(*other, *call)));
             *arguments = replace_in(*arguments, |node| {
                 calls.iter().any(|call| same(call.cast(), node)).then(|| guarded(node.cast(), filter).cast())
@@ -184,12 +184,12 @@ unsafe fn calls_in(expressions: *mut pg_sys::List) -> Vec<Call> {
     // SAFETY: as the caller promises.
     unsafe {
         let mut found = Vec::new();
-        collect(expressions, &mut found);
+        collect_calls(expressions, &mut found);
         distinct(found)
     }
 }
 
-unsafe fn collect(expressions: *mut pg_sys::List, found: &mut Vec<Call>) {
+unsafe fn collect_calls(expressions: *mut pg_sys::List, found: &mut Vec<Call>) {
     // SAFETY: as the caller promises.
     unsafe { elements::<Node>(expressions).into_iter().for_each(|one| always_evaluated(one, found)) }
 }
@@ -304,7 +304,12 @@ unsafe fn is_about(input: i32, call: Call) -> bool {
 }
 
 /// Moves calls in the keys of a hash join into the side that each is about.
-unsafe fn hash_keys(join: *mut pg_sys::HashJoin, subplans: Subplans, drained: bool, next_node_id: &mut i32) {
+unsafe fn push_down_hash_keys(
+    join: *mut pg_sys::HashJoin,
+    subplans: Subplans,
+    drained: bool,
+    next_node_id: &mut i32,
+) {
     // SAFETY: the right side of a hash join is a hash.
     unsafe {
         let plan = &raw mut (*join).join.plan;
@@ -318,13 +323,13 @@ unsafe fn hash_keys(join: *mut pg_sys::HashJoin, subplans: Subplans, drained: bo
             (*join).hashclauses = replace_in((*join).hashclauses, with);
         }
         if tag((*plan).righttree) == NodeTag::T_Hash {
-            hashed_side(join, (*plan).righttree.cast(), subplans, next_node_id);
+            push_down_inner_hash_keys(join, (*plan).righttree.cast(), subplans, next_node_id);
         }
     }
 }
 
 /// The hashed side's keys name the columns below the hash, the join's clauses those of the hash.
-unsafe fn hashed_side(
+unsafe fn push_down_inner_hash_keys(
     join: *mut pg_sys::HashJoin,
     hash: *mut pg_sys::Hash,
     subplans: Subplans,

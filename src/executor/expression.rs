@@ -191,9 +191,9 @@ unsafe fn always_evaluated_children(node: *mut Node) -> Vec<*mut Node> {
             NodeTag::T_NullTest => vec![(*node.cast::<pg_sys::NullTest>()).arg.cast()],
             NodeTag::T_BooleanTest => vec![(*node.cast::<pg_sys::BooleanTest>()).arg.cast()],
             NodeTag::T_SubscriptingRef => vec![(*node.cast::<pg_sys::SubscriptingRef>()).refexpr.cast()],
-            NodeTag::T_BoolExpr => first_unless_not(node.cast()),
+            NodeTag::T_BoolExpr => first_operand(node.cast()),
             NodeTag::T_CoalesceExpr => first((*node.cast::<pg_sys::CoalesceExpr>()).args),
-            NodeTag::T_CaseExpr => tested_first(node.cast()),
+            NodeTag::T_CaseExpr => first_condition(node.cast()),
             _ => Vec::new(),
         }
     }
@@ -205,7 +205,7 @@ unsafe fn first(list: *mut pg_sys::List) -> Vec<*mut Node> {
 }
 
 /// AND and OR may stop after the first argument; NOT has just one.
-unsafe fn first_unless_not(node: *mut pg_sys::BoolExpr) -> Vec<*mut Node> {
+unsafe fn first_operand(node: *mut pg_sys::BoolExpr) -> Vec<*mut Node> {
     // SAFETY: as the caller promises.
     unsafe {
         match (*node).boolop {
@@ -216,7 +216,7 @@ unsafe fn first_unless_not(node: *mut pg_sys::BoolExpr) -> Vec<*mut Node> {
 }
 
 /// What CASE compares, and the first condition.
-unsafe fn tested_first(node: *mut pg_sys::CaseExpr) -> Vec<*mut Node> {
+unsafe fn first_condition(node: *mut pg_sys::CaseExpr) -> Vec<*mut Node> {
     // SAFETY: as the caller promises.
     unsafe {
         let conditions = elements::<pg_sys::CaseWhen>((*node).args);

@@ -38,7 +38,7 @@ struct ReaderContext {
 ///
 /// # Safety
 /// `statement` points to a planned statement that nobody else uses.
-pub unsafe fn bound(statement: *mut PlannedStmt) {
+pub unsafe fn set_prefetch_limits(statement: *mut PlannedStmt) {
     // SAFETY: as the caller promises.
     unsafe {
         let subplans = Subplans((*statement).subplans);

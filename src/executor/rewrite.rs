@@ -70,7 +70,7 @@ pub unsafe fn rewrite(statement: *mut PlannedStmt, backward: bool) {
         if (*statement).parallelModeNeeded {
             rewriter.mark_nodes_of_workers();
         }
-        read_ahead::bound(statement);
+        read_ahead::set_prefetch_limits(statement);
         let top = (*statement).planTree;
         if backward && rewriter.next_id > rewriter.first_id && !pg_sys::ExecSupportsBackwardScan(top) {
             (*statement).planTree = rewriter.materialize(top);

@@ -322,7 +322,7 @@ impl Scan {
             let unused = &mut self.parts.unused;
             window.add_row(origin, || match unused {
                 None => pg_sys::ExecCopySlotMinimalTuple(slot),
-                Some(unused) => unused.row_without(slot),
+                Some(unused) => unused.minimal_tuple(slot),
             });
             pg_sys::MemoryContextSwitchTo(before);
             Fetched::Row
