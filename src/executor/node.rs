@@ -12,7 +12,7 @@ use super::counters::{Counters, SharedCounters, counters_of_worker};
 use super::expression::{any, column_of};
 use super::input_expressions::{NodeCalls, calls_of};
 use super::plan_walker::{elements, list, tag};
-use super::scan::{LimitBounds, Parts, Scan};
+use super::scan::{ExecutorParts, LimitBounds, Scan};
 use super::unused_columns::UnusedColumns;
 use super::{error_bridge, explain, expression};
 use crate::error::{Error, raise};
@@ -222,7 +222,7 @@ unsafe extern "C-unwind" fn begin(node: *mut CustomScanState, estate: *mut pg_sy
         if let Some(table) = table {
             (*node).ss.ss_currentRelation = (*table).ss_currentRelation;
         }
-        let parts = Parts {
+        let parts = ExecutorParts {
             input,
             table,
             context: (*parent).ps_ExprContext,

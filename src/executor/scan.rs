@@ -19,7 +19,7 @@ use super::{error_bridge, running};
 use crate::error::Error;
 
 /// What a scan needs of the plan node's state; all of it lives as long as that.
-pub struct Parts {
+pub struct ExecutorParts {
     pub input: *mut PlanState,
     pub context: *mut ExprContext,
     /// The input, if it scans a table: then `WHERE CURRENT OF` finds the current row here as it would there.
@@ -51,7 +51,7 @@ pub struct LimitBounds {
 
 /// The state of a node of ours.
 pub struct Scan {
-    parts: Parts,
+    parts: ExecutorParts,
     calls: NodeCalls,
     /// Which calls the condition needs; the others are read only for rows that pass.
     in_conditions: Vec<bool>,
@@ -87,7 +87,7 @@ pub struct Passed;
 
 impl Scan {
     /// A scan that hasn't begun.
-    pub fn new(parts: Parts, calls: NodeCalls, in_conditions: Vec<bool>) -> Self {
+    pub fn new(parts: ExecutorParts, calls: NodeCalls, in_conditions: Vec<bool>) -> Self {
         Self {
             parts,
             calls,
