@@ -54,11 +54,11 @@ struct Classified {
 pub fn measure(model: &str, relation: Relation, named: &NamedColumns) -> Result<Vec<Metric>, Error> {
     let evaluation = Evaluation::new(model, relation, named)?;
     if evaluation.model.signature.task() == Task::Regression {
-        let (values, actual, skipped) = evaluation.values()?;
+        let (values, actual, skipped) = evaluation.evaluate_numbers()?;
         let baseline = report::of_number_baseline(&actual, &actual).map(report::named_baseline);
         return Ok(report::of_numbers(&values, skipped).into_iter().chain(baseline).collect());
     }
-    let Classified { classes, scored, rating, stars, skipped } = evaluation.classified()?;
+    let Classified { classes, scored, rating, stars, skipped } = evaluation.evaluate_classes()?;
     let mut metrics = report::of_classes(&classes.names, scored.confusion(), skipped);
     metrics.extend(report::of_probabilities(&classes.names, classes.positive, &scored));
     metrics.extend(report::of_rating(&rating));
@@ -75,7 +75,7 @@ pub fn measure(model: &str, relation: Relation, named: &NamedColumns) -> Result<
 /// # Errors
 /// As [`measure`]; a regression has none.
 pub fn confusion(model: &str, relation: Relation, named: &NamedColumns) -> Result<Vec<Cell>, Error> {
-    let classified = Evaluation::new(model, relation, named)?.classified()?;
+    let classified = Evaluation::new(model, relation, named)?.evaluate_classes()?;
     Ok(report::of_matrix(&classified.classes.names, classified.scored.confusion()))
 }
 
@@ -86,7 +86,7 @@ impl Evaluation {
         Ok(Self { model, relation, columns })
     }
 
-    fn classified(&self) -> Result<Classified, Error> {
+    fn evaluate_classes(&self) -> Result<Classified, Error> {
         if self.model.signature.labels.is_empty() {
             return Err(self.no_meaning("classes"));
         }
@@ -115,7 +115,7 @@ impl Evaluation {
         Ok(Classified { classes, scored, rating, stars: actual, skipped })
     }
 
-    fn values(&self) -> Result<(Regression, Numbers, u64), Error> {
+    fn evaluate_numbers(&self) -> Result<(Regression, Numbers, u64), Error> {
         let (mut regression, mut actual) = (Regression::default(), Numbers::default());
         let skipped = self.predict_rows(&self.columns.label.as_number()?, Ok, |label: f64, prediction| {
             let Prediction::Number(predicted) = prediction else { return Err(UNEXPECTED_PREDICTION) };

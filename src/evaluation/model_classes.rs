@@ -62,14 +62,14 @@ impl ModelClasses {
                 let stars = stars.as_ref().and_then(|stars| stars.get(class));
                 Some(Target { class, stars: stars.map(|&stars| f64::from(stars)) })
             }
-            (None, Some(stars)) if self.are_numbers => between(stars, label.parse().ok()?),
+            (None, Some(stars)) if self.are_numbers => nearest_class(stars, label.parse().ok()?),
             _ => None,
         }
     }
 }
 
 /// A number of stars between two whole ones.
-fn between(stars: &[u8], number: f64) -> Option<Target> {
+fn nearest_class(stars: &[u8], number: f64) -> Option<Target> {
     let nearest = (1.0..=5.0).contains(&number).then(|| number.round())?;
     let class = stars.iter().position(|&stars| f64::from(stars) == nearest)?;
     Some(Target { class, stars: Some(number) })
