@@ -58,7 +58,7 @@ fn text_model(name: Option<&str>) -> Result<Rc<Resolved>, Error> {
     Ok(model)
 }
 
-fn add_review(
+fn transition(
     state: Internal,
     review_and_model: Option<(Rc<Resolved>, &str)>,
     fcinfo: pg_sys::FunctionCallInfo,
@@ -71,7 +71,7 @@ fn add_review(
     Ok(state)
 }
 
-fn enter(
+fn moving_transition(
     state: Internal,
     review_and_model: Option<(Rc<Resolved>, &str)>,
     fcinfo: pg_sys::FunctionCallInfo,
@@ -85,7 +85,7 @@ fn enter(
 }
 
 /// NULL tells the server to add up the window anew.
-fn leave(
+fn inverse_transition(
     mut state: Internal,
     review_and_model: Option<(Rc<Resolved>, &str)>,
     fcinfo: pg_sys::FunctionCallInfo,
@@ -98,7 +98,7 @@ fn leave(
     Ok(if left { state } else { Internal::from(None) })
 }
 
-fn add_summary(
+fn rollup_transition(
     state: Internal,
     row: Option<PgHeapTuple<'_, AllocatedByRust>>,
     times: i64,
@@ -119,7 +119,7 @@ fn summarize_reviews_transition(
     review: Option<&str>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Internal, ErrorReport> {
-    Ok(add_review(state, review_and_model(review, default_model)?, fcinfo)?)
+    Ok(transition(state, review_and_model(review, default_model)?, fcinfo)?)
 }
 
 /// A review joins a group, by a named model.
@@ -130,7 +130,7 @@ fn summarize_reviews_transition_by(
     model: Option<&str>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Internal, ErrorReport> {
-    Ok(add_review(state, review_and_model(review, || named_model(model))?, fcinfo)?)
+    Ok(transition(state, review_and_model(review, || named_model(model))?, fcinfo)?)
 }
 
 /// A review comes into a moving window.
@@ -140,7 +140,7 @@ fn summarize_reviews_enter(
     review: Option<&str>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Internal, ErrorReport> {
-    Ok(enter(state, review_and_model(review, default_model)?, fcinfo)?)
+    Ok(moving_transition(state, review_and_model(review, default_model)?, fcinfo)?)
 }
 
 /// A review comes into a moving window, by a named model.
@@ -151,7 +151,7 @@ fn summarize_reviews_enter_by(
     model: Option<&str>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Internal, ErrorReport> {
-    Ok(enter(state, review_and_model(review, || named_model(model))?, fcinfo)?)
+    Ok(moving_transition(state, review_and_model(review, || named_model(model))?, fcinfo)?)
 }
 
 /// A review goes out of a moving window.
@@ -161,7 +161,7 @@ fn summarize_reviews_leave(
     review: Option<&str>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Internal, ErrorReport> {
-    Ok(leave(state, review_and_model(review, default_model)?, fcinfo)?)
+    Ok(inverse_transition(state, review_and_model(review, default_model)?, fcinfo)?)
 }
 
 /// A review goes out of a moving window, by a named model.
@@ -172,7 +172,7 @@ fn summarize_reviews_leave_by(
     model: Option<&str>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Internal, ErrorReport> {
-    Ok(leave(state, review_and_model(review, || named_model(model))?, fcinfo)?)
+    Ok(inverse_transition(state, review_and_model(review, || named_model(model))?, fcinfo)?)
 }
 
 /// What is in a moving window.
@@ -194,7 +194,7 @@ fn rollup_enter(
     summary: Option<PgHeapTuple<'_, AllocatedByRust>>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Internal, ErrorReport> {
-    Ok(add_summary(state, summary, 1, fcinfo)?)
+    Ok(rollup_transition(state, summary, 1, fcinfo)?)
 }
 
 /// A stored summary goes out of a moving window.
@@ -204,7 +204,7 @@ fn rollup_leave(
     summary: Option<PgHeapTuple<'_, AllocatedByRust>>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Internal, ErrorReport> {
-    Ok(add_summary(state, summary, -1, fcinfo)?)
+    Ok(rollup_transition(state, summary, -1, fcinfo)?)
 }
 
 /// Parts of a group that were counted apart.
