@@ -1,6 +1,6 @@
 # What can be done with a clone; the work itself is in scripts/.
 #
-#   PG_CONFIG=/path/to/pg_config   which PostgreSQL to build for (default: Debian's PostgreSQL 15)
+#   PG_CONFIG=/path/to/pg_config   which PostgreSQL to build for (default: the newest of Debian's that is here)
 #   DESTDIR=/some/root             where `make install` puts its files, for packagers
 #   BENCH_PEERS="--quick"          options for `make bench-peers`; scripts/bench-peers lists them
 #   REGRESS="--with-extension"     options for `make test-regress`; scripts/test-regress lists them
@@ -17,7 +17,7 @@ ifdef DESTDIR
 export DESTDIR
 endif
 
-.PHONY: help build engine-cuda install install-cuda uninstall demo psql stop test test-arm test-cuda test-regress test-sqlsmith bench bench-engine bench-peers bench-sql bench-training bench-queries bench-gpu lint setup clean
+.PHONY: help build engine-cuda install install-cuda uninstall demo psql stop test test-arm test-debian test-cuda test-regress test-sqlsmith bench bench-engine bench-peers bench-sql bench-training bench-queries bench-gpu lint setup clean
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
@@ -52,6 +52,9 @@ test: ## run all tests (installs into the server's folders)
 
 test-arm: ## test the kernels for 64-bit ARM under QEMU
 	@scripts/test-arm
+
+test-debian: ## do what the README says on a bare Debian: SUITE=bookworm, trixie or forky; needs root
+	@scripts/test-debian $(SUITE)
 
 test-cuda: ## run the engine's tests in the build that can use NVIDIA GPUs; no GPU is needed for that
 	@scripts/engine-cuda test

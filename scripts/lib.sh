@@ -41,13 +41,31 @@ as_server() {
     if [ "$(id -u)" = 0 ]; then (cd / && runuser -u postgres -- "$@"); else "$@"; fi
 }
 
-# Prints the pg_config to build for: $PG_CONFIG, else PostgreSQL 15 as Debian installs it, else the one in PATH.
+# Prints the pg_config to build for: $PG_CONFIG, else that of the newest PostgreSQL that Debian's packages put here together
+# with what building for it needs, else the one in PATH.
 find_pg_config() {
-    local candidate
-    for candidate in ${PG_CONFIG:+"$PG_CONFIG"} /usr/lib/postgresql/15/bin/pg_config pg_config; do
-        if command -v "$candidate" >/dev/null; then command -v "$candidate"; return; fi
+    local candidate major
+    if [ -n "${PG_CONFIG:-}" ]; then command -v "$PG_CONFIG"; return; fi
+    for major in $(supported_majors); do
+        candidate=/usr/lib/postgresql/$major/bin
+        if [ -x "$candidate/initdb" ] && [ -f "/usr/include/postgresql/$major/server/postgres.h" ]; then
+            printf '%s\n' "$candidate/pg_config"
+            return
+        fi
     done
-    return 1
+    command -v pg_config
+}
+
+# Prints the major versions of PostgreSQL that the extension can be built for, newest first.
+supported_majors() { sed -nE 's/^pg([0-9]+) = .*/\1/p' "$root/Cargo.toml" | sort -rn; }
+
+# Prints the major version of PostgreSQL that this release of Debian has; apt has to know its packages.
+distribution_major() {
+    local major
+    major=$(apt-cache depends --important postgresql 2>/dev/null | sed -nE 's/.*Depends: postgresql-([0-9]+)$/\1/p' | head -n 1)
+    supported_majors | grep -qx -- "${major:-none}" || die "Debian's PostgreSQL ${major:-(none)} is not among those that are supported:
+  $(supported_majors | paste -sd ' '); set PG_CONFIG to the pg_config of one that is"
+    printf '%s\n' "$major"
 }
 
 # Sets $pg_config, $pg_bin, $pkglibdir, $sharedir and $pg_major.

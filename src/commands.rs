@@ -12,7 +12,7 @@ use pgrx::{PgList, pg_guard};
 use crate::catalog::privilege::{acts_as, role_name};
 use crate::catalog::{roles, versions};
 use crate::error::{self, Error};
-use crate::executor::passage;
+use crate::executor::error_bridge;
 use crate::jobs;
 
 const SCHEMA: &CStr = c"ecommerce_ml";
@@ -41,7 +41,7 @@ unsafe extern "C-unwind" fn utility(
     completion: *mut pg_sys::QueryCompletion,
 ) {
     // SAFETY: the server calls this as it would call its own function, with a command.
-    passage::callback(|| unsafe {
+    error_bridge::callback(|| unsafe {
         let statement = (*planned).utilityStmt;
         if (*statement).type_ == NodeTag::T_ReassignOwnedStmt
             && let Err(refused) = reassign(statement.cast())
@@ -49,7 +49,7 @@ unsafe extern "C-unwind" fn utility(
             error::raise(refused);
         }
         let before = UTILITY_BEFORE;
-        passage::utility(
+        error_bridge::utility(
             before,
             planned,
             text,

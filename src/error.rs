@@ -10,6 +10,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, PgSqlErrorCode, pg_sys, spi};
 
 use crate::catalog::jobs::Failure;
+use crate::client::{Fingerprint, InputKind};
 use crate::columns::InputError;
 use crate::columns::error::{in_words, type_for};
 
@@ -184,8 +185,12 @@ pub enum Error {
     SingleUser(String),
     #[error("could not start the engine")]
     EngineNotStarted(String),
-    #[error("the engine was lost twice while answering the same request")]
+    #[error("the engine was lost")]
     EngineLost,
+    #[error("the engine dies of a {0}")]
+    InputFatal(Fingerprint),
+    #[error("the engine dies of loading the model")]
+    ModelFatal,
     #[error("the engine is of build \"{engine}\", this session's library of build \"{library}\"")]
     BuildMismatch { engine: String, library: &'static str },
     #[error("could not talk to the engine: {0}")]
@@ -297,6 +302,8 @@ impl Error {
             Error::Encoding(_) => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
             Error::EngineNotStarted(_)
             | Error::EngineLost
+            | Error::InputFatal(_)
+            | Error::ModelFatal
             | Error::TrainingLost(..)
             | Error::JobNotStarted(_) => Code::ERRCODE_SYSTEM_ERROR,
             Error::NotJson { .. } | Error::ContentMissing(_) => Code::ERRCODE_DATA_CORRUPTED,
@@ -352,6 +359,20 @@ impl Error {
             )),
             Error::TextTooLong(_) => Some(format!("The limit is {MAX_TEXT_BYTES} bytes.")),
             Error::FileTooLarge { .. } => Some("The limit of a model's file is 64 GB.".to_owned()),
+            Error::InputFatal(input) => {
+                let whose = match input.kind {
+                    InputKind::Text => "The text's SHA-256",
+                    InputKind::Row => "The SHA-256 of the row, as it is sent,",
+                };
+                Some(format!(
+                    "{whose} is {}. Three engines in a row died while they worked on nothing else. It is refused for ten \
+                     minutes from then on.",
+                    input.sha256
+                ))
+            }
+            Error::ModelFatal => {
+                Some("Three engines in a row died while they did nothing else.".to_owned())
+            }
             Error::TrainingLost(_, words) => Some(words.clone()),
             Error::EngineNotStarted(reason) => Some(reason.clone()),
             Error::MalformedSummary(detail) => Some(detail.clone()),
@@ -479,7 +500,16 @@ impl Error {
             Error::NoWorkerSlot => "Raise max_worker_processes.",
             Error::SingleUser(_) => "Start the server, and ask in a session of it.",
             Error::EngineNotStarted(_) => "The server log tells why.",
-            Error::EngineLost => {
+            Error::InputFatal(Fingerprint { kind: InputKind::Text, sha256, .. }) => {
+                return Some(format!(
+                    "Leave it out: it is where sha256(convert_to(text, 'UTF8')) = '\\x{sha256}'. The server log holds the \
+                     engine's last words."
+                ));
+            }
+            Error::InputFatal(_) => {
+                "Leave it out: asked one by one, the others are answered. The server log holds the engine's last words."
+            }
+            Error::EngineLost | Error::ModelFatal => {
                 "The server log holds the engine's last words. If it was killed for want of memory, lower \
                  ecommerce_ml.model_cache_size."
             }

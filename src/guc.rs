@@ -19,6 +19,7 @@ static BATCH_SIZE: GucSetting<i32> = GucSetting::<i32>::new(1024);
 static ENGINE_THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
 static ENGINE_NICE: GucSetting<i32> = GucSetting::<i32>::new(0);
 static ENGINE_IDLE_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(600);
+static ENGINE_HEARTBEAT_TIMEOUT: GucSetting<i32> = GucSetting::<i32>::new(10_000);
 static MODEL_CACHE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(2 << 20);
 static MAX_TRAINING_JOBS: GucSetting<i32> = GucSetting::<i32>::new(1);
 static TRAINING_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(4 << 20);
@@ -54,6 +55,12 @@ pub fn batch_size() -> usize {
 /// Added to the engine's niceness, 0 to 19.
 pub fn engine_nice() -> i32 {
     ENGINE_NICE.get()
+}
+
+/// For how long an engine may give no sign of life; `None` for ever.
+pub fn engine_heartbeat_timeout() -> Option<Duration> {
+    let millis = u64::try_from(ENGINE_HEARTBEAT_TIMEOUT.get()).unwrap_or(0);
+    (millis > 0).then(|| Duration::from_millis(millis))
 }
 
 /// Most jobs of the cluster that train at a time.
@@ -181,6 +188,15 @@ pub fn init() {
         0..=i32::MAX,
         GucContext::Sighup,
         GucFlags::UNIT_S,
+    );
+    define_int(
+        c"ecommerce_ml.engine_heartbeat_timeout",
+        c"An engine that gives no sign of life for this time is killed and started again.",
+        c"0 lets it be. Computing and loading models don't keep a sound engine from giving signs of life.",
+        &ENGINE_HEARTBEAT_TIMEOUT,
+        0..=i32::MAX,
+        GucContext::Sighup,
+        GucFlags::UNIT_MS,
     );
     define_int(
         c"ecommerce_ml.model_cache_size",

@@ -21,6 +21,14 @@ pub const SOCKET: &str = "pgsql_tmp_ecommerce_ml/engine.sock";
 pub const SUPERVISOR_LOCK: &str = "pgsql_tmp_ecommerce_ml/engine.lock";
 /// Process id of the engine that the supervisor started last.
 const ENGINE_PID: &str = "pgsql_tmp_ecommerce_ml/engine.pid";
+/// Process ids of the latest engines whose end says nothing of what they worked on, a line each.
+const EXCUSED: &str = "pgsql_tmp_ecommerce_ml/engine.excused";
+/// So many of them are kept.
+const MOST_EXCUSED: usize = 256;
+/// What engines died of, for those who ask them.
+pub const FATAL_INPUTS: &str = "pgsql_tmp_ecommerce_ml/fatal";
+/// Locked by a session while it changes that.
+pub const FATAL_LOCK: &str = "pgsql_tmp_ecommerce_ml/fatal.lock";
 /// Locked by a session while it starts the supervisor.
 pub const LAUNCH_LOCK: &str = "pgsql_tmp_ecommerce_ml/launch.lock";
 /// Places in it are locked by what works on jobs.
@@ -56,6 +64,34 @@ pub fn note_engine(pid: u32) {
 /// The process that [`note_engine`] named last.
 pub fn noted_engine() -> Option<i32> {
     fs::read_to_string(ENGINE_PID).ok()?.parse().ok()
+}
+
+/// Leaves a note that this engine did not end by what it worked on. Whoever connects to the next engine finds it.
+pub fn excuse_engine(pid: u32) {
+    let mut pids = excused_engines();
+    pids.push(pid);
+    let excess = pids.len().saturating_sub(MOST_EXCUSED);
+    let lines: String = pids[excess..].iter().map(|pid| format!("{pid}\n")).collect();
+    if let Err(error) = replace(EXCUSED, lines.as_bytes()) {
+        pgrx::debug1!("could not write \"{EXCUSED}\": {error}");
+    }
+}
+
+/// Whether [`excuse_engine`] named this process.
+pub fn is_excused(engine: u32) -> bool {
+    excused_engines().contains(&engine)
+}
+
+fn excused_engines() -> Vec<u32> {
+    let content = fs::read_to_string(EXCUSED).unwrap_or_default();
+    content.lines().filter_map(|line| line.parse().ok()).collect()
+}
+
+/// Writes a file in such a way that nobody reads a part of it.
+pub fn replace(path: &str, content: &[u8]) -> io::Result<()> {
+    let other = format!("{path}.{}", std::process::id());
+    fs::write(&other, content)?;
+    fs::rename(other, path)
 }
 
 /// Whether there are background workers: not in single-user mode, which has no postmaster to start them.

@@ -16,7 +16,7 @@ use pgrx::pg_sys;
 
 use super::accumulator::Accumulator;
 use crate::catalog::resolve::Resolved;
-use crate::client::{self, Ticket};
+use crate::client::{self, Piece, Ticket};
 use crate::error::Error;
 use crate::guc;
 
@@ -185,21 +185,26 @@ impl ModelBatch {
 
 impl InFlightRequest {
     fn finish(self) -> Result<(), Error> {
-        let ReplyBody::Answered { answers, .. } = self.ticket.finish()? else {
-            return Err(Error::Unexpected("no predictions"));
-        };
-        if answers.len() != self.receivers.len() {
-            return Err(Error::Unexpected("another number of predictions than of texts"));
-        }
-        let verdicts = Verdicts::of(&self.model, &answers);
-        for (row, receivers) in self.receivers.iter().enumerate() {
-            if let Some(verdict) = verdicts.verdict(row)? {
-                deliver(&verdict, receivers)?;
+        let mut receivers = self.receivers.iter();
+        for piece in self.ticket.finish()? {
+            let answers = match piece {
+                Piece::Answered(ReplyBody::Answered { answers, .. }) => answers,
+                Piece::Answered(_) => return Err(Error::Unexpected("no predictions")),
+                Piece::Refused(text) => return Err(Error::InputFatal(text)),
+            };
+            let verdicts = Verdicts::of(&self.model, &answers);
+            for row in 0..answers.len() {
+                let receivers = receivers.next().ok_or(OTHER_NUMBER)?;
+                if let Some(verdict) = verdicts.verdict(row)? {
+                    deliver(&verdict, receivers)?;
+                }
             }
         }
-        Ok(())
+        if receivers.next().is_some() { Err(OTHER_NUMBER) } else { Ok(()) }
     }
 }
+
+const OTHER_NUMBER: Error = Error::Unexpected("another number of predictions than of texts");
 
 /// What a reply says of each text.
 struct Verdicts<'a> {

@@ -33,7 +33,7 @@ fn moving_state(state: &mut Internal) -> Result<&mut MovingState, Error> {
 }
 
 /// A review that may have a verdict, and who gives it.
-fn judged(
+fn review_and_model(
     review: Option<&str>,
     model: impl FnOnce() -> Result<Option<Rc<Resolved>>, Error>,
 ) -> Result<Option<(Rc<Resolved>, &str)>, Error> {
@@ -43,62 +43,62 @@ fn judged(
     }
 }
 
-fn by_default() -> Result<Option<Rc<Resolved>>, Error> {
-    reader_of_texts(None).map(Some)
+fn default_model() -> Result<Option<Rc<Resolved>>, Error> {
+    text_model(None).map(Some)
 }
 
 /// NULL gives no verdict, as it gives no prediction.
-fn by_name(name: Option<&str>) -> Result<Option<Rc<Resolved>>, Error> {
-    name.map(|name| reader_of_texts(Some(name))).transpose()
+fn named_model(name: Option<&str>) -> Result<Option<Rc<Resolved>>, Error> {
+    name.map(|name| text_model(Some(name))).transpose()
 }
 
-fn reader_of_texts(name: Option<&str>) -> Result<Rc<Resolved>, Error> {
+fn text_model(name: Option<&str>) -> Result<Rc<Resolved>, Error> {
     let model = model_of(name)?;
     require_text(&model)?;
     Ok(model)
 }
 
-fn count(
+fn transition(
     state: Internal,
-    judged: Option<(Rc<Resolved>, &str)>,
+    review_and_model: Option<(Rc<Resolved>, &str)>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Internal, Error> {
     let call = AggregateCall::of(fcinfo)?;
     let mut state = call.state_or(state, || GroupState::pooled(call.pool()));
-    if let Some((model, text)) = judged {
+    if let Some((model, text)) = review_and_model {
         group(&mut state)?.review(&model, text)?;
     }
     Ok(state)
 }
 
-fn enter(
+fn moving_transition(
     state: Internal,
-    judged: Option<(Rc<Resolved>, &str)>,
+    review_and_model: Option<(Rc<Resolved>, &str)>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Internal, Error> {
     let call = AggregateCall::of(fcinfo)?;
     let mut state = call.state_or(state, || MovingState::new(call.pool()));
-    if let Some((model, text)) = judged {
+    if let Some((model, text)) = review_and_model {
         moving_state(&mut state)?.enter(&model, text)?;
     }
     Ok(state)
 }
 
 /// NULL tells the server to add up the window anew.
-fn leave(
+fn inverse_transition(
     mut state: Internal,
-    judged: Option<(Rc<Resolved>, &str)>,
+    review_and_model: Option<(Rc<Resolved>, &str)>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Internal, Error> {
     AggregateCall::of(fcinfo)?;
-    let left = match judged {
+    let left = match review_and_model {
         Some((model, text)) => moving_state(&mut state)?.leave(&model, text)?,
         None => true,
     };
     Ok(if left { state } else { Internal::from(None) })
 }
 
-fn roll(
+fn rollup_transition(
     state: Internal,
     row: Option<PgHeapTuple<'_, AllocatedByRust>>,
     times: i64,
@@ -119,7 +119,7 @@ fn summarize_reviews_transition(
     review: Option<&str>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Internal, ErrorReport> {
-    Ok(count(state, judged(review, by_default)?, fcinfo)?)
+    Ok(transition(state, review_and_model(review, default_model)?, fcinfo)?)
 }
 
 /// A review joins a group, by a named model.
@@ -130,7 +130,7 @@ fn summarize_reviews_transition_by(
     model: Option<&str>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Internal, ErrorReport> {
-    Ok(count(state, judged(review, || by_name(model))?, fcinfo)?)
+    Ok(transition(state, review_and_model(review, || named_model(model))?, fcinfo)?)
 }
 
 /// A review comes into a moving window.
@@ -140,7 +140,7 @@ fn summarize_reviews_enter(
     review: Option<&str>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Internal, ErrorReport> {
-    Ok(enter(state, judged(review, by_default)?, fcinfo)?)
+    Ok(moving_transition(state, review_and_model(review, default_model)?, fcinfo)?)
 }
 
 /// A review comes into a moving window, by a named model.
@@ -151,7 +151,7 @@ fn summarize_reviews_enter_by(
     model: Option<&str>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Internal, ErrorReport> {
-    Ok(enter(state, judged(review, || by_name(model))?, fcinfo)?)
+    Ok(moving_transition(state, review_and_model(review, || named_model(model))?, fcinfo)?)
 }
 
 /// A review goes out of a moving window.
@@ -161,7 +161,7 @@ fn summarize_reviews_leave(
     review: Option<&str>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Internal, ErrorReport> {
-    Ok(leave(state, judged(review, by_default)?, fcinfo)?)
+    Ok(inverse_transition(state, review_and_model(review, default_model)?, fcinfo)?)
 }
 
 /// A review goes out of a moving window, by a named model.
@@ -172,7 +172,7 @@ fn summarize_reviews_leave_by(
     model: Option<&str>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Internal, ErrorReport> {
-    Ok(leave(state, judged(review, || by_name(model))?, fcinfo)?)
+    Ok(inverse_transition(state, review_and_model(review, || named_model(model))?, fcinfo)?)
 }
 
 /// What is in a moving window.
@@ -194,7 +194,7 @@ fn rollup_enter(
     summary: Option<PgHeapTuple<'_, AllocatedByRust>>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Internal, ErrorReport> {
-    Ok(roll(state, summary, 1, fcinfo)?)
+    Ok(rollup_transition(state, summary, 1, fcinfo)?)
 }
 
 /// A stored summary goes out of a moving window.
@@ -204,7 +204,7 @@ fn rollup_leave(
     summary: Option<PgHeapTuple<'_, AllocatedByRust>>,
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<Internal, ErrorReport> {
-    Ok(roll(state, summary, -1, fcinfo)?)
+    Ok(rollup_transition(state, summary, -1, fcinfo)?)
 }
 
 /// Parts of a group that were counted apart.

@@ -6,7 +6,7 @@ use pgrx::iter::TableIterator;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{Array, name, pg_extern, pg_sys};
 
-use super::training::{all, shown};
+use super::training::{column_name, column_names};
 use crate::error::Error;
 use crate::evaluation::{self, NamedColumns};
 use crate::relation::Relation;
@@ -26,7 +26,7 @@ fn evaluate_model(
     TableIterator<'static, (name!(metric, String), name!(class, Option<String>), name!(value, f64))>,
     ErrorReport,
 > {
-    let columns = named(text_column, label_column, feature_columns, key_columns, time_column)?;
+    let columns = named_columns(text_column, label_column, feature_columns, key_columns, time_column)?;
     let Some((model, relation)) = model.zip(relation) else { return Ok(TableIterator::empty()) };
     Ok(TableIterator::new(evaluation::measure(model, Relation::open(relation)?, &columns)?))
 }
@@ -46,12 +46,12 @@ fn confusion_matrix(
     TableIterator<'static, (name!(actual, String), name!(predicted, String), name!(count, i64))>,
     ErrorReport,
 > {
-    let columns = named(text_column, label_column, feature_columns, key_columns, time_column)?;
+    let columns = named_columns(text_column, label_column, feature_columns, key_columns, time_column)?;
     let Some((model, relation)) = model.zip(relation) else { return Ok(TableIterator::empty()) };
     Ok(TableIterator::new(evaluation::confusion(model, Relation::open(relation)?, &columns)?))
 }
 
-fn named(
+fn named_columns(
     text: Option<&CStr>,
     label: Option<&CStr>,
     features: Option<Array<'_, &CStr>>,
@@ -59,11 +59,11 @@ fn named(
     time: Option<&CStr>,
 ) -> Result<NamedColumns, Error> {
     Ok(NamedColumns {
-        text: text.map(shown),
-        label: label.map(shown),
-        features: features.map(|names| all("feature_columns", &names)).transpose()?,
-        keys: keys.map(|names| all("key_columns", &names)).transpose()?,
-        time: time.map(shown),
+        text: text.map(column_name),
+        label: label.map(column_name),
+        features: features.map(|names| column_names("feature_columns", &names)).transpose()?,
+        keys: keys.map(|names| column_names("key_columns", &names)).transpose()?,
+        time: time.map(column_name),
     })
 }
 

@@ -20,22 +20,22 @@ use crate::runtime;
 fn export_model(model: &str, directory: &str) -> Result<(), ErrorReport> {
     privilege::require_role("pg_write_server_files", "export a model")?;
     let resolved = resolve(model)?;
-    let mut target = Target::open(Path::new(directory))?;
+    let mut folder = ExportFolder::open(Path::new(directory))?;
     match &resolved.reference.source {
-        ModelSource::Builtin(name) => copy(&runtime::builtin_models().join(name), &mut target)?,
-        ModelSource::Content(sha256) => unpack(*sha256, &mut target)?,
+        ModelSource::Builtin(name) => copy(&runtime::builtin_models().join(name), &mut folder)?,
+        ModelSource::Content(sha256) => unpack(*sha256, &mut folder)?,
     }
-    target.keep();
+    folder.keep();
     Ok(())
 }
 
 /// The folder being filled. Unless told to [`keep`](Self::keep) them, it removes the files that it made.
-struct Target {
+struct ExportFolder {
     directory: PathBuf,
     made: Vec<PathBuf>,
 }
 
-impl Target {
+impl ExportFolder {
     fn open(directory: &Path) -> Result<Self, Error> {
         if !directory.is_absolute() {
             return Err(Error::RelativePath(directory.display().to_string()));
@@ -61,7 +61,7 @@ impl Target {
     }
 }
 
-impl Drop for Target {
+impl Drop for ExportFolder {
     fn drop(&mut self) {
         for path in &self.made {
             // An error is on its way to the user already.
@@ -70,10 +70,10 @@ impl Drop for Target {
     }
 }
 
-fn unpack(sha256: Sha256, target: &mut Target) -> Result<(), Error> {
+fn unpack(sha256: Sha256, folder: &mut ExportFolder) -> Result<(), Error> {
     let files = content::manifest(sha256)?.ok_or_else(|| Error::ContentMissing(sha256.to_string()))?;
     let made: Vec<(File, PathBuf)> =
-        files.iter().map(|FileEntry { name, .. }| target.create(name)).collect::<Result<_, _>>()?;
+        files.iter().map(|FileEntry { name, .. }| folder.create(name)).collect::<Result<_, _>>()?;
     content::for_each_chunk(sha256, |index, data| {
         let (file, path) = made.get(index as usize).ok_or(Error::Unexpected("a chunk of no file"))?;
         let mut file: &File = file;
@@ -83,14 +83,14 @@ fn unpack(sha256: Sha256, target: &mut Target) -> Result<(), Error> {
     made.iter().try_for_each(|(file, path)| file.sync_all().map_err(|error| Error::file("sync", path, error)))
 }
 
-fn copy(source: &Path, target: &mut Target) -> Result<(), Error> {
+fn copy(source: &Path, folder: &mut ExportFolder) -> Result<(), Error> {
     let failed = |error| Error::file("read directory", source, error);
     for entry in fs::read_dir(source).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|_| path.is_file()) else {
             continue;
         };
-        let (mut file, made) = target.create(name)?;
+        let (mut file, made) = folder.create(name)?;
         let mut original = File::open(&path).map_err(|error| Error::file("open", &path, error))?;
         std::io::copy(&mut original, &mut file).map_err(|error| Error::file("write", &made, error))?;
     }

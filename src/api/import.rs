@@ -36,7 +36,7 @@ fn import_model(name: &str, source: &str, options: JsonB) -> Result<i32, ErrorRe
     let name = ModelName::parse_bare(name)?;
     let options = ImportOptions::read(options.0)?;
     privilege::require_role("pg_read_server_files", "import a model")?;
-    let folder = Folder::open(source)?;
+    let folder = ImportFolder::open(source)?;
     Ok(import(&name, source, folder.path(), &options)?)
 }
 
@@ -80,18 +80,18 @@ impl ImportOptions {
 }
 
 /// Where the files of an import lie.
-enum Folder {
+enum ImportFolder {
     /// The user's.
     Given(PathBuf),
     /// Ours, filled from a hub, removed afterwards.
     Downloaded(PathBuf),
 }
 
-impl Folder {
+impl ImportFolder {
     fn open(source: &str) -> Result<Self, Error> {
         if let Some(path) = source.strip_prefix("file://") {
             return match Path::new(path) {
-                path if path.is_absolute() => Ok(Folder::Given(path.to_owned())),
+                path if path.is_absolute() => Ok(ImportFolder::Given(path.to_owned())),
                 _ => Err(Error::RelativePath(path.to_owned())),
             };
         }
@@ -110,7 +110,7 @@ impl Folder {
         let pid = unsafe { pg_sys::MyProcPid };
         let directory = format!("{}/import.{pid}", runtime::DIRECTORY);
         // Made before the request, so that it is removed whatever happens.
-        let folder = Folder::Downloaded(PathBuf::from(&directory));
+        let folder = ImportFolder::Downloaded(PathBuf::from(&directory));
         let request = RequestBody::Fetch {
             repository: repository.to_owned(),
             revision,
@@ -126,14 +126,14 @@ impl Folder {
 
     fn path(&self) -> &Path {
         match self {
-            Folder::Given(path) | Folder::Downloaded(path) => path,
+            ImportFolder::Given(path) | ImportFolder::Downloaded(path) => path,
         }
     }
 }
 
-impl Drop for Folder {
+impl Drop for ImportFolder {
     fn drop(&mut self) {
-        if let Folder::Downloaded(path) = self {
+        if let ImportFolder::Downloaded(path) = self {
             // It may not have been made yet.
             let _ = fs::remove_dir_all(path);
         }
@@ -141,13 +141,13 @@ impl Drop for Folder {
 }
 
 /// A file to be stored: on disk, or in memory where an option changes it.
-struct Source {
+struct SourceFile {
     name: String,
     path: PathBuf,
     changed: Option<Vec<u8>>,
 }
 
-impl Source {
+impl SourceFile {
     fn open(&self) -> Result<Box<dyn Read + '_>, Error> {
         match &self.changed {
             Some(bytes) => Ok(Box::new(bytes.as_slice())),
@@ -188,7 +188,7 @@ impl Source {
 }
 
 /// The files of a model in a folder, sorted by name.
-fn list_files(folder: &Path, options: &ImportOptions) -> Result<Vec<Source>, Error> {
+fn list_files(folder: &Path, options: &ImportOptions) -> Result<Vec<SourceFile>, Error> {
     let failed = |error| Error::file("read directory", folder, error);
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
@@ -196,7 +196,7 @@ fn list_files(folder: &Path, options: &ImportOptions) -> Result<Vec<Source>, Err
         let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
         if let Some(name) = name.filter(|name| is_model_file(name) && path.is_file()) {
             let changed = changed(&name, &path, options)?;
-            files.push(Source { name, path, changed });
+            files.push(SourceFile { name, path, changed });
         }
     }
     if files.is_empty() {
@@ -237,13 +237,13 @@ fn relabel(config: &mut Value, labels: &[String]) -> Result<(), Error> {
 }
 
 /// A model without tokenizer_config.json gets one that holds just the length.
-fn add_max_length(folder: &Path, options: &ImportOptions, files: &mut Vec<Source>) -> Result<(), Error> {
+fn add_max_length(folder: &Path, options: &ImportOptions, files: &mut Vec<SourceFile>) -> Result<(), Error> {
     let name = "tokenizer_config.json";
     let Some(length) = options.max_length.filter(|_| !files.iter().any(|file| file.name == name)) else {
         return Ok(());
     };
     let changed = Some(json!({"model_max_length": length}).to_string().into_bytes());
-    files.push(Source { name: name.to_owned(), path: folder.join(name), changed });
+    files.push(SourceFile { name: name.to_owned(), path: folder.join(name), changed });
     Ok(())
 }
 
@@ -270,8 +270,8 @@ fn rewrite(
 }
 
 /// Stores files that are not stored already and returns their content address.
-fn store(files: &[Source]) -> Result<Sha256, Error> {
-    let entries = files.iter().map(Source::entry).collect::<Result<Vec<_>, _>>()?;
+fn store(files: &[SourceFile]) -> Result<Sha256, Error> {
+    let entries = files.iter().map(SourceFile::entry).collect::<Result<Vec<_>, _>>()?;
     let sha256 = content_address(&entries);
     if !content::record(sha256, &entries)? {
         return Ok(sha256);

@@ -30,11 +30,11 @@ mod stats;
 mod text;
 mod training;
 
-pub use row::refused;
+pub use row::input_error;
 
 use crate::inference::{InputKind, ModelFunction};
 
 /// Which function of a single input is at this address, and what it reads.
 pub fn batchable(address: usize) -> Option<(ModelFunction, InputKind)> {
-    text::at(address).or_else(|| row::at(address))
+    text::function_at(address).or_else(|| row::function_at(address))
 }

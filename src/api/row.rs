@@ -14,14 +14,14 @@ use crate::error::Error;
 use crate::inference::{Answers, InputKind, ModelFunction, answer, columns_of, model_of};
 
 /// Reads the value of one row off the answers.
-type Read<T> = fn(&Answers, usize) -> Result<Option<T>, Error>;
+type AnswerReader<T> = fn(&Answers, usize) -> Result<Option<T>, Error>;
 
 /// A function of a row: the first argument is the row, the second the model's name. The functions are strict.
-fn of_row<T>(
+fn call_with_row<T>(
     fcinfo: pg_sys::FunctionCallInfo,
     kind: InputKind,
     function: ModelFunction,
-    read: Read<T>,
+    read: AnswerReader<T>,
 ) -> Result<Option<T>, ErrorReport> {
     // SAFETY: the server called us with these arguments, neither of them NULL.
     let (row, name) = unsafe { (pg_getarg_datum(fcinfo, 0), pg_getarg::<&str>(fcinfo, 1)) };
@@ -31,7 +31,7 @@ fn of_row<T>(
     let mut rows = RowsBuilder::new(&fields);
     // SAFETY: the function's first argument is of a type of this kind.
     let added = unsafe { add(fcinfo, kind, row, &fields, &mut rows) };
-    added.map_err(|error| refused(&model, error))?;
+    added.map_err(|error| input_error(&model, error))?;
     let answers = answer(function.output(), &model, Input::Rows(rows.finish()))?;
     Ok(read(&answers, 0)?)
 }
@@ -68,7 +68,7 @@ unsafe fn readers(fcinfo: pg_sys::FunctionCallInfo) -> *mut RecordReaders {
 }
 
 /// What is wrong with a row, for a model.
-pub fn refused(model: &Resolved, error: InputError) -> Error {
+pub fn input_error(model: &Resolved, error: InputError) -> Error {
     Error::Input { model: model.name.clone(), error }
 }
 
@@ -77,14 +77,14 @@ macro_rules! row_function {
     ($record:ident, $json:ident: $function:ident, $read:ident => $value:ident) => {
         #[pg_extern]
         fn $record(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<$value>, ErrorReport> {
-            let read: Read<$value> = |answers, row| Ok(answers.$read(row)?.map(Into::into));
-            of_row(fcinfo, InputKind::Record, ModelFunction::$function, read)
+            let read: AnswerReader<$value> = |answers, row| Ok(answers.$read(row)?.map(Into::into));
+            call_with_row(fcinfo, InputKind::Record, ModelFunction::$function, read)
         }
 
         #[pg_extern]
         fn $json(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<$value>, ErrorReport> {
-            let read: Read<$value> = |answers, row| Ok(answers.$read(row)?.map(Into::into));
-            of_row(fcinfo, InputKind::Json, ModelFunction::$function, read)
+            let read: AnswerReader<$value> = |answers, row| Ok(answers.$read(row)?.map(Into::into));
+            call_with_row(fcinfo, InputKind::Json, ModelFunction::$function, read)
         }
     };
 }
@@ -95,10 +95,10 @@ row_function!(predict_probabilities_of_record, predict_probabilities_of_jsonb: P
 row_function!(predict_value_of_record, predict_value_of_jsonb: Value, value => f64);
 
 /// What the server calls for a function of one row: its address says which function that is.
-type Entry = unsafe extern "C-unwind" fn(pg_sys::FunctionCallInfo) -> pg_sys::Datum;
+type SqlFunction = unsafe extern "C-unwind" fn(pg_sys::FunctionCallInfo) -> pg_sys::Datum;
 
 /// Of records, and of jsonb.
-const FORMS: [(Entry, Entry, ModelFunction); 4] = [
+const ROW_FUNCTIONS: [(SqlFunction, SqlFunction, ModelFunction); 4] = [
     (predict_rating_of_record_wrapper, predict_rating_of_jsonb_wrapper, ModelFunction::Rating),
     (predict_class_of_record_wrapper, predict_class_of_jsonb_wrapper, ModelFunction::Class),
     (
@@ -110,9 +110,9 @@ const FORMS: [(Entry, Entry, ModelFunction); 4] = [
 ];
 
 /// Which function is at this address, if it is one of these.
-pub fn at(address: usize) -> Option<(ModelFunction, InputKind)> {
-    let is = |entry: Entry| entry as usize == address;
-    FORMS.iter().find_map(|(record, json, function)| {
+pub fn function_at(address: usize) -> Option<(ModelFunction, InputKind)> {
+    let is = |function: SqlFunction| function as usize == address;
+    ROW_FUNCTIONS.iter().find_map(|(record, json, function)| {
         let kind = if is(*record) { InputKind::Record } else { InputKind::Json };
         (is(*record) || is(*json)).then_some((*function, kind))
     })

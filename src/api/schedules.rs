@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{Array, JsonB, notice, pg_extern, pg_sys};
 
-use super::training::{all, shown};
+use super::training::{column_name, column_names};
 use crate::catalog::arguments::Arguments;
 use crate::catalog::privilege::require_writable;
 use crate::error::Error;
@@ -30,14 +30,14 @@ fn schedule_training(
 ) -> Result<(), ErrorReport> {
     require_writable(c"schedule_training()");
     let arguments = Arguments {
-        text_column: text_column.map(shown),
-        label_column: label_column.map(shown),
+        text_column: text_column.map(column_name),
+        label_column: label_column.map(column_name),
         task: task.ok_or(Error::ArgumentNull("task"))?.to_owned(),
         base: base.map(str::to_owned),
         options: options.ok_or(Error::ArgumentNull("options"))?.0,
-        feature_columns: feature_columns.map(|names| all("feature_columns", &names)).transpose()?,
-        key_columns: key_columns.map(|names| all("key_columns", &names)).transpose()?,
-        time_column: time_column.map(shown),
+        feature_columns: feature_columns.map(|names| column_names("feature_columns", &names)).transpose()?,
+        key_columns: key_columns.map(|names| column_names("key_columns", &names)).transpose()?,
+        time_column: time_column.map(column_name),
     };
     let wanted = Wanted {
         name: name.ok_or(Error::ArgumentNull("name"))?,

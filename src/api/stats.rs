@@ -37,27 +37,27 @@ fn engine_stats() -> Result<
     >,
     ErrorReport,
 > {
-    let known = |stats: EngineStats| {
+    let row_of = |stats: EngineStats| {
         (
-            Some(signed(stats.pid)),
+            Some(int4(stats.pid)),
             supervisor::pid(),
             Some(stats.build),
             Some(stats.device),
-            stats.device_memory.map(|memory| long(memory.used)),
-            stats.device_memory.map(|memory| long(memory.total)),
+            stats.device_memory.map(|memory| int8(memory.used)),
+            stats.device_memory.map(|memory| int8(memory.total)),
             Some(stats.utilisation),
-            known(stats.kernels),
-            Some(signed(stats.threads)),
+            non_empty(stats.kernels),
+            Some(int4(stats.threads)),
             timestamp(stats.started),
-            Some(signed(stats.restarts)),
-            Some(signed(stats.connections)),
-            Some(long(stats.queued_requests)),
-            Some(long(stats.queued_texts)),
+            Some(int4(stats.restarts)),
+            Some(int4(stats.connections)),
+            Some(int8(stats.queued_requests)),
+            Some(int8(stats.queued_texts)),
         )
     };
     let row = match client::condition()? {
         Condition::Stopped => None,
-        Condition::Running(stats) => Some(known(*stats)),
+        Condition::Running(stats) => Some(row_of(*stats)),
         Condition::Silent => {
             let (pid, supervisor) = (runtime::noted_engine(), supervisor::pid());
             Some((pid, supervisor, None, None, None, None, None, None, None, None, None, None, None, None))
@@ -96,14 +96,14 @@ fn model_stats() -> Result<
         (
             builtin,
             content,
-            long(stats.bytes),
+            int8(stats.bytes),
             stats.precision,
-            known(stats.precision_note),
+            non_empty(stats.precision_note),
             stats.pinned,
-            long(stats.requests),
-            long(stats.texts),
-            long(stats.tokens),
-            long(stats.cache_hits),
+            int8(stats.requests),
+            int8(stats.texts),
+            int8(stats.tokens),
+            int8(stats.cache_hits),
             timestamp(stats.last_used),
         )
     };
@@ -119,15 +119,15 @@ fn model_stats() -> Result<
 }
 
 /// The engine leaves empty what there is nothing to say of.
-fn known(text: String) -> Option<String> {
+fn non_empty(text: String) -> Option<String> {
     Some(text).filter(|text| !text.is_empty())
 }
 
-fn signed(number: u32) -> i32 {
+fn int4(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-fn long(number: u64) -> i64 {
+fn int8(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 

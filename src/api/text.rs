@@ -13,11 +13,11 @@ use serde_json::json;
 use crate::catalog::resolve::Resolved;
 use crate::error::Error;
 use crate::inference::{
-    Answers, InputKind, ModelFunction, answer, check_length, check_room, model_of, require_text,
+    Answers, InputKind, ModelFunction, answer, check_length, check_result_size, model_of, require_text,
 };
 
 /// Reads the value of one text off the answers.
-type Read<T> = fn(&Answers, usize) -> Result<Option<T>, Error>;
+type AnswerReader<T> = fn(&Answers, usize) -> Result<Option<T>, Error>;
 
 /// Asks a model about texts, if it reads such.
 fn text_answer(
@@ -32,7 +32,7 @@ fn text_answer(
 /// The scalar form of a function.
 fn scalar<T>(
     function: ModelFunction,
-    read: Read<T>,
+    read: AnswerReader<T>,
     review: &str,
     model: Option<&str>,
 ) -> Result<Option<T>, ErrorReport> {
@@ -44,14 +44,14 @@ fn scalar<T>(
 /// The array form of a function.
 fn array<T>(
     function: ModelFunction,
-    read: Read<T>,
+    read: AnswerReader<T>,
     reviews: &Array<'_, &str>,
     model: Option<&str>,
 ) -> Result<Vec<Option<T>>, ErrorReport> {
     reviews.iter().flatten().try_for_each(check_length)?;
     let model = model_of(model)?;
     let texts: Vec<String> = reviews.iter().flatten().map(str::to_owned).collect();
-    check_room(function, &model, &texts)?;
+    check_result_size(function, &model, &texts)?;
     let answers = text_answer(function, &model, texts)?;
     let mut texts = 0..;
     let mut next = |_| read(&answers, texts.next().unwrap_or_default());
@@ -59,7 +59,7 @@ fn array<T>(
 }
 
 /// Rows of different lengths, which an SQL array can't hold.
-fn ragged<T: serde::Serialize>(rows: Vec<Option<T>>) -> JsonB {
+fn jagged<T: serde::Serialize>(rows: Vec<Option<T>>) -> JsonB {
     JsonB(json!(rows))
 }
 
@@ -103,10 +103,10 @@ macro_rules! text_function {
     };
 }
 
-text_function!(tokenize, tokenize_by, tokenize_all, tokenize_all_by: Pieces, pieces => Pieces, JsonB, ragged);
-text_function!(token_ids, token_ids_by, token_ids_all, token_ids_all_by: Ids, ids => Ids, JsonB, ragged);
-text_function!(embed, embed_by, embed_all, embed_all_by: Embedding, embedding => Vector, JsonB, ragged);
-text_function!(token_count, token_count_by, token_count_all, token_count_all_by: Count, count => i32);
+text_function!(tokenize, tokenize_by, tokenize_all, tokenize_all_by: TokenPieces, token_pieces => Pieces, JsonB, jagged);
+text_function!(token_ids, token_ids_by, token_ids_all, token_ids_all_by: TokenIds, token_ids => Ids, JsonB, jagged);
+text_function!(embed, embed_by, embed_all, embed_all_by: Embedding, embedding => Vector, JsonB, jagged);
+text_function!(token_count, token_count_by, token_count_all, token_count_all_by: TokenCount, token_count => i32);
 text_function!(predict_sentiment, predict_sentiment_by, predict_sentiment_all, predict_sentiment_all_by: Sentiment, sentiment => String);
 text_function!(predict_sentiment_score, predict_sentiment_score_by, predict_sentiment_score_all, predict_sentiment_score_all_by: SentimentScore, sentiment_score => f32);
 text_function!(predict_rating, predict_rating_by, predict_rating_all, predict_rating_all_by: Rating, rating => f32);
@@ -115,13 +115,13 @@ text_function!(predict_probabilities, predict_probabilities_by, predict_probabil
 text_function!(predict_value, predict_value_by, predict_value_all, predict_value_all_by: Value, value => f64);
 
 /// What the server calls for a function of one text: its address says which function that is.
-type Entry = unsafe extern "C-unwind" fn(pg_sys::FunctionCallInfo) -> pg_sys::Datum;
+type SqlFunction = unsafe extern "C-unwind" fn(pg_sys::FunctionCallInfo) -> pg_sys::Datum;
 
 /// The scalar forms, by default model and by named model.
-const SCALARS: [(Entry, Entry, ModelFunction); 10] = [
-    (tokenize_wrapper, tokenize_by_wrapper, ModelFunction::Pieces),
-    (token_ids_wrapper, token_ids_by_wrapper, ModelFunction::Ids),
-    (token_count_wrapper, token_count_by_wrapper, ModelFunction::Count),
+const TEXT_FUNCTIONS: [(SqlFunction, SqlFunction, ModelFunction); 10] = [
+    (tokenize_wrapper, tokenize_by_wrapper, ModelFunction::TokenPieces),
+    (token_ids_wrapper, token_ids_by_wrapper, ModelFunction::TokenIds),
+    (token_count_wrapper, token_count_by_wrapper, ModelFunction::TokenCount),
     (embed_wrapper, embed_by_wrapper, ModelFunction::Embedding),
     (predict_sentiment_wrapper, predict_sentiment_by_wrapper, ModelFunction::Sentiment),
     (predict_sentiment_score_wrapper, predict_sentiment_score_by_wrapper, ModelFunction::SentimentScore),
@@ -132,8 +132,8 @@ const SCALARS: [(Entry, Entry, ModelFunction); 10] = [
 ];
 
 /// Which function is at this address, if it is the scalar form of one.
-pub fn at(address: usize) -> Option<(ModelFunction, InputKind)> {
-    let is = |entry: Entry| entry as usize == address;
-    let found = SCALARS.iter().find(|(one, by, _)| is(*one) || is(*by));
+pub fn function_at(address: usize) -> Option<(ModelFunction, InputKind)> {
+    let is = |function: SqlFunction| function as usize == address;
+    let found = TEXT_FUNCTIONS.iter().find(|(one, by, _)| is(*one) || is(*by));
     found.map(|(_, _, function)| (*function, InputKind::Text))
 }

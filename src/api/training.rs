@@ -31,14 +31,14 @@ fn train_model(
 ) -> Result<i64, ErrorReport> {
     require_writable(c"train_model()");
     let arguments = Arguments {
-        text_column: text_column.map(shown),
-        label_column: label_column.map(shown),
+        text_column: text_column.map(column_name),
+        label_column: label_column.map(column_name),
         task: task.ok_or(Error::ArgumentNull("task"))?.to_owned(),
         base: base.map(str::to_owned),
         options: options.ok_or(Error::ArgumentNull("options"))?.0,
-        feature_columns: feature_columns.map(|names| all("feature_columns", &names)).transpose()?,
-        key_columns: key_columns.map(|names| all("key_columns", &names)).transpose()?,
-        time_column: time_column.map(shown),
+        feature_columns: feature_columns.map(|names| column_names("feature_columns", &names)).transpose()?,
+        key_columns: key_columns.map(|names| column_names("key_columns", &names)).transpose()?,
+        time_column: time_column.map(column_name),
     };
     let wanted = Wanted {
         name: name.ok_or(Error::ArgumentNull("name"))?,
@@ -49,7 +49,7 @@ fn train_model(
 }
 
 /// The name of a column.
-pub fn shown(name: &CStr) -> String {
+pub fn column_name(name: &CStr) -> String {
     name.to_string_lossy().into_owned()
 }
 
@@ -57,8 +57,8 @@ pub fn shown(name: &CStr) -> String {
 ///
 /// # Errors
 /// [`Error::ArgumentHasNull`].
-pub fn all(argument: &'static str, names: &Array<'_, &CStr>) -> Result<Vec<String>, Error> {
-    names.iter().map(|name| name.map(shown).ok_or(Error::ArgumentHasNull(argument))).collect()
+pub fn column_names(argument: &'static str, names: &Array<'_, &CStr>) -> Result<Vec<String>, Error> {
+    names.iter().map(|name| name.map(column_name).ok_or(Error::ArgumentHasNull(argument))).collect()
 }
 
 /// Trains a model as its live version was trained, from the rows of today.
@@ -181,10 +181,10 @@ fn training_progress() -> TableIterator<
 }
 
 /// About a century.
-const MOST_SECONDS: f64 = 3e9;
+const MAX_SECONDS: f64 = 3e9;
 
 /// Whole seconds are exact enough for an estimate.
 fn interval(seconds: f64) -> Option<Interval> {
-    let seconds = if seconds.is_finite() { seconds.clamp(0.0, MOST_SECONDS) } else { return None };
+    let seconds = if seconds.is_finite() { seconds.clamp(0.0, MAX_SECONDS) } else { return None };
     Interval::new(0, 0, (seconds.round() as i64).saturating_mul(1_000_000)).ok()
 }

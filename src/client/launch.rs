@@ -15,8 +15,10 @@ use crate::error::Error;
 use crate::stream::{Broken, Stream};
 use crate::{latch, runtime, supervisor};
 
-/// How long to try for an engine that greets.
+/// How long to try for an engine that greets, since one was started.
 const DEADLINE: Duration = Duration::from_secs(60);
+/// Time after which to look whether another engine was started.
+const NEWS: Duration = Duration::from_secs(1);
 /// Pause between looks at a socket or worker that will be there in a moment.
 const TICK: Duration = Duration::from_millis(5);
 /// How long to try for a slot: parallel workers come and go, and so do supervisors that find another in office.
@@ -29,9 +31,14 @@ const LAUNCHES: u32 = 3;
 /// # Errors
 /// [`Error::NoWorkerSlot`], [`Error::SingleUser`], [`Error::EngineNotStarted`], [`Error::BuildMismatch`], or trouble with the socket.
 pub fn connect() -> Result<Stream, Error> {
-    let started = Instant::now();
+    let mut started = Instant::now();
+    let mut engine = runtime::noted_engine();
     let (mut launches, mut strangers) = (0, 0);
     while started.elapsed() < DEADLINE {
+        // An engine that was killed before it greeted is no reason to give up on the next.
+        if started.elapsed() > NEWS && engine != runtime::noted_engine() {
+            (started, engine) = (Instant::now(), runtime::noted_engine());
+        }
         match attempt()? {
             Attempt::Connected(connection) => match greet(connection, None)? {
                 Greeting::Understood(connection) => return Ok(connection),

@@ -2,14 +2,20 @@
 //!
 //! # Layout
 //! - [`connection`]: connecting to the socket that the supervisor holds.
-//! - [`session`]: the requests that this backend has open, and what happens to them when the engine is lost.
+//! - [`session`]: the calls that this backend has open.
+//! - [`call`]: the requests that a call is asked in, and what happens to them when the engine is lost.
+//! - [`division`]: what of a request can be asked for apart.
+//! - [`fatal`]: inputs that engines died of.
 //! - [`launch`]: starting the supervisor when nobody listens.
 //! - [`upload`]: giving the engine a stored model that it asks for.
 //!
 //! It must not know what is asked or why. Invariant: every wait can be interrupted, and whatever interrupts it leaves
 //! the session able to ask again.
 
+mod call;
 mod connection;
+mod division;
+mod fatal;
 mod launch;
 mod session;
 mod upload;
@@ -19,6 +25,8 @@ use std::time::{Duration, Instant};
 use ecommerce_ml_protocol::{EngineStats, ReplyBody, RequestBody};
 
 use crate::error::Error;
+pub use call::Piece;
+pub use division::{Fingerprint, InputKind};
 use session::Heard;
 
 /// How long an engine may take to tell how it is.
@@ -46,31 +54,29 @@ pub fn push() -> Result<(), Error> {
 }
 
 impl Ticket {
-    /// Waits for the answer. Models that the engine asks for meanwhile are read with the current snapshot.
+    /// Waits for the answer, in as many pieces as it took to get it. Models that the engine asks for meanwhile are read with
+    /// the current snapshot.
     ///
     /// # Errors
-    /// [`Error::Engine`] when the engine refuses, [`Error::EngineLost`] when it died twice over this request, and
-    /// the errors of starting it.
-    pub fn finish(self) -> Result<ReplyBody, Error> {
+    /// [`Error::Engine`] when the engine refuses, [`Error::ModelFatal`] when engines die of loading the model, and the
+    /// errors of starting one.
+    pub fn finish(self) -> Result<Vec<Piece>, Error> {
         loop {
             if let Some((id, content)) = session::wanted() {
                 upload::send(id, content)?;
-            } else if let Some(reply) = session::poll(&self.0)? {
-                return match reply? {
-                    ReplyBody::Error(error) => Err(error.into()),
-                    body => Ok(body),
-                };
+            } else if let Some(pieces) = session::poll(&self.0)? {
+                return Ok(pieces);
             }
         }
     }
 }
 
-/// Asks and waits.
+/// Asks something that isn't about inputs, and waits.
 ///
 /// # Errors
 /// As [`submit`] and [`Ticket::finish`].
 pub fn ask(body: RequestBody) -> Result<ReplyBody, Error> {
-    submit(body)?.finish()
+    session::single(submit(body)?.finish()?)
 }
 
 /// What there is to know of the engine.
@@ -93,7 +99,6 @@ pub fn condition() -> Result<Condition, Error> {
         Heard::Nobody => Ok(Condition::Stopped),
         Heard::Silence => Ok(Condition::Silent),
         Heard::Body(ReplyBody::Stats(stats)) => Ok(Condition::Running(Box::new(stats))),
-        Heard::Body(ReplyBody::Error(error)) => Err(error.into()),
         Heard::Body(_) => Err(Error::Unexpected("not the state of the engine")),
     }
 }

@@ -1,22 +1,31 @@
-//! The requests that this backend has open.
+//! The calls that this backend has open.
 //!
-//! Invariant: a request is either answered, or cancelled because its [`Claim`] was dropped, or sent again to the next
-//! engine; one over which two engines were lost is answered with [`Error::EngineLost`], since it may be the reason.
+//! Invariant: a call is either answered, or cancelled because its [`Claim`] was dropped, or asked again of the next engine,
+//! as often as engines are lost. While something is open over which one was lost, no more than one request that an engine
+//! could die of is under way, so that the next loss says more than the one before.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use ecommerce_ml_protocol::{Reply, ReplyBody, Request, RequestBody, RequestId, Sha256, encode_frame};
+use ecommerce_ml_protocol::{
+    DecodeError, Reply, ReplyBody, Request, RequestBody, RequestId, Sha256, encode_frame,
+};
 
+use super::call::{Call, Part, Piece, State};
+use super::division::Matter;
+use super::fatal;
 use super::launch::{self, Found};
 use crate::error::Error;
-use crate::latch;
 use crate::stream::{Broken, Stream};
+use crate::{latch, runtime};
 
-/// Engines that one request may see die.
-const LOSSES: u32 = 2;
+/// Pause after an engine was lost over something that can be divided, or the first over something that can't; doubled with
+/// each further one over the same.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 thread_local! {
     /// A server process has one thread.
@@ -29,21 +38,16 @@ struct Session {
     connection: Option<Stream>,
     /// Never reused, so that late replies to a cancelled request can't be taken for another's.
     last_id: u64,
-    open: BTreeMap<RequestId, Open>,
+    open: BTreeMap<CallId, Call>,
+    /// When to ask again after a loss.
+    pause: Option<Instant>,
 }
 
-struct Open {
-    /// Kept so that it can be sent to another engine.
-    frame: Rc<[u8]>,
-    /// How many engines were lost while it was open.
-    losses: u32,
-    /// Content that the engine wants before it can go on.
-    wanted: Option<Sha256>,
-    answer: Option<Result<ReplyBody, Error>>,
-}
+/// Names a call: the id of its first request.
+type CallId = RequestId;
 
-/// The right to a request's answer.
-pub struct Claim(RequestId);
+/// The right to a call's answer.
+pub struct Claim(CallId);
 
 impl Drop for Claim {
     fn drop(&mut self) {
@@ -56,15 +60,18 @@ impl Drop for Claim {
     }
 }
 
-/// Opens a request.
+/// Opens a call.
 pub fn submit(body: RequestBody) -> Result<Claim, Error> {
     SESSION.with_borrow_mut(|session| session.submit(body)).map(Claim)
 }
 
-/// Sends what the socket takes of the open requests, connecting if need be.
+/// Sends what the socket takes of the open calls, connecting if need be.
 pub fn push() -> Result<(), Error> {
     SESSION.with_borrow_mut(|session| {
         if session.connection.is_none() {
+            if session.pause.is_some() {
+                return Ok(());
+            }
             session.connect()?;
         }
         match session.connection.as_mut().map(Stream::flush) {
@@ -77,20 +84,18 @@ pub fn push() -> Result<(), Error> {
 /// A request whose model the engine wants, once.
 pub fn wanted() -> Option<(RequestId, Sha256)> {
     SESSION.with_borrow_mut(|session| {
-        session.open.iter_mut().find_map(|(id, open)| open.wanted.take().map(|content| (*id, content)))
+        session.parts().find_map(|part| part.wanted.take().map(|content| (part.id, content)))
     })
 }
 
-/// The answer if it has come; otherwise waits until something happens.
-pub fn poll(claim: &Claim) -> Result<Option<Result<ReplyBody, Error>>, Error> {
+/// What came of all parts of the call if it has come; otherwise waits until something happens.
+pub fn poll(claim: &Claim) -> Result<Option<Vec<Piece>>, Error> {
     SESSION.with_borrow_mut(|session| {
-        let answer = session.open.get_mut(&claim.0).and_then(|open| open.answer.take());
-        if answer.is_some() {
-            session.open.remove(&claim.0);
-            return Ok(answer);
+        let answer = session.take_answer(claim.0)?;
+        if answer.is_none() {
+            session.pump(None)?;
         }
-        session.pump(None)?;
-        Ok(None)
+        Ok(answer)
     })
 }
 
@@ -128,28 +133,53 @@ pub fn send(frame: Vec<u8>) -> Result<bool, Error> {
     })
 }
 
-/// Answers an open request from our side.
+/// Answers the call of an open request from our side.
 pub fn fail(id: RequestId, error: Error) {
     SESSION.with_borrow_mut(|session| {
-        if let Some(open) = session.open.get_mut(&id) {
-            open.answer = Some(Err(error));
+        if let Some(call) = session.call_of(id) {
+            call.error = Some(error);
         }
     });
 }
 
 impl Session {
-    fn submit(&mut self, body: RequestBody) -> Result<RequestId, Error> {
+    fn submit(&mut self, body: RequestBody) -> Result<CallId, Error> {
         if self.open.is_empty() {
+            self.pause = None;
             self.forget_dead_connection();
         }
-        self.last_id += 1;
-        let id = RequestId(self.last_id);
-        let frame: Rc<[u8]> = Rc::from(encode_frame(&Request { id, body })?);
-        if let Some(connection) = &mut self.connection {
-            connection.queue(Rc::clone(&frame));
-        }
-        self.open.insert(id, Open { frame, losses: 0, wanted: None, answer: None });
+        let id = self.new_id();
+        self.open.insert(id, Call::of(id, body)?);
+        self.send_waiting()?;
         Ok(id)
+    }
+
+    fn new_id(&mut self) -> RequestId {
+        self.last_id += 1;
+        RequestId(self.last_id)
+    }
+
+    fn parts(&mut self) -> impl Iterator<Item = &mut Part> {
+        self.open.values_mut().flat_map(Call::parts_mut)
+    }
+
+    fn call_of(&mut self, id: RequestId) -> Option<&mut Call> {
+        self.open.values_mut().find(|call| call.parts().iter().any(|part| part.id == id))
+    }
+
+    /// Ends a call that has failed or is done.
+    fn take_answer(&mut self, id: CallId) -> Result<Option<Vec<Piece>>, Error> {
+        let Some(call) = self.open.get_mut(&id) else {
+            return Err(Error::Unexpected("a call that is not open"));
+        };
+        if let Some(error) = call.error.take() {
+            self.cancel(id);
+            return Err(error);
+        }
+        if !call.is_done() {
+            return Ok(None);
+        }
+        Ok(self.open.remove(&id).map(Call::into_pieces))
     }
 
     /// An engine that went while this session was idle must not count as lost by the next request.
@@ -163,9 +193,41 @@ impl Session {
         }
     }
 
+    /// Queues what may be sent now; the socket takes it later.
+    fn send_waiting(&mut self) -> Result<(), DecodeError> {
+        let Some(connection) = &mut self.connection else { return Ok(()) };
+        let mut waits = |call: &Call| call.parts().iter().any(|part| matches!(part.state, State::Waiting));
+        if self.open.values().any(&mut waits) && fatal::are_known() {
+            let last = &mut self.last_id;
+            for call in self.open.values_mut() {
+                call.refuse_known(&mut || next_id(last))?;
+            }
+        }
+        let parts = || self.open.values().flat_map(Call::parts);
+        let careful = parts().any(|part| part.is_suspect && part.is_open());
+        let mut under_way = parts().any(|part| part.matter != Matter::Nothing && part.is_under_way());
+        for part in self.open.values_mut().flat_map(Call::parts_mut) {
+            let is_risky = part.matter != Matter::Nothing;
+            if !matches!(part.state, State::Waiting) || (is_risky && careful && under_way) {
+                continue;
+            }
+            if part.is_for_alone() {
+                connection.queue(Rc::from(encode_frame(&Request { id: part.id, body: RequestBody::Alone })?));
+            }
+            connection.queue(Rc::clone(&part.frame));
+            part.state = State::Sent;
+            under_way |= is_risky;
+        }
+        Ok(())
+    }
+
     /// Sends what can be sent and takes in what has come; waits if neither leads anywhere.
     fn pump(&mut self, until: Option<Instant>) -> Result<(), Error> {
-        let Some(connection) = &mut self.connection else { return self.connect() };
+        if self.connection.is_none() {
+            return self.connect_after_pause(until);
+        }
+        self.send_waiting()?;
+        let Some(connection) = &mut self.connection else { return Ok(()) };
         let unsent = connection.unsent();
         let received = connection.flush().and_then(|()| connection.receive::<Reply>());
         match received {
@@ -179,75 +241,114 @@ impl Session {
 
     /// As [`poll`], of an engine that isn't started for it.
     fn turn_until(&mut self, claim: &Claim, until: Instant) -> Result<Option<Heard>, Error> {
-        let answer = self.open.get_mut(&claim.0).and_then(|open| open.answer.take());
-        if let Some(answer) = answer {
-            self.open.remove(&claim.0);
-            return answer.map(|body| Some(Heard::Body(body)));
+        if let Some(pieces) = self.take_answer(claim.0)? {
+            return single(pieces).map(|body| Some(Heard::Body(body)));
         }
         if self.connection.is_some() {
             return self.pump(Some(until)).map(|()| None);
         }
         match launch::find(until)? {
-            Found::Engine(connection) => self.adopt(connection),
+            Found::Engine(connection) => self.adopt(connection)?,
             Found::Nobody => return Ok(Some(Heard::Nobody)),
             Found::Silence => return Ok(Some(Heard::Silence)),
         }
         Ok(None)
     }
 
-    fn connect(&mut self) -> Result<(), Error> {
-        let connection = launch::connect()?;
-        self.adopt(connection);
+    fn connect_after_pause(&mut self, until: Option<Instant>) -> Result<(), Error> {
+        let left = self.pause.map(|pause| pause.saturating_duration_since(Instant::now()));
+        match left.filter(|left| !left.is_zero()) {
+            // Woken early, it comes here again.
+            Some(left) => latch::wait(None, Some(latch::left(until).map_or(left, |until| left.min(until)))),
+            None => self.connect()?,
+        }
         Ok(())
     }
 
-    /// Takes a connection into use, over which all that is open is asked.
-    fn adopt(&mut self, mut connection: Stream) {
-        for open in self.open.values().filter(|open| open.answer.is_none()) {
-            connection.queue(Rc::clone(&open.frame));
-        }
+    fn connect(&mut self) -> Result<(), Error> {
+        self.adopt(launch::connect()?)
+    }
+
+    /// Takes a connection into use, over which what is open is asked. Its engine's supervisor has said before how the one
+    /// before ended.
+    fn adopt(&mut self, connection: Stream) -> Result<(), Error> {
+        self.pause = None;
         self.connection = Some(connection);
+        for call in self.open.values_mut() {
+            call.judge(runtime::is_excused);
+        }
+        Ok(self.send_waiting()?)
     }
 
     fn take_in(&mut self, reply: Reply) {
         // A reply to a request that was cancelled meanwhile finds nobody.
-        let Some(open) = self.open.get_mut(&reply.id) else { return };
+        let Some(call) = self.call_of(reply.id) else { return };
+        if let ReplyBody::Error(error) = reply.body {
+            call.error = Some(error.into());
+            return;
+        }
+        let Some(part) = call.part(reply.id) else { return };
         match reply.body {
-            ReplyBody::NeedContent(content) => open.wanted = Some(content),
-            body => open.answer = Some(Ok(body)),
+            ReplyBody::NeedContent(content) => part.wanted = Some(content),
+            ReplyBody::Began { stage, engine } => part.state = State::Tried(stage, engine),
+            body => part.finish(Piece::Answered(body)),
         }
     }
 
     fn lose(&mut self, broken: Broken) -> Result<(), Error> {
         self.connection = None;
-        for open in self.open.values_mut().filter(|open| open.answer.is_none()) {
-            open.wanted = None;
-            open.losses += 1;
-            if open.losses == LOSSES {
-                open.answer = Some(Err(Error::EngineLost));
-            }
+        let last = &mut self.last_id;
+        for call in self.open.values_mut() {
+            call.lose(&mut || next_id(last))?;
         }
+        let losses = self.parts().filter(|part| part.is_open()).map(|part| part.losses).max();
+        self.pause = Some(Instant::now() + pause_after(losses.unwrap_or(0)));
         match broken {
             Broken::Lost => Ok(()),
             Broken::Garbled(error) => Err(error),
         }
     }
 
-    /// Forgets a request and tells the engine, if that is possible without waiting. Otherwise the connection
-    /// is closed, which tells it too.
-    fn cancel(&mut self, id: RequestId) {
-        let Some(open) = self.open.remove(&id) else { return };
+    /// Forgets a call and tells the engine, if that is possible without waiting. Otherwise the connection is closed,
+    /// which tells it too.
+    fn cancel(&mut self, id: CallId) {
+        let Some(call) = self.open.remove(&id) else { return };
         let Some(connection) = &mut self.connection else { return };
-        if open.answer.is_some() {
-            return;
-        }
-        let told = connection.unsent() == 0
-            && encode_frame(&Request { id, body: RequestBody::Cancel }).is_ok_and(|frame| {
-                connection.queue(Rc::from(frame));
-                connection.flush().is_ok() && connection.unsent() == 0
-            });
+        let told = call.parts().iter().filter(|part| part.is_under_way()).all(|part| {
+            connection.unsent() == 0
+                && encode_frame(&Request { id: part.id, body: RequestBody::Cancel }).is_ok_and(|frame| {
+                    connection.queue(Rc::from(frame));
+                    connection.flush().is_ok() && connection.unsent() == 0
+                })
+        });
         if !told {
             self.connection = None;
+            for part in self.parts().filter(|part| part.is_under_way()) {
+                part.wanted = None;
+                part.state = State::Waiting;
+            }
         }
     }
+}
+
+/// The answer to a call that is asked as a whole.
+///
+/// # Errors
+/// [`Error::Unexpected`] for any other.
+pub fn single(pieces: Vec<Piece>) -> Result<ReplyBody, Error> {
+    match <[Piece; 1]>::try_from(pieces) {
+        Ok([Piece::Answered(body)]) => Ok(body),
+        _ => Err(Error::Unexpected("an answer in parts")),
+    }
+}
+
+fn next_id(last: &mut u64) -> RequestId {
+    *last += 1;
+    RequestId(*last)
+}
+
+/// Not the same for all sessions, so that they don't meet again and again.
+fn pause_after(losses: u32) -> Duration {
+    let pause = (PAUSE * 2u32.pow(losses.saturating_sub(1).min(10))).min(LONGEST_PAUSE);
+    pause - pause * (std::process::id() % 16) / 64
 }

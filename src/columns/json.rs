@@ -1,6 +1,6 @@
 //! Objects of jsonb.
 //!
-//! A key is a column. Numbers, strings, booleans and null are what they are; a moment is a string that the server reads as
+//! A key is a column. Numbers, strings, booleans and null are what they are; a timestamp is a string that the server reads as
 //! `timestamptz`, in UTC unless it says otherwise. Invariant: nothing is converted: the string "1" is no number.
 
 use std::ffi::{CString, c_char};
@@ -15,7 +15,7 @@ use super::error::InputError;
 use super::{numeric, value};
 
 /// Characters of a value that an error shows.
-const SHOWN: usize = 100;
+const MAX_SHOWN_CHARS: usize = 100;
 
 /// Adds an object to columns of these fields, and returns its number there.
 ///
@@ -64,7 +64,7 @@ unsafe fn append(found: &JsonbValue, field: &Field, column: &mut ColumnBuilder) 
             (jbvType::jbvBool, ColumnBuilder::Boolean(values)) => values.push(Some(found.val.boolean)),
             (jbvType::jbvString, ColumnBuilder::Text(column)) => column.push(string(found)),
             (jbvType::jbvString, ColumnBuilder::Timestamp(values)) => {
-                values.push(moment(string(found), &field.name)?);
+                values.push(timestamp(string(found), &field.name)?);
             }
             (kind, _) => return Err(mismatch(kind, field)),
         }
@@ -93,9 +93,11 @@ fn mismatch(kind: jbvType::Type, field: &Field) -> InputError {
 }
 
 /// Microseconds since 1970 in UTC, as the server reads a text.
-fn moment(text: &str, column: &str) -> Result<Option<i64>, InputError> {
-    let refused =
-        || InputError::NotATime { column: column.to_owned(), value: text.chars().take(SHOWN).collect() };
+fn timestamp(text: &str, column: &str) -> Result<Option<i64>, InputError> {
+    let refused = || InputError::NotATime {
+        column: column.to_owned(),
+        value: text.chars().take(MAX_SHOWN_CHARS).collect(),
+    };
     let Ok(terminated) = CString::new(text) else { return Err(refused()) };
     let parse = AssertUnwindSafe(|| {
         let arguments =
@@ -112,5 +114,5 @@ fn moment(text: &str, column: &str) -> Result<Option<i64>, InputError> {
         pg_sys::session_timezone = own;
         parsed
     };
-    parsed.map(|moment| value::of_timestamp(moment.value() as i64)).ok_or_else(refused)
+    parsed.map(|parsed| value::of_timestamp(parsed.value() as i64)).ok_or_else(refused)
 }

@@ -19,7 +19,7 @@ mod value;
 pub use builder::RowsBuilder;
 pub use error::InputError;
 pub use record::RecordReaders;
-pub use tuple::{TupleReader, moment};
+pub use tuple::{TupleReader, timestamp};
 
 use ecommerce_ml_protocol::ValueType;
 use pgrx::pg_sys;
@@ -30,5 +30,5 @@ use pgrx::pg_sys;
 /// The type exists.
 pub unsafe fn value_type(type_oid: pg_sys::Oid) -> Option<ValueType> {
     // SAFETY: as the caller promises.
-    unsafe { value::Reader::of(type_oid) }.map(|reader| reader.value_type())
+    unsafe { value::ValueReader::of(type_oid) }.map(|reader| reader.value_type())
 }

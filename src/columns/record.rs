@@ -12,30 +12,30 @@ use pgrx::varsize;
 
 use super::builder::RowsBuilder;
 use super::error::InputError;
-use super::value::Reader;
+use super::value::ValueReader;
 
 /// So many types of rows are remembered.
-const REMEMBERED: usize = 16;
+const MAX_LAYOUTS: usize = 16;
 
 /// Reads rows for one model.
 pub struct RecordReader {
     fields: Rc<[Field]>,
     /// Where descriptions of types are kept.
     memory: pg_sys::MemoryContext,
-    layouts: Vec<Layout>,
+    layouts: Vec<RowLayout>,
     /// The latest.
     current: usize,
 }
 
 /// Where the columns are in rows of one type.
-struct Layout {
+struct RowLayout {
     row_type: pg_sys::Oid,
     modifier: i32,
     /// Changes when the type does.
     identifier: u64,
     description: pg_sys::TupleDesc,
-    /// For each column that is read: the attribute's place, and how it is read.
-    readers: Result<Vec<(usize, Reader)>, InputError>,
+    /// For each column that is read: the attribute's index, and how it is read.
+    readers: Result<Vec<(usize, ValueReader)>, InputError>,
     values: Vec<Datum>,
     nulls: Vec<bool>,
 }
@@ -61,7 +61,7 @@ impl RecordReader {
         unsafe {
             let header: pg_sys::HeapTupleHeader = pg_sys::pg_detoast_datum(row.cast_mut_ptr()).cast();
             let fields = Rc::clone(&self.fields);
-            let Layout { description, readers, values, nulls, .. } = self.layout_of(header);
+            let RowLayout { description, readers, values, nulls, .. } = self.row_layout(header);
             let readers = readers.as_ref().map_err(Clone::clone)?;
             let mut tuple = pg_sys::HeapTupleData {
                 t_len: u32::try_from(varsize(header.cast())).unwrap_or(0),
@@ -71,10 +71,10 @@ impl RecordReader {
             let (to, is_null) = (values.as_mut_ptr(), nulls.as_mut_ptr());
             pg_sys::heap_deform_tuple(&raw mut tuple, *description, to, is_null);
             rows.push(|columns| {
-                for (((place, reader), column), field) in readers.iter().zip(columns).zip(&*fields) {
-                    match nulls[*place] {
+                for (((index, reader), column), field) in readers.iter().zip(columns).zip(&*fields) {
+                    match nulls[*index] {
                         true => column.push_null(),
-                        false => reader.append(values[*place], column),
+                        false => reader.append(values[*index], column),
                     }
                     if column.ends_infinite() {
                         return Err(InputError::Infinite(field.name.clone()));
@@ -89,21 +89,27 @@ impl RecordReader {
         Rc::ptr_eq(&self.fields, fields) || self.fields == *fields
     }
 
-    unsafe fn layout_of(&mut self, header: pg_sys::HeapTupleHeader) -> &mut Layout {
+    unsafe fn row_layout(&mut self, header: pg_sys::HeapTupleHeader) -> &mut RowLayout {
         // SAFETY: as the caller promises.
         unsafe {
             let about = (*header).t_choice.t_datum;
             let (row_type, modifier) = (about.datum_typeid, about.datum_typmod);
             let identifier = pg_sys::assign_record_type_identifier(row_type, modifier);
-            let fits = |layout: &Layout| {
+            let fits = |layout: &RowLayout| {
                 layout.row_type == row_type && layout.modifier == modifier && layout.identifier == identifier
             };
             if !self.layouts.get(self.current).is_some_and(fits) {
                 self.current = self.layouts.iter().position(fits).unwrap_or_else(|| {
-                    if self.layouts.len() == REMEMBERED {
+                    if self.layouts.len() == MAX_LAYOUTS {
                         pg_sys::FreeTupleDesc(self.layouts.remove(0).description);
                     }
-                    self.layouts.push(Layout::of(row_type, modifier, identifier, &self.fields, self.memory));
+                    self.layouts.push(RowLayout::of(
+                        row_type,
+                        modifier,
+                        identifier,
+                        &self.fields,
+                        self.memory,
+                    ));
                     self.layouts.len() - 1
                 });
             }
@@ -139,7 +145,7 @@ impl RecordReaders {
     }
 }
 
-impl Layout {
+impl RowLayout {
     unsafe fn of(
         row_type: pg_sys::Oid,
         modifier: i32,
@@ -165,19 +171,19 @@ unsafe fn reader_of(
     description: pg_sys::TupleDesc,
     field: &Field,
     all: &[Field],
-) -> Result<(usize, Reader), InputError> {
+) -> Result<(usize, ValueReader), InputError> {
     // SAFETY: as the caller promises.
     unsafe {
         let count = usize::try_from((*description).natts).unwrap_or(0);
-        let named = |place: &usize| {
-            let attribute = attribute(description, *place);
+        let named = |index: &usize| {
+            let attribute = attribute(description, *index);
             !(*attribute).attisdropped
                 && CStr::from_ptr((*attribute).attname.data.as_ptr()).to_bytes() == field.name.as_bytes()
         };
-        let place = (0..count).find(named).ok_or_else(|| InputError::no_column(&field.name, all))?;
-        let type_oid = (*attribute(description, place)).atttypid;
-        match Reader::of(type_oid).filter(|reader| reader.value_type() == field.value_type) {
-            Some(reader) => Ok((place, reader)),
+        let index = (0..count).find(named).ok_or_else(|| InputError::no_column(&field.name, all))?;
+        let type_oid = (*attribute(description, index)).atttypid;
+        match ValueReader::of(type_oid).filter(|reader| reader.value_type() == field.value_type) {
+            Some(reader) => Ok((index, reader)),
             None => {
                 let name = CStr::from_ptr(pg_sys::format_type_be(type_oid)).to_string_lossy().into_owned();
                 let (column, expected) = (field.name.clone(), field.value_type);
@@ -187,12 +193,12 @@ unsafe fn reader_of(
     }
 }
 
-/// An attribute, by its place from 0.
-unsafe fn attribute(description: pg_sys::TupleDesc, place: usize) -> *const pg_sys::FormData_pg_attribute {
+/// An attribute, by its index from 0.
+unsafe fn attribute(description: pg_sys::TupleDesc, index: usize) -> *const pg_sys::FormData_pg_attribute {
     // SAFETY: as the caller promises: there is such an attribute.
     unsafe {
         #[cfg(not(feature = "pg18"))]
-        return (*description).attrs.as_ptr().add(place);
+        return (*description).attrs.as_ptr().add(index);
         // The attributes are behind the compact ones.
         #[cfg(feature = "pg18")]
         return (*description)
@@ -200,6 +206,6 @@ unsafe fn attribute(description: pg_sys::TupleDesc, place: usize) -> *const pg_s
             .as_ptr()
             .add(usize::try_from((*description).natts).unwrap_or(0))
             .cast::<pg_sys::FormData_pg_attribute>()
-            .add(place);
+            .add(index);
     }
 }

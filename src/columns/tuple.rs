@@ -5,11 +5,11 @@
 use pgrx::pg_sys::{self, Datum};
 
 use super::builder::RowsBuilder;
-use super::value::Reader;
+use super::value::ValueReader;
 
 /// Reads rows of a query, of which the last columns are those to be read.
 pub struct TupleReader {
-    readers: Vec<Reader>,
+    readers: Vec<ValueReader>,
     values: Vec<Datum>,
     nulls: Vec<bool>,
 }
@@ -21,7 +21,8 @@ impl TupleReader {
     /// The types exist.
     pub unsafe fn new(types: &[pg_sys::Oid]) -> Option<Self> {
         // SAFETY: as the caller promises.
-        let readers = types.iter().map(|type_oid| unsafe { Reader::of(*type_oid) }).collect::<Option<_>>()?;
+        let readers =
+            types.iter().map(|type_oid| unsafe { ValueReader::of(*type_oid) }).collect::<Option<_>>()?;
         Some(Self { readers, values: Vec::new(), nulls: Vec::new() })
     }
 
@@ -57,11 +58,11 @@ impl TupleReader {
     }
 }
 
-/// A moment in microseconds since 1970 began in UTC; `None` for one that is infinite, and for what is none.
+/// A timestamp in microseconds since 1970 began in UTC; `None` for one that is infinite, and for what is none.
 ///
 /// # Safety
 /// A value of this type.
-pub unsafe fn moment(value: Datum, type_oid: pg_sys::Oid) -> Option<i64> {
+pub unsafe fn timestamp(value: Datum, type_oid: pg_sys::Oid) -> Option<i64> {
     // SAFETY: as the caller promises.
-    unsafe { Reader::of(type_oid) }.and_then(|reader| reader.moment(value))
+    unsafe { ValueReader::of(type_oid) }.and_then(|reader| reader.timestamp(value))
 }

@@ -1,6 +1,6 @@
 //! Values of the server's types as values that models read.
 //!
-//! A date is the moment when it begins in UTC, and so is a timestamp without time zone read as one in UTC, so that an answer doesn't
+//! A date is the instant when it begins in UTC, and so is a timestamp without time zone read as one in UTC, so that an answer doesn't
 //! depend on who asks. A date or timestamp that is infinite is none: NULL. Invariant: a type that is read here is read without
 //! errors, whatever the value.
 
@@ -19,7 +19,7 @@ const EPOCH: i64 = 946_684_800_000_000;
 const DAY: i64 = 86_400_000_000;
 
 /// How values of a type are read.
-pub enum Reader {
+pub enum ValueReader {
     Int2,
     Int4,
     Int8,
@@ -42,7 +42,7 @@ pub enum Reader {
     Timestamp,
 }
 
-impl Reader {
+impl ValueReader {
     /// How values of this type are read, those of a domain as its base type's; nothing if they aren't.
     ///
     /// # Safety
@@ -115,9 +115,9 @@ impl Reader {
         }
     }
 
-    /// A moment, in microseconds since 1970 began in UTC; `None` if it is infinite, or values of this type are none.
+    /// A timestamp in microseconds since 1970 began in UTC; `None` if it is infinite, or values of this type are none.
     #[allow(clippy::cast_possible_truncation)]
-    pub fn moment(&self, value: pg_sys::Datum) -> Option<i64> {
+    pub fn timestamp(&self, value: pg_sys::Datum) -> Option<i64> {
         match self {
             Self::Date => of_date(value.value() as i32),
             Self::Timestamp => of_timestamp(value.value() as i64),

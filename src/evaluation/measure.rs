@@ -18,8 +18,8 @@ use pgrx::FromDatum;
 use pgrx::IntoDatum;
 use pgrx::spi::{self, SpiHeapTupleData};
 
-use super::inputs::{Columns, NamedColumns};
-use super::labels::{Labels, Meant};
+use super::columns::{Columns, NamedColumns};
+use super::model_classes::{ModelClasses, Target};
 use super::pipeline::Pipeline;
 use crate::catalog::resolve::{Resolved, resolve};
 use crate::error::Error;
@@ -27,10 +27,10 @@ use crate::relation::Relation;
 use crate::rows::{self, TakeTuples, Tuple};
 
 /// Characters of a label that an error shows.
-const SHOWN: usize = 100;
+const MAX_SHOWN_CHARS: usize = 100;
 
 /// A model and the rows to measure it on.
-struct Trial {
+struct Evaluation {
     model: Rc<Resolved>,
     relation: Relation,
     columns: Columns,
@@ -38,7 +38,7 @@ struct Trial {
 
 /// What rows said of a model with classes.
 struct Classified {
-    labels: Labels,
+    classes: ModelClasses,
     scored: Scored,
     rating: Regression,
     /// Stars, as they should have been.
@@ -52,18 +52,18 @@ struct Classified {
 /// Those of [`resolve`] and [`Columns`], [`Error::NoMeaning`], [`Error::UnknownLabel`], [`Error::LabelNotFinite`], [`Error::NothingToEvaluate`]
 /// and the engine's.
 pub fn measure(model: &str, relation: Relation, named: &NamedColumns) -> Result<Vec<Metric>, Error> {
-    let trial = Trial::new(model, relation, named)?;
-    if trial.model.signature.task() == Task::Regression {
-        let (values, actual, skipped) = trial.values()?;
+    let evaluation = Evaluation::new(model, relation, named)?;
+    if evaluation.model.signature.task() == Task::Regression {
+        let (values, actual, skipped) = evaluation.evaluate_numbers()?;
         let baseline = report::of_number_baseline(&actual, &actual).map(report::named_baseline);
         return Ok(report::of_numbers(&values, skipped).into_iter().chain(baseline).collect());
     }
-    let Classified { labels, scored, rating, stars, skipped } = trial.classified()?;
-    let mut metrics = report::of_classes(&labels.names, scored.confusion(), skipped);
-    metrics.extend(report::of_probabilities(&labels.names, labels.positive, &scored));
+    let Classified { classes, scored, rating, stars, skipped } = evaluation.evaluate_classes()?;
+    let mut metrics = report::of_classes(&classes.names, scored.confusion(), skipped);
+    metrics.extend(report::of_probabilities(&classes.names, classes.positive, &scored));
     metrics.extend(report::of_rating(&rating));
     let confusion = scored.confusion();
-    let rows: Vec<u64> = (0..labels.names.len()).map(|class| confusion.support(class)).collect();
+    let rows: Vec<u64> = (0..classes.names.len()).map(|class| confusion.support(class)).collect();
     let baseline = report::of_class_baseline(baseline::of_classes(&rows, &rows));
     let baseline = baseline.chain(report::of_number_baseline(&stars, &stars));
     metrics.extend(baseline.map(report::named_baseline));
@@ -75,104 +75,111 @@ pub fn measure(model: &str, relation: Relation, named: &NamedColumns) -> Result<
 /// # Errors
 /// As [`measure`]; a regression has none.
 pub fn confusion(model: &str, relation: Relation, named: &NamedColumns) -> Result<Vec<Cell>, Error> {
-    let classified = Trial::new(model, relation, named)?.classified()?;
-    Ok(report::of_matrix(&classified.labels.names, classified.scored.confusion()))
+    let classified = Evaluation::new(model, relation, named)?.evaluate_classes()?;
+    Ok(report::of_matrix(&classified.classes.names, classified.scored.confusion()))
 }
 
-impl Trial {
+impl Evaluation {
     fn new(model: &str, relation: Relation, named: &NamedColumns) -> Result<Self, Error> {
         let model = resolve(model)?;
         let columns = Columns::of(&model, &relation, named)?;
         Ok(Self { model, relation, columns })
     }
 
-    fn classified(&self) -> Result<Classified, Error> {
+    fn evaluate_classes(&self) -> Result<Classified, Error> {
         if self.model.signature.labels.is_empty() {
-            return Err(self.meaningless("classes"));
+            return Err(self.no_meaning("classes"));
         }
-        let labels = Labels::of(&self.model.signature.labels, self.columns.label.kind()?);
-        let mut scored = Scored::new(labels.names.len());
+        let classes = ModelClasses::of(&self.model.signature.labels, self.columns.label.kind()?);
+        let mut scored = Scored::new(classes.names.len());
         let (mut rating, mut actual) = (Regression::default(), Numbers::default());
-        let mean = |label: String| {
+        let target = |label: String| {
             self.columns.label.check_label(&label)?;
-            labels.meant(&label).ok_or_else(|| self.unknown(&label))
+            classes.target(&label).ok_or_else(|| self.unknown_label(&label))
         };
-        let skipped = self.run(&self.columns.label.as_label()?, mean, |meant: Meant, prediction| {
-            let Prediction::Class { probabilities, .. } = prediction else { return Err(ODD) };
-            scored.add(meant.class, probabilities).map_err(|_| ODD)?;
-            match (meant.stars, labels.scheme.read(probabilities).rating) {
-                (Some(stars), Some(predicted)) => {
-                    actual.add(stars);
-                    rating.add(stars, f64::from(predicted)).map_err(|_| ODD)
+        let skipped =
+            self.predict_rows(&self.columns.label.as_label()?, target, |target: Target, prediction| {
+                let Prediction::Class { probabilities, .. } = prediction else {
+                    return Err(UNEXPECTED_PREDICTION);
+                };
+                scored.add(target.class, probabilities).map_err(|_| UNEXPECTED_PREDICTION)?;
+                match (target.stars, classes.scheme.read(probabilities).rating) {
+                    (Some(stars), Some(predicted)) => {
+                        actual.add(stars);
+                        rating.add(stars, f64::from(predicted)).map_err(|_| UNEXPECTED_PREDICTION)
+                    }
+                    _ => Ok(()),
                 }
-                _ => Ok(()),
-            }
-        })?;
-        not_empty(scored.confusion().total(), skipped)?;
-        Ok(Classified { labels, scored, rating, stars: actual, skipped })
+            })?;
+        require_rows(scored.confusion().total(), skipped)?;
+        Ok(Classified { classes, scored, rating, stars: actual, skipped })
     }
 
-    fn values(&self) -> Result<(Regression, Numbers, u64), Error> {
+    fn evaluate_numbers(&self) -> Result<(Regression, Numbers, u64), Error> {
         let (mut regression, mut actual) = (Regression::default(), Numbers::default());
-        let skipped = self.run(&self.columns.label.as_number()?, Ok, |label: f64, prediction| {
-            let Prediction::Number(predicted) = prediction else { return Err(ODD) };
+        let skipped = self.predict_rows(&self.columns.label.as_number()?, Ok, |label: f64, prediction| {
+            let Prediction::Number(predicted) = prediction else { return Err(UNEXPECTED_PREDICTION) };
             actual.add(label);
             regression.add(label, predicted).map_err(|_| Error::NotFinite)
         })?;
-        not_empty(regression.rows(), skipped)?;
+        require_rows(regression.rows(), skipped)?;
         Ok((regression, actual, skipped))
     }
 
-    /// Sends all rows through the model and returns how many were left out. `mean` reads a label before its input is
+    /// Sends all rows through the model and returns how many were left out. `target` reads a label before its input is
     /// sent, so that a wrong one is found early.
-    fn run<L: FromDatum + IntoDatum, M>(
+    fn predict_rows<L: FromDatum + IntoDatum, M>(
         &self,
         label: &str,
-        mean: impl Fn(L) -> Result<M, Error>,
+        target: impl Fn(L) -> Result<M, Error>,
         mut count: impl FnMut(M, Prediction<'_>) -> Result<(), Error>,
     ) -> Result<u64, Error> {
         let inputs = self.columns.selected(&self.model)?;
         let query = format!("SELECT {label}, {inputs} FROM {} AS t", self.relation.from());
         let mut blank = 0;
-        let take = |meant: M, prediction: Option<Prediction<'_>>| match prediction {
-            Some(prediction) => count(meant, prediction),
+        let take = |target: M, prediction: Option<Prediction<'_>>| match prediction {
+            Some(prediction) => count(target, prediction),
             None => {
                 blank += 1;
                 Ok(())
             }
         };
         let pipeline = Pipeline::new(&self.model, &self.columns.inputs)?;
-        let mut run = Run { pipeline, mean, take, left_out: 0, label: PhantomData };
-        rows::for_each_tuple(&query, &mut run)?;
-        let Run { pipeline, mut take, left_out, .. } = run;
+        let mut labelled = LabelledRows { pipeline, target, take, left_out: 0, label: PhantomData };
+        rows::for_each_tuple(&query, &mut labelled)?;
+        let LabelledRows { pipeline, mut take, left_out, .. } = labelled;
         pipeline.finish(&mut take)?;
         Ok(left_out + blank)
     }
 
-    fn meaningless(&self, wanted: &'static str) -> Error {
-        Error::NoMeaning { model: self.shown(), wanted, labels: self.model.signature.labels.clone() }
+    fn no_meaning(&self, wanted: &'static str) -> Error {
+        Error::NoMeaning { model: self.qualified_name(), wanted, labels: self.model.signature.labels.clone() }
     }
 
-    fn unknown(&self, label: &str) -> Error {
-        let label = label.chars().take(SHOWN).collect();
-        Error::UnknownLabel { label, model: self.shown(), labels: self.model.signature.labels.clone() }
+    fn unknown_label(&self, label: &str) -> Error {
+        let label = label.chars().take(MAX_SHOWN_CHARS).collect();
+        Error::UnknownLabel {
+            label,
+            model: self.qualified_name(),
+            labels: self.model.signature.labels.clone(),
+        }
     }
 
-    fn shown(&self) -> String {
+    fn qualified_name(&self) -> String {
         format!("{}@{}", self.model.name, self.model.version)
     }
 }
 
 /// Rows on their way: a label of type `L`, which means an `M`, and what the model reads.
-struct Run<'a, L, M, N, T> {
+struct LabelledRows<'a, L, M, N, T> {
     pipeline: Pipeline<'a, M>,
-    mean: N,
+    target: N,
     take: T,
     left_out: u64,
     label: PhantomData<L>,
 }
 
-impl<L, M, N, T> TakeTuples for Run<'_, L, M, N, T>
+impl<L, M, N, T> TakeTuples for LabelledRows<'_, L, M, N, T>
 where
     L: FromDatum + IntoDatum,
     N: Fn(L) -> Result<M, Error>,
@@ -181,7 +188,7 @@ where
     fn take(&mut self, tuple: &Tuple) -> Result<(), Error> {
         let pushed = match tuple.get::<L>(1)? {
             None => false,
-            Some(label) => self.pipeline.push(tuple, 2, || (self.mean)(label))?,
+            Some(label) => self.pipeline.push(tuple, 2, || (self.target)(label))?,
         };
         self.left_out += u64::from(!pushed);
         Ok(())
@@ -192,10 +199,10 @@ where
     }
 }
 
-const ODD: Error = Error::Unexpected("a prediction that does not fit the model");
+const UNEXPECTED_PREDICTION: Error = Error::Unexpected("a prediction that does not fit the model");
 
 /// Reads a row of two columns.
-pub fn read_two<A: FromDatum + IntoDatum, B: FromDatum + IntoDatum>(
+pub fn read_pair<A: FromDatum + IntoDatum, B: FromDatum + IntoDatum>(
     row: &SpiHeapTupleData<'_>,
 ) -> spi::Result<(Option<A>, Option<B>)> {
     Ok((row.get(1)?, row.get(2)?))
@@ -205,6 +212,6 @@ pub fn read_two<A: FromDatum + IntoDatum, B: FromDatum + IntoDatum>(
 ///
 /// # Errors
 /// [`Error::NothingToEvaluate`].
-pub fn not_empty(counted: u64, skipped: u64) -> Result<(), Error> {
+pub fn require_rows(counted: u64, skipped: u64) -> Result<(), Error> {
     if counted == 0 { Err(Error::NothingToEvaluate { skipped }) } else { Ok(()) }
 }

@@ -1,8 +1,8 @@
 //! What models and predictions are worth, measured on the rows of a relation.
 //!
 //! # Layout
-//! - [`labels`]: which class of a model a label of the user's means.
-//! - [`inputs`]: which columns of a relation a model is measured on.
+//! - [`model_classes`]: which class of a model a label of the user's means.
+//! - [`columns`]: which columns of a relation a model is measured on.
 //! - [`pipeline`]: rows through a model while the next are read.
 //! - [`measure`]: a model against labels.
 //! - [`predictions`]: two columns against each other.
@@ -10,12 +10,12 @@
 //! It must not know how a metric is computed: that is `ecommerce_ml_metrics`. Invariant: rows are read by a statement
 //! of the calling role, so privileges and row security hold, and no more than two batches of them are held.
 
-mod inputs;
-mod labels;
+mod columns;
 mod measure;
+mod model_classes;
 mod pipeline;
 mod predictions;
 
-pub use inputs::NamedColumns;
+pub use columns::NamedColumns;
 pub use measure::{confusion, measure};
 pub use predictions::compare;

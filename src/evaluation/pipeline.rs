@@ -17,23 +17,23 @@ use crate::rows::Tuple;
 /// Most bytes in a batch; a single longer text goes with what was collected before.
 const BATCH_BYTES: usize = 4 << 20;
 
-/// Rows on their way through a model: inputs, and what else a row has.
+/// Rows on their way through a model: inputs, and what each should be answered with.
 pub struct Pipeline<'a, T> {
     model: &'a Rc<Resolved>,
     /// What the model reads, if that is columns.
     columns: &'a [Column],
-    batch: Batch,
-    rest: Vec<T>,
-    waiting: Option<(RequestStream, Vec<T>)>,
+    batch: InputBatch,
+    targets: Vec<T>,
+    in_flight: Option<(RequestStream, Vec<T>)>,
 }
 
 /// Inputs that are being collected.
-enum Batch {
+enum InputBatch {
     Texts { texts: Vec<String>, bytes: usize },
     Rows { rows: RowsBuilder, reader: TupleReader },
 }
 
-impl Batch {
+impl InputBatch {
     fn new(model: &Resolved, columns: &[Column]) -> Result<Self, Error> {
         let Some(fields) = &model.columns else { return Ok(Self::Texts { texts: Vec::new(), bytes: 0 }) };
         let types: Vec<_> = columns.iter().map(Column::type_oid).collect();
@@ -80,24 +80,24 @@ impl<'a, T> Pipeline<'a, T> {
     /// # Errors
     /// [`Error::Unexpected`] for columns that no model reads.
     pub fn new(model: &'a Rc<Resolved>, columns: &'a [Column]) -> Result<Self, Error> {
-        let batch = Batch::new(model, columns)?;
-        Ok(Self { model, columns, batch, rest: Vec::new(), waiting: None })
+        let batch = InputBatch::new(model, columns)?;
+        Ok(Self { model, columns, batch, targets: Vec::new(), in_flight: None })
     }
 
-    /// Takes a row in, whose columns from this number on are read; `false` if there is nothing to read. `rest` is only asked for
+    /// Takes a row in, whose columns from this number on are read; `false` if there is nothing to read. `target` is only asked for
     /// if there is.
     ///
     /// # Errors
-    /// [`Error::TextTooLong`], and that of `rest`.
+    /// [`Error::TextTooLong`], and that of `target`.
     pub fn push(
         &mut self,
         tuple: &Tuple,
         first: i32,
-        rest: impl FnOnce() -> Result<T, Error>,
+        target: impl FnOnce() -> Result<T, Error>,
     ) -> Result<bool, Error> {
         let added = self.batch.add(tuple, first)?;
         if added {
-            self.rest.push(rest()?);
+            self.targets.push(target()?);
         }
         Ok(added)
     }
@@ -110,7 +110,7 @@ impl<'a, T> Pipeline<'a, T> {
         &mut self,
         take: &mut impl FnMut(T, Option<Prediction<'_>>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        if self.batch.is_full() { self.turn(take) } else { Ok(()) }
+        if self.batch.is_full() { self.rotate(take) } else { Ok(()) }
     }
 
     /// Waits for all rows that are on their way.
@@ -121,23 +121,23 @@ impl<'a, T> Pipeline<'a, T> {
         mut self,
         take: &mut impl FnMut(T, Option<Prediction<'_>>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        self.turn(take)?;
-        self.turn(take)
+        self.rotate(take)?;
+        self.rotate(take)
     }
 
     /// Sends what was collected, then waits for what was sent before.
-    fn turn(
+    fn rotate(
         &mut self,
         take: &mut impl FnMut(T, Option<Prediction<'_>>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let batch = std::mem::replace(&mut self.batch, Batch::new(self.model, self.columns)?);
-        let (input, rest) = (batch.input(), std::mem::take(&mut self.rest));
+        let batch = std::mem::replace(&mut self.batch, InputBatch::new(self.model, self.columns)?);
+        let (input, targets) = (batch.input(), std::mem::take(&mut self.targets));
         let sent = match input.is_empty() {
             true => None,
-            false => Some((RequestStream::submit(Output::Prediction, self.model, input)?, rest)),
+            false => Some((RequestStream::submit(Output::Prediction, self.model, input)?, targets)),
         };
-        let Some((asked, rest)) = std::mem::replace(&mut self.waiting, sent) else { return Ok(()) };
-        let answers = asked.finish()?;
-        rest.into_iter().enumerate().try_for_each(|(row, rest)| take(rest, answers.prediction(row)?))
+        let Some((stream, targets)) = std::mem::replace(&mut self.in_flight, sent) else { return Ok(()) };
+        let answers = stream.finish()?;
+        targets.into_iter().enumerate().try_for_each(|(row, target)| take(target, answers.prediction(row)?))
     }
 }

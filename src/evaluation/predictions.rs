@@ -11,16 +11,16 @@ use ecommerce_ml_metrics::{Confusion, Regression};
 use ecommerce_ml_protocol::text::lookalikes;
 use pgrx::spi::{self, SpiHeapTupleData};
 
-use super::measure::{not_empty, read_two};
+use super::measure::{read_pair, require_rows};
 use crate::error::Error;
 use crate::relation::{Column, Kind, Relation};
 use crate::rows;
 
 /// Most classes: their matrix has a million cells then.
-const MOST_CLASSES: usize = 1000;
+const MAX_CLASSES: usize = 1000;
 
 /// Characters of a class that an error shows.
-const SHOWN: usize = 100;
+const MAX_SHOWN_CHARS: usize = 100;
 
 /// Metrics of the predictions in a relation.
 ///
@@ -38,23 +38,23 @@ pub fn compare(relation: &Relation, predicted: &CStr, actual: &CStr) -> Result<V
 
 fn are_numbers(predicted: &Column, actual: &Column) -> Result<bool, Error> {
     let kinds = [predicted.kind()?, actual.kind()?];
-    let broken = kinds.iter().any(|kind| matches!(kind, Kind::Decimal | Kind::Float));
-    let wordy = kinds.iter().any(|kind| matches!(kind, Kind::Text | Kind::Truth));
-    if broken && wordy { Err(predicted.unlike(actual)) } else { Ok(broken) }
+    let any_fractional = kinds.iter().any(|kind| matches!(kind, Kind::Decimal | Kind::Float));
+    let any_textual = kinds.iter().any(|kind| matches!(kind, Kind::Text | Kind::Truth));
+    if any_fractional && any_textual { Err(predicted.unlike(actual)) } else { Ok(any_fractional) }
 }
 
 fn numbers(relation: &Relation, predicted: &Column, actual: &Column) -> Result<Vec<Metric>, Error> {
     let (predicted, actual) = (predicted.as_number()?, actual.as_number()?);
     let query = format!("SELECT {predicted}, {actual} FROM {} AS t", relation.from());
     let (mut regression, mut skipped) = (Regression::default(), 0);
-    rows::for_each(&query, &[], read_two::<f64, f64>, |row| match row {
+    rows::for_each(&query, &[], read_pair::<f64, f64>, |row| match row {
         (Some(predicted), Some(actual)) => regression.add(actual, predicted).map_err(|_| Error::NotFinite),
         _ => {
             skipped += 1;
             Ok(())
         }
     })?;
-    not_empty(regression.rows(), skipped)?;
+    require_rows(regression.rows(), skipped)?;
     Ok(report::of_numbers(&regression, skipped))
 }
 
@@ -72,7 +72,7 @@ fn classes(relation: &Relation, predicted: &Column, actual: &Column) -> Result<V
         "SELECT {predicted}, {actual}, pg_catalog.count(*) FROM {} AS t GROUP BY 1, 2",
         relation.from()
     );
-    let (mut names, mut skipped) = (Names::default(), 0);
+    let (mut names, mut skipped) = (ClassNames::default(), 0);
     let mut groups = Vec::new();
     rows::for_each(&query, &[], read_group, |group| match group {
         (Some(predicted), Some(actual), rows) => {
@@ -84,22 +84,22 @@ fn classes(relation: &Relation, predicted: &Column, actual: &Column) -> Result<V
             Ok(())
         }
     })?;
-    let (names, places) = names.sorted();
+    let (names, positions) = names.sorted();
     refuse_alike(&names)?;
     let mut confusion = Confusion::new(names.len());
     for (predicted, actual, rows) in groups {
         confusion
-            .add(places[actual], places[predicted], rows)
+            .add(positions[actual], positions[predicted], rows)
             .map_err(|_| Error::Unexpected("a new class"))?;
     }
-    not_empty(confusion.total(), skipped)?;
+    require_rows(confusion.total(), skipped)?;
     Ok(report::of_classes(&names, &confusion, skipped))
 }
 
 /// Refuses names that no reader would tell apart: rows of one class would count as wrong.
 fn refuse_alike(names: &[String]) -> Result<(), Error> {
     let groups = lookalikes(names.iter().map(String::as_str));
-    let shown = |name: &&str| name.chars().take(SHOWN).collect();
+    let shown = |name: &&str| name.chars().take(MAX_SHOWN_CHARS).collect();
     match groups.first() {
         Some(group) => Err(Error::LabelsAlike(group.iter().map(shown).collect())),
         None => Ok(()),
@@ -108,23 +108,23 @@ fn refuse_alike(names: &[String]) -> Result<(), Error> {
 
 /// Names of classes, numbered as they come.
 #[derive(Default)]
-struct Names(HashMap<String, usize>);
+struct ClassNames(HashMap<String, usize>);
 
-impl Names {
+impl ClassNames {
     fn number(&mut self, name: String) -> Result<usize, Error> {
         let next = self.0.len();
         let number = *self.0.entry(name).or_insert(next);
-        if number < MOST_CLASSES { Ok(number) } else { Err(Error::TooManyClasses(MOST_CLASSES)) }
+        if number < MAX_CLASSES { Ok(number) } else { Err(Error::TooManyClasses(MAX_CLASSES)) }
     }
 
-    /// All names in order, and the place of each number among them. Whole numbers are in their own order.
+    /// All names in order, and the position of each number among them. Whole numbers are in their own order.
     fn sorted(self) -> (Vec<String>, Vec<usize>) {
         let mut all: Vec<(String, usize)> = self.0.into_iter().collect();
         all.sort_by_cached_key(|(name, _)| (name.parse::<i64>().unwrap_or(i64::MAX), name.clone()));
-        let mut places = vec![0; all.len()];
-        for (place, (_, number)) in all.iter().enumerate() {
-            places[*number] = place;
+        let mut positions = vec![0; all.len()];
+        for (position, (_, number)) in all.iter().enumerate() {
+            positions[*number] = position;
         }
-        (all.into_iter().map(|(name, _)| name).collect(), places)
+        (all.into_iter().map(|(name, _)| name).collect(), positions)
     }
 }

@@ -10,7 +10,7 @@ use pgrx::pg_sys::{self, Node, NodeTag};
 
 use super::expression;
 use super::functions;
-use super::tree::{elements, tag};
+use super::plan_walker::{elements, tag};
 use crate::inference::{InputKind, ModelFunction};
 
 /// Of an ordinary operator's cost, for each token of a text.
@@ -30,7 +30,7 @@ const UNKNOWN_WIDTH: i32 = 250;
 ///
 /// # Safety
 /// `request` points to a request to a support function.
-pub unsafe fn answer(request: *mut Node) -> bool {
+pub unsafe fn estimate(request: *mut Node) -> bool {
     // SAFETY: the tag tells the type; the planner says which call it asks about, or nothing.
     unsafe {
         if tag(request) != NodeTag::T_SupportRequestCost {
@@ -66,7 +66,7 @@ pub unsafe fn of_calls(expressions: &[*mut Node], relations: *mut pg_sys::List) 
         let mut sum = 0.0;
         for expression in expressions {
             expression::any(*expression, |node| {
-                let Some(call) = functions::call(node) else { return false };
+                let Some(call) = functions::as_batchable_call(node) else { return false };
                 let width = width(call, &relation);
                 sum += match functions::function_of((*call).funcid) {
                     Some((function, InputKind::Text)) if width > 0 => of_text(function, width),

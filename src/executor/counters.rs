@@ -1,6 +1,6 @@
 //! What a node has done, for EXPLAIN ANALYZE, its parallel workers' share included.
 //!
-//! Each worker counts in its own place of the query's shared memory; the leader adds them up when it lets go of that, which
+//! Each worker counts in its own part of the query's shared memory; the leader adds them up when it lets go of that, which
 //! it does after the last worker has ended. Invariant: the numbers have one writer each.
 
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ pub struct Counters {
 
 impl Counters {
     /// Counts what answering some texts took.
-    pub fn answered(&mut self, answers: &Answers) {
+    pub fn add_answers(&mut self, answers: &Answers) {
         let completed = answers.completed();
         self.cached += completed.cached;
         self.tokens += completed.tokens;
@@ -36,7 +36,7 @@ impl Counters {
     }
 
     /// Counts the time since `start` as waited for.
-    pub fn waited(&mut self, start: Instant) {
+    pub fn add_waiting(&mut self, start: Instant) {
         let waited: Duration = start.elapsed();
         self.waiting_micros += u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
     }
@@ -53,24 +53,24 @@ impl Counters {
     }
 }
 
-/// The workers' places in shared memory, for as long as it is there.
-pub struct Shares {
+/// The workers' counters in shared memory, for as long as it is there.
+pub struct SharedCounters {
     segment: *mut pg_sys::dsm_segment,
     first: *mut Counters,
     workers: usize,
     /// What they are added to.
     total: Counters,
-    /// Whether the places are still there.
+    /// Whether the shared memory is still there.
     attached: bool,
 }
 
-impl Shares {
+impl SharedCounters {
     /// Bytes for so many workers.
     pub fn size(workers: usize) -> usize {
         workers * size_of::<Counters>()
     }
 
-    /// Makes the places; nothing if there are no workers to have them. It must not be moved.
+    /// Makes the counters; nothing if there are no workers to have them. It must not be moved.
     ///
     /// # Safety
     /// `memory` has room for [`size`](Self::size), is aligned, and is part of the context's shared memory, if it has some.
@@ -80,14 +80,15 @@ impl Shares {
             let segment = (*parallel).seg;
             let workers = usize::try_from((*parallel).nworkers).unwrap_or(0);
             let total = Counters::default();
-            let mut shares = Box::new(Self { segment, first: memory, workers, total, attached: true });
+            let mut shared_counters =
+                Box::new(Self { segment, first: memory, workers, total, attached: true });
             // Without a segment no worker is started.
             if segment.is_null() {
                 return None;
             }
-            shares.clear();
-            pg_sys::on_dsm_detach(segment, Some(on_detach), pg_sys::Datum::from(&raw mut *shares));
-            Some(shares)
+            shared_counters.clear();
+            pg_sys::on_dsm_detach(segment, Some(on_detach), pg_sys::Datum::from(&raw mut *shared_counters));
+            Some(shared_counters)
         }
     }
 
@@ -96,10 +97,10 @@ impl Shares {
         self.total
     }
 
-    /// Adds what the workers counted to the total and sets their places to zero.
+    /// Adds what the workers counted to the total and sets them to zero.
     pub fn collect(&mut self) {
         if self.attached {
-            // SAFETY: the memory is still there; workers write their place in one piece that nobody else writes.
+            // SAFETY: the memory is still there; workers write their counters in one piece that nobody else writes.
             unsafe {
                 (0..self.workers).for_each(|worker| self.total.add(&self.first.add(worker).read_volatile()));
                 self.clear();
@@ -113,30 +114,30 @@ impl Shares {
     }
 }
 
-impl Drop for Shares {
+impl Drop for SharedCounters {
     fn drop(&mut self) {
         if self.attached {
-            let ours = pg_sys::Datum::from(std::ptr::from_mut(self));
+            let argument = pg_sys::Datum::from(std::ptr::from_mut(self));
             // SAFETY: the segment hasn't been let go, or else the callback would have said so.
-            unsafe { pg_sys::cancel_on_dsm_detach(self.segment, Some(on_detach), ours) };
+            unsafe { pg_sys::cancel_on_dsm_detach(self.segment, Some(on_detach), argument) };
         }
     }
 }
 
 /// The leader lets go of the shared memory.
 #[pgrx::pg_guard]
-unsafe extern "C-unwind" fn on_detach(_segment: *mut pg_sys::dsm_segment, shares: pg_sys::Datum) {
+unsafe extern "C-unwind" fn on_detach(_segment: *mut pg_sys::dsm_segment, shared_counters: pg_sys::Datum) {
     // SAFETY: `make` passed it, and it cancels this when it is dropped.
-    let shares = unsafe { &mut *shares.cast_mut_ptr::<Shares>() };
-    shares.collect();
-    shares.attached = false;
+    let shared_counters = unsafe { &mut *shared_counters.cast_mut_ptr::<SharedCounters>() };
+    shared_counters.collect();
+    shared_counters.attached = false;
 }
 
-/// This worker's place.
+/// This worker's counters.
 ///
 /// # Safety
-/// `memory` is what the leader made the places in.
-pub unsafe fn place_of_worker(memory: *mut Counters) -> *mut Counters {
+/// `memory` is what the leader made the counters in.
+pub unsafe fn counters_of_worker(memory: *mut Counters) -> *mut Counters {
     // SAFETY: workers are numbered from 0.
     unsafe { memory.add(usize::try_from(pg_sys::ParallelWorkerNumber).unwrap_or(0)) }
 }

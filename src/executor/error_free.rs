@@ -8,14 +8,14 @@ use std::ffi::CStr;
 use pgrx::pg_sys::{self, Node, NodeTag, Plan};
 
 use super::expression::any;
-use super::inputs::calls_of;
+use super::input_expressions::calls_of;
 use super::node;
-use super::settled::{Subplans, reads_all};
-use super::tree::{elements, inputs, tag};
+use super::plan_walker::{child_plans, elements, tag};
+use super::prefetch_safety::{Subplans, reads_all};
 
 /// Functions that never raise an error and that the server doesn't mark as such: texts joined, cut and compared, values
 /// taken out of jsonb, comparisons of numbers, series of numbers. Their numbers never change.
-const NEVER: [u32; 59] = [
+const ERROR_FREE_FUNCTIONS: [u32; 59] = [
     401, 408, 849, 860, 868, 870, 871, 872, 875, 876, 878, 881, 882, 883, 884, 885, 937, 946, 1066, 1067,
     1068, 1069, 1258, 1282, 1283, 1299, 1317, 1318, 1367, 1369, 1372, 1374, 1375, 1381, 1598, 1620, 1718,
     1719, 1720, 1721, 1722, 1723, 2087, 2176, 2331, 2649, 2922, 2971, 3060, 3061, 3062, 3179, 3214, 3215,
@@ -24,7 +24,7 @@ const NEVER: [u32; 59] = [
 
 /// Functions that raise errors only because of what their second and later arguments are: padded and repeated texts,
 /// regular expressions, formats of times.
-const BY_CONSTANTS: [u32; 14] =
+const ERROR_FREE_WITH_CONSTANTS: [u32; 14] =
     [873, 874, 879, 880, 1238, 1239, 1254, 1256, 1622, 1770, 2049, 2073, 2088, 2284];
 
 /// `||` of a text and something else, `concat` and `concat_ws`: as harmless as the output of their arguments.
@@ -37,7 +37,7 @@ const WINDOW_FUNCTIONS_THAT_REFUSE: [u32; 2] = [3105, 3114];
 const DIVISIONS: [u32; 6] = [153, 154, 155, 156, 466, 945];
 
 /// Parts of a text whose length must not be negative.
-const PARTS: [u32; 2] = [877, 936];
+const SUBSTRINGS: [u32; 2] = [877, 936];
 
 /// `LIKE` and its like, whose pattern must not end amid an escape.
 const PATTERNS: [u32; 4] = [850, 851, 1633, 1634];
@@ -92,10 +92,10 @@ impl Subplans {
                     let number = (*plan.cast::<pg_sys::CteScan>()).ctePlanId;
                     self.error_free(self.plan(number), repeated)
                 }
-                kind => COMPUTE_THEIR_TARGETS.contains(&kind),
+                kind => PROJECTING_NODES.contains(&kind),
             };
             own && self.error_free_node(plan)
-                && inputs(plan).into_iter().all(|input| self.error_free(*input, repeated))
+                && child_plans(plan).into_iter().all(|input| self.error_free(*input, repeated))
         }
     }
 
@@ -104,14 +104,14 @@ impl Subplans {
     ///
     /// # Safety
     /// `plan` points to a node of ours.
-    pub unsafe fn asks_error_free(self, plan: *mut Plan) -> bool {
+    pub unsafe fn inputs_error_free(self, plan: *mut Plan) -> bool {
         // SAFETY: as the caller promises.
         unsafe {
             let inputs = calls_of(plan.cast()).into_iter().all(|call| self.error_free_list((*call).args));
             let input = (*plan).lefttree;
             inputs
                 && match node::is_ours(input) {
-                    true => self.error_free_node(input) && self.asks_error_free(input),
+                    true => self.error_free_node(input) && self.inputs_error_free(input),
                     false => self.error_free(input, false),
                 }
         }
@@ -130,26 +130,26 @@ impl Subplans {
 
     unsafe fn error_free_list(self, expressions: *mut pg_sys::List) -> bool {
         // SAFETY: as the caller promises.
-        unsafe { !any(expressions.cast(), |node| !self.is_harmless(node)) }
+        unsafe { !any(expressions.cast(), |node| !self.is_error_free(node)) }
     }
 
     /// Whether a node of an expression raises no error itself.
-    unsafe fn is_harmless(self, node: *mut Node) -> bool {
+    unsafe fn is_error_free(self, node: *mut Node) -> bool {
         // SAFETY: the tag tells the type.
         unsafe {
             match tag(node) {
-                kind if PLAIN.contains(&kind) => true,
+                kind if ERROR_FREE_NODES.contains(&kind) => true,
                 NodeTag::T_FuncExpr => {
                     let call = node.cast::<pg_sys::FuncExpr>();
-                    function_is_harmless((*call).funcid, (*call).args)
+                    function_is_error_free((*call).funcid, (*call).args)
                 }
                 NodeTag::T_OpExpr | NodeTag::T_DistinctExpr | NodeTag::T_NullIfExpr => {
                     let operator = node.cast::<pg_sys::OpExpr>();
-                    function_is_harmless((*operator).opfuncid, (*operator).args)
+                    function_is_error_free((*operator).opfuncid, (*operator).args)
                 }
                 NodeTag::T_ScalarArrayOpExpr => {
                     let operator = node.cast::<pg_sys::ScalarArrayOpExpr>();
-                    function_is_harmless((*operator).opfuncid, (*operator).args)
+                    function_is_error_free((*operator).opfuncid, (*operator).args)
                 }
                 NodeTag::T_CoerceViaIO => {
                     let coercion = node.cast::<pg_sys::CoerceViaIO>();
@@ -180,17 +180,18 @@ impl Subplans {
 }
 
 /// Whether a function raises no error for these arguments.
-unsafe fn function_is_harmless(function: pg_sys::Oid, arguments: *mut pg_sys::List) -> bool {
+unsafe fn function_is_error_free(function: pg_sys::Oid, arguments: *mut pg_sys::List) -> bool {
     // SAFETY: as the caller promises; the function exists, since a plan names it.
     unsafe {
         let number = function.to_u32();
         let arguments = elements::<Node>(arguments);
         let mut later = arguments.iter().skip(1);
-        NEVER.contains(&number)
-            || (BY_CONSTANTS.contains(&number) && later.all(|argument| tag(*argument) == NodeTag::T_Const))
+        ERROR_FREE_FUNCTIONS.contains(&number)
+            || (ERROR_FREE_WITH_CONSTANTS.contains(&number)
+                && later.all(|argument| tag(*argument) == NodeTag::T_Const))
             || (CONCATENATIONS.contains(&number) && arguments.iter().all(|one| is_of_the_server(*one)))
             || (DIVISIONS.contains(&number) && is_at_least(1, arguments.get(1)))
-            || (PARTS.contains(&number) && is_at_least(0, arguments.get(2)))
+            || (SUBSTRINGS.contains(&number) && is_at_least(0, arguments.get(2)))
             || (PATTERNS.contains(&number) && is_whole_pattern(arguments.get(1)))
             || pg_sys::get_func_leakproof(function)
     }
@@ -231,7 +232,7 @@ unsafe fn is_whole_pattern(node: Option<&*mut Node>) -> bool {
 }
 
 /// Nodes of expressions that combine or choose values, and lists of them.
-const PLAIN: [NodeTag; 20] = [
+const ERROR_FREE_NODES: [NodeTag; 20] = [
     NodeTag::T_Var,
     NodeTag::T_Const,
     NodeTag::T_Param,
@@ -255,7 +256,7 @@ const PLAIN: [NodeTag; 20] = [
 ];
 
 /// Plan nodes that evaluate their target list and conditions, and nothing else, for each row of their inputs.
-const COMPUTE_THEIR_TARGETS: [NodeTag; 25] = [
+const PROJECTING_NODES: [NodeTag; 25] = [
     NodeTag::T_Agg,
     NodeTag::T_Append,
     NodeTag::T_BitmapAnd,

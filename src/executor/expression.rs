@@ -8,7 +8,7 @@ use std::ffi::c_void;
 use pgrx::pg_sys::{self, BoolExprType, Node, NodeTag};
 
 use super::functions;
-use super::tree::{elements, tag};
+use super::plan_walker::{elements, tag};
 
 type Test<'a> = &'a mut dyn FnMut(*mut Node) -> bool;
 type Change<'a> = &'a mut dyn FnMut(*mut Node) -> Option<*mut Node>;
@@ -139,7 +139,7 @@ pub unsafe fn input_of(column: *mut pg_sys::Var) -> i32 {
 /// As [`any`].
 pub unsafe fn has_call(node: *mut Node) -> bool {
     // SAFETY: as the caller promises.
-    unsafe { any(node, |node| functions::call(node).is_some()) }
+    unsafe { any(node, |node| functions::as_batchable_call(node).is_some()) }
 }
 
 /// The batchable calls that are evaluated whenever the expression is, except those that take other calls' results and
@@ -155,11 +155,11 @@ pub unsafe fn always_evaluated(node: *mut Node, found: &mut Vec<*mut pg_sys::Fun
     // SAFETY: as the caller promises; children of expressions are expressions.
     unsafe {
         let before = found.len();
-        for child in surely_evaluated_children(node) {
+        for child in always_evaluated_children(node) {
             always_evaluated(child, found);
         }
         if found.len() == before
-            && let Some(call) = functions::call(node)
+            && let Some(call) = functions::as_batchable_call(node)
             && !elements::<Node>((*call).args).into_iter().any(|argument| has_call(argument))
             && !pg_sys::contain_volatile_functions((*call).args.cast())
         {
@@ -169,7 +169,7 @@ pub unsafe fn always_evaluated(node: *mut Node, found: &mut Vec<*mut pg_sys::Fun
 }
 
 /// Which children of a node are evaluated whenever it is. Kinds of nodes that aren't known have none.
-unsafe fn surely_evaluated_children(node: *mut Node) -> Vec<*mut Node> {
+unsafe fn always_evaluated_children(node: *mut Node) -> Vec<*mut Node> {
     // SAFETY: the tag tells the type.
     unsafe {
         match tag(node) {
@@ -191,9 +191,9 @@ unsafe fn surely_evaluated_children(node: *mut Node) -> Vec<*mut Node> {
             NodeTag::T_NullTest => vec![(*node.cast::<pg_sys::NullTest>()).arg.cast()],
             NodeTag::T_BooleanTest => vec![(*node.cast::<pg_sys::BooleanTest>()).arg.cast()],
             NodeTag::T_SubscriptingRef => vec![(*node.cast::<pg_sys::SubscriptingRef>()).refexpr.cast()],
-            NodeTag::T_BoolExpr => first_unless_not(node.cast()),
+            NodeTag::T_BoolExpr => first_operand(node.cast()),
             NodeTag::T_CoalesceExpr => first((*node.cast::<pg_sys::CoalesceExpr>()).args),
-            NodeTag::T_CaseExpr => tested_first(node.cast()),
+            NodeTag::T_CaseExpr => first_condition(node.cast()),
             _ => Vec::new(),
         }
     }
@@ -205,7 +205,7 @@ unsafe fn first(list: *mut pg_sys::List) -> Vec<*mut Node> {
 }
 
 /// AND and OR may stop after the first argument; NOT has just one.
-unsafe fn first_unless_not(node: *mut pg_sys::BoolExpr) -> Vec<*mut Node> {
+unsafe fn first_operand(node: *mut pg_sys::BoolExpr) -> Vec<*mut Node> {
     // SAFETY: as the caller promises.
     unsafe {
         match (*node).boolop {
@@ -216,7 +216,7 @@ unsafe fn first_unless_not(node: *mut pg_sys::BoolExpr) -> Vec<*mut Node> {
 }
 
 /// What CASE compares, and the first condition.
-unsafe fn tested_first(node: *mut pg_sys::CaseExpr) -> Vec<*mut Node> {
+unsafe fn first_condition(node: *mut pg_sys::CaseExpr) -> Vec<*mut Node> {
     // SAFETY: as the caller promises.
     unsafe {
         let conditions = elements::<pg_sys::CaseWhen>((*node).args);

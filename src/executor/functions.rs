@@ -10,7 +10,7 @@ use pgrx::pg_sys::{self, Node, NodeTag};
 use pgrx::{Internal, pg_extern};
 
 use super::cost;
-use super::tree::tag;
+use super::plan_walker::tag;
 use crate::api;
 use crate::inference::{InputKind, ModelFunction};
 
@@ -18,10 +18,10 @@ use crate::inference::{InputKind, ModelFunction};
 type Batchable = (ModelFunction, InputKind);
 
 thread_local! {
-    static KEPT: RefCell<HashMap<pg_sys::Oid, Option<Batchable>>> = RefCell::default();
+    static CACHE: RefCell<HashMap<pg_sys::Oid, Option<Batchable>>> = RefCell::default();
     /// Set by the server's callback, which must not touch a map that may be in use.
     static STALE: Cell<bool> = const { Cell::new(false) };
-    static LISTENING: Cell<bool> = const { Cell::new(false) };
+    static REGISTERED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The support function of every batchable function: tells the planner what they cost. That the planner calls it
@@ -30,7 +30,7 @@ thread_local! {
 fn text_function_support(request: Internal) -> Internal {
     let request = request.unwrap().filter(|request| {
         // SAFETY: the planner passes a pointer to a node, which says what it asks for.
-        unsafe { cost::answer(request.cast_mut_ptr()) }
+        unsafe { cost::estimate(request.cast_mut_ptr()) }
     });
     // Not SQL's NULL: a support function that has no answer returns a null pointer.
     Internal::from(Some(request.unwrap_or(pg_sys::Datum::from(0))))
@@ -40,7 +40,7 @@ fn text_function_support(request: Internal) -> Internal {
 ///
 /// # Safety
 /// `node` points to a node.
-pub unsafe fn call(node: *mut Node) -> Option<*mut pg_sys::FuncExpr> {
+pub unsafe fn as_batchable_call(node: *mut Node) -> Option<*mut pg_sys::FuncExpr> {
     // SAFETY: the tag tells the type.
     unsafe {
         let call = node.cast::<pg_sys::FuncExpr>();
@@ -53,15 +53,15 @@ pub fn function_of(function: pg_sys::Oid) -> Option<Batchable> {
     if function.to_u32() < pg_sys::FirstNormalObjectId {
         return None;
     }
-    listen();
+    register_invalidation();
     if STALE.replace(false) {
-        KEPT.with_borrow_mut(HashMap::clear);
+        CACHE.with_borrow_mut(HashMap::clear);
     }
-    if let Some(kept) = KEPT.with_borrow(|kept| kept.get(&function).copied()) {
-        return kept;
+    if let Some(cached) = CACHE.with_borrow(|cache| cache.get(&function).copied()) {
+        return cached;
     }
     let found = look_up(function);
-    KEPT.with_borrow_mut(|kept| kept.insert(function, found));
+    CACHE.with_borrow_mut(|cache| cache.insert(function, found));
     found
 }
 
@@ -85,15 +85,17 @@ unsafe fn address_of(function: pg_sys::Oid) -> usize {
     }
 }
 
-fn listen() {
-    if !LISTENING.replace(true) {
+fn register_invalidation() {
+    if !REGISTERED.replace(true) {
         let cache = pg_sys::SysCacheIdentifier::PROCOID as i32;
         // SAFETY: a function of this library, which is never unloaded; called once in a process.
-        unsafe { pg_sys::CacheRegisterSyscacheCallback(cache, Some(on_change), pg_sys::Datum::from(0)) };
+        unsafe {
+            pg_sys::CacheRegisterSyscacheCallback(cache, Some(on_invalidation), pg_sys::Datum::from(0))
+        };
     }
 }
 
 #[pgrx::pg_guard]
-unsafe extern "C-unwind" fn on_change(_argument: pg_sys::Datum, _cache: i32, _hash: u32) {
+unsafe extern "C-unwind" fn on_invalidation(_argument: pg_sys::Datum, _cache: i32, _hash: u32) {
     STALE.set(true);
 }

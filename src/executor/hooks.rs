@@ -12,28 +12,28 @@ use pgrx::pg_sys::{
     QueryDesc,
 };
 
+use super::error_bridge;
 use super::expression::copy;
-use super::passage;
-use super::rewrite::{has_work, rewrite};
-use super::running::{self, Running};
+use super::rewrite::{has_batchable_calls, rewrite};
+use super::running::{self, RunGuard};
 use crate::guc;
 
-static mut PLANNER_BEFORE: pg_sys::planner_hook_type = None;
-static mut EXECUTOR_START_BEFORE: pg_sys::ExecutorStart_hook_type = None;
-static mut EXECUTOR_RUN_BEFORE: pg_sys::ExecutorRun_hook_type = None;
+static mut PREVIOUS_PLANNER: pg_sys::planner_hook_type = None;
+static mut PREVIOUS_EXECUTOR_START: pg_sys::ExecutorStart_hook_type = None;
+static mut PREVIOUS_EXECUTOR_RUN: pg_sys::ExecutorRun_hook_type = None;
 /// Whether plans may have been made before the planner's hook was there.
-static mut CAME_LATE: bool = false;
+static mut LOADED_LATE: bool = false;
 
 /// Puts the hooks in.
 pub fn init() {
     // SAFETY: called once, while the library is loaded.
     unsafe {
-        PLANNER_BEFORE = pg_sys::planner_hook;
+        PREVIOUS_PLANNER = pg_sys::planner_hook;
         pg_sys::planner_hook = Some(plan);
-        CAME_LATE = !pg_sys::process_shared_preload_libraries_in_progress;
-        EXECUTOR_START_BEFORE = pg_sys::ExecutorStart_hook;
+        LOADED_LATE = !pg_sys::process_shared_preload_libraries_in_progress;
+        PREVIOUS_EXECUTOR_START = pg_sys::ExecutorStart_hook;
         pg_sys::ExecutorStart_hook = Some(start);
-        EXECUTOR_RUN_BEFORE = pg_sys::ExecutorRun_hook;
+        PREVIOUS_EXECUTOR_RUN = pg_sys::ExecutorRun_hook;
         pg_sys::ExecutorRun_hook = Some(run);
     }
 }
@@ -46,9 +46,9 @@ unsafe extern "C-unwind" fn plan(
     parameters: pg_sys::ParamListInfo,
 ) -> *mut PlannedStmt {
     // SAFETY: the server calls this as it would call its planner; the plan is new.
-    passage::callback(|| unsafe {
-        let planned = passage::plan(PLANNER_BEFORE, query, text, cursor_options, parameters);
-        if guc::batch_execution() && has_work(planned) {
+    error_bridge::callback(|| unsafe {
+        let planned = error_bridge::plan(PREVIOUS_PLANNER, query, text, cursor_options, parameters);
+        if guc::batch_execution() && has_batchable_calls(planned) {
             rewrite(planned, cursor_options & CURSOR_OPT_SCROLL as i32 != 0);
         }
         planned
@@ -58,12 +58,12 @@ unsafe extern "C-unwind" fn plan(
 #[pg_guard]
 unsafe extern "C-unwind" fn start(query: *mut QueryDesc, flags: i32) {
     // SAFETY: the server calls this as it would call its executor. A worker gets the leader's plan as that is.
-    passage::callback(|| unsafe {
+    error_bridge::callback(|| unsafe {
         let leader = pg_sys::ParallelWorkerNumber < 0;
         let mut flags = flags;
-        if CAME_LATE && leader && guc::batch_execution() && has_work((*query).plannedstmt) {
+        if LOADED_LATE && leader && guc::batch_execution() && has_batchable_calls((*query).plannedstmt) {
             let planned = copy((*query).plannedstmt);
-            if scrolls_by_chance(query, flags) {
+            if scrolls_implicitly(query, flags) {
                 (*pg_sys::ActivePortal).cursorOptions &= !(CURSOR_OPT_SCROLL as i32);
                 (*pg_sys::ActivePortal).cursorOptions |= CURSOR_OPT_NO_SCROLL as i32;
                 flags &= !((EXEC_FLAG_BACKWARD | EXEC_FLAG_REWIND) as i32);
@@ -71,7 +71,7 @@ unsafe extern "C-unwind" fn start(query: *mut QueryDesc, flags: i32) {
             rewrite(planned, flags & EXEC_FLAG_BACKWARD as i32 != 0);
             (*query).plannedstmt = planned;
         }
-        passage::start(EXECUTOR_START_BEFORE, query, flags);
+        error_bridge::start(PREVIOUS_EXECUTOR_START, query, flags);
         running::begin(query);
     })
 }
@@ -85,9 +85,9 @@ unsafe extern "C-unwind" fn run(
     once: bool,
 ) {
     // SAFETY: the server calls this as it would call its executor.
-    passage::callback(|| unsafe {
-        let _running = Running::enter(query, rows);
-        passage::run(EXECUTOR_RUN_BEFORE, query, direction, rows, once);
+    error_bridge::callback(|| unsafe {
+        let _guard = RunGuard::enter(query, rows);
+        error_bridge::run(PREVIOUS_EXECUTOR_RUN, query, direction, rows, once);
     })
 }
 
@@ -95,16 +95,16 @@ unsafe extern "C-unwind" fn run(
 #[pg_guard]
 unsafe extern "C-unwind" fn run(query: *mut QueryDesc, direction: pg_sys::ScanDirection::Type, rows: u64) {
     // SAFETY: the server calls this as it would call its executor.
-    passage::callback(|| unsafe {
-        let _running = Running::enter(query, rows);
-        passage::run(EXECUTOR_RUN_BEFORE, query, direction, rows);
+    error_bridge::callback(|| unsafe {
+        let _guard = RunGuard::enter(query, rows);
+        error_bridge::run(PREVIOUS_EXECUTOR_RUN, query, direction, rows);
     })
 }
 
 /// Whether this opens a cursor that may scroll only because its plan happens to allow that. The server decided so before
 /// the plan was rewritten; had it seen the rewritten plan, as it does for all statements but those that loaded this
 /// library, it would not scroll. Only DECLARE can be told to, by a word in its text.
-unsafe fn scrolls_by_chance(query: *mut QueryDesc, flags: i32) -> bool {
+unsafe fn scrolls_implicitly(query: *mut QueryDesc, flags: i32) -> bool {
     // SAFETY: a portal that is being started is active, and has the text of the statement that opened it.
     unsafe {
         let portal = pg_sys::ActivePortal;

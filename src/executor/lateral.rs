@@ -5,10 +5,10 @@
 
 use pgrx::pg_sys::{self, Node, NodeTag, OUTER_VAR, ParamKind, Plan, PlannedStmt};
 
-use super::clauses::{distinct, provide};
+use super::call_pushdown::{add_call_columns, distinct};
 use super::expression::{always_evaluated, any, column, copy, replace, same};
-use super::settled::Subplans;
-use super::tree::{elements, tag};
+use super::plan_walker::{elements, tag};
+use super::prefetch_safety::Subplans;
 
 type Call = *mut pg_sys::FuncExpr;
 
@@ -21,7 +21,7 @@ pub unsafe fn move_to_outer(
     statement: *mut PlannedStmt,
     subplans: Subplans,
     drained: bool,
-    ids: &mut i32,
+    next_node_id: &mut i32,
 ) {
     // SAFETY: as the caller promises; the tags tell the types.
     unsafe {
@@ -32,7 +32,9 @@ pub unsafe fn move_to_outer(
         let functions = elements::<pg_sys::RangeTblFunction>((*scan).functions);
         let calls = calls_about_outer(plan.cast(), &functions);
         let outer: Vec<Call> = calls.iter().map(|call| about_columns(*call, plan.cast())).collect();
-        let Some(columns) = provide(&raw mut (*plan).lefttree, &outer, subplans, drained, ids) else {
+        let Some(columns) =
+            add_call_columns(&raw mut (*plan).lefttree, &outer, subplans, drained, next_node_id)
+        else {
             return;
         };
         for (call, number) in calls.into_iter().zip(columns) {

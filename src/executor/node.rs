@@ -8,64 +8,64 @@ use pgrx::pg_sys::{
 };
 use pgrx::{PgMemoryContexts, pg_guard};
 
-use super::counters::{Counters, Shares, place_of_worker};
+use super::counters::{Counters, SharedCounters, counters_of_worker};
 use super::expression::{any, column_of};
-use super::inputs::{Calls, calls_of};
-use super::scan::{Limit, Parts, Scan};
-use super::tree::{elements, list, tag};
-use super::unused::UnusedColumns;
-use super::{explain, expression, passage};
+use super::input_expressions::{NodeCalls, calls_of};
+use super::plan_walker::{elements, list, tag};
+use super::scan::{ExecutorParts, LimitBounds, Scan};
+use super::unused_columns::UnusedColumns;
+use super::{error_bridge, explain, expression};
 use crate::error::{Error, raise};
 
 /// Tables of functions that the server keeps pointers to.
-struct Table<T>(T);
+struct MethodTable<T>(T);
 
 // SAFETY: they are never written.
-unsafe impl<T> Sync for Table<T> {}
+unsafe impl<T> Sync for MethodTable<T> {}
 
 const NAME: &std::ffi::CStr = c"ecommerce_ml batch";
 
-static PLAN: Table<CustomScanMethods> =
-    Table(CustomScanMethods { CustomName: NAME.as_ptr(), CreateCustomScanState: Some(create) });
+static SCAN_METHODS: MethodTable<CustomScanMethods> =
+    MethodTable(CustomScanMethods { CustomName: NAME.as_ptr(), CreateCustomScanState: Some(create_state) });
 
-static EXECUTION: Table<CustomExecMethods> = Table(CustomExecMethods {
+static EXEC_METHODS: MethodTable<CustomExecMethods> = MethodTable(CustomExecMethods {
     CustomName: NAME.as_ptr(),
     BeginCustomScan: Some(begin),
-    ExecCustomScan: Some(next),
+    ExecCustomScan: Some(exec),
     EndCustomScan: Some(end),
-    ReScanCustomScan: Some(restart),
+    ReScanCustomScan: Some(rescan),
     MarkPosCustomScan: None,
     RestrPosCustomScan: None,
-    EstimateDSMCustomScan: Some(shared_size),
-    InitializeDSMCustomScan: Some(share),
-    ReInitializeDSMCustomScan: Some(share_again),
-    InitializeWorkerCustomScan: Some(join),
+    EstimateDSMCustomScan: Some(estimate_dsm),
+    InitializeDSMCustomScan: Some(initialize_dsm),
+    ReInitializeDSMCustomScan: Some(reinitialize_dsm),
+    InitializeWorkerCustomScan: Some(initialize_worker),
     ShutdownCustomScan: None,
     ExplainCustomScan: Some(explain),
 });
 
 /// The server's state of a custom scan, and ours behind it.
 #[repr(C)]
-struct State {
+struct CustomState {
     base: CustomScanState,
-    ours: *mut Ours,
+    batch: *mut BatchScanState,
 }
 
 /// What is dropped with the executor's memory.
-pub struct Ours {
+pub struct BatchScanState {
     scan: Scan,
     /// The leader's.
-    shares: Option<Box<Shares>>,
+    shared_counters: Option<Box<SharedCounters>>,
     /// A worker's.
-    place: Option<*mut Counters>,
+    worker_counters: Option<*mut Counters>,
 }
 
-impl Ours {
+impl BatchScanState {
     /// What this process and its workers have done.
     fn counted(&self) -> Counters {
         let mut counters = self.scan.counters;
-        if let Some(shares) = &self.shares {
-            counters.add(&shares.total());
+        if let Some(shared_counters) = &self.shared_counters {
+            counters.add(&shared_counters.total());
         }
         counters
     }
@@ -74,12 +74,12 @@ impl Ours {
 /// Makes the node known, so that parallel workers can read plans that have it.
 pub fn init() {
     // SAFETY: the table lives for ever.
-    unsafe { pg_sys::RegisterCustomScanMethods(&raw const PLAN.0) };
+    unsafe { pg_sys::RegisterCustomScanMethods(&raw const SCAN_METHODS.0) };
 }
 
 /// What a plan node of ours points to.
 pub fn methods() -> *const CustomScanMethods {
-    &raw const PLAN.0
+    &raw const SCAN_METHODS.0
 }
 
 /// Whether a plan node is of this kind.
@@ -93,43 +93,45 @@ pub unsafe fn is_ours(plan: *mut Plan) -> bool {
 
 /// How far ahead of its reader a node may fetch rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ahead {
+pub enum PrefetchLimit {
     /// As far as it likes.
-    Free,
+    Unlimited,
     /// As many rows as the LIMIT above still wants.
-    Limited,
+    ToLimit,
     /// As many rows as this run of the statement, and the LIMIT above if there is one, still want. If the run's rows aren't
     /// each made of the node's, that is known only of a run for all rows.
-    AsAsked { limited: bool, feeds_client: bool },
+    ToRequestedRow { limited: bool, feeds_client: bool },
     /// No further than to the row that is asked for.
-    Nothing,
+    OneRow,
 }
 
-impl Ahead {
+impl PrefetchLimit {
     /// As numbers, in which a plan can be kept and sent to workers.
     fn encoded(self) -> i32 {
         match self {
-            Ahead::Free => 0,
-            Ahead::Limited => 1,
-            Ahead::Nothing => 2,
-            Ahead::AsAsked { limited, feeds_client } => 4 + i32::from(limited) + 2 * i32::from(feeds_client),
+            PrefetchLimit::Unlimited => 0,
+            PrefetchLimit::ToLimit => 1,
+            PrefetchLimit::OneRow => 2,
+            PrefetchLimit::ToRequestedRow { limited, feeds_client } => {
+                4 + i32::from(limited) + 2 * i32::from(feeds_client)
+            }
         }
     }
 
     fn decoded(number: i32) -> Self {
         match number {
-            0 => Ahead::Free,
-            1 => Ahead::Limited,
-            4..8 => Ahead::AsAsked { limited: number & 1 != 0, feeds_client: number & 2 != 0 },
-            _ => Ahead::Nothing,
+            0 => PrefetchLimit::Unlimited,
+            1 => PrefetchLimit::ToLimit,
+            4..8 => PrefetchLimit::ToRequestedRow { limited: number & 1 != 0, feeds_client: number & 2 != 0 },
+            _ => PrefetchLimit::OneRow,
         }
     }
 }
 
 /// What a plan node carries for its execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Notes {
-    pub ahead: Ahead,
+pub struct PrivateData {
+    pub prefetch: PrefetchLimit,
     /// Whether a LIMIT above takes every row: none is filtered on the way.
     pub limited_exactly: bool,
 }
@@ -138,24 +140,24 @@ pub struct Notes {
 ///
 /// # Safety
 /// `plan` is a node of ours that nobody else uses.
-pub unsafe fn set_notes(plan: *mut CustomScan, notes: Notes) {
+pub unsafe fn set_private_data(plan: *mut CustomScan, private: PrivateData) {
     // SAFETY: as the caller promises.
     unsafe {
-        let list = pg_sys::lappend_int(std::ptr::null_mut(), notes.ahead.encoded());
-        (*plan).custom_private = pg_sys::lappend_int(list, i32::from(notes.limited_exactly));
+        let list = pg_sys::lappend_int(std::ptr::null_mut(), private.prefetch.encoded());
+        (*plan).custom_private = pg_sys::lappend_int(list, i32::from(private.limited_exactly));
     }
 }
 
-unsafe fn notes(plan: *mut CustomScan) -> Notes {
-    // SAFETY: as the caller promises; `set_notes` made the list.
+unsafe fn private_data(plan: *mut CustomScan) -> PrivateData {
+    // SAFETY: as the caller promises; `set_private_data` made the list.
     unsafe {
         let list = (*plan).custom_private;
         let number = |at| match list.is_null() || (*list).length <= at {
             true => None,
             false => Some((*(*list).elements.add(at as usize)).int_value),
         };
-        Notes {
-            ahead: number(0).map_or(Ahead::Nothing, Ahead::decoded),
+        PrivateData {
+            prefetch: number(0).map_or(PrefetchLimit::OneRow, PrefetchLimit::decoded),
             limited_exactly: number(1).is_some_and(|exactly| exactly != 0),
         }
     }
@@ -165,7 +167,7 @@ unsafe fn notes(plan: *mut CustomScan) -> Notes {
 ///
 /// # Safety
 /// `plan` is null or the input of the LIMIT.
-pub unsafe fn limit(plan: *mut Plan, limit: *mut pg_sys::Limit) {
+pub unsafe fn pass_limit_down(plan: *mut Plan, limit: *mut pg_sys::Limit) {
     // SAFETY: as the caller promises.
     unsafe {
         let exact = (*limit).limitOption == pg_sys::LimitOption::LIMIT_OPTION_COUNT
@@ -181,22 +183,22 @@ pub unsafe fn limit(plan: *mut Plan, limit: *mut pg_sys::Limit) {
     }
 }
 
-/// Ours, in the state of a node that has begun.
+/// Our part of the state of a node that has begun.
 ///
 /// # Safety
 /// `node` is the state of a node of this kind.
-unsafe fn ours<'a>(node: *mut CustomScanState) -> &'a mut Ours {
+unsafe fn batch_state<'a>(node: *mut CustomScanState) -> &'a mut BatchScanState {
     // SAFETY: `begin` set it, and it lives as long as the executor's memory.
-    unsafe { &mut *(*node.cast::<State>()).ours }
+    unsafe { &mut *(*node.cast::<CustomState>()).batch }
 }
 
 #[pg_guard]
-unsafe extern "C-unwind" fn create(_plan: *mut CustomScan) -> *mut Node {
+unsafe extern "C-unwind" fn create_state(_plan: *mut CustomScan) -> *mut Node {
     // SAFETY: the server's nodes begin as zeros and their tag.
     unsafe {
-        let state = pg_sys::palloc0(size_of::<State>()).cast::<State>();
+        let state = pg_sys::palloc0(size_of::<CustomState>()).cast::<CustomState>();
         (*state).base.ss.ps.type_ = NodeTag::T_CustomScanState;
-        (*state).base.methods = &raw const EXECUTION.0;
+        (*state).base.methods = &raw const EXEC_METHODS.0;
         state.cast()
     }
 }
@@ -204,11 +206,11 @@ unsafe extern "C-unwind" fn create(_plan: *mut CustomScan) -> *mut Node {
 #[pg_guard]
 unsafe extern "C-unwind" fn begin(node: *mut CustomScanState, estate: *mut pg_sys::EState, flags: i32) {
     // SAFETY: the executor has set the node up, but for its input.
-    passage::callback(|| unsafe {
+    error_bridge::callback(|| unsafe {
         let plan = (*node).ss.ps.plan.cast::<CustomScan>();
         // What reads backward or goes back asks nodes that can, and the rest begins anew.
         let flags = flags & !((pg_sys::EXEC_FLAG_BACKWARD | pg_sys::EXEC_FLAG_MARK) as i32);
-        let input = passage::init_node((*plan).scan.plan.lefttree, estate, flags);
+        let input = error_bridge::init_node((*plan).scan.plan.lefttree, estate, flags);
         let parent = &raw mut (*node).ss.ps;
         (*parent).lefttree = input;
         let prepared = elements::<pg_sys::Expr>((*plan).custom_exprs)
@@ -220,29 +222,29 @@ unsafe extern "C-unwind" fn begin(node: *mut CustomScanState, estate: *mut pg_sy
         if let Some(table) = table {
             (*node).ss.ss_currentRelation = (*table).ss_currentRelation;
         }
-        let parts = Parts {
+        let parts = ExecutorParts {
             input,
             table,
             context: (*parent).ps_ExprContext,
-            kept_row: pg_sys::ExecInitExtraTupleSlot(
+            input_slot: pg_sys::ExecInitExtraTupleSlot(
                 estate,
                 (*input).ps_ResultTupleDesc,
                 &raw const pg_sys::TTSOpsMinimalTuple,
             ),
-            shown_row: (*node).ss.ss_ScanTupleSlot,
+            scan_slot: (*node).ss.ss_ScanTupleSlot,
             condition: (*parent).qual,
-            limit: prepared.first().map(|count| Limit { count: *count, offset }),
-            notes: notes(plan),
-            below: Below::of(input),
+            limit: prepared.first().map(|count| LimitBounds { count: *count, offset }),
+            private: private_data(plan),
+            child: ChildNode::of(input),
             state: estate,
             unused: UnusedColumns::of(plan, input),
             memory: (*estate).es_query_cxt,
         };
         let calls = calls_of(plan);
         calls.iter().for_each(|call| check_permission((**call).funcid));
-        let scan = Scan::new(parts, Calls::prepare(plan, parent), tested(plan, calls.len()));
-        let made = Ours { scan, shares: None, place: None };
-        (*node.cast::<State>()).ours =
+        let scan = Scan::new(parts, NodeCalls::prepare(plan, parent), calls_in_conditions(plan, calls.len()));
+        let made = BatchScanState { scan, shared_counters: None, worker_counters: None };
+        (*node.cast::<CustomState>()).batch =
             PgMemoryContexts::For((*estate).es_query_cxt).leak_and_drop_on_delete(made);
     })
 }
@@ -252,16 +254,16 @@ unsafe fn is_ours_state(state: *mut pg_sys::PlanState) -> bool {
     // SAFETY: the tag tells the type.
     unsafe {
         tag(state) == NodeTag::T_CustomScanState
-            && std::ptr::eq((*state.cast::<CustomScanState>()).methods, &raw const EXECUTION.0)
+            && std::ptr::eq((*state.cast::<CustomScanState>()).methods, &raw const EXEC_METHODS.0)
     }
 }
 
-/// The rows of a node of ours that another such node reads. What is wrong with a call of a row is kept back while the reader
+/// The rows of a node of ours that another such node reads. What is wrong with a call of a row is deferred while the reader
 /// reads ahead of what it has been asked for.
 #[derive(Clone, Copy)]
-pub struct Below(*mut CustomScanState);
+pub struct ChildNode(*mut CustomScanState);
 
-impl Below {
+impl ChildNode {
     /// The input, if it is a node of ours.
     unsafe fn of(input: *mut pg_sys::PlanState) -> Option<Self> {
         // SAFETY: as the caller promises.
@@ -272,18 +274,18 @@ impl Below {
     ///
     /// # Safety
     /// The node has begun, and no function of it runs.
-    pub unsafe fn expect(self, ahead: bool) {
+    pub unsafe fn set_prefetching(self, prefetching: bool) {
         // SAFETY: as the caller promises.
-        unsafe { ours(self.0).scan.asked_ahead = ahead };
+        unsafe { batch_state(self.0).scan.is_prefetching = prefetching };
     }
 
-    /// Whether it ended its rows because it keeps an error back.
+    /// Whether it ended its rows because it defers an error.
     ///
     /// # Safety
-    /// As [`expect`](Self::expect).
-    pub unsafe fn keeps_error(self) -> bool {
+    /// As [`set_prefetching`](Self::set_prefetching).
+    pub unsafe fn defers_error(self) -> bool {
         // SAFETY: as the caller promises.
-        unsafe { ours(self.0).scan.keeps_error() }
+        unsafe { batch_state(self.0).scan.defers_error() }
     }
 }
 
@@ -303,19 +305,19 @@ unsafe fn table_scan(input: *mut pg_sys::PlanState) -> Option<*mut pg_sys::ScanS
 }
 
 /// Which calls a node's conditions refer to.
-unsafe fn tested(plan: *mut CustomScan, calls: usize) -> Vec<bool> {
+unsafe fn calls_in_conditions(plan: *mut CustomScan, calls: usize) -> Vec<bool> {
     // SAFETY: as the caller promises; calls are the last columns.
     unsafe {
         let columns = elements::<Node>((*plan).custom_scan_tlist).len() - calls;
-        let mut tested = vec![false; calls];
+        let mut in_conditions = vec![false; calls];
         any((*plan).scan.plan.qual.cast(), |node| {
             let number = column_of(INDEX_VAR, node).and_then(|number| number.checked_sub(columns + 1));
-            if let Some(used) = number.and_then(|number| tested.get_mut(number)) {
+            if let Some(used) = number.and_then(|number| in_conditions.get_mut(number)) {
                 *used = true;
             }
             false
         });
-        tested
+        in_conditions
     }
 }
 
@@ -337,27 +339,27 @@ unsafe fn check_permission(function: pg_sys::Oid) {
 }
 
 #[pg_guard]
-unsafe extern "C-unwind" fn next(node: *mut CustomScanState) -> *mut pg_sys::TupleTableSlot {
+unsafe extern "C-unwind" fn exec(node: *mut CustomScanState) -> *mut pg_sys::TupleTableSlot {
     // SAFETY: the node has begun.
-    passage::callback(|| unsafe {
+    error_bridge::callback(|| unsafe {
         let instruments = (*node).ss.ps.instrument;
-        let failed = || {
+        let filtered_out = || {
             if !instruments.is_null() {
                 (*instruments).nfiltered1 += 1.0;
             }
         };
-        let ours = ours(node);
-        let row = ours.scan.next(failed);
-        if let Some(place) = ours.place {
-            place.write_volatile(ours.scan.counters);
+        let state = batch_state(node);
+        let row = state.scan.next(filtered_out);
+        if let Some(counters) = state.worker_counters {
+            counters.write_volatile(state.scan.counters);
         }
         let projection = (*node).ss.ps.ps_ProjInfo;
         match row {
             Ok(Some(_)) if projection.is_null() => (*node).ss.ss_ScanTupleSlot,
-            Ok(Some(_)) => passage::project(projection),
+            Ok(Some(_)) => error_bridge::project(projection),
             Ok(None) => std::ptr::null_mut(),
-            Err(error) if ours.scan.asked_ahead => {
-                ours.scan.keep_back(error);
+            Err(error) if state.scan.is_prefetching => {
+                state.scan.defer_error(error);
                 std::ptr::null_mut()
             }
             Err(error) => raise(error),
@@ -368,79 +370,87 @@ unsafe extern "C-unwind" fn next(node: *mut CustomScanState) -> *mut pg_sys::Tup
 #[pg_guard]
 unsafe extern "C-unwind" fn end(node: *mut CustomScanState) {
     // SAFETY: the node has begun.
-    passage::callback(|| unsafe {
-        ours(node).scan.restart();
-        passage::end_node((*node).ss.ps.lefttree);
+    error_bridge::callback(|| unsafe {
+        batch_state(node).scan.rescan();
+        error_bridge::end_node((*node).ss.ps.lefttree);
     })
 }
 
 #[pg_guard]
-unsafe extern "C-unwind" fn restart(node: *mut CustomScanState) {
+unsafe extern "C-unwind" fn rescan(node: *mut CustomScanState) {
     // SAFETY: the node has begun. An input whose parameters changed begins anew when its first row is asked for.
-    passage::callback(|| unsafe {
-        ours(node).scan.restart();
+    error_bridge::callback(|| unsafe {
+        batch_state(node).scan.rescan();
         let input = (*node).ss.ps.lefttree;
         if (*input).chgParam.is_null() {
-            passage::rescan(input);
+            error_bridge::rescan(input);
         }
     })
 }
 
 #[pg_guard]
-unsafe extern "C-unwind" fn shared_size(
+unsafe extern "C-unwind" fn estimate_dsm(
     _node: *mut CustomScanState,
     parallel: *mut ParallelContext,
 ) -> pg_sys::Size {
     // SAFETY: the leader's context.
-    Shares::size(usize::try_from(unsafe { (*parallel).nworkers }).unwrap_or(0)) as _
+    SharedCounters::size(usize::try_from(unsafe { (*parallel).nworkers }).unwrap_or(0)) as _
 }
 
 #[pg_guard]
-unsafe extern "C-unwind" fn share(
+unsafe extern "C-unwind" fn initialize_dsm(
     node: *mut CustomScanState,
     parallel: *mut ParallelContext,
     memory: *mut std::ffi::c_void,
 ) {
     // SAFETY: the memory has the size that was asked for.
     unsafe {
-        let ours = ours(node);
-        ours.scan.counters = ours.counted();
-        ours.shares = Shares::make(parallel, memory.cast());
+        let state = batch_state(node);
+        state.scan.counters = state.counted();
+        state.shared_counters = SharedCounters::make(parallel, memory.cast());
     }
 }
 
 #[pg_guard]
-unsafe extern "C-unwind" fn share_again(
+unsafe extern "C-unwind" fn reinitialize_dsm(
     node: *mut CustomScanState,
     _parallel: *mut ParallelContext,
     _memory: *mut std::ffi::c_void,
 ) {
     // SAFETY: the workers of before have ended, and the next have not begun.
-    unsafe { ours(node).shares.iter_mut().for_each(|shares| shares.collect()) };
+    unsafe {
+        batch_state(node).shared_counters.iter_mut().for_each(|shared_counters| shared_counters.collect())
+    };
 }
 
 #[pg_guard]
-unsafe extern "C-unwind" fn join(
+unsafe extern "C-unwind" fn initialize_worker(
     node: *mut CustomScanState,
     _contents: *mut pg_sys::shm_toc,
     memory: *mut std::ffi::c_void,
 ) {
-    // SAFETY: the leader made a place for each worker.
-    unsafe { ours(node).place = Some(place_of_worker(memory.cast())) };
+    // SAFETY: the leader made counters for each worker.
+    unsafe { batch_state(node).worker_counters = Some(counters_of_worker(memory.cast())) };
 }
 
 #[pg_guard]
 unsafe extern "C-unwind" fn explain(
     node: *mut CustomScanState,
     ancestors: *mut List,
-    output: *mut ExplainState,
+    explain_state: *mut ExplainState,
 ) {
     // SAFETY: the node has begun.
-    let told = unsafe {
-        let ours = ours(node);
-        explain::tell(node, ancestors, output, ours.scan.default_model(), &ours.counted())
+    let written = unsafe {
+        let state = batch_state(node);
+        explain::write_properties(
+            node,
+            ancestors,
+            explain_state,
+            state.scan.default_model(),
+            &state.counted(),
+        )
     };
-    if let Err(error) = told {
+    if let Err(error) = written {
         let error: Error = error;
         raise(error);
     }

@@ -7,24 +7,24 @@
 
 use pgrx::pg_sys::{CmdType, NodeTag, Plan, PlannedStmt};
 
-use super::node::{self, Ahead, Notes};
+use super::node::{self, PrefetchLimit, PrivateData};
+use super::plan_walker::{cells, child_plans, tag};
+use super::prefetch_safety::Subplans;
 use super::rewrite::drains;
-use super::settled::Subplans;
-use super::tree::{cells, inputs, tag};
 
 /// How much of a plan is going to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Extent {
     /// Nobody knows.
-    Some,
+    Unknown,
     /// All, unless the client stops.
-    Run,
+    AllOfRun,
     All,
 }
 
 /// What is above a plan node.
 #[derive(Clone, Copy)]
-struct Above {
+struct ReaderContext {
     extent: Extent,
     /// Of a LIMIT that all rows of the node but for filtered ones go to.
     limited: Option<Extent>,
@@ -38,79 +38,91 @@ struct Above {
 ///
 /// # Safety
 /// `statement` points to a planned statement that nobody else uses.
-pub unsafe fn bound(statement: *mut PlannedStmt) {
+pub unsafe fn set_prefetch_limits(statement: *mut PlannedStmt) {
     // SAFETY: as the caller promises.
     unsafe {
         let subplans = Subplans((*statement).subplans);
         let select = (*statement).commandType == CmdType::CMD_SELECT;
-        let extent = if select { Extent::Run } else { Extent::All };
+        let extent = if select { Extent::AllOfRun } else { Extent::All };
         subplans.visit(
             (*statement).planTree,
-            Above { extent, limited: None, filtered: false, feeds_client: true },
+            ReaderContext { extent, limited: None, filtered: false, feeds_client: true },
         );
         for subplan in cells((*statement).subplans) {
             subplans.visit(
                 *subplan,
-                Above { extent: Extent::Some, limited: None, filtered: false, feeds_client: false },
+                ReaderContext {
+                    extent: Extent::Unknown,
+                    limited: None,
+                    filtered: false,
+                    feeds_client: false,
+                },
             );
         }
     }
 }
 
 impl Subplans {
-    unsafe fn visit(self, plan: *mut Plan, above: Above) {
+    unsafe fn visit(self, plan: *mut Plan, reader: ReaderContext) {
         // SAFETY: as the caller promises.
         unsafe {
             if plan.is_null() {
                 return;
             }
             if node::is_ours(plan) {
-                let limited_exactly = above.limited.is_some() && !above.filtered && (*plan).qual.is_null();
-                node::set_notes(plan.cast(), Notes { ahead: self.ahead(plan, above), limited_exactly });
+                let limited_exactly = reader.limited.is_some() && !reader.filtered && (*plan).qual.is_null();
+                node::set_private_data(
+                    plan.cast(),
+                    PrivateData { prefetch: self.prefetch_limit(plan, reader), limited_exactly },
+                );
             }
-            for (at, input) in inputs(plan).into_iter().enumerate() {
-                self.visit(*input, below(plan, at, above));
+            for (at, input) in child_plans(plan).into_iter().enumerate() {
+                self.visit(*input, context_below(plan, at, reader));
             }
         }
     }
 
-    unsafe fn ahead(self, plan: *mut Plan, above: Above) -> Ahead {
+    unsafe fn prefetch_limit(self, plan: *mut Plan, reader: ReaderContext) -> PrefetchLimit {
         // SAFETY: as the caller promises.
-        if unsafe { self.asks_error_free(plan) } {
-            return Ahead::Free;
+        if unsafe { self.inputs_error_free(plan) } {
+            return PrefetchLimit::Unlimited;
         }
-        let limited = above.limited.filter(|extent| *extent != Extent::Some);
-        match (above.extent, limited) {
-            (Extent::All, _) => Ahead::Free,
-            (Extent::Run, _) => Ahead::AsAsked { limited: false, feeds_client: above.feeds_client },
-            (Extent::Some, Some(Extent::All)) => Ahead::Limited,
-            (Extent::Some, Some(_)) => Ahead::AsAsked { limited: true, feeds_client: above.feeds_client },
-            (Extent::Some, None) => Ahead::Nothing,
+        let limited = reader.limited.filter(|extent| *extent != Extent::Unknown);
+        match (reader.extent, limited) {
+            (Extent::All, _) => PrefetchLimit::Unlimited,
+            (Extent::AllOfRun, _) => {
+                PrefetchLimit::ToRequestedRow { limited: false, feeds_client: reader.feeds_client }
+            }
+            (Extent::Unknown, Some(Extent::All)) => PrefetchLimit::ToLimit,
+            (Extent::Unknown, Some(_)) => {
+                PrefetchLimit::ToRequestedRow { limited: true, feeds_client: reader.feeds_client }
+            }
+            (Extent::Unknown, None) => PrefetchLimit::OneRow,
         }
     }
 }
 
 /// What is above an input of a plan node, by its place among the inputs.
-unsafe fn below(plan: *mut Plan, input: usize, above: Above) -> Above {
+unsafe fn context_below(plan: *mut Plan, input: usize, reader: ReaderContext) -> ReaderContext {
     // SAFETY: the tag tells the type.
     unsafe {
         let kind = tag(plan);
         let inherited = drains(plan, input, true);
         let reads_all = drains(plan, input, false);
-        let extent = match above.extent {
+        let extent = match reader.extent {
             _ if reads_all => Extent::All,
             extent if inherited => extent,
-            _ => Extent::Some,
+            _ => Extent::Unknown,
         };
         let limited = match kind {
-            NodeTag::T_Limit => Some(above.extent),
-            NodeTag::T_CustomScan if node::is_ours(plan) => above.limited,
+            NodeTag::T_Limit => Some(reader.extent),
+            NodeTag::T_CustomScan if node::is_ours(plan) => reader.limited,
             _ => None,
         };
         let filtered =
-            limited.is_some() && kind != NodeTag::T_Limit && (above.filtered || !(*plan).qual.is_null());
-        let feeds_client = above.feeds_client && ONE_FOR_ONE.contains(&kind);
-        Above { extent, limited, filtered, feeds_client }
+            limited.is_some() && kind != NodeTag::T_Limit && (reader.filtered || !(*plan).qual.is_null());
+        let feeds_client = reader.feeds_client && ONE_FOR_ONE.contains(&kind);
+        ReaderContext { extent, limited, filtered, feeds_client }
     }
 }
 

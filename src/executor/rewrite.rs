@@ -5,22 +5,22 @@
 
 use pgrx::pg_sys::{self, CmdType, NodeTag, Plan, PlannedStmt, TargetEntry};
 
-use super::clauses::{lift_join_conditions, move_down};
+use super::call_pushdown::{pull_up_join_conditions, push_down_calls};
 use super::cost::of_calls;
 use super::expression::has_call;
 use super::lateral::move_to_outer;
-use super::level::{Work, put_over};
 use super::node;
+use super::plan_builder::{NodeExpressions, put_nodes_over};
+use super::plan_walker::{any, cells, child_plans, elements, tag};
+use super::prefetch_safety::{Subplans, locks_rows, reads_all};
 use super::read_ahead;
-use super::settled::{Subplans, locks_rows, reads_all};
-use super::split::{has_calls, take_out};
-use super::tree::{any, cells, elements, inputs, tag};
+use super::targetlist::{extract_expressions, has_calls};
 
 /// Whether a call is anywhere in a statement's plans, other than in nodes of ours.
 ///
 /// # Safety
 /// `statement` points to a planned statement.
-pub unsafe fn has_work(statement: *mut PlannedStmt) -> bool {
+pub unsafe fn has_batchable_calls(statement: *mut PlannedStmt) -> bool {
     // SAFETY: as the caller promises.
     unsafe {
         let mut test = |plan: *mut Plan| {
@@ -68,12 +68,12 @@ pub unsafe fn rewrite(statement: *mut PlannedStmt, backward: bool) {
             *plan = rewriter.visit(*plan, at == 0 && completed);
         }
         if (*statement).parallelModeNeeded {
-            rewriter.share();
+            rewriter.mark_nodes_of_workers();
         }
-        read_ahead::bound(statement);
+        read_ahead::set_prefetch_limits(statement);
         let top = (*statement).planTree;
         if backward && rewriter.next_id > rewriter.first_id && !pg_sys::ExecSupportsBackwardScan(top) {
-            (*statement).planTree = rewriter.keep(top);
+            (*statement).planTree = rewriter.materialize(top);
         }
     }
 }
@@ -93,7 +93,7 @@ unsafe fn scans_one_table(plan: *mut Plan) -> bool {
             | NodeTag::T_TidRangeScan
             | NodeTag::T_ForeignScan => true,
             NodeTag::T_Append | NodeTag::T_Result | NodeTag::T_Limit | NodeTag::T_SubqueryScan => {
-                inputs(plan).into_iter().any(|input| scans_one_table(*input))
+                child_plans(plan).into_iter().any(|input| scans_one_table(*input))
             }
             _ => false,
         }
@@ -123,29 +123,36 @@ impl Rewriter {
         unsafe {
             if !node::is_ours(plan) {
                 let first_drained = drains(plan, 0, drained);
-                move_down(plan, self.subplans, first_drained, &mut self.next_id);
+                push_down_calls(plan, self.subplans, first_drained, &mut self.next_id);
                 move_to_outer(plan, self.statement, self.subplans, first_drained, &mut self.next_id);
-                lift_join_conditions(plan);
+                pull_up_join_conditions(plan);
             }
-            for (at, input) in inputs(plan).into_iter().enumerate() {
+            for (at, input) in child_plans(plan).into_iter().enumerate() {
                 let first_of_it = self.next_id;
                 *input = self.visit(*input, drains(plan, at, drained));
-                if at == 1 && self.next_id > first_of_it && goes_back(plan) && !keeps(*input) {
-                    *input = self.keep(*input);
+                if at == 1
+                    && self.next_id > first_of_it
+                    && uses_mark_restore(plan)
+                    && !supports_mark_restore(*input)
+                {
+                    *input = self.materialize(*input);
                 }
             }
             if tag(plan) == NodeTag::T_Limit {
-                node::limit((*plan).lefttree, plan.cast());
+                node::pass_limit_down((*plan).lefttree, plan.cast());
             }
-            if evaluates(plan) && has_calls(plan) && (drained || self.subplans.settled_below(plan)) {
-                return self.put_over(plan);
+            if evaluates_per_row(plan)
+                && has_calls(plan)
+                && (drained || self.subplans.prefetch_safe_below(plan))
+            {
+                return self.put_nodes_over(plan);
             }
             plan
         }
     }
 
     /// Puts nodes over a plan node that do what is computed from calls.
-    unsafe fn put_over(&mut self, plan: *mut Plan) -> *mut Plan {
+    unsafe fn put_nodes_over(&mut self, plan: *mut Plan) -> *mut Plan {
         // SAFETY: as the caller promises.
         unsafe {
             let only_computes = tag(plan) == NodeTag::T_Result
@@ -154,14 +161,15 @@ impl Rewriter {
                 && (*plan).qual.is_null();
             let initial = std::mem::replace(&mut (*plan).initPlan, std::ptr::null_mut());
             let top = if only_computes {
-                let work = Work { targets: elements((*plan).targetlist), conditions: Vec::new() };
-                put_over((*plan).lefttree, work, plan, &mut self.next_id)
+                let expressions =
+                    NodeExpressions { targets: elements((*plan).targetlist), conditions: Vec::new() };
+                put_nodes_over((*plan).lefttree, expressions, plan, &mut self.next_id)
             } else {
                 let like = *plan;
-                self.cheapen(plan);
-                let work = take_out(plan);
+                self.subtract_call_costs(plan);
+                let expressions = extract_expressions(plan);
                 (*plan).async_capable = false;
-                put_over(plan, work, &like, &mut self.next_id)
+                put_nodes_over(plan, expressions, &like, &mut self.next_id)
             };
             (*top).initPlan = initial;
             top
@@ -169,7 +177,7 @@ impl Rewriter {
     }
 
     /// Takes the cost of calls in a plan node's target list off it: they are going to be evaluated above it.
-    unsafe fn cheapen(&self, plan: *mut Plan) {
+    unsafe fn subtract_call_costs(&self, plan: *mut Plan) {
         // SAFETY: as the caller promises.
         unsafe {
             let targets = elements::<TargetEntry>((*plan).targetlist);
@@ -181,7 +189,7 @@ impl Rewriter {
 
     /// Has the server give shared memory to nodes that workers run, for what they count: it asks none but those that are
     /// marked so, and then calls them parallel in EXPLAIN. Of plans of subqueries it isn't known who runs them.
-    unsafe fn share(&self) {
+    unsafe fn mark_nodes_of_workers(&self) {
         // SAFETY: as the caller of `rewrite` promises.
         unsafe {
             let mut initial = Vec::new();
@@ -192,17 +200,17 @@ impl Rewriter {
                     false
                 });
             }
-            share_below((*self.statement).planTree, false);
+            mark_parallel_aware((*self.statement).planTree, false);
             for (number, subplan) in (1..).zip(cells((*self.statement).subplans)) {
                 let by_workers =
                     !(*subplan).is_null() && (**subplan).parallel_safe && !initial.contains(&number);
-                share_below(*subplan, by_workers);
+                mark_parallel_aware(*subplan, by_workers);
             }
         }
     }
 
     /// A plan node that keeps the rows of another, so that they can be read again in any direction.
-    unsafe fn keep(&mut self, plan: *mut Plan) -> *mut Plan {
+    unsafe fn materialize(&mut self, plan: *mut Plan) -> *mut Plan {
         // SAFETY: as the caller promises.
         unsafe {
             let kept = pg_sys::materialize_finished_plan(plan);
@@ -214,7 +222,7 @@ impl Rewriter {
 }
 
 /// Marks the nodes of ours in a plan tree that workers run; `shared`: they run all of it.
-unsafe fn share_below(plan: *mut Plan, shared: bool) {
+unsafe fn mark_parallel_aware(plan: *mut Plan, shared: bool) {
     // SAFETY: as the caller promises.
     unsafe {
         if plan.is_null() {
@@ -224,7 +232,7 @@ unsafe fn share_below(plan: *mut Plan, shared: bool) {
             (*plan).parallel_aware = shared;
         }
         let shared = shared || matches!(tag(plan), NodeTag::T_Gather | NodeTag::T_GatherMerge);
-        inputs(plan).into_iter().for_each(|input| share_below(*input, shared));
+        child_plans(plan).into_iter().for_each(|input| mark_parallel_aware(*input, shared));
     }
 }
 
@@ -233,7 +241,7 @@ fn is_join(kind: NodeTag) -> bool {
 }
 
 /// Whether a plan node evaluates its target list and conditions for each row of a known kind of input.
-unsafe fn evaluates(plan: *mut Plan) -> bool {
+unsafe fn evaluates_per_row(plan: *mut Plan) -> bool {
     // SAFETY: the tag tells the type.
     unsafe {
         match tag(plan) {
@@ -299,13 +307,13 @@ pub unsafe fn drains(plan: *mut Plan, input: usize, drained: bool) -> bool {
 }
 
 /// Whether a plan node returns to marked rows of its second input.
-unsafe fn goes_back(plan: *mut Plan) -> bool {
+unsafe fn uses_mark_restore(plan: *mut Plan) -> bool {
     // SAFETY: the tag tells the type.
     unsafe { tag(plan) == NodeTag::T_MergeJoin && !(*plan.cast::<pg_sys::MergeJoin>()).skip_mark_restore }
 }
 
 /// Whether a plan node can return to marked rows, whatever its input.
-unsafe fn keeps(plan: *mut Plan) -> bool {
+unsafe fn supports_mark_restore(plan: *mut Plan) -> bool {
     // SAFETY: as the caller promises.
     unsafe { matches!(tag(plan), NodeTag::T_Material | NodeTag::T_Sort) }
 }

@@ -28,9 +28,9 @@ thread_local! {
 }
 
 /// Forgets a statement when its memory goes.
-struct Begun(usize);
+struct DefaultModelEntry(usize);
 
-impl Drop for Begun {
+impl Drop for DefaultModelEntry {
     fn drop(&mut self) {
         // It may go while the map is in use only if an error left a borrow behind, and none is held over a call.
         DEFAULTS.with(|defaults| defaults.try_borrow_mut().map(|mut defaults| defaults.remove(&self.0)).ok());
@@ -50,16 +50,16 @@ pub unsafe fn begin(query: *mut QueryDesc) {
         }
         let key = state as usize;
         DEFAULTS.with_borrow_mut(|defaults| defaults.insert(key, guc::default_model().into()));
-        PgMemoryContexts::For((*state).es_query_cxt).leak_and_drop_on_delete(Begun(key));
+        PgMemoryContexts::For((*state).es_query_cxt).leak_and_drop_on_delete(DefaultModelEntry(key));
     }
 }
 
 /// Ends a run when it is dropped.
-pub struct Running {
+pub struct RunGuard {
     depth: usize,
 }
 
-impl Running {
+impl RunGuard {
     /// A run that asks for so many rows, 0 for all.
     ///
     /// # Safety
@@ -73,7 +73,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunGuard {
     fn drop(&mut self) {
         RUNNING.with_borrow_mut(|running| running.truncate(self.depth - 1));
     }
@@ -81,7 +81,7 @@ impl Drop for Running {
 
 /// How many rows a run still asks for, or that it asks for all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asked {
+pub enum RowsRequested {
     All,
     /// As far as it is known; one at least.
     More(usize),
@@ -91,13 +91,16 @@ pub enum Asked {
 ///
 /// # Safety
 /// The statement has begun.
-pub unsafe fn asked(state: *mut EState) -> Asked {
+pub unsafe fn rows_requested(state: *mut EState) -> RowsRequested {
     let run = RUNNING.with_borrow(|running| running.iter().rev().find(|run| run.state == state).cloned());
     match run {
-        Some(run) if run.rows == 0 => Asked::All,
-        // SAFETY: as the caller promises; the server counts the rows of this run there.
-        Some(run) => Asked::More(narrow(run.rows.saturating_sub(unsafe { (*state).es_processed })).max(1)),
-        None => Asked::More(1),
+        Some(run) if run.rows == 0 => RowsRequested::All,
+        Some(run) => {
+            // SAFETY: as the caller promises; the server counts the rows of this run there.
+            let processed = unsafe { (*state).es_processed };
+            RowsRequested::More(narrow(run.rows.saturating_sub(processed)).max(1))
+        }
+        None => RowsRequested::More(1),
     }
 }
 

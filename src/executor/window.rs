@@ -12,10 +12,10 @@ use indexmap::IndexSet;
 use pgrx::pg_sys::{self, ExprContext, TupleTableSlot};
 
 use super::counters::Counters;
-use super::inputs::{Call, InputExpression, InputValue, Question};
+use super::input_expressions::{CallColumn, EvaluatedInput, InputExpression, InputValue};
 use super::models::Models;
-use super::pace::Room;
-use crate::api::refused;
+use super::window_size::WindowBounds;
+use crate::api::input_error;
 use crate::catalog::resolve::Resolved;
 use crate::columns::{InputError, RowsBuilder, json};
 use crate::error::Error;
@@ -23,7 +23,7 @@ use crate::inference::{Answers, RequestStream, check_length, columns_of, require
 
 /// Where the answer to what is asked about one row is.
 #[derive(Clone, Copy)]
-enum Place {
+enum AnswerLocation {
     /// Nothing was asked, the value is NULL.
     Null,
     /// The text has more bytes than may be sent.
@@ -43,17 +43,17 @@ struct ModelGroup {
     model: Option<Rc<str>>,
     /// Whether the inputs are texts.
     of_texts: bool,
-    state: State,
+    state: RequestState,
 }
 
-enum State {
+enum RequestState {
     Texts(IndexSet<String>),
     Rows {
         model: Rc<Resolved>,
         fields: Rc<[Field]>,
         rows: RowsBuilder,
     },
-    Asked(RequestStream),
+    Sent(RequestStream),
     Answered(Answers),
     /// Empty once it has been raised.
     Failed(Option<Error>),
@@ -84,8 +84,8 @@ pub struct Window {
     rows: Vec<pg_sys::MinimalTuple>,
     /// Where each row comes from, if the input scans a table.
     origins: Vec<Origin>,
-    /// A place for each input expression of each row.
-    places: Vec<Place>,
+    /// A location for each input expression of each row.
+    locations: Vec<AnswerLocation>,
     inputs: usize,
     groups: Vec<ModelGroup>,
     /// Why inputs were refused; each is raised once.
@@ -102,7 +102,7 @@ impl Window {
             memory,
             rows: Vec::new(),
             origins: Vec::new(),
-            places: Vec::new(),
+            locations: Vec::new(),
             inputs,
             groups: Vec::new(),
             refused: Vec::new(),
@@ -123,16 +123,16 @@ impl Window {
     }
 
     /// Whether another row may be put in.
-    pub fn has_room(&self, room: &Room) -> bool {
-        self.rows.len() < room.rows
-            && (self.rows.is_empty() || (self.bytes < room.bytes && self.input_bytes < room.input_bytes))
+    pub fn has_room(&self, bounds: &WindowBounds) -> bool {
+        self.rows.len() < bounds.rows
+            && (self.rows.is_empty() || (self.bytes < bounds.bytes && self.input_bytes < bounds.input_bytes))
     }
 
-    /// Puts what the input expressions ask about a row in. [`add`](Self::add) is to follow.
+    /// Puts what the input expressions ask about a row in. [`add_row`](Self::add_row) is to follow.
     ///
     /// # Safety
     /// The context's outer row is the row.
-    pub unsafe fn ask_about(
+    pub unsafe fn add_inputs(
         &mut self,
         inputs: &mut [InputExpression],
         context: *mut ExprContext,
@@ -140,15 +140,17 @@ impl Window {
     ) {
         for input in inputs {
             // SAFETY: as the caller promises.
-            let place = match unsafe { input.question(context) } {
-                None => Place::Null,
-                Some(Question { value: InputValue::Text(text), model }) => {
+            let location = match unsafe { input.evaluate(context) } {
+                None => AnswerLocation::Null,
+                Some(EvaluatedInput { value: InputValue::Text(text), model }) => {
                     self.put_text(input.output, text, model)
                 }
                 // SAFETY: as the caller promises.
-                Some(Question { value, model }) => unsafe { self.put_row(input, &value, model, models) },
+                Some(EvaluatedInput { value, model }) => unsafe {
+                    self.put_row(input, &value, model, models)
+                },
             };
-            self.places.push(place);
+            self.locations.push(location);
         }
     }
 
@@ -156,7 +158,7 @@ impl Window {
     ///
     /// # Safety
     /// `make` makes a row in the current memory context.
-    pub unsafe fn add(&mut self, origin: Option<Origin>, make: impl FnOnce() -> pg_sys::MinimalTuple) {
+    pub unsafe fn add_row(&mut self, origin: Option<Origin>, make: impl FnOnce() -> pg_sys::MinimalTuple) {
         self.origins.extend(origin);
         // SAFETY: as the caller promises; the memory lives until the window is given back.
         unsafe {
@@ -168,19 +170,19 @@ impl Window {
         }
     }
 
-    fn put_text(&mut self, output: Output, text: String, model: Option<Rc<str>>) -> Place {
+    fn put_text(&mut self, output: Output, text: String, model: Option<Rc<str>>) -> AnswerLocation {
         if check_length(&text).is_err() {
-            return Place::TooLong(text.len());
+            return AnswerLocation::TooLong(text.len());
         }
-        let group = self.group(output, model, true, |_| State::Texts(IndexSet::new()));
-        let State::Texts(texts) = &mut self.groups[group].state else { return Place::Null };
+        let group = self.group(output, model, true, |_| RequestState::Texts(IndexSet::new()));
+        let RequestState::Texts(texts) = &mut self.groups[group].state else { return AnswerLocation::Null };
         let bytes = text.len();
         let (number, new) = texts.insert_full(text);
         if new {
             self.bytes += bytes;
             self.input_bytes += bytes;
         }
-        Place::At { group: narrow(group), row: narrow(number) }
+        AnswerLocation::At { group: narrow(group), row: narrow(number) }
     }
 
     /// The model is found first: it says which columns to read.
@@ -190,17 +192,17 @@ impl Window {
         value: &InputValue,
         model: Option<Rc<str>>,
         models: &mut Models,
-    ) -> Place {
+    ) -> AnswerLocation {
         let begin = |name: Option<&str>| {
             let found = models.version_of(name).and_then(|model| Ok((columns_of(&model)?, model)));
             match found {
-                Ok((fields, model)) => State::Rows { model, rows: RowsBuilder::new(&fields), fields },
-                Err(error) => State::Failed(Some(error)),
+                Ok((fields, model)) => RequestState::Rows { model, rows: RowsBuilder::new(&fields), fields },
+                Err(error) => RequestState::Failed(Some(error)),
             }
         };
         let group = self.group(input.output, model, false, begin);
-        let State::Rows { model, fields, rows } = &mut self.groups[group].state else {
-            return Place::At { group: narrow(group), row: 0 };
+        let RequestState::Rows { model, fields, rows } = &mut self.groups[group].state else {
+            return AnswerLocation::At { group: narrow(group), row: 0 };
         };
         let before = rows.bytes();
         // SAFETY: as the caller promises; the value says of which type it is.
@@ -216,11 +218,11 @@ impl Window {
             Ok(row) => {
                 self.bytes += bytes + answer_bytes(model);
                 self.input_bytes += bytes;
-                Place::At { group: narrow(group), row: narrow(row) }
+                AnswerLocation::At { group: narrow(group), row: narrow(row) }
             }
             Err(error) => {
-                self.refused.push(Some(refused(model, error)));
-                Place::Refused(narrow(self.refused.len() - 1))
+                self.refused.push(Some(input_error(model, error)));
+                AnswerLocation::Refused(narrow(self.refused.len() - 1))
             }
         }
     }
@@ -231,7 +233,7 @@ impl Window {
         output: Output,
         model: Option<Rc<str>>,
         of_texts: bool,
-        begin: impl FnOnce(Option<&str>) -> State,
+        begin: impl FnOnce(Option<&str>) -> RequestState,
     ) -> usize {
         let fits =
             |group: &ModelGroup| group.output == output && group.of_texts == of_texts && group.model == model;
@@ -243,12 +245,13 @@ impl Window {
     }
 
     /// Sends the inputs.
-    pub fn ask(&mut self, models: &mut Models, counters: &mut Counters) {
+    pub fn send(&mut self, models: &mut Models, counters: &mut Counters) {
         counters.windows += 1;
-        counters.texts += self.places.iter().filter(|place| !matches!(place, Place::Null)).count() as u64;
+        counters.texts +=
+            self.locations.iter().filter(|location| !matches!(location, AnswerLocation::Null)).count() as u64;
         for group in &mut self.groups {
-            let sent = match std::mem::replace(&mut group.state, State::Failed(None)) {
-                State::Texts(texts) => {
+            let sent = match std::mem::replace(&mut group.state, RequestState::Failed(None)) {
+                RequestState::Texts(texts) => {
                     let texts = Input::Texts(texts.into_iter().collect());
                     counters.distinct += texts.len() as u64;
                     let model = models.version_of(group.model.as_deref());
@@ -257,7 +260,7 @@ impl Window {
                         RequestStream::submit(group.output, &model, texts)
                     })
                 }
-                State::Rows { model, rows, .. } => {
+                RequestState::Rows { model, rows, .. } => {
                     counters.distinct += rows.len() as u64;
                     RequestStream::submit(group.output, &model, Input::Rows(rows.finish()))
                 }
@@ -266,7 +269,7 @@ impl Window {
                     continue;
                 }
             };
-            group.state = sent.map_or_else(|error| State::Failed(Some(error)), State::Asked);
+            group.state = sent.map_or_else(|error| RequestState::Failed(Some(error)), RequestState::Sent);
         }
     }
 
@@ -274,19 +277,19 @@ impl Window {
     pub fn wait(&mut self, counters: &mut Counters) {
         let start = Instant::now();
         for group in &mut self.groups {
-            let state = std::mem::replace(&mut group.state, State::Failed(None));
+            let state = std::mem::replace(&mut group.state, RequestState::Failed(None));
             group.state = match state {
-                State::Asked(asked) => match asked.finish() {
+                RequestState::Sent(stream) => match stream.finish() {
                     Ok(answers) => {
-                        counters.answered(&answers);
-                        State::Answered(answers)
+                        counters.add_answers(&answers);
+                        RequestState::Answered(answers)
                     }
-                    Err(error) => State::Failed(Some(error)),
+                    Err(error) => RequestState::Failed(Some(error)),
                 },
                 other => other,
             };
         }
-        counters.waited(start);
+        counters.add_waiting(start);
     }
 
     /// The next row, to be used until the window is given back.
@@ -305,18 +308,18 @@ impl Window {
     ///
     /// # Errors
     /// What went wrong with the input, the model, or the engine.
-    pub fn value(&mut self, row: usize, call: &Call) -> Result<Option<pg_sys::Datum>, Error> {
-        match self.places.get(row * self.inputs + call.input) {
-            None | Some(Place::Null) => Ok(None),
-            Some(Place::TooLong(bytes)) => Err(Error::TextTooLong(*bytes)),
-            Some(Place::Refused(number)) => {
+    pub fn value(&mut self, row: usize, call: &CallColumn) -> Result<Option<pg_sys::Datum>, Error> {
+        match self.locations.get(row * self.inputs + call.input) {
+            None | Some(AnswerLocation::Null) => Ok(None),
+            Some(AnswerLocation::TooLong(bytes)) => Err(Error::TextTooLong(*bytes)),
+            Some(AnswerLocation::Refused(number)) => {
                 let error = self.refused.get_mut(*number as usize).and_then(Option::take);
                 Err(error.unwrap_or(UNANSWERED))
             }
-            Some(Place::At { group, row }) => match &mut self.groups[*group as usize].state {
-                State::Answered(answers) => call.function.datum(answers, *row as usize),
-                State::Failed(error) => Err(error.take().unwrap_or(UNANSWERED)),
-                State::Texts(_) | State::Rows { .. } | State::Asked(_) => Err(UNANSWERED),
+            Some(AnswerLocation::At { group, row }) => match &mut self.groups[*group as usize].state {
+                RequestState::Answered(answers) => call.function.datum(answers, *row as usize),
+                RequestState::Failed(error) => Err(error.take().unwrap_or(UNANSWERED)),
+                RequestState::Texts(_) | RequestState::Rows { .. } | RequestState::Sent(_) => Err(UNANSWERED),
             },
         }
     }

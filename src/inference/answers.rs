@@ -3,6 +3,7 @@
 //! Readers take the number of an input and give `None` where SQL shows NULL: for blank texts. Invariant: a [`ModelFunction`]
 //! gives the very value that the SQL function of that name returns.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use ecommerce_ml_protocol::{
@@ -12,6 +13,7 @@ use pgrx::{IntoDatum, JsonB, pg_sys};
 use serde_json::{Map, Value, json};
 
 use crate::catalog::resolve::Resolved;
+use crate::client::{Fingerprint, Piece};
 use crate::error::Error;
 
 /// Answers of one model to some inputs, in their order.
@@ -21,15 +23,17 @@ pub struct Answers {
     rows: Option<protocol::Answers>,
     /// What the labels of `rows` mean.
     scheme: LabelScheme,
+    /// Inputs that have no row because engines die of them, by number.
+    refused: BTreeMap<usize, Fingerprint>,
     completed: Completed,
 }
 
 /// An SQL function that asks a model about one input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ModelFunction {
-    Pieces,
-    Ids,
-    Count,
+    TokenPieces,
+    TokenIds,
+    TokenCount,
     Sentiment,
     SentimentScore,
     Rating,
@@ -43,9 +47,9 @@ impl ModelFunction {
     /// What the model is asked for. Functions of the same output, model and input are answered by one forward pass.
     pub fn output(self) -> Output {
         match self {
-            ModelFunction::Pieces => Output::TokenPieces,
-            ModelFunction::Ids => Output::TokenIds,
-            ModelFunction::Count => Output::TokenCounts,
+            ModelFunction::TokenPieces => Output::TokenPieces,
+            ModelFunction::TokenIds => Output::TokenIds,
+            ModelFunction::TokenCount => Output::TokenCounts,
             ModelFunction::Embedding => Output::Embedding,
             ModelFunction::Sentiment
             | ModelFunction::SentimentScore
@@ -62,9 +66,9 @@ impl ModelFunction {
     /// As the reader of that name.
     pub fn datum(self, answers: &Answers, row: usize) -> Result<Option<pg_sys::Datum>, Error> {
         Ok(match self {
-            ModelFunction::Pieces => answers.pieces(row)?.into_datum(),
-            ModelFunction::Ids => answers.ids(row)?.into_datum(),
-            ModelFunction::Count => answers.count(row)?.into_datum(),
+            ModelFunction::TokenPieces => answers.token_pieces(row)?.into_datum(),
+            ModelFunction::TokenIds => answers.token_ids(row)?.into_datum(),
+            ModelFunction::TokenCount => answers.token_count(row)?.into_datum(),
             ModelFunction::Sentiment => answers.sentiment(row)?.into_datum(),
             ModelFunction::SentimentScore => answers.sentiment_score(row)?.into_datum(),
             ModelFunction::Rating => answers.rating(row)?.into_datum(),
@@ -77,18 +81,27 @@ impl ModelFunction {
 }
 
 impl Answers {
-    /// To be filled by [`take_in`](Self::take_in).
-    pub fn none_yet(model: &Rc<Resolved>) -> Self {
+    /// To be filled by [`append`](Self::append).
+    pub fn empty(model: &Rc<Resolved>) -> Self {
         let scheme = LabelScheme::Other;
-        Self { model: Rc::clone(model), rows: None, scheme, completed: Completed::default() }
+        let (model, refused) = (Rc::clone(model), BTreeMap::new());
+        Self { model, rows: None, scheme, refused, completed: Completed::default() }
     }
 
-    /// Appends a reply.
+    /// Appends what came of the next inputs.
     ///
     /// # Errors
     /// [`Error::Unexpected`] for a reply to something else.
-    pub fn take_in(&mut self, reply: ReplyBody) -> Result<(), Error> {
-        let ReplyBody::Answered { answers, completed } = reply else { return Err(OTHER) };
+    pub fn append(&mut self, piece: Piece) -> Result<(), Error> {
+        let (answers, completed) = match piece {
+            Piece::Answered(ReplyBody::Answered { answers, completed }) => (answers, completed),
+            Piece::Answered(_) => return Err(UNEXPECTED_ANSWER),
+            Piece::Refused(input) => {
+                let answered = self.rows.as_ref().map_or(0, protocol::Answers::len);
+                self.refused.insert(answered + self.refused.len(), input);
+                return Ok(());
+            }
+        };
         match &mut self.rows {
             None => {
                 self.scheme = match &answers {
@@ -97,12 +110,28 @@ impl Answers {
                 };
                 self.rows = Some(answers);
             }
-            Some(rows) => append(rows, answers)?,
+            Some(rows) => append_rows(rows, answers)?,
         }
         self.completed.tokens += completed.tokens;
         self.completed.cached += completed.cached;
         self.completed.micros += completed.micros;
         Ok(())
+    }
+
+    /// Where the answer to an input is.
+    ///
+    /// # Errors
+    /// [`Error::InputFatal`] if there is none because engines die of it.
+    fn answer_index(&self, row: usize) -> Result<usize, Error> {
+        match self.refused.get(&row) {
+            Some(refused) => Err(Error::InputFatal(*refused)),
+            None => Ok(row - self.refused.range(..row).count()),
+        }
+    }
+
+    /// Whether there is an answer to each input.
+    pub fn are_complete(&self) -> bool {
+        self.refused.is_empty()
     }
 
     /// Whose answers these are.
@@ -120,13 +149,14 @@ impl Answers {
     /// # Errors
     /// [`Error::Unexpected`] if something else was asked for.
     pub fn prediction(&self, row: usize) -> Result<Option<Prediction<'_>>, Error> {
+        let row = self.answer_index(row)?;
         match &self.rows {
             Some(rows @ (protocol::Answers::Classes { .. } | protocol::Answers::Numbers(_)))
                 if row < rows.len() =>
             {
                 Ok(rows.prediction(row))
             }
-            _ => Err(OTHER),
+            _ => Err(UNEXPECTED_ANSWER),
         }
     }
 
@@ -134,31 +164,37 @@ impl Answers {
     ///
     /// # Errors
     /// [`Error::Unexpected`] if something else was asked for; so do all readers.
-    pub fn pieces(&self, row: usize) -> Result<Option<Vec<String>>, Error> {
+    pub fn token_pieces(&self, row: usize) -> Result<Option<Vec<String>>, Error> {
+        let row = self.answer_index(row)?;
         match &self.rows {
-            Some(protocol::Answers::TokenPieces(rows)) => rows.get(row).cloned().map(Some).ok_or(OTHER),
-            _ => Err(OTHER),
+            Some(protocol::Answers::TokenPieces(rows)) => {
+                rows.get(row).cloned().map(Some).ok_or(UNEXPECTED_ANSWER)
+            }
+            _ => Err(UNEXPECTED_ANSWER),
         }
     }
 
     /// Indices into the vocabulary.
-    pub fn ids(&self, row: usize) -> Result<Option<Vec<i32>>, Error> {
-        let Some(protocol::Answers::TokenIds(rows)) = &self.rows else { return Err(OTHER) };
-        let ids = rows.get(row).ok_or(OTHER)?.iter();
-        ids.map(|id| i32::try_from(*id)).collect::<Result<_, _>>().map(Some).map_err(|_| OTHER)
+    pub fn token_ids(&self, row: usize) -> Result<Option<Vec<i32>>, Error> {
+        let row = self.answer_index(row)?;
+        let Some(protocol::Answers::TokenIds(rows)) = &self.rows else { return Err(UNEXPECTED_ANSWER) };
+        let ids = rows.get(row).ok_or(UNEXPECTED_ANSWER)?.iter();
+        ids.map(|id| i32::try_from(*id)).collect::<Result<_, _>>().map(Some).map_err(|_| UNEXPECTED_ANSWER)
     }
 
     /// Number of tokens.
-    pub fn count(&self, row: usize) -> Result<Option<i32>, Error> {
-        let Some(protocol::Answers::TokenCounts(rows)) = &self.rows else { return Err(OTHER) };
-        i32::try_from(*rows.get(row).ok_or(OTHER)?).map(Some).map_err(|_| OTHER)
+    pub fn token_count(&self, row: usize) -> Result<Option<i32>, Error> {
+        let row = self.answer_index(row)?;
+        let Some(protocol::Answers::TokenCounts(rows)) = &self.rows else { return Err(UNEXPECTED_ANSWER) };
+        i32::try_from(*rows.get(row).ok_or(UNEXPECTED_ANSWER)?).map(Some).map_err(|_| UNEXPECTED_ANSWER)
     }
 
     /// Mean-pooled, L2-normalised.
     pub fn embedding(&self, row: usize) -> Result<Option<Vec<f32>>, Error> {
+        let row = self.answer_index(row)?;
         match &self.rows {
-            Some(protocol::Answers::Vectors(rows)) => rows.get(row).cloned().ok_or(OTHER),
-            _ => Err(OTHER),
+            Some(protocol::Answers::Vectors(rows)) => rows.get(row).cloned().ok_or(UNEXPECTED_ANSWER),
+            _ => Err(UNEXPECTED_ANSWER),
         }
     }
 
@@ -167,7 +203,7 @@ impl Answers {
     /// # Errors
     /// [`Error::NoMeaning`] if the model's labels don't mean sentiment.
     pub fn sentiment(&self, row: usize) -> Result<Option<&'static str>, Error> {
-        self.reading(row, SENTIMENT, |reading| reading.sentiment.map(protocol::Sentiment::as_str))
+        self.read_labels(row, SENTIMENT, |reading| reading.sentiment.map(protocol::Sentiment::as_str))
     }
 
     /// From -1 to 1.
@@ -175,7 +211,7 @@ impl Answers {
     /// # Errors
     /// As [`sentiment`](Self::sentiment).
     pub fn sentiment_score(&self, row: usize) -> Result<Option<f32>, Error> {
-        self.reading(row, SENTIMENT, |reading| reading.score)
+        self.read_labels(row, SENTIMENT, |reading| reading.score)
     }
 
     /// From 1 to 5.
@@ -183,7 +219,7 @@ impl Answers {
     /// # Errors
     /// [`Error::NoMeaning`] if the model's labels don't mean stars.
     pub fn rating(&self, row: usize) -> Result<Option<f32>, Error> {
-        self.reading(row, "labels that mean 1 to 5 stars", |reading| reading.rating)
+        self.read_labels(row, "labels that mean 1 to 5 stars", |reading| reading.rating)
     }
 
     /// The value of a regression.
@@ -191,7 +227,7 @@ impl Answers {
     /// # Errors
     /// [`Error::NoMeaning`] for a model that isn't one.
     pub fn value(&self, row: usize) -> Result<Option<f64>, Error> {
-        self.read(row, "numeric value: it is not a regression", |prediction| match prediction {
+        self.read_prediction(row, "numeric value: it is not a regression", |prediction| match prediction {
             Prediction::Number(value) => Some(value),
             Prediction::Class { .. } => None,
         })
@@ -202,7 +238,7 @@ impl Answers {
     /// # Errors
     /// [`Error::NoMeaning`] for a model without labels.
     pub fn class(&self, row: usize) -> Result<Option<&str>, Error> {
-        self.read(row, "classes", |prediction| {
+        self.read_prediction(row, "classes", |prediction| {
             let Prediction::Class { labels, probabilities } = prediction else { return None };
             let likeliest =
                 probabilities.iter().zip(labels).max_by(|(one, _), (other, _)| one.total_cmp(other));
@@ -215,7 +251,7 @@ impl Answers {
     /// # Errors
     /// As [`class`](Self::class).
     pub fn probabilities(&self, row: usize) -> Result<Option<JsonB>, Error> {
-        self.read(row, "classes", |prediction| {
+        self.read_prediction(row, "classes", |prediction| {
             let Prediction::Class { labels, probabilities } = prediction else { return None };
             let pairs = labels.iter().zip(probabilities);
             let object: Map<String, Value> =
@@ -224,29 +260,29 @@ impl Answers {
         })
     }
 
-    fn reading<T>(
+    fn read_labels<T>(
         &self,
         row: usize,
         wanted: &'static str,
         read: impl FnOnce(Reading) -> Option<T>,
     ) -> Result<Option<T>, Error> {
-        self.read(row, wanted, |prediction| match prediction {
+        self.read_prediction(row, wanted, |prediction| match prediction {
             Prediction::Class { probabilities, .. } => read(self.scheme.read(probabilities)),
             Prediction::Number(_) => None,
         })
     }
 
-    fn read<'a, T>(
+    fn read_prediction<'a, T>(
         &'a self,
         row: usize,
         wanted: &'static str,
         read: impl FnOnce(Prediction<'a>) -> Option<T>,
     ) -> Result<Option<T>, Error> {
         let Some(prediction) = self.prediction(row)? else { return Ok(None) };
-        read(prediction).map(Some).ok_or_else(|| self.meaningless(wanted))
+        read(prediction).map(Some).ok_or_else(|| self.no_meaning(wanted))
     }
 
-    fn meaningless(&self, wanted: &'static str) -> Error {
+    fn no_meaning(&self, wanted: &'static str) -> Error {
         let model = format!("{}@{}", self.model.name, self.model.version);
         let labels = match &self.rows {
             Some(protocol::Answers::Classes { labels, .. }) => labels.clone(),
@@ -257,7 +293,7 @@ impl Answers {
 }
 
 /// Appends rows of the same request's next part.
-fn append(rows: &mut protocol::Answers, more: protocol::Answers) -> Result<(), Error> {
+fn append_rows(rows: &mut protocol::Answers, more: protocol::Answers) -> Result<(), Error> {
     use protocol::Answers::{Classes, Numbers, TokenCounts, TokenIds, TokenPieces, Vectors};
     match (rows, more) {
         (Classes { labels, probabilities }, Classes { labels: same, probabilities: more })
@@ -270,10 +306,10 @@ fn append(rows: &mut protocol::Answers, more: protocol::Answers) -> Result<(), E
         (TokenIds(rows), TokenIds(more)) => rows.extend(more),
         (TokenPieces(rows), TokenPieces(more)) => rows.extend(more),
         (TokenCounts(rows), TokenCounts(more)) => rows.extend(more),
-        _ => return Err(OTHER),
+        _ => return Err(UNEXPECTED_ANSWER),
     }
     Ok(())
 }
 
 const SENTIMENT: &str = "labels that mean sentiment";
-const OTHER: Error = Error::Unexpected("an answer to something else");
+const UNEXPECTED_ANSWER: Error = Error::Unexpected("an answer to something else");

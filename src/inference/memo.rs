@@ -22,7 +22,7 @@ thread_local! {
 }
 
 /// The answer, if the latest one was to this input by this model, whatever name the model goes by.
-pub fn recall(output: Output, source: &ModelSource, input: &Input) -> Option<Rc<Answers>> {
+pub fn lookup(output: Output, source: &ModelSource, input: &Input) -> Option<Rc<Answers>> {
     LATEST.with_borrow(|latest| {
         let entry = latest.as_ref()?;
         let same = entry.output == output
@@ -33,6 +33,6 @@ pub fn recall(output: Output, source: &ModelSource, input: &Input) -> Option<Rc<
 }
 
 /// Keeps an answer in place of the one before.
-pub fn remember(output: Output, input: Input, answers: Rc<Answers>) {
+pub fn store(output: Output, input: Input, answers: Rc<Answers>) {
     LATEST.set(Some(Entry { output, input, answers }));
 }

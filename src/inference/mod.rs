@@ -1,19 +1,19 @@
 //! Inputs in, answers out: what SQL functions, aggregates and the executor node share.
 //!
 //! # Layout
-//! - [`reads`]: what a model reads.
+//! - [`model_inputs`]: what a model reads.
 //! - [`answers`]: what came back, and what each SQL function reads off it.
 //! - [`requests`]: many inputs, cut into requests of bounded size, two of them in flight.
 //! - [`memo`]: the latest answer to a single input.
-//! - [`room`]: whether the answers to many texts fit into one value.
+//! - [`result_size`]: whether the answers to many texts fit into one value.
 //!
 //! It must not know where the inputs come from. Invariant: answers are in the order of the inputs they were asked for.
 
 mod answers;
 mod memo;
-mod reads;
+mod model_inputs;
 mod requests;
-mod room;
+mod result_size;
 
 use std::rc::Rc;
 
@@ -30,9 +30,9 @@ pub enum InputKind {
     Json,
 }
 
-pub use reads::{columns_of, require_text};
+pub use model_inputs::{columns_of, require_text};
 pub use requests::RequestStream;
-pub use room::check_room;
+pub use result_size::check_result_size;
 
 use crate::catalog::resolve::{Resolved, resolve};
 use crate::error::Error;
@@ -66,10 +66,12 @@ pub fn answer(output: Output, model: &Rc<Resolved>, input: Input) -> Result<Rc<A
         return Ok(Rc::new(RequestStream::submit(output, model, input)?.finish()?));
     }
     let source = &model.reference.source;
-    if let Some(answers) = memo::recall(output, source, &input) {
+    if let Some(answers) = memo::lookup(output, source, &input) {
         return Ok(answers);
     }
     let answers = Rc::new(RequestStream::submit(output, model, input.clone())?.finish()?);
-    memo::remember(output, input, Rc::clone(&answers));
+    if answers.are_complete() {
+        memo::store(output, input, Rc::clone(&answers));
+    }
     Ok(answers)
 }

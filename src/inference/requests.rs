@@ -18,7 +18,7 @@ use crate::guc;
 /// Most bytes of text in one request; a single longer text goes alone.
 const REQUEST_BYTES: usize = 4 << 20;
 /// Most texts to embed in one request, so that the widest embeddings fit into a reply.
-const MOST_EMBEDDINGS: usize = 256;
+const MAX_EMBEDDINGS: usize = 256;
 /// The engine works on one request while the next waits for it.
 const IN_FLIGHT: usize = 2;
 
@@ -26,13 +26,13 @@ const IN_FLIGHT: usize = 2;
 pub struct RequestStream {
     output: Output,
     model: Rc<Resolved>,
-    rest: Rest,
+    unsent: Unsent,
     in_flight: VecDeque<Ticket>,
     answers: Answers,
 }
 
 /// What has not been sent.
-enum Rest {
+enum Unsent {
     Texts(Peekable<IntoIter<String>>),
     /// Those who collect rows keep them few.
     Rows(Option<Rows>),
@@ -44,12 +44,13 @@ impl RequestStream {
     /// # Errors
     /// Those of starting an engine.
     pub fn submit(output: Output, model: &Rc<Resolved>, input: Input) -> Result<Self, Error> {
-        let answers = Answers::none_yet(model);
-        let rest = match input {
-            Input::Texts(texts) => Rest::Texts(texts.into_iter().peekable()),
-            Input::Rows(rows) => Rest::Rows(Some(rows).filter(|rows| rows.count > 0)),
+        let answers = Answers::empty(model);
+        let unsent = match input {
+            Input::Texts(texts) => Unsent::Texts(texts.into_iter().peekable()),
+            Input::Rows(rows) => Unsent::Rows(Some(rows).filter(|rows| rows.count > 0)),
         };
-        let mut stream = Self { output, model: Rc::clone(model), rest, in_flight: VecDeque::new(), answers };
+        let mut stream =
+            Self { output, model: Rc::clone(model), unsent, in_flight: VecDeque::new(), answers };
         stream.fill()?;
         client::push()?;
         Ok(stream)
@@ -61,7 +62,9 @@ impl RequestStream {
     /// As [`Ticket::finish`].
     pub fn finish(mut self) -> Result<Answers, Error> {
         while let Some(ticket) = self.in_flight.pop_front() {
-            self.answers.take_in(ticket.finish()?)?;
+            for piece in ticket.finish()? {
+                self.answers.append(piece)?;
+            }
             self.fill()?;
         }
         Ok(self.answers)
@@ -69,9 +72,9 @@ impl RequestStream {
 
     fn fill(&mut self) -> Result<(), Error> {
         while self.in_flight.len() < IN_FLIGHT {
-            let next = match &mut self.rest {
-                Rest::Texts(texts) => next_texts(texts, most_texts(self.output)).map(Input::Texts),
-                Rest::Rows(rows) => rows.take().map(Input::Rows),
+            let next = match &mut self.unsent {
+                Unsent::Texts(texts) => next_texts(texts, max_texts(self.output)).map(Input::Texts),
+                Unsent::Rows(rows) => rows.take().map(Input::Rows),
             };
             let Some(input) = next else { break };
             let model = self.model.reference.clone();
@@ -83,10 +86,10 @@ impl RequestStream {
 }
 
 /// The texts of the next request, `most` of them at most; nothing if none is left.
-fn next_texts(rest: &mut Peekable<IntoIter<String>>, most: usize) -> Option<Vec<String>> {
+fn next_texts(unsent: &mut Peekable<IntoIter<String>>, most: usize) -> Option<Vec<String>> {
     let (mut bytes, mut taken) = (0, Vec::new());
     while let Some(text) =
-        rest.next_if(|text| taken.is_empty() || (taken.len() < most && bytes + text.len() <= REQUEST_BYTES))
+        unsent.next_if(|text| taken.is_empty() || (taken.len() < most && bytes + text.len() <= REQUEST_BYTES))
     {
         bytes += text.len();
         taken.push(text);
@@ -94,9 +97,9 @@ fn next_texts(rest: &mut Peekable<IntoIter<String>>, most: usize) -> Option<Vec<
     (!taken.is_empty()).then_some(taken)
 }
 
-fn most_texts(output: Output) -> usize {
+fn max_texts(output: Output) -> usize {
     match output {
-        Output::Embedding => guc::batch_size().min(MOST_EMBEDDINGS),
+        Output::Embedding => guc::batch_size().min(MAX_EMBEDDINGS),
         _ => guc::batch_size(),
     }
 }

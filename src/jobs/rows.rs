@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::reads::Reads;
 use crate::catalog::jobs::Job;
-use crate::columns::{RowsBuilder, TupleReader, moment};
+use crate::columns::{RowsBuilder, TupleReader, timestamp};
 use crate::error::Error;
 use crate::relation::{Column, Relation};
 use crate::rows::{self, TakeTuples, Tuple};
@@ -177,7 +177,7 @@ impl<F: FnMut(TrainingRows, i64) -> Result<(), Error>> TakeTuples for Batches<'_
     fn take(&mut self, tuple: &Tuple) -> Result<(), Error> {
         let has_time = self.rows.reads.time.is_some();
         // SAFETY: a value of the type that comes with it.
-        let time = || tuple.datum(2).and_then(|(value, type_oid)| unsafe { moment(value, type_oid) });
+        let time = || tuple.datum(2).and_then(|(value, type_oid)| unsafe { timestamp(value, type_oid) });
         let time = has_time.then(time);
         let is_readable = match (self.label(tuple)?, time) {
             (None, _) | (_, Some(None)) => false,

@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 
+use super::heartbeat::Heartbeat;
 use crate::engine_process::EngineProcess;
 use crate::guc::EngineSettings;
 use crate::runtime;
@@ -15,8 +16,8 @@ use crate::runtime;
 /// A running engine.
 pub struct Engine {
     pub child: EngineProcess,
-    /// The engine ends when this closes.
-    _lifeline: UnixStream,
+    /// Holds the lifeline: the engine ends when that closes.
+    pub heartbeat: Heartbeat,
 }
 
 impl Engine {
@@ -25,7 +26,7 @@ impl Engine {
         let (lifeline, its_lifeline) = UnixStream::pair()?;
         let ends = (OwnedFd::from(listener.try_clone()?), OwnedFd::from(its_lifeline));
         let child = EngineProcess::start(arguments(settings, restarts), ends, settings.nice)?;
-        Ok(Self { child, _lifeline: lifeline })
+        Ok(Self { child, heartbeat: Heartbeat::over(lifeline)? })
     }
 }
 

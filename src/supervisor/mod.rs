@@ -8,6 +8,7 @@
 //! the server answers the crash of a background worker by restarting every session.
 
 mod engine;
+mod heartbeat;
 mod office;
 mod watch;
 

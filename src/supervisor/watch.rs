@@ -1,11 +1,14 @@
 //! The supervisor's loop: keep an engine running until told to end, or until the engine ends for want of work.
 //!
-//! Invariant: an engine that served is replaced at once, because a session that asks the same thing twice in vain
-//! gives up by itself; one that dies before it serves is replaced ever more slowly, and then given up.
+//! Invariant: an engine that served is replaced at once, because sessions wait ever longer before they ask again what
+//! they lost; one that dies by itself before it serves is replaced ever more slowly, and then given up. Before the next one
+//! starts, those who lost this one can learn whether it ended by what they asked.
 
+use std::fs;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -35,10 +38,19 @@ enum End {
     Outdated,
     /// It had nothing to do.
     Idle,
-    /// It served, and died.
+    /// It was killed from outside, by neither the kernel for want of memory nor us.
+    Killed,
+    /// It served, and died or gave no sign of life.
     Died,
     /// It died before it served.
     StillBorn,
+}
+
+impl End {
+    /// Whether it may have ended by what it worked on.
+    fn may_be_its_work(&self) -> bool {
+        matches!(self, End::Died | End::StillBorn)
+    }
 }
 
 /// Supervises until the end of the worker.
@@ -49,7 +61,7 @@ pub fn run(office: Office) {
             End::Dismissed => return,
             End::Idle if !has_callers(office.listener.as_fd()) => return,
             End::Idle | End::Outdated => failures = 0,
-            End::Died => (restarts, failures) = (restarts + 1, 0),
+            End::Killed | End::Died => (restarts, failures) = (restarts + 1, 0),
             End::StillBorn => (restarts, failures) = (restarts + 1, failures + 1),
         }
         if failures >= PATIENCE {
@@ -80,21 +92,53 @@ fn live(office: &Office, restarts: u32) -> End {
             return End::StillBorn;
         }
     };
-    runtime::note_engine(engine.child.pid());
+    let pid = engine.child.pid();
+    runtime::note_engine(pid);
+    let end = watch(&mut engine, &settings);
+    if !end.may_be_its_work() {
+        runtime::excuse_engine(pid);
+    }
+    end
+}
+
+fn watch(engine: &mut Engine, settings: &EngineSettings) -> End {
+    let kills = oom_kills();
     let mut probe = Probe::start();
     loop {
-        let timeout = (!probe.served).then_some(TICK);
-        latch::wait(Some((engine.child.words(), Interest::Readable)), timeout);
+        let timeouts = [(!probe.served).then_some(TICK), engine.heartbeat.pause()];
+        latch::wait(Some((engine.child.words(), Interest::Readable)), timeouts.into_iter().flatten().min());
         probe.look();
         let (lines, closed) = engine.child.listen();
         lines.iter().for_each(|line| log!("ecommerce_ml engine: {line}"));
-        if let Some(end) = dismissed(&settings) {
+        if let Some(end) = dismissed(settings) {
             return end;
         }
         if closed {
-            return autopsy(&mut engine, &probe);
+            return autopsy(engine, &probe, kills);
+        }
+        if let Some(silence) = engine.heartbeat.look(probe.served) {
+            return give_up(engine, &probe, silence);
         }
     }
+}
+
+/// Ends an engine that gives no sign of life.
+fn give_up(engine: &mut Engine, probe: &Probe, silence: Duration) -> End {
+    let pid = engine.child.pid();
+    warning!(
+        "ecommerce_ml engine (PID {pid}) gave no sign of life for {} ms, killing it",
+        silence.as_millis()
+    );
+    if let Err(error) = engine.child.kill() {
+        warning!("could not kill ecommerce_ml engine (PID {pid}): {error}");
+    }
+    if probe.served { End::Died } else { End::StillBorn }
+}
+
+/// How many processes the kernel has killed for want of memory, if it tells.
+fn oom_kills() -> Option<u64> {
+    let counters = fs::read_to_string("/proc/vmstat").ok()?;
+    counters.lines().find_map(|line| line.strip_prefix("oom_kill "))?.trim().parse().ok()
 }
 
 /// Whether a signal asks for this engine's end.
@@ -113,11 +157,11 @@ fn dismissed(settings: &EngineSettings) -> Option<End> {
     None
 }
 
-/// The engine has closed its standard error, which it does only by ending.
-fn autopsy(engine: &mut Engine, probe: &Probe) -> End {
+/// The engine has closed its standard error, which it does only by ending. `kills` is [`oom_kills`] of when it was started.
+fn autopsy(engine: &mut Engine, probe: &Probe, kills: Option<u64>) -> End {
     let pid = engine.child.pid();
-    let status = match await_end(engine) {
-        Ok(status) => status,
+    let (status, lingered) = match await_end(engine) {
+        Ok(ended) => ended,
         Err(error) => {
             warning!("could not wait for ecommerce_ml engine (PID {pid}): {error}");
             return End::StillBorn;
@@ -129,17 +173,22 @@ fn autopsy(engine: &mut Engine, probe: &Probe) -> End {
     }
     let words = engine.child.last_words();
     warning!("ecommerce_ml engine (PID {pid}) {}; last words: {words}", describe(status));
+    let by_kernel = kills.is_none() || oom_kills() != kills;
+    if status.signal() == Some(libc::SIGKILL) && !lingered && !by_kernel {
+        return End::Killed;
+    }
     if probe.served { End::Died } else { End::StillBorn }
 }
 
-fn await_end(engine: &mut Engine) -> std::io::Result<ExitStatus> {
+/// How the engine ended, and whether it had to be helped.
+fn await_end(engine: &mut Engine) -> std::io::Result<(ExitStatus, bool)> {
     for _ in 0..20 {
         if let Some(status) = engine.child.ended()? {
-            return Ok(status);
+            return Ok((status, false));
         }
         latch::wait(None, Some(TICK));
     }
-    engine.child.kill()
+    engine.child.kill().map(|status| (status, true))
 }
 
 /// Our own connection to the engine, which tells whether it serves, and whether it is of our build.

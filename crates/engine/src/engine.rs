@@ -78,7 +78,9 @@ impl Engine {
             }
             RequestBody::Stats => Ok(ReplyBody::Stats(self.stats())),
             // The server deals with these; here they are a request for nothing.
-            RequestBody::Cancel | RequestBody::Upload(_) => Err(invalid("not a request")),
+            RequestBody::Cancel | RequestBody::Upload(_) | RequestBody::Alone => {
+                Err(invalid("not a request"))
+            }
         }
     }
 

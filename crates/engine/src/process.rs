@@ -3,7 +3,7 @@
 //! It must not know requests.
 //! Invariant: the engine never outlives the worker that started it.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -30,9 +30,13 @@ pub fn use_threads(threads: usize) -> io::Result<()> {
     Err(Command::new(env::current_exe()?).args(env::args_os().skip(1)).env(THREADS_VARIABLE, wanted).exec())
 }
 
+/// What the kernel adds to this process' badness, in thousandths of the machine's memory: the most that there is, so that it
+/// ends this process before any of the database, however much memory that takes. Of engines and trainings, it ends the larger.
+const OOM_SCORE: &str = "1000";
+
 /// If memory runs out, the kernel shall end this process and not one of the database. It may be forbidden.
 pub fn volunteer_for_oom_killer() {
-    let _ = fs::write("/proc/self/oom_score_adj", "500");
+    let _ = fs::write("/proc/self/oom_score_adj", OOM_SCORE);
 }
 
 /// The listening socket that is standard input.
@@ -45,21 +49,36 @@ pub fn inherited_listener() -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Ends the process at once when the other end of standard output is closed: the worker is gone.
+/// Our end of the lifeline, by which the worker is told that the engine lives.
+pub struct Pulse(UnixStream);
+
+impl Pulse {
+    /// Answers a heartbeat.
+    pub fn beat(&self) {
+        // The worker that doesn't take it is gone, or looks for one answer however many there are.
+        let _ = (&self.0).write(&[0]);
+    }
+}
+
+/// Ends the process at once when the other end of standard output is closed: the worker is gone. Calls `beat` when the worker
+/// asks for a sign of life, which whoever serves gives by the [`Pulse`].
 ///
 /// A thread of its own and no part of the server, so that it works whatever state the server is in.
 ///
 /// # Errors
 /// If standard output is no socket.
-pub fn watch_lifeline() -> io::Result<()> {
+pub fn watch_lifeline(beat: impl Fn() + Send + 'static) -> io::Result<Pulse> {
     let mut lifeline = UnixStream::from(io::stdout().as_fd().try_clone_to_owned()?);
     lifeline.local_addr()?;
+    let pulse = Pulse(lifeline.try_clone()?);
     let wait = move || {
-        // Nothing is ever sent, but what is must not end the wait.
-        while matches!(lifeline.read(&mut [0; 64]), Ok(1..)) {}
+        while matches!(lifeline.read(&mut [0; 64]), Ok(1..)) {
+            beat();
+        }
         let _ = lifeline.shutdown(Shutdown::Both);
         note("the worker is gone, exiting");
         std::process::exit(0);
     };
-    thread::Builder::new().name("lifeline".to_owned()).spawn(wait).map(drop)
+    thread::Builder::new().name("lifeline".to_owned()).spawn(wait)?;
+    Ok(pulse)
 }

@@ -11,10 +11,11 @@ use ecommerce_ml_text::ModelLoader;
 use ecommerce_ml_text::scheduler::SchedulerOptions;
 use ecommerce_ml_text_model::Store;
 use tokio::runtime;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use crate::cli::Serve;
 use crate::engine::{Engine, ProcessInfo};
-use crate::process;
+use crate::process::{self, Pulse};
 use crate::registry::Registry;
 
 /// Serves until there has been no request for the idle timeout.
@@ -23,13 +24,20 @@ use crate::registry::Registry;
 /// If there is nothing to listen on, or the system refuses threads.
 pub fn serve(options: Serve) -> io::Result<()> {
     process::volunteer_for_oom_killer();
-    let listener = listen(&options)?;
+    let (beats, beaten) = mpsc::unbounded_channel();
+    let (listener, pulse) = listen(&options, move || {
+        // Nobody answers any more when the server has ended; then the process does too.
+        let _ = beats.send(());
+    })?;
     listener.set_nonblocking(true)?;
     let idle_timeout = (options.idle_timeout > 0).then(|| Duration::from_secs(options.idle_timeout));
     let engine = Arc::new(engine(options)?);
     let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     let result = runtime.block_on(async {
         let listener = tokio::net::UnixListener::from_std(listener)?;
+        if let Some(pulse) = pulse {
+            tokio::spawn(live(beaten, pulse));
+        }
         server::serve(listener, engine, idle_timeout).await
     });
     // A download or a model that is being loaded for nobody shall not hold up the end.
@@ -37,12 +45,20 @@ pub fn serve(options: Serve) -> io::Result<()> {
     result
 }
 
-fn listen(options: &Serve) -> io::Result<UnixListener> {
+/// Answers heartbeats. The server's thread does, which never waits and never computes: a model that is loaded or a long text
+/// that is read makes it miss none, and an engine that misses them answers nobody.
+async fn live(mut beaten: UnboundedReceiver<()>, pulse: Pulse) {
+    while beaten.recv().await.is_some() {
+        pulse.beat();
+    }
+}
+
+fn listen(options: &Serve, beat: impl Fn() + Send + 'static) -> io::Result<(UnixListener, Option<Pulse>)> {
     match &options.socket {
-        Some(path) => UnixListener::bind(path),
+        Some(path) => Ok((UnixListener::bind(path)?, None)),
         None => {
-            process::watch_lifeline()?;
-            process::inherited_listener()
+            let pulse = process::watch_lifeline(beat)?;
+            Ok((process::inherited_listener()?, Some(pulse)))
         }
     }
 }

@@ -3,7 +3,9 @@
 //! It must not know SQL types or models. Invariant: all columns of [`Rows`] that came through [`Rows::check`] have a value for
 //! each row, and no code beyond its dictionary.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -86,6 +88,28 @@ impl Values {
         self.len() == 0
     }
 
+    /// Those of some rows, with no more texts in the dictionary than they have.
+    pub fn part(&self, rows: Range<usize>) -> Self {
+        match self {
+            Values::Text { dictionary, codes } => {
+                let mut used = BTreeMap::new();
+                let mut kept = Vec::new();
+                let codes = cut(codes, rows).into_iter().map(|code| {
+                    let text = dictionary.get(code? as usize)?;
+                    Some(*used.entry(code).or_insert_with(|| {
+                        kept.push(text.clone());
+                        u32::try_from(kept.len() - 1).unwrap_or(u32::MAX)
+                    }))
+                });
+                let codes = codes.collect();
+                Values::Text { dictionary: kept, codes }
+            }
+            Values::Number(values) => Values::Number(cut(values, rows)),
+            Values::Boolean(values) => Values::Boolean(cut(values, rows)),
+            Values::Timestamp(values) => Values::Timestamp(cut(values, rows)),
+        }
+    }
+
     /// About how many bytes they take.
     pub fn bytes(&self) -> usize {
         match self {
@@ -159,6 +183,22 @@ impl Input {
         self.len() == 0
     }
 
+    /// Some of it: the answers to its parts, one after another, are the answers to the whole.
+    pub fn part(&self, items: Range<usize>) -> Self {
+        match self {
+            Input::Texts(texts) => Input::Texts(cut(texts, items)),
+            Input::Rows(rows) => {
+                let column = |column: &Column| Column {
+                    name: column.name.clone(),
+                    values: column.values.part(items.clone()),
+                };
+                let end = items.end.min(rows.count as usize);
+                let count = u32::try_from(end.saturating_sub(items.start)).unwrap_or(0);
+                Input::Rows(Rows { count, columns: rows.columns.iter().map(column).collect() })
+            }
+        }
+    }
+
     /// About how many bytes it takes, beside what each item costs.
     pub fn bytes(&self) -> usize {
         match self {
@@ -168,4 +208,10 @@ impl Input {
             }
         }
     }
+}
+
+/// Those of the items that there are.
+fn cut<T: Clone>(items: &[T], range: Range<usize>) -> Vec<T> {
+    let end = range.end.min(items.len());
+    items.get(range.start..end).unwrap_or_default().to_vec()
 }

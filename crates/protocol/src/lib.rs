@@ -42,7 +42,7 @@ pub use input::{Column, Field, Input, Rows, ValueType, Values};
 pub use labels::{LabelScheme, Reading, Sentiment};
 pub use message::{
     DeviceMemory, EngineStats, FileEntry, ModelRef, ModelSource, ModelStats, Reply, ReplyBody, Request,
-    RequestBody, RequestId, Secret, Sha256, UploadPart,
+    RequestBody, RequestId, Secret, Sha256, Stage, UploadPart,
 };
 pub use signature::{Answer, ModelInfo, Reads, Signature, Task};
 pub use text::is_blank;
@@ -57,4 +57,4 @@ pub const MAX_TEXT_BYTES: usize = 4 << 20;
 pub const UPLOAD_CHUNK_BYTES: usize = 1 << 20;
 
 /// Build of this crate: both ends of a connection must carry the same.
-pub const BUILD: &str = concat!(env!("CARGO_PKG_VERSION"), "/7");
+pub const BUILD: &str = concat!(env!("CARGO_PKG_VERSION"), "/8");

@@ -1,8 +1,8 @@
 //! Requests, replies, and the plain values that they carry.
 //!
 //! A connection carries several requests at a time; replies come in any order and name their request.
-//! Invariant: every request but [`RequestBody::Cancel`] and [`RequestBody::Upload`] is answered exactly once
-//! (after any number of [`ReplyBody::NeedContent`]), by a matching body or by [`ReplyBody::Error`].
+//! Invariant: every request but [`RequestBody::Cancel`], [`RequestBody::Upload`] and [`RequestBody::Alone`] is answered exactly once
+//! (after any number of [`ReplyBody::NeedContent`] and [`ReplyBody::Began`]), by a matching body or by [`ReplyBody::Error`].
 
 use std::fmt;
 
@@ -110,6 +110,34 @@ pub enum RequestBody {
     Cancel,
     /// A part of the model that [`ReplyBody::NeedContent`] asked for under this id. Itself unanswered.
     Upload(UploadPart),
+    /// The request that comes next under this id is to be answered while no other that needs a model is worked on. Each
+    /// stage of it is announced by [`ReplyBody::Began`], so that a client who loses the engine knows what it died of.
+    /// Itself unanswered.
+    Alone,
+}
+
+impl RequestBody {
+    /// The model that has to be loaded for it.
+    pub fn model(&self) -> Option<&ModelRef> {
+        match self {
+            RequestBody::Predict { model, .. } | RequestBody::Describe { model } => Some(model),
+            RequestBody::CheckTraining(_)
+            | RequestBody::Fetch { .. }
+            | RequestBody::Stats
+            | RequestBody::Cancel
+            | RequestBody::Upload(_)
+            | RequestBody::Alone => None,
+        }
+    }
+}
+
+/// What an engine does for a request that it answers alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stage {
+    /// It loads the model.
+    Loading,
+    /// It answers; the model is loaded.
+    Answering,
 }
 
 /// One file of a model: part of its manifest.
@@ -182,6 +210,14 @@ pub enum ReplyBody {
     Stats(EngineStats),
     /// The engine doesn't have this model: upload it under the request's id, the request then goes on.
     NeedContent(Sha256),
+    /// From now on nothing but this request is worked on. Only after [`RequestBody::Alone`], before the answer, and not if
+    /// others took too long to end.
+    Began {
+        /// What is worked on.
+        stage: Stage,
+        /// Process id of the engine.
+        engine: u32,
+    },
     /// The request failed.
     Error(EngineError),
 }

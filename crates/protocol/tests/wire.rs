@@ -108,6 +108,7 @@ fn request() -> impl Strategy<Value = Request> {
         }),
         Just(RequestBody::Stats),
         Just(RequestBody::Cancel),
+        Just(RequestBody::Alone),
         upload().prop_map(RequestBody::Upload),
     ];
     (any::<u64>(), body).prop_map(|(id, body)| Request { id: RequestId(id), body })
@@ -141,6 +142,7 @@ fn reply() -> impl Strategy<Value = Reply> {
             EngineError { kind: ErrorKind::DamagedModel, message, detail: None, hint }
         )),
         any::<[u8; 32]>().prop_map(|sha| ReplyBody::NeedContent(Sha256(sha))),
+        any::<u32>().prop_map(|engine| ReplyBody::Began { stage: Stage::Answering, engine }),
     ];
     (any::<u64>(), body).prop_map(|(id, body)| Reply { id: RequestId(id), body })
 }
@@ -352,6 +354,23 @@ proptest! {
 
 proptest! {
     #[test]
+    fn parts_make_up_the_whole(input in input(), at in 0usize..10) {
+        let at = at.min(input.len());
+        let (first, second) = (input.part(0..at), input.part(at..input.len()));
+        prop_assert_eq!(first.len() + second.len(), input.len());
+        prop_assert_eq!(items(&first).into_iter().chain(items(&second)).collect::<Vec<_>>(), items(&input));
+        // Nothing is sent along that no row has.
+        if let Input::Rows(rows) = &first {
+            for column in &rows.columns {
+                if let Values::Text { dictionary, codes } = &column.values {
+                    let used = |code: usize| codes.iter().flatten().any(|used| *used as usize == code);
+                    prop_assert!((0..dictionary.len()).all(used));
+                }
+            }
+        }
+    }
+
+    #[test]
     fn rows_are_sound_or_refused(rows in rows()) {
         let lengths = rows.columns.iter().all(|column| column.values.len() == rows.count as usize);
         let within = rows.columns.iter().all(|column| match &column.values {
@@ -409,4 +428,32 @@ fn a_secret_is_sent_but_not_shown() {
     assert!(!format!("{request:?} {request:#?}").contains("hf_abc"));
     let frame = encode_frame(&request).unwrap();
     assert!(frame.windows(6).any(|bytes| bytes == b"hf_abc"));
+}
+
+/// Each input on its own, in words.
+fn items(input: &Input) -> Vec<String> {
+    (0..input.len())
+        .map(|item| match input {
+            Input::Texts(texts) => texts[item].clone(),
+            Input::Rows(rows) => {
+                let values = rows.columns.iter().map(|column| match &column.values {
+                    Values::Text { dictionary, codes } => {
+                        let text =
+                            codes.get(item).copied().flatten().and_then(|code| dictionary.get(code as usize));
+                        format!("{} {text:?}", column.name)
+                    }
+                    Values::Number(values) => {
+                        format!("{} {:?}", column.name, values.get(item).copied().flatten())
+                    }
+                    Values::Boolean(values) => {
+                        format!("{} {:?}", column.name, values.get(item).copied().flatten())
+                    }
+                    Values::Timestamp(values) => {
+                        format!("{} {:?}", column.name, values.get(item).copied().flatten())
+                    }
+                });
+                values.collect::<Vec<_>>().join(", ")
+            }
+        })
+        .collect()
 }

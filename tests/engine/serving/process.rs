@@ -1,7 +1,7 @@
 //! The program itself: what it inherits, when it ends, what it says.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -80,6 +80,19 @@ fn it_ends_with_its_worker() {
 }
 
 #[test]
+fn it_answers_heartbeats_over_its_lifeline() {
+    let directory = TempDir::new().unwrap();
+    let (listener, _) = listen(&directory);
+    let worker = Worker::start(&listener, &[]);
+    let mut lifeline = worker.lifeline.as_ref().unwrap();
+    lifeline.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    for _ in 0..3 {
+        lifeline.write_all(&[0]).unwrap();
+        assert_eq!(lifeline.read(&mut [0; 64]).unwrap(), 1);
+    }
+}
+
+#[test]
 fn clients_wait_at_the_socket_while_it_is_started_again() {
     let directory = TempDir::new().unwrap();
     let (listener, socket) = listen(&directory);
@@ -111,7 +124,7 @@ fn it_is_the_first_that_the_kernel_ends() {
     let worker = Worker::start(&listener, &["--threads", "1"]);
     let stats = stats(&socket);
     let score = fs::read_to_string(format!("/proc/{}/oom_score_adj", stats.pid)).unwrap();
-    assert_eq!(score.trim(), "500");
+    assert_eq!(score.trim(), "1000");
     // Kept across the start with another environment.
     assert_eq!((stats.pid, stats.threads), (worker.engine.id(), 1));
     let environment = fs::read_to_string(format!("/proc/{}/environ", stats.pid)).unwrap();

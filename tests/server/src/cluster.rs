@@ -10,7 +10,7 @@ use std::time::Duration;
 use postgres::{Client, Config, NoTls};
 use tempfile::TempDir;
 
-use crate::installation::{give_to_server, output, server_program};
+use crate::installation::{as_server, give_to_server, installation_with_engine, output, server_program};
 use crate::processes;
 use crate::statement::run;
 
@@ -41,6 +41,8 @@ impl Shutdown {
 pub struct Cluster {
     /// Holds the data directory, the socket, the log; short, as a socket's path must be.
     base: TempDir,
+    /// Where the server's programs are, unless they are those of the installation under test.
+    programs: Option<PathBuf>,
 }
 
 impl Cluster {
@@ -56,19 +58,34 @@ impl Cluster {
         cluster
     }
 
+    /// As [`with_settings`](Self::with_settings), with another program in the place of the engine; the real one is beside it, under
+    /// the name `real_engine`.
+    pub fn with_engine(engine: &Path, settings: &[&str]) -> Self {
+        let mut cluster = Self::empty();
+        let base = cluster.base.path().join("installation");
+        cluster.programs = Some(installation_with_engine(&base, engine));
+        cluster.initialise(settings);
+        run(&mut cluster.session(), "CREATE EXTENSION ecommerce_ml");
+        cluster
+    }
+
     /// A running cluster where the extension is installed but not created.
     pub fn without_extension(settings: &[&str]) -> Self {
         let cluster = Self::empty();
+        cluster.initialise(settings);
+        cluster
+    }
+
+    fn initialise(&self, settings: &[&str]) {
         let encoding = ["-E", "UTF8", "--locale=C.UTF-8"];
         output(
             server_program("initdb")
                 .args(["-N", "-A", "trust", "-U", SUPERUSER])
                 .args(encoding)
-                .arg(cluster.data()),
+                .arg(self.data()),
         );
-        cluster.configure(settings);
-        cluster.start();
-        cluster
+        self.configure(settings);
+        self.start();
     }
 
     /// A running streaming standby of another cluster.
@@ -88,7 +105,7 @@ impl Cluster {
         let base = tempfile::Builder::new().prefix("ecml-").permissions(private).tempdir_in("/tmp");
         let base = base.expect("/tmp can be written to");
         give_to_server(base.path());
-        Self { base }
+        Self { base, programs: None }
     }
 
     /// Adds lines to the configuration; the server reads them when it starts or reloads.
@@ -124,7 +141,11 @@ impl Cluster {
     pub fn start(&self) {
         let log = self.log_file();
         let arguments = ["start", "-s", "-w", "-t", "60", "-l"];
-        let status = server_program("pg_ctl").args(arguments).arg(log).arg("-D").arg(self.data()).status();
+        let mut pg_ctl = match &self.programs {
+            Some(programs) => as_server(Command::new(programs.join("pg_ctl"))),
+            None => server_program("pg_ctl"),
+        };
+        let status = pg_ctl.args(arguments).arg(log).arg("-D").arg(self.data()).status();
         assert!(status.is_ok_and(|status| status.success()), "the server did not start\n{}", self.log());
     }
 

@@ -1,15 +1,21 @@
 //! Where the server and the extension are installed, and as whom a cluster runs.
 
-use std::os::unix::fs::chown;
+use std::fs;
+use std::os::unix::fs::{chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-/// The pg_config of the server under test: `$PG_CONFIG`, else Debian's PostgreSQL 15.
+/// What the pg_config of the server under test prints: `$PG_CONFIG`, else the one that the scripts find.
 pub fn pg_config(option: &str) -> PathBuf {
-    let program = std::env::var("PG_CONFIG").unwrap_or("/usr/lib/postgresql/15/bin/pg_config".to_owned());
-    PathBuf::from(output(Command::new(program).arg(option)))
+    static PROGRAM: LazyLock<String> = LazyLock::new(|| {
+        std::env::var("PG_CONFIG").unwrap_or_else(|_| {
+            let library = repository().join("scripts/lib.sh");
+            output(Command::new("bash").args(["-c", "source \"$0\"; find_pg_config"]).arg(library))
+        })
+    });
+    PathBuf::from(output(Command::new(&*PROGRAM).arg(option)))
 }
 
 /// The repository.
@@ -21,6 +27,31 @@ pub fn repository() -> PathBuf {
 pub fn server_program(name: &str) -> Command {
     static BINARIES: LazyLock<PathBuf> = LazyLock::new(|| pg_config("--bindir"));
     as_server(Command::new(BINARIES.join(name)))
+}
+
+/// Makes an installation below `base` that is the one under test but for the engine, in whose place `engine` stands; the real
+/// one is beside it as `real_engine`. Returns where its programs are: the server and what starts it.
+pub fn installation_with_engine(base: &Path, engine: &Path) -> PathBuf {
+    let below = |path: &Path| base.join(path.strip_prefix("/").expect("pg_config prints whole paths"));
+    let (programs, libraries, shared) =
+        (pg_config("--bindir"), pg_config("--pkglibdir"), pg_config("--sharedir"));
+    let made = [below(&programs), below(&libraries), below(&shared)];
+    for folder in [&made[0], &made[1], &made[2].parent().expect("it has one").to_path_buf()] {
+        fs::create_dir_all(folder).expect("a folder can be made");
+    }
+    // Copies, because the server finds its files from where its program really is.
+    for program in ["postgres", "pg_ctl"] {
+        fs::copy(programs.join(program), made[0].join(program)).expect("a program can be copied");
+    }
+    for entry in libraries.read_dir().expect("the libraries can be read") {
+        let entry = entry.expect("the libraries can be read");
+        let name =
+            if entry.file_name() == "ecommerce_ml_engine" { "real_engine".into() } else { entry.file_name() };
+        symlink(entry.path(), made[1].join(name)).expect("a link can be made");
+    }
+    symlink(engine, made[1].join("ecommerce_ml_engine")).expect("a link can be made");
+    symlink(&shared, &made[2]).expect("a link can be made");
+    made[0].clone()
 }
 
 /// Lets a command run as the user that owns clusters: postgres if we are root, else ourselves.

@@ -19,6 +19,11 @@ pub fn workers_of(postmaster: i32, name: &str) -> Vec<i32> {
     processes().filter(|pid| is_one(*pid)).collect()
 }
 
+/// Process ids of the processes that a process has started and that still run.
+pub fn children_of(pid: i32) -> Vec<i32> {
+    processes().filter(|child| parent(*child) == Some(pid) && is_alive(*child)).collect()
+}
+
 /// Whether a process exists and isn't defunct.
 pub fn is_alive(pid: i32) -> bool {
     let Ok(status) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };

@@ -148,6 +148,7 @@ fn settings_refuse_nonsense() {
         "engine_threads",
         "engine_nice",
         "engine_idle_timeout",
+        "engine_heartbeat_timeout",
         "model_cache_size",
         "result_cache_size",
     ] {

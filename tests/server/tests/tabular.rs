@@ -238,7 +238,7 @@ const NOISE: &str = "
     SELECT i AS id, (i * 7919 % 1000)::text AS code, hashint4(i) / 1e9 AS amount,
            (ARRAY['a', 'b', 'c', 'd', 'e'])[1 + abs(hashint4(i + 1000000) % 5)] AS label
     FROM generate_series(1, 10000) AS i";
-const PATIENT: &str = r#"{"C": 1e9, "tol": 1e-300, "max_iter": 5000, "deploy": "always"}"#;
+const PATIENT: &str = r#"{"C": 1e9, "tol": 1e-300, "max_iter": 3000, "deploy": "always"}"#;
 
 /// Submits such a training, and waits until it has gone on from a checkpoint.
 fn reach_checkpoint(session: &mut Client, name: &str) -> i64 {
@@ -264,7 +264,7 @@ fn a_training_goes_on_from_its_checkpoint() {
     run(&mut session, NOISE);
     let (undisturbed, _) = trained(&mut session, &learn_noise("undisturbed"));
     let (expected, epochs) = (sha256(&mut session, "undisturbed"), losses(&mut session, undisturbed));
-    let mut check = |session: &mut Client, name: &str, job: i64| {
+    let check = |session: &mut Client, name: &str, job: i64| {
         succeed(session, job);
         assert_eq!(sha256(session, name), expected, "{name}");
         assert_eq!(losses(session, job), epochs, "{name}");

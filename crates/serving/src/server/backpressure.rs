@@ -10,6 +10,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use ecommerce_ml_protocol::{Output, RequestBody};
 use tokio::sync::Notify;
 
+use super::turns::Turns;
+
 /// Requests that a client may have open before it is read from no further.
 const CONNECTION_REQUESTS: usize = 64;
 
@@ -34,6 +36,8 @@ pub(super) struct Shared {
     bytes: AtomicUsize,
     /// Notified when `bytes` has become less.
     less: Notify,
+    /// Of the requests of all clients.
+    turns: Turns,
 }
 
 /// What one client has open, which decides whether it is read from.
@@ -51,6 +55,11 @@ impl Backpressure {
     pub(super) fn new(shared: Arc<Shared>) -> Arc<Self> {
         let zero = || AtomicUsize::new(0);
         Arc::new(Self { shared, requests: zero(), bytes: zero(), asked: zero(), changed: Notify::new() })
+    }
+
+    /// Which requests are worked on.
+    pub(super) fn turns(&self) -> &Turns {
+        &self.shared.turns
     }
 
     /// Waits until the next message may be read.

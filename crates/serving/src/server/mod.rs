@@ -5,6 +5,7 @@
 //! - [`frames`]: messages off a socket.
 //! - [`requests`]: the open requests of a connection.
 //! - [`backpressure`]: when a connection is read from no further.
+//! - [`turns`]: which requests are worked on at a time.
 //! - [`writer`]: replies on their way to a client.
 //!
 //! It must not know what requests mean; the [`RequestHandler`] does.
@@ -14,6 +15,7 @@ mod backpressure;
 mod connection;
 mod frames;
 mod requests;
+mod turns;
 mod writer;
 
 use std::io;

@@ -8,10 +8,10 @@ use std::collections::hash_map::Entry;
 use std::sync::{Arc, Weak};
 
 use ecommerce_ml_protocol::{
-    EngineError, ErrorKind, Reply, ReplyBody, Request, RequestBody, RequestId, Sha256, UploadPart,
+    EngineError, ErrorKind, Reply, ReplyBody, Request, RequestBody, RequestId, Sha256, Stage, UploadPart,
 };
 use parking_lot::Mutex;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, yield_now};
 
 use super::RequestHandler;
 use super::backpressure::{Admission, Backpressure, MAX_REQUESTS};
@@ -26,6 +26,8 @@ pub(super) struct Requests<A> {
     backpressure: Arc<Backpressure>,
     replies: ReplySender,
     open: Mutex<HashMap<RequestId, OpenRequest>>,
+    /// A request to come that is to be answered alone.
+    announced: Mutex<Option<RequestId>>,
 }
 
 /// A request that is not answered yet.
@@ -42,7 +44,7 @@ struct OpenRequest {
 
 impl<A: RequestHandler> Requests<A> {
     pub(super) fn new(engine: Arc<A>, backpressure: Arc<Backpressure>, replies: ReplySender) -> Arc<Self> {
-        Arc::new(Self { engine, backpressure, replies, open: Mutex::default() })
+        Arc::new(Self { engine, backpressure, replies, open: Mutex::default(), announced: Mutex::default() })
     }
 
     /// Takes a message of the client.
@@ -50,6 +52,7 @@ impl<A: RequestHandler> Requests<A> {
         match request.body {
             RequestBody::Cancel => self.cancel(request.id),
             RequestBody::Upload(part) => self.upload(request.id, part).await,
+            RequestBody::Alone => *self.announced.lock() = Some(request.id),
             body => return self.start(request.id, body),
         }
         Ok(())
@@ -66,10 +69,14 @@ impl<A: RequestHandler> Requests<A> {
         let upload = Arc::<UploadSlot>::default();
         let client = Client::new(Arc::clone(&upload), self.ask(id));
         let answer = ReplyGuard { id, requests: Arc::downgrade(self) };
-        let engine = Arc::clone(&self.engine);
+        let (engine, backpressure) = (Arc::clone(&self.engine), Arc::clone(&self.backpressure));
+        let work = RequestTask { id, engine, backpressure, client };
+        let is_announced = self.announced.lock().take_if(|announced| *announced == id).is_some();
+        let replies = self.replies.clone();
         let task = tokio::spawn(async move {
-            let body = engine.answer(body, &client).await.unwrap_or_else(ReplyBody::Error);
-            answer.give(body);
+            let answered =
+                if is_announced { work.alone(body, &replies).await } else { work.beside_others(body).await };
+            answer.give(answered.unwrap_or_else(ReplyBody::Error));
         });
         let _counted = self.engine.activity().request();
         place.insert(OpenRequest { task: task.abort_handle(), upload, admission, _counted });
@@ -113,6 +120,42 @@ impl<A: RequestHandler> Requests<A> {
 impl<A> Drop for Requests<A> {
     fn drop(&mut self) {
         self.open.get_mut().values().for_each(|open| open.task.abort());
+    }
+}
+
+/// What a task needs to work on a request.
+struct RequestTask<A> {
+    id: RequestId,
+    engine: Arc<A>,
+    backpressure: Arc<Backpressure>,
+    client: Client,
+}
+
+impl<A: RequestHandler> RequestTask<A> {
+    async fn beside_others(&self, body: RequestBody) -> Result<ReplyBody, EngineError> {
+        let _turn = if body.model().is_some() { self.backpressure.turns().shared().await } else { None };
+        self.engine.answer(body, &self.client).await
+    }
+
+    /// Loads the model before anything else, so that the client can tell whether the engine died of it.
+    async fn alone(&self, body: RequestBody, replies: &ReplySender) -> Result<ReplyBody, EngineError> {
+        let turn = self.backpressure.turns().alone().await;
+        let is_alone = turn.is_some();
+        if let Some(model) = body.model() {
+            self.begin(is_alone, Stage::Loading, replies).await;
+            self.engine.answer(RequestBody::Describe { model: model.clone() }, &self.client).await?;
+        }
+        self.begin(is_alone, Stage::Answering, replies).await;
+        self.engine.answer(body, &self.client).await
+    }
+
+    async fn begin(&self, is_alone: bool, stage: Stage, replies: &ReplySender) {
+        if is_alone {
+            let engine = std::process::id();
+            replies.ask(&Reply { id: self.id, body: ReplyBody::Began { stage, engine } });
+            // Lets the writer write it before the work begins.
+            yield_now().await;
+        }
     }
 }
 

@@ -41,7 +41,7 @@ impl UnusedColumns {
     ///
     /// # Safety
     /// The slot holds a row of the input.
-    pub unsafe fn row_without(&mut self, slot: *mut TupleTableSlot) -> pg_sys::MinimalTuple {
+    pub unsafe fn minimal_tuple(&mut self, slot: *mut TupleTableSlot) -> pg_sys::MinimalTuple {
         // SAFETY: as the caller promises: the slot has as many columns.
         unsafe {
             pg_sys::slot_getallattrs(slot);

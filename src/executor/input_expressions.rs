@@ -9,15 +9,15 @@ use ecommerce_ml_protocol::Output;
 use pgrx::datum::FromDatum;
 use pgrx::pg_sys::{self, Datum, ExprContext, ExprState, Node, NodeTag};
 
+use super::error_bridge;
 use super::functions::function_of;
-use super::level::asks_the_same;
-use super::passage;
-use super::tree::{elements, tag};
+use super::plan_builder::share_request;
+use super::plan_walker::{elements, tag};
 use crate::columns::RecordReaders;
 use crate::inference::{InputKind, ModelFunction};
 
 /// A call, as the value of a column.
-pub struct Call {
+pub struct CallColumn {
     pub function: ModelFunction,
     /// Number of what it asks about.
     pub input: usize,
@@ -28,13 +28,13 @@ pub struct InputExpression {
     pub output: Output,
     kind: InputKind,
     value: *mut ExprState,
-    model: ModelName,
+    model: ModelArgument,
     /// What reads values that are rows.
     pub readers: RecordReaders,
 }
 
 /// Where a model's name comes from.
-enum ModelName {
+enum ModelArgument {
     /// It is the default one.
     Default,
     Constant(Rc<str>),
@@ -42,7 +42,7 @@ enum ModelName {
 }
 
 /// What is asked about one row of the input.
-pub struct Question {
+pub struct EvaluatedInput {
     pub value: InputValue,
     /// Without it, the default one.
     pub model: Option<Rc<str>>,
@@ -58,32 +58,32 @@ pub enum InputValue {
 }
 
 /// The calls of a node and what they ask about.
-pub struct Calls {
-    pub calls: Vec<Call>,
+pub struct NodeCalls {
+    pub calls: Vec<CallColumn>,
     pub inputs: Vec<InputExpression>,
 }
 
-impl Calls {
+impl NodeCalls {
     /// Reads the columns of a node that are calls, and prepares their arguments.
     ///
     /// # Safety
     /// `plan` is a node of ours, `parent` its state, whose input is there.
     pub unsafe fn prepare(plan: *mut pg_sys::CustomScan, parent: *mut pg_sys::PlanState) -> Self {
         let mut made = Self { calls: Vec::new(), inputs: Vec::new() };
-        let mut seen: Vec<*mut pg_sys::FuncExpr> = Vec::new();
+        let mut distinct_calls: Vec<*mut pg_sys::FuncExpr> = Vec::new();
         // SAFETY: as the caller promises; columns of ours are calls or references.
         unsafe {
             for call in calls_of(plan) {
                 let Some((function, kind)) = function_of((*call).funcid) else { continue };
-                let input = match seen.iter().position(|other| asks_the_same(*other, call)) {
+                let input = match distinct_calls.iter().position(|other| share_request(*other, call)) {
                     Some(input) => input,
                     None => {
-                        seen.push(call);
+                        distinct_calls.push(call);
                         made.inputs.push(InputExpression::prepare(call, function.output(), kind, parent));
                         made.inputs.len() - 1
                     }
                 };
-                made.calls.push(Call { function, input });
+                made.calls.push(CallColumn { function, input });
             }
         }
         made
@@ -114,10 +114,11 @@ impl InputExpression {
         unsafe {
             let arguments = elements::<Node>((*call).args);
             let prepare = |argument: &*mut Node| pg_sys::ExecInitExpr((*argument).cast(), parent);
-            let model = arguments.get(1).map_or(ModelName::Default, |argument| match constant(*argument) {
-                Some(name) => ModelName::Constant(name.into()),
-                None => ModelName::Computed(prepare(argument)),
-            });
+            let model =
+                arguments.get(1).map_or(ModelArgument::Default, |argument| match constant_text(*argument) {
+                    Some(name) => ModelArgument::Constant(name.into()),
+                    None => ModelArgument::Computed(prepare(argument)),
+                });
             let value = arguments.first().map_or(std::ptr::null_mut(), prepare);
             let readers = RecordReaders::new((*(*parent).state).es_query_cxt);
             Self { output, kind, value, model, readers }
@@ -128,24 +129,24 @@ impl InputExpression {
     ///
     /// # Safety
     /// The context's outer row is one of the input. The value lives as long as the current memory context.
-    pub unsafe fn question(&self, context: *mut ExprContext) -> Option<Question> {
+    pub unsafe fn evaluate(&self, context: *mut ExprContext) -> Option<EvaluatedInput> {
         // SAFETY: as the caller promises; the kind says of which type the value is.
         unsafe {
-            let value = passage::evaluate(self.value, context)?;
+            let value = error_bridge::evaluate(self.value, context)?;
             let value = match self.kind {
                 InputKind::Text => InputValue::Text(String::from_datum(value, false)?),
                 InputKind::Record => InputValue::Record(value),
                 InputKind::Json => InputValue::Json(value),
             };
             let model = match &self.model {
-                ModelName::Default => None,
-                ModelName::Constant(name) => Some(Rc::clone(name)),
-                ModelName::Computed(state) => {
-                    let name = passage::evaluate(*state, context)?;
+                ModelArgument::Default => None,
+                ModelArgument::Constant(name) => Some(Rc::clone(name)),
+                ModelArgument::Computed(state) => {
+                    let name = error_bridge::evaluate(*state, context)?;
                     Some(Rc::from(<&str>::from_datum(name, false)?))
                 }
             };
-            Some(Question { value, model })
+            Some(EvaluatedInput { value, model })
         }
     }
 }
@@ -154,7 +155,7 @@ impl InputExpression {
 ///
 /// # Safety
 /// An expression of type text.
-pub unsafe fn constant(node: *mut Node) -> Option<String> {
+pub unsafe fn constant_text(node: *mut Node) -> Option<String> {
     // SAFETY: the tag tells the type.
     unsafe {
         let constant = node.cast::<pg_sys::Const>();

@@ -12,7 +12,7 @@ use ecommerce_ml_protocol::LabelScheme;
 use crate::relation::Kind;
 
 /// The classes of a model.
-pub struct Labels {
+pub struct ModelClasses {
     /// As the model names them.
     pub names: Vec<String>,
     /// Of two classes, the one whose ROC curve counts: the positive sentiment, else the second.
@@ -27,14 +27,14 @@ pub struct Labels {
 }
 
 /// What a label means.
-pub struct Meant {
+pub struct Target {
     /// Number of the class; the nearest where there are stars.
     pub class: usize,
     /// How many stars, as the user has it.
     pub stars: Option<f64>,
 }
 
-impl Labels {
+impl ModelClasses {
     /// Those of a model, for labels that a column of this kind holds.
     pub fn of(names: &[String], kind: Kind) -> Self {
         let names = names.to_vec();
@@ -56,21 +56,21 @@ impl Labels {
     }
 
     /// What a label means, if it means something.
-    pub fn meant(&self, label: &str) -> Option<Meant> {
+    pub fn target(&self, label: &str) -> Option<Target> {
         match (self.classes.get(label), &self.stars) {
             (Some(&class), stars) => {
                 let stars = stars.as_ref().and_then(|stars| stars.get(class));
-                Some(Meant { class, stars: stars.map(|&stars| f64::from(stars)) })
+                Some(Target { class, stars: stars.map(|&stars| f64::from(stars)) })
             }
-            (None, Some(stars)) if self.are_numbers => between(stars, label.parse().ok()?),
+            (None, Some(stars)) if self.are_numbers => nearest_class(stars, label.parse().ok()?),
             _ => None,
         }
     }
 }
 
 /// A number of stars between two whole ones.
-fn between(stars: &[u8], number: f64) -> Option<Meant> {
+fn nearest_class(stars: &[u8], number: f64) -> Option<Target> {
     let nearest = (1.0..=5.0).contains(&number).then(|| number.round())?;
     let class = stars.iter().position(|&stars| f64::from(stars) == nearest)?;
-    Some(Meant { class, stars: Some(number) })
+    Some(Target { class, stars: Some(number) })
 }

@@ -8,7 +8,7 @@ use std::ffi::c_void;
 use pgrx::pg_sys::{self, AggStrategy, Node, NodeTag, Plan};
 
 use super::expression;
-use super::tree::{any, cells, inputs, tag};
+use super::plan_walker::{any, cells, child_plans, tag};
 
 /// Where the plans of subqueries are.
 #[derive(Clone, Copy)]
@@ -19,7 +19,7 @@ impl Subplans {
     ///
     /// # Safety
     /// `plan` is null or points to a plan tree of the statement.
-    pub unsafe fn settled(self, plan: *mut Plan, repeated: bool) -> bool {
+    pub unsafe fn prefetch_safe(self, plan: *mut Plan, repeated: bool) -> bool {
         // SAFETY: as the caller promises; the tag tells the type.
         unsafe {
             if plan.is_null() {
@@ -28,75 +28,79 @@ impl Subplans {
             match tag(plan) {
                 // These read all of their input before they give a row.
                 NodeTag::T_Sort | NodeTag::T_Hash => true,
-                NodeTag::T_Agg if reads_all(plan) => self.steady(plan),
+                NodeTag::T_Agg if reads_all(plan) => self.side_effect_free_node(plan),
                 NodeTag::T_NestLoop => {
-                    self.steady(plan)
-                        && self.steady_list((*plan.cast::<pg_sys::Join>()).joinqual)
-                        && self.settled((*plan).lefttree, repeated)
-                        && self.settled((*plan).righttree, true)
+                    self.side_effect_free_node(plan)
+                        && self.side_effect_free_list((*plan.cast::<pg_sys::Join>()).joinqual)
+                        && self.prefetch_safe((*plan).lefttree, repeated)
+                        && self.prefetch_safe((*plan).righttree, true)
                 }
                 NodeTag::T_HashJoin | NodeTag::T_MergeJoin => {
-                    self.steady_list((*plan.cast::<pg_sys::Join>()).joinqual)
-                        && self.all_settled(plan, repeated)
+                    self.side_effect_free_list((*plan.cast::<pg_sys::Join>()).joinqual)
+                        && self.all_prefetch_safe(plan, repeated)
                 }
                 // Functions in FROM are read to their end before they give a row.
                 NodeTag::T_FunctionScan => {
                     let functions = (*plan.cast::<pg_sys::FunctionScan>()).functions;
-                    self.steady(plan) && (!repeated || self.steady_list(functions))
+                    self.side_effect_free_node(plan) && (!repeated || self.side_effect_free_list(functions))
                 }
                 NodeTag::T_ValuesScan => {
-                    self.steady_list((*plan.cast::<pg_sys::ValuesScan>()).values_lists) && self.steady(plan)
+                    self.side_effect_free_list((*plan.cast::<pg_sys::ValuesScan>()).values_lists)
+                        && self.side_effect_free_node(plan)
                 }
                 NodeTag::T_CteScan => {
                     let number = (*plan.cast::<pg_sys::CteScan>()).ctePlanId;
-                    self.steady(plan) && self.settled(self.plan(number), repeated)
+                    self.side_effect_free_node(plan) && self.prefetch_safe(self.plan(number), repeated)
                 }
-                kind if TRANSPARENT.contains(&kind) => self.all_settled(plan, repeated),
+                kind if PROJECTING_NODES.contains(&kind) => self.all_prefetch_safe(plan, repeated),
                 _ => false,
             }
         }
     }
 
-    /// As [`settled`](Self::settled) for a node that takes over a plan node's target list: what is volatile there is
+    /// As [`prefetch_safe`](Self::prefetch_safe) for a node that takes over a plan node's target list: what is volatile there is
     /// evaluated when a row is asked for, as before. Not so in arguments of aggregates and window functions.
     ///
     /// # Safety
     /// `plan` points to a plan tree of the statement.
-    pub unsafe fn settled_below(self, plan: *mut Plan) -> bool {
+    pub unsafe fn prefetch_safe_below(self, plan: *mut Plan) -> bool {
         // SAFETY: as the caller promises; the target list is put back.
         unsafe {
             if matches!(tag(plan), NodeTag::T_Agg | NodeTag::T_WindowAgg) {
-                return self.settled(plan, false);
+                return self.prefetch_safe(plan, false);
             }
             let targets = std::mem::replace(&mut (*plan).targetlist, std::ptr::null_mut());
-            let settled = self.settled(plan, false);
+            let prefetch_safe = self.prefetch_safe(plan, false);
             (*plan).targetlist = targets;
-            settled
+            prefetch_safe
         }
     }
 
-    unsafe fn all_settled(self, plan: *mut Plan, repeated: bool) -> bool {
+    unsafe fn all_prefetch_safe(self, plan: *mut Plan, repeated: bool) -> bool {
         // SAFETY: as the caller promises.
-        unsafe { self.steady(plan) && inputs(plan).into_iter().all(|input| self.settled(*input, repeated)) }
+        unsafe {
+            self.side_effect_free_node(plan)
+                && child_plans(plan).into_iter().all(|input| self.prefetch_safe(*input, repeated))
+        }
     }
 
     /// Whether what a plan node evaluates itself has no effects.
-    unsafe fn steady(self, plan: *mut Plan) -> bool {
+    unsafe fn side_effect_free_node(self, plan: *mut Plan) -> bool {
         // SAFETY: as the caller promises.
-        unsafe { self.steady_list((*plan).targetlist) && self.steady_list((*plan).qual) }
+        unsafe { self.side_effect_free_list((*plan).targetlist) && self.side_effect_free_list((*plan).qual) }
     }
 
     /// Whether expressions have no effects that could be counted, the subqueries in them included.
     ///
     /// # Safety
     /// `expressions` is null or a list of expressions.
-    pub unsafe fn steady_list(self, expressions: *mut pg_sys::List) -> bool {
+    pub unsafe fn side_effect_free_list(self, expressions: *mut pg_sys::List) -> bool {
         // SAFETY: as the caller promises.
         unsafe {
             let node = expressions.cast::<Node>();
             !expression::any(node, |node| match tag(node) {
                 NodeTag::T_SubPlan => {
-                    !self.settled(self.plan((*node.cast::<pg_sys::SubPlan>()).plan_id), true)
+                    !self.prefetch_safe(self.plan((*node.cast::<pg_sys::SubPlan>()).plan_id), true)
                 }
                 NodeTag::T_NextValueExpr => true,
                 _ => pg_sys::check_functions_in_node(node, Some(has_effects), std::ptr::null_mut()),
@@ -127,7 +131,7 @@ unsafe extern "C-unwind" fn has_effects(function: pg_sys::Oid, _context: *mut c_
 const VOLATILE_WITHOUT_EFFECTS: [u32; 4] = [1598, 2649, 274, 3432];
 
 /// Plan nodes that evaluate their target list and conditions, and nothing else, for each row of their inputs.
-const TRANSPARENT: [NodeTag; 32] = [
+const PROJECTING_NODES: [NodeTag; 32] = [
     NodeTag::T_Agg,
     NodeTag::T_Append,
     NodeTag::T_BitmapAnd,

@@ -7,10 +7,10 @@
 use pgrx::pg_sys::{self, Node, NodeTag, OUTER_VAR, Plan, TargetEntry};
 
 use super::expression::{column, copy, has_call, replace, same};
-use super::level::Work;
-use super::tree::{elements, list, tag};
+use super::plan_builder::NodeExpressions;
+use super::plan_walker::{elements, list, tag};
 
-/// Whether the target list or a condition of a plan node has a call in it, at a place that [`take_out`] reaches.
+/// Whether the target list or a condition of a plan node has a call in it, at a place that [`extract_expressions`] reaches.
 ///
 /// # Safety
 /// `plan` points to a plan node.
@@ -31,7 +31,7 @@ pub unsafe fn has_calls(plan: *mut Plan) -> bool {
 ///
 /// # Safety
 /// `plan` points to a plan node that computes its target list.
-pub unsafe fn take_out(plan: *mut Plan) -> Work {
+pub unsafe fn extract_expressions(plan: *mut Plan) -> NodeExpressions {
     // SAFETY: as the caller promises.
     unsafe {
         let conditions = elements::<Node>((*plan).qual);
@@ -48,7 +48,7 @@ pub unsafe fn take_out(plan: *mut Plan) -> Work {
         (*plan).targetlist = list(columns.into_iter().enumerate().map(|(at, expression)| {
             pg_sys::makeTargetEntry(expression.cast(), (at + 1) as _, std::ptr::null_mut(), false)
         }));
-        Work { targets, conditions: taken }
+        NodeExpressions { targets, conditions: taken }
     }
 }
 

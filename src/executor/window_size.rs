@@ -16,42 +16,42 @@ pub const IN_FLIGHT: usize = 2;
 const ALIVE: usize = IN_FLIGHT + 1;
 /// Most bytes of input in a window, so that a request fits into a frame and a cancelled one keeps the engine busy for no
 /// more than some seconds. A token takes some four of them.
-const MOST_INPUT: usize = MAX_TEXT_BYTES / 4;
+const MAX_INPUT_BYTES: usize = MAX_TEXT_BYTES / 4;
 
-/// The pace of one scan.
-pub struct Pace {
+/// The window size of one scan.
+pub struct WindowSize {
     next: usize,
     /// Rows that are still wanted, if it is known.
     wanted: Option<usize>,
     /// Whether the reader came back after the first window.
-    trusted: bool,
+    reader_continues: bool,
 }
 
 /// What one window may hold.
-pub struct Room {
+pub struct WindowBounds {
     pub rows: usize,
     /// Bytes of rows and inputs together.
     pub bytes: usize,
     pub input_bytes: usize,
 }
 
-impl Pace {
-    /// The pace of a scan of which `wanted` rows will be read, if that is known.
+impl WindowSize {
+    /// The window size of a scan of which `wanted` rows will be read, if that is known.
     pub fn start(wanted: Option<usize>) -> Self {
-        Self { next: FIRST_WINDOW, wanted, trusted: wanted.is_some() }
+        Self { next: FIRST_WINDOW, wanted, reader_continues: wanted.is_some() }
     }
 
-    /// The pace of another scan like the last, which was read to its end: it needn't begin small.
-    pub fn again(self, wanted: Option<usize>) -> Self {
-        Self { next: self.next, wanted, trusted: true }
+    /// The window size of another scan like the last, which was read to its end: it needn't begin small.
+    pub fn for_rescan(self, wanted: Option<usize>) -> Self {
+        Self { next: self.next, wanted, reader_continues: true }
     }
 
-    /// Room for the next window.
-    pub fn room(&self) -> Room {
+    /// Bounds of the next window.
+    pub fn bounds(&self) -> WindowBounds {
         let most = guc::batch_size();
         // Whoever asks for more than was wanted gets it all the same.
         let rows = self.wanted.filter(|wanted| *wanted > 0).unwrap_or(self.next).min(most);
-        Room { rows, bytes: memory() / ALIVE, input_bytes: MOST_INPUT }
+        WindowBounds { rows, bytes: memory() / ALIVE, input_bytes: MAX_INPUT_BYTES }
     }
 
     /// Notes that a window of so many rows was filled.
@@ -61,13 +61,13 @@ impl Pace {
     }
 
     /// Notes that the reader has read a whole window and wants more.
-    pub fn trust(&mut self) {
-        self.trusted = true;
+    pub fn note_reader_continues(&mut self) {
+        self.reader_continues = true;
     }
 
     /// Whether a window should be fetched while the engine works on another.
     pub fn reads_ahead(&self) -> bool {
-        self.trusted && self.wanted != Some(0)
+        self.reader_continues && self.wanted != Some(0)
     }
 }
 

@@ -12,10 +12,10 @@ use pgrx::pg_sys::{self, INDEX_VAR, Node, NodeTag, OUTER_VAR, Plan, TargetEntry}
 use super::expression::{always_evaluated, column, column_of, copy, replace, same};
 use super::functions::function_of;
 use super::node;
-use super::tree::{elements, list, tag};
+use super::plan_walker::{elements, list, tag};
 
 /// What is computed from the columns of an input, which expressions name as `OUTER_VAR`.
-pub struct Work {
+pub struct NodeExpressions {
     pub targets: Vec<*mut TargetEntry>,
     /// In the order in which they are to be tested.
     pub conditions: Vec<*mut Node>,
@@ -27,13 +27,18 @@ type Call = *mut pg_sys::FuncExpr;
 ///
 /// # Safety
 /// `input` and `like` point to plan nodes, and the expressions fit the input's columns.
-pub unsafe fn put_over(input: *mut Plan, mut work: Work, like: *const Plan, ids: &mut i32) -> *mut Plan {
+pub unsafe fn put_nodes_over(
+    input: *mut Plan,
+    mut expressions: NodeExpressions,
+    like: *const Plan,
+    next_node_id: &mut i32,
+) -> *mut Plan {
     let mut plan = input;
     loop {
         // SAFETY: as the caller promises; each round leaves expressions over the columns of the new plan.
         unsafe {
-            let calls = next_calls(&work);
-            let more = Level::over(plan, calls, like, ids).take(&mut work);
+            let calls = next_calls(&expressions);
+            let more = NodeBuilder::over(plan, calls, like, next_node_id).evaluate(&mut expressions);
             plan = more.plan;
             if more.last {
                 return plan;
@@ -44,23 +49,28 @@ pub unsafe fn put_over(input: *mut Plan, mut work: Work, like: *const Plan, ids:
 
 /// The calls of the first condition that has some and all others of the same inputs; without such a condition, those
 /// of the target list.
-unsafe fn next_calls(work: &Work) -> Vec<Call> {
+unsafe fn next_calls(expressions: &NodeExpressions) -> Vec<Call> {
     // SAFETY: as the caller promises.
     unsafe {
         let mut everything: Vec<Call> = Vec::new();
-        for condition in &work.conditions {
+        for condition in &expressions.conditions {
             always_evaluated(*condition, &mut everything);
             if !everything.is_empty() {
                 break;
             }
         }
         let first = everything.clone();
-        for node in work.conditions.iter().copied().chain(work.targets.iter().map(|target| target.cast())) {
+        for node in expressions
+            .conditions
+            .iter()
+            .copied()
+            .chain(expressions.targets.iter().map(|target| target.cast()))
+        {
             always_evaluated(node, &mut everything);
         }
         let mut calls: Vec<Call> = Vec::new();
         for call in everything {
-            let wanted = first.is_empty() || first.iter().any(|other| asks_the_same(*other, call));
+            let wanted = first.is_empty() || first.iter().any(|other| share_request(*other, call));
             if wanted && !calls.iter().any(|other| same(*other, call)) {
                 calls.push(call);
             }
@@ -73,7 +83,7 @@ unsafe fn next_calls(work: &Work) -> Vec<Call> {
 ///
 /// # Safety
 /// Both point to batchable calls.
-pub unsafe fn asks_the_same(one: Call, other: Call) -> bool {
+pub unsafe fn share_request(one: Call, other: Call) -> bool {
     // SAFETY: as the caller promises.
     unsafe {
         let output = |call: Call| function_of((*call).funcid).map(|(function, _)| function.output());
@@ -82,7 +92,7 @@ pub unsafe fn asks_the_same(one: Call, other: Call) -> bool {
 }
 
 /// A node in the making.
-struct Level {
+struct NodeBuilder {
     plan: *mut pg_sys::CustomScan,
     /// Types of the input's columns.
     columns: Vec<*mut Node>,
@@ -90,14 +100,14 @@ struct Level {
 }
 
 /// A node made.
-struct Made {
+struct BuiltNode {
     plan: *mut Plan,
     /// Nothing is left for another one.
     last: bool,
 }
 
-impl Level {
-    unsafe fn over(input: *mut Plan, calls: Vec<Call>, like: *const Plan, ids: &mut i32) -> Self {
+impl NodeBuilder {
+    unsafe fn over(input: *mut Plan, calls: Vec<Call>, like: *const Plan, next_node_id: &mut i32) -> Self {
         // SAFETY: a node of the server's begins as zeros and its tag; `like` is copied before it changes.
         unsafe {
             let plan = pg_sys::palloc0(size_of::<pg_sys::CustomScan>()).cast::<pg_sys::CustomScan>();
@@ -110,8 +120,8 @@ impl Level {
             base.qual = std::ptr::null_mut();
             base.lefttree = input;
             base.righttree = std::ptr::null_mut();
-            base.plan_node_id = *ids;
-            *ids += 1;
+            base.plan_node_id = *next_node_id;
+            *next_node_id += 1;
             (*plan).methods = node::methods();
             let entries = elements::<TargetEntry>((*input).targetlist);
             let columns: Vec<_> = entries.into_iter().map(|entry| (*entry).expr.cast()).collect();
@@ -124,40 +134,45 @@ impl Level {
         }
     }
 
-    /// Takes over what can be done here; what is left in `work` is about this node's output.
-    unsafe fn take(self, work: &mut Work) -> Made {
-        // SAFETY: the expressions fit the input's columns, as the caller of `put_over` promises.
+    /// Takes over what can be done here; what is left in `expressions` is about this node's output.
+    unsafe fn evaluate(self, expressions: &mut NodeExpressions) -> BuiltNode {
+        // SAFETY: the expressions fit the input's columns, as the caller of `put_nodes_over` promises.
         unsafe {
-            let testable = work.conditions.iter().take_while(|one| self.settles(**one)).count();
-            let conditions: Vec<_> = work.conditions.drain(..testable).collect();
+            let testable =
+                expressions.conditions.iter().take_while(|one| self.evaluates_fully(**one)).count();
+            let conditions: Vec<_> = expressions.conditions.drain(..testable).collect();
             let base = &raw mut (*self.plan).scan.plan;
-            (*base).qual = list(conditions.into_iter().map(|one| self.inside(one)));
-            let last = work.conditions.is_empty()
-                && work.targets.iter().all(|target| self.settles((*target).cast()));
+            (*base).qual = list(conditions.into_iter().map(|one| self.for_this_node(one)));
+            let last = expressions.conditions.is_empty()
+                && expressions.targets.iter().all(|target| self.evaluates_fully((*target).cast()));
             if last {
-                let targets = work.targets.drain(..);
-                (*base).targetlist = list(targets.map(|target| self.entry(target, Self::inside)));
+                let targets = expressions.targets.drain(..);
+                (*base).targetlist =
+                    list(targets.map(|target| self.rewrite_target(target, Self::for_this_node)));
             } else {
-                (*base).targetlist = self.everything();
-                work.targets.iter_mut().for_each(|target| *target = self.entry(*target, Self::above));
-                work.conditions.iter_mut().for_each(|one| *one = self.above(*one));
+                (*base).targetlist = self.all_columns();
+                expressions
+                    .targets
+                    .iter_mut()
+                    .for_each(|target| *target = self.rewrite_target(*target, Self::for_next_node));
+                expressions.conditions.iter_mut().for_each(|one| *one = self.for_next_node(*one));
             }
-            Made { plan: base, last }
+            BuiltNode { plan: base, last }
         }
     }
 
     /// Whether no call is left in an expression that another node could batch.
-    unsafe fn settles(&self, expression: *mut Node) -> bool {
+    unsafe fn evaluates_fully(&self, expression: *mut Node) -> bool {
         // SAFETY: as the caller promises.
         unsafe {
             let mut left = Vec::new();
-            always_evaluated(self.inside(expression), &mut left);
+            always_evaluated(self.for_this_node(expression), &mut left);
             left.is_empty()
         }
     }
 
     /// An expression over the input's columns, as this node evaluates it.
-    unsafe fn inside(&self, expression: *mut Node) -> *mut Node {
+    unsafe fn for_this_node(&self, expression: *mut Node) -> *mut Node {
         // SAFETY: as the caller promises.
         unsafe {
             replace(expression, |node| {
@@ -168,7 +183,7 @@ impl Level {
     }
 
     /// An expression over the input's columns, as the next node sees it.
-    unsafe fn above(&self, expression: *mut Node) -> *mut Node {
+    unsafe fn for_next_node(&self, expression: *mut Node) -> *mut Node {
         // SAFETY: as the caller promises.
         unsafe { replace(expression, |node| self.call_column(OUTER_VAR, node)) }
     }
@@ -184,7 +199,7 @@ impl Level {
         }
     }
 
-    unsafe fn entry(
+    unsafe fn rewrite_target(
         &self,
         target: *mut TargetEntry,
         rewrite: unsafe fn(&Self, *mut Node) -> *mut Node,
@@ -198,7 +213,7 @@ impl Level {
     }
 
     /// A target list of all columns, the input's and the calls'.
-    unsafe fn everything(&self) -> *mut pg_sys::List {
+    unsafe fn all_columns(&self) -> *mut pg_sys::List {
         // SAFETY: the types are those of the expressions that the columns stand for.
         unsafe {
             let shown = self.columns.iter().copied().chain(self.calls.iter().map(|call| call.cast()));
@@ -213,19 +228,19 @@ impl Level {
 /// Puts a node between a plan node and its input that adds columns to the input's: one for each call.
 ///
 /// # Safety
-/// As [`put_over`].
-pub unsafe fn add_columns(input: *mut Plan, calls: &[Call], ids: &mut i32) -> *mut Plan {
+/// As [`put_nodes_over`].
+pub unsafe fn add_columns(input: *mut Plan, calls: &[Call], next_node_id: &mut i32) -> *mut Plan {
     // SAFETY: as the caller promises.
     unsafe {
-        let level = Level::over(input, calls.to_vec(), input, ids);
+        let node = NodeBuilder::over(input, calls.to_vec(), input, next_node_id);
         let names = elements::<TargetEntry>((*input).targetlist);
-        (*level.plan).scan.plan.targetlist = level.everything();
-        let made = elements::<TargetEntry>((*level.plan).scan.plan.targetlist);
+        (*node.plan).scan.plan.targetlist = node.all_columns();
+        let made = elements::<TargetEntry>((*node.plan).scan.plan.targetlist);
         for (entry, like) in made.into_iter().zip(names) {
             (*entry).resname = (*like).resname;
             (*entry).resjunk = (*like).resjunk;
             (*entry).ressortgroupref = (*like).ressortgroupref;
         }
-        &raw mut (*level.plan).scan.plan
+        &raw mut (*node.plan).scan.plan
     }
 }

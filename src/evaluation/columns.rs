@@ -4,7 +4,7 @@
 
 use ecommerce_ml_protocol::Field;
 
-use crate::api::refused;
+use crate::api::input_error;
 use crate::catalog::resolve::Resolved;
 use crate::columns::InputError;
 use crate::error::Error;
@@ -87,5 +87,5 @@ fn column(model: &Resolved, relation: &Relation, field: &Field) -> Result<Column
         return Ok(column);
     }
     let (name, type_name) = (field.name.clone(), column.type_name().to_owned());
-    Err(refused(model, InputError::ColumnType { column: name, type_name, expected: field.value_type }))
+    Err(input_error(model, InputError::ColumnType { column: name, type_name, expected: field.value_type }))
 }

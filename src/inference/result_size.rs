@@ -26,7 +26,11 @@ const NUMBER_BYTES: usize = 16 + ENTRY_BYTES;
 ///
 /// # Errors
 /// [`Error::ArrayTooLong`], those of the engine.
-pub fn check_room(function: ModelFunction, model: &Rc<Resolved>, texts: &[String]) -> Result<(), Error> {
+pub fn check_result_size(
+    function: ModelFunction,
+    model: &Rc<Resolved>,
+    texts: &[String],
+) -> Result<(), Error> {
     let sized: fn(&ModelInfo) -> (usize, usize) = match function {
         ModelFunction::Embedding => |info| {
             let width = info.signature.embedding_width().unwrap_or_default();

@@ -3,7 +3,7 @@
 //! Queries raise errors below and around us that are none of ours: a division by zero in a scan, a syntax error in a function
 //! that the planner inlines. pgrx would make reports of its own of them and lose context, position and names of objects;
 //! here they stay with the server while our frames are left in order, and then go on as they were. Invariant: code
-//! that runs inside [`call`] is the server's, with nothing of ours to be dropped on its stack.
+//! that runs inside [`call_server`] is the server's, with nothing of ours to be dropped on its stack.
 
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
@@ -13,7 +13,7 @@ use cee_scape::{SigJmpBufFields, call_with_sigsetjmp};
 use pgrx::pg_sys::{self, ExprContext, ExprState, PlanState, TupleTableSlot};
 
 /// What unwinds our frames while the server holds an error.
-struct Passing;
+struct ServerError;
 
 /// Functions of the server's, without pgrx's handling of errors.
 mod raw {
@@ -65,7 +65,7 @@ mod raw {
 ///
 /// # Safety
 /// `server` does nothing but call functions of the server's.
-unsafe fn call<T>(server: impl FnOnce() -> T) -> T {
+unsafe fn call_server<T>(server: impl FnOnce() -> T) -> T {
     let mut result = MaybeUninit::uninit();
     // SAFETY: the server's stack of handlers is restored however this is left; what it points to lives until then.
     unsafe {
@@ -78,7 +78,7 @@ unsafe fn call<T>(server: impl FnOnce() -> T) -> T {
         pg_sys::PG_exception_stack = handlers;
         pg_sys::error_context_stack = contexts;
         if raised != 0 {
-            resume_unwind(Box::new(Passing));
+            resume_unwind(Box::new(ServerError));
         }
         result.assume_init()
     }
@@ -89,7 +89,7 @@ pub fn callback<T>(body: impl FnOnce() -> T) -> T {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(value) => value,
         // SAFETY: the server has an error in hand, and our frames have been left.
-        Err(payload) if payload.is::<Passing>() => unsafe { raw::pg_re_throw() },
+        Err(payload) if payload.is::<ServerError>() => unsafe { raw::pg_re_throw() },
         Err(payload) => resume_unwind(payload),
     }
 }
@@ -107,7 +107,7 @@ pub unsafe fn plan(
 ) -> *mut pg_sys::PlannedStmt {
     let planner = before.unwrap_or(raw::standard_planner);
     // SAFETY: as the caller promises.
-    unsafe { call(|| planner(query, text, cursor_options, parameters)) }
+    unsafe { call_server(|| planner(query, text, cursor_options, parameters)) }
 }
 
 /// Begins to execute a query as the server would without us.
@@ -117,7 +117,7 @@ pub unsafe fn plan(
 pub unsafe fn start(before: pg_sys::ExecutorStart_hook_type, query: *mut pg_sys::QueryDesc, flags: i32) {
     let executor = before.unwrap_or(raw::standard_ExecutorStart);
     // SAFETY: as the caller promises.
-    unsafe { call(|| executor(query, flags)) }
+    unsafe { call_server(|| executor(query, flags)) }
 }
 
 /// Runs a command as the server would without us.
@@ -139,7 +139,7 @@ pub unsafe fn utility(
     let run = before.unwrap_or(raw::standard_ProcessUtility);
     // SAFETY: as the caller promises.
     unsafe {
-        call(|| {
+        call_server(|| {
             run(planned, text, read_only_tree, context, parameters, environment, destination, completion);
         });
     }
@@ -159,7 +159,7 @@ pub unsafe fn run(
 ) {
     let executor = before.unwrap_or(raw::standard_ExecutorRun);
     // SAFETY: as the caller promises.
-    unsafe { call(|| executor(query, direction, rows, once)) }
+    unsafe { call_server(|| executor(query, direction, rows, once)) }
 }
 
 /// Runs a query as the server would without us.
@@ -175,7 +175,7 @@ pub unsafe fn run(
 ) {
     let executor = before.unwrap_or(raw::standard_ExecutorRun);
     // SAFETY: as the caller promises.
-    unsafe { call(|| executor(query, direction, rows)) }
+    unsafe { call_server(|| executor(query, direction, rows)) }
 }
 
 /// Begins to execute an input.
@@ -184,7 +184,7 @@ pub unsafe fn run(
 /// As of the server's function of that name.
 pub unsafe fn init_node(plan: *mut pg_sys::Plan, estate: *mut pg_sys::EState, flags: i32) -> *mut PlanState {
     // SAFETY: as the caller promises.
-    unsafe { call(|| raw::ExecInitNode(plan, estate, flags)) }
+    unsafe { call_server(|| raw::ExecInitNode(plan, estate, flags)) }
 }
 
 /// Ends the execution of an input.
@@ -193,7 +193,7 @@ pub unsafe fn init_node(plan: *mut pg_sys::Plan, estate: *mut pg_sys::EState, fl
 /// As of the server's function of that name.
 pub unsafe fn end_node(node: *mut PlanState) {
     // SAFETY: as the caller promises.
-    unsafe { call(|| raw::ExecEndNode(node)) }
+    unsafe { call_server(|| raw::ExecEndNode(node)) }
 }
 
 /// Begins an input anew.
@@ -202,7 +202,7 @@ pub unsafe fn end_node(node: *mut PlanState) {
 /// As of the server's function of that name.
 pub unsafe fn rescan(node: *mut PlanState) {
     // SAFETY: as the caller promises.
-    unsafe { call(|| raw::ExecReScan(node)) }
+    unsafe { call_server(|| raw::ExecReScan(node)) }
 }
 
 /// The next row of an input, if there is one.
@@ -212,7 +212,7 @@ pub unsafe fn rescan(node: *mut PlanState) {
 pub unsafe fn next_row(node: *mut PlanState) -> Option<*mut TupleTableSlot> {
     // SAFETY: as the caller promises; a plan node that has begun has a function for its rows.
     unsafe {
-        let slot = call(|| {
+        let slot = call_server(|| {
             if !(*node).chgParam.is_null() {
                 raw::ExecReScan(node);
             }
@@ -231,7 +231,7 @@ pub unsafe fn evaluate(state: *mut ExprState, context: *mut ExprContext) -> Opti
     let mut null = true;
     // SAFETY: as the caller promises; a prepared expression has a function for its value.
     unsafe {
-        let value = call(|| (*state).evalfunc.map(|value| value(state, context, &raw mut null)));
+        let value = call_server(|| (*state).evalfunc.map(|value| value(state, context, &raw mut null)));
         value.filter(|_| !null)
     }
 }

@@ -32,7 +32,7 @@ pub unsafe fn tag<T>(node: *mut T) -> NodeTag {
 ///
 /// # Safety
 /// `plan` points to a plan node.
-pub unsafe fn inputs(plan: *mut pg_sys::Plan) -> Vec<*mut *mut pg_sys::Plan> {
+pub unsafe fn child_plans(plan: *mut pg_sys::Plan) -> Vec<*mut *mut pg_sys::Plan> {
     // SAFETY: the tag tells the type.
     unsafe {
         let more = match tag(plan) {
@@ -67,5 +67,5 @@ pub unsafe fn cells(list: *mut pg_sys::List) -> Vec<*mut *mut pg_sys::Plan> {
 /// `plan` is null or points to a plan tree.
 pub unsafe fn any(plan: *mut pg_sys::Plan, test: &mut dyn FnMut(*mut pg_sys::Plan) -> bool) -> bool {
     // SAFETY: as the caller promises.
-    unsafe { !plan.is_null() && (test(plan) || inputs(plan).into_iter().any(|input| any(*input, test))) }
+    unsafe { !plan.is_null() && (test(plan) || child_plans(plan).into_iter().any(|input| any(*input, test))) }
 }

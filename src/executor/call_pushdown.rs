@@ -6,9 +6,9 @@
 use pgrx::pg_sys::{self, INNER_VAR, JoinType, Node, NodeTag, OUTER_VAR, Plan, TargetEntry};
 
 use super::expression::{always_evaluated, any, column, column_of, copy, has_call, replace, same};
-use super::level::add_columns;
-use super::settled::Subplans;
-use super::tree::{elements, list, tag};
+use super::plan_builder::add_columns;
+use super::plan_walker::{elements, list, tag};
+use super::prefetch_safety::Subplans;
 
 type Call = *mut pg_sys::FuncExpr;
 
@@ -16,7 +16,7 @@ type Call = *mut pg_sys::FuncExpr;
 ///
 /// # Safety
 /// `plan` points to a plan node of the statement that `subplans` belong to.
-pub unsafe fn move_down(plan: *mut Plan, subplans: Subplans, drained: bool, ids: &mut i32) {
+pub unsafe fn push_down_calls(plan: *mut Plan, subplans: Subplans, drained: bool, next_node_id: &mut i32) {
     // SAFETY: as the caller promises; the tag tells the type.
     unsafe {
         let find = match tag(plan) {
@@ -25,14 +25,16 @@ pub unsafe fn move_down(plan: *mut Plan, subplans: Subplans, drained: bool, ids:
                 calls_in_arguments
             }
             NodeTag::T_ProjectSet => calls_in_targets,
-            NodeTag::T_HashJoin => return hash_keys(plan.cast(), subplans, drained, ids),
+            NodeTag::T_HashJoin => return push_down_hash_keys(plan.cast(), subplans, drained, next_node_id),
             _ => return,
         };
         // Calls that take other calls' results come in a round after those.
         loop {
             let calls = find(plan);
             let input = &raw mut (*plan).lefttree;
-            let Some(columns) = provide(input, &calls, subplans, drained, ids) else { return };
+            let Some(columns) = add_call_columns(input, &calls, subplans, drained, next_node_id) else {
+                return;
+            };
             let with = |node| call_column(node, &calls, &columns, OUTER_VAR);
             (*plan).targetlist = replace_in((*plan).targetlist, with);
             (*plan).qual = replace_in((*plan).qual, with);
@@ -45,7 +47,7 @@ pub unsafe fn move_down(plan: *mut Plan, subplans: Subplans, drained: bool, ids:
 ///
 /// # Safety
 /// `plan` points to a plan node.
-pub unsafe fn lift_join_conditions(plan: *mut Plan) {
+pub unsafe fn pull_up_join_conditions(plan: *mut Plan) {
     // SAFETY: the tag tells the type.
     unsafe {
         if !matches!(tag(plan), NodeTag::T_NestLoop | NodeTag::T_HashJoin | NodeTag::T_MergeJoin) {
@@ -66,12 +68,12 @@ pub unsafe fn lift_join_conditions(plan: *mut Plan) {
 }
 
 /// An aggregate's or window function's arguments and filter.
-struct Arguments {
+struct AggregateArguments {
     arguments: *mut *mut pg_sys::List,
     filter: *mut Node,
 }
 
-impl Arguments {
+impl AggregateArguments {
     unsafe fn of(node: *mut Node) -> Option<Self> {
         // SAFETY: the tag tells the type.
         unsafe {
@@ -96,8 +98,8 @@ impl Arguments {
         let mut found = Vec::new();
         // SAFETY: as the caller promises.
         unsafe {
-            for place in [(*plan).targetlist, (*plan).qual] {
-                any(place.cast(), |node| {
+            for expressions in [(*plan).targetlist, (*plan).qual] {
+                any(expressions.cast(), |node| {
                     found.extend(Self::of(node));
                     false
                 });
@@ -112,10 +114,10 @@ unsafe fn calls_in_arguments(plan: *mut Plan) -> Vec<Call> {
     // SAFETY: as the caller promises.
     unsafe {
         let mut found = Vec::new();
-        for Arguments { arguments, filter } in Arguments::of_all(plan) {
+        for AggregateArguments { arguments, filter } in AggregateArguments::of_all(plan) {
             always_evaluated(filter, &mut found);
             if filter.is_null() || !pg_sys::contain_volatile_functions(filter) {
-                collect(*arguments, &mut found);
+                collect_calls(*arguments, &mut found);
             }
         }
         distinct(found)
@@ -129,15 +131,17 @@ unsafe fn guard_filtered(plan: *mut Plan) {
     // SAFETY: as the caller promises; the plan is ours to change.
     unsafe {
         let mut free = Vec::new();
-        for Arguments { arguments, .. } in Arguments::of_all(plan).iter().filter(|all| all.filter.is_null()) {
-            collect(**arguments, &mut free);
+        for AggregateArguments { arguments, .. } in
+            AggregateArguments::of_all(plan).iter().filter(|all| all.filter.is_null())
+        {
+            collect_calls(**arguments, &mut free);
         }
-        for Arguments { arguments, filter } in Arguments::of_all(plan) {
+        for AggregateArguments { arguments, filter } in AggregateArguments::of_all(plan) {
             if filter.is_null() || pg_sys::contain_volatile_functions(filter) {
                 continue;
             }
             let mut calls = Vec::new();
-            collect(*arguments, &mut calls);
+            collect_calls(*arguments, &mut calls);
             calls.retain(|call| !free.iter().any(|other| same(*other, *call)));
             *arguments = replace_in(*arguments, |node| {
                 calls.iter().any(|call| same(call.cast(), node)).then(|| guarded(node.cast(), filter).cast())
@@ -180,12 +184,12 @@ unsafe fn calls_in(expressions: *mut pg_sys::List) -> Vec<Call> {
     // SAFETY: as the caller promises.
     unsafe {
         let mut found = Vec::new();
-        collect(expressions, &mut found);
+        collect_calls(expressions, &mut found);
         distinct(found)
     }
 }
 
-unsafe fn collect(expressions: *mut pg_sys::List, found: &mut Vec<Call>) {
+unsafe fn collect_calls(expressions: *mut pg_sys::List, found: &mut Vec<Call>) {
     // SAFETY: as the caller promises.
     unsafe { elements::<Node>(expressions).into_iter().for_each(|one| always_evaluated(one, found)) }
 }
@@ -210,12 +214,12 @@ pub unsafe fn distinct(calls: Vec<Call>) -> Vec<Call> {
 ///
 /// # Safety
 /// `input` is where an input hangs; `drained` is true only if all of its rows will be read.
-pub unsafe fn provide(
+pub unsafe fn add_call_columns(
     input: *mut *mut Plan,
     calls: &[Call],
     subplans: Subplans,
     drained: bool,
-    ids: &mut i32,
+    next_node_id: &mut i32,
 ) -> Option<Vec<usize>> {
     // SAFETY: as the caller promises.
     unsafe {
@@ -224,10 +228,10 @@ pub unsafe fn provide(
         }
         let columns = elements::<TargetEntry>((**input).targetlist).len();
         let numbers = (columns + 1..=columns + calls.len()).collect();
-        if computes_steadily(*input) {
+        if can_extend_targetlist(*input) {
             calls.iter().for_each(|call| append(*input, *call));
-        } else if drained || subplans.settled(*input, false) {
-            *input = add_columns(*input, calls, ids);
+        } else if drained || subplans.prefetch_safe(*input, false) {
+            *input = add_columns(*input, calls, next_node_id);
         } else {
             return None;
         }
@@ -236,7 +240,7 @@ pub unsafe fn provide(
 }
 
 /// Whether a plan node can compute more columns of what its columns are computed from.
-unsafe fn computes_steadily(plan: *mut Plan) -> bool {
+unsafe fn can_extend_targetlist(plan: *mut Plan) -> bool {
     // SAFETY: the tag tells the type.
     unsafe {
         let kinds = [
@@ -300,35 +304,45 @@ unsafe fn is_about(input: i32, call: Call) -> bool {
 }
 
 /// Moves calls in the keys of a hash join into the side that each is about.
-unsafe fn hash_keys(join: *mut pg_sys::HashJoin, subplans: Subplans, drained: bool, ids: &mut i32) {
+unsafe fn push_down_hash_keys(
+    join: *mut pg_sys::HashJoin,
+    subplans: Subplans,
+    drained: bool,
+    next_node_id: &mut i32,
+) {
     // SAFETY: the right side of a hash join is a hash.
     unsafe {
         let plan = &raw mut (*join).join.plan;
         let mut outer = calls_in((*join).hashkeys);
         outer.retain(|call| is_about(OUTER_VAR, *call));
-        if let Some(columns) = provide(&raw mut (*plan).lefttree, &outer, subplans, drained, ids) {
+        if let Some(columns) =
+            add_call_columns(&raw mut (*plan).lefttree, &outer, subplans, drained, next_node_id)
+        {
             let with = |node| call_column(node, &outer, &columns, OUTER_VAR);
             (*join).hashkeys = replace_in((*join).hashkeys, with);
             (*join).hashclauses = replace_in((*join).hashclauses, with);
         }
         if tag((*plan).righttree) == NodeTag::T_Hash {
-            hashed_side(join, (*plan).righttree.cast(), subplans, ids);
+            push_down_inner_hash_keys(join, (*plan).righttree.cast(), subplans, next_node_id);
         }
     }
 }
 
 /// The hashed side's keys name the columns below the hash, the join's clauses those of the hash.
-unsafe fn hashed_side(
+unsafe fn push_down_inner_hash_keys(
     join: *mut pg_sys::HashJoin,
     hash: *mut pg_sys::Hash,
     subplans: Subplans,
-    ids: &mut i32,
+    next_node_id: &mut i32,
 ) {
     // SAFETY: as the caller promises.
     unsafe {
         let plan = &raw mut (*hash).plan;
         let calls = calls_in((*hash).hashkeys);
-        let Some(columns) = provide(&raw mut (*plan).lefttree, &calls, subplans, true, ids) else { return };
+        let Some(columns) = add_call_columns(&raw mut (*plan).lefttree, &calls, subplans, true, next_node_id)
+        else {
+            return;
+        };
         let with = |node| call_column(node, &calls, &columns, OUTER_VAR);
         (*hash).hashkeys = replace_in((*hash).hashkeys, with);
         let shown = elements::<TargetEntry>((*plan).targetlist);
