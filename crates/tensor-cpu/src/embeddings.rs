@@ -10,7 +10,7 @@ use half::{bf16, f16};
 
 use super::kernels::Kernels;
 use super::layer::{Norm, NormWeights};
-use super::prepacked::{Numbers, PrepackedBuilder, PrepackedWeights};
+use super::prepacked::{PrepackedBuilder, PrepackedSlice, PrepackedWeights};
 use super::shape::Sizes;
 
 /// Rows of numbers in the type that they came in, in row-major order.
@@ -38,16 +38,16 @@ pub struct EmbeddingWeights {
 /// Word and position embeddings, summed and normalised.
 #[derive(Debug)]
 pub(super) struct Embeddings {
-    words: Words,
-    positions: Numbers<f32>,
+    words: WordTable,
+    positions: PrepackedSlice<f32>,
     norm: Norm,
 }
 
 #[derive(Debug)]
-enum Words {
-    F32(Numbers<f32>),
-    F16(Numbers<f16>),
-    Bf16(Numbers<bf16>),
+enum WordTable {
+    F32(PrepackedSlice<f32>),
+    F16(PrepackedSlice<f16>),
+    Bf16(PrepackedSlice<bf16>),
 }
 
 /// Adds the embeddings to prepacked weights.
@@ -65,10 +65,10 @@ impl Embeddings {
     pub(super) fn open(prepacked: &Arc<PrepackedWeights>, sizes: &Sizes) -> Option<Self> {
         let width = sizes.shape.hidden;
         let count = sizes.vocabulary * width;
-        let words = prepacked.numbers("words.f32", count).map(Words::F32);
-        let words = words.or_else(|| prepacked.numbers("words.f16", count).map(Words::F16));
+        let words = prepacked.numbers("words.f32", count).map(WordTable::F32);
+        let words = words.or_else(|| prepacked.numbers("words.f16", count).map(WordTable::F16));
         Some(Self {
-            words: words.or_else(|| prepacked.numbers("words.bf16", count).map(Words::Bf16))?,
+            words: words.or_else(|| prepacked.numbers("words.bf16", count).map(WordTable::Bf16))?,
             positions: prepacked.numbers("positions", sizes.positions * width)?,
             norm: Norm::open(prepacked, "norm", width)?,
         })
@@ -80,9 +80,9 @@ impl Embeddings {
         let width = state.len();
         let row = |index: u32| index as usize * width..(index as usize + 1) * width;
         match &self.words {
-            Words::F32(words) => state.copy_from_slice(&words[row(id)]),
-            Words::F16(words) => words[row(id)].convert_to_f32_slice(state),
-            Words::Bf16(words) => words[row(id)].convert_to_f32_slice(state),
+            WordTable::F32(words) => state.copy_from_slice(&words[row(id)]),
+            WordTable::F16(words) => words[row(id)].convert_to_f32_slice(state),
+            WordTable::Bf16(words) => words[row(id)].convert_to_f32_slice(state),
         }
         self.norm.add(kernels, state, &self.positions[row(position)], eps);
     }

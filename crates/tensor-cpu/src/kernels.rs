@@ -8,7 +8,7 @@ use super::dense::{DenseF32, DenseI8, dense_f32, dense_i8};
 use super::functions::Activation;
 use super::gradients;
 use super::registers;
-use super::rows::{self, Steps};
+use super::rows::{self, QuantizationParameters};
 use super::simd::portable::Portable;
 use super::simd::{PANEL, Simd};
 
@@ -23,7 +23,12 @@ pub struct Kernels {
     dense_i8: unsafe fn(&DenseI8<'_>, &mut [f32], usize),
     add_norm: unsafe fn((*mut f32, *const f32), usize, (*const f32, *const f32), f32),
     activate: unsafe fn(*mut f32, usize, Activation),
-    quantise: unsafe fn((*mut f32, *mut u8), usize, Option<Activation>, (*const f32, *const f32)) -> Steps,
+    quantise: unsafe fn(
+        (*mut f32, *mut u8),
+        usize,
+        Option<Activation>,
+        (*const f32, *const f32),
+    ) -> QuantizationParameters,
     attend: unsafe fn(&AttentionHead<'_>, (&mut [f32], usize), &mut [f32]),
     norm: unsafe fn((*mut f32, *mut f32), usize, (*const f32, *const f32), f32) -> f32,
     norm_gradient: unsafe fn((*mut f32, *const f32), (usize, f32), *const f32, (*mut f32, *mut f32)),
@@ -74,7 +79,7 @@ macro_rules! kernels {
                 width: usize,
                 activation: Option<Activation>,
                 smoothing: (*const f32, *const f32),
-            ) -> Steps {
+            ) -> QuantizationParameters {
                 // SAFETY: see above.
                 unsafe { rows::quantise::<$simd>(rows, width, activation, smoothing) }
             }
@@ -277,7 +282,7 @@ impl Kernels {
         bytes: &mut [u8],
         activation: Option<Activation>,
         (shift, factor): (&[f32], &[f32]),
-    ) -> Steps {
+    ) -> QuantizationParameters {
         let width = x.len();
         assert!(bytes.len() >= width && shift.len() == width && factor.len() == width);
         let (rows, smoothing) = ((x.as_mut_ptr(), bytes.as_mut_ptr()), (shift.as_ptr(), factor.as_ptr()));

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::attention::{AttentionHead, scratch_size};
 use super::kernels::Kernels;
 use super::linear::{DenseInput, DenseWeights, Linear, QuantisedRows, Ranges, pack, padded};
-use super::prepacked::{Numbers, PrepackedBuilder, PrepackedWeights};
+use super::prepacked::{PrepackedBuilder, PrepackedSlice, PrepackedWeights};
 use super::shape::Shape;
 use super::shared::SharedRows;
 
@@ -50,8 +50,8 @@ pub struct LayerWeights {
 /// A layer norm.
 #[derive(Debug)]
 pub(super) struct Norm {
-    weight: Numbers<f32>,
-    bias: Numbers<f32>,
+    weight: PrepackedSlice<f32>,
+    bias: PrepackedSlice<f32>,
 }
 
 /// A layer, ready to compute.

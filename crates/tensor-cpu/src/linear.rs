@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::dense::{DenseF32, DenseI8};
 use super::functions::Activation;
 use super::kernels::Kernels;
-use super::prepacked::{Numbers, PrepackedBuilder, PrepackedWeights};
+use super::prepacked::{PrepackedBuilder, PrepackedSlice, PrepackedWeights};
 use super::simd::PANEL;
 
 /// Inputs that share a scale. A value far from all others spoils the steps of its group only.
@@ -106,22 +106,22 @@ pub struct DenseWeights {
 #[derive(Debug)]
 pub(super) struct Linear {
     inputs: usize,
-    bias: Numbers<f32>,
+    bias: PrepackedSlice<f32>,
     weights: Weights,
 }
 
 #[derive(Debug)]
 enum Weights {
     F32 {
-        panels: Numbers<f32>,
+        panels: PrepackedSlice<f32>,
     },
     Int8 {
-        panels: Numbers<i8>,
-        column_sums: Numbers<i32>,
-        column_scales: Numbers<f32>,
+        panels: PrepackedSlice<i8>,
+        column_sums: PrepackedSlice<i32>,
+        column_scales: PrepackedSlice<f32>,
         /// Of the inputs, as [`Smoothing`] has it.
-        shift: Numbers<f32>,
-        factor: Numbers<f32>,
+        shift: PrepackedSlice<f32>,
+        factor: PrepackedSlice<f32>,
     },
 }
 

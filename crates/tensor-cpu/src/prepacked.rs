@@ -25,7 +25,7 @@ const HASH_BYTES: usize = blake3::OUT_LEN;
 /// A cache line.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
-struct Line([u8; ALIGNMENT]);
+struct CacheLine([u8; ALIGNMENT]);
 
 /// What a file says of itself.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ struct Header {
 /// Parts being put together.
 #[derive(Default)]
 pub struct PrepackedBuilder {
-    lines: Vec<Line>,
+    lines: Vec<CacheLine>,
     parts: BTreeMap<String, (usize, usize)>,
 }
 
@@ -52,12 +52,12 @@ pub struct PrepackedWeights {
 }
 
 enum Storage {
-    Memory(Vec<Line>),
+    Memory(Vec<CacheLine>),
     File(Mmap),
 }
 
 /// Numbers of a part, kept alive with their weights.
-pub struct Numbers<T> {
+pub struct PrepackedSlice<T> {
     prepacked: Arc<PrepackedWeights>,
     range: Range<usize>,
     kind: PhantomData<T>,
@@ -69,7 +69,7 @@ impl PrepackedBuilder {
         let bytes: &[u8] = bytemuck::cast_slice(numbers);
         let start = self.lines.len() * ALIGNMENT;
         self.parts.insert(name.into(), (start, bytes.len()));
-        self.lines.resize(self.lines.len() + bytes.len().div_ceil(ALIGNMENT), Line::zeroed());
+        self.lines.resize(self.lines.len() + bytes.len().div_ceil(ALIGNMENT), CacheLine::zeroed());
         bytemuck::cast_slice_mut(&mut self.lines)[start..start + bytes.len()].copy_from_slice(bytes);
     }
 
@@ -118,12 +118,12 @@ impl PrepackedWeights {
     }
 
     /// A part, `None` if there is none of this name and of `length` numbers.
-    pub fn numbers<T: Pod>(self: &Arc<Self>, name: &str, length: usize) -> Option<Numbers<T>> {
+    pub fn numbers<T: Pod>(self: &Arc<Self>, name: &str, length: usize) -> Option<PrepackedSlice<T>> {
         let bytes = self.bytes(name)?;
         let fits = bytemuck::try_cast_slice::<u8, T>(bytes).is_ok_and(|numbers| numbers.len() == length);
         let (start, length) = *self.header.parts.get(name)?;
         let range = self.start + start..self.start + start + length;
-        fits.then(|| Numbers { prepacked: Arc::clone(self), range, kind: PhantomData })
+        fits.then(|| PrepackedSlice { prepacked: Arc::clone(self), range, kind: PhantomData })
     }
 
     /// Writes prepacked weights; the file can be mapped once it is complete.
@@ -201,7 +201,7 @@ impl std::fmt::Debug for PrepackedWeights {
     }
 }
 
-impl<T: Pod> Deref for Numbers<T> {
+impl<T: Pod> Deref for PrepackedSlice<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
@@ -210,9 +210,9 @@ impl<T: Pod> Deref for Numbers<T> {
     }
 }
 
-impl<T> std::fmt::Debug for Numbers<T> {
+impl<T> std::fmt::Debug for PrepackedSlice<T> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_tuple("Numbers").field(&self.range).finish()
+        formatter.debug_tuple("PrepackedSlice").field(&self.range).finish()
     }
 }
 
