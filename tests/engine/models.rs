@@ -7,7 +7,7 @@ mod support;
 use ecommerce_ml_checkpoint::files::{ModelFiles, content_address};
 use ecommerce_ml_checkpoint::tokenizer::{TokenDetail, Tokens};
 use ecommerce_ml_protocol::{ErrorKind, LabelScheme, Sentiment, Task};
-use ecommerce_ml_text_model::{ForwardOutput, Model, Prediction, Row, Window};
+use ecommerce_ml_text_model::{ForwardOutput, Model, Prediction, Window, WindowRow};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -124,7 +124,8 @@ fn a_foreign_window_is_refused() {
 fn predictions_follow_the_labels() {
     let model = tiny("bert-stars-sharded").load().unwrap();
     let read = |model: &Model, values: &[f32]| {
-        let Prediction::Probabilities(values) = model.predict(&[Row { weight: 1, values: values.into() }])
+        let Prediction::Probabilities(values) =
+            model.predict(&[WindowRow { weight: 1, values: values.into() }])
         else {
             panic!("no probabilities")
         };

@@ -27,6 +27,6 @@ pub use deferred::Deferred;
 pub use device::Device;
 pub use ecommerce_ml_checkpoint::tokenizer::Window;
 pub use model::{KIND, Model, Operations, PrecisionChoice};
-pub use output::{ForwardOutput, Prediction, Row};
+pub use output::{ForwardOutput, Prediction, WindowRow};
 pub use store::Store;
 pub use text_model::TextModel;

@@ -15,14 +15,14 @@ pub enum ForwardOutput {
 
 /// What the model made of one window.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Row {
+pub struct WindowRow {
     /// Content tokens of the window, at least 1: how much the row counts beside those of other windows.
     pub weight: usize,
     /// Probabilities, `[labels]`, the value of a regression, `[1]`, or an embedding, `[hidden]`.
     pub values: Box<[f32]>,
 }
 
-impl Row {
+impl WindowRow {
     /// A row of a forward pass with the weight of its window.
     /// `values`: `[outputs]`, or `[hidden]` of an embedding.
     pub fn new(window: &Window, values: Vec<f32>) -> Self {

@@ -7,7 +7,7 @@ use ecommerce_ml_predictor::ModelPrecision;
 use ecommerce_ml_protocol::{EngineError, ModelInfo};
 
 use crate::deferred::Deferred;
-use crate::output::{ForwardOutput, Prediction, Row};
+use crate::output::{ForwardOutput, Prediction, WindowRow};
 
 /// A text model as its scheduler uses it; its methods say what they promise.
 pub trait TextModel: Send + Sync {
@@ -38,10 +38,10 @@ pub trait TextModel: Send + Sync {
     ) -> Result<Deferred<Vec<Vec<f32>>>, EngineError>;
 
     /// What the rows of [`ForwardOutput::Head`] of all windows of a text, at least one, say together.
-    fn predict(&self, rows: &[Row]) -> Prediction;
+    fn predict(&self, rows: &[WindowRow]) -> Prediction;
 
     /// The embedding of a text, `[hidden]`, from the rows of [`ForwardOutput::Embedding`] of all its windows.
-    fn embed(&self, rows: &[Row]) -> Vec<f32>;
+    fn embed(&self, rows: &[WindowRow]) -> Vec<f32>;
 
     /// What it is computed in, for statistics.
     fn precision(&self) -> &ModelPrecision;

@@ -8,13 +8,13 @@ use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::Arc;
 
 use ecommerce_ml_predictor::ModelHandle;
-use ecommerce_ml_text_model::{ForwardOutput, Row, TextModel};
+use ecommerce_ml_text_model::{ForwardOutput, TextModel, WindowRow};
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use siphasher::sip128::{Hasher128, SipHasher24};
 
 /// What a model made of a text: a row for each window. None for a blank text.
-pub type CachedRows = Arc<[Row]>;
+pub type CachedRows = Arc<[WindowRow]>;
 
 /// A slot of the tables for each so many bytes of memory. Slots are paid for ahead and not by use, because the tables
 /// don't shrink: they would still be there when large answers have taken the place of small ones.
@@ -119,7 +119,7 @@ impl Weighter<Fingerprint, CachedRows> for Memory {
 
 fn heap_bytes(rows: &CachedRows) -> u64 {
     // Two counts precede the rows.
-    let shared = allocated(2 * size_of::<usize>() + size_of_val::<[Row]>(rows));
+    let shared = allocated(2 * size_of::<usize>() + size_of_val::<[WindowRow]>(rows));
     shared + rows.iter().map(|row| allocated(size_of_val::<[f32]>(&row.values))).sum::<u64>()
 }
 
@@ -137,7 +137,7 @@ mod tests {
     }
 
     fn rows(windows: usize, width: usize) -> CachedRows {
-        (0..windows).map(|weight| Row { weight, values: vec![0.5; width].into() }).collect()
+        (0..windows).map(|weight| WindowRow { weight, values: vec![0.5; width].into() }).collect()
     }
 
     /// Memory of all tables and answers.

@@ -2,11 +2,11 @@
 //!
 //! It must not know what the numbers mean. Invariant: a single window's row comes out as it went in.
 
-use crate::Row;
+use crate::WindowRow;
 
 /// Mean of the rows by their weights; in `f64`, so that order hardly matters. Rows are of equal length.
 /// Shape `[width]`.
-pub(super) fn weighted_mean(rows: &[Row]) -> Vec<f64> {
+pub(super) fn weighted_mean(rows: &[WindowRow]) -> Vec<f64> {
     let mut sums = vec![0.0; rows.first().map_or(0, |row| row.values.len())];
     let mut total = 0.0;
     for row in rows {
@@ -35,8 +35,8 @@ mod tests {
 
     use super::*;
 
-    fn row(content_tokens: usize, values: &[f32]) -> Row {
-        Row::new(&Window { ids: vec![0; content_tokens + 2], content_tokens }, values.to_vec())
+    fn row(content_tokens: usize, values: &[f32]) -> WindowRow {
+        WindowRow::new(&Window { ids: vec![0; content_tokens + 2], content_tokens }, values.to_vec())
     }
 
     #[test]

@@ -28,7 +28,7 @@ use serde::Serialize;
 use crate::cuda::Accelerator;
 use crate::deferred::Deferred;
 use crate::device::Device;
-use crate::output::{ForwardOutput, Prediction, Row};
+use crate::output::{ForwardOutput, Prediction, WindowRow};
 use crate::shape::sizes;
 
 mod candle;
@@ -285,7 +285,7 @@ impl Model {
     }
 
     /// What the rows of [`ForwardOutput::Head`] of all windows of one text, at least one, say of it.
-    pub fn predict(&self, rows: &[Row]) -> Prediction {
+    pub fn predict(&self, rows: &[WindowRow]) -> Prediction {
         let mean = combine::weighted_mean(rows);
         match self.info.task() {
             Task::Regression => Prediction::Number(mean.first().copied().unwrap_or_default()),
@@ -297,7 +297,7 @@ impl Model {
 
     /// The embedding of one text, of length 1, from the rows of [`ForwardOutput::Embedding`] of all its windows.
     /// Shape `[hidden]`.
-    pub fn embed(&self, rows: &[Row]) -> Vec<f32> {
+    pub fn embed(&self, rows: &[WindowRow]) -> Vec<f32> {
         combine::normalised(&combine::weighted_mean(rows))
     }
 

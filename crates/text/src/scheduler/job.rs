@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ecommerce_ml_predictor::ModelHandle;
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
-use ecommerce_ml_text_model::{ForwardOutput, Row, TextModel, Window};
+use ecommerce_ml_text_model::{ForwardOutput, TextModel, Window, WindowRow};
 
 use super::SMALL_WINDOWS;
 use super::promise::Promise;
@@ -66,7 +66,7 @@ struct Answer {
 
 impl Computed {
     /// An answer for each text of the request from the rows of its windows; `None` for a blank text.
-    pub fn rows<T: Clone>(&self, combine: impl Fn(&[Row]) -> T) -> Vec<Option<T>> {
+    pub fn rows<T: Clone>(&self, combine: impl Fn(&[WindowRow]) -> T) -> Vec<Option<T>> {
         let answer = |answer: &Answer| (!answer.rows.is_empty()).then(|| combine(&answer.rows));
         let answers: Vec<Option<T>> = self.answers.iter().map(answer).collect();
         self.positions.iter().map(|&position| answers[position].clone()).collect()
@@ -107,7 +107,7 @@ impl InFlightText {
         self.missing -= 1;
         (self.missing == 0).then(|| {
             let rows = self.windows.iter().zip(self.values.drain(..));
-            rows.map(|(window, values)| Row::new(window, values)).collect()
+            rows.map(|(window, values)| WindowRow::new(window, values)).collect()
         })
     }
 }

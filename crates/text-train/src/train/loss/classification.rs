@@ -97,7 +97,7 @@ impl CrossEntropy {
         }
         let scale = if denominator > 0.0 { denominator.recip() } else { 0.0 };
         let mut loss = Loss { value: 0.0, gradient: vec![0.0; logits.len()] };
-        let mut row = Row::new(self.classes);
+        let mut row = RowBuffers::new(self.classes);
         let rows = logits.chunks_exact(self.classes).zip(loss.gradient.chunks_exact_mut(self.classes));
         for ((logits, gradient), &target) in rows.zip(targets) {
             let target = target.into();
@@ -127,15 +127,15 @@ impl CrossEntropy {
     }
 }
 
-/// Room for the numbers of one row, in double precision: there are few of them, and differences of running sums need
+/// Buffers for the numbers of one row, in double precision: there are few of them, and differences of running sums need
 /// it.
-struct Row {
+struct RowBuffers {
     probabilities: Vec<f64>,
     log_probabilities: Vec<f64>,
     gradient: Vec<f64>,
 }
 
-impl Row {
+impl RowBuffers {
     fn new(classes: usize) -> Self {
         let zeros = || vec![0.0; classes];
         Self { probabilities: zeros(), log_probabilities: zeros(), gradient: zeros() }
