@@ -9,9 +9,9 @@ use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
 use super::kernels::Kernels;
-use super::layer::{Norm, NormWeights};
+use super::layer::{LayerNorm, LayerNormWeights};
 use super::prepacked::{PrepackedBuilder, PrepackedSlice, PrepackedWeights};
-use super::shape::Sizes;
+use super::shape::EncoderSizes;
 
 /// Rows of numbers in the type that they came in, in row-major order.
 #[derive(Debug, Clone)]
@@ -32,7 +32,7 @@ pub struct EmbeddingWeights {
     /// Shape `[positions, hidden]`, with what all tokens have in common added to each row.
     pub positions: Vec<f32>,
     /// Of their sum.
-    pub norm: NormWeights,
+    pub norm: LayerNormWeights,
 }
 
 /// Word and position embeddings, summed and normalised.
@@ -40,7 +40,7 @@ pub struct EmbeddingWeights {
 pub(super) struct Embeddings {
     words: WordTable,
     positions: PrepackedSlice<f32>,
-    norm: Norm,
+    norm: LayerNorm,
 }
 
 #[derive(Debug)]
@@ -58,11 +58,11 @@ pub fn pack_embeddings(prepacked: &mut PrepackedBuilder, weights: &EmbeddingWeig
         WordWeights::Bf16(words) => prepacked.add("words.bf16", words),
     }
     prepacked.add("positions", &weights.positions);
-    Norm::pack(prepacked, "norm", &weights.norm);
+    LayerNorm::pack(prepacked, "norm", &weights.norm);
 }
 
 impl Embeddings {
-    pub(super) fn open(prepacked: &Arc<PrepackedWeights>, sizes: &Sizes) -> Option<Self> {
+    pub(super) fn open(prepacked: &Arc<PrepackedWeights>, sizes: &EncoderSizes) -> Option<Self> {
         let width = sizes.shape.hidden;
         let count = sizes.vocabulary * width;
         let words = prepacked.numbers("words.f32", count).map(WordTable::F32);
@@ -70,7 +70,7 @@ impl Embeddings {
         Some(Self {
             words: words.or_else(|| prepacked.numbers("words.bf16", count).map(WordTable::Bf16))?,
             positions: prepacked.numbers("positions", sizes.positions * width)?,
-            norm: Norm::open(prepacked, "norm", width)?,
+            norm: LayerNorm::open(prepacked, "norm", width)?,
         })
     }
 

@@ -17,7 +17,7 @@ use super::embeddings::Embeddings;
 use super::kernels::Kernels;
 use super::layer::{Layer, LayerOps, Scratch};
 use super::prepacked::PrepackedWeights;
-use super::shape::{Shape, Sizes};
+use super::shape::{EncoderSizes, Shape};
 use super::shared::SharedRows;
 use super::thread_pool::{Barrier, ThreadPool};
 
@@ -77,7 +77,7 @@ impl PackedEncoder {
     /// The encoder of prepacked weights with as many layers as they have; `None` if parts are missing or of other sizes.
     pub fn open(
         prepacked: &Arc<PrepackedWeights>,
-        sizes: &Sizes,
+        sizes: &EncoderSizes,
         kernels: Kernels,
         pool: &Arc<ThreadPool>,
     ) -> Option<Self> {

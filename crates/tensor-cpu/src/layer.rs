@@ -19,7 +19,7 @@ const BLOCK_ROWS: usize = 56;
 
 /// Weight and bias of a layer norm.
 #[derive(Debug, Clone)]
-pub struct NormWeights {
+pub struct LayerNormWeights {
     /// One for each feature.
     pub weight: Vec<f32>,
     /// One for each feature.
@@ -38,18 +38,18 @@ pub struct LayerWeights {
     /// After attention, of shape `[hidden, hidden]`.
     pub output: DenseWeights,
     /// After adding that to the layer's input.
-    pub attention_norm: NormWeights,
+    pub attention_norm: LayerNormWeights,
     /// Of shape `[inner, hidden]`.
     pub up: DenseWeights,
     /// Of shape `[hidden, inner]`.
     pub down: DenseWeights,
     /// After adding that to the input of `up`.
-    pub output_norm: NormWeights,
+    pub output_norm: LayerNormWeights,
 }
 
 /// A layer norm.
 #[derive(Debug)]
-pub(super) struct Norm {
+pub(super) struct LayerNorm {
     weight: PrepackedSlice<f32>,
     bias: PrepackedSlice<f32>,
 }
@@ -60,10 +60,10 @@ pub(super) struct Layer {
     /// Queries, keys and values side by side, each padded to whole panels.
     projections: Linear,
     output: Linear,
-    attention_norm: Norm,
+    attention_norm: LayerNorm,
     up: Linear,
     down: Linear,
-    output_norm: Norm,
+    output_norm: LayerNorm,
 }
 
 /// Memory of a thread for a block of rows.
@@ -79,9 +79,9 @@ pub(super) struct Scratch {
     first: [Vec<f32>; 3],
 }
 
-impl Norm {
+impl LayerNorm {
     /// Adds a layer norm to prepacked weights.
-    pub(super) fn pack(prepacked: &mut PrepackedBuilder, name: &str, norm: &NormWeights) {
+    pub(super) fn pack(prepacked: &mut PrepackedBuilder, name: &str, norm: &LayerNormWeights) {
         prepacked.add(format!("{name}.weight"), &norm.weight);
         prepacked.add(format!("{name}.bias"), &norm.bias);
     }
@@ -125,13 +125,13 @@ pub fn pack_layer(
         ranges.map(|ranges| &ranges.projections),
     );
     pack(prepacked, &name("output"), hidden, &[&weights.output], ranges.map(|ranges| &ranges.output));
-    Norm::pack(prepacked, &name("attention_norm"), &weights.attention_norm);
+    LayerNorm::pack(prepacked, &name("attention_norm"), &weights.attention_norm);
     pack(prepacked, &name("up"), hidden, &[&weights.up], ranges.map(|ranges| &ranges.up));
     // After the activation a feature is near zero for most tokens and far away for a few, other ones in other texts: what
     // some texts show of it makes things worse for others.
     let unknown = Ranges::unknown(inner);
     pack(prepacked, &name("down"), inner, &[&weights.down], ranges.map(|_| &unknown));
-    Norm::pack(prepacked, &name("output_norm"), &weights.output_norm);
+    LayerNorm::pack(prepacked, &name("output_norm"), &weights.output_norm);
 }
 
 /// The queries' layer with the scores' division by the root of a head's width in it.
@@ -148,10 +148,10 @@ impl Layer {
         Some(Self {
             projections: Linear::open(prepacked, &name("projections"), hidden, 3 * padded(hidden))?,
             output: Linear::open(prepacked, &name("output"), hidden, padded(hidden))?,
-            attention_norm: Norm::open(prepacked, &name("attention_norm"), hidden)?,
+            attention_norm: LayerNorm::open(prepacked, &name("attention_norm"), hidden)?,
             up: Linear::open(prepacked, &name("up"), hidden, padded(inner))?,
             down: Linear::open(prepacked, &name("down"), inner, padded(hidden))?,
-            output_norm: Norm::open(prepacked, &name("output_norm"), hidden)?,
+            output_norm: LayerNorm::open(prepacked, &name("output_norm"), hidden)?,
         })
     }
 }
@@ -319,7 +319,7 @@ impl LayerOps<'_> {
         self.add_narrowed(wide, hidden, count, (bytes, narrow));
     }
 
-    fn add(&self, norm: &Norm, hidden: &mut [f32], results: &[f32], count: usize) {
+    fn add(&self, norm: &LayerNorm, hidden: &mut [f32], results: &[f32], count: usize) {
         let (stride, width) = (self.shape.stride(), self.shape.hidden);
         let rows = hidden.chunks_exact_mut(stride).zip(results.chunks_exact(stride)).take(count);
         rows.for_each(|(x, y)| norm.add(self.kernels, &mut x[..width], &y[..width], self.shape.eps));

@@ -10,7 +10,7 @@ use super::encoder::Sequence;
 use super::kernels::Kernels;
 use super::layer::{Layer, LayerOps, LayerRanges, Scratch};
 use super::prepacked::PrepackedWeights;
-use super::shape::{Shape, Sizes};
+use super::shape::{EncoderSizes, Shape};
 use super::shared::SharedRows;
 
 /// Sequences that are in the middle of a layer at the same time.
@@ -28,7 +28,7 @@ impl LayerwiseStates {
     /// The first hidden states; `None` if prepacked weights lack the embeddings.
     pub fn embed(
         prepacked: &Arc<PrepackedWeights>,
-        sizes: &Sizes,
+        sizes: &EncoderSizes,
         kernels: &Kernels,
         sequences: &[Sequence<'_>],
     ) -> Option<Self> {

@@ -58,12 +58,12 @@ pub use encoder::{PackedEncoder, Pooling, Sequence};
 pub use functions::Activation;
 pub use head::{Head, HeadActivation, HeadWeights, pack_head, softmax};
 pub use kernels::Kernels;
-pub use layer::{LayerRanges, LayerWeights, NormWeights, pack_layer};
+pub use layer::{LayerNormWeights, LayerRanges, LayerWeights, pack_layer};
 pub use layerwise::LayerwiseStates;
 pub use linear::{DenseWeights, Precision};
 pub use peak::Peak;
 pub use prepacked::{PrepackedBuilder, PrepackedWeights};
-pub use shape::{Shape, Sizes};
+pub use shape::{EncoderSizes, Shape};
 pub use thread_pool::ThreadPool;
 
 #[cfg(test)]

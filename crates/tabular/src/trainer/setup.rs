@@ -13,7 +13,7 @@ use rayon::ThreadPool;
 use super::checkpoint::Checkpoint;
 use super::design::Design;
 use super::fit::fit;
-use super::memory::Sizes;
+use super::memory::MemoryModel;
 use super::options::{Options, Penalty};
 use super::problem::Problem;
 use super::task::Task;
@@ -69,7 +69,7 @@ impl Setup {
         let learned = &held_out.split.training;
         let encoding = fit(columns, call.input.fields(), learned, options.max_categories)?;
         let task = Task::new(&targets, learned, &options)?;
-        let sizes = Sizes {
+        let sizes = MemoryModel {
             rows: dataset.len(),
             learned: learned.len(),
             held_out: held_out.split.held_out.len(),

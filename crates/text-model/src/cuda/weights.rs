@@ -9,7 +9,7 @@ use bytemuck::cast_slice;
 use ecommerce_ml_checkpoint::config::{Activation, ModelConfig};
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_tensor_cpu::{
-    DenseWeights, EmbeddingWeights, HeadActivation, HeadWeights, LayerWeights, NormWeights, WordWeights,
+    DenseWeights, EmbeddingWeights, HeadActivation, HeadWeights, LayerNormWeights, LayerWeights, WordWeights,
 };
 use ecommerce_ml_tensor_cuda::backend::{Epilogue, HalfPrecision, Kernel, SHARED_BYTES};
 
@@ -253,7 +253,7 @@ impl WeightsBuilder {
         Dense { weight, bias: self.push_half(weights.bias.iter().copied()), inputs, outputs, epilogue }
     }
 
-    fn norm(&mut self, weights: &NormWeights) -> LayerNorm {
+    fn norm(&mut self, weights: &LayerNormWeights) -> LayerNorm {
         LayerNorm { weight: self.push_f32(&weights.weight), bias: self.push_f32(&weights.bias) }
     }
 

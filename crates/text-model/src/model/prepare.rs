@@ -14,7 +14,7 @@ use ecommerce_ml_checkpoint::weights::family::Names;
 use ecommerce_ml_checkpoint::weights::{Numbers, Weights, shard_names};
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_tensor_cpu::{
-    DenseWeights, EmbeddingWeights, HeadWeights, Kernels, LayerWeights, NormWeights, Precision,
+    DenseWeights, EmbeddingWeights, HeadWeights, Kernels, LayerNormWeights, LayerWeights, Precision,
     PrepackedBuilder, PrepackedWeights, WordWeights, pack_embeddings, pack_head, pack_layer,
 };
 use ecommerce_ml_tensor_cuda::HalfPrecision;
@@ -279,8 +279,8 @@ fn dense(
 }
 
 /// The layer norm `name` over `width` features.
-fn norm(weights: &mut Weights<'_>, name: &str, width: usize) -> Result<NormWeights, EngineError> {
-    Ok(NormWeights {
+fn norm(weights: &mut Weights<'_>, name: &str, width: usize) -> Result<LayerNormWeights, EngineError> {
+    Ok(LayerNormWeights {
         weight: weights.values(&format!("{name}.weight"), &[width])?,
         bias: weights.values(&format!("{name}.bias"), &[width])?,
     })

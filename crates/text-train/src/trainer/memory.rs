@@ -17,7 +17,7 @@ const SCORE_BYTES: u64 = 32;
 
 /// Sizes that decide it, in bytes unless said otherwise.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Sizes<'a> {
+pub(super) struct MemoryModel<'a> {
     pub(super) config: &'a ModelConfig,
     /// Parameters, in numbers; and how many of them are trained.
     pub(super) parameters: u64,
@@ -46,7 +46,7 @@ pub(super) struct Sizes<'a> {
     pub(super) keeps_best: bool,
 }
 
-impl Sizes<'_> {
+impl MemoryModel<'_> {
     /// Bytes at the worst moment.
     pub(super) fn estimate(&self) -> u64 {
         let number = size_of::<f32>() as u64;

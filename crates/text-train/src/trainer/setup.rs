@@ -24,7 +24,7 @@ use super::epoch_augmentation::EpochAugmentation;
 use super::examples::Examples;
 use super::frozen_encoder::FrozenEncoder;
 use super::learner::{AppliedDropoutRates, Inputs, Learner};
-use super::memory::Sizes;
+use super::memory::MemoryModel;
 use super::save::FileLayout;
 use super::training;
 use crate::cuda::TrainingBackend;
@@ -114,7 +114,7 @@ impl Setup {
             false => base.weights.numbers() + counts.trained,
         };
         let text_bytes = |text: &String| text.len() as u64 + 112;
-        let sizes = Sizes {
+        let sizes = MemoryModel {
             config,
             parameters,
             trained: counts.trained,
