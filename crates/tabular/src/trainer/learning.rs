@@ -31,7 +31,7 @@ impl Objective for PooledObjective<'_> {
 }
 
 /// A training under way.
-pub(super) struct Learning<'a> {
+pub(super) struct TrainingRun<'a> {
     setup: &'a Setup,
     pool: &'a ThreadPool,
     minimisation: Lbfgs,
@@ -47,7 +47,7 @@ pub(super) struct Learning<'a> {
 }
 
 /// What a training comes to.
-pub(super) struct Learned {
+pub(super) struct TrainedModel {
     pub(super) model: LinearModel,
     /// The last one.
     pub(super) epoch: u32,
@@ -55,7 +55,7 @@ pub(super) struct Learned {
     pub(super) converged: bool,
 }
 
-impl<'a> Learning<'a> {
+impl<'a> TrainingRun<'a> {
     /// Begins, or goes on from a checkpoint.
     pub(super) fn new(setup: &'a Setup, pool: &'a ThreadPool) -> Self {
         let problem = &setup.problem;
@@ -87,7 +87,11 @@ impl<'a> Learning<'a> {
     ///
     /// # Errors
     /// [`ErrorKind::Cancelled`] if nobody listens.
-    pub(super) fn run(mut self, interval: Duration, sink: &mut dyn Sink) -> Result<Learned, EngineError> {
+    pub(super) fn run(
+        mut self,
+        interval: Duration,
+        sink: &mut dyn Sink,
+    ) -> Result<TrainedModel, EngineError> {
         if !self.minimisation.objective.value.is_finite() {
             return Err(EngineError::new(
                 ErrorKind::Internal,
@@ -117,7 +121,7 @@ impl<'a> Learning<'a> {
         if self.reported != Some(self.iterations) {
             self.end_epoch(sink)?;
         }
-        Ok(Learned { model: self.model(), epoch: self.epoch(), converged })
+        Ok(TrainedModel { model: self.model(), epoch: self.epoch(), converged })
     }
 
     fn has_converged(&self) -> bool {

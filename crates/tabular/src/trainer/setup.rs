@@ -16,7 +16,7 @@ use super::fit::fit;
 use super::memory::MemoryModel;
 use super::options::{Options, Penalty};
 use super::problem::Problem;
-use super::task::Task;
+use super::task::LearningTask;
 use crate::columns::refused;
 use crate::encoding::Encoding;
 
@@ -30,7 +30,7 @@ pub(super) struct Setup {
     pub(super) held_out_rows: Input,
     pub(super) ids: Vec<[u8; 16]>,
     pub(super) encoding: Encoding,
-    pub(super) task: Task,
+    pub(super) task: LearningTask,
     pub(super) problem: Problem,
     pub(super) prepared: Prepared,
     pub(super) fingerprint: String,
@@ -68,7 +68,7 @@ impl Setup {
         let columns = columns_of(&dataset.input)?;
         let learned = &held_out.split.training;
         let encoding = fit(columns, call.input.fields(), learned, options.max_categories)?;
-        let task = Task::new(&targets, learned, &options)?;
+        let task = LearningTask::new(&targets, learned, &options)?;
         let sizes = MemoryModel {
             rows: dataset.len(),
             learned: learned.len(),
@@ -147,7 +147,7 @@ pub(super) fn columns_of(input: &Input) -> Result<&Rows, EngineError> {
 }
 
 /// What half a squared coefficient costs beside the mean loss.
-fn penalty(options: &Options, task: &Task) -> f64 {
+fn penalty(options: &Options, task: &LearningTask) -> f64 {
     match options.penalty {
         Penalty::Logistic { c } => 1.0 / (c * task.weight),
         Penalty::Ridge { alpha } => alpha / task.weight,

@@ -18,7 +18,7 @@ use crate::model::{Head, LinearModel};
 
 /// What is to be learned.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Task {
+pub(super) struct LearningTask {
     link: Link,
     pub(super) equations: usize,
     /// The sum of the weights of all rows to learn from.
@@ -32,7 +32,7 @@ pub(super) struct Task {
     scale: (f64, f64),
 }
 
-impl Task {
+impl LearningTask {
     /// What the labels of these rows ask.
     ///
     /// # Errors

@@ -42,7 +42,7 @@ use ecommerce_ml_training::{model, options};
 use crate::train::options::TrainingOptions;
 pub use devices::Devices;
 use setup::Setup;
-use training::{Task, Training};
+use training::{Training, TrainingContext};
 
 /// The built-in model that a training begins with unless another is named.
 const DEFAULT_BASE: &str = "reviews";
@@ -82,7 +82,7 @@ impl<D: Devices> Trainer for TextTrainer<D> {
         sink.send(JobOutput::Phase(Phase::Training))?;
         let (learner, file_layout) = setup.learner(base, cpu, self.devices.training_backend().as_ref())?;
         drop(files);
-        let task = Task {
+        let task = TrainingContext {
             options: &setup.options,
             targets: &setup.targets,
             examples: &setup.examples,

@@ -25,7 +25,7 @@ use crate::train::schedule::Schedule;
 
 /// What doesn't change while it goes on.
 #[derive(Clone, Copy)]
-pub(super) struct Task<'a> {
+pub(super) struct TrainingContext<'a> {
     pub(super) options: &'a TrainingOptions,
     pub(super) targets: &'a Targets,
     pub(super) examples: &'a Examples,
@@ -41,12 +41,12 @@ pub(super) struct Task<'a> {
 
 /// A training under way.
 pub(super) struct Training<'a> {
-    task: Task<'a>,
+    task: TrainingContext<'a>,
     learner: Learner,
     adam: AdamW,
     batches: Batches,
     schedule: Schedule,
-    state: State,
+    state: TrainingState,
     best: Option<(u32, Vec<f32>)>,
     reporter: Reporter,
     /// When the current epoch began, as far as this process goes.
@@ -56,7 +56,7 @@ pub(super) struct Training<'a> {
 
 /// Where it is.
 #[derive(Debug, Clone)]
-struct State {
+struct TrainingState {
     step: u64,
     position: Position,
     stopping: EarlyStopping,
@@ -67,7 +67,7 @@ struct State {
 }
 
 /// What a training comes to.
-pub(super) struct Learned {
+pub(super) struct TrainedLearner {
     pub(super) learner: Learner,
     /// Whose parameters they are, counted from 1.
     pub(super) epoch: u32,
@@ -86,7 +86,7 @@ impl<'a> Training<'a> {
     /// # Errors
     /// [`ErrorKind::InvalidRequest`] if the checkpoint is of other data.
     pub(super) fn new(
-        task: Task<'a>,
+        task: TrainingContext<'a>,
         mut learner: Learner,
         checkpoint: Option<Checkpoint>,
     ) -> Result<Self, EngineError> {
@@ -98,7 +98,7 @@ impl<'a> Training<'a> {
         let schedule =
             Schedule::new(options.lr_scheduler_type, options.learning_rate, options.warmup_ratio, steps);
         let (mut adam, mut best) = (AdamW::new(settings), None);
-        let mut state = State {
+        let mut state = TrainingState {
             step: 0,
             position: batches.start(),
             stopping: EarlyStopping::new(options.metric_for_best_model, options.early_stopping_patience),
@@ -110,7 +110,7 @@ impl<'a> Training<'a> {
             if checkpoint.header.trained != learner.trained_count() {
                 return Err(EngineError::new(ErrorKind::InvalidRequest, "checkpoint is of another network"));
             }
-            state = State::of(&checkpoint.header);
+            state = TrainingState::of(&checkpoint.header);
             batches.rest(state.position)?;
             adam = resumed(settings, &mut learner, &checkpoint)?;
             best = checkpoint.best();
@@ -127,7 +127,7 @@ impl<'a> Training<'a> {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidRequest`] if it diverges; [`ErrorKind::Cancelled`] if nobody listens.
-    pub(super) fn run(mut self, sink: &mut dyn Sink) -> Result<Learned, EngineError> {
+    pub(super) fn run(mut self, sink: &mut dyn Sink) -> Result<TrainedLearner, EngineError> {
         while !self.state.stopped && self.state.position.epoch < self.task.options.num_train_epochs {
             self.epoch(sink)?;
         }
@@ -138,7 +138,7 @@ impl<'a> Training<'a> {
                 epoch
             }
         };
-        Ok(Learned { learner: self.learner, epoch, stopped_early: self.state.stopped })
+        Ok(TrainedLearner { learner: self.learner, epoch, stopped_early: self.state.stopped })
     }
 
     /// Learns what is left of an epoch.
@@ -167,7 +167,7 @@ impl<'a> Training<'a> {
 
     /// One change of the weights.
     fn update(&mut self, epoch: u32, group: &[Vec<usize>], sink: &mut dyn Sink) -> Result<(), EngineError> {
-        let Task { options, examples, criterion, .. } = self.task;
+        let TrainingContext { options, examples, criterion, .. } = self.task;
         let batches: Vec<Vec<usize>> =
             group.iter().map(|batch| batch.iter().map(|&at| examples.training[at]).collect()).collect();
         let all = batches.concat();
@@ -219,7 +219,7 @@ impl<'a> Training<'a> {
 
     /// Metrics of all rows held out, and the one that epochs are compared by.
     fn evaluate(&mut self) -> Result<(Vec<Metric>, f64), EngineError> {
-        let Task { options, targets, examples, criterion, scale, .. } = self.task;
+        let TrainingContext { options, targets, examples, criterion, scale, .. } = self.task;
         let rows = &examples.held_out;
         let outputs = self.learner.outputs(examples, rows)?;
         let loss = criterion.loss(&outputs, rows, criterion.denominator(rows)?)?.value;
@@ -278,7 +278,7 @@ impl<'a> Training<'a> {
     }
 }
 
-impl State {
+impl TrainingState {
     fn of(header: &Header) -> Self {
         Self {
             step: header.step,
