@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use ecommerce_ml_text_train::train::augment::{AugmentationKey, Augmenter, Changes, Synonyms};
+use ecommerce_ml_text_train::recipe::augment::{AugmentationKey, Augmenter, Changes, Synonyms};
 use ecommerce_ml_training::random::SplitMix64;
 use proptest::prelude::*;
 

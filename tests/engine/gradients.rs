@@ -9,7 +9,7 @@ use std::time::Instant;
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_tensor_cpu::{Cpu, Kernels};
 use ecommerce_ml_text_train::nn::{Dropout, Gradients, Network, Parameters, Tuning};
-use ecommerce_ml_text_train::train::loss::{CrossEntropy, Regression, RegressionLoss};
+use ecommerce_ml_text_train::recipe::loss::{CrossEntropy, Regression, RegressionLoss};
 use safetensors::SafeTensors;
 use serde::Deserialize;
 

@@ -7,7 +7,7 @@ use ecommerce_ml_tensor_cpu::{Cpu, Kernels};
 use ecommerce_ml_text_train::cuda::DeviceEncoder;
 use ecommerce_ml_text_train::nn::TrainableEncoder;
 use ecommerce_ml_text_train::nn::{Dropout, Gradients, Lora, Network, Parameters, Tuning};
-use ecommerce_ml_text_train::train::optimizer::{AdamW, AdamWSettings};
+use ecommerce_ml_text_train::recipe::optimizer::{AdamW, AdamWSettings};
 
 use crate::backend::Emulated;
 use crate::support::{Parts, root, tiny};

@@ -14,7 +14,7 @@ use ecommerce_ml_text_model::{Device, PrecisionChoice};
 use ecommerce_ml_text_train::cuda::{DeviceEncoder, TrainingBackend};
 use ecommerce_ml_text_train::nn::TrainableEncoder;
 use ecommerce_ml_text_train::nn::{Parameters, Tuning};
-use ecommerce_ml_text_train::train::optimizer::{AdamW, AdamWSettings, Parameter, sum_of_squares};
+use ecommerce_ml_text_train::recipe::optimizer::{AdamW, AdamWSettings, Parameter, sum_of_squares};
 use serde_json::{Value, json};
 
 use crate::backend::Emulated;

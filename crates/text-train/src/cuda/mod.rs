@@ -38,7 +38,7 @@ use crate::nn::layout::ParameterLayout;
 use crate::nn::network::TokenBatch;
 use crate::nn::parameters::{Gradients, Parameters};
 use crate::nn::{Network, Tuning};
-use crate::train::optimizer::Factors;
+use crate::recipe::optimizer::Factors;
 use optimizer_state::OptimizerState;
 use passes::Tape;
 

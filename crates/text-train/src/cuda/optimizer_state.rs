@@ -9,7 +9,7 @@ use super::kernels::{count, whole};
 use super::{BF16, DeviceEncoder, F32, Trained};
 use crate::nn::encoder::Moments;
 use crate::nn::parameters::{Gradients, Parameter, Parameters};
-use crate::train::optimizer::{Factors, decays};
+use crate::recipe::optimizer::{Factors, decays};
 
 /// Numbers whose squares a warp sums up; as the kernel has it.
 const SQUARES_OF_WARP: usize = 4096;

@@ -11,7 +11,7 @@ use super::adversarial::PerturbedEmbeddings;
 use super::dropout::Dropout;
 use super::network::{EncoderTape, Network, TokenBatch};
 use super::parameters::{Gradients, Parameters};
-use crate::train::optimizer::Factors;
+use crate::recipe::optimizer::Factors;
 
 /// Means of gradients and of their squares, each of all parameters that are trained on a device, end to end.
 pub type Moments = (Vec<f32>, Vec<f32>);

@@ -12,7 +12,7 @@ use ecommerce_ml_training::RowId;
 use ecommerce_ml_training::early_stopping::EarlyStopping;
 use serde::{Deserialize, Serialize};
 
-use crate::train::batches::Position;
+use crate::recipe::batches::Position;
 
 /// The last byte is the version of the format; rows of version 1 were known by other hashes.
 const MAGIC: &[u8; 8] = b"ecmlckp\x02";

@@ -7,8 +7,8 @@ use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_training::Targets;
 use ecommerce_ml_training::class_weights::ClassWeights;
 
-use crate::train::loss::{CrossEntropy, Loss, Regression, RegressionLoss, Target};
-use crate::train::options::TrainingOptions;
+use crate::recipe::loss::{CrossEntropy, Loss, Regression, RegressionLoss, Target};
+use crate::recipe::options::TrainingOptions;
 
 /// How much the squared earth mover's distance of stars counts beside the cross entropy.
 const ORDINAL: f64 = 1.0;

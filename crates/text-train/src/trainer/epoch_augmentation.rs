@@ -11,7 +11,7 @@ use ecommerce_ml_training::RowId;
 
 use super::examples::Examples;
 use super::tokens::Tokens;
-use crate::train::augment::{AugmentationKey, Augmenter};
+use crate::recipe::augment::{AugmentationKey, Augmenter};
 
 /// The texts of rows, and the augmentation of them.
 pub(super) struct EpochAugmentation {

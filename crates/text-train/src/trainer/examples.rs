@@ -12,8 +12,8 @@ use ecommerce_ml_training::Dataset;
 use ecommerce_ml_training::split::Split;
 
 use super::tokens::Tokens;
-use crate::train::augment::{Augmenter, Synonyms};
-use crate::train::options::TrainingOptions;
+use crate::recipe::augment::{Augmenter, Synonyms};
+use crate::recipe::options::TrainingOptions;
 
 /// Examples by number.
 #[derive(Debug)]

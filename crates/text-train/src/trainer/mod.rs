@@ -39,7 +39,7 @@ use ecommerce_ml_text_model::KIND;
 use ecommerce_ml_training::held_out::Ending;
 use ecommerce_ml_training::{model, options};
 
-use crate::train::options::TrainingOptions;
+use crate::recipe::options::TrainingOptions;
 pub use devices::Devices;
 use setup::Setup;
 use training::{Training, TrainingContext};

@@ -30,8 +30,8 @@ use super::training;
 use crate::cuda::TrainingBackend;
 use crate::nn::layout::ParameterLayout;
 use crate::nn::{self, Network, Parameters};
-use crate::train::augment::{Augmenter, Synonyms};
-use crate::train::options::{EvalStrategy, TrainingOptions, Tuning};
+use crate::recipe::augment::{Augmenter, Synonyms};
+use crate::recipe::options::{EvalStrategy, TrainingOptions, Tuning};
 
 /// Bytes that are read of a text that is held out: some 3500 words. Queries read texts whole, and so all but a few are read
 /// here; but a single one of four megabytes would cost more than the training, which reads a window of each.

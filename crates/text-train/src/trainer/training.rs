@@ -18,10 +18,10 @@ use super::checkpoint::{self, Checkpoint, CheckpointTensors, Header};
 use super::criterion::Criterion;
 use super::examples::Examples;
 use super::learner::{Learner, TrainingStep};
-use crate::train::batches::{Batches, Position, updates};
-use crate::train::optimizer::{AdamW, AdamWSettings, clip_coefficient};
-use crate::train::options::{EvalStrategy, TrainingOptions};
-use crate::train::schedule::Schedule;
+use crate::recipe::batches::{Batches, Position, updates};
+use crate::recipe::optimizer::{AdamW, AdamWSettings, clip_coefficient};
+use crate::recipe::options::{EvalStrategy, TrainingOptions};
+use crate::recipe::schedule::Schedule;
 
 /// What doesn't change while it goes on.
 #[derive(Clone, Copy)]

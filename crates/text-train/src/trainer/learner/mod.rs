@@ -21,7 +21,7 @@ use super::micro_batches::DEVICE_MICRO_BATCH;
 use crate::cuda::TrainingBackend;
 use crate::nn::encoder::Moments;
 use crate::nn::{self, CpuEncoder, Gradients, Lora, Network, Parameters, TrainableEncoder};
-use crate::train::optimizer::{self, AdamW};
+use crate::recipe::optimizer::{self, AdamW};
 pub(super) use inputs::Inputs;
 pub(super) use passes::TrainingStep;
 

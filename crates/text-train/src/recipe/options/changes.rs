@@ -7,7 +7,7 @@ use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_training::options::reader::{Reader, refused};
 
 use super::Objective;
-use crate::train::augment::Changes;
+use crate::recipe::augment::Changes;
 
 const SYNONYM: &str = "synonym";
 const SYNONYM_TABLE: &str = "synonym_table";
