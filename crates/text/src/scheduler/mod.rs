@@ -39,7 +39,7 @@ use ecommerce_ml_text_model::TextModel;
 use parking_lot::Mutex;
 
 use crate::results::ResultCache;
-use chunking::{Chunked, Chunking};
+use chunking::{ChunkedRequest, RequestChunks};
 use compute::Message;
 pub use job::{Computed, TextRequest};
 use pool::TokenizerPool;
@@ -121,8 +121,8 @@ impl Scheduler {
         promised
     }
 
-    fn hand_out(&self, request: impl Chunked, texts: Vec<String>) {
-        let chunking = Chunking::new(request, texts, self.tokenizing_threads);
+    fn hand_out(&self, request: impl ChunkedRequest, texts: Vec<String>) {
+        let chunking = RequestChunks::new(request, texts, self.tokenizing_threads);
         let small = chunking.is_small();
         self.pool.push(Box::new(chunking), small);
     }

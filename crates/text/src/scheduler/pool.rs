@@ -17,7 +17,7 @@ use parking_lot::{Condvar, Mutex};
 pub(super) type Chunk = Box<dyn FnOnce() + Send>;
 
 /// Hands out the chunks of a task, which may run at the same time. All threads wait while it does.
-pub(super) type Task = Box<dyn Iterator<Item = Chunk> + Send>;
+pub(super) type TokenizerTask = Box<dyn Iterator<Item = Chunk> + Send>;
 
 /// The threads; dropping it ends them after their current chunk.
 pub(super) struct TokenizerPool(Arc<Shared>);
@@ -31,10 +31,10 @@ struct Shared {
 #[derive(Default)]
 struct TaskQueues {
     /// Tasks of few and short texts, first come first served.
-    short: VecDeque<Task>,
+    short: VecDeque<TokenizerTask>,
     /// All others; whenever it has handed out a chunk a task goes to the back, so that none waits for another to
     /// finish.
-    long: VecDeque<Task>,
+    long: VecDeque<TokenizerTask>,
     /// The pool is gone: threads end.
     closed: bool,
 }
@@ -52,7 +52,7 @@ impl TokenizerPool {
     }
 
     /// Accepts a task.
-    pub(super) fn push(&self, task: Task, short: bool) {
+    pub(super) fn push(&self, task: TokenizerTask, short: bool) {
         let mut queues = self.0.queues.lock();
         let queue = if short { &mut queues.short } else { &mut queues.long };
         queue.push_back(task);

@@ -14,7 +14,7 @@ use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_text_model::{ForwardOutput, TextModel};
 use parking_lot::Mutex;
 
-use super::chunking::Chunked;
+use super::chunking::ChunkedRequest;
 use super::compute::Message;
 use super::job::{Computed, InferenceJob, PreparedText, TextRequest, Tokenized};
 use super::promise::{Counted, Promise, SharedPromise};
@@ -99,7 +99,7 @@ impl Prepare {
     }
 }
 
-impl Chunked for Prepare {
+impl ChunkedRequest for Prepare {
     fn work(&self, first: usize, texts: Vec<String>) {
         if let Err(error) = self.prepare(first, &texts)
             && let Some(promise) = self.promise.take()

@@ -8,7 +8,7 @@ use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_text_model::TextModel;
 use parking_lot::Mutex;
 
-use super::chunking::Chunked;
+use super::chunking::ChunkedRequest;
 use super::promise::{Promise, SharedPromise};
 
 /// A request for tokens.
@@ -46,7 +46,7 @@ impl Tokenize {
     }
 }
 
-impl Chunked for Tokenize {
+impl ChunkedRequest for Tokenize {
     fn work(&self, first: usize, texts: Vec<String>) {
         if let Some(outcome) = self.rows(first, &texts).transpose()
             && let Some(promise) = self.promise.take()
