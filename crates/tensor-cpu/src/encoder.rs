@@ -143,8 +143,8 @@ impl PackedEncoder {
         output: &SharedRows<'_>,
     ) {
         let next = AtomicUsize::new(0);
-        self.pool.run(self.pool.size().min(passes.len()), |member| {
-            let mut space = self.memories[member].lock();
+        self.pool.run(self.pool.size().min(passes.len()), |thread| {
+            let mut space = self.memories[thread].lock();
             let ThreadMemory { states, scratch } = &mut *space;
             while let Some(range) = passes.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let sequences = &sequences[range.clone()];
@@ -162,10 +162,10 @@ impl PackedEncoder {
         pooling: Pooling,
         output: &SharedRows<'_>,
     ) {
-        let members = self.pool.size().min(tokens / LEAST_TOKENS).max(1);
+        let threads = self.pool.size().min(tokens / LEAST_TOKENS).max(1);
         let mut states = std::mem::take(&mut self.memories[0].lock().states);
-        let pass = Pass::new(self, sequences, 0, pooling, &mut states, output, members);
-        self.pool.run(members, |member| pass.run(member, &mut self.memories[member].lock().scratch));
+        let pass = Pass::new(self, sequences, 0, pooling, &mut states, output, threads);
+        self.pool.run(threads, |thread| pass.run(thread, &mut self.memories[thread].lock().scratch));
         drop(pass);
         self.memories[0].lock().states = states;
     }
@@ -218,7 +218,7 @@ struct Pass<'a> {
     output: &'a SharedRows<'a>,
     /// Row of the output for the first sequence.
     first_output: usize,
-    members: usize,
+    threads: usize,
     barrier: Barrier,
 }
 
@@ -230,7 +230,7 @@ impl<'a> Pass<'a> {
         pooling: Pooling,
         states: &'a mut States,
         output: &'a SharedRows<'a>,
-        members: usize,
+        threads: usize,
     ) -> Self {
         let mut tokens = 0;
         let span = |sequence: &Sequence<'_>| {
@@ -252,15 +252,15 @@ impl<'a> Pass<'a> {
             projections: [rows(even, tokens, 3 * stride), rows(odd, tokens, 3 * stride)],
             output,
             first_output,
-            members,
-            barrier: Barrier::new(members),
+            threads,
+            barrier: Barrier::new(threads),
         }
     }
 
-    /// What one of the members does, from ids to output.
-    fn run(&self, member: usize, scratch: &mut Scratch) {
-        let _member = self.barrier.member();
-        let own = part(self.tokens, member, self.members);
+    /// What one of the threads does, from ids to output.
+    fn run(&self, thread: usize, scratch: &mut Scratch) {
+        let _guard = self.barrier.guard();
+        let own = part(self.tokens, thread, self.threads);
         self.embed(own.clone());
         let (last, others) = match (self.encoder.layers.split_last(), self.pooling) {
             (Some((last, others)), Pooling::First) => (Some(last), others),
@@ -273,7 +273,7 @@ impl<'a> Pass<'a> {
             ops.attend(own.clone(), &self.spans, scratch);
             ops.feed_forward(own.clone(), scratch);
         }
-        let sequences = part(self.sequences.len(), member, self.members);
+        let sequences = part(self.sequences.len(), thread, self.threads);
         match last {
             Some(last) => {
                 let ops = self.ops(last, &self.projections[others.len() % 2]);
@@ -305,7 +305,7 @@ impl<'a> Pass<'a> {
         for (sequence, span) in self.sequences.iter().zip(&self.spans) {
             for row in span.start.max(own.start)..span.end.min(own.end) {
                 let place = row - span.start;
-                // SAFETY: a member writes its own rows; the others read none of them before the first barrier.
+                // SAFETY: a thread writes its own rows; the others read none of them before the first barrier.
                 let state = unsafe { self.hidden.write(row..row + 1) };
                 let state = &mut state[..self.encoder.shape.hidden];
                 let (id, position) = (sequence.ids[place], sequence.positions[place]);
@@ -324,8 +324,8 @@ impl<'a> Pass<'a> {
     fn pool_sequence(&self, index: usize) {
         let (span, hidden) = (self.spans[index].clone(), self.encoder.shape.hidden);
         let place = self.first_output + index;
-        // SAFETY: all members are behind the last barrier, hidden states are written no more; a sequence's output is
-        // written by one member.
+        // SAFETY: all threads are behind the last barrier, hidden states are written no more; a sequence's output is
+        // written by one thread.
         let (states, output) =
             unsafe { (self.hidden.read(span.clone()), self.output.write(place..place + 1)) };
         let mut states = states.chunks_exact(self.hidden.stride()).map(|state| &state[..hidden]);

@@ -182,7 +182,7 @@ impl LayerOps<'_> {
     fn project_columns(&self, own: Range<usize>, first_column: usize, scratch: &mut Scratch) {
         let stride = self.projections.stride();
         for block in blocks(own) {
-            // SAFETY: a member touches its own rows only, until all have met at the barrier.
+            // SAFETY: a thread touches its own rows only, until all have met at the barrier.
             let (hidden, output) =
                 unsafe { (self.hidden.write(block.clone()), self.projections.write(block.clone())) };
             let input = DenseInput { numbers: hidden, stride: self.hidden.stride(), count: block.len() };
@@ -199,7 +199,7 @@ impl LayerOps<'_> {
             if rows.is_empty() {
                 continue;
             }
-            // SAFETY: between this barrier and the next nobody writes projections; contexts are the member's own rows.
+            // SAFETY: between this barrier and the next nobody writes projections; contexts are the thread's own rows.
             let (queries, contexts) =
                 unsafe { (self.projections.read(rows.clone()), self.context.write(rows.clone())) };
             let queries = (queries, self.projections.stride());
@@ -238,7 +238,7 @@ impl LayerOps<'_> {
     /// From contexts to the layer's output, for some rows.
     pub(super) fn feed_forward(&self, own: Range<usize>, scratch: &mut Scratch) {
         for block in blocks(own) {
-            // SAFETY: contexts and hidden states are the member's own rows.
+            // SAFETY: contexts and hidden states are the thread's own rows.
             let (contexts, hidden) =
                 unsafe { (self.context.write(block.clone()), self.hidden.write(block.clone())) };
             let Scratch { bytes, narrow, wide, .. } = scratch;
@@ -350,7 +350,7 @@ impl LayerOps<'_> {
                 self.attend_span(span, (query, stride), 1, context, attention);
             }
             self.finish(contexts, states, count, (bytes, narrow, wide));
-            // SAFETY: a sequence's output is written by one member.
+            // SAFETY: a sequence's output is written by one thread.
             let rows = unsafe { output.write(place..place + count) };
             for (row, state) in rows.chunks_exact_mut(output.stride()).zip(states.chunks_exact(stride)) {
                 row.copy_from_slice(&state[..self.shape.hidden]);

@@ -86,7 +86,7 @@ pub(super) struct Barrier {
     arrived: AtomicUsize,
     /// How often all have arrived.
     round: AtomicUsize,
-    /// A member panicked and will never arrive.
+    /// A thread panicked and will never arrive.
     broken: AtomicBool,
     /// Held to begin a round, so that nobody falls asleep over it.
     door: Mutex<()>,
@@ -108,7 +108,7 @@ impl Barrier {
     /// Returns when all threads have called it; what they wrote before is then seen by all.
     ///
     /// # Panics
-    /// If a member panicked.
+    /// If a thread panicked.
     pub(super) fn wait(&self) {
         if self.threads == 1 {
             return;
@@ -145,15 +145,15 @@ impl Barrier {
     }
 
     /// Breaks the barrier if the thread is panicking when this is dropped.
-    pub(super) fn member(&self) -> Member<'_> {
-        Member(self)
+    pub(super) fn guard(&self) -> BarrierGuard<'_> {
+        BarrierGuard(self)
     }
 }
 
-/// A thread that others wait for.
-pub(super) struct Member<'a>(&'a Barrier);
+/// The guard of a thread that others wait for.
+pub(super) struct BarrierGuard<'a>(&'a Barrier);
 
-impl Drop for Member<'_> {
+impl Drop for BarrierGuard<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
             self.0.open(|| self.0.broken.store(true, Ordering::Release));
@@ -169,14 +169,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_members_work_at_once() {
+    fn all_threads_work_at_once() {
         let pool = ThreadPool::new(4);
         let barrier = Barrier::new(4);
         let seen = AtomicU64::new(0);
         for round in 0..200 {
-            pool.run(4, |member| {
-                let _member = barrier.member();
-                seen.fetch_add(1 << (8 * member), Ordering::Relaxed);
+            pool.run(4, |thread| {
+                let _guard = barrier.guard();
+                seen.fetch_add(1 << (8 * thread), Ordering::Relaxed);
                 barrier.wait();
                 let expected = u64::from_ne_bytes([1, 1, 1, 1, 0, 0, 0, 0]) * (round % 200 + 1);
                 assert_eq!(seen.load(Ordering::Relaxed), expected);
@@ -186,10 +186,10 @@ mod tests {
     }
 
     #[test]
-    fn fewer_members_than_threads() {
+    fn fewer_run_than_there_are_threads() {
         let seen = AtomicU64::new(0);
-        ThreadPool::new(3).run(2, |member| {
-            seen.fetch_add(1 << member, Ordering::Relaxed);
+        ThreadPool::new(3).run(2, |thread| {
+            seen.fetch_add(1 << thread, Ordering::Relaxed);
         });
         assert_eq!(seen.into_inner(), 0b11);
     }
@@ -200,9 +200,9 @@ mod tests {
         for guilty in 0..3 {
             let barrier = Barrier::new(3);
             let run = || {
-                pool.run(3, |member| {
-                    let _member = barrier.member();
-                    assert_ne!(member, guilty, "on purpose");
+                pool.run(3, |thread| {
+                    let _guard = barrier.guard();
+                    assert_ne!(thread, guilty, "on purpose");
                     barrier.wait();
                 });
             };
