@@ -178,12 +178,12 @@ impl<'a> ComputeThread<'a> {
             false => Err(row_count_mismatch(items.len(), rows.len())),
         };
         match rows.and_then(complete) {
-            Ok(rows) => self.hand_out(items, rows),
+            Ok(rows) => self.deliver(items, rows),
             Err(error) => self.isolate_failure(items, error),
         }
     }
 
-    fn hand_out(&mut self, items: &[BatchItem], rows: ModelRows) {
+    fn deliver(&mut self, items: &[BatchItem], rows: ModelRows) {
         let mut rows = rows.into_iter();
         for items in by_job(items) {
             // All of its rows are taken, whether or not anybody waits for them.

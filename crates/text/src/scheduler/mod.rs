@@ -105,7 +105,7 @@ impl Scheduler {
         let untokenized = Counted::new(request.texts.len(), &self.untokenized_texts);
         let (promise, promised) = promise(Some(queued));
         let prepare = Prepare::new(&request, &self.results, (promise, untokenized), self.ready.clone());
-        self.hand_out(prepare, request.texts);
+        self.push_chunks(prepare, request.texts);
         promised
     }
 
@@ -117,14 +117,14 @@ impl Scheduler {
         detail: TokenDetail,
     ) -> Promised<Vec<Tokens>> {
         let (promise, promised) = promise(None);
-        self.hand_out(Tokenize::new(model, texts.len(), detail, promise), texts);
+        self.push_chunks(Tokenize::new(model, texts.len(), detail, promise), texts);
         promised
     }
 
-    fn hand_out(&self, request: impl ChunkedRequest, texts: Vec<String>) {
-        let chunking = RequestChunks::new(request, texts, self.tokenizing_threads);
-        let small = chunking.is_small();
-        self.pool.push(Box::new(chunking), small);
+    fn push_chunks(&self, request: impl ChunkedRequest, texts: Vec<String>) {
+        let chunks = RequestChunks::new(request, texts, self.tokenizing_threads);
+        let small = chunks.is_small();
+        self.pool.push(Box::new(chunks), small);
     }
 
     /// The part of the last seconds, from 0 to 1, in which models were running.

@@ -74,7 +74,7 @@ impl Prepare {
             .collect::<Result<Vec<_>, EngineError>>()?;
         let done = self.progress.lock().put(prepared, texts.len());
         if let Some((tokenized, untokenized)) = done {
-            self.hand_over(tokenized);
+            self.enqueue(tokenized);
             drop(untokenized);
         }
         Ok(())
@@ -88,7 +88,7 @@ impl Prepare {
         Ok(if windows.is_empty() { PreparedText::Blank } else { PreparedText::New(fingerprint, windows) })
     }
 
-    fn hand_over(&self, tokenized: Tokenized) {
+    fn enqueue(&self, tokenized: Tokenized) {
         let Some(promise) = self.promise.take() else { return };
         let results = Arc::clone(&self.results);
         let mut job = InferenceJob::new((self.model.clone(), self.output), tokenized, results, promise);
