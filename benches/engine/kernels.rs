@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_tensor_cpu::samples::{self, Sample};
-use ecommerce_ml_tensor_cpu::{Cpu, Kernels, Peak, Precision, Team};
-use ecommerce_ml_text_model::{Device, Model, Output, PrecisionChoice, Window};
+use ecommerce_ml_tensor_cpu::{Cpu, Kernels, Peak, Precision, ThreadPool};
+use ecommerce_ml_text_model::{Device, ForwardOutput, Model, PrecisionChoice, Window};
 
 /// Rows of a dense layer, lengths of a sequence.
 const ROWS: [usize; 4] = [1, 16, 56, 128];
@@ -28,7 +28,7 @@ fn main() {
         .sample_size(20)
         .configure_from_args();
     let kernels = Kernels::best();
-    let peak = Peak::measure(&kernels, &Team::new(1));
+    let peak = Peak::measure(&kernels, &ThreadPool::new(1));
     println!(
         "kernels {}: peak of one thread {:.0} GOP/s in int8, {:.0} in f32",
         kernels.name(),
@@ -115,7 +115,7 @@ fn encoder(criterion: &mut Criterion, kernels: Kernels) {
                 let mut group = criterion.benchmark_group(name);
                 group.throughput(Throughput::Elements((length * count) as u64));
                 group.bench_function(BenchmarkId::from_parameter(length), |bencher| {
-                    bencher.iter(|| model.forward(&windows, Output::Head));
+                    bencher.iter(|| model.forward(&windows, ForwardOutput::Head));
                 });
                 group.finish();
             }

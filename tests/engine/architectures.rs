@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ecommerce_ml_checkpoint::config::{Family, ModelConfig, Particulars};
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_tensor_cpu::{Cpu, Kernels, Precision};
-use ecommerce_ml_text_model::{Model, Output, PrecisionChoice, Window};
+use ecommerce_ml_text_model::{ForwardOutput, Model, PrecisionChoice, Window};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -27,7 +27,7 @@ fn parse(config: &Value) -> Result<ModelConfig, EngineError> {
 
 fn answers(model: &Model, texts: &[&str]) -> Vec<Vec<f32>> {
     let windows: Vec<Window> = texts.iter().flat_map(|text| model.windows(text).unwrap()).collect();
-    rows(model, &windows, Output::Head).unwrap().into_iter().map(|row| row.values.into_vec()).collect()
+    rows(model, &windows, ForwardOutput::Head).unwrap().into_iter().map(|row| row.values.into_vec()).collect()
 }
 
 #[track_caller]
@@ -256,8 +256,8 @@ fn what_was_kept_is_the_same_model() {
     for name in ALL {
         let files = tiny(name).files();
         let model = support::load(&files).unwrap();
-        let image = Model::prepare(&files, &cpu, PrecisionChoice::Auto).unwrap();
-        let kept = Model::open(image, &cpu).unwrap();
+        let prepacked = Model::prepare(&files, &cpu, PrecisionChoice::Auto).unwrap();
+        let kept = Model::open(prepacked, &cpu).unwrap();
         assert_eq!(kept.info(), model.info());
         assert_close(&answers(&kept, &["good", "bad"]), &answers(&model, &["good", "bad"]));
     }
@@ -287,7 +287,7 @@ fn texts_of_all_lengths_together_are_as_alone() {
                 let windows = model.windows(text).unwrap();
                 windows
                     .into_iter()
-                    .map(|window| model.forward(&[&window], Output::Head).unwrap().remove(0))
+                    .map(|window| model.forward(&[&window], ForwardOutput::Head).unwrap().remove(0))
                     .collect::<Vec<_>>()
             })
             .collect();
@@ -300,7 +300,8 @@ fn texts_of_all_lengths_together_are_as_alone() {
 fn assert_survives(parts: &Parts) {
     let run = |model: Model| {
         let windows = model.windows("Not bad, [SEP] but the strap broke after 2 days :-(")?;
-        let output = if model.info().labels().is_empty() { Output::Embedding } else { Output::Head };
+        let output =
+            if model.info().labels().is_empty() { ForwardOutput::Embedding } else { ForwardOutput::Head };
         rows(&model, &windows, output).map(drop)
     };
     let expected = [ErrorKind::DamagedModel, ErrorKind::UnsupportedModel, ErrorKind::FileMissing];

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use ecommerce_ml_text_train::train::augment::{Augmenter, Changes, Look, Synonyms};
+use ecommerce_ml_text_train::recipe::augment::{AugmentationKey, Augmenter, Changes, Synonyms};
 use ecommerce_ml_training::random::SplitMix64;
 use proptest::prelude::*;
 
@@ -36,8 +36,12 @@ fn table() -> impl Strategy<Value = Vec<(String, String)>> {
     proptest::collection::vec(("[a-c]{1,2}", "\\PC{0,5}"), 0..9)
 }
 
-fn look() -> impl Strategy<Value = Look> {
-    (any::<u64>(), any::<u32>(), any::<u32>()).prop_map(|(row, copy, epoch)| Look { row, copy, epoch })
+fn key() -> impl Strategy<Value = AugmentationKey> {
+    (any::<u64>(), any::<u32>(), any::<u32>()).prop_map(|(row, copy, epoch)| AugmentationKey {
+        row,
+        copy,
+        epoch,
+    })
 }
 
 fn has_word(text: &str) -> bool {
@@ -49,35 +53,35 @@ proptest! {
 
     #[test]
     fn no_text_becomes_empty(
-        changes in changes(), table in table(), seed: u64, text in text(), look in look(),
+        changes in changes(), table in table(), seed: u64, text in text(), key in key(),
         others in proptest::collection::vec(text(), 0..3),
     ) {
         let others: Vec<String> = others.into_iter().filter(|other| !other.trim().is_empty()).collect();
         let augmenter = Augmenter::new(changes, seed, Synonyms::table(table));
-        let changed = augmenter.text(&text, &others, look);
+        let changed = augmenter.text(&text, &others, key);
         if !text.trim().is_empty() {
             prop_assert!(!changed.trim().is_empty());
         }
         if has_word(&text) && others.is_empty() && !augmenter.changes_texts() {
             prop_assert_eq!(&*changed, &text);
         }
-        prop_assert_eq!(&changed, &augmenter.clone().text(&text, &others, look));
+        prop_assert_eq!(&changed, &augmenter.clone().text(&text, &others, key));
     }
 
     #[test]
-    fn without_probability_nothing_changes(table in table(), seed: u64, text in text(), look in look()) {
+    fn without_probability_nothing_changes(table in table(), seed: u64, text in text(), key in key()) {
         let changes = Changes { noise: f64::MIN_POSITIVE, ..Changes::default() };
         let augmenter = Augmenter::new(changes, seed, Synonyms::table(table));
-        prop_assert_eq!(augmenter.text(&text, &[], look), text.as_str());
+        prop_assert_eq!(augmenter.text(&text, &[], key), text.as_str());
     }
 
     #[test]
-    fn the_order_of_a_table_makes_no_difference(mut table in table(), text in text(), look in look()) {
+    fn the_order_of_a_table_makes_no_difference(mut table in table(), text in text(), key in key()) {
         let changes = Changes { synonym: 0.5, synonym_table: true, ..Changes::default() };
         let before = Augmenter::new(changes.clone(), 1, Synonyms::table(table.clone()));
         table.reverse();
         let after = Augmenter::new(changes, 1, Synonyms::table(table));
-        prop_assert_eq!(before.text(&text, &[], look), after.text(&text, &[], look));
+        prop_assert_eq!(before.text(&text, &[], key), after.text(&text, &[], key));
     }
 
     #[test]
@@ -120,7 +124,7 @@ fn time_of_neighbours() {
     let text = pieces[..100].join(" ");
     let start = Instant::now();
     for row in 0..1000 {
-        augmenter.text(&text, &[], Look { row, copy: 0, epoch: 0 });
+        augmenter.text(&text, &[], AugmentationKey { row, copy: 0, epoch: 0 });
     }
     println!("a text of 100 words: {:.0?}", start.elapsed() / 1000);
 }

@@ -5,7 +5,7 @@
 mod support;
 
 use ecommerce_ml_protocol::{EngineError, ErrorKind, Task};
-use ecommerce_ml_text_model::Output;
+use ecommerce_ml_text_model::ForwardOutput;
 use proptest::prelude::*;
 use safetensors::tensor::Dtype;
 use serde_json::json;
@@ -45,7 +45,8 @@ fn survives(parts: &Parts) -> Result<(), EngineError> {
     let model = parts.load()?;
     let windows = model.windows("Not bad, [SEP] but the strap broke after 2 days :-(")?;
     // A wrong bit in the name of the architecture can make it that of a model without head.
-    let output = if model.info().task() == Task::Embedding { Output::Embedding } else { Output::Head };
+    let output =
+        if model.info().task() == Task::Embedding { ForwardOutput::Embedding } else { ForwardOutput::Head };
     rows(&model, &windows, output).map(drop)
 }
 

@@ -8,7 +8,7 @@ use ecommerce_ml_checkpoint::config::ModelConfig;
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_checkpoint::tokenizer::{TokenDetail, Tokenizer, Tokens};
 use ecommerce_ml_protocol::{ErrorKind, LabelScheme, ModelInfo, Task, is_blank};
-use ecommerce_ml_text_model::{Model, Output, Prediction, Window};
+use ecommerce_ml_text_model::{ForwardOutput, Model, Prediction, Window};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -55,7 +55,7 @@ fn reviews() -> ModelFiles {
 /// What the head says of a text, as the reference has it: probabilities or the one value.
 fn answer(model: &Model, text: &str) -> Vec<f32> {
     let windows = model.windows(text).unwrap();
-    match model.predict(&rows(model, &windows, Output::Head).unwrap()) {
+    match model.predict(&rows(model, &windows, ForwardOutput::Head).unwrap()) {
         Prediction::Probabilities(probabilities) => probabilities,
         Prediction::Number(value) => vec![value as f32],
     }
@@ -68,7 +68,7 @@ fn details(info: &ModelInfo) -> Value {
 
 fn embedding(model: &Model, text: &str) -> Vec<f32> {
     let windows = model.windows(text).unwrap();
-    model.embed(&rows(model, &windows, Output::Embedding).unwrap())
+    model.embed(&rows(model, &windows, ForwardOutput::Embedding).unwrap())
 }
 
 #[track_caller]
@@ -113,8 +113,8 @@ fn assert_long(model: &Model, long: &Long) {
 #[track_caller]
 fn assert_batches(model: &Model, texts: &[String]) {
     let windows: Vec<Window> = texts.iter().flat_map(|text| model.windows(text).unwrap()).collect();
-    let head = (model.info().task() != Task::Embedding).then_some(Output::Head);
-    for output in head.into_iter().chain([Output::Embedding]) {
+    let head = (model.info().task() != Task::Embedding).then_some(ForwardOutput::Head);
+    for output in head.into_iter().chain([ForwardOutput::Embedding]) {
         let together = rows(model, &windows, output).unwrap();
         assert_eq!(together.len(), windows.len());
         for (window, row) in windows.iter().zip(&together) {
@@ -187,7 +187,7 @@ fn encoders_without_a_head_embed() {
         }
         assert_batches(&model, &expected.texts);
         let windows = model.windows("Good.").unwrap();
-        let error = rows(&model, &windows, Output::Head).unwrap_err();
+        let error = rows(&model, &windows, ForwardOutput::Head).unwrap_err();
         assert_eq!(error.kind, ErrorKind::InvalidRequest, "{error:?}");
     }
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_tensor_cpu::{Cpu, Kernels};
 use ecommerce_ml_text_train::nn::{Dropout, Gradients, Network, Parameters, Tuning};
-use ecommerce_ml_text_train::train::loss::{CrossEntropy, Regression, RegressionLoss};
+use ecommerce_ml_text_train::recipe::loss::{CrossEntropy, Regression, RegressionLoss};
 use safetensors::SafeTensors;
 use serde::Deserialize;
 
@@ -233,7 +233,7 @@ fn adapters_change_queries_and_values() {
     lora.merge(&mut case.parameters);
     let mut gradients = case.gradients(Tuning::Lora { frozen: 0 });
     case.step(None, &mut gradients);
-    lora.spread(&case.parameters, &mut gradients);
+    lora.backward(&case.parameters, &mut gradients);
     assert_eq!(gradients.list.len(), 4 + 2 * 2 * 2);
     for (matrix, place) in ["A", "B"].into_iter().zip(places) {
         let numbers = gradients.get(&name(matrix)).unwrap();
@@ -259,9 +259,10 @@ fn second_looks_are_pytorchs() {
         let before = case.parameters.values.clone();
         let mut gradients = case.gradients(Tuning::Full);
         case.step(None, &mut gradients);
-        let moved = case.network.move_embeddings(&mut case.parameters, &gradients, case.expected.epsilon);
+        let perturbed =
+            case.network.perturb_embeddings(&mut case.parameters, &gradients, case.expected.epsilon);
         let loss = case.step(None, &mut gradients);
-        moved.back(&mut case.parameters);
+        perturbed.restore(&mut case.parameters);
         assert!(case.parameters.values == before, "{name}: embeddings were not moved back");
         assert!((loss / case.expected.adversarial_loss - 1.0).abs() < 1e-5, "{name}: {loss}");
         let mut worst = 0.0;
@@ -286,14 +287,14 @@ fn embeddings_that_are_not_trained_are_not_moved() {
     for tuning in [Tuning::Frozen { layers: 0 }, Tuning::Head] {
         let mut gradients = case.gradients(tuning);
         case.step(None, &mut gradients);
-        let moved = case.network.move_embeddings(&mut case.parameters, &gradients, 1.0);
+        let perturbed = case.network.perturb_embeddings(&mut case.parameters, &gradients, 1.0);
         assert!(case.parameters.values == before, "{tuning:?}");
-        moved.back(&mut case.parameters);
+        perturbed.restore(&mut case.parameters);
     }
     let mut gradients = case.gradients(Tuning::Full);
     case.step(None, &mut gradients);
     gradients.values.fill(0.0);
-    case.network.move_embeddings(&mut case.parameters, &gradients, 1.0).back(&mut case.parameters);
+    case.network.perturb_embeddings(&mut case.parameters, &gradients, 1.0).restore(&mut case.parameters);
     assert!(case.parameters.values == before);
 }
 

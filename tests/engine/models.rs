@@ -7,7 +7,7 @@ mod support;
 use ecommerce_ml_checkpoint::files::{ModelFiles, content_address};
 use ecommerce_ml_checkpoint::tokenizer::{TokenDetail, Tokens};
 use ecommerce_ml_protocol::{ErrorKind, LabelScheme, Sentiment, Task};
-use ecommerce_ml_text_model::{Model, Output, Prediction, Row, Window};
+use ecommerce_ml_text_model::{ForwardOutput, Model, Prediction, Window, WindowRow};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -18,7 +18,7 @@ const TEXT: &str = "Great value, though the strap broke after two days.";
 fn probabilities(parts: &Parts) -> Vec<f32> {
     let model = parts.load().unwrap();
     let windows = model.windows(TEXT).unwrap();
-    rows(&model, &windows, Output::Head).unwrap().remove(0).values.into_vec()
+    rows(&model, &windows, ForwardOutput::Head).unwrap().remove(0).values.into_vec()
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn a_text_that_leaves_no_tokens_is_a_window_of_special_tokens() {
     // Nobody but its sender knows what it shows.
     let windows = model.windows("\u{e000}").unwrap();
     assert_eq!(windows, [Window { ids: vec![2, 3], content_tokens: 0 }]);
-    let prediction = model.predict(&rows(&model, &windows, Output::Head).unwrap());
+    let prediction = model.predict(&rows(&model, &windows, ForwardOutput::Head).unwrap());
     let Prediction::Probabilities(probabilities) = prediction else { panic!("{prediction:?}") };
     assert!((probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-5);
 }
@@ -103,7 +103,7 @@ fn the_head_counts_if_the_configuration_leaves_it_open() {
 fn an_embedding_model_has_no_predictions() {
     let model = tiny("bert-embedding").load().unwrap();
     let windows = model.windows(TEXT).unwrap();
-    let error = rows(&model, &windows, Output::Head).unwrap_err();
+    let error = rows(&model, &windows, ForwardOutput::Head).unwrap_err();
     assert_eq!(error.kind, ErrorKind::InvalidRequest);
 }
 
@@ -112,16 +112,20 @@ fn a_foreign_window_is_refused() {
     let model = tiny("bert-classification-3").load().unwrap();
     for ids in [vec![], vec![2; 65]] {
         let window = Window { ids, content_tokens: 1 };
-        assert_eq!(model.forward(&[&window], Output::Head).unwrap_err().kind, ErrorKind::InvalidRequest);
+        assert_eq!(
+            model.forward(&[&window], ForwardOutput::Head).unwrap_err().kind,
+            ErrorKind::InvalidRequest
+        );
     }
-    assert_eq!(model.forward(&[], Output::Head).unwrap(), Vec::<Vec<f32>>::new());
+    assert_eq!(model.forward(&[], ForwardOutput::Head).unwrap(), Vec::<Vec<f32>>::new());
 }
 
 #[test]
 fn predictions_follow_the_labels() {
     let model = tiny("bert-stars-sharded").load().unwrap();
     let read = |model: &Model, values: &[f32]| {
-        let Prediction::Probabilities(values) = model.predict(&[Row { weight: 1, values: values.into() }])
+        let Prediction::Probabilities(values) =
+            model.predict(&[WindowRow { weight: 1, values: values.into() }])
         else {
             panic!("no probabilities")
         };
@@ -141,7 +145,7 @@ fn predictions_follow_the_labels() {
 fn embeddings_have_length_one() {
     let model = tiny("roberta-embedding").load().unwrap();
     let windows = model.windows(&TEXT.repeat(20)).unwrap();
-    let embedding = model.embed(&rows(&model, &windows, Output::Embedding).unwrap());
+    let embedding = model.embed(&rows(&model, &windows, ForwardOutput::Embedding).unwrap());
     assert!(windows.len() > 1);
     assert!((embedding.iter().map(|value| value * value).sum::<f32>() - 1.0).abs() < 1e-5);
 }
@@ -192,9 +196,9 @@ proptest! {
     fn a_row_does_not_depend_on_its_batch(texts in prop::collection::vec("[a-z ]{1,200}", 1..12)) {
         let model = tiny("distilbert-regression").load().unwrap();
         let windows: Vec<Window> = texts.iter().flat_map(|text| model.windows(text).unwrap()).collect();
-        let together = rows(&model, &windows, Output::Head).unwrap();
+        let together = rows(&model, &windows, ForwardOutput::Head).unwrap();
         for (window, row) in windows.iter().zip(together) {
-            let alone = model.forward(&[window], Output::Head).unwrap().remove(0);
+            let alone = model.forward(&[window], ForwardOutput::Head).unwrap().remove(0);
             prop_assert!((alone[0] - row.values[0]).abs() <= 1e-5, "{alone:?} {row:?}");
         }
     }

@@ -7,8 +7,8 @@ mod support;
 use std::io::{Seek, SeekFrom};
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
-use ecommerce_ml_tensor_cpu::{Cpu, Image, Kernels, Precision};
-use ecommerce_ml_text_model::{Device, Model, Output, PrecisionChoice, Window};
+use ecommerce_ml_tensor_cpu::{Cpu, Kernels, Precision, PrepackedWeights};
+use ecommerce_ml_text_model::{Device, ForwardOutput, Model, PrecisionChoice, Window};
 
 use support::{json_lines, root, tiny};
 
@@ -34,12 +34,12 @@ fn windows(model: &Model, texts: &[String]) -> Vec<Window> {
     texts.iter().flat_map(|text| model.windows(text).unwrap()).collect()
 }
 
-fn rows(model: &Model, windows: &[Window], output: Output) -> Vec<Vec<f32>> {
+fn rows(model: &Model, windows: &[Window], output: ForwardOutput) -> Vec<Vec<f32>> {
     model.forward(&windows.iter().collect::<Vec<_>>(), output).unwrap()
 }
 
-fn output(model: &Model) -> Output {
-    if model.info().labels().is_empty() { Output::Embedding } else { Output::Head }
+fn output(model: &Model) -> ForwardOutput {
+    if model.info().labels().is_empty() { ForwardOutput::Embedding } else { ForwardOutput::Head }
 }
 
 fn best(row: &[f32]) -> usize {
@@ -47,12 +47,13 @@ fn best(row: &[f32]) -> usize {
 }
 
 /// Of probabilities and values relative to themselves, of the numbers of an embedding to the largest one.
-fn largest_difference(expected: &[Vec<f32>], found: &[Vec<f32>], output: Output) -> f32 {
+fn largest_difference(expected: &[Vec<f32>], found: &[Vec<f32>], output: ForwardOutput) -> f32 {
     let of_row = |(expected, found): (&Vec<f32>, &Vec<f32>)| {
         let largest = expected.iter().fold(0.0_f32, |largest, number| largest.max(number.abs()));
         let pairs = expected.iter().zip(found);
-        let relative = pairs
-            .map(|(a, b)| (a - b).abs() / if output == Output::Head { a.abs().max(1e-3) } else { largest });
+        let relative = pairs.map(|(a, b)| {
+            (a - b).abs() / if output == ForwardOutput::Head { a.abs().max(1e-3) } else { largest }
+        });
         relative.fold(0.0, f32::max)
     };
     expected.iter().zip(found).map(of_row).fold(0.0, f32::max)
@@ -74,7 +75,7 @@ fn single_precision_agrees_with_candle() {
             let model = Model::load(&files, &on(kernels, 2), F32).unwrap();
             assert_eq!(model.info().parameters, expected.info().parameters);
             assert_eq!(model.info().labels(), expected.info().labels());
-            for output in [output(&model), Output::Embedding] {
+            for output in [output(&model), ForwardOutput::Embedding] {
                 let (found, expected) = (rows(&model, &windows, output), rows(&expected, &windows, output));
                 let difference = largest_difference(&expected, &found, output);
                 // Without fused multiplications sums are rounded twice as often.
@@ -93,19 +94,19 @@ fn single_precision_agrees_with_candle() {
 fn the_same_bits_whatever_the_batch_and_however_many_threads() {
     let texts = texts(100);
     for precision in [F32, INT8] {
-        let image = |cpu: &Cpu| Model::prepare(&reviews(), cpu, precision).unwrap();
+        let prepacked = |cpu: &Cpu| Model::prepare(&reviews(), cpu, precision).unwrap();
         let alone = Cpu::new(Kernels::best(), 1);
-        let model = Model::open(image(&alone), &alone).unwrap();
+        let model = Model::open(prepacked(&alone), &alone).unwrap();
         let windows = windows(&model, &texts);
         assert!(windows.iter().map(|window| window.ids.len()).sum::<usize>() > 2_000);
-        for output in [Output::Head, Output::Embedding] {
+        for output in [ForwardOutput::Head, ForwardOutput::Embedding] {
             let one_by_one: Vec<_> = windows
                 .iter()
                 .flat_map(|window| rows(&model, std::slice::from_ref(window), output))
                 .collect();
             for threads in [1, 2, 5] {
                 let cpu = Cpu::new(Kernels::best(), threads);
-                let model = Model::open(image(&alone), &cpu).unwrap();
+                let model = Model::open(prepacked(&alone), &cpu).unwrap();
                 assert_eq!(rows(&model, &windows, output), one_by_one, "{precision:?} {threads}");
                 for some in [&windows[..3], &windows[5..6], &windows[7..20]] {
                     let place = some.as_ptr_range().start as usize - windows.as_ptr() as usize;
@@ -121,7 +122,7 @@ fn the_same_bits_whatever_the_batch_and_however_many_threads() {
 fn the_built_in_model_keeps_its_labels_in_int8() {
     let exact = Model::load(&reviews(), &on(Kernels::best(), 2), F32).unwrap();
     let windows = windows(&exact, &texts(400));
-    let expected = rows(&exact, &windows, Output::Head);
+    let expected = rows(&exact, &windows, ForwardOutput::Head);
     for kernels in Kernels::supported() {
         if kernels.name() == "portable" {
             // Correct by the kernels' own tests, and too slow for so many texts.
@@ -129,7 +130,7 @@ fn the_built_in_model_keeps_its_labels_in_int8() {
         }
         let model = Model::load(&reviews(), &on(kernels, 2), INT8).unwrap();
         assert_eq!(model.precision().name, "int8");
-        let found = rows(&model, &windows, Output::Head);
+        let found = rows(&model, &windows, ForwardOutput::Head);
         let same = expected.iter().zip(&found).filter(|(a, b)| best(a) == best(b)).count();
         assert!(same as f64 >= 0.985 * found.len() as f64, "{kernels:?}: {same} of {}", found.len());
         let numbers = expected.iter().flatten().zip(found.iter().flatten());
@@ -181,12 +182,14 @@ fn prepared_weights_are_all_that_a_model_needs() {
         ["bert-stars-sharded", "distilbert-regression", "roberta-embedding", "xlm-roberta-classification"]
     {
         for precision in [F32, INT8] {
-            let image = Model::prepare(&tiny(name).files(), &cpu, precision).unwrap();
+            let prepacked = Model::prepare(&tiny(name).files(), &cpu, precision).unwrap();
             let mut file = tempfile::tempfile().unwrap();
-            image.write(&mut file).unwrap();
+            prepacked.write(&mut file).unwrap();
             file.seek(SeekFrom::Start(0)).unwrap();
-            let (memory, mapped) =
-                (Model::open(image, &cpu).unwrap(), Model::open(Image::map(&file).unwrap(), &cpu).unwrap());
+            let (memory, mapped) = (
+                Model::open(prepacked, &cpu).unwrap(),
+                Model::open(PrepackedWeights::map(&file).unwrap(), &cpu).unwrap(),
+            );
             assert_eq!(memory.info(), mapped.info());
             assert_eq!(memory.precision(), mapped.precision());
             let windows = windows(&memory, &texts(50));
@@ -199,6 +202,6 @@ fn prepared_weights_are_all_that_a_model_needs() {
 #[test]
 fn prepared_weights_of_another_model_are_refused() {
     let cpu = Cpu::new(Kernels::best(), 1);
-    let image = ecommerce_ml_tensor_cpu::ImageBuilder::default().finish(serde_json::Value::Null);
-    assert!(Model::open(image, &cpu).is_err());
+    let prepacked = ecommerce_ml_tensor_cpu::PrepackedBuilder::default().finish(serde_json::Value::Null);
+    assert!(Model::open(prepacked, &cpu).is_err());
 }

@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use ecommerce_ml_text_train::train::batches::Batches;
-use ecommerce_ml_text_train::train::loss::{CrossEntropy, Loss, Regression, RegressionLoss};
-use ecommerce_ml_text_train::train::optimizer::{
+use ecommerce_ml_text_train::recipe::batches::Batches;
+use ecommerce_ml_text_train::recipe::loss::{CrossEntropy, Loss, Regression, RegressionLoss};
+use ecommerce_ml_text_train::recipe::optimizer::{
     AdamW, AdamWSettings, Parameter, clip_coefficient, decays, global_norm,
 };
-use ecommerce_ml_text_train::train::schedule::{Schedule, SchedulerType};
+use ecommerce_ml_text_train::recipe::schedule::{Schedule, SchedulerType};
 use ecommerce_ml_training::class_weights::ClassWeights;
 use ecommerce_ml_training::split::{Row, split};
 use proptest::prelude::*;

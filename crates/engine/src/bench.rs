@@ -73,7 +73,7 @@ impl BenchedModel {
     fn load(options: &Bench) -> Result<Self, EngineError> {
         let loader = ModelLoader::new(&options.compute, None);
         let files = ModelFiles::from_directory(&options.model)?;
-        // The source only tells where prepared weights would be kept, and none are.
+        // The source only tells where prepacked weights would be kept, and none are.
         let model = Arc::new(loader.load(None, &files)?);
         let tokenizing_threads = options.compute.count_threads();
         // An answer that is remembered says nothing of the engine's speed.
@@ -132,13 +132,13 @@ impl BenchedModel {
     fn operations(&self) -> Result<Value, EngineError> {
         let windows = self.texts.iter().map(|text| self.model.windows(text));
         let windows: Vec<_> = windows.collect::<Result<Vec<_>, _>>()?.concat();
-        let Operations { int8, f32 } = self.model.operations(&windows, text_model::Output::Head);
+        let Operations { int8, f32 } = self.model.operations(&windows, text_model::ForwardOutput::Head);
         Ok(json!({ "int8_ops": int8, "f32_ops": f32 }))
     }
 
     fn peak(&self) -> Result<Value, EngineError> {
         let cpu = self.loader.cpu().ok_or_else(|| invalid("the device is not the CPU"))?;
-        let peak = Peak::measure(&cpu.kernels, &cpu.team);
+        let peak = Peak::measure(&cpu.kernels, &cpu.pool);
         Ok(json!({ "int8_gops": peak.int8 / 1e9, "f32_gflops": peak.f32 / 1e9 }))
     }
 
@@ -185,13 +185,13 @@ fn failed(error: io::Error) -> EngineError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ecommerce_ml_text::Compute;
+    use ecommerce_ml_text::ComputeSettings;
 
     /// What the mode answers to these lines with a tiny model of three classes.
     fn answers(lines: &[Value]) -> Vec<Value> {
         let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/reference/models");
         let model = reference.join("bert-classification-3");
-        let options = Bench { model, compute: Compute { threads: 1, ..Compute::default() } };
+        let options = Bench { model, compute: ComputeSettings { threads: 1, ..ComputeSettings::default() } };
         let input: String = lines.iter().map(|line| format!("{line}\n")).collect();
         let mut output = Vec::new();
         bench(&options, input.as_bytes(), &mut output).unwrap();

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use ecommerce_ml_text::Compute;
+use ecommerce_ml_text::ComputeSettings;
 use lexopt::prelude::*;
 
 /// What `--help` shows.
@@ -82,7 +82,7 @@ pub struct Serve {
     /// Folder of the built-in models' folders.
     pub builtin: Option<PathBuf>,
     /// How to compute.
-    pub compute: Compute,
+    pub compute: ComputeSettings,
     /// Bytes for models.
     pub model_cache: u64,
     /// Folder for prepared weights; none are kept if absent.
@@ -118,7 +118,7 @@ pub struct Predict {
     /// Tokens of a batch; `None` to follow the speed of the model.
     pub batch_tokens: Option<usize>,
     /// How to compute.
-    pub compute: Compute,
+    pub compute: ComputeSettings,
 }
 
 /// How to train.
@@ -127,7 +127,7 @@ pub struct Train {
     /// Folder of the built-in models' folders.
     pub builtin: Option<PathBuf>,
     /// How to compute.
-    pub compute: Compute,
+    pub compute: ComputeSettings,
 }
 
 /// What to measure.
@@ -136,7 +136,7 @@ pub struct Bench {
     /// Folder of the model.
     pub model: PathBuf,
     /// How to compute.
-    pub compute: Compute,
+    pub compute: ComputeSettings,
 }
 
 /// Understands the arguments, without the name of the program.
@@ -161,7 +161,7 @@ fn serve(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
     let mut serve = Serve {
         socket: None,
         builtin: None,
-        compute: Compute::default(),
+        compute: ComputeSettings::default(),
         model_cache: MODEL_CACHE,
         weights_cache: None,
         result_cache: RESULT_CACHE,
@@ -189,7 +189,7 @@ fn serve(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
 
 fn predict(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
     let (mut model, mut task, mut json, mut batch_tokens) = (None, PredictTask::Predict, false, None);
-    let mut compute = Compute::default();
+    let mut compute = ComputeSettings::default();
     while let Some(argument) = parser.next()? {
         match argument {
             Long("help") => return Ok(Command::Help),
@@ -208,7 +208,7 @@ fn predict(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
 }
 
 fn train(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
-    let (mut builtin, mut compute) = (None, Compute::default());
+    let (mut builtin, mut compute) = (None, ComputeSettings::default());
     while let Some(argument) = parser.next()? {
         match argument {
             Long("help") => return Ok(Command::Help),
@@ -223,7 +223,7 @@ fn train(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
 }
 
 fn bench(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
-    let (mut model, mut compute) = (None, Compute::default());
+    let (mut model, mut compute) = (None, ComputeSettings::default());
     while let Some(argument) = parser.next()? {
         match argument {
             Long("help") => return Ok(Command::Help),

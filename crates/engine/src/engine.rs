@@ -106,7 +106,7 @@ impl Engine {
 
     fn stats(&self) -> EngineStats {
         let workload = self.registry.workload();
-        let memory = self.process.accelerator.as_ref().and_then(|machine| machine.memory());
+        let memory = self.process.accelerator.as_ref().and_then(|accelerator| accelerator.memory());
         EngineStats {
             pid: std::process::id(),
             build: BUILD.to_owned(),

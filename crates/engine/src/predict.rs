@@ -32,7 +32,7 @@ pub fn predict(options: &Predict, input: impl BufRead, mut output: impl Write) -
     let scheduling =
         SchedulerOptions { tokenizing_threads, batch_tokens: options.batch_tokens, result_cache: 0 };
     let registry = Registry::start(ModelLoader::new(&options.compute, None), scheduling).map_err(failed)?;
-    // The source only tells where prepared weights would be kept, and none are.
+    // The source only tells where prepacked weights would be kept, and none are.
     let model = registry.load(None, &files)?;
     drop(files);
     let mut in_flight = VecDeque::new();

@@ -77,7 +77,7 @@ impl Encoding {
     }
 
     /// Each column with the number of its first feature.
-    pub fn places(&self) -> impl Iterator<Item = (usize, &EncodedColumn)> {
+    pub fn offsets(&self) -> impl Iterator<Item = (usize, &EncodedColumn)> {
         self.columns.iter().scan(0, |next, column| {
             let start = *next;
             *next += column.scheme.features();

@@ -182,7 +182,7 @@ fn text(model: &LinearModel) -> Result<String, serde_json::Error> {
         equations.push(serde_json::to_string(&EquationFile { label, intercept })?);
     }
     let mut columns = Vec::new();
-    for (start, column) in model.encoding.places() {
+    for (start, column) in model.encoding.offsets() {
         columns.push(column_text(model, start, column)?);
     }
     let mut text = format!("{{\n\"format\": {FORMAT},\n\"kind\": \"{KIND}\",\n\"equations\": [\n");

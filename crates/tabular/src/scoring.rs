@@ -33,8 +33,8 @@ pub(crate) struct Scorer {
 enum Column {
     /// `weights` for each unit above the mean; `missing` where there is no value. Both `[equations]`.
     Number { mean: f64, weights: Vec<f64>, missing: Vec<f64> },
-    /// `[places, equations]`: the last three places are those of NULL, of all others, and of what adds nothing.
-    Categories { places: AHashMap<String, u32>, missing: u32, other: u32, table: Vec<f64> },
+    /// `[categories, equations]`: the last three categories are those of NULL, of all others, and of what adds nothing.
+    Categories { category_indices: AHashMap<String, u32>, missing: u32, other: u32, table: Vec<f64> },
 }
 
 /// The values of a column, ready to be added.
@@ -42,8 +42,8 @@ enum Values<'a> {
     Numbers(&'a [Option<f64>]),
     Booleans(&'a [Option<bool>]),
     Times(&'a [Option<i64>]),
-    /// The place of each text of the dictionary, and which of them each row has.
-    Places(Vec<u32>, &'a [Option<u32>]),
+    /// The category of each text of the dictionary, and which of them each row has.
+    CategoryIndices(Vec<u32>, &'a [Option<u32>]),
 }
 
 /// Rows whose columns were found.
@@ -70,7 +70,7 @@ impl Scorer {
                 let mut table: Vec<f64> = (start..start + nothing as usize).flat_map(numbers).collect();
                 table.resize(table.len() + equations, 0.0);
                 Column::Categories {
-                    places: categories.iter().cloned().zip(0..).collect(),
+                    category_indices: categories.iter().cloned().zip(0..).collect(),
                     missing: if *missing { count } else { nothing },
                     other: if *other { nothing - 1 } else { nothing },
                     table,
@@ -79,7 +79,7 @@ impl Scorer {
         };
         Self {
             fields: model.encoding.fields(),
-            columns: model.encoding.places().map(column).collect(),
+            columns: model.encoding.offsets().map(column).collect(),
             head: model.head.clone(),
             intercepts: model.intercepts.clone(),
         }
@@ -100,11 +100,11 @@ impl Scorer {
             (Cells::Numbers(values), _) => Values::Numbers(values),
             (Cells::Booleans(values), _) => Values::Booleans(values),
             (Cells::Times(values), _) => Values::Times(values),
-            (Cells::Texts { dictionary, codes }, Column::Categories { places, other, .. }) => {
-                let place = |text: &String| places.get(text).copied().unwrap_or(*other);
-                Values::Places(dictionary.iter().map(place).collect(), codes)
+            (Cells::Texts { dictionary, codes }, Column::Categories { category_indices, other, .. }) => {
+                let index = |text: &String| category_indices.get(text).copied().unwrap_or(*other);
+                Values::CategoryIndices(dictionary.iter().map(index).collect(), codes)
             }
-            (Cells::Texts { codes, .. }, Column::Number { .. }) => Values::Places(Vec::new(), codes),
+            (Cells::Texts { codes, .. }, Column::Number { .. }) => Values::CategoryIndices(Vec::new(), codes),
         });
         Ok(Prepared { scorer: self, values: values.collect() })
     }
@@ -188,12 +188,15 @@ impl Prepared<'_> {
                     let values = part(values, &block).iter().map(|value| seconds(*value));
                     add_numbers(values, *mean, weights, missing, sums)
                 }
-                (Values::Places(places, codes), Column::Categories { missing, other, table, .. }) => {
-                    let place = |code: &Option<u32>| match code {
-                        Some(code) => places.get(*code as usize).copied().unwrap_or(*other),
+                (
+                    Values::CategoryIndices(category_indices, codes),
+                    Column::Categories { missing, other, table, .. },
+                ) => {
+                    let index = |code: &Option<u32>| match code {
+                        Some(code) => category_indices.get(*code as usize).copied().unwrap_or(*other),
                         None => *missing,
                     };
-                    add_places(part(codes, &block).iter().map(place), table, intercepts.len(), sums);
+                    add_categories(part(codes, &block).iter().map(index), table, intercepts.len(), sums);
                     true
                 }
                 // Columns were found by their types.
@@ -241,15 +244,20 @@ fn add_numbers(
 }
 
 /// Adds rows of a table.
-fn add_places(places: impl Iterator<Item = u32>, table: &[f64], equations: usize, sums: &mut [f64]) {
+fn add_categories(
+    category_indices: impl Iterator<Item = u32>,
+    table: &[f64],
+    equations: usize,
+    sums: &mut [f64],
+) {
     if equations == 1 {
-        for (sum, place) in sums.iter_mut().zip(places) {
-            *sum += table.get(place as usize).copied().unwrap_or_default();
+        for (sum, index) in sums.iter_mut().zip(category_indices) {
+            *sum += table.get(index as usize).copied().unwrap_or_default();
         }
         return;
     }
-    for (sums, place) in sums.chunks_exact_mut(equations).zip(places) {
-        let start = place as usize * equations;
+    for (sums, index) in sums.chunks_exact_mut(equations).zip(category_indices) {
+        let start = index as usize * equations;
         let row = table.get(start..start + equations).unwrap_or_default();
         sums.iter_mut().zip(row).for_each(|(sum, one)| *sum += one);
     }

@@ -9,7 +9,7 @@ use super::rows::{each_vector, load, store};
 use super::simd::{MOST_ROWS, PANEL, Simd};
 
 /// One head of one sequence, and some of its queries.
-pub(super) struct Attention<'a> {
+pub(super) struct AttentionHead<'a> {
     /// Queries, scaled already: of each `width` numbers, `query_stride` apart.
     pub(super) queries: &'a [f32],
     pub(super) query_stride: usize,
@@ -34,7 +34,7 @@ pub(super) fn scratch_size(length: usize, width: usize) -> usize {
 
 /// Writes the keys in panels, as weights of a dense layer lie.
 #[inline(always)]
-unsafe fn pack_keys<S: Simd>(head: &Attention<'_>, panels: *mut f32) {
+unsafe fn pack_keys<S: Simd>(head: &AttentionHead<'_>, panels: *mut f32) {
     let (length, width) = (head.length, head.width);
     // SAFETY: the caller's.
     unsafe {
@@ -65,7 +65,7 @@ unsafe fn pack_keys<S: Simd>(head: &Attention<'_>, panels: *mut f32) {
 
 /// Writes the values without the gaps between them; rows are padded to whole panels by zeros.
 #[inline(always)]
-unsafe fn pack_values<S: Simd>(head: &Attention<'_>, packed: *mut f32) {
+unsafe fn pack_values<S: Simd>(head: &AttentionHead<'_>, packed: *mut f32) {
     let padded = head.width.next_multiple_of(PANEL);
     for token in 0..head.length {
         // SAFETY: the caller's.
@@ -177,13 +177,14 @@ unsafe fn weigh<S: Simd, const R: usize, const V: usize>(
 }
 
 /// `softmax(query keyᵀ) value` for each query, in rows of `output`.
+/// Shape of the output `[queries, output_stride]`, of each row `width` numbers.
 ///
 /// # Safety
 /// The machine has the instruction set; the slices hold what the numbers say; `scratch` has at least
 /// [`scratch_size`] numbers.
 #[inline(always)]
 pub(super) unsafe fn attend<S: Simd, const V: usize>(
-    head: &Attention<'_>,
+    head: &AttentionHead<'_>,
     (output, output_stride): (&mut [f32], usize),
     scratch: &mut [f32],
 ) {

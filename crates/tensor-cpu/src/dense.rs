@@ -58,7 +58,7 @@ impl DenseI8<'_> {
 
 /// Where the rows of a result go.
 #[derive(Clone, Copy)]
-struct Output {
+struct OutputTile {
     start: *mut f32,
     stride: usize,
 }
@@ -154,7 +154,7 @@ unsafe fn tile_i8<S: Simd, const R: usize, const V: usize>(
 #[inline(always)]
 unsafe fn block_f32<S: Simd, const R: usize, const V: usize>(
     layer: &DenseF32<'_>,
-    output: Output,
+    output: OutputTile,
     first: usize,
     column: usize,
 ) {
@@ -181,7 +181,7 @@ unsafe fn block_f32<S: Simd, const R: usize, const V: usize>(
 #[inline(always)]
 unsafe fn block_i8<S: Simd, const R: usize, const V: usize>(
     layer: &DenseI8<'_>,
-    output: Output,
+    output: OutputTile,
     first: usize,
     column: usize,
 ) {
@@ -219,6 +219,7 @@ unsafe fn block_i8<S: Simd, const R: usize, const V: usize>(
 }
 
 /// All rows of a layer, panel by panel: a panel stays in the nearest cache while all rows pass it.
+/// `output`: `[rows, stride]`, of each row as many numbers as the panels have columns.
 ///
 /// # Safety
 /// The machine has the instruction set; the slices hold what the numbers say; `output` has all rows, `stride`
@@ -229,7 +230,7 @@ pub(super) unsafe fn dense_f32<S: Simd, const V: usize>(
     output: &mut [f32],
     stride: usize,
 ) {
-    let output = Output { start: output.as_mut_ptr(), stride };
+    let output = OutputTile { start: output.as_mut_ptr(), stride };
     for column in (0..layer.bias.len()).step_by(V * S::LANES) {
         for (first, height) in tiles(layer.rows, S::ROWS) {
             // SAFETY: the caller's.
@@ -239,6 +240,7 @@ pub(super) unsafe fn dense_f32<S: Simd, const V: usize>(
 }
 
 /// As [`dense_f32`].
+/// `output`: `[rows, stride]`.
 ///
 /// # Safety
 /// As there.
@@ -248,7 +250,7 @@ pub(super) unsafe fn dense_i8<S: Simd, const V: usize>(
     output: &mut [f32],
     stride: usize,
 ) {
-    let output = Output { start: output.as_mut_ptr(), stride };
+    let output = OutputTile { start: output.as_mut_ptr(), stride };
     for column in (0..layer.bias.len()).step_by(V * S::LANES) {
         for (first, height) in tiles(layer.rows, S::ROWS) {
             // SAFETY: the caller's.

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
-use super::image::{Image, ImageBuilder, Numbers};
 use super::kernels::Kernels;
-use super::layer::{Norm, NormWeights};
-use super::shape::Sizes;
+use super::layer::{LayerNorm, LayerNormWeights};
+use super::prepacked::{PrepackedBuilder, PrepackedSlice, PrepackedWeights};
+use super::shape::EncoderSizes;
 
 /// Rows of numbers in the type that they came in, in row-major order.
 #[derive(Debug, Clone)]
@@ -32,56 +32,57 @@ pub struct EmbeddingWeights {
     /// Shape `[positions, hidden]`, with what all tokens have in common added to each row.
     pub positions: Vec<f32>,
     /// Of their sum.
-    pub norm: NormWeights,
+    pub norm: LayerNormWeights,
 }
 
 /// Word and position embeddings, summed and normalised.
 #[derive(Debug)]
 pub(super) struct Embeddings {
-    words: Words,
-    positions: Numbers<f32>,
-    norm: Norm,
+    words: WordTable,
+    positions: PrepackedSlice<f32>,
+    norm: LayerNorm,
 }
 
 #[derive(Debug)]
-enum Words {
-    F32(Numbers<f32>),
-    F16(Numbers<f16>),
-    Bf16(Numbers<bf16>),
+enum WordTable {
+    F32(PrepackedSlice<f32>),
+    F16(PrepackedSlice<f16>),
+    Bf16(PrepackedSlice<bf16>),
 }
 
-/// Adds the embeddings to an image.
-pub fn pack_embeddings(image: &mut ImageBuilder, weights: &EmbeddingWeights) {
+/// Adds the embeddings to prepacked weights.
+pub fn pack_embeddings(prepacked: &mut PrepackedBuilder, weights: &EmbeddingWeights) {
     match &weights.words {
-        WordWeights::F32(words) => image.add("words.f32", words),
-        WordWeights::F16(words) => image.add("words.f16", words),
-        WordWeights::Bf16(words) => image.add("words.bf16", words),
+        WordWeights::F32(words) => prepacked.add("words.f32", words),
+        WordWeights::F16(words) => prepacked.add("words.f16", words),
+        WordWeights::Bf16(words) => prepacked.add("words.bf16", words),
     }
-    image.add("positions", &weights.positions);
-    Norm::pack(image, "norm", &weights.norm);
+    prepacked.add("positions", &weights.positions);
+    LayerNorm::pack(prepacked, "norm", &weights.norm);
 }
 
 impl Embeddings {
-    pub(super) fn open(image: &Arc<Image>, sizes: &Sizes) -> Option<Self> {
+    pub(super) fn open(prepacked: &Arc<PrepackedWeights>, sizes: &EncoderSizes) -> Option<Self> {
         let width = sizes.shape.hidden;
         let count = sizes.vocabulary * width;
-        let words = image.numbers("words.f32", count).map(Words::F32);
-        let words = words.or_else(|| image.numbers("words.f16", count).map(Words::F16));
+        let words = prepacked.numbers("words.f32", count).map(WordTable::F32);
+        let words = words.or_else(|| prepacked.numbers("words.f16", count).map(WordTable::F16));
         Some(Self {
-            words: words.or_else(|| image.numbers("words.bf16", count).map(Words::Bf16))?,
-            positions: image.numbers("positions", sizes.positions * width)?,
-            norm: Norm::open(image, "norm", width)?,
+            words: words.or_else(|| prepacked.numbers("words.bf16", count).map(WordTable::Bf16))?,
+            positions: prepacked.numbers("positions", sizes.positions * width)?,
+            norm: LayerNorm::open(prepacked, "norm", width)?,
         })
     }
 
     /// The first hidden state of a token.
+    /// Written to `state`, `[hidden]`.
     pub(super) fn state(&self, kernels: &Kernels, id: u32, position: u32, eps: f32, state: &mut [f32]) {
         let width = state.len();
         let row = |index: u32| index as usize * width..(index as usize + 1) * width;
         match &self.words {
-            Words::F32(words) => state.copy_from_slice(&words[row(id)]),
-            Words::F16(words) => words[row(id)].convert_to_f32_slice(state),
-            Words::Bf16(words) => words[row(id)].convert_to_f32_slice(state),
+            WordTable::F32(words) => state.copy_from_slice(&words[row(id)]),
+            WordTable::F16(words) => words[row(id)].convert_to_f32_slice(state),
+            WordTable::Bf16(words) => words[row(id)].convert_to_f32_slice(state),
         }
         self.norm.add(kernels, state, &self.positions[row(position)], eps);
     }

@@ -14,12 +14,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use super::embeddings::Embeddings;
-use super::image::Image;
 use super::kernels::Kernels;
-use super::layer::{Layer, Scratch, Work};
-use super::shape::{Shape, Sizes};
+use super::layer::{Layer, LayerOps, Scratch};
+use super::prepacked::PrepackedWeights;
+use super::shape::{EncoderSizes, Shape};
 use super::shared::SharedRows;
-use super::team::{Barrier, Team};
+use super::thread_pool::{Barrier, ThreadPool};
 
 /// Tokens of a pass, when there are more than one: few enough that they stay in the second-level cache on their way through
 /// a layer, many enough that fetching the weights doesn't matter.
@@ -47,19 +47,19 @@ pub struct Sequence<'a> {
 }
 
 /// Embeddings and layers.
-pub struct Encoder {
+pub struct PackedEncoder {
     kernels: Kernels,
     shape: Shape,
     embeddings: Embeddings,
     layers: Vec<Layer>,
-    team: Arc<Team>,
-    /// For each thread of the team, space to compute in; kept, because fresh memory is slow to touch.
-    spaces: Vec<Mutex<Space>>,
+    pool: Arc<ThreadPool>,
+    /// For each thread of the pool, space to compute in; kept, because fresh memory is slow to touch.
+    memories: Vec<Mutex<ThreadMemory>>,
 }
 
 /// Memory of a thread.
 #[derive(Default)]
-struct Space {
+struct ThreadMemory {
     states: States,
     scratch: Scratch,
 }
@@ -73,18 +73,23 @@ struct States {
     projections: [Vec<f32>; 2],
 }
 
-impl Encoder {
-    /// The encoder of an image with as many layers as it has; `None` if parts are missing or of other sizes.
-    pub fn open(image: &Arc<Image>, sizes: &Sizes, kernels: Kernels, team: &Arc<Team>) -> Option<Self> {
+impl PackedEncoder {
+    /// The encoder of prepacked weights with as many layers as they have; `None` if parts are missing or of other sizes.
+    pub fn open(
+        prepacked: &Arc<PrepackedWeights>,
+        sizes: &EncoderSizes,
+        kernels: Kernels,
+        pool: &Arc<ThreadPool>,
+    ) -> Option<Self> {
         let shape = sizes.shape;
-        let layer = |index| Layer::open(image, index, &shape);
+        let layer = |index| Layer::open(prepacked, index, &shape);
         Some(Self {
             kernels,
             shape,
-            embeddings: Embeddings::open(image, sizes)?,
+            embeddings: Embeddings::open(prepacked, sizes)?,
             layers: (0..sizes.layers).map(layer).collect::<Option<_>>()?,
-            team: Arc::clone(team),
-            spaces: (0..team.size()).map(|_| Mutex::default()).collect(),
+            pool: Arc::clone(pool),
+            memories: (0..pool.size()).map(|_| Mutex::default()).collect(),
         })
     }
 
@@ -113,12 +118,13 @@ impl Encoder {
     }
 
     /// One row of `hidden` numbers for each sequence, in order, in one vector.
+    /// Shape `[sequences, hidden]`.
     ///
     /// Ids and positions must be rows of the embeddings; a panic tells of those that aren't.
     pub fn forward(&self, sequences: &[Sequence<'_>], pooling: Pooling) -> Vec<f32> {
         let mut output = vec![0.0; sequences.len() * self.shape.hidden];
         let tokens: usize = sequences.iter().map(|sequence| sequence.ids.len()).sum();
-        let passes = cut(sequences, tokens, self.team.size());
+        let passes = cut(sequences, tokens, self.pool.size());
         let rows = SharedRows::new(&mut output, self.shape.hidden);
         if passes.len() > 1 {
             self.forward_passes(&passes, sequences, pooling, &rows);
@@ -137,9 +143,9 @@ impl Encoder {
         output: &SharedRows<'_>,
     ) {
         let next = AtomicUsize::new(0);
-        self.team.run(self.team.size().min(passes.len()), |member| {
-            let mut space = self.spaces[member].lock();
-            let Space { states, scratch } = &mut *space;
+        self.pool.run(self.pool.size().min(passes.len()), |thread| {
+            let mut space = self.memories[thread].lock();
+            let ThreadMemory { states, scratch } = &mut *space;
             while let Some(range) = passes.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let sequences = &sequences[range.clone()];
                 let pass = Pass::new(self, sequences, range.start, pooling, states, output, 1);
@@ -156,19 +162,19 @@ impl Encoder {
         pooling: Pooling,
         output: &SharedRows<'_>,
     ) {
-        let members = self.team.size().min(tokens / LEAST_TOKENS).max(1);
-        let mut states = std::mem::take(&mut self.spaces[0].lock().states);
-        let pass = Pass::new(self, sequences, 0, pooling, &mut states, output, members);
-        self.team.run(members, |member| pass.run(member, &mut self.spaces[member].lock().scratch));
+        let threads = self.pool.size().min(tokens / LEAST_TOKENS).max(1);
+        let mut states = std::mem::take(&mut self.memories[0].lock().states);
+        let pass = Pass::new(self, sequences, 0, pooling, &mut states, output, threads);
+        self.pool.run(threads, |thread| pass.run(thread, &mut self.memories[thread].lock().scratch));
         drop(pass);
-        self.spaces[0].lock().states = states;
+        self.memories[0].lock().states = states;
     }
 }
 
-impl std::fmt::Debug for Encoder {
+impl std::fmt::Debug for PackedEncoder {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
-            .debug_struct("Encoder")
+            .debug_struct("PackedEncoder")
             .field("shape", &self.shape)
             .field("layers", &self.layers.len())
             .finish()
@@ -200,7 +206,7 @@ fn part(total: usize, index: usize, parts: usize) -> Range<usize> {
 
 /// Some sequences on their way through the layers.
 struct Pass<'a> {
-    encoder: &'a Encoder,
+    encoder: &'a PackedEncoder,
     sequences: &'a [Sequence<'a>],
     /// Rows of each sequence.
     spans: Vec<Range<usize>>,
@@ -212,19 +218,19 @@ struct Pass<'a> {
     output: &'a SharedRows<'a>,
     /// Row of the output for the first sequence.
     first_output: usize,
-    members: usize,
+    threads: usize,
     barrier: Barrier,
 }
 
 impl<'a> Pass<'a> {
     fn new(
-        encoder: &'a Encoder,
+        encoder: &'a PackedEncoder,
         sequences: &'a [Sequence<'a>],
         first_output: usize,
         pooling: Pooling,
         states: &'a mut States,
         output: &'a SharedRows<'a>,
-        members: usize,
+        threads: usize,
     ) -> Self {
         let mut tokens = 0;
         let span = |sequence: &Sequence<'_>| {
@@ -246,45 +252,45 @@ impl<'a> Pass<'a> {
             projections: [rows(even, tokens, 3 * stride), rows(odd, tokens, 3 * stride)],
             output,
             first_output,
-            members,
-            barrier: Barrier::new(members),
+            threads,
+            barrier: Barrier::new(threads),
         }
     }
 
-    /// What one of the members does, from ids to output.
-    fn run(&self, member: usize, scratch: &mut Scratch) {
-        let _member = self.barrier.member();
-        let own = part(self.tokens, member, self.members);
+    /// What one of the threads does, from ids to output.
+    fn run(&self, thread: usize, scratch: &mut Scratch) {
+        let _guard = self.barrier.guard();
+        let own = part(self.tokens, thread, self.threads);
         self.embed(own.clone());
         let (last, others) = match (self.encoder.layers.split_last(), self.pooling) {
             (Some((last, others)), Pooling::First) => (Some(last), others),
             _ => (None, self.encoder.layers.as_slice()),
         };
         for (layer, projections) in others.iter().zip(self.projections.iter().cycle()) {
-            let work = self.work(layer, projections);
-            work.project(own.clone(), scratch);
+            let ops = self.ops(layer, projections);
+            ops.project(own.clone(), scratch);
             self.barrier.wait();
-            work.attend(own.clone(), &self.spans, scratch);
-            work.feed_forward(own.clone(), scratch);
+            ops.attend(own.clone(), &self.spans, scratch);
+            ops.feed_forward(own.clone(), scratch);
         }
-        let sequences = part(self.sequences.len(), member, self.members);
+        let sequences = part(self.sequences.len(), thread, self.threads);
         match last {
             Some(last) => {
-                let work = self.work(last, &self.projections[others.len() % 2]);
-                work.project_keys(own, scratch);
+                let ops = self.ops(last, &self.projections[others.len() % 2]);
+                ops.project_keys(own, scratch);
                 self.barrier.wait();
                 let place = self.first_output + sequences.start;
-                work.finish_first(&self.spans[sequences], self.output, place, scratch);
+                ops.finish_first(&self.spans[sequences], self.output, place, scratch);
             }
             None => {
                 self.barrier.wait();
-                sequences.for_each(|index| self.pool(index));
+                sequences.for_each(|index| self.pool_sequence(index));
             }
         }
     }
 
-    fn work(&'a self, layer: &'a Layer, projections: &'a SharedRows<'a>) -> Work<'a> {
-        Work {
+    fn ops(&'a self, layer: &'a Layer, projections: &'a SharedRows<'a>) -> LayerOps<'a> {
+        LayerOps {
             kernels: &self.encoder.kernels,
             shape: &self.encoder.shape,
             layer,
@@ -299,7 +305,7 @@ impl<'a> Pass<'a> {
         for (sequence, span) in self.sequences.iter().zip(&self.spans) {
             for row in span.start.max(own.start)..span.end.min(own.end) {
                 let place = row - span.start;
-                // SAFETY: a member writes its own rows; the others read none of them before the first barrier.
+                // SAFETY: a thread writes its own rows; the others read none of them before the first barrier.
                 let state = unsafe { self.hidden.write(row..row + 1) };
                 let state = &mut state[..self.encoder.shape.hidden];
                 let (id, position) = (sequence.ids[place], sequence.positions[place]);
@@ -315,11 +321,11 @@ impl<'a> Pass<'a> {
     }
 
     /// The mean of a sequence's last hidden states, or the first of them, in a model without layers.
-    fn pool(&self, index: usize) {
+    fn pool_sequence(&self, index: usize) {
         let (span, hidden) = (self.spans[index].clone(), self.encoder.shape.hidden);
         let place = self.first_output + index;
-        // SAFETY: all members are behind the last barrier, hidden states are written no more; a sequence's output is
-        // written by one member.
+        // SAFETY: all threads are behind the last barrier, hidden states are written no more; a sequence's output is
+        // written by one thread.
         let (states, output) =
             unsafe { (self.hidden.read(span.clone()), self.output.write(place..place + 1)) };
         let mut states = states.chunks_exact(self.hidden.stride()).map(|state| &state[..hidden]);

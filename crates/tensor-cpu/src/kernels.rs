@@ -3,12 +3,12 @@
 //! They must not know models. Invariant: [`Kernels`] of an instruction set exist only where the machine has it, and
 //! no kernel reads or writes outside of the slices that it is given.
 
-use super::attention::{self, Attention, attend};
+use super::attention::{self, AttentionHead, attend};
 use super::dense::{DenseF32, DenseI8, dense_f32, dense_i8};
 use super::functions::Activation;
 use super::gradients;
 use super::registers;
-use super::rows::{self, Steps};
+use super::rows::{self, QuantizationParameters};
 use super::simd::portable::Portable;
 use super::simd::{PANEL, Simd};
 
@@ -23,8 +23,13 @@ pub struct Kernels {
     dense_i8: unsafe fn(&DenseI8<'_>, &mut [f32], usize),
     add_norm: unsafe fn((*mut f32, *const f32), usize, (*const f32, *const f32), f32),
     activate: unsafe fn(*mut f32, usize, Activation),
-    quantise: unsafe fn((*mut f32, *mut u8), usize, Option<Activation>, (*const f32, *const f32)) -> Steps,
-    attend: unsafe fn(&Attention<'_>, (&mut [f32], usize), &mut [f32]),
+    quantise: unsafe fn(
+        (*mut f32, *mut u8),
+        usize,
+        Option<Activation>,
+        (*const f32, *const f32),
+    ) -> QuantizationParameters,
+    attend: unsafe fn(&AttentionHead<'_>, (&mut [f32], usize), &mut [f32]),
     norm: unsafe fn((*mut f32, *mut f32), usize, (*const f32, *const f32), f32) -> f32,
     norm_gradient: unsafe fn((*mut f32, *const f32), (usize, f32), *const f32, (*mut f32, *mut f32)),
     softmax: unsafe fn(*mut f32, usize),
@@ -74,12 +79,12 @@ macro_rules! kernels {
                 width: usize,
                 activation: Option<Activation>,
                 smoothing: (*const f32, *const f32),
-            ) -> Steps {
+            ) -> QuantizationParameters {
                 // SAFETY: see above.
                 unsafe { rows::quantise::<$simd>(rows, width, activation, smoothing) }
             }
             $(#[target_feature(enable = $features)])?
-            unsafe fn attend(head: &Attention<'_>, output: (&mut [f32], usize), scratch: &mut [f32]) {
+            unsafe fn attend(head: &AttentionHead<'_>, output: (&mut [f32], usize), scratch: &mut [f32]) {
                 // SAFETY: see above.
                 unsafe { super::attend::<$simd, V>(head, output, scratch) }
             }
@@ -226,6 +231,7 @@ impl Kernels {
     }
 
     /// Rows of a dense layer into rows of `output`, `stride` apart.
+    /// `output`: `[rows, stride]`, of each row as many numbers as there are biases.
     pub(super) fn dense_f32(&self, layer: &DenseF32<'_>, output: &mut [f32], stride: usize) {
         let columns = layer.bias.len();
         assert!(columns.is_multiple_of(PANEL) && layer.panels.len() == columns * layer.inputs);
@@ -236,6 +242,7 @@ impl Kernels {
     }
 
     /// Rows of a dense layer into rows of `output`, `stride` apart.
+    /// `output`: `[rows, stride]`, of each row as many numbers as there are biases.
     pub(super) fn dense_i8(&self, layer: &DenseI8<'_>, output: &mut [f32], stride: usize) {
         let columns = layer.bias.len();
         let groups = layer.groups();
@@ -250,6 +257,7 @@ impl Kernels {
     }
 
     /// `x = norm(x + y)`, for a row; see [`rows::add_norm`].
+    /// All slices `[width]`.
     pub(super) fn add_norm(&self, x: &mut [f32], y: &[f32], (weight, bias): (&[f32], &[f32]), eps: f32) {
         let width = x.len();
         assert!(y.len() == width && weight.len() == width && bias.len() == width);
@@ -260,19 +268,21 @@ impl Kernels {
     }
 
     /// Applies an activation to a row.
+    /// `x`: `[width]`, or rows without gaps: each number is by itself.
     pub fn activate(&self, x: &mut [f32], activation: Activation) {
         // SAFETY: the table exists only for instruction sets that the machine has.
         unsafe { (self.activate)(x.as_mut_ptr(), x.len(), activation) }
     }
 
     /// Writes a row as bytes; see [`rows::quantise`].
+    /// `x`, `shift`, `factor`: `[width]`; `bytes` at least `[width]`.
     pub(super) fn quantise(
         &self,
         x: &mut [f32],
         bytes: &mut [u8],
         activation: Option<Activation>,
         (shift, factor): (&[f32], &[f32]),
-    ) -> Steps {
+    ) -> QuantizationParameters {
         let width = x.len();
         assert!(bytes.len() >= width && shift.len() == width && factor.len() == width);
         let (rows, smoothing) = ((x.as_mut_ptr(), bytes.as_mut_ptr()), (shift.as_ptr(), factor.as_ptr()));
@@ -281,9 +291,10 @@ impl Kernels {
     }
 
     /// Attention of some queries of a head into rows of `output`, `stride` apart.
+    /// `output`: `[queries, stride]`, of each row the width of the head; `scratch`: [`attention::scratch_size`] numbers.
     pub(super) fn attend(
         &self,
-        head: &Attention<'_>,
+        head: &AttentionHead<'_>,
         (output, stride): (&mut [f32], usize),
         scratch: &mut [f32],
     ) {
@@ -300,6 +311,7 @@ impl Kernels {
 /// For training; see [`gradients`].
 impl Kernels {
     /// Normalises a row, writes it weighed to `y`, and returns by what it was multiplied.
+    /// All slices `[width]`.
     pub fn norm(&self, x: &mut [f32], y: &mut [f32], (weight, bias): (&[f32], &[f32]), eps: f32) -> f32 {
         let width = x.len();
         assert!(y.len() == width && weight.len() == width && bias.len() == width);
@@ -309,6 +321,7 @@ impl Kernels {
     }
 
     /// From the gradient of a normalised row's output to that of its input, and adds to those of weight and bias.
+    /// All slices `[width]`.
     pub fn norm_gradient(
         &self,
         (dy, x): (&mut [f32], &[f32]),
@@ -325,12 +338,14 @@ impl Kernels {
     }
 
     /// Probabilities in the place of a row of scores.
+    /// `x`: `[tokens]`.
     pub fn softmax(&self, x: &mut [f32]) {
         // SAFETY: the table exists only for instruction sets that the machine has.
         unsafe { (self.softmax)(x.as_mut_ptr(), x.len()) }
     }
 
     /// From the gradient of probabilities to that of the scores.
+    /// `p`: the probabilities, `[tokens]`, and `dp` as well.
     pub fn softmax_gradient(&self, dp: &mut [f32], p: &[f32]) {
         assert!(dp.len() == p.len());
         // SAFETY: the table exists only for instruction sets that the machine has; the slices have just been checked.
@@ -338,6 +353,7 @@ impl Kernels {
     }
 
     /// From the gradient of an activation's output to that of its input `x`.
+    /// `dy` and `x`: `[width]`, or rows without gaps.
     pub fn activate_gradient(&self, dy: &mut [f32], x: &[f32], activation: Activation) {
         assert!(dy.len() == x.len());
         // SAFETY: the table exists only for instruction sets that the machine has; the slices have just been checked.

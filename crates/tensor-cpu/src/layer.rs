@@ -6,10 +6,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::attention::{Attention, scratch_size};
-use super::image::{Image, ImageBuilder, Numbers};
+use super::attention::{AttentionHead, scratch_size};
 use super::kernels::Kernels;
-use super::linear::{Bytes, DenseWeights, Linear, Ranges, Rows, pack, padded};
+use super::linear::{DenseInput, DenseWeights, Linear, QuantisedRows, Ranges, pack, padded};
+use super::prepacked::{PrepackedBuilder, PrepackedSlice, PrepackedWeights};
 use super::shape::Shape;
 use super::shared::SharedRows;
 
@@ -19,7 +19,7 @@ const BLOCK_ROWS: usize = 56;
 
 /// Weight and bias of a layer norm.
 #[derive(Debug, Clone)]
-pub struct NormWeights {
+pub struct LayerNormWeights {
     /// One for each feature.
     pub weight: Vec<f32>,
     /// One for each feature.
@@ -38,20 +38,20 @@ pub struct LayerWeights {
     /// After attention, of shape `[hidden, hidden]`.
     pub output: DenseWeights,
     /// After adding that to the layer's input.
-    pub attention_norm: NormWeights,
+    pub attention_norm: LayerNormWeights,
     /// Of shape `[inner, hidden]`.
     pub up: DenseWeights,
     /// Of shape `[hidden, inner]`.
     pub down: DenseWeights,
     /// After adding that to the input of `up`.
-    pub output_norm: NormWeights,
+    pub output_norm: LayerNormWeights,
 }
 
 /// A layer norm.
 #[derive(Debug)]
-pub(super) struct Norm {
-    weight: Numbers<f32>,
-    bias: Numbers<f32>,
+pub(super) struct LayerNorm {
+    weight: PrepackedSlice<f32>,
+    bias: PrepackedSlice<f32>,
 }
 
 /// A layer, ready to compute.
@@ -60,16 +60,16 @@ pub(super) struct Layer {
     /// Queries, keys and values side by side, each padded to whole panels.
     projections: Linear,
     output: Linear,
-    attention_norm: Norm,
+    attention_norm: LayerNorm,
     up: Linear,
     down: Linear,
-    output_norm: Norm,
+    output_norm: LayerNorm,
 }
 
 /// Memory of a thread for a block of rows.
 #[derive(Default)]
 pub(super) struct Scratch {
-    bytes: Bytes,
+    bytes: QuantisedRows,
     /// Results of the dense layers that are added to their input.
     narrow: Vec<f32>,
     /// Between the dense layers of the feed-forward part.
@@ -79,19 +79,20 @@ pub(super) struct Scratch {
     first: [Vec<f32>; 3],
 }
 
-impl Norm {
-    /// Adds a layer norm to an image.
-    pub(super) fn pack(image: &mut ImageBuilder, name: &str, norm: &NormWeights) {
-        image.add(format!("{name}.weight"), &norm.weight);
-        image.add(format!("{name}.bias"), &norm.bias);
+impl LayerNorm {
+    /// Adds a layer norm to prepacked weights.
+    pub(super) fn pack(prepacked: &mut PrepackedBuilder, name: &str, norm: &LayerNormWeights) {
+        prepacked.add(format!("{name}.weight"), &norm.weight);
+        prepacked.add(format!("{name}.bias"), &norm.bias);
     }
 
-    pub(super) fn open(image: &Arc<Image>, name: &str, width: usize) -> Option<Self> {
-        let numbers = |part: &str| image.numbers(&format!("{name}.{part}"), width);
+    pub(super) fn open(prepacked: &Arc<PrepackedWeights>, name: &str, width: usize) -> Option<Self> {
+        let numbers = |part: &str| prepacked.numbers(&format!("{name}.{part}"), width);
         Some(Self { weight: numbers("weight")?, bias: numbers("bias")? })
     }
 
     /// `x = norm(x + y)`.
+    /// `x` and `y`: `[width]`.
     pub(super) fn add(&self, kernels: &Kernels, x: &mut [f32], y: &[f32], eps: f32) {
         kernels.add_norm(x, y, (&self.weight, &self.bias), eps);
     }
@@ -105,9 +106,9 @@ pub struct LayerRanges {
     pub(super) up: Ranges,
 }
 
-/// Adds a layer to an image: in `int8` if its inputs are known, else in `f32`.
+/// Adds a layer to prepacked weights: in `int8` if its inputs are known, else in `f32`.
 pub fn pack_layer(
-    image: &mut ImageBuilder,
+    prepacked: &mut PrepackedBuilder,
     index: usize,
     shape: &Shape,
     weights: &LayerWeights,
@@ -117,20 +118,20 @@ pub fn pack_layer(
     let (hidden, inner) = (shape.hidden, shape.inner);
     let query = scaled(weights.query.clone(), (hidden / shape.heads) as f32);
     pack(
-        image,
+        prepacked,
         &name("projections"),
         hidden,
         &[&query, &weights.key, &weights.value],
         ranges.map(|ranges| &ranges.projections),
     );
-    pack(image, &name("output"), hidden, &[&weights.output], ranges.map(|ranges| &ranges.output));
-    Norm::pack(image, &name("attention_norm"), &weights.attention_norm);
-    pack(image, &name("up"), hidden, &[&weights.up], ranges.map(|ranges| &ranges.up));
+    pack(prepacked, &name("output"), hidden, &[&weights.output], ranges.map(|ranges| &ranges.output));
+    LayerNorm::pack(prepacked, &name("attention_norm"), &weights.attention_norm);
+    pack(prepacked, &name("up"), hidden, &[&weights.up], ranges.map(|ranges| &ranges.up));
     // After the activation a feature is near zero for most tokens and far away for a few, other ones in other texts: what
     // some texts show of it makes things worse for others.
     let unknown = Ranges::unknown(inner);
-    pack(image, &name("down"), inner, &[&weights.down], ranges.map(|_| &unknown));
-    Norm::pack(image, &name("output_norm"), &weights.output_norm);
+    pack(prepacked, &name("down"), inner, &[&weights.down], ranges.map(|_| &unknown));
+    LayerNorm::pack(prepacked, &name("output_norm"), &weights.output_norm);
 }
 
 /// The queries' layer with the scores' division by the root of a head's width in it.
@@ -141,22 +142,22 @@ fn scaled(mut layer: DenseWeights, width: f32) -> DenseWeights {
 }
 
 impl Layer {
-    pub(super) fn open(image: &Arc<Image>, index: usize, shape: &Shape) -> Option<Self> {
+    pub(super) fn open(prepacked: &Arc<PrepackedWeights>, index: usize, shape: &Shape) -> Option<Self> {
         let name = |part: &str| format!("layer.{index}.{part}");
         let (hidden, inner) = (shape.hidden, shape.inner);
         Some(Self {
-            projections: Linear::open(image, &name("projections"), hidden, 3 * padded(hidden))?,
-            output: Linear::open(image, &name("output"), hidden, padded(hidden))?,
-            attention_norm: Norm::open(image, &name("attention_norm"), hidden)?,
-            up: Linear::open(image, &name("up"), hidden, padded(inner))?,
-            down: Linear::open(image, &name("down"), inner, padded(hidden))?,
-            output_norm: Norm::open(image, &name("output_norm"), hidden)?,
+            projections: Linear::open(prepacked, &name("projections"), hidden, 3 * padded(hidden))?,
+            output: Linear::open(prepacked, &name("output"), hidden, padded(hidden))?,
+            attention_norm: LayerNorm::open(prepacked, &name("attention_norm"), hidden)?,
+            up: Linear::open(prepacked, &name("up"), hidden, padded(inner))?,
+            down: Linear::open(prepacked, &name("down"), inner, padded(hidden))?,
+            output_norm: LayerNorm::open(prepacked, &name("output_norm"), hidden)?,
         })
     }
 }
 
-/// A layer at work on a pass.
-pub(super) struct Work<'a> {
+/// The operations of a layer in a pass.
+pub(super) struct LayerOps<'a> {
     pub(super) kernels: &'a Kernels,
     pub(super) shape: &'a Shape,
     pub(super) layer: &'a Layer,
@@ -167,7 +168,7 @@ pub(super) struct Work<'a> {
     pub(super) projections: &'a SharedRows<'a>,
 }
 
-impl Work<'_> {
+impl LayerOps<'_> {
     /// Queries, keys and values of some rows.
     pub(super) fn project(&self, own: Range<usize>, scratch: &mut Scratch) {
         self.project_columns(own, 0, scratch);
@@ -181,10 +182,10 @@ impl Work<'_> {
     fn project_columns(&self, own: Range<usize>, first_column: usize, scratch: &mut Scratch) {
         let stride = self.projections.stride();
         for block in blocks(own) {
-            // SAFETY: a member touches its own rows only, until all have met at the barrier.
+            // SAFETY: a thread touches its own rows only, until all have met at the barrier.
             let (hidden, output) =
                 unsafe { (self.hidden.write(block.clone()), self.projections.write(block.clone())) };
-            let input = Rows { numbers: hidden, stride: self.hidden.stride(), count: block.len() };
+            let input = DenseInput { numbers: hidden, stride: self.hidden.stride(), count: block.len() };
             let columns = first_column..stride;
             let output = (&mut output[first_column..], stride);
             self.layer.projections.forward(self.kernels, input, None, columns, &mut scratch.bytes, output);
@@ -198,7 +199,7 @@ impl Work<'_> {
             if rows.is_empty() {
                 continue;
             }
-            // SAFETY: between this barrier and the next nobody writes projections; contexts are the member's own rows.
+            // SAFETY: between this barrier and the next nobody writes projections; contexts are the thread's own rows.
             let (queries, contexts) =
                 unsafe { (self.projections.read(rows.clone()), self.context.write(rows.clone())) };
             let queries = (queries, self.projections.stride());
@@ -220,7 +221,7 @@ impl Work<'_> {
         // SAFETY: between this barrier and the next nobody writes projections.
         let tokens = unsafe { self.projections.read(span.clone()) };
         for column in (0..self.shape.hidden).step_by(width) {
-            let head = Attention {
+            let head = AttentionHead {
                 queries: &queries[column..],
                 query_stride,
                 count,
@@ -237,7 +238,7 @@ impl Work<'_> {
     /// From contexts to the layer's output, for some rows.
     pub(super) fn feed_forward(&self, own: Range<usize>, scratch: &mut Scratch) {
         for block in blocks(own) {
-            // SAFETY: contexts and hidden states are the member's own rows.
+            // SAFETY: contexts and hidden states are the thread's own rows.
             let (contexts, hidden) =
                 unsafe { (self.context.write(block.clone()), self.hidden.write(block.clone())) };
             let Scratch { bytes, narrow, wide, .. } = scratch;
@@ -251,7 +252,7 @@ impl Work<'_> {
         contexts: &mut [f32],
         hidden: &mut [f32],
         count: usize,
-        (bytes, narrow, wide): (&mut Bytes, &mut Vec<f32>, &mut Vec<f32>),
+        (bytes, narrow, wide): (&mut QuantisedRows, &mut Vec<f32>, &mut Vec<f32>),
     ) {
         self.add_attention(contexts, hidden, count, (bytes, narrow));
         self.widen(hidden, count, (bytes, wide));
@@ -264,20 +265,20 @@ impl Work<'_> {
         contexts: &mut [f32],
         hidden: &mut [f32],
         count: usize,
-        (bytes, narrow): (&mut Bytes, &mut Vec<f32>),
+        (bytes, narrow): (&mut QuantisedRows, &mut Vec<f32>),
     ) {
         let stride = self.shape.stride();
         grow(narrow, count * stride);
-        let input = Rows { numbers: contexts, stride, count };
+        let input = DenseInput { numbers: contexts, stride, count };
         self.layer.output.forward(self.kernels, input, None, 0..stride, bytes, (narrow, stride));
         self.add(&self.layer.attention_norm, hidden, narrow, count);
     }
 
     /// The first dense layer of the feed-forward part.
-    fn widen(&self, hidden: &mut [f32], count: usize, (bytes, wide): (&mut Bytes, &mut Vec<f32>)) {
+    fn widen(&self, hidden: &mut [f32], count: usize, (bytes, wide): (&mut QuantisedRows, &mut Vec<f32>)) {
         let (stride, wide_stride) = (self.shape.stride(), padded(self.shape.inner));
         grow(wide, count * wide_stride);
-        let input = Rows { numbers: hidden, stride, count };
+        let input = DenseInput { numbers: hidden, stride, count };
         self.layer.up.forward(self.kernels, input, None, 0..wide_stride, bytes, (wide, wide_stride));
     }
 
@@ -287,11 +288,11 @@ impl Work<'_> {
         wide: &mut [f32],
         hidden: &mut [f32],
         count: usize,
-        (bytes, narrow): (&mut Bytes, &mut Vec<f32>),
+        (bytes, narrow): (&mut QuantisedRows, &mut Vec<f32>),
     ) {
         let (stride, wide_stride) = (self.shape.stride(), padded(self.shape.inner));
         grow(narrow, count * stride);
-        let input = Rows { numbers: wide, stride: wide_stride, count };
+        let input = DenseInput { numbers: wide, stride: wide_stride, count };
         let activation = Some(self.shape.activation);
         self.layer.down.forward(self.kernels, input, activation, 0..stride, bytes, (narrow, stride));
         self.add(&self.layer.output_norm, hidden, narrow, count);
@@ -318,7 +319,7 @@ impl Work<'_> {
         self.add_narrowed(wide, hidden, count, (bytes, narrow));
     }
 
-    fn add(&self, norm: &Norm, hidden: &mut [f32], results: &[f32], count: usize) {
+    fn add(&self, norm: &LayerNorm, hidden: &mut [f32], results: &[f32], count: usize) {
         let (stride, width) = (self.shape.stride(), self.shape.hidden);
         let rows = hidden.chunks_exact_mut(stride).zip(results.chunks_exact(stride)).take(count);
         rows.for_each(|(x, y)| norm.add(self.kernels, &mut x[..width], &y[..width], self.shape.eps));
@@ -342,14 +343,14 @@ impl Work<'_> {
                 // SAFETY: hidden states aren't written any more after the last barrier.
                 state.copy_from_slice(unsafe { self.hidden.read(span.start..span.start + 1) });
             }
-            let input = Rows { numbers: states, stride, count };
+            let input = DenseInput { numbers: states, stride, count };
             self.layer.projections.forward(self.kernels, input, None, 0..stride, bytes, (queries, stride));
             let rows = queries.chunks_exact(stride).zip(contexts.chunks_exact_mut(stride));
             for (span, (query, context)) in spans.iter().zip(rows) {
                 self.attend_span(span, (query, stride), 1, context, attention);
             }
             self.finish(contexts, states, count, (bytes, narrow, wide));
-            // SAFETY: a sequence's output is written by one member.
+            // SAFETY: a sequence's output is written by one thread.
             let rows = unsafe { output.write(place..place + count) };
             for (row, state) in rows.chunks_exact_mut(output.stride()).zip(states.chunks_exact(stride)) {
                 row.copy_from_slice(&state[..self.shape.hidden]);

@@ -10,13 +10,13 @@
 //! - [`kernels`]: the kernels behind safe functions, chosen at run time.
 //!
 //! From the weights up:
-//! - [`image`]: prepared weights in memory or in a mapped file.
+//! - [`prepacked`]: prepacked weights in memory or in a mapped file.
 //! - `shape`: sizes.
 //! - `linear`, `embeddings`, `layer`, `head`: the parts of the network.
-//! - `encoder`: batches of sequences through the parts; `stepwise`: a layer at a time.
+//! - `encoder`: batches of sequences through the parts; `layerwise`: a layer at a time.
 //! - [`product`]: products of plain matrices, for training.
 //! - `peak`, [`samples`]: what the machine can do, and kernels at work, for benchmarks.
-//! - `cpu`: the processor that all this runs on, and its threads: `team`; `shared`: the memory that they share.
+//! - `cpu`: the processor that all this runs on, and its threads: `thread_pool`; `shared`: the memory that they share.
 //!
 //! It must not know text, labels, names of weights or files of models, nor the protocol: it depends on no crate of this
 //! workspace. All of the engine's `unsafe` code is here, but for that of GPUs. `tests/arm` compiles some of these files by
@@ -37,11 +37,12 @@ mod encoder;
 mod functions;
 mod gradients;
 mod head;
-pub mod image;
 pub mod kernels;
 mod layer;
+mod layerwise;
 mod linear;
 mod peak;
+pub mod prepacked;
 pub mod product;
 mod registers;
 mod rows;
@@ -49,22 +50,21 @@ pub mod samples;
 mod shape;
 mod shared;
 mod simd;
-mod stepwise;
-mod team;
+mod thread_pool;
 
 pub use cpu::Cpu;
 pub use embeddings::{EmbeddingWeights, WordWeights, pack_embeddings};
-pub use encoder::{Encoder, Pooling, Sequence};
+pub use encoder::{PackedEncoder, Pooling, Sequence};
 pub use functions::Activation;
 pub use head::{Head, HeadActivation, HeadWeights, pack_head, softmax};
-pub use image::{Image, ImageBuilder};
 pub use kernels::Kernels;
-pub use layer::{LayerRanges, LayerWeights, NormWeights, pack_layer};
+pub use layer::{LayerNormWeights, LayerRanges, LayerWeights, pack_layer};
+pub use layerwise::LayerwiseStates;
 pub use linear::{DenseWeights, Precision};
 pub use peak::Peak;
-pub use shape::{Shape, Sizes};
-pub use stepwise::States;
-pub use team::Team;
+pub use prepacked::{PrepackedBuilder, PrepackedWeights};
+pub use shape::{EncoderSizes, Shape};
+pub use thread_pool::ThreadPool;
 
 #[cfg(test)]
 mod tests;

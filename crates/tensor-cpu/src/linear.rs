@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::dense::{DenseF32, DenseI8};
 use super::functions::Activation;
-use super::image::{Image, ImageBuilder, Numbers};
 use super::kernels::Kernels;
+use super::prepacked::{PrepackedBuilder, PrepackedSlice, PrepackedWeights};
 use super::simd::PANEL;
 
 /// Inputs that share a scale. A value far from all others spoils the steps of its group only.
@@ -48,6 +48,7 @@ struct Smoothing {
 
 impl Ranges {
     /// Takes note of a row.
+    /// `row`: `[inputs]`.
     pub(super) fn observe(&mut self, row: &[f32]) {
         self.least.resize(row.len(), f32::INFINITY);
         self.greatest.resize(row.len(), f32::NEG_INFINITY);
@@ -105,35 +106,35 @@ pub struct DenseWeights {
 #[derive(Debug)]
 pub(super) struct Linear {
     inputs: usize,
-    bias: Numbers<f32>,
+    bias: PrepackedSlice<f32>,
     weights: Weights,
 }
 
 #[derive(Debug)]
 enum Weights {
     F32 {
-        panels: Numbers<f32>,
+        panels: PrepackedSlice<f32>,
     },
     Int8 {
-        panels: Numbers<i8>,
-        column_sums: Numbers<i32>,
-        column_scales: Numbers<f32>,
+        panels: PrepackedSlice<i8>,
+        column_sums: PrepackedSlice<i32>,
+        column_scales: PrepackedSlice<f32>,
         /// Of the inputs, as [`Smoothing`] has it.
-        shift: Numbers<f32>,
-        factor: Numbers<f32>,
+        shift: PrepackedSlice<f32>,
+        factor: PrepackedSlice<f32>,
     },
 }
 
 /// Space for the bytes of a block of rows.
 #[derive(Default)]
-pub(super) struct Bytes {
+pub(super) struct QuantisedRows {
     bytes: Vec<u8>,
     scales: Vec<f32>,
     zeros: Vec<i32>,
 }
 
-/// Some rows, `stride` apart.
-pub(super) struct Rows<'a> {
+/// Rows that go into a dense layer, `stride` apart.
+pub(super) struct DenseInput<'a> {
     pub(super) numbers: &'a mut [f32],
     pub(super) stride: usize,
     pub(super) count: usize,
@@ -144,10 +145,10 @@ pub(super) fn padded(outputs: usize) -> usize {
     outputs.next_multiple_of(PANEL)
 }
 
-/// Adds layers of the same input to an image, side by side, each padded to whole panels: in `int8` if the ranges of their
+/// Adds layers of the same input to prepacked weights, side by side, each padded to whole panels: in `int8` if the ranges of their
 /// inputs are known, else in `f32`.
 pub(super) fn pack(
-    image: &mut ImageBuilder,
+    prepacked: &mut PrepackedBuilder,
     name: &str,
     inputs: usize,
     layers: &[&DenseWeights],
@@ -158,7 +159,7 @@ pub(super) fn pack(
     let padded_bias = |layer: &&DenseWeights| [layer.bias.as_slice(), &vec![0.0; padding(layer)]].concat();
     let mut bias: Vec<f32> = layers.iter().flat_map(padded_bias).collect();
     match ranges {
-        None => image.add(format!("{name}.f32"), &panels_f32(&rows, inputs)),
+        None => prepacked.add(format!("{name}.f32"), &panels_f32(&rows, inputs)),
         Some(ranges) => {
             let smoothing = ranges.smoothing(&magnitudes(&rows, inputs));
             let quantised: Vec<QuantisedRow> =
@@ -171,14 +172,14 @@ pub(super) fn pack(
             bias.iter_mut()
                 .zip(&rows)
                 .for_each(|(bias, row)| *bias += smoothing.shifted(row.unwrap_or_default()));
-            image.add(format!("{name}.i8"), &panels_i8(&quantised, inputs));
-            image.add(format!("{name}.sums"), &sums);
-            image.add(format!("{name}.scales"), &scales);
-            image.add(format!("{name}.shift"), &smoothing.shift);
-            image.add(format!("{name}.factor"), &smoothing.factor);
+            prepacked.add(format!("{name}.i8"), &panels_i8(&quantised, inputs));
+            prepacked.add(format!("{name}.sums"), &sums);
+            prepacked.add(format!("{name}.scales"), &scales);
+            prepacked.add(format!("{name}.shift"), &smoothing.shift);
+            prepacked.add(format!("{name}.factor"), &smoothing.factor);
         }
     }
-    image.add(format!("{name}.bias"), &bias);
+    prepacked.add(format!("{name}.bias"), &bias);
 }
 
 /// The greatest magnitude of all weights of each input.
@@ -266,16 +267,22 @@ fn panels_i8(rows: &[QuantisedRow], inputs: usize) -> Vec<i8> {
 
 impl Linear {
     /// The layer that [`pack`] added under this name, with `columns` outputs after padding.
-    pub(super) fn open(image: &Arc<Image>, name: &str, inputs: usize, columns: usize) -> Option<Self> {
-        let bias = image.numbers(&format!("{name}.bias"), columns)?;
-        let weights = match image.numbers(&format!("{name}.f32"), columns * inputs) {
+    pub(super) fn open(
+        prepacked: &Arc<PrepackedWeights>,
+        name: &str,
+        inputs: usize,
+        columns: usize,
+    ) -> Option<Self> {
+        let bias = prepacked.numbers(&format!("{name}.bias"), columns)?;
+        let weights = match prepacked.numbers(&format!("{name}.f32"), columns * inputs) {
             Some(panels) => Weights::F32 { panels },
             None => Weights::Int8 {
-                panels: image.numbers(&format!("{name}.i8"), columns * inputs.next_multiple_of(4))?,
-                column_sums: image.numbers(&format!("{name}.sums"), columns * inputs.div_ceil(GROUP))?,
-                column_scales: image.numbers(&format!("{name}.scales"), columns * inputs.div_ceil(GROUP))?,
-                shift: image.numbers(&format!("{name}.shift"), inputs)?,
-                factor: image.numbers(&format!("{name}.factor"), inputs)?,
+                panels: prepacked.numbers(&format!("{name}.i8"), columns * inputs.next_multiple_of(4))?,
+                column_sums: prepacked.numbers(&format!("{name}.sums"), columns * inputs.div_ceil(GROUP))?,
+                column_scales: prepacked
+                    .numbers(&format!("{name}.scales"), columns * inputs.div_ceil(GROUP))?,
+                shift: prepacked.numbers(&format!("{name}.shift"), inputs)?,
+                factor: prepacked.numbers(&format!("{name}.factor"), inputs)?,
             },
         };
         Some(Self { inputs, bias, weights })
@@ -283,13 +290,14 @@ impl Linear {
 
     /// Computes some `columns`, whole panels, of all rows into `output`, after the activation, if there is one. The input may
     /// be changed.
+    /// `output`: `[rows, stride]`, of each row as many numbers as `columns`.
     pub(super) fn forward(
         &self,
         kernels: &Kernels,
-        input: Rows<'_>,
+        input: DenseInput<'_>,
         activation: Option<Activation>,
         columns: Range<usize>,
-        bytes: &mut Bytes,
+        bytes: &mut QuantisedRows,
         (output, stride): (&mut [f32], usize),
     ) {
         let bias = &self.bias[columns.clone()];
@@ -338,11 +346,11 @@ fn bytes_stride(inputs: usize) -> usize {
     inputs.next_multiple_of(64)
 }
 
-impl Bytes {
+impl QuantisedRows {
     fn quantise(
         &mut self,
         kernels: &Kernels,
-        input: Rows<'_>,
+        input: DenseInput<'_>,
         activation: Option<Activation>,
         (shift, factor): (&[f32], &[f32]),
     ) {

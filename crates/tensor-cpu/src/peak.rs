@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use super::kernels::Kernels;
-use super::team::Team;
+use super::thread_pool::ThreadPool;
 
 /// How long each measurement takes.
 const TIME: Duration = Duration::from_millis(300);
@@ -21,10 +21,10 @@ pub struct Peak {
 
 impl Peak {
     /// Measures for a little more than half a second.
-    pub fn measure(kernels: &Kernels, team: &Team) -> Self {
+    pub fn measure(kernels: &Kernels, pool: &ThreadPool) -> Self {
         let rate = |round: &(dyn Fn() -> usize + Sync)| {
             let rates = parking_lot::Mutex::new(Vec::new());
-            team.run(team.size(), |_| {
+            pool.run(pool.size(), |_| {
                 let (start, mut operations) = (Instant::now(), 0);
                 while start.elapsed() < TIME {
                     operations += round();

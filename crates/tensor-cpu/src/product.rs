@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::team::Team;
+use super::thread_pool::ThreadPool;
 
 /// Most rows of a product that one thread computes at a time: enough to make packing the other factor a small part of the
 /// work, few enough to keep several threads busy.
@@ -27,6 +27,7 @@ pub struct Matrix<'a> {
 
 impl<'a> Matrix<'a> {
     /// Rows of `columns` numbers, from one to the next `stride`.
+    /// `numbers`: `[rows, stride]`, of the last row only `columns`.
     ///
     /// # Panics
     /// If the slice is too short.
@@ -57,6 +58,7 @@ impl<'a> Matrix<'a> {
 }
 
 /// `into = a b`, or `into += a b` where what is there counts; rows of `into` are `stride` apart.
+/// `a`: `[rows, inner]`; `b`: `[inner, columns]`; `into`: `[rows, stride]`, of each row `columns`.
 ///
 /// # Panics
 /// If the sizes don't fit.
@@ -94,17 +96,18 @@ pub fn multiply(a: Matrix<'_>, b: Matrix<'_>, factor: f32, (into, stride): (&mut
 }
 
 /// As [`multiply`], with all threads, into rows without gaps.
+/// `into`: `[rows, columns]`.
 ///
 /// # Panics
 /// If the sizes don't fit.
-pub fn multiply_together(team: &Team, a: Matrix<'_>, b: Matrix<'_>, into: &mut [f32], add: bool) {
+pub fn multiply_together(pool: &ThreadPool, a: Matrix<'_>, b: Matrix<'_>, into: &mut [f32], add: bool) {
     assert!(into.len() == a.rows * b.columns, "product of another size");
     if into.is_empty() {
         return;
     }
     let block = block(a.rows);
     let blocks = into.chunks_mut(block * b.columns).enumerate();
-    team.each(blocks, |(index, into)| {
+    pool.each(blocks, |(index, into)| {
         let first = index * block;
         let rows = a.row_range(first..(first + block).min(a.rows));
         multiply(rows, b, 1.0, (into, b.columns), add);
@@ -144,12 +147,12 @@ mod tests {
         for a in [Matrix::new(&a, (m, k), k), Matrix::new(&a_turned, (k, m), m).transposed()] {
             for b in [Matrix::new(&b, (k, n), n), Matrix::new(&b_turned, (n, k), k).transposed()] {
                 let mut single = vec![1.0; m * n];
-                multiply_together(&Team::new(1), a, b, &mut single, true);
+                multiply_together(&ThreadPool::new(1), a, b, &mut single, true);
                 for (at, &found) in single.iter().enumerate() {
                     assert!((found - 1.0 - expected(at / n, at % n)).abs() < 1e-5);
                 }
                 let mut several = vec![1.0; m * n];
-                multiply_together(&Team::new(3), a, b, &mut several, true);
+                multiply_together(&ThreadPool::new(3), a, b, &mut several, true);
                 assert_eq!(single, several);
             }
         }

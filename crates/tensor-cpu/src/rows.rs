@@ -9,7 +9,7 @@ use super::simd::Simd;
 
 /// What the bytes of a quantised row mean: byte `b` stands for `scale (b - zero)`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Steps {
+pub(super) struct QuantizationParameters {
     pub(super) scale: f32,
     /// In 0 to 255.
     pub(super) zero: i32,
@@ -116,7 +116,7 @@ pub(super) unsafe fn quantise<S: Simd>(
     width: usize,
     activation: Option<Activation>,
     (shift, factor): (*const f32, *const f32),
-) -> Steps {
+) -> QuantizationParameters {
     // SAFETY: the caller's.
     unsafe {
         let (mut least, mut greatest) = (S::splat(0.0), S::splat(0.0));
@@ -143,6 +143,6 @@ pub(super) unsafe fn quantise<S: Simd>(
             let value = S::mul(value, load::<S>(factor.add(at), count));
             S::store_bytes(bytes.add(at), S::mul_add(value, per_step, offset), count);
         });
-        Steps { scale: scale + S::sum(trouble), zero: zero as i32 }
+        QuantizationParameters { scale: scale + S::sum(trouble), zero: zero as i32 }
     }
 }

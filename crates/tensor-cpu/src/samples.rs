@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
-use super::attention::{Attention, scratch_size};
+use super::attention::{AttentionHead, scratch_size};
 use super::functions::Activation;
-use super::image::ImageBuilder;
 use super::kernels::Kernels;
-use super::linear::{Bytes, DenseWeights, Linear, Precision, Ranges, Rows, pack, padded};
+use super::linear::{DenseInput, DenseWeights, Linear, Precision, QuantisedRows, Ranges, pack, padded};
+use super::prepacked::PrepackedBuilder;
 
 /// Something to run again and again.
 pub struct Sample {
@@ -36,15 +36,15 @@ pub fn dense(
     let weights = DenseWeights { weight: made_up(outputs * inputs), bias: made_up(outputs) };
     let mut ranges = Ranges::default();
     ranges.observe(&made_up(inputs));
-    let mut image = ImageBuilder::default();
-    pack(&mut image, "layer", inputs, &[&weights], (precision == Precision::Int8).then_some(&ranges));
-    let image = Arc::new(image.finish(serde_json::Value::Null));
+    let mut prepacked = PrepackedBuilder::default();
+    pack(&mut prepacked, "layer", inputs, &[&weights], (precision == Precision::Int8).then_some(&ranges));
+    let prepacked = Arc::new(prepacked.finish(serde_json::Value::Null));
     let columns = padded(outputs);
-    let layer = Linear::open(&image, "layer", inputs, columns)?;
+    let layer = Linear::open(&prepacked, "layer", inputs, columns)?;
     let (mut bytes, mut input, mut output) =
-        (Bytes::default(), made_up(rows * inputs), vec![0.0; rows * columns]);
+        (QuantisedRows::default(), made_up(rows * inputs), vec![0.0; rows * columns]);
     let run = move || {
-        let rows = Rows { numbers: &mut input, stride: inputs, count: rows };
+        let rows = DenseInput { numbers: &mut input, stride: inputs, count: rows };
         layer.forward(&kernels, rows, None, 0..columns, &mut bytes, (&mut output, columns));
     };
     Some(Sample { run: Box::new(run), operations: 2 * (rows * inputs * outputs) as u64 })
@@ -57,7 +57,7 @@ pub fn attention(kernels: Kernels, length: usize, heads: usize, width: usize) ->
     let mut scratch = vec![0.0; scratch_size(length, width)];
     let run = move || {
         for column in (0..hidden).step_by(width) {
-            let head = Attention {
+            let head = AttentionHead {
                 queries: &tokens[column..],
                 query_stride: 3 * hidden,
                 count: length,

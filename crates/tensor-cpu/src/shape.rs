@@ -22,7 +22,7 @@ pub struct Shape {
 
 /// Sizes of a whole encoder.
 #[derive(Debug, Clone, Copy)]
-pub struct Sizes {
+pub struct EncoderSizes {
     /// What all layers share.
     pub shape: Shape,
     /// How many layers.

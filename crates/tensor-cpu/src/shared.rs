@@ -20,6 +20,7 @@ unsafe impl Sync for SharedRows<'_> {}
 
 impl<'a> SharedRows<'a> {
     /// All whole rows of the buffer.
+    /// `buffer`: `[rows, stride]`.
     pub(super) fn new(buffer: &'a mut [f32], stride: usize) -> Self {
         let rows = buffer.len() / stride.max(1);
         Self { start: buffer.as_mut_ptr(), rows, stride, buffer: PhantomData }
@@ -30,6 +31,7 @@ impl<'a> SharedRows<'a> {
     }
 
     /// Rows to read.
+    /// Shape `[rows, stride]`.
     ///
     /// # Safety
     /// Nobody writes these rows while the slice exists.
@@ -40,6 +42,7 @@ impl<'a> SharedRows<'a> {
     }
 
     /// Rows to write.
+    /// Shape `[rows, stride]`.
     ///
     /// # Safety
     /// Nobody else reads or writes these rows while the slice exists.

@@ -1,11 +1,11 @@
 //! Every kernel that this machine can run against a plain one in `f64`, over odd shapes and extreme values.
 
-use super::attention::{Attention, scratch_size};
+use super::attention::{AttentionHead, scratch_size};
 use super::dense::{DenseF32, DenseI8};
 use super::functions::Activation;
-use super::image::ImageBuilder;
 use super::kernels::Kernels;
-use super::linear::{Bytes, DenseWeights, Linear, Ranges, Rows, pack, padded};
+use super::linear::{DenseInput, DenseWeights, Linear, QuantisedRows, Ranges, pack, padded};
+use super::prepacked::PrepackedBuilder;
 use super::simd::PANEL;
 
 /// Numbers in -1 to 1 that look random and are the same every time (a linear congruential generator, Knuth's).
@@ -313,7 +313,7 @@ fn attend(
     width: usize,
     queries: std::ops::Range<usize>,
 ) -> Vec<f32> {
-    let head = Attention {
+    let head = AttentionHead {
         queries: &tokens[queries.start * 3 * width..],
         query_stride: 3 * width,
         count: queries.len(),
@@ -392,19 +392,19 @@ fn a_layer_in_int8_is_near_the_one_in_f32() {
     input.chunks_exact(inputs).for_each(|row| ranges.observe(row));
     for kernels in Kernels::supported() {
         let [exact, rounded] = [None, Some(&ranges)].map(|ranges| {
-            let mut image = ImageBuilder::default();
-            pack(&mut image, "layer", inputs, &[&weights], ranges);
-            let image = std::sync::Arc::new(image.finish(serde_json::Value::Null));
-            let layer = Linear::open(&image, "layer", inputs, padded(outputs)).unwrap();
+            let mut prepacked = PrepackedBuilder::default();
+            pack(&mut prepacked, "layer", inputs, &[&weights], ranges);
+            let prepacked = std::sync::Arc::new(prepacked.finish(serde_json::Value::Null));
+            let layer = Linear::open(&prepacked, "layer", inputs, padded(outputs)).unwrap();
             let mut output = vec![0.0; rows * padded(outputs)];
-            let rows = Rows { numbers: &mut input.clone(), stride: inputs, count: rows };
+            let rows = DenseInput { numbers: &mut input.clone(), stride: inputs, count: rows };
             let columns = 0..padded(outputs);
             layer.forward(
                 &kernels,
                 rows,
                 None,
                 columns,
-                &mut Bytes::default(),
+                &mut QuantisedRows::default(),
                 (&mut output, padded(outputs)),
             );
             output

@@ -123,38 +123,38 @@ impl<'a, M> DevicePointer<'a, M> {
 
 /// A kind of numbers of 16 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Narrow {
-    /// Three digits less than [`F16`](Narrow::F16), and the range of f32.
+pub enum HalfPrecision {
+    /// Three digits less than [`F16`](HalfPrecision::F16), and the range of f32.
     Bf16,
     /// Nothing above 65504.
     F16,
 }
 
-impl Narrow {
+impl HalfPrecision {
     /// Bytes of a number.
     pub const BYTES: usize = 2;
 
     /// The name that settings and statistics have for it.
     pub fn as_str(self) -> &'static str {
         match self {
-            Narrow::Bf16 => "bf16",
-            Narrow::F16 => "f16",
+            HalfPrecision::Bf16 => "bf16",
+            HalfPrecision::F16 => "f16",
         }
     }
 
     /// A number's bits when it is rounded.
     pub fn round(self, number: f32) -> u16 {
         match self {
-            Narrow::Bf16 => bf16::from_f32(number).to_bits(),
-            Narrow::F16 => f16::from_f32(number).to_bits(),
+            HalfPrecision::Bf16 => bf16::from_f32(number).to_bits(),
+            HalfPrecision::F16 => f16::from_f32(number).to_bits(),
         }
     }
 
     /// The number of these bits.
     pub fn number(self, bits: u16) -> f32 {
         match self {
-            Narrow::Bf16 => bf16::from_bits(bits).to_f32(),
-            Narrow::F16 => f16::from_bits(bits).to_f32(),
+            HalfPrecision::Bf16 => bf16::from_bits(bits).to_f32(),
+            HalfPrecision::F16 => f16::from_bits(bits).to_f32(),
         }
     }
 }
@@ -290,7 +290,7 @@ pub struct MatmulOperand<'a, M> {
 #[derive(Debug)]
 pub struct Matmul<'a, M> {
     /// What numbers of 16 bits are.
-    pub numbers: Narrow,
+    pub numbers: HalfPrecision,
     /// Shape `[rows, inner]`.
     pub left: MatmulOperand<'a, M>,
     /// Shape `[inner, columns]`.

@@ -17,6 +17,6 @@ pub mod backend;
 #[allow(unsafe_code, reason = "calls into NVIDIA's libraries; each block says why it is sound")]
 mod gpu;
 
-pub use backend::{GpuBackend, GpuError, MemoryUse, Narrow};
+pub use backend::{GpuBackend, GpuError, HalfPrecision, MemoryUse};
 #[cfg(feature = "cuda")]
 pub use gpu::Gpu;

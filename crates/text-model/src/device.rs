@@ -18,7 +18,7 @@ use crate::cuda::DataParallel;
 pub enum Device {
     /// The CPU, by the engine's own kernels.
     Cpu(Cpu),
-    /// A machine with memory of its own.
+    /// A device with memory of its own.
     Accelerator(Arc<dyn Accelerator>),
     /// A device of candle's. None can be asked for in settings; its CPU is the reference of the kernels.
     Candle(candle_core::Device),
@@ -65,7 +65,7 @@ impl Device {
     pub fn name(&self) -> String {
         match self {
             Device::Cpu(_) => "cpu".to_owned(),
-            Device::Accelerator(machine) => machine.name(),
+            Device::Accelerator(accelerator) => accelerator.name(),
             Device::Candle(device) => match device.location() {
                 candle_core::DeviceLocation::Cpu => "cpu".to_owned(),
                 candle_core::DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),

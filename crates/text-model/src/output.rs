@@ -6,7 +6,7 @@ use ecommerce_ml_checkpoint::tokenizer::Window;
 
 /// What a forward pass shall compute for each window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Output {
+pub enum ForwardOutput {
     /// Class probabilities, or the one value of a regression.
     Head,
     /// The mean over all tokens of the last hidden state, not normalised.
@@ -15,15 +15,16 @@ pub enum Output {
 
 /// What the model made of one window.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Row {
+pub struct WindowRow {
     /// Content tokens of the window, at least 1: how much the row counts beside those of other windows.
     pub weight: usize,
     /// Probabilities, `[labels]`, the value of a regression, `[1]`, or an embedding, `[hidden]`.
     pub values: Box<[f32]>,
 }
 
-impl Row {
+impl WindowRow {
     /// A row of a forward pass with the weight of its window.
+    /// `values`: `[outputs]`, or `[hidden]` of an embedding.
     pub fn new(window: &Window, values: Vec<f32>) -> Self {
         Self { weight: window.content_tokens.max(1), values: values.into_boxed_slice() }
     }

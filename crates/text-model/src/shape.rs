@@ -3,7 +3,7 @@
 //! It must not know weights. Invariant: a size is named once here, whoever computes with it.
 
 use ecommerce_ml_checkpoint::config::{self, ModelConfig};
-use ecommerce_ml_tensor_cpu::{Activation, Shape, Sizes};
+use ecommerce_ml_tensor_cpu::{Activation, EncoderSizes, Shape};
 
 /// The sizes that all layers of a model share.
 pub fn shape(config: &ModelConfig) -> Shape {
@@ -17,8 +17,8 @@ pub fn shape(config: &ModelConfig) -> Shape {
 }
 
 /// The sizes of a model's encoder.
-pub fn sizes(config: &ModelConfig) -> Sizes {
-    Sizes {
+pub fn sizes(config: &ModelConfig) -> EncoderSizes {
+    EncoderSizes {
         shape: shape(config),
         layers: config.layers,
         vocabulary: config.vocab_size,

@@ -1,4 +1,4 @@
-//! Prepared weights kept on disk, so that an engine that is started again has its models at once.
+//! Prepacked weights kept on disk, so that an engine that is started again has its models at once.
 //!
 //! It must not know models. Invariant: what is found is what was kept, or nothing: files are named by what they were made
 //! from, checked when they are opened, and never changed. Losing them costs time only.
@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use ecommerce_ml_tensor_cpu::Image;
+use ecommerce_ml_tensor_cpu::PrepackedWeights;
 
 /// End of the names of complete files.
 const SUFFIX: &str = ".weights";
@@ -16,7 +16,7 @@ const SUFFIX: &str = ".weights";
 /// Begin of the names of files being written.
 const UNFINISHED: &str = "unfinished-";
 
-/// A folder of prepared weights.
+/// A folder of prepacked weights.
 #[derive(Debug)]
 pub struct Store {
     folder: PathBuf,
@@ -25,7 +25,7 @@ pub struct Store {
 }
 
 /// A complete file.
-struct Kept {
+struct StoredFile {
     path: PathBuf,
     bytes: u64,
     last_used: SystemTime,
@@ -45,14 +45,14 @@ impl Store {
     }
 
     /// What was kept under this name. A damaged file is deleted.
-    pub fn find(&self, name: &str) -> Option<Image> {
+    pub fn get(&self, name: &str) -> Option<PrepackedWeights> {
         let path = self.path(name);
         let file = File::open(&path).ok()?;
-        match Image::map(&file) {
-            Ok(image) => {
+        match PrepackedWeights::map(&file) {
+            Ok(prepacked) => {
                 // For the order of deletion only.
                 let _ = file.set_modified(SystemTime::now());
-                Some(image)
+                Some(prepacked)
             }
             Err(_) => {
                 let _ = fs::remove_file(path);
@@ -61,25 +61,25 @@ impl Store {
         }
     }
 
-    /// Keeps an image under this name, and gives it back from the file, so that it takes no memory of its own; or as it was,
-    /// if it can't be kept.
-    pub fn keep(&self, name: &str, image: Image) -> Image {
-        match self.write(name, &image) {
-            Ok(()) => self.find(name).unwrap_or(image),
-            Err(_) => image,
+    /// Keeps prepacked weights under this name, and gives them back from the file, so that they take no memory of their own; or
+    /// as they were, if they can't be kept.
+    pub fn insert(&self, name: &str, prepacked: PrepackedWeights) -> PrepackedWeights {
+        match self.write(name, &prepacked) {
+            Ok(()) => self.get(name).unwrap_or(prepacked),
+            Err(_) => prepacked,
         }
     }
 
-    fn write(&self, name: &str, image: &Image) -> io::Result<()> {
-        let bytes = image.size() as u64;
+    fn write(&self, name: &str, prepacked: &PrepackedWeights) -> io::Result<()> {
+        let bytes = prepacked.size() as u64;
         if bytes > self.capacity {
             return Err(io::ErrorKind::StorageFull.into());
         }
         fs::create_dir_all(&self.folder)?;
-        self.make_room(bytes);
+        self.evict(bytes);
         let unfinished = self.folder.join(format!("{UNFINISHED}{name}"));
         let written = File::create(&unfinished).and_then(|mut file| {
-            image.write(&mut file)?;
+            prepacked.write(&mut file)?;
             fs::rename(&unfinished, self.path(name))
         });
         if written.is_err() {
@@ -89,25 +89,25 @@ impl Store {
     }
 
     /// Deletes the files that were not used for longest, until so many bytes fit.
-    fn make_room(&self, bytes: u64) {
-        let mut kept = self.kept();
-        kept.sort_by_key(|kept| kept.last_used);
-        let mut total: u64 = kept.iter().map(|kept| kept.bytes).sum();
-        for kept in kept {
+    fn evict(&self, bytes: u64) {
+        let mut files = self.files();
+        files.sort_by_key(|file| file.last_used);
+        let mut total: u64 = files.iter().map(|file| file.bytes).sum();
+        for file in files {
             if total + bytes <= self.capacity {
                 return;
             }
-            if fs::remove_file(kept.path).is_ok() {
-                total -= kept.bytes;
+            if fs::remove_file(file.path).is_ok() {
+                total -= file.bytes;
             }
         }
     }
 
-    fn kept(&self) -> Vec<Kept> {
+    fn files(&self) -> Vec<StoredFile> {
         let complete = paths(&self.folder).into_iter().filter(|path| name(path).ends_with(SUFFIX));
         let describe = |path: PathBuf| {
             let data = path.metadata().ok()?;
-            Some(Kept { bytes: data.len(), last_used: data.modified().ok()?, path })
+            Some(StoredFile { bytes: data.len(), last_used: data.modified().ok()?, path })
         };
         complete.filter_map(describe).collect()
     }
@@ -129,25 +129,25 @@ fn name(path: &Path) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ecommerce_ml_tensor_cpu::ImageBuilder;
+    use ecommerce_ml_tensor_cpu::PrepackedBuilder;
 
-    fn image(numbers: usize) -> Image {
-        let mut image = ImageBuilder::default();
-        image.add("part", &vec![1.5_f32; numbers]);
-        image.finish(serde_json::json!({ "numbers": numbers }))
+    fn prepacked(numbers: usize) -> PrepackedWeights {
+        let mut prepacked = PrepackedBuilder::default();
+        prepacked.add("part", &vec![1.5_f32; numbers]);
+        prepacked.finish(serde_json::json!({ "numbers": numbers }))
     }
 
-    fn part(image: Image, numbers: usize) -> Vec<f32> {
-        std::sync::Arc::new(image).numbers("part", numbers).unwrap().to_vec()
+    fn part(prepacked: PrepackedWeights, numbers: usize) -> Vec<f32> {
+        std::sync::Arc::new(prepacked).numbers("part", numbers).unwrap().to_vec()
     }
 
     #[test]
     fn what_is_kept_is_found_again() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::new(folder.path().join("new"), 1 << 20);
-        assert!(store.find("a").is_none());
-        assert_eq!(part(store.keep("a", image(100)), 100), [1.5; 100]);
-        let found = Store::new(folder.path().join("new"), 1 << 20).find("a").unwrap();
+        assert!(store.get("a").is_none());
+        assert_eq!(part(store.insert("a", prepacked(100)), 100), [1.5; 100]);
+        let found = Store::new(folder.path().join("new"), 1 << 20).get("a").unwrap();
         assert_eq!(found.about()["numbers"], 100);
         assert_eq!(part(found, 100), [1.5; 100]);
     }
@@ -158,18 +158,18 @@ mod tests {
         let store = Store::new(folder.path().to_owned(), 1 << 20);
         let path = folder.path().join("a.weights");
         for at in [0, 9, 20, 200] {
-            drop(store.keep("a", image(100)));
+            drop(store.insert("a", prepacked(100)));
             let mut bytes = fs::read(&path).unwrap();
             bytes[at] ^= 1;
             fs::write(&path, bytes).unwrap();
-            assert!(store.find("a").is_none());
+            assert!(store.get("a").is_none());
             assert!(!path.exists());
         }
         for length in [0, 5, 16, 40, 300] {
-            drop(store.keep("a", image(100)));
+            drop(store.insert("a", prepacked(100)));
             let bytes = fs::read(&path).unwrap();
             fs::write(&path, &bytes[..length]).unwrap();
-            assert!(store.find("a").is_none());
+            assert!(store.get("a").is_none());
         }
     }
 
@@ -179,20 +179,20 @@ mod tests {
         let store = Store::new(folder.path().to_owned(), 10_000);
         let day = |day: u64| SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(86_400 * day);
         for (name, used) in [("a", 2), ("b", 1), ("c", 3)] {
-            drop(store.keep(name, image(700)));
+            drop(store.insert(name, prepacked(700)));
             File::open(store.path(name)).unwrap().set_modified(day(used)).unwrap();
         }
-        drop(store.keep("d", image(700)));
-        assert!(store.find("b").is_none());
-        assert!(["a", "c", "d"].into_iter().all(|name| store.find(name).is_some()));
+        drop(store.insert("d", prepacked(700)));
+        assert!(store.get("b").is_none());
+        assert!(["a", "c", "d"].into_iter().all(|name| store.get(name).is_some()));
     }
 
     #[test]
     fn what_is_too_large_stays_in_memory() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::new(folder.path().to_owned(), 100);
-        assert_eq!(part(store.keep("a", image(100)), 100), [1.5; 100]);
-        assert!(store.find("a").is_none());
+        assert_eq!(part(store.insert("a", prepacked(100)), 100), [1.5; 100]);
+        assert!(store.get("a").is_none());
     }
 
     #[test]

@@ -6,8 +6,8 @@ use ecommerce_ml_checkpoint::tokenizer::{TokenDetail, Tokens, Window};
 use ecommerce_ml_predictor::ModelPrecision;
 use ecommerce_ml_protocol::{EngineError, ModelInfo};
 
-use crate::begun::Begun;
-use crate::output::{Output, Prediction, Row};
+use crate::deferred::Deferred;
+use crate::output::{ForwardOutput, Prediction, WindowRow};
 
 /// A text model as its scheduler uses it; its methods say what they promise.
 pub trait TextModel: Send + Sync {
@@ -27,16 +27,21 @@ pub trait TextModel: Send + Sync {
     fn windows(&self, text: &str) -> Result<Vec<Window>, EngineError>;
 
     /// Begins to compute one row of numbers for each window.
+    /// `[outputs]` each, or `[hidden]` of an embedding.
     ///
     /// # Errors
     /// If the model can't compute this output, or the device fails; a device may tell so only when the rows are waited for.
-    fn begin(&self, windows: &[&Window], output: Output) -> Result<Begun<Vec<Vec<f32>>>, EngineError>;
+    fn begin(
+        &self,
+        windows: &[&Window],
+        output: ForwardOutput,
+    ) -> Result<Deferred<Vec<Vec<f32>>>, EngineError>;
 
-    /// What the rows of [`Output::Head`] of all windows of a text, at least one, say together.
-    fn predict(&self, rows: &[Row]) -> Prediction;
+    /// What the rows of [`ForwardOutput::Head`] of all windows of a text, at least one, say together.
+    fn predict(&self, rows: &[WindowRow]) -> Prediction;
 
-    /// The embedding of a text, `[hidden]`, from the rows of [`Output::Embedding`] of all its windows.
-    fn embed(&self, rows: &[Row]) -> Vec<f32>;
+    /// The embedding of a text, `[hidden]`, from the rows of [`ForwardOutput::Embedding`] of all its windows.
+    fn embed(&self, rows: &[WindowRow]) -> Vec<f32>;
 
     /// What it is computed in, for statistics.
     fn precision(&self) -> &ModelPrecision;

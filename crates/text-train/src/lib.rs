@@ -1,7 +1,7 @@
 //! Fine-tuning of text models: rows and a base to a new model.
 //!
 //! # Layout
-//! - [`train`]: what fine-tuning needs apart from a network: options, data order, loss, optimizer.
+//! - [`recipe`]: what fine-tuning needs apart from a network: options, data order, loss, optimizer.
 //! - [`nn`]: the network as it is trained on the CPU.
 //! - [`cuda`]: its encoder under training on a GPU.
 //! - [`trainer`]: rows and a model to a new model.
@@ -14,5 +14,5 @@
 
 pub mod cuda;
 pub mod nn;
-pub mod train;
+pub mod recipe;
 pub mod trainer;

@@ -5,7 +5,7 @@
 //! - [`predictor`]: a loaded text model that answers requests.
 //! - [`loader`]: files to text models, by the settings.
 //! - [`scheduler`]: requests of all clients, cut into batches.
-//! - [`results`]: answers given lately.
+//! - [`results`]: the results cache.
 //!
 //! It must not know clients, connections, other kinds, nor how a model computes.
 //! Invariant: an answer has the same bits however requests share batches, as far as the model's rows do.
@@ -19,5 +19,5 @@ pub mod results;
 pub mod scheduler;
 
 pub use kind::TextKind;
-pub use loader::{Compute, ModelLoader};
+pub use loader::{ComputeSettings, ModelLoader};
 pub use predictor::TextPredictor;

@@ -11,16 +11,16 @@ use std::thread;
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_protocol::{BUILD, EngineError, ErrorKind, ModelSource};
 use ecommerce_ml_tensor_cpu::{Cpu, Kernels, Precision};
-use ecommerce_ml_tensor_cuda::Narrow;
+use ecommerce_ml_tensor_cuda::HalfPrecision;
 use ecommerce_ml_text_model::cuda::Accelerator;
 use ecommerce_ml_text_model::{Device, Model, PrecisionChoice, Store};
-use ecommerce_ml_text_train::cuda::{TrainingMachine, training_machine};
+use ecommerce_ml_text_train::cuda::{TrainingBackend, training_backend};
 use ecommerce_ml_text_train::trainer::Devices;
 use once_cell::sync::OnceCell;
 
 /// How to compute.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Compute {
+pub struct ComputeSettings {
     /// Which device.
     pub device: String,
     /// In which precision.
@@ -29,7 +29,7 @@ pub struct Compute {
     pub threads: usize,
 }
 
-impl Compute {
+impl ComputeSettings {
     /// How many threads there are to compute with.
     pub fn count_threads(&self) -> usize {
         let all = || thread::available_parallelism().map_or(1, NonZero::get);
@@ -37,28 +37,28 @@ impl Compute {
     }
 }
 
-impl Default for Compute {
+impl Default for ComputeSettings {
     fn default() -> Self {
         Self { device: "auto".to_owned(), precision: "auto".to_owned(), threads: 0 }
     }
 }
 
-/// The settings, and where prepared weights are kept.
+/// The settings, and where prepacked weights are kept.
 pub struct ModelLoader {
     /// What was asked for.
     device_setting: String,
     opened: Result<(Device, PrecisionChoice), EngineError>,
     /// Where encoders are trained, if not on the processor.
-    training: Option<Arc<dyn TrainingMachine>>,
+    training: Option<Arc<dyn TrainingBackend>>,
     /// The processor, for what only runs there while the device is another one.
-    beside: OnceCell<Cpu>,
+    cpu_for_training: OnceCell<Cpu>,
     threads: usize,
     store: Option<Store>,
 }
 
 impl ModelLoader {
     /// Opens the device.
-    pub fn new(compute: &Compute, store: Option<Store>) -> Self {
+    pub fn new(compute: &ComputeSettings, store: Option<Store>) -> Self {
         let threads = compute.count_threads();
         // Who leaves the device open but wants a precision that only the CPU has wants the CPU.
         let device = match (compute.device.as_str(), compute.precision.as_str()) {
@@ -68,11 +68,11 @@ impl ModelLoader {
         let mut training = None;
         let opened = Device::open_with_gpus(device, threads).and_then(|(device, gpus)| {
             let precision = precision_choice(&compute.precision, &device)?;
-            training = training_machine(&gpus);
+            training = training_backend(&gpus);
             Ok((device, precision))
         });
         let device_setting = compute.device.clone();
-        Self { device_setting, opened, training, beside: OnceCell::new(), threads, store }
+        Self { device_setting, opened, training, cpu_for_training: OnceCell::new(), threads, store }
     }
 
     /// Loads to a device that is open, and keeps nothing.
@@ -83,16 +83,16 @@ impl ModelLoader {
             device_setting,
             opened,
             training: None,
-            beside: OnceCell::new(),
-            threads: Compute::default().count_threads(),
+            cpu_for_training: OnceCell::new(),
+            threads: ComputeSettings::default().count_threads(),
             store: None,
         }
     }
 
-    /// The same, with encoders trained on a machine.
+    /// The same, with encoders trained on a backend.
     #[must_use]
-    pub fn training_on(self, machine: Arc<dyn TrainingMachine>) -> Self {
-        Self { training: Some(machine), ..self }
+    pub fn training_on(self, backend: Arc<dyn TrainingBackend>) -> Self {
+        Self { training: Some(backend), ..self }
     }
 
     /// The device for statistics; as it was asked for, if it isn't there.
@@ -109,7 +109,7 @@ impl ModelLoader {
     /// The device, if it has memory of its own.
     pub fn accelerator(&self) -> Option<Arc<dyn Accelerator>> {
         match &self.opened {
-            Ok((Device::Accelerator(machine), _)) => Some(Arc::clone(machine)),
+            Ok((Device::Accelerator(accelerator), _)) => Some(Arc::clone(accelerator)),
             _ => None,
         }
     }
@@ -131,7 +131,7 @@ impl ModelLoader {
                     ModelSource::Content(sha) => sha.to_string(),
                     ModelSource::Builtin(_) => content_hash(files),
                 };
-                self.prepare(&kept_name(&content, cpu, *precision), files, cpu, *precision, store)
+                self.prepare(&stored_name(&content, cpu, *precision), files, cpu, *precision, store)
             }
             _ => Model::load(files, device, *precision),
         }
@@ -141,8 +141,8 @@ impl ModelLoader {
     pub fn load_cached(&self, source: &ModelSource) -> Option<Model> {
         let (cpu, precision) = self.cpu_and_precision()?;
         let ModelSource::Content(sha) = source else { return None };
-        let image = self.store.as_ref()?.find(&kept_name(&sha.to_string(), cpu, precision))?;
-        Model::open(image, cpu).ok()
+        let prepacked = self.store.as_ref()?.get(&stored_name(&sha.to_string(), cpu, precision))?;
+        Model::open(prepacked, cpu).ok()
     }
 
     fn cpu_and_precision(&self) -> Option<(&Cpu, PrecisionChoice)> {
@@ -161,10 +161,10 @@ impl ModelLoader {
         precision: PrecisionChoice,
         store: &Store,
     ) -> Result<Model, EngineError> {
-        if let Some(model) = store.find(name).and_then(|image| Model::open(image, cpu).ok()) {
+        if let Some(model) = store.get(name).and_then(|prepacked| Model::open(prepacked, cpu).ok()) {
             return Ok(model);
         }
-        Model::open(store.keep(name, Model::prepare(files, cpu, precision)?), cpu)
+        Model::open(store.insert(name, Model::prepare(files, cpu, precision)?), cpu)
     }
 }
 
@@ -172,17 +172,17 @@ impl Devices for ModelLoader {
     fn require_cpu(&self) -> Result<&Cpu, EngineError> {
         match self.opened.as_ref().map_err(EngineError::clone)? {
             (Device::Cpu(cpu), _) => Ok(cpu),
-            _ => Ok(self.beside.get_or_init(|| Cpu::new(Kernels::best(), self.threads))),
+            _ => Ok(self.cpu_for_training.get_or_init(|| Cpu::new(Kernels::best(), self.threads))),
         }
     }
 
-    fn training_machine(&self) -> Option<Arc<dyn TrainingMachine>> {
+    fn training_backend(&self) -> Option<Arc<dyn TrainingBackend>> {
         self.training.clone()
     }
 }
 
 /// Names what the weights of some files become on this machine, with this build and setting.
-fn kept_name(content: &str, cpu: &Cpu, precision: PrecisionChoice) -> String {
+fn stored_name(content: &str, cpu: &Cpu, precision: PrecisionChoice) -> String {
     let made_by = [content, BUILD, cpu.kernels.name(), precision.as_str()].join("\0");
     blake3::hash(made_by.as_bytes()).to_string()
 }
@@ -204,8 +204,8 @@ fn precision_choice(precision: &str, device: &Device) -> Result<PrecisionChoice,
     };
     match (precision, device) {
         ("auto", _) => Ok(PrecisionChoice::Auto),
-        ("f16", Device::Accelerator(_)) => Ok(PrecisionChoice::Narrow(Narrow::F16)),
-        ("bf16", Device::Accelerator(_)) => Ok(PrecisionChoice::Narrow(Narrow::Bf16)),
+        ("f16", Device::Accelerator(_)) => Ok(PrecisionChoice::Half(HalfPrecision::F16)),
+        ("bf16", Device::Accelerator(_)) => Ok(PrecisionChoice::Half(HalfPrecision::Bf16)),
         ("f32" | "int8", Device::Accelerator(_)) => elsewhere(
             "Set ecommerce_ml.precision to \"auto\", \"f16\" or \"bf16\", or ecommerce_ml.device to \"cpu\".",
         ),

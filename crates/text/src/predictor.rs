@@ -10,7 +10,7 @@ use ecommerce_ml_predictor::{Answered, ModelHandle, ModelPrecision, Pending, Pre
 use ecommerce_ml_protocol::{
     Answers, EngineError, ErrorKind, Input, MAX_FRAME_BYTES, MAX_TEXT_BYTES, ModelInfo, Output, Task,
 };
-use ecommerce_ml_text_model::{self as text_model, Prediction, Row, TextModel};
+use ecommerce_ml_text_model::{self as text_model, Prediction, TextModel, WindowRow};
 
 use crate::scheduler::{Computed, Scheduler, TextRequest};
 
@@ -26,7 +26,7 @@ impl TextPredictor {
         Self { model: ModelHandle::new(model), scheduler: Arc::clone(scheduler) }
     }
 
-    fn compute(&self, texts: Vec<String>, output: text_model::Output, answers: Combine) -> Pending {
+    fn compute(&self, texts: Vec<String>, output: text_model::ForwardOutput, answers: Combine) -> Pending {
         let model = self.model.clone();
         let request = TextRequest { model: model.clone(), texts, output };
         let promised = self.scheduler.submit(request);
@@ -87,8 +87,8 @@ impl Predictor for TextPredictor {
             Err(error) => return Pending::ready(Err(error)),
         };
         match output {
-            Output::Prediction => self.compute(texts, text_model::Output::Head, predictions),
-            Output::Embedding => self.compute(texts, text_model::Output::Embedding, embeddings),
+            Output::Prediction => self.compute(texts, text_model::ForwardOutput::Head, predictions),
+            Output::Embedding => self.compute(texts, text_model::ForwardOutput::Embedding, embeddings),
             Output::TokenIds => self.tokenize(texts, TokenDetail::Ids, |tokens| {
                 Answers::TokenIds(tokens.into_iter().map(ids).collect())
             }),
@@ -119,7 +119,7 @@ fn embeddings(model: &dyn TextModel, computed: &Computed) -> Answers {
 }
 
 /// The value of a regression. A model answers by its task.
-fn number(model: &dyn TextModel, rows: &[Row]) -> f64 {
+fn number(model: &dyn TextModel, rows: &[WindowRow]) -> f64 {
     match model.predict(rows) {
         Prediction::Number(number) => number,
         Prediction::Probabilities(_) => f64::NAN,
@@ -127,7 +127,7 @@ fn number(model: &dyn TextModel, rows: &[Row]) -> f64 {
 }
 
 /// The probabilities of a classification. A model answers by its task.
-fn probabilities(model: &dyn TextModel, rows: &[Row]) -> Vec<f32> {
+fn probabilities(model: &dyn TextModel, rows: &[WindowRow]) -> Vec<f32> {
     match model.predict(rows) {
         Prediction::Probabilities(probabilities) => probabilities,
         Prediction::Number(_) => Vec::new(),

@@ -1,4 +1,4 @@
-//! Answers given lately, so that a text that comes again costs no tokenizing and no forward pass.
+//! The results cache: answers given lately, so that a text that comes again costs no tokenizing and no forward pass.
 //!
 //! It must not know requests, or how models compute.
 //! Invariants: what is kept takes no more memory than it may, tables included; an answer comes out with the bits that
@@ -8,13 +8,13 @@ use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::Arc;
 
 use ecommerce_ml_predictor::ModelHandle;
-use ecommerce_ml_text_model::{Output, Row, TextModel};
+use ecommerce_ml_text_model::{ForwardOutput, TextModel, WindowRow};
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use siphasher::sip128::{Hasher128, SipHasher24};
 
 /// What a model made of a text: a row for each window. None for a blank text.
-pub type Rows = Arc<[Row]>;
+pub type CachedRows = Arc<[WindowRow]>;
 
 /// A slot of the tables for each so many bytes of memory. Slots are paid for ahead and not by use, because the tables
 /// don't shrink: they would still be there when large answers have taken the place of small ones.
@@ -28,7 +28,7 @@ const GHOST_SHARE: u64 = 5;
 
 /// Part of the memory for texts that have come again while they were kept; what has come once passes through the rest.
 /// A larger one would be slow to see that a table, or a model, is asked about no more.
-const OFTEN_SHARE: f64 = 0.5;
+const HOT_SHARE: f64 = 0.5;
 
 /// Parts with a lock each. An answer larger than one of them isn't kept.
 const SHARDS: u64 = 8;
@@ -38,13 +38,13 @@ const SHARDS: u64 = 8;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u64; 2]);
 
-/// Answers given lately. Texts that come once, as in a scan of a large table, push out others of their kind, first in
-/// first out, and not those that come again and again (the library's policy is S3-FIFO). Answers of a model that is gone
-/// are never found again, and so give way like those.
+/// The results cache: answers given lately. Texts that come once, as in a scan of a large table, push out others of
+/// their kind, first in first out, and not those that come again and again (the library's policy is S3-FIFO). Answers of
+/// a model that is gone are never found again, and so give way like those.
 pub struct ResultCache {
     fingerprints: SipHasher24,
     /// `None` if nothing shall be kept.
-    kept: Option<Cache<Fingerprint, Rows, Memory>>,
+    kept: Option<Cache<Fingerprint, CachedRows, Memory>>,
 }
 
 impl ResultCache {
@@ -57,7 +57,12 @@ impl ResultCache {
     }
 
     /// What stands for a text of which this model shall compute this output.
-    pub fn fingerprint(&self, model: &ModelHandle<dyn TextModel>, output: Output, text: &str) -> Fingerprint {
+    pub fn fingerprint(
+        &self,
+        model: &ModelHandle<dyn TextModel>,
+        output: ForwardOutput,
+        text: &str,
+    ) -> Fingerprint {
         let mut hasher = self.fingerprints;
         hasher.write_u64(model.number());
         output.hash(&mut hasher);
@@ -68,26 +73,26 @@ impl ResultCache {
     }
 
     /// The answer, if it is kept.
-    pub fn get(&self, fingerprint: &Fingerprint) -> Option<Rows> {
+    pub fn get(&self, fingerprint: &Fingerprint) -> Option<CachedRows> {
         self.kept.as_ref()?.get(fingerprint)
     }
 
     /// Keeps an answer for as long as there is room.
-    pub fn keep(&self, fingerprint: Fingerprint, rows: &Rows) {
+    pub fn insert(&self, fingerprint: Fingerprint, rows: &CachedRows) {
         if let Some(kept) = &self.kept {
             kept.insert(fingerprint, Arc::clone(rows));
         }
     }
 }
 
-fn empty(bytes: u64) -> Option<Cache<Fingerprint, Rows, Memory>> {
+fn empty(bytes: u64) -> Option<Cache<Fingerprint, CachedRows, Memory>> {
     let slots = (bytes / BYTES_PER_SLOT).max(1);
     let answers = (slots - slots / GHOST_SHARE).max(1);
     let room = bytes.saturating_sub(slots * SLOT_BYTES);
     let options = OptionsBuilder::new()
         .weight_capacity(room / SHARDS * SHARDS)
         .estimated_items_capacity(usize::try_from(answers).unwrap_or(usize::MAX))
-        .hot_allocation(OFTEN_SHARE)
+        .hot_allocation(HOT_SHARE)
         .ghost_allocation(1.0 / (GHOST_SHARE - 1) as f64)
         .shards(SHARDS as usize)
         .build();
@@ -106,15 +111,15 @@ struct Memory {
     least: u64,
 }
 
-impl Weighter<Fingerprint, Rows> for Memory {
-    fn weight(&self, _: &Fingerprint, rows: &Rows) -> u64 {
+impl Weighter<Fingerprint, CachedRows> for Memory {
+    fn weight(&self, _: &Fingerprint, rows: &CachedRows) -> u64 {
         heap_bytes(rows).max(self.least)
     }
 }
 
-fn heap_bytes(rows: &Rows) -> u64 {
+fn heap_bytes(rows: &CachedRows) -> u64 {
     // Two counts precede the rows.
-    let shared = allocated(2 * size_of::<usize>() + size_of_val::<[Row]>(rows));
+    let shared = allocated(2 * size_of::<usize>() + size_of_val::<[WindowRow]>(rows));
     shared + rows.iter().map(|row| allocated(size_of_val::<[f32]>(&row.values))).sum::<u64>()
 }
 
@@ -131,8 +136,8 @@ mod tests {
         Fingerprint([number.wrapping_mul(0x9e37_79b9_7f4a_7c15), number])
     }
 
-    fn rows(windows: usize, width: usize) -> Rows {
-        (0..windows).map(|weight| Row { weight, values: vec![0.5; width].into() }).collect()
+    fn rows(windows: usize, width: usize) -> CachedRows {
+        (0..windows).map(|weight| WindowRow { weight, values: vec![0.5; width].into() }).collect()
     }
 
     /// Memory of all tables and answers.
@@ -150,7 +155,7 @@ mod tests {
         for (count, windows, width) in [(40_000, 1, 5), (2_000, 40, 5), (5_000, 1, 384), (40_000, 1, 1)] {
             for _ in 0..count {
                 number += 1;
-                cache.keep(print(number), &rows(windows, width));
+                cache.insert(print(number), &rows(windows, width));
                 if number % 1000 == 0 {
                     assert!(memory(&cache) <= BYTES, "{} after {number}", memory(&cache));
                 }
@@ -165,10 +170,10 @@ mod tests {
         let cache = ResultCache::new(1 << 20);
         let often = 0..200;
         let hits = || often.clone().filter(|&number| cache.get(&print(number)).is_some()).count();
-        often.clone().for_each(|number| cache.keep(print(number), &rows(1, 5)));
+        often.clone().for_each(|number| cache.insert(print(number), &rows(1, 5)));
         for round in 1..=50 {
             assert_eq!(hits(), 200, "round {round}");
-            (0..1000).for_each(|index| cache.keep(print(round * 1000 + index), &rows(1, 5)));
+            (0..1000).for_each(|index| cache.insert(print(round * 1000 + index), &rows(1, 5)));
         }
     }
 
@@ -177,7 +182,7 @@ mod tests {
         let cache = ResultCache::new(1 << 20);
         let scan = |numbers: std::ops::Range<u64>| {
             let hits = numbers.clone().filter(|&number| cache.get(&print(number)).is_some()).count();
-            numbers.for_each(|number| cache.keep(print(number), &rows(1, 5)));
+            numbers.for_each(|number| cache.insert(print(number), &rows(1, 5)));
             hits
         };
         (0..4).for_each(|round| assert_eq!(scan(0..3000), if round == 0 { 0 } else { 3000 }));
@@ -189,7 +194,7 @@ mod tests {
     fn sizes_of_no_use_do_no_harm() {
         for bytes in [0, 1, 255, 1000, 10_000] {
             let cache = ResultCache::new(bytes);
-            (0..100).for_each(|number| cache.keep(print(number), &rows(1, 384)));
+            (0..100).for_each(|number| cache.insert(print(number), &rows(1, 384)));
             let kept = (0..100).filter(|&number| cache.get(&print(number)).is_some()).count();
             assert!(kept as u64 * 1536 <= bytes, "{kept} in {bytes} bytes");
         }
@@ -198,8 +203,8 @@ mod tests {
     #[test]
     fn an_answer_out_of_proportion_is_not_kept() {
         let cache = ResultCache::new(1 << 20);
-        cache.keep(print(1), &rows(1, 5));
-        cache.keep(print(2), &rows(5000, 5));
+        cache.insert(print(1), &rows(1, 5));
+        cache.insert(print(2), &rows(5000, 5));
         assert!(cache.get(&print(1)).is_some() && cache.get(&print(2)).is_none());
     }
 }

@@ -8,14 +8,14 @@ pub mod cpu {
     mod attention;
     mod dense;
     mod functions;
-    pub mod image;
+    pub mod prepacked;
     pub mod kernels;
     mod linear;
     mod peak;
     mod registers;
     mod rows;
     mod simd;
-    mod team;
+    mod thread_pool;
     #[cfg(test)]
     mod tests;
 }

@@ -8,7 +8,7 @@ use ecommerce_ml_emulator::{KernelArgument as Emulator, Memory, Order};
 use ecommerce_ml_tensor_cuda::backend::{
     Accumulation, DevicePointer, Epilogue, Kernel, KernelArgument, Launch, Matmul, MatmulOperand,
 };
-use ecommerce_ml_tensor_cuda::{GpuBackend, GpuError, MemoryUse, Narrow};
+use ecommerce_ml_tensor_cuda::{GpuBackend, GpuError, HalfPrecision, MemoryUse};
 
 /// A GPU with as many bytes of memory as it is given.
 #[derive(Debug, Default)]
@@ -42,8 +42,8 @@ impl Emulated {
 }
 
 /// Numbers of a matrix.
-fn read(numbers: Narrow, at: DevicePointer<'_, Memory>, count: usize) -> Vec<f32> {
-    let bytes = at.memory.read(at.offset, count * Narrow::BYTES);
+fn read(numbers: HalfPrecision, at: DevicePointer<'_, Memory>, count: usize) -> Vec<f32> {
+    let bytes = at.memory.read(at.offset, count * HalfPrecision::BYTES);
     bytes.as_chunks::<2>().0.iter().map(|&bytes| numbers.number(u16::from_le_bytes(bytes))).collect()
 }
 
@@ -143,7 +143,7 @@ impl GpuBackend for Emulated {
         // Its columns one after the other.
         let right = transpose(&factor(&product.right, inner, columns), columns);
         let bias = product.bias.map(|bias| read(numbers, bias, columns));
-        let size = if accumulation == Accumulation::AddF32 { size_of::<f32>() } else { Narrow::BYTES };
+        let size = if accumulation == Accumulation::AddF32 { size_of::<f32>() } else { HalfPrecision::BYTES };
         let before = match accumulation {
             Accumulation::Biased(_) | Accumulation::Replace => vec![0.0; rows * columns],
             Accumulation::Add => read(numbers, product.output, rows * columns),

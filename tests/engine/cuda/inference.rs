@@ -7,9 +7,9 @@ use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_protocol::ErrorKind;
 use ecommerce_ml_tensor_cpu::{Cpu, Kernels, Precision};
 use ecommerce_ml_tensor_cuda::backend::{DevicePointer, Kernel, KernelArgument, Launch};
-use ecommerce_ml_tensor_cuda::{GpuBackend, Narrow};
+use ecommerce_ml_tensor_cuda::{GpuBackend, HalfPrecision};
 use ecommerce_ml_text_model::cuda::{Accelerator, DataParallel};
-use ecommerce_ml_text_model::{Device, Model, Output, PrecisionChoice, Window};
+use ecommerce_ml_text_model::{Device, ForwardOutput, Model, PrecisionChoice, Window};
 use half::bf16;
 
 use crate::backend::Emulated;
@@ -20,11 +20,11 @@ fn on(gpu: &Arc<Emulated>) -> Device {
 }
 
 fn load(files: &ModelFiles, gpu: &Arc<Emulated>) -> Model {
-    load_in(Narrow::F16, files, gpu)
+    load_in(HalfPrecision::F16, files, gpu)
 }
 
-fn load_in(numbers: Narrow, files: &ModelFiles, gpu: &Arc<Emulated>) -> Model {
-    Model::load(files, &on(gpu), PrecisionChoice::Narrow(numbers)).unwrap()
+fn load_in(numbers: HalfPrecision, files: &ModelFiles, gpu: &Arc<Emulated>) -> Model {
+    Model::load(files, &on(gpu), PrecisionChoice::Half(numbers)).unwrap()
 }
 
 fn on_cpu(files: &ModelFiles) -> Model {
@@ -50,7 +50,7 @@ fn windows(model: &Model, texts: &[String]) -> Vec<Window> {
     texts.iter().flat_map(|text| model.windows(text).unwrap()).collect()
 }
 
-fn rows(model: &Model, windows: &[Window], output: Output) -> Vec<Vec<f32>> {
+fn rows(model: &Model, windows: &[Window], output: ForwardOutput) -> Vec<Vec<f32>> {
     model.forward(&windows.iter().collect::<Vec<_>>(), output).unwrap()
 }
 
@@ -65,16 +65,16 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
 }
 
 /// Compares a model with itself on the CPU: probabilities may differ by so much, and values by this part.
-fn agree(numbers: Narrow, files: &ModelFiles, texts: &[String], bound: f32) {
+fn agree(numbers: HalfPrecision, files: &ModelFiles, texts: &[String], bound: f32) {
     let (expected, found) = (on_cpu(files), load_in(numbers, files, &Emulated::roomy()));
     assert_eq!(found.info().labels(), expected.info().labels());
     assert_eq!(found.info().parameters, expected.info().parameters);
     assert_eq!(found.precision().name, numbers.as_str());
     let windows = windows(&expected, texts);
-    let means = rows(&expected, &windows, Output::Embedding).into_iter().zip(rows(
+    let means = rows(&expected, &windows, ForwardOutput::Embedding).into_iter().zip(rows(
         &found,
         &windows,
-        Output::Embedding,
+        ForwardOutput::Embedding,
     ));
     for (expected, found) in means {
         assert!(cosine(&expected, &found) > 0.999, "{}", cosine(&expected, &found));
@@ -83,9 +83,11 @@ fn agree(numbers: Narrow, files: &ModelFiles, texts: &[String], bound: f32) {
         return;
     }
     let mut differences = Vec::new();
-    for (expected, found) in
-        rows(&expected, &windows, Output::Head).into_iter().zip(rows(&found, &windows, Output::Head))
-    {
+    for (expected, found) in rows(&expected, &windows, ForwardOutput::Head).into_iter().zip(rows(
+        &found,
+        &windows,
+        ForwardOutput::Head,
+    )) {
         assert_eq!(expected.len(), found.len());
         // Values of regressions may be large.
         let apart = |(a, b): (&f32, &f32)| (a - b).abs() / a.abs().max(1.0);
@@ -108,8 +110,8 @@ fn agrees_with_the_cpu() {
             continue;
         }
         // Their weights are random and large, so rounding grows from layer to layer as in no model that was trained.
-        agree(Narrow::Bf16, &tiny(&name).files(), &texts(15, 400), 6e-2);
-        agree(Narrow::F16, &tiny(&name).files(), &texts(15, 400), 1e-2);
+        agree(HalfPrecision::Bf16, &tiny(&name).files(), &texts(15, 400), 6e-2);
+        agree(HalfPrecision::F16, &tiny(&name).files(), &texts(15, 400), 1e-2);
     }
 }
 
@@ -117,11 +119,11 @@ fn agrees_with_the_cpu() {
 fn what_candle_computes_stays_on_the_cpu() {
     for name in ["deberta-v3-classification-3", "modernbert-classification-3", "electra-classification-3"] {
         let files = tiny(name).files();
-        let (expected, found) = (on_cpu(&files), load_in(Narrow::Bf16, &files, &Emulated::roomy()));
+        let (expected, found) = (on_cpu(&files), load_in(HalfPrecision::Bf16, &files, &Emulated::roomy()));
         assert_eq!(found.precision().name, "f32", "{name}");
         assert_eq!(found.info(), expected.info(), "{name}");
         let windows = windows(&expected, &texts(5, 200));
-        let [found, expected] = [&found, &expected].map(|model| rows(model, &windows, Output::Head));
+        let [found, expected] = [&found, &expected].map(|model| rows(model, &windows, ForwardOutput::Head));
         let apart = found.iter().flatten().zip(expected.iter().flatten()).map(|(a, b)| (a - b).abs());
         assert!(apart.fold(0.0, f32::max) < 1e-5, "{name}");
     }
@@ -129,8 +131,8 @@ fn what_candle_computes_stays_on_the_cpu() {
 
 #[test]
 fn agrees_with_the_cpu_on_the_built_in_model() {
-    agree(Narrow::Bf16, &reviews(), &texts(8, 500), 1e-2);
-    agree(Narrow::F16, &reviews(), &texts(8, 500), 2e-3);
+    agree(HalfPrecision::Bf16, &reviews(), &texts(8, 500), 1e-2);
+    agree(HalfPrecision::F16, &reviews(), &texts(8, 500), 2e-3);
 }
 
 #[test]
@@ -151,10 +153,10 @@ fn numbers_that_exceed_the_range_of_f16_are_computed_in_bf16() {
     let model = auto(&large.files());
     assert_eq!(model.precision().name, "bf16");
     assert!(model.precision().note.contains("exceed"), "{}", model.precision().note);
-    agree(Narrow::Bf16, &large.files(), &texts(4, 300), 6e-2);
+    agree(HalfPrecision::Bf16, &large.files(), &texts(4, 300), 6e-2);
     let forced = load(&large.files(), &Emulated::roomy());
     let windows = windows(&forced, &texts(4, 300));
-    let error = forced.forward(&windows.iter().collect::<Vec<_>>(), Output::Head).unwrap_err();
+    let error = forced.forward(&windows.iter().collect::<Vec<_>>(), ForwardOutput::Head).unwrap_err();
     assert!(error.hint.as_ref().is_some_and(|hint| hint.contains("bf16")), "{error:?}");
 }
 
@@ -165,7 +167,11 @@ fn agrees_with_the_cpu_on_many_texts() {
     let windows = windows(&expected, &texts(400, 1000));
     let (mut furthest, mut labels) = (0.0_f32, 0);
     for some in windows.chunks(8) {
-        let both = rows(&expected, some, Output::Head).into_iter().zip(rows(&found, some, Output::Head));
+        let both = rows(&expected, some, ForwardOutput::Head).into_iter().zip(rows(
+            &found,
+            some,
+            ForwardOutput::Head,
+        ));
         for (expected, found) in both {
             let apart = expected.iter().zip(&found).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             furthest = furthest.max(apart);
@@ -180,7 +186,7 @@ fn agrees_with_the_cpu_on_many_texts() {
 fn a_row_is_the_same_whatever_the_batch() {
     let model = load(&tiny("bert-classification-3").files(), &Emulated::roomy());
     let windows = windows(&model, &texts(12, 900));
-    for output in [Output::Head, Output::Embedding] {
+    for output in [ForwardOutput::Head, ForwardOutput::Embedding] {
         let together = rows(&model, &windows, output);
         for (window, expected) in windows.iter().zip(&together) {
             assert_eq!(rows(&model, std::slice::from_ref(window), output), std::slice::from_ref(expected));
@@ -195,23 +201,23 @@ fn a_batch_that_does_not_fit_is_divided() {
     let model = load(&files, &roomy);
     let weights = roomy.used.load(Ordering::Relaxed);
     let windows = windows(&model, &texts(12, 900));
-    let expected = rows(&model, &windows, Output::Head);
+    let expected = rows(&model, &windows, ForwardOutput::Head);
     let longest = windows.iter().max_by_key(|window| window.ids.len()).unwrap();
     let before = roomy.launches.load(Ordering::Relaxed);
-    rows(&model, &windows, Output::Head);
+    rows(&model, &windows, ForwardOutput::Head);
     let together = roomy.launches.load(Ordering::Relaxed) - before;
 
     // Room for the longest alone, with as much again to spare.
     let needed = longest.ids.len() * 2 * (2 * 1024);
     let narrow = Emulated::new(weights + needed);
     let model = load(&files, &narrow);
-    assert_eq!(rows(&model, &windows, Output::Head), expected);
+    assert_eq!(rows(&model, &windows, ForwardOutput::Head), expected);
     assert!(narrow.launches.load(Ordering::Relaxed) > together, "it was not divided");
     assert_eq!(narrow.used.load(Ordering::Relaxed), weights, "memory of batches is kept");
 
     let crowded = Emulated::new(weights + 1000);
     let model = load(&files, &crowded);
-    let error = model.forward(&[longest], Output::Head).unwrap_err();
+    let error = model.forward(&[longest], ForwardOutput::Head).unwrap_err();
     assert_eq!(error.kind, ErrorKind::OutOfMemory);
     drop(model);
     assert_eq!(crowded.used.load(Ordering::Relaxed), 0, "memory of the model is kept");
@@ -231,13 +237,13 @@ fn several_machines_share_a_batch() {
     assert_eq!(several.name(), "emulated, emulated, emulated");
     let together =
         Model::load(&files, &Device::Accelerator(Arc::clone(&several)), PrecisionChoice::Auto).unwrap();
-    assert_eq!(rows(&together, &windows, Output::Head), rows(&alone, &windows, Output::Head));
+    assert_eq!(rows(&together, &windows, ForwardOutput::Head), rows(&alone, &windows, ForwardOutput::Head));
     for gpu in &gpus {
         assert!(gpu.launches.load(Ordering::Relaxed) > 0, "a gpu did nothing");
     }
     let used: usize = gpus.iter().map(|gpu| gpu.used.load(Ordering::Relaxed)).sum();
     assert_eq!(several.memory().unwrap().used, used as u64);
-    assert_eq!(together.forward(&[], Output::Head).unwrap(), Vec::<Vec<f32>>::new());
+    assert_eq!(together.forward(&[], ForwardOutput::Head).unwrap(), Vec::<Vec<f32>>::new());
 }
 
 /// Numbers that look random, from -1 to 1.

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_emulator::Order;
-use ecommerce_ml_tensor_cuda::Narrow;
+use ecommerce_ml_tensor_cuda::HalfPrecision;
 use ecommerce_ml_tensor_cuda::backend::Kernel;
 use ecommerce_ml_text_model::cuda::Accelerator;
-use ecommerce_ml_text_model::{Device, Model, Output, PrecisionChoice, Window};
+use ecommerce_ml_text_model::{Device, ForwardOutput, Model, PrecisionChoice, Window};
 use ecommerce_ml_text_train::cuda::DeviceEncoder;
 use ecommerce_ml_text_train::nn::Tuning;
 use half::bf16;
@@ -55,11 +55,11 @@ fn no_kernel_leaves_anything_to_chance() {
     for (width, heads) in [(64, 2), (128, 2), (384, 3)] {
         let files = larger(width, heads);
         let device = Device::Accelerator(Arc::clone(&gpu) as Arc<dyn Accelerator>);
-        for numbers in [Narrow::Bf16, Narrow::F16] {
-            let model = Model::load(&files, &device, PrecisionChoice::Narrow(numbers)).unwrap();
+        for numbers in [HalfPrecision::Bf16, HalfPrecision::F16] {
+            let model = Model::load(&files, &device, PrecisionChoice::Half(numbers)).unwrap();
             let windows: Vec<Window> = texts.iter().flat_map(|text| model.windows(text).unwrap()).collect();
             assert!(windows.iter().any(|window| window.ids.len() > 64));
-            for output in [Output::Head, Output::Embedding] {
+            for output in [ForwardOutput::Head, ForwardOutput::Embedding] {
                 model.forward(&windows.iter().collect::<Vec<_>>(), output).unwrap();
             }
         }
@@ -71,7 +71,7 @@ fn no_kernel_leaves_anything_to_chance() {
         let new = DeviceEncoder::new(gpu, &learner.network, &learner.parameters, Tuning::Full);
         let mut encoder = new.unwrap().unwrap();
         learner.pass(&mut encoder, 0);
-        encoder.move_embeddings(1.0).unwrap();
+        encoder.perturb_embeddings(1.0).unwrap();
     }
     let largest = gpu.largest.lock().unwrap();
     for kernel in Kernel::ALL {

@@ -7,7 +7,7 @@ use ecommerce_ml_tensor_cpu::{Cpu, Kernels};
 use ecommerce_ml_text_train::cuda::DeviceEncoder;
 use ecommerce_ml_text_train::nn::TrainableEncoder;
 use ecommerce_ml_text_train::nn::{Dropout, Gradients, Lora, Network, Parameters, Tuning};
-use ecommerce_ml_text_train::train::optimizer::{AdamW, AdamWSettings};
+use ecommerce_ml_text_train::recipe::optimizer::{AdamW, AdamWSettings};
 
 use crate::backend::Emulated;
 use crate::support::{Parts, root, tiny};
@@ -47,9 +47,9 @@ impl Learner {
         Self { lora: Some(lora), ..self }
     }
 
-    fn spread(&self, gradients: &mut Gradients) {
+    fn lora_backward(&self, gradients: &mut Gradients) {
         if let Some(lora) = &self.lora {
-            lora.spread(&self.parameters, gradients);
+            lora.backward(&self.parameters, gradients);
         }
     }
 
@@ -65,7 +65,7 @@ impl Learner {
         let mut gradients = self.network.gradients(&self.parameters, tuning);
         let tape = self.network.forward(&self.parameters, &self.slices(), dropout, Some(&gradients));
         self.network.backward(&self.parameters, &tape, &self.d_logits(), &mut gradients);
-        self.spread(&mut gradients);
+        self.lora_backward(&mut gradients);
         Pass { gradients, logits: tape.logits().to_vec() }
     }
 
@@ -79,16 +79,16 @@ impl Learner {
         let d_states =
             self.network.backward_head(&self.parameters, (&head, dropout), &self.d_logits(), &mut gradients);
         encoder.backward(&d_states).unwrap();
-        encoder.collect(&mut gradients).unwrap();
+        encoder.add_adapter_gradients(&mut gradients).unwrap();
         let own = taken(&mut encoder);
         gradients.values[..own.len()].copy_from_slice(&own);
-        self.spread(&mut gradients);
+        self.lora_backward(&mut gradients);
         // Nothing is left there.
         let before = gradients.values.clone();
-        encoder.collect(&mut gradients).unwrap();
-        self.spread(&mut gradients);
+        encoder.add_adapter_gradients(&mut gradients).unwrap();
+        self.lora_backward(&mut gradients);
         assert_eq!(gradients.values, before);
-        assert_eq!(encoder.squares().unwrap(), 0.0);
+        assert_eq!(encoder.gradient_sum_of_squares().unwrap(), 0.0);
         assert!(encoder.backward(&d_states).is_err(), "a tape was kept");
         Pass { gradients, logits: head.logits().to_vec() }
     }

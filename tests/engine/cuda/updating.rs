@@ -7,14 +7,14 @@ use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_predictor::Job;
 use ecommerce_ml_protocol::training::Objective;
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
-use ecommerce_ml_tensor_cuda::Narrow;
+use ecommerce_ml_tensor_cuda::HalfPrecision;
 use ecommerce_ml_text::ModelLoader;
 use ecommerce_ml_text_model::cuda::Accelerator;
 use ecommerce_ml_text_model::{Device, PrecisionChoice};
-use ecommerce_ml_text_train::cuda::{DeviceEncoder, TrainingMachine};
+use ecommerce_ml_text_train::cuda::{DeviceEncoder, TrainingBackend};
 use ecommerce_ml_text_train::nn::TrainableEncoder;
 use ecommerce_ml_text_train::nn::{Parameters, Tuning};
-use ecommerce_ml_text_train::train::optimizer::{AdamW, AdamWSettings, Parameter, sum_of_squares};
+use ecommerce_ml_text_train::recipe::optimizer::{AdamW, AdamWSettings, Parameter, sum_of_squares};
 use serde_json::{Value, json};
 
 use crate::backend::Emulated;
@@ -68,7 +68,7 @@ fn updates_are_those_of_the_cpu() {
             let mut probe = learner.encoder(&found, tuning);
             learner.pass(&mut probe, step);
             let gradients = taken(&mut probe);
-            let (norm, squares) = (sum_of_squares(&gradients), encoder.squares().unwrap());
+            let (norm, squares) = (sum_of_squares(&gradients), encoder.gradient_sum_of_squares().unwrap());
             assert!((squares / norm - 1.0).abs() < 1e-6, "{squares} {norm}");
 
             let (list, mut values) = (expected.list.clone(), &mut expected.values[start..end]);
@@ -82,15 +82,15 @@ fn updates_are_those_of_the_cpu() {
             }
             adam.update(&mut parameters, 1e-2, 0.5).unwrap();
             encoder.update(adam.factors(1e-2, 0.5)).unwrap();
-            assert_eq!(encoder.squares().unwrap(), 0.0, "gradients are left");
-            encoder.bring_back(&mut found).unwrap();
+            assert_eq!(encoder.gradient_sum_of_squares().unwrap(), 0.0, "gradients are left");
+            encoder.download_parameters(&mut found).unwrap();
             assert!(same(&expected.values, &found.values), "{tuning:?}, step {step}");
             assert_eq!(found.values[..start], learner.parameters.values[..start]);
-            let (firsts, seconds) = encoder.moments().unwrap().unwrap();
+            let (exp_avg, exp_avg_sq) = encoder.moments().unwrap().unwrap();
             for parameter in list.iter().filter(|parameter| (start..end).contains(&parameter.range.start)) {
                 let range = parameter.range.start - start..parameter.range.end - start;
                 let (first, second) = adam.moments(&parameter.name).unwrap();
-                assert!(same(first, &firsts[range.clone()]) && same(second, &seconds[range]), "{step}");
+                assert!(same(first, &exp_avg[range.clone()]) && same(second, &exp_avg_sq[range]), "{step}");
             }
         }
         assert!(distance(&learner.parameters.values, &found.values) > 1e-3, "nothing was learned");
@@ -108,16 +108,16 @@ fn an_encoder_goes_on_where_another_one_was() {
     learner.pass(&mut first, 0);
     first.update(adam.factors(1e-2, 1.0)).unwrap();
     let mut parameters = learner.parameters.clone();
-    first.bring_back(&mut parameters).unwrap();
-    let (firsts, seconds) = first.moments().unwrap().unwrap();
+    first.download_parameters(&mut parameters).unwrap();
+    let (exp_avg, exp_avg_sq) = first.moments().unwrap().unwrap();
     let mut second = learner.encoder(&learner.parameters, Tuning::Full);
-    second.refresh(&parameters).unwrap();
-    second.set_moments(&firsts, &seconds).unwrap();
+    second.upload_parameters(&parameters).unwrap();
+    second.set_moments(&exp_avg, &exp_avg_sq).unwrap();
     let after = |encoder: &mut DeviceEncoder<Emulated>| {
         learner.pass(encoder, 1);
         encoder.update(adam.factors(1e-2, 1.0)).unwrap();
         let mut parameters = learner.parameters.clone();
-        encoder.bring_back(&mut parameters).unwrap();
+        encoder.download_parameters(&mut parameters).unwrap();
         (parameters.values, encoder.moments().unwrap())
     };
     assert_eq!(after(&mut first), after(&mut second));
@@ -129,13 +129,13 @@ fn weights_follow_their_adapters() {
         let (learner, adapted) = (learner(), learner().adapted(frozen));
         let mut encoder = learner.encoder(&learner.parameters, Tuning::Lora { frozen });
         let before = learner.states(&mut encoder);
-        encoder.refresh(&adapted.parameters).unwrap();
+        encoder.upload_parameters(&adapted.parameters).unwrap();
         let after = learner.states(&mut encoder);
         assert_ne!(before, after);
         let mut new = learner.encoder(&adapted.parameters, Tuning::Lora { frozen });
         assert_eq!(after, learner.states(&mut new));
         // Nothing else is trained there.
-        assert_eq!((encoder.squares().unwrap(), encoder.moments().unwrap()), (0.0, None));
+        assert_eq!((encoder.gradient_sum_of_squares().unwrap(), encoder.moments().unwrap()), (0.0, None));
     }
 }
 
@@ -149,9 +149,9 @@ fn what_is_not_finite_shows_in_the_norm() {
         let mut gradients = vec![0.0; count];
         gradients[count / 2] = number;
         encoder.backward(&gradients).unwrap();
-        assert!(!encoder.squares().unwrap().is_finite());
+        assert!(!encoder.gradient_sum_of_squares().unwrap().is_finite());
         encoder.zero_grad().unwrap();
-        assert_eq!(encoder.squares().unwrap(), 0.0);
+        assert_eq!(encoder.gradient_sum_of_squares().unwrap(), 0.0);
     }
 }
 
@@ -161,10 +161,10 @@ fn embeddings_move_along_their_gradients_and_back() {
     let mut encoder = learner.encoder(&learner.parameters, Tuning::Full);
     let before = learner.states(&mut encoder);
     // There is no direction yet.
-    encoder.move_embeddings(2.0).unwrap();
+    encoder.perturb_embeddings(2.0).unwrap();
     assert_eq!(learner.states(&mut encoder), before);
     learner.pass(&mut encoder, 0);
-    encoder.move_embeddings(2.0).unwrap();
+    encoder.perturb_embeddings(2.0).unwrap();
     let there = learner.states(&mut encoder);
 
     let mut probe = learner.encoder(&learner.parameters, Tuning::Full);
@@ -183,11 +183,11 @@ fn embeddings_move_along_their_gradients_and_back() {
     assert_eq!(learner.states(&mut encoder), before);
     // Parameters are where they were: an update of no gradients and no rate leaves them.
     learner.pass(&mut encoder, 0);
-    encoder.move_embeddings(2.0).unwrap();
+    encoder.perturb_embeddings(2.0).unwrap();
     let adam = AdamW::resumed(AdamWSettings::default(), 1, []);
     encoder.update(adam.factors(0.0, 1.0)).unwrap();
     let mut parameters = learner.parameters.clone();
-    encoder.bring_back(&mut parameters).unwrap();
+    encoder.download_parameters(&mut parameters).unwrap();
     assert_eq!(parameters.values, learner.parameters.values);
     assert_eq!(learner.states(&mut encoder), before);
 }
@@ -207,8 +207,8 @@ fn often(changes: &Value) -> Job {
 fn on(gpu: &Arc<Emulated>, job: Job) -> Result<Said, EngineError> {
     let device = Device::Accelerator(Arc::clone(gpu) as Arc<dyn Accelerator>);
     // Left open, a precision is tried on many texts first, which takes its time here.
-    let loader = ModelLoader::on(device, PrecisionChoice::Narrow(Narrow::F16));
-    run_on(job, loader.training_on(Arc::clone(gpu) as Arc<dyn TrainingMachine>))
+    let loader = ModelLoader::on(device, PrecisionChoice::Half(HalfPrecision::F16));
+    run_on(job, loader.training_on(Arc::clone(gpu) as Arc<dyn TrainingBackend>))
 }
 
 fn there(job: Job) -> Said {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ecommerce_ml_predictor::ModelHandle;
 use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_text::scheduler::{Computed, Promised, Scheduler, SchedulerOptions, TextRequest};
-use ecommerce_ml_text_model::{Output, Prediction, TextModel};
+use ecommerce_ml_text_model::{ForwardOutput, Prediction, TextModel};
 
 use crate::fake::{Control, Fake};
 use crate::kit::{BUDGET, wait_until, words};
@@ -41,7 +41,7 @@ impl Bench {
     }
 
     pub fn submit_to(&self, model: &ModelHandle<dyn TextModel>, texts: Vec<String>) -> Promised<Computed> {
-        self.scheduler.submit(TextRequest { model: model.clone(), texts, output: Output::Head })
+        self.scheduler.submit(TextRequest { model: model.clone(), texts, output: ForwardOutput::Head })
     }
 
     /// Has the compute thread wait inside a batch, so that what comes next piles up.

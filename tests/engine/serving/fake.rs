@@ -13,7 +13,7 @@ use ecommerce_ml_predictor::{ModelKind, ModelPrecision, Predictor, Trainer, Work
 use ecommerce_ml_protocol::{Answer, EngineError, ErrorKind, ModelInfo, ModelSource, Reads, Signature};
 use ecommerce_ml_text::TextPredictor;
 use ecommerce_ml_text::scheduler::Scheduler;
-use ecommerce_ml_text_model::{Begun, Output, Prediction, Row, TextModel, Window};
+use ecommerce_ml_text_model::{Deferred, ForwardOutput, Prediction, TextModel, Window, WindowRow};
 use parking_lot::{Condvar, Mutex};
 
 /// Longest window in tokens.
@@ -177,7 +177,7 @@ impl TextModel for Fake {
         Ok(ids.chunks(WINDOW).map(|ids| Window { ids: ids.to_vec(), content_tokens: ids.len() }).collect())
     }
 
-    fn begin(&self, windows: &[&Window], _: Output) -> Result<Begun<Vec<Vec<f32>>>, EngineError> {
+    fn begin(&self, windows: &[&Window], _: ForwardOutput) -> Result<Deferred<Vec<Vec<f32>>>, EngineError> {
         self.control.begin(windows.iter().map(|window| window.ids.len()).collect());
         let windows: Vec<Vec<u32>> = windows.iter().map(|window| window.ids.clone()).collect();
         let control = Arc::clone(&self.control);
@@ -190,15 +190,15 @@ impl TextModel for Fake {
             }
             Ok(windows.iter().map(|ids| vec![ids.iter().sum::<u32>() as f32]).collect())
         };
-        if self.on_device { Ok(Begun::Pending(Box::new(compute))) } else { compute().map(Begun::Done) }
+        if self.on_device { Ok(Deferred::Pending(Box::new(compute))) } else { compute().map(Deferred::Ready) }
     }
 
-    fn predict(&self, rows: &[Row]) -> Prediction {
+    fn predict(&self, rows: &[WindowRow]) -> Prediction {
         assert!(sum(rows) as u32 != PANIC_LATE, "told to panic late");
         Prediction::Number(f64::from(sum(rows)))
     }
 
-    fn embed(&self, rows: &[Row]) -> Vec<f32> {
+    fn embed(&self, rows: &[WindowRow]) -> Vec<f32> {
         vec![sum(rows)]
     }
 
@@ -251,7 +251,7 @@ fn id(word: &str) -> u32 {
     }
 }
 
-fn sum(rows: &[Row]) -> f32 {
+fn sum(rows: &[WindowRow]) -> f32 {
     rows.iter().map(|row| row.values[0]).sum()
 }
 

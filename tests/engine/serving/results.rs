@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_predictor::ModelHandle;
-use ecommerce_ml_protocol::{ModelSource, ModelStats, Output as Wanted, ReplyBody};
+use ecommerce_ml_protocol::{ModelSource, ModelStats, Output, ReplyBody};
 use ecommerce_ml_text::scheduler::TextRequest;
-use ecommerce_ml_text_model::{Device, Model, Output, PrecisionChoice, TextModel};
+use ecommerce_ml_text_model::{Device, ForwardOutput, Model, PrecisionChoice, TextModel};
 
 use crate::bench::{Bench, bulk, values};
 use crate::client::{Client, answered};
@@ -59,10 +59,10 @@ fn another_model_and_another_output_have_answers_of_their_own() {
     };
     for expected in [0, 1] {
         for (model, output) in [
-            (&bench.model, Output::Head),
-            (&bench.model, Output::Embedding),
-            (&other, Output::Head),
-            (&other, Output::Embedding),
+            (&bench.model, ForwardOutput::Head),
+            (&bench.model, ForwardOutput::Embedding),
+            (&other, ForwardOutput::Head),
+            (&other, ForwardOutput::Embedding),
         ] {
             assert_eq!(cached(model, output), expected);
         }
@@ -112,7 +112,7 @@ fn answers_of_a_real_model_come_again_to_the_last_bit() {
         let predictions = computed.rows(|rows| (model.predict(rows), model.embed(rows)));
         (computed.cached(), predictions)
     };
-    for output in [Output::Head, Output::Embedding] {
+    for output in [ForwardOutput::Head, ForwardOutput::Embedding] {
         let (cached, computed) = answers(output, &texts);
         assert_eq!(cached, 0);
         assert_eq!(answers(output, &texts), (5, computed.clone()));
@@ -142,7 +142,7 @@ fn hits_are_counted_by_text() {
     }
     let model = only_model(&kit);
     assert_eq!((model.requests, model.texts), (3, 12));
-    let (_, completed) = answered(client.call(ask_for(Wanted::Embedding, &texts)));
+    let (_, completed) = answered(client.call(ask_for(Output::Embedding, &texts)));
     assert_eq!((completed.tokens, completed.cached), (3, 0));
 }
 

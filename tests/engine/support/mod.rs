@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_tensor_cpu::Precision;
-use ecommerce_ml_text_model::{Device, Model, Output, PrecisionChoice, Row, Window};
+use ecommerce_ml_text_model::{Device, ForwardOutput, Model, PrecisionChoice, Window, WindowRow};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::de::DeserializeOwned;
 
@@ -47,9 +47,9 @@ pub fn load_as(files: &ModelFiles, precision: PrecisionChoice) -> Result<Model, 
 }
 
 /// Rows of all windows of a text, computed together.
-pub fn rows(model: &Model, windows: &[Window], output: Output) -> Result<Vec<Row>, EngineError> {
+pub fn rows(model: &Model, windows: &[Window], output: ForwardOutput) -> Result<Vec<WindowRow>, EngineError> {
     let values = model.forward(&windows.iter().collect::<Vec<_>>(), output)?;
-    Ok(windows.iter().zip(values).map(|(window, values)| Row::new(window, values)).collect())
+    Ok(windows.iter().zip(values).map(|(window, values)| WindowRow::new(window, values)).collect())
 }
 
 /// Files of a model that a test can tamper with.

@@ -9,7 +9,7 @@ use ecommerce_ml_protocol::training::{
 };
 use ecommerce_ml_protocol::{EngineError, Input, ModelSource, UploadPart};
 use ecommerce_ml_text::scheduler::SchedulerOptions;
-use ecommerce_ml_text::{Compute, ModelLoader};
+use ecommerce_ml_text::{ComputeSettings, ModelLoader};
 use serde_json::Value;
 
 use crate::support::tiny;
@@ -148,7 +148,10 @@ impl Said {
 }
 
 pub fn loader(threads: usize) -> ModelLoader {
-    ModelLoader::new(&Compute { precision: "f32".to_owned(), threads, ..Compute::default() }, None)
+    ModelLoader::new(
+        &ComputeSettings { precision: "f32".to_owned(), threads, ..ComputeSettings::default() },
+        None,
+    )
 }
 
 /// Does a job, with so many threads.

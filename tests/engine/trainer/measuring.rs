@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use ecommerce_ml_checkpoint::files::{ModelFiles, content_address};
 use ecommerce_ml_protocol::training::{JobOutput, Objective};
-use ecommerce_ml_text::{Compute, ModelLoader};
+use ecommerce_ml_text::{ComputeSettings, ModelLoader};
 use serde_json::{Value, json};
 
 use crate::kit::{Said, job_of, row, run, stars, train};
@@ -43,7 +43,8 @@ fn time_and_memory_of_a_training() {
     let mut job = job_of(base, Objective::Classification, options, rows);
     job.plan.memory_limit = 1 << 40;
     let threads = variable("THREADS", "1").parse().unwrap();
-    let compute = Compute { threads, precision: variable("PRECISION", "auto"), ..Compute::default() };
+    let compute =
+        ComputeSettings { threads, precision: variable("PRECISION", "auto"), ..ComputeSettings::default() };
     let loader = ModelLoader::new(&compute, None);
     let mut said = Said::default();
     let began = Instant::now();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_protocol::ErrorKind;
 use ecommerce_ml_protocol::training::Objective;
-use ecommerce_ml_text_model::Output;
+use ecommerce_ml_text_model::ForwardOutput;
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
@@ -57,7 +57,7 @@ fn assert_saved(said: &Said, base: &ModelFiles, (prefix, architecture): (&str, &
     let model = load(&files).unwrap();
     assert_eq!(model.info(), &said.finished().info);
     let windows = model.windows("a good one").unwrap();
-    assert_eq!(rows(&model, &windows, Output::Head).unwrap()[0].values.len(), outputs);
+    assert_eq!(rows(&model, &windows, ForwardOutput::Head).unwrap()[0].values.len(), outputs);
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_head_of_the_same_labels_goes_on() {
         let said = run(job(name, Objective::Regression, options.clone(), stars(60)));
         let (before, after) = (load(&tiny(name).files()).unwrap(), load(&said.model()).unwrap());
         let windows = before.windows("it was good and slow").unwrap();
-        let value = |model| rows(model, &windows, Output::Head).unwrap()[0].values[0];
+        let value = |model| rows(model, &windows, ForwardOutput::Head).unwrap()[0].values[0];
         assert!((value(&before) - value(&after)).abs() < 1e-3, "{name}");
     }
 }

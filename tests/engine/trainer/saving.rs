@@ -1,7 +1,7 @@
 //! The files of new models.
 
 use ecommerce_ml_protocol::training::Objective;
-use ecommerce_ml_text_model::Output;
+use ecommerce_ml_text_model::ForwardOutput;
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
 use serde_json::{Value, json};
@@ -62,7 +62,7 @@ fn nothing_is_lost_where_the_base_is_in_single_precision() {
     assert!((said.metric("log_loss") - evaluated).abs() < 1e-5);
     let model = load(&said.model()).unwrap();
     let windows = model.windows("a good one").unwrap();
-    assert_eq!(rows(&model, &windows, Output::Head).unwrap()[0].values.len(), 2);
+    assert_eq!(rows(&model, &windows, ForwardOutput::Head).unwrap()[0].values.len(), 2);
 }
 
 #[test]

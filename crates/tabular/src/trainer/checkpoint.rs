@@ -12,7 +12,7 @@ use ecommerce_ml_protocol::{EngineError, ErrorKind, UPLOAD_CHUNK_BYTES};
 use ecommerce_ml_training::RowId;
 use serde::{Deserialize, Serialize};
 
-use super::minimise::State;
+use super::lbfgs::LbfgsState;
 
 /// The last byte is the version of the format.
 const MAGIC: &[u8; 8] = b"ecmlcol\x01";
@@ -43,7 +43,7 @@ pub(super) struct Checkpoint {
     pub(super) header: Header,
     /// What rows are known by, sorted.
     pub(super) ids: Vec<RowId>,
-    pub(super) state: State,
+    pub(super) state: LbfgsState,
 }
 
 /// Sends a checkpoint.
@@ -53,7 +53,7 @@ pub(super) struct Checkpoint {
 pub(super) fn send(
     header: &Header,
     ids: &[RowId],
-    state: &State,
+    state: &LbfgsState,
     sink: &mut dyn Sink,
 ) -> Result<(), EngineError> {
     let json = serde_json::to_vec(header).map_err(|error| {
@@ -117,7 +117,7 @@ impl Checkpoint {
         while let (Some(step), Some(change)) = (vectors.next(), vectors.next()) {
             steps.push_back((step, change));
         }
-        Ok(Some(Self { header, ids, state: State { at, steps } }))
+        Ok(Some(Self { header, ids, state: LbfgsState { at, steps } }))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The features of rows to learn from.
 //!
-//! It must not know labels. Invariant: features come in the order of the encoding, and rows in that of their places.
+//! It must not know labels. Invariant: features come in the order of the encoding, and rows in that of their indices.
 
 use std::collections::HashMap;
 
@@ -53,21 +53,21 @@ pub(super) fn row_bytes(encoding: &Encoding) -> usize {
 }
 
 impl Design {
-    /// The features of the rows at these places.
+    /// The features of the rows at these indices.
     ///
     /// # Errors
     /// As of [`find`].
-    pub(super) fn new(encoding: &Encoding, rows: &Rows, places: &[usize]) -> Result<Self, EngineError> {
+    pub(super) fn new(encoding: &Encoding, rows: &Rows, row_indices: &[usize]) -> Result<Self, EngineError> {
         let cells = find(rows, &encoding.fields())?;
         let columns: Vec<(&Scheme, Cells<'_>)> =
             encoding.columns.iter().map(|column| &column.scheme).zip(cells).collect();
         let blocks: Vec<Vec<Block>> =
-            columns.par_iter().map(|(scheme, cells)| blocks(scheme, cells, places)).collect();
+            columns.par_iter().map(|(scheme, cells)| blocks(scheme, cells, row_indices)).collect();
         let blocks: Vec<Block> = blocks.into_iter().flatten().collect();
         let measured: Vec<Vec<(f64, f64)>> =
-            blocks.par_iter().map(|block| measure(block, places.len())).collect();
+            blocks.par_iter().map(|block| measure(block, row_indices.len())).collect();
         let (centres, spreads) = measured.into_iter().flatten().unzip();
-        Ok(Self { rows: places.len(), blocks, centres, spreads })
+        Ok(Self { rows: row_indices.len(), blocks, centres, spreads })
     }
 
     /// How many features there are.
@@ -76,14 +76,14 @@ impl Design {
     }
 }
 
-fn blocks(scheme: &Scheme, cells: &Cells<'_>, places: &[usize]) -> Vec<Block> {
+fn blocks(scheme: &Scheme, cells: &Cells<'_>, row_indices: &[usize]) -> Vec<Block> {
     match scheme {
         Scheme::Number { mean, scale, missing } => {
             let value = |&row: &usize| cells.number(row).map_or(0.0, |value| (value - mean) / scale);
-            let mut blocks = vec![Block::Dense(places.iter().map(value).collect())];
+            let mut blocks = vec![Block::Dense(row_indices.iter().map(value).collect())];
             if *missing {
                 let code = |&row: &usize| if cells.number(row).is_some() { NONE } else { 0 };
-                blocks.push(Block::OneHot { features: 1, codes: places.iter().map(code).collect() });
+                blocks.push(Block::OneHot { features: 1, codes: row_indices.iter().map(code).collect() });
             }
             blocks
         }
@@ -98,7 +98,7 @@ fn blocks(scheme: &Scheme, cells: &Cells<'_>, places: &[usize]) -> Vec<Block> {
                 Some(code) => of_texts.get(code as usize).copied().unwrap_or(other_code),
                 None => missing_code,
             };
-            let codes = places.iter().map(code).collect();
+            let codes = row_indices.iter().map(code).collect();
             vec![Block::OneHot { features: scheme.features(), codes }]
         }
     }

@@ -15,29 +15,29 @@ use ecommerce_ml_training::progress::{Reporter, Update};
 use rayon::ThreadPool;
 
 use super::checkpoint::{self, Header};
-use super::minimise::{Function, Minimisation, State};
-use super::problem::{Problem, Worth};
+use super::lbfgs::{Lbfgs, LbfgsState, Objective};
+use super::problem::{ObjectiveValue, Problem};
 use super::setup::{EPOCH, Setup, columns_of};
 use crate::model::LinearModel;
 use crate::scoring::Scorer;
 
 /// A problem that is computed by the threads of a pool.
-struct InPool<'a>(&'a ThreadPool, &'a Problem);
+struct PooledObjective<'a>(&'a ThreadPool, &'a Problem);
 
-impl Function for InPool<'_> {
-    fn evaluate(&self, at: &[f64], gradient: &mut [f64]) -> Worth {
+impl Objective for PooledObjective<'_> {
+    fn evaluate(&self, at: &[f64], gradient: &mut [f64]) -> ObjectiveValue {
         self.0.install(|| self.1.evaluate(at, gradient))
     }
 }
 
 /// A training under way.
-pub(super) struct Learning<'a> {
+pub(super) struct TrainingRun<'a> {
     setup: &'a Setup,
     pool: &'a ThreadPool,
-    minimisation: Minimisation,
+    minimisation: Lbfgs,
     iterations: u64,
-    /// Iterations behind the latest epoch that was told.
-    told: Option<u64>,
+    /// Iterations behind the latest epoch that was reported.
+    reported: Option<u64>,
     first_distance: f64,
     reporter: Reporter,
     /// Of the current epoch, before this process.
@@ -47,7 +47,7 @@ pub(super) struct Learning<'a> {
 }
 
 /// What a training comes to.
-pub(super) struct Learned {
+pub(super) struct TrainedModel {
     pub(super) model: LinearModel,
     /// The last one.
     pub(super) epoch: u32,
@@ -55,15 +55,15 @@ pub(super) struct Learned {
     pub(super) converged: bool,
 }
 
-impl<'a> Learning<'a> {
+impl<'a> TrainingRun<'a> {
     /// Begins, or goes on from a checkpoint.
     pub(super) fn new(setup: &'a Setup, pool: &'a ThreadPool) -> Self {
         let problem = &setup.problem;
         let checkpoint = setup.checkpoint.as_ref();
-        let start = || State { at: vec![0.0; problem.parameters()], steps: VecDeque::new() };
+        let start = || LbfgsState { at: vec![0.0; problem.parameters()], steps: VecDeque::new() };
         let state = checkpoint.map_or_else(start, |checkpoint| checkpoint.state.clone());
         let (curvature, balanced) = (problem.curvature(), problem.balanced());
-        let minimisation = Minimisation::new(&InPool(pool, problem), state, curvature, balanced);
+        let minimisation = Lbfgs::new(&PooledObjective(pool, problem), state, curvature, balanced);
         let header = checkpoint.map(|checkpoint| &checkpoint.header);
         let iterations = header.map_or(0, |header| header.iterations);
         let now = Instant::now();
@@ -73,7 +73,7 @@ impl<'a> Learning<'a> {
             first_distance: header.map_or_else(|| minimisation.distance(), |header| header.first_distance),
             minimisation,
             iterations,
-            told: header
+            reported: header
                 .map(|header| header.iterations)
                 .filter(|iterations| iterations.is_multiple_of(EPOCH)),
             reporter: Reporter::new(iterations, u64::from(setup.options.max_iter)),
@@ -87,8 +87,12 @@ impl<'a> Learning<'a> {
     ///
     /// # Errors
     /// [`ErrorKind::Cancelled`] if nobody listens.
-    pub(super) fn run(mut self, interval: Duration, sink: &mut dyn Sink) -> Result<Learned, EngineError> {
-        if !self.minimisation.worth.value.is_finite() {
+    pub(super) fn run(
+        mut self,
+        interval: Duration,
+        sink: &mut dyn Sink,
+    ) -> Result<TrainedModel, EngineError> {
+        if !self.minimisation.objective.value.is_finite() {
             return Err(EngineError::new(
                 ErrorKind::Internal,
                 "training began with a loss that is not finite",
@@ -98,7 +102,7 @@ impl<'a> Learning<'a> {
         let mut converged = self.has_converged();
         while !converged && self.iterations < last {
             let before = self.minimisation.evaluations;
-            if !self.minimisation.step(&InPool(self.pool, &self.setup.problem)) {
+            if !self.minimisation.step(&PooledObjective(self.pool, &self.setup.problem)) {
                 // As near as rounding lets it come.
                 converged = true;
                 break;
@@ -114,10 +118,10 @@ impl<'a> Learning<'a> {
                 self.checkpoint(sink)?;
             }
         }
-        if self.told != Some(self.iterations) {
+        if self.reported != Some(self.iterations) {
             self.end_epoch(sink)?;
         }
-        Ok(Learned { model: self.model(), epoch: self.epoch(), converged })
+        Ok(TrainedModel { model: self.model(), epoch: self.epoch(), converged })
     }
 
     fn has_converged(&self) -> bool {
@@ -137,7 +141,7 @@ impl<'a> Learning<'a> {
         let update = Update {
             epoch: self.epoch(),
             step: self.iterations,
-            loss: self.minimisation.worth.loss,
+            loss: self.minimisation.objective.loss,
             learning_rate: 0.0,
             examples: evaluations * self.setup.problem.design.rows as u64,
         };
@@ -160,11 +164,11 @@ impl<'a> Learning<'a> {
     fn end_epoch(&mut self, sink: &mut dyn Sink) -> Result<(), EngineError> {
         let evaluation = self.evaluate()?;
         let seconds = self.seconds + self.epoch_began.elapsed().as_secs_f64();
-        (self.seconds, self.epoch_began, self.told) = (0.0, Instant::now(), Some(self.iterations));
+        (self.seconds, self.epoch_began, self.reported) = (0.0, Instant::now(), Some(self.iterations));
         sink.send(JobOutput::Epoch(Epoch {
             epoch: self.epoch(),
             step: self.iterations,
-            training_loss: self.minimisation.worth.loss,
+            training_loss: self.minimisation.objective.loss,
             evaluation,
             best: true,
             seconds,

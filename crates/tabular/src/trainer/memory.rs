@@ -16,7 +16,7 @@ const WRITTEN: usize = 48;
 
 /// What is there to be counted.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Sizes<'a> {
+pub(super) struct MemoryModel<'a> {
     pub(super) rows: usize,
     pub(super) learned: usize,
     pub(super) held_out: usize,
@@ -30,7 +30,7 @@ pub(super) struct Sizes<'a> {
     pub(super) checkpoint: usize,
 }
 
-impl Sizes<'_> {
+impl MemoryModel<'_> {
     /// Bytes that the training takes.
     fn estimate(&self) -> u64 {
         let parameters = (self.encoding.features() + 1) * self.equations;

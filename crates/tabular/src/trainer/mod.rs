@@ -3,7 +3,7 @@
 //! # Layout
 //! - `options`: what the user may choose.
 //! - `fit`: how values become features; `design`: the features of rows.
-//! - `task`: what labels ask; `problem`: the function that has to be minimal; `minimise`: how its minimum is found.
+//! - `task`: what labels ask; `problem`: the function that has to be minimal; `lbfgs`: how its minimum is found.
 //! - `setup`: a job, read and checked; `memory`: how much it takes.
 //! - `learning`: iterations, epochs, evaluations; `checkpoint`: where it is, as bytes.
 //!
@@ -13,9 +13,9 @@
 mod checkpoint;
 mod design;
 mod fit;
+mod lbfgs;
 mod learning;
 mod memory;
-mod minimise;
 mod options;
 mod problem;
 mod setup;
@@ -33,7 +33,7 @@ use ecommerce_ml_training::model;
 use crate::files;
 use crate::model::KIND;
 use crate::threads::Threads;
-use learning::Learning;
+use learning::TrainingRun;
 use options::Options;
 use setup::{Setup, check_columns};
 
@@ -69,7 +69,7 @@ impl Trainer for LinearTrainer {
         let Setup { held_out, held_out_rows, targets, .. } = &setup;
         let incumbent = held_out.ask_incumbent(setup.incumbent.as_ref(), held_out_rows, models, sink)?;
         sink.send(JobOutput::Phase(Phase::Training))?;
-        let learned = Learning::new(&setup, pool).run(interval, sink)?;
+        let learned = TrainingRun::new(&setup, pool).run(interval, sink)?;
         let files = files::write(&learned.model)?;
         let seed = setup.options.common.seed;
         let ending = Ending { epoch: learned.epoch, stopped_early: learned.converged, seed };

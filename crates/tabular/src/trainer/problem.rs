@@ -53,9 +53,9 @@ pub(super) struct Problem {
     pub(super) penalty: f64,
 }
 
-/// What a point is worth.
+/// What the objective is at a point.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Worth {
+pub(super) struct ObjectiveValue {
     /// What is minimised.
     pub(super) value: f64,
     /// The mean loss, without the penalty.
@@ -73,8 +73,9 @@ impl Problem {
         (SCORES / equations.max(1)).clamp(PART, 1 << 16)
     }
 
-    /// What these parameters are worth; `gradient` is overwritten.
-    pub(super) fn evaluate(&self, parameters: &[f64], gradient: &mut [f64]) -> Worth {
+    /// The objective at these parameters; `gradient` is overwritten.
+    /// Both `[parameters]`, as [`parameters`](Self::parameters) counts them.
+    pub(super) fn evaluate(&self, parameters: &[f64], gradient: &mut [f64]) -> ObjectiveValue {
         let equations = self.equations;
         let (weights, intercepts) = parameters.split_at(parameters.len() - equations);
         let offsets = self.offsets(weights, intercepts);
@@ -110,10 +111,11 @@ impl Problem {
         ends.iter_mut().zip(&sums).for_each(|(end, sum)| *end = sum / self.weight);
         let squares: f64 = weights.iter().map(|weight| weight * weight).sum();
         let loss = loss / self.weight;
-        Worth { value: loss + 0.5 * self.penalty * squares, loss }
+        ObjectiveValue { value: loss + 0.5 * self.penalty * squares, loss }
     }
 
     /// About how curved the problem is along each parameter: the steps that a minimiser tries first.
+    /// `[parameters]`.
     pub(super) fn curvature(&self) -> Vec<f64> {
         let of_equation = self.variances();
         let of_feature = |&spread: &f64| {
@@ -230,6 +232,7 @@ fn add_slope(block: &Block, rows: Range<usize>, residuals: &[f64], slopes: &mut 
 }
 
 /// A sum of products in four lanes, which is always the same order.
+/// Both slices `[n]`.
 pub(super) fn dot(one: &[f64], other: &[f64]) -> f64 {
     let mut lanes = [0.0; 4];
     let (ones, rest) = one.as_chunks::<4>();

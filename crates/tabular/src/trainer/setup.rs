@@ -13,10 +13,10 @@ use rayon::ThreadPool;
 use super::checkpoint::Checkpoint;
 use super::design::Design;
 use super::fit::fit;
-use super::memory::Sizes;
+use super::memory::MemoryModel;
 use super::options::{Options, Penalty};
 use super::problem::Problem;
-use super::task::Task;
+use super::task::LearningTask;
 use crate::columns::refused;
 use crate::encoding::Encoding;
 
@@ -30,7 +30,7 @@ pub(super) struct Setup {
     pub(super) held_out_rows: Input,
     pub(super) ids: Vec<[u8; 16]>,
     pub(super) encoding: Encoding,
-    pub(super) task: Task,
+    pub(super) task: LearningTask,
     pub(super) problem: Problem,
     pub(super) prepared: Prepared,
     pub(super) fingerprint: String,
@@ -68,8 +68,8 @@ impl Setup {
         let columns = columns_of(&dataset.input)?;
         let learned = &held_out.split.training;
         let encoding = fit(columns, call.input.fields(), learned, options.max_categories)?;
-        let task = Task::new(&targets, learned, &options)?;
-        let sizes = Sizes {
+        let task = LearningTask::new(&targets, learned, &options)?;
+        let sizes = MemoryModel {
             rows: dataset.len(),
             learned: learned.len(),
             held_out: held_out.split.held_out.len(),
@@ -147,7 +147,7 @@ pub(super) fn columns_of(input: &Input) -> Result<&Rows, EngineError> {
 }
 
 /// What half a squared coefficient costs beside the mean loss.
-fn penalty(options: &Options, task: &Task) -> f64 {
+fn penalty(options: &Options, task: &LearningTask) -> f64 {
     match options.penalty {
         Penalty::Logistic { c } => 1.0 / (c * task.weight),
         Penalty::Ridge { alpha } => alpha / task.weight,

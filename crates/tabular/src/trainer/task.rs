@@ -18,7 +18,7 @@ use crate::model::{Head, LinearModel};
 
 /// What is to be learned.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Task {
+pub(super) struct LearningTask {
     link: Link,
     pub(super) equations: usize,
     /// The sum of the weights of all rows to learn from.
@@ -27,12 +27,12 @@ pub(super) struct Task {
     /// How much a row of each class counts.
     weights: Vec<f64>,
     /// Which classes have rows that count, in order.
-    seen: Vec<usize>,
+    present_classes: Vec<usize>,
     /// Mean and deviation that numbers are counted by.
     scale: (f64, f64),
 }
 
-impl Task {
+impl LearningTask {
     /// What the labels of these rows ask.
     ///
     /// # Errors
@@ -48,7 +48,7 @@ impl Task {
             equations: 1,
             weight: learned.len() as f64,
             weights,
-            seen: Vec::new(),
+            present_classes: Vec::new(),
             scale: targets.scale(learned),
             labels,
         };
@@ -61,16 +61,16 @@ impl Task {
                 of_class[class] += weight;
             }
         }
-        task.seen = (0..of_class.len()).filter(|&class| of_class[class] > 0.0).collect();
+        task.present_classes = (0..of_class.len()).filter(|&class| of_class[class] > 0.0).collect();
         task.weight = of_class.iter().sum();
-        if task.seen.is_empty() {
+        if task.present_classes.is_empty() {
             return Err(refused(
                 "training option \"class_weights\" gives every row to learn from the weight 0",
             ));
         }
-        (task.link, task.equations) = match task.seen.len() {
+        (task.link, task.equations) = match task.present_classes.len() {
             2 => (Link::Logistic, 1),
-            seen => (Link::Softmax, seen),
+            classes => (Link::Softmax, classes),
         };
         Ok(task)
     }
@@ -94,6 +94,7 @@ impl Task {
     }
 
     /// The model of parameters that were found.
+    /// `parameters`: `[features, equations]` coefficients, then `[equations]` intercepts.
     pub(super) fn model(&self, encoding: &Encoding, problem: &Problem, parameters: &[f64]) -> LinearModel {
         let (weights, intercepts) = parameters.split_at(parameters.len() - self.equations);
         let mut intercepts = problem.offsets(weights, intercepts);
@@ -117,9 +118,11 @@ impl Task {
     /// What each class adds, given what each equation does.
     fn of_all(&self, of_equations: &[f64], of_others: f64) -> Vec<f64> {
         let mut all = vec![of_others; self.labels.len()];
-        // With a logistic loss the first class that was seen adds nothing.
+        // With a logistic loss the first class that has rows adds nothing.
         let first = (self.link == Link::Logistic).then_some(0.0);
-        for (&class, one) in self.seen.iter().zip(first.into_iter().chain(of_equations.iter().copied())) {
+        for (&class, one) in
+            self.present_classes.iter().zip(first.into_iter().chain(of_equations.iter().copied()))
+        {
             all[class] = one;
         }
         all
@@ -130,7 +133,7 @@ impl Task {
             let (mean, deviation) = self.scale;
             return Target::Number((numbers[row] - mean) / deviation);
         }
-        let place = |class: usize| self.seen.binary_search(&class).unwrap_or(0) as u32;
+        let place = |class: usize| self.present_classes.binary_search(&class).unwrap_or(0) as u32;
         let mut shares = self.shares(targets, row).filter(|(_, weight)| *weight > 0.0);
         match (shares.next(), shares.next()) {
             (None, _) => Target::Class { class: 0, own: 0.0, next: 0.0 },

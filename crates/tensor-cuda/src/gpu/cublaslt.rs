@@ -15,7 +15,7 @@ use cudarc::driver::sys::CUdeviceptr;
 use cudarc::driver::{CudaSlice, CudaStream, DevicePtr};
 use parking_lot::Mutex;
 
-use crate::backend::{Accumulation, Epilogue, GpuError, Matmul, Narrow};
+use crate::backend::{Accumulation, Epilogue, GpuError, HalfPrecision, Matmul};
 
 /// What NVIDIA recommends for Hopper, and enough for all others.
 const WORKSPACE_BYTES: usize = 32 << 20;
@@ -35,7 +35,7 @@ struct PlanKey {
     left_transposed: bool,
     right_transposed: bool,
     accumulation: Accumulation,
-    numbers: Narrow,
+    numbers: HalfPrecision,
     /// Bytes that all addresses are multiples of, at most [`MAX_ALIGNMENT`].
     alignment: u32,
 }
@@ -177,8 +177,8 @@ impl MatmulPlan {
             alignment,
         } = key;
         let narrow = match numbers {
-            Narrow::Bf16 => sys::cudaDataType_t::CUDA_R_16BF,
-            Narrow::F16 => sys::cudaDataType_t::CUDA_R_16F,
+            HalfPrecision::Bf16 => sys::cudaDataType_t::CUDA_R_16BF,
+            HalfPrecision::F16 => sys::cudaDataType_t::CUDA_R_16F,
         };
         let description = MatmulDescription::new()?;
         // 1 is `CUBLAS_OP_T`. What lies there row by row is transposed already.

@@ -10,8 +10,8 @@ use ecommerce_ml_tensor_cpu::Sequence;
 use ecommerce_ml_tensor_cuda::MemoryUse;
 
 use super::{Accelerator, DeviceModel, NetworkWeights};
-use crate::begun::Begun;
-use crate::output::Output;
+use crate::deferred::Deferred;
+use crate::output::ForwardOutput;
 
 /// Tokens for which a GPU is worth the trouble.
 const MIN_TOKENS: usize = 2048;
@@ -57,20 +57,24 @@ struct Replicas(Vec<Box<dyn DeviceModel>>);
 
 impl DeviceModel for Replicas {
     /// A thread each, as giving work to a GPU takes a while; no thread waits for what comes of it.
-    fn begin(&self, sequences: &[Sequence<'_>], output: Output) -> Result<Begun<Vec<Vec<f32>>>, EngineError> {
+    fn begin(
+        &self,
+        sequences: &[Sequence<'_>],
+        output: ForwardOutput,
+    ) -> Result<Deferred<Vec<Vec<f32>>>, EngineError> {
         let shards = shards(sequences, self.0.len());
         let ours = |(copy, shard): (&dyn DeviceModel, &[Sequence<'_>])| copy.begin(shard, output);
-        let begun: Vec<Begun<_>> = thread::scope(|scope| {
+        let deferred: Vec<Deferred<_>> = thread::scope(|scope| {
             let mut ops = self.0.iter().map(AsRef::as_ref).zip(shards.iter().copied());
             let first = ops.next();
             let others: Vec<_> = ops.map(|one| scope.spawn(move || ours(one))).collect();
-            let first = first.map_or_else(|| Ok(Begun::Done(Vec::new())), ours);
+            let first = first.map_or_else(|| Ok(Deferred::Ready(Vec::new())), ours);
             let lost = |_| Err(EngineError::new(ErrorKind::Internal, "computation on a device panicked"));
             let others = others.into_iter().map(|other| other.join().unwrap_or_else(lost));
             [first].into_iter().chain(others).collect::<Result<_, _>>()
         })?;
-        Ok(Begun::Pending(Box::new(move || {
-            let rows = begun.into_iter().map(Begun::finish).collect::<Result<Vec<_>, _>>()?;
+        Ok(Deferred::Pending(Box::new(move || {
+            let rows = deferred.into_iter().map(Deferred::finish).collect::<Result<Vec<_>, _>>()?;
             Ok(rows.concat())
         })))
     }

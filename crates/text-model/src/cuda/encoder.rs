@@ -8,20 +8,20 @@ use std::sync::Arc;
 use bytemuck::{cast_slice, cast_slice_mut};
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_tensor_cpu::Sequence;
-use ecommerce_ml_tensor_cuda::backend::{DevicePointer, GpuBackend, GpuError, Narrow};
+use ecommerce_ml_tensor_cuda::backend::{DevicePointer, GpuBackend, GpuError, HalfPrecision};
 
 use super::DeviceModel;
 use super::batch::BatchLayout;
 use super::ops::{BatchOps, ResidualSum, padded};
 use super::weights::{Head, Layer, Layout, NetworkWeights};
-use crate::begun::Begun;
-use crate::output::Output;
+use crate::deferred::Deferred;
+use crate::output::ForwardOutput;
 
 /// Tokens of a pass, unless a single sequence has more: enough for all processors of a large GPU.
 const PASS_TOKENS: usize = 32_768;
 
 /// Bytes of a number.
-const BYTES: usize = Narrow::BYTES;
+const BYTES: usize = HalfPrecision::BYTES;
 
 /// A network in a GPU's memory.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl<G: GpuBackend> Encoder<G> {
     fn pass_or_halves(
         &self,
         sequences: &[Sequence<'_>],
-        output: Output,
+        output: ForwardOutput,
         parts: &mut Vec<PassOutput<G>>,
     ) -> Result<(), EngineError> {
         match self.pass(sequences, output) {
@@ -63,7 +63,7 @@ impl<G: GpuBackend> Encoder<G> {
     }
 
     /// Gives the GPU all work for some sequences.
-    fn pass(&self, sequences: &[Sequence<'_>], output: Output) -> Result<PassOutput<G>, PassError> {
+    fn pass(&self, sequences: &[Sequence<'_>], output: ForwardOutput) -> Result<PassOutput<G>, PassError> {
         let (batch, numbers) = BatchLayout::new(sequences);
         let numbers = self.gpu.upload(cast_slice(&numbers))?;
         let ops = BatchOps {
@@ -76,7 +76,7 @@ impl<G: GpuBackend> Encoder<G> {
         let activations = Activations::new(&*self.gpu, &self.layout, batch.tokens)?;
         ops.embed(&activations.hidden)?;
         let (width, numbers) = match (output, &self.layout.head) {
-            (Output::Embedding, _) => {
+            (ForwardOutput::Embedding, _) => {
                 for layer in &self.layout.layers {
                     activations.layer(&ops, layer)?;
                 }
@@ -85,11 +85,11 @@ impl<G: GpuBackend> Encoder<G> {
                 ops.means(&activations.hidden, &means)?;
                 (width, means)
             }
-            (Output::Head, Some(head)) => {
+            (ForwardOutput::Head, Some(head)) => {
                 let cls = activations.layers_to_cls(&ops, &self.layout.layers)?;
                 (head.outputs, activations.head(&ops, head, &cls)?)
             }
-            (Output::Head, None) => return Err(PassError::WithoutHead),
+            (ForwardOutput::Head, None) => return Err(PassError::WithoutHead),
         };
         let download = self.gpu.start_download(&numbers, batch.sequences * width * size_of::<f32>())?;
         Ok(PassOutput { download, sequences: batch.sequences, width })
@@ -97,13 +97,17 @@ impl<G: GpuBackend> Encoder<G> {
 }
 
 impl<G: GpuBackend> DeviceModel for Encoder<G> {
-    fn begin(&self, sequences: &[Sequence<'_>], output: Output) -> Result<Begun<Vec<Vec<f32>>>, EngineError> {
+    fn begin(
+        &self,
+        sequences: &[Sequence<'_>],
+        output: ForwardOutput,
+    ) -> Result<Deferred<Vec<Vec<f32>>>, EngineError> {
         let mut parts = Vec::new();
         for pass in passes(sequences) {
             self.pass_or_halves(pass, output, &mut parts)?;
         }
         let gpu = Arc::clone(&self.gpu);
-        Ok(Begun::Pending(Box::new(move || {
+        Ok(Deferred::Pending(Box::new(move || {
             let rows = parts.into_iter().map(|part| part.rows(&*gpu)).collect::<Result<Vec<_>, _>>()?;
             Ok(rows.concat())
         })))

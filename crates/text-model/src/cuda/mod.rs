@@ -18,8 +18,8 @@ use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_tensor_cpu::Sequence;
 use ecommerce_ml_tensor_cuda::{GpuBackend, MemoryUse};
 
-use crate::begun::Begun;
-use crate::output::Output;
+use crate::deferred::Deferred;
+use crate::output::ForwardOutput;
 
 mod batch;
 pub mod data_parallel;
@@ -48,12 +48,16 @@ pub trait Accelerator: Debug + Send + Sync {
 
 /// A network in the memory of a GPU, until it is dropped.
 pub trait DeviceModel: Debug + Send + Sync {
-    /// Gives the GPU all work for a row of numbers for each sequence, without waiting for it: of [`Output::Head`] the head's
+    /// Gives the GPU all work for a row of numbers for each sequence, without waiting for it: of [`ForwardOutput::Head`] the head's
     /// outputs before softmax, `[sequences, outputs]`, else means, `[sequences, hidden]`. Sequences that don't fit into memory together are computed one part after the other.
     ///
     /// # Errors
     /// If there is no room for a single sequence, the GPU fails, or a network without a head is asked for its outputs.
-    fn begin(&self, sequences: &[Sequence<'_>], output: Output) -> Result<Begun<Vec<Vec<f32>>>, EngineError>;
+    fn begin(
+        &self,
+        sequences: &[Sequence<'_>],
+        output: ForwardOutput,
+    ) -> Result<Deferred<Vec<Vec<f32>>>, EngineError>;
 }
 
 impl<G: GpuBackend> Accelerator for G {

@@ -1,5 +1,5 @@
-//! The weights of a network as they lie in a GPU's memory: one piece, matrices in numbers of 16 bits, layer norms and the last layer of the
-//! head in f32.
+//! The weights of a network as they lie in a GPU's memory: one piece, matrices in numbers of 16 bits, layer norms and the last
+//! layer of the head in f32.
 //!
 //! It must not know where they come from. Invariant: every part begins at a multiple of [`ALIGNMENT`].
 
@@ -9,9 +9,9 @@ use bytemuck::cast_slice;
 use ecommerce_ml_checkpoint::config::{Activation, ModelConfig};
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_tensor_cpu::{
-    DenseWeights, EmbeddingWeights, HeadActivation, HeadWeights, LayerWeights, NormWeights, WordWeights,
+    DenseWeights, EmbeddingWeights, HeadActivation, HeadWeights, LayerNormWeights, LayerWeights, WordWeights,
 };
-use ecommerce_ml_tensor_cuda::backend::{Epilogue, Kernel, Narrow, SHARED_BYTES};
+use ecommerce_ml_tensor_cuda::backend::{Epilogue, HalfPrecision, Kernel, SHARED_BYTES};
 
 /// What matrix products and vector loads want.
 pub const ALIGNMENT: usize = 256;
@@ -31,16 +31,16 @@ pub(super) struct Kernels {
 
 impl Kernels {
     /// For heads of the width at this place of [`HEAD_DIMS`].
-    fn of(numbers: Narrow, head_dim: usize) -> Self {
+    fn of(numbers: HalfPrecision, head_dim: usize) -> Self {
         let (embed, add_norm, mean, classify, attend) = match numbers {
-            Narrow::Bf16 => (
+            HalfPrecision::Bf16 => (
                 Kernel::Embed,
                 Kernel::AddNorm,
                 Kernel::Mean,
                 Kernel::Classify,
                 [Kernel::Attend32, Kernel::Attend64, Kernel::Attend128],
             ),
-            Narrow::F16 => (
+            HalfPrecision::F16 => (
                 Kernel::EmbedF16,
                 Kernel::AddNormF16,
                 Kernel::MeanF16,
@@ -65,7 +65,7 @@ pub(super) struct Dense {
 impl Dense {
     /// The layer that gives only these outputs.
     pub(super) fn part(&self, outputs: std::ops::Range<usize>) -> Self {
-        let bytes = Narrow::BYTES;
+        let bytes = HalfPrecision::BYTES;
         Self {
             weight: self.weight + outputs.start * self.inputs * bytes,
             bias: self.bias + outputs.start * bytes,
@@ -128,7 +128,7 @@ impl NetworkSizes {
 #[derive(Debug)]
 pub(super) struct Layout {
     pub(super) sizes: NetworkSizes,
-    pub(super) numbers: Narrow,
+    pub(super) numbers: HalfPrecision,
     pub(super) kernels: Kernels,
     pub(super) words: usize,
     pub(super) positions: usize,
@@ -155,7 +155,7 @@ impl NetworkWeights {
 #[derive(Debug)]
 pub struct WeightsBuilder {
     bytes: Vec<u8>,
-    numbers: Narrow,
+    numbers: HalfPrecision,
     head_width: usize,
     activation: Activation,
     layout: Layout,
@@ -167,7 +167,7 @@ impl WeightsBuilder {
     /// # Errors
     /// [`ErrorKind::UnsupportedModel`] for sizes that there are no kernels for.
     pub fn new(
-        numbers: Narrow,
+        numbers: HalfPrecision,
         config: &ModelConfig,
         embeddings: &EmbeddingWeights,
     ) -> Result<Self, EngineError> {
@@ -253,7 +253,7 @@ impl WeightsBuilder {
         Dense { weight, bias: self.push_half(weights.bias.iter().copied()), inputs, outputs, epilogue }
     }
 
-    fn norm(&mut self, weights: &NormWeights) -> LayerNorm {
+    fn norm(&mut self, weights: &LayerNormWeights) -> LayerNorm {
         LayerNorm { weight: self.push_f32(&weights.weight), bias: self.push_f32(&weights.bias) }
     }
 

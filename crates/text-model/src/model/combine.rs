@@ -2,10 +2,11 @@
 //!
 //! It must not know what the numbers mean. Invariant: a single window's row comes out as it went in.
 
-use crate::Row;
+use crate::WindowRow;
 
 /// Mean of the rows by their weights; in `f64`, so that order hardly matters. Rows are of equal length.
-pub(super) fn weighted_mean(rows: &[Row]) -> Vec<f64> {
+/// Shape `[width]`.
+pub(super) fn weighted_mean(rows: &[WindowRow]) -> Vec<f64> {
     let mut sums = vec![0.0; rows.first().map_or(0, |row| row.values.len())];
     let mut total = 0.0;
     for row in rows {
@@ -20,6 +21,7 @@ pub(super) fn weighted_mean(rows: &[Row]) -> Vec<f64> {
 }
 
 /// The vector scaled to length 1; zeros stay zeros.
+/// Shape `[width]`, as that of `vector`.
 pub(super) fn normalised(vector: &[f64]) -> Vec<f32> {
     let length = vector.iter().map(|value| value * value).sum::<f64>().sqrt();
     // The floor is that of `torch.nn.functional.normalize`.
@@ -33,8 +35,8 @@ mod tests {
 
     use super::*;
 
-    fn row(content_tokens: usize, values: &[f32]) -> Row {
-        Row::new(&Window { ids: vec![0; content_tokens + 2], content_tokens }, values.to_vec())
+    fn row(content_tokens: usize, values: &[f32]) -> WindowRow {
+        WindowRow::new(&Window { ids: vec![0; content_tokens + 2], content_tokens }, values.to_vec())
     }
 
     #[test]

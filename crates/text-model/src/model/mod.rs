@@ -1,9 +1,9 @@
 //! A loaded model: text in, rows of numbers and their meaning out.
 //!
 //! # Layout
-//! - `network`: windows through the network: on the CPU by `packed`, on a GPU by `resident`, of architectures that neither knows
-//!   by `candle`, which is also the reference of the first.
-//! - `prepare`, `agreement`: weights into the form and the precision that the CPU computes with.
+//! - `network`: windows through the network: on the CPU by `packed`, on a GPU by `device_network`, of architectures that neither
+//!   knows by `candle`, which is also the reference of the first.
+//! - `prepare`, `quantization_check`: weights into the form and the precision that the CPU computes with.
 //! - `combine`: windows of one text into one answer.
 //! - `text_model`: the model as its scheduler uses it.
 //!
@@ -21,31 +21,31 @@ use ecommerce_ml_checkpoint::weights::Weights;
 use ecommerce_ml_checkpoint::weights::family::Names;
 use ecommerce_ml_predictor::ModelPrecision;
 use ecommerce_ml_protocol::{Answer, EngineError, ErrorKind, ModelInfo, Reads, Signature, Task};
-use ecommerce_ml_tensor_cpu::{Cpu, Encoder, Image};
-use ecommerce_ml_tensor_cuda::Narrow;
+use ecommerce_ml_tensor_cpu::{Cpu, PackedEncoder, PrepackedWeights};
+use ecommerce_ml_tensor_cuda::HalfPrecision;
 use serde::Serialize;
 
-use crate::begun::Begun;
 use crate::cuda::Accelerator;
+use crate::deferred::Deferred;
 use crate::device::Device;
-use crate::output::{Output, Prediction, Row};
+use crate::output::{ForwardOutput, Prediction, WindowRow};
 use crate::shape::sizes;
 
-mod agreement;
 mod candle;
 mod combine;
+mod device_network;
 mod network;
 mod packed;
 mod prepare;
-mod resident;
+mod quantization_check;
 mod text_model;
 
 use candle::CandleNetwork;
+use device_network::DeviceNetwork;
 use network::Network;
 use packed::PackedNetwork;
 pub use prepare::PrecisionChoice;
 use prepare::{About, Source};
-use resident::ResidentNetwork;
 
 /// What the catalog calls the kind of these models.
 pub const KIND: &str = "text";
@@ -84,7 +84,7 @@ impl Model {
                 Self::load_by_candle(files, Weights::open(files)?, &candle_core::Device::Cpu)
             }
             Device::Cpu(cpu) => Self::open(Self::prepare(files, cpu, precision)?, cpu),
-            Device::Accelerator(machine) => Self::load_to(machine, files, precision),
+            Device::Accelerator(accelerator) => Self::load_to(accelerator, files, precision),
             Device::Candle(device) => Self::load_by_candle(files, Weights::open(files)?, device),
         }
     }
@@ -95,7 +95,7 @@ impl Model {
         weights: Weights<'_>,
         device: &candle_core::Device,
     ) -> Result<Self, EngineError> {
-        let model = Self::load_elsewhere(files, weights, "f32", |weights, names, config, head| {
+        let model = Self::load_from_files(files, weights, "f32", |weights, names, config, head| {
             let network = CandleNetwork::load(weights, config, names, head, device)?;
             let bytes = weights.parameters() * size_of::<f32>() as u64 + network.working_bytes();
             Ok((Network::Candle(Box::new(network)), bytes))
@@ -108,7 +108,11 @@ impl Model {
     ///
     /// # Errors
     /// As [`load`](Self::load).
-    pub fn prepare(files: &ModelFiles, cpu: &Cpu, precision: PrecisionChoice) -> Result<Image, EngineError> {
+    pub fn prepare(
+        files: &ModelFiles,
+        cpu: &Cpu,
+        precision: PrecisionChoice,
+    ) -> Result<PrepackedWeights, EngineError> {
         let config = ModelConfig::load(files)?;
         let tokenizer = Tokenizer::load(files, &config)?;
         if !config.family.is_bert_shaped() {
@@ -120,49 +124,49 @@ impl Model {
     /// A model that was prepared on a machine like this.
     ///
     /// # Errors
-    /// [`ErrorKind::DamagedModel`] if the image isn't what [`prepare`](Self::prepare) makes.
-    pub fn open(image: Image, cpu: &Cpu) -> Result<Self, EngineError> {
-        let image = Arc::new(image);
-        let files = prepare::small_files(&image);
+    /// [`ErrorKind::DamagedModel`] if the weights aren't what [`prepare`](Self::prepare) makes.
+    pub fn open(prepacked: PrepackedWeights, cpu: &Cpu) -> Result<Self, EngineError> {
+        let prepacked = Arc::new(prepacked);
+        let files = prepare::small_files(&prepacked);
         let config = ModelConfig::load(&files)?;
         if !config.family.is_bert_shaped() {
-            let weights = Weights::of_shards(prepare::shards(&image))?;
+            let weights = Weights::of_shards(prepare::shards(&prepacked))?;
             return Self::load_by_candle(&files, weights, &candle_core::Device::Cpu);
         }
         let tokenizer = Tokenizer::load(&files, &config)?;
         let damaged = || EngineError::new(ErrorKind::DamagedModel, "prepared weights don't fit their model");
-        let about: About = serde_json::from_value(image.about().clone()).map_err(|_| damaged())?;
+        let about: About = serde_json::from_value(prepacked.about().clone()).map_err(|_| damaged())?;
         let network =
-            PackedNetwork::open(&image, &about, &config, cpu.kernels, &cpu.team).ok_or_else(damaged)?;
-        let bytes = image.size() as u64 + tokenizer.bytes();
+            PackedNetwork::open(&prepacked, &about, &config, cpu.kernels, &cpu.pool).ok_or_else(damaged)?;
+        let bytes = prepacked.size() as u64 + tokenizer.bytes();
         let info = describe(&config, &tokenizer, about.head.as_ref(), (about.parameters, bytes));
         let precision = ModelPrecision { name: about.precision.as_str(), note: about.precision_note };
         Ok(Self { tokenizer, network: Network::Packed(Box::new(network)), info, precision })
     }
 
-    /// A model on a machine with memory of its own.
+    /// A model on a device with memory of its own.
     fn load_to(
-        machine: &Arc<dyn Accelerator>,
+        accelerator: &Arc<dyn Accelerator>,
         files: &ModelFiles,
         precision: PrecisionChoice,
     ) -> Result<Self, EngineError> {
-        let load = |numbers: Narrow| {
+        let load = |numbers: HalfPrecision| {
             let weights = Weights::open(files)?;
-            Self::load_elsewhere(files, weights, numbers.as_str(), |weights, names, config, head| {
-                let there = (machine, numbers);
-                let (network, bytes) = ResidentNetwork::load((weights, names), config, head, there)?;
-                Ok((Network::Resident(network), bytes))
+            Self::load_from_files(files, weights, numbers.as_str(), |weights, names, config, head| {
+                let there = (accelerator, numbers);
+                let (network, bytes) = DeviceNetwork::load((weights, names), config, head, there)?;
+                Ok((Network::Device(network), bytes))
             })
         };
         let (model, note) = match precision {
-            PrecisionChoice::Narrow(numbers) => (load(numbers)?, "as set"),
+            PrecisionChoice::Half(numbers) => (load(numbers)?, "as set"),
             PrecisionChoice::Auto | PrecisionChoice::Fixed(_) => {
-                let model = load(Narrow::F16)?;
+                let model = load(HalfPrecision::F16)?;
                 if model.is_finite()? {
                     (model, "built-in texts stay within its range")
                 } else {
                     drop(model);
-                    (load(Narrow::Bf16)?, "built-in texts exceed the range of f16")
+                    (load(HalfPrecision::Bf16)?, "built-in texts exceed the range of f16")
                 }
             }
         };
@@ -172,8 +176,9 @@ impl Model {
 
     /// Whether nothing overflows on built-in texts.
     fn is_finite(&self) -> Result<bool, EngineError> {
-        let output = if self.info.task() == Task::Embedding { Output::Embedding } else { Output::Head };
-        let windows = agreement::windows(&self.tokenizer)?;
+        let output =
+            if self.info.task() == Task::Embedding { ForwardOutput::Embedding } else { ForwardOutput::Head };
+        let windows = quantization_check::windows(&self.tokenizer)?;
         match self.forward(&windows.iter().collect::<Vec<_>>(), output) {
             Ok(_) => Ok(true),
             Err(error) if error.kind == ErrorKind::DamagedModel => Ok(false),
@@ -182,7 +187,7 @@ impl Model {
     }
 
     /// A model whose network is not on the CPU; `load` says how many bytes it takes.
-    fn load_elsewhere(
+    fn load_from_files(
         files: &ModelFiles,
         mut weights: Weights<'_>,
         precision: &'static str,
@@ -232,19 +237,25 @@ impl Model {
     }
 
     /// A row for each window: probabilities of the labels, the value of a regression, or an embedding.
+    /// Shapes `[labels]`, `[1]` and `[hidden]`.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidRequest`] for [`Output::Head`] of a model without head, or a window that this model's
+    /// [`ErrorKind::InvalidRequest`] for [`ForwardOutput::Head`] of a model without head, or a window that this model's
     /// tokenizer didn't make; [`ErrorKind::DamagedModel`] if the computation overflows.
-    pub fn forward(&self, windows: &[&Window], output: Output) -> Result<Vec<Vec<f32>>, EngineError> {
+    pub fn forward(&self, windows: &[&Window], output: ForwardOutput) -> Result<Vec<Vec<f32>>, EngineError> {
         self.begin(windows, output)?.finish()
     }
 
     /// Begins what [`forward`](Self::forward) does; on the CPU that is all of it.
+    /// Shapes are those of `forward`: `[labels]`, `[1]` or `[hidden]`.
     ///
     /// # Errors
     /// As [`forward`](Self::forward), now or when the rows are waited for.
-    pub fn begin(&self, windows: &[&Window], output: Output) -> Result<Begun<Vec<Vec<f32>>>, EngineError> {
+    pub fn begin(
+        &self,
+        windows: &[&Window],
+        output: ForwardOutput,
+    ) -> Result<Deferred<Vec<Vec<f32>>>, EngineError> {
         windows.iter().try_for_each(|window| self.check(window))?;
         self.network.begin(windows, output)
     }
@@ -263,7 +274,7 @@ impl Model {
 
     /// What [`forward`](Self::forward) comes to for these windows on the CPU, heads and everything that isn't multiplied left
     /// aside; nothing elsewhere.
-    pub fn operations(&self, windows: &[Window], output: Output) -> Operations {
+    pub fn operations(&self, windows: &[Window], output: ForwardOutput) -> Operations {
         let Network::Packed(network) = &self.network else { return Operations::default() };
         let (dense, attention) = network.operations(windows, output);
         if self.precision.name == "int8" {
@@ -273,8 +284,8 @@ impl Model {
         }
     }
 
-    /// What the rows of [`Output::Head`] of all windows of one text, at least one, say of it.
-    pub fn predict(&self, rows: &[Row]) -> Prediction {
+    /// What the rows of [`ForwardOutput::Head`] of all windows of one text, at least one, say of it.
+    pub fn predict(&self, rows: &[WindowRow]) -> Prediction {
         let mean = combine::weighted_mean(rows);
         match self.info.task() {
             Task::Regression => Prediction::Number(mean.first().copied().unwrap_or_default()),
@@ -284,8 +295,9 @@ impl Model {
         }
     }
 
-    /// The embedding of one text, of length 1, from the rows of [`Output::Embedding`] of all its windows.
-    pub fn embed(&self, rows: &[Row]) -> Vec<f32> {
+    /// The embedding of one text, of length 1, from the rows of [`ForwardOutput::Embedding`] of all its windows.
+    /// Shape `[hidden]`.
+    pub fn embed(&self, rows: &[WindowRow]) -> Vec<f32> {
         combine::normalised(&combine::weighted_mean(rows))
     }
 
@@ -305,10 +317,10 @@ impl Model {
 ///
 /// # Errors
 /// As of [`Model::load`].
-pub fn encoder(model: &mut OpenModel<'_>, cpu: &Cpu) -> Result<Encoder, EngineError> {
-    let image = Arc::new(prepare::encoder(model)?);
+pub fn encoder(model: &mut OpenModel<'_>, cpu: &Cpu) -> Result<PackedEncoder, EngineError> {
+    let prepacked = Arc::new(prepare::encoder(model)?);
     let damaged = || EngineError::new(ErrorKind::DamagedModel, "weights don't fit their model");
-    Encoder::open(&image, &sizes(&model.config), cpu.kernels, &cpu.team).ok_or_else(damaged)
+    PackedEncoder::open(&prepacked, &sizes(&model.config), cpu.kernels, &cpu.pool).ok_or_else(damaged)
 }
 
 /// What views show of a text model beside what every kind has.

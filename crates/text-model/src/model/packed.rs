@@ -1,4 +1,4 @@
-//! The network on the CPU: prepared weights, the encoder and the head in [`ecommerce_ml_tensor_cpu`].
+//! The network on the CPU: prepacked weights, the encoder and the head in [`ecommerce_ml_tensor_cpu`].
 //!
 //! It must not know names of weights or how they were prepared.
 //! Invariant: a window's row has the same bits whatever else is in the batch.
@@ -10,39 +10,39 @@ use ecommerce_ml_checkpoint::head::HeadPlan;
 use ecommerce_ml_checkpoint::positions::Positions;
 use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_tensor_cpu::{
-    Encoder, Head, HeadActivation, Image, Kernels, Pooling, Sequence, Team, softmax,
+    Head, HeadActivation, Kernels, PackedEncoder, Pooling, PrepackedWeights, Sequence, ThreadPool, softmax,
 };
 
 use super::network::without_head;
 use super::prepare::About;
-use super::{Output, Window};
+use super::{ForwardOutput, Window};
 use crate::shape::sizes;
 
 /// Encoder and head.
 #[derive(Debug)]
 pub(super) struct PackedNetwork {
-    encoder: Encoder,
+    encoder: PackedEncoder,
     head: Option<(Head, HeadPlan)>,
     positions: Positions,
     width: usize,
 }
 
 impl PackedNetwork {
-    /// The network of prepared weights; `None` if they lack something, or are of other sizes than the configuration.
+    /// The network of prepacked weights; `None` if they lack something, or are of other sizes than the configuration.
     pub(super) fn open(
-        image: &Arc<Image>,
+        prepacked: &Arc<PrepackedWeights>,
         about: &About,
         config: &ModelConfig,
         kernels: Kernels,
-        team: &Arc<Team>,
+        pool: &Arc<ThreadPool>,
     ) -> Option<Self> {
         let width = config.hidden_size;
         let head = |plan: &HeadPlan| {
-            let head = Head::open(image, width, plan.outputs(), head_activation(config.family))?;
+            let head = Head::open(prepacked, width, plan.outputs(), head_activation(config.family))?;
             Some((head, plan.clone()))
         };
         Some(Self {
-            encoder: Encoder::open(image, &sizes(config), kernels, team)?,
+            encoder: PackedEncoder::open(prepacked, &sizes(config), kernels, pool)?,
             head: match &about.head {
                 Some(plan) => Some(head(plan)?),
                 None => None,
@@ -53,7 +53,7 @@ impl PackedNetwork {
     }
 
     /// Operations that these windows take in dense layers, and in attention.
-    pub(super) fn operations(&self, windows: &[Window], output: Output) -> (u64, u64) {
+    pub(super) fn operations(&self, windows: &[Window], output: ForwardOutput) -> (u64, u64) {
         let lengths: Vec<usize> = windows.iter().map(|window| window.ids.len()).collect();
         self.encoder.operations(&lengths, pooling(output))
     }
@@ -63,28 +63,36 @@ impl PackedNetwork {
     }
 
     /// A row for each window.
-    pub(super) fn forward(&self, windows: &[&Window], output: Output) -> Result<Vec<Vec<f32>>, EngineError> {
+    /// `[outputs]` each, or `[hidden]` of an embedding.
+    pub(super) fn forward(
+        &self,
+        windows: &[&Window],
+        output: ForwardOutput,
+    ) -> Result<Vec<Vec<f32>>, EngineError> {
         let sequences = windows.iter().map(|window| self.sequence(window)).collect::<Vec<_>>();
-        if output == Output::Head && self.head.is_none() {
+        if output == ForwardOutput::Head && self.head.is_none() {
             return Err(without_head());
         }
         let mut states = self.encoder.forward(&sequences, pooling(output));
         Ok(match (output, &self.head) {
-            (Output::Head, Some((head, plan))) => outputs(head, plan, self.encoder.kernels(), &mut states),
+            (ForwardOutput::Head, Some((head, plan))) => {
+                outputs(head, plan, self.encoder.kernels(), &mut states)
+            }
             _ => states.chunks_exact(self.width).map(<[f32]>::to_vec).collect(),
         })
     }
 }
 
 /// Which states an output is made of.
-fn pooling(output: Output) -> Pooling {
+fn pooling(output: ForwardOutput) -> Pooling {
     match output {
-        Output::Head => Pooling::First,
-        Output::Embedding => Pooling::Mean,
+        ForwardOutput::Head => Pooling::First,
+        ForwardOutput::Embedding => Pooling::Mean,
     }
 }
 
 /// Probabilities or values from the last hidden states of first tokens.
+/// `states`: `[rows, hidden]`, which are changed; `[outputs]` each come out.
 pub(super) fn outputs(head: &Head, plan: &HeadPlan, kernels: &Kernels, states: &mut [f32]) -> Vec<Vec<f32>> {
     let mut rows = head.logits(kernels, states);
     if plan.labels.is_some() {

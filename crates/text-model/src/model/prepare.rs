@@ -14,16 +14,16 @@ use ecommerce_ml_checkpoint::weights::family::Names;
 use ecommerce_ml_checkpoint::weights::{Numbers, Weights, shard_names};
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_tensor_cpu::{
-    DenseWeights, EmbeddingWeights, HeadWeights, Image, ImageBuilder, Kernels, LayerWeights, NormWeights,
-    Precision, WordWeights, pack_embeddings, pack_head, pack_layer,
+    DenseWeights, EmbeddingWeights, HeadWeights, Kernels, LayerNormWeights, LayerWeights, Precision,
+    PrepackedBuilder, PrepackedWeights, WordWeights, pack_embeddings, pack_head, pack_layer,
 };
-use ecommerce_ml_tensor_cuda::Narrow;
+use ecommerce_ml_tensor_cuda::HalfPrecision;
 use serde::{Deserialize, Serialize};
 
-use super::agreement::Agreement;
+use super::quantization_check::QuantizationCheck;
 use crate::shape::shape;
 
-/// Before the names of the model's files in an image.
+/// Before the names of the model's files in prepacked weights.
 const FILE: &str = "file.";
 
 /// Before the names of its files of weights, where they are kept as they are.
@@ -38,7 +38,7 @@ pub enum PrecisionChoice {
     /// What the model is to be computed in on the CPU.
     Fixed(Precision),
     /// The same elsewhere.
-    Narrow(Narrow),
+    Half(HalfPrecision),
 }
 
 impl PrecisionChoice {
@@ -47,12 +47,12 @@ impl PrecisionChoice {
         match self {
             PrecisionChoice::Auto => "auto",
             PrecisionChoice::Fixed(precision) => precision.as_str(),
-            PrecisionChoice::Narrow(numbers) => numbers.as_str(),
+            PrecisionChoice::Half(numbers) => numbers.as_str(),
         }
     }
 }
 
-/// What an image says of its model.
+/// What prepacked weights say of their model.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct About {
     /// What the layers are computed in.
@@ -76,25 +76,25 @@ impl Source<'_> {
     ///
     /// # Errors
     /// As [`Model::load`](super::Model::load).
-    pub(super) fn prepare(&self, choice: PrecisionChoice) -> Result<Image, EngineError> {
+    pub(super) fn prepare(&self, choice: PrecisionChoice) -> Result<PrepackedWeights, EngineError> {
         match choice {
             PrecisionChoice::Fixed(Precision::F32) => self.build(None, "as set"),
             PrecisionChoice::Fixed(Precision::Int8) => {
-                let (image, verdict) = self.build_int8()?;
+                let (prepacked, verdict) = self.build_int8()?;
                 let figures = verdict.unwrap_or_else(|figures| figures);
-                Ok(with_note(image, format!("as set; {figures}")))
+                Ok(with_note(prepacked, format!("as set; {figures}")))
             }
             PrecisionChoice::Auto if !self.kernels.fast_int8() => {
                 self.build(None, "this processor has no dot product of bytes")
             }
-            PrecisionChoice::Narrow(numbers) => {
+            PrecisionChoice::Half(numbers) => {
                 let message = format!("precision \"{}\" is not available on the CPU", numbers.as_str());
                 Err(EngineError::new(ErrorKind::NotCompiledIn, message))
             }
             PrecisionChoice::Auto => match self.build_int8()? {
-                (image, Ok(figures)) => Ok(with_note(image, figures)),
-                (image, Err(figures)) => {
-                    drop(image);
+                (prepacked, Ok(figures)) => Ok(with_note(prepacked, figures)),
+                (prepacked, Err(figures)) => {
+                    drop(prepacked);
                     self.build(None, &figures)
                 }
             },
@@ -102,49 +102,53 @@ impl Source<'_> {
     }
 
     /// The model in `int8`, and whether that will do.
-    fn build_int8(&self) -> Result<(Image, Result<String, String>), EngineError> {
-        let mut agreement = Agreement::new(self.tokenizer, self.config, self.kernels)?;
-        let image = self.build(Some(&mut agreement), "")?;
-        Ok((image, agreement.verdict()))
+    fn build_int8(&self) -> Result<(PrepackedWeights, Result<String, String>), EngineError> {
+        let mut check = QuantizationCheck::new(self.tokenizer, self.config, self.kernels)?;
+        let prepacked = self.build(Some(&mut check), "")?;
+        Ok((prepacked, check.verdict()))
     }
 
-    /// The model in `int8` by means of the agreement, or else in `f32`.
-    fn build(&self, mut agreement: Option<&mut Agreement>, note: &str) -> Result<Image, EngineError> {
+    /// The model in `int8` by means of the quantization check, or else in `f32`.
+    fn build(
+        &self,
+        mut check: Option<&mut QuantizationCheck>,
+        note: &str,
+    ) -> Result<PrepackedWeights, EngineError> {
         let (config, shape) = (self.config, shape(self.config));
         let mut weights = Weights::open(self.files)?;
         let names = Names::detect(config.family, &weights);
         weights.refuse_more_layers(&names, config.layers)?;
-        let mut image = ImageBuilder::default();
-        add_files(self.files, &mut image);
+        let mut prepacked = PrepackedBuilder::default();
+        add_files(self.files, &mut prepacked);
 
         let embeddings = embeddings(&mut weights, &names, config)?;
-        if let Some(agreement) = &mut agreement {
-            agreement.embed(&embeddings);
+        if let Some(check) = &mut check {
+            check.embed(&embeddings);
         }
-        pack_embeddings(&mut image, &embeddings);
+        pack_embeddings(&mut prepacked, &embeddings);
         drop(embeddings);
         for index in 0..config.layers {
             let layer = layer(&mut weights, &names, index, config)?;
-            match &mut agreement {
-                Some(agreement) => agreement.layer(&layer, index, &mut image),
-                None => pack_layer(&mut image, index, &shape, &layer, None),
+            match &mut check {
+                Some(check) => check.layer(&layer, index, &mut prepacked),
+                None => pack_layer(&mut prepacked, index, &shape, &layer, None),
             }
         }
         let head = HeadPlan::read(&weights, &names, config)?;
         if let Some(plan) = &head {
             let weights = head_weights(&mut weights, &names, config, plan)?;
-            pack_head(&mut image, config.hidden_size, &weights);
-            if let Some(agreement) = &mut agreement {
-                agreement.head(&weights, plan);
+            pack_head(&mut prepacked, config.hidden_size, &weights);
+            if let Some(check) = &mut check {
+                check.head(&weights, plan);
             }
         }
         let about = About {
-            precision: if agreement.is_some() { Precision::Int8 } else { Precision::F32 },
+            precision: if check.is_some() { Precision::Int8 } else { Precision::F32 },
             precision_note: note.to_owned(),
             head,
             parameters: weights.parameters(),
         };
-        Ok(image.finish(serde_json::to_value(about).unwrap_or_default()))
+        Ok(prepacked.finish(serde_json::to_value(about).unwrap_or_default()))
     }
 }
 
@@ -152,51 +156,51 @@ impl Source<'_> {
 ///
 /// # Errors
 /// If files of weights are missing. What is wrong with the weights comes out when they are opened.
-pub(super) fn as_it_is(files: &ModelFiles) -> Result<Image, EngineError> {
-    let mut image = ImageBuilder::default();
-    add_files(files, &mut image);
+pub(super) fn as_it_is(files: &ModelFiles) -> Result<PrepackedWeights, EngineError> {
+    let mut prepacked = PrepackedBuilder::default();
+    add_files(files, &mut prepacked);
     for name in shard_names(files)? {
-        image.add(format!("{SHARD}{name}"), files.require(&name)?);
+        prepacked.add(format!("{SHARD}{name}"), files.require(&name)?);
     }
-    Ok(image.finish(serde_json::Value::Null))
+    Ok(prepacked.finish(serde_json::Value::Null))
 }
 
 /// The files of weights that were kept as they are.
-pub(super) fn shards(image: &Image) -> impl Iterator<Item = (&str, &[u8])> {
-    image.parts_of(SHARD)
+pub(super) fn shards(prepacked: &PrepackedWeights) -> impl Iterator<Item = (&str, &[u8])> {
+    prepacked.parts_of(SHARD)
 }
 
 /// The files besides the weights.
-fn add_files(files: &ModelFiles, image: &mut ImageBuilder) {
+fn add_files(files: &ModelFiles, prepacked: &mut PrepackedBuilder) {
     for (name, bytes) in files.iter() {
         if !name.contains(".safetensors") {
-            image.add(format!("{FILE}{name}"), bytes);
+            prepacked.add(format!("{FILE}{name}"), bytes);
         }
     }
 }
 
 /// The encoder of a model by itself, in single precision.
-pub(super) fn encoder(model: &mut OpenModel<'_>) -> Result<Image, EngineError> {
+pub(super) fn encoder(model: &mut OpenModel<'_>) -> Result<PrepackedWeights, EngineError> {
     let OpenModel { config, names, weights, .. } = model;
-    let (shape, mut image) = (shape(config), ImageBuilder::default());
-    pack_embeddings(&mut image, &embeddings(weights, names, config)?);
+    let (shape, mut prepacked) = (shape(config), PrepackedBuilder::default());
+    pack_embeddings(&mut prepacked, &embeddings(weights, names, config)?);
     for index in 0..config.layers {
-        pack_layer(&mut image, index, &shape, &layer(weights, names, index, config)?, None);
+        pack_layer(&mut prepacked, index, &shape, &layer(weights, names, index, config)?, None);
     }
-    Ok(image.finish(serde_json::Value::Null))
+    Ok(prepacked.finish(serde_json::Value::Null))
 }
 
-fn with_note(image: Image, note: String) -> Image {
-    let mut about = image.about().clone();
+fn with_note(prepacked: PrepackedWeights, note: String) -> PrepackedWeights {
+    let mut about = prepacked.about().clone();
     if let Some(about) = about.as_object_mut() {
         about.insert("precision_note".to_owned(), note.into());
     }
-    image.with_about(about)
+    prepacked.with_about(about)
 }
 
-/// The files besides the weights that an image came from.
-pub(super) fn small_files(image: &Arc<Image>) -> ModelFiles {
-    let files = image.parts_of(FILE).map(|(name, bytes)| (name.to_owned(), bytes.to_vec()));
+/// The files besides the weights that prepacked weights came from.
+pub(super) fn small_files(prepacked: &Arc<PrepackedWeights>) -> ModelFiles {
+    let files = prepacked.parts_of(FILE).map(|(name, bytes)| (name.to_owned(), bytes.to_vec()));
     ModelFiles::from_parts(files.collect())
 }
 
@@ -275,8 +279,8 @@ fn dense(
 }
 
 /// The layer norm `name` over `width` features.
-fn norm(weights: &mut Weights<'_>, name: &str, width: usize) -> Result<NormWeights, EngineError> {
-    Ok(NormWeights {
+fn norm(weights: &mut Weights<'_>, name: &str, width: usize) -> Result<LayerNormWeights, EngineError> {
+    Ok(LayerNormWeights {
         weight: weights.values(&format!("{name}.weight"), &[width])?,
         bias: weights.values(&format!("{name}.bias"), &[width])?,
     })

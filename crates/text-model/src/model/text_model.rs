@@ -7,7 +7,7 @@ use ecommerce_ml_predictor::ModelPrecision;
 use ecommerce_ml_protocol::{EngineError, ModelInfo};
 
 use super::Model;
-use crate::{Begun, Output, Prediction, Row, TextModel, Window};
+use crate::{Deferred, ForwardOutput, Prediction, TextModel, Window, WindowRow};
 
 impl TextModel for Model {
     fn info(&self) -> &ModelInfo {
@@ -22,15 +22,19 @@ impl TextModel for Model {
         self.windows(text)
     }
 
-    fn begin(&self, windows: &[&Window], output: Output) -> Result<Begun<Vec<Vec<f32>>>, EngineError> {
+    fn begin(
+        &self,
+        windows: &[&Window],
+        output: ForwardOutput,
+    ) -> Result<Deferred<Vec<Vec<f32>>>, EngineError> {
         self.begin(windows, output)
     }
 
-    fn predict(&self, rows: &[Row]) -> Prediction {
+    fn predict(&self, rows: &[WindowRow]) -> Prediction {
         self.predict(rows)
     }
 
-    fn embed(&self, rows: &[Row]) -> Vec<f32> {
+    fn embed(&self, rows: &[WindowRow]) -> Vec<f32> {
         self.embed(rows)
     }
 

@@ -7,7 +7,7 @@ use std::ops::Range;
 use bytemuck::cast_slice;
 use ecommerce_ml_tensor_cuda::backend::{DevicePointer, GpuBackend, GpuError, KernelArgument, TILE};
 
-use crate::nn::network::Batch;
+use crate::nn::network::TokenBatch;
 
 /// A batch in a GPU's memory.
 #[derive(Debug)]
@@ -45,8 +45,8 @@ type Sides = (Range<usize>, Range<usize>);
 
 impl<G: GpuBackend> DeviceBatch<G> {
     /// Sends a batch.
-    pub(super) fn new(gpu: &G, batch: Batch) -> Result<Self, GpuError> {
-        let Batch { ids, positions: position_rows, lengths } = batch;
+    pub(super) fn new(gpu: &G, batch: TokenBatch) -> Result<Self, GpuError> {
+        let TokenBatch { ids, positions: position_rows, lengths } = batch;
         let mut numbers = ids.clone();
         let mut add = |part: &[u32]| {
             numbers.resize(numbers.len().next_multiple_of(8), 0);

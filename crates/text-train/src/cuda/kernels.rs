@@ -6,15 +6,15 @@ use std::ops::Range;
 
 use ecommerce_ml_checkpoint::config::Activation;
 use ecommerce_ml_tensor_cuda::backend::{
-    Accumulation, DevicePointer, Epilogue, GpuBackend, GpuError, Kernel, KernelArgument, Launch, Matmul,
-    MatmulOperand, Narrow, SHARED_BYTES,
+    Accumulation, DevicePointer, Epilogue, GpuBackend, GpuError, HalfPrecision, Kernel, KernelArgument,
+    Launch, Matmul, MatmulOperand, SHARED_BYTES,
 };
 
 use super::device_batch::DeviceBatch;
 use super::passes::Normed;
 use super::{BF16, DeviceEncoder, F32};
-use crate::nn::dropout::{Dropout, Mask, Place};
-use crate::nn::plan::{DensePlan, NormPlan};
+use crate::nn::dropout::{Dropout, DropoutSite, Mask};
+use crate::nn::layout::{DenseLayout, NormLayout};
 
 /// Threads of a warp, and of blocks that work on numbers.
 const WARP: usize = 32;
@@ -26,7 +26,7 @@ const PARTIAL_THREADS: usize = 512;
 /// Rows that a warp sums up; as the kernels have it.
 const ROWS_OF_WARP: usize = 16;
 
-/// Key, share and scale of what is left out.
+/// Key, threshold and scale of what is left out.
 pub(super) type MaskArguments<'a, N> = [KernelArgument<'a, N>; 3];
 
 impl<G: GpuBackend> DeviceEncoder<G> {
@@ -69,7 +69,7 @@ impl<G: GpuBackend> DeviceEncoder<G> {
         self.launch(kernel, (numbers.div_ceil(each * BLOCK), BLOCK), 0, arguments)
     }
 
-    fn norm_arguments(&self, norm: &NormPlan) -> MaskArguments<'_, G::Memory> {
+    fn norm_arguments(&self, norm: &NormLayout) -> MaskArguments<'_, G::Memory> {
         let epsilon = self.config.layer_norm_eps as f32;
         [
             self.master_weight(norm.weight.start),
@@ -94,7 +94,7 @@ impl<G: GpuBackend> DeviceEncoder<G> {
         dropout: Option<Dropout>,
     ) -> Result<Normed<G>, GpuError> {
         let normed = self.normed(batch.tokens)?;
-        let embeddings = &self.plan.embeddings;
+        let embeddings = &self.layout.embeddings;
         let zeros;
         let types = match &embeddings.types {
             Some(types) => self.weight(types.start),
@@ -104,7 +104,7 @@ impl<G: GpuBackend> DeviceEncoder<G> {
             }
         };
         let [gain, shift, epsilon] = self.norm_arguments(&embeddings.norm);
-        let [key, share, scale] = mask(dropout, Place::Embeddings);
+        let [key, threshold, scale] = mask(dropout, DropoutSite::Embeddings);
         let arguments = [
             batch.number(0),
             batch.number(batch.positions),
@@ -117,7 +117,7 @@ impl<G: GpuBackend> DeviceEncoder<G> {
             count(self.width()),
             count(batch.tokens),
             key,
-            share,
+            threshold,
             scale,
             whole(&normed.output),
             whole(&normed.normal),
@@ -130,14 +130,14 @@ impl<G: GpuBackend> DeviceEncoder<G> {
     /// The layer norm of a sum, of whose left side some is left out.
     pub(super) fn add_norm(
         &self,
-        norm: &NormPlan,
+        norm: &NormLayout,
         (left, mask): (&G::Memory, MaskArguments<'_, G::Memory>),
         right: &G::Memory,
         rows: usize,
     ) -> Result<Normed<G>, GpuError> {
         let normed = self.normed(rows)?;
         let [gain, shift, epsilon] = self.norm_arguments(norm);
-        let [key, share, scale] = mask;
+        let [key, threshold, scale] = mask;
         let arguments = [
             whole(left),
             whole(right),
@@ -147,7 +147,7 @@ impl<G: GpuBackend> DeviceEncoder<G> {
             count(self.width()),
             count(rows),
             key,
-            share,
+            threshold,
             scale,
             whole(&normed.output),
             whole(&normed.normal),
@@ -160,7 +160,7 @@ impl<G: GpuBackend> DeviceEncoder<G> {
     /// From the gradient of a layer norm's output to that of its input, in its place.
     pub(super) fn norm_backward(
         &self,
-        norm: &NormPlan,
+        norm: &NormLayout,
         gradient: &G::Memory,
         normed: &Normed<G>,
         rows: usize,
@@ -220,8 +220,9 @@ impl<G: GpuBackend> DeviceEncoder<G> {
         mask: MaskArguments<'_, G::Memory>,
         output: &G::Memory,
     ) -> Result<(), GpuError> {
-        let [key, share, scale] = mask;
-        let arguments = [whole(input), count(self.width()), count(rows), key, share, scale, whole(output)];
+        let [key, threshold, scale] = mask;
+        let arguments =
+            [whole(input), count(self.width()), count(rows), key, threshold, scale, whole(output)];
         self.launch_over_rows(Kernel::Dropout, rows, 0, &arguments)
     }
 
@@ -236,57 +237,57 @@ impl<G: GpuBackend> DeviceEncoder<G> {
     /// `output = input weightᵀ + bias`.
     pub(super) fn dense(
         &self,
-        plan: &DensePlan,
+        layout: &DenseLayout,
         input: &G::Memory,
         output: &G::Memory,
         rows: usize,
     ) -> Result<(), GpuError> {
         self.gpu.matmul(&Matmul {
-            numbers: Narrow::Bf16,
+            numbers: HalfPrecision::Bf16,
             left: MatmulOperand { at: DevicePointer::start(input), transposed: false },
-            right: MatmulOperand { at: self.weight(plan.weight.start), transposed: true },
+            right: MatmulOperand { at: self.weight(layout.weight.start), transposed: true },
             output: DevicePointer::start(output),
             accumulation: Accumulation::Biased(Epilogue::None),
-            bias: Some(self.weight(plan.bias.start)),
+            bias: Some(self.weight(layout.bias.start)),
             rows,
-            inner: plan.inputs,
-            columns: plan.outputs,
+            inner: layout.inputs,
+            columns: layout.outputs,
         })
     }
 
     /// `d_input = gradient weight`, or added to what is there.
     pub(super) fn dense_input(
         &self,
-        plan: &DensePlan,
+        layout: &DenseLayout,
         gradient: DevicePointer<'_, G::Memory>,
         d_input: &G::Memory,
         rows: usize,
         accumulation: Accumulation,
     ) -> Result<(), GpuError> {
         self.gpu.matmul(&Matmul {
-            numbers: Narrow::Bf16,
+            numbers: HalfPrecision::Bf16,
             left: MatmulOperand { at: gradient, transposed: false },
-            right: MatmulOperand { at: self.weight(plan.weight.start), transposed: false },
+            right: MatmulOperand { at: self.weight(layout.weight.start), transposed: false },
             output: DevicePointer::start(d_input),
             accumulation,
             bias: None,
             rows,
-            inner: plan.outputs,
-            columns: plan.inputs,
+            inner: layout.outputs,
+            columns: layout.inputs,
         })
     }
 
     /// Adds the gradients of a dense layer's weight and bias.
     pub(super) fn dense_backward(
         &self,
-        plan: &DensePlan,
+        layout: &DenseLayout,
         gradient: DevicePointer<'_, G::Memory>,
         input: &G::Memory,
         rows: usize,
     ) -> Result<(), GpuError> {
-        let Some(output) = self.gradient(&plan.weight) else { return Ok(()) };
-        self.weight_backward((gradient, plan.outputs), (input, plan.inputs), rows, output)?;
-        self.sum_rows(gradient, plan.outputs, rows, &plan.bias)
+        let Some(output) = self.gradient(&layout.weight) else { return Ok(()) };
+        self.weight_backward((gradient, layout.outputs), (input, layout.inputs), rows, output)?;
+        self.sum_rows(gradient, layout.outputs, rows, &layout.bias)
     }
 
     /// Adds `gradientᵀ input`.
@@ -298,7 +299,7 @@ impl<G: GpuBackend> DeviceEncoder<G> {
         output: DevicePointer<'_, G::Memory>,
     ) -> Result<(), GpuError> {
         self.gpu.matmul(&Matmul {
-            numbers: Narrow::Bf16,
+            numbers: HalfPrecision::Bf16,
             left: MatmulOperand { at: gradient, transposed: true },
             right: MatmulOperand { at: DevicePointer::start(input), transposed: false },
             output,
@@ -311,11 +312,11 @@ impl<G: GpuBackend> DeviceEncoder<G> {
     }
 }
 
-/// Key, share and scale of a place's mask.
-pub(super) fn mask<'a, N>(dropout: Option<Dropout>, place: Place) -> MaskArguments<'a, N> {
-    match dropout.and_then(|dropout| dropout.mask(place)) {
-        Some(Mask { key, share, scale }) => {
-            [KernelArgument::U64(key), KernelArgument::U32(share as u32), KernelArgument::F32(scale)]
+/// Key, threshold and scale of a site's mask.
+pub(super) fn mask<'a, N>(dropout: Option<Dropout>, site: DropoutSite) -> MaskArguments<'a, N> {
+    match dropout.and_then(|dropout| dropout.mask(site)) {
+        Some(Mask { key, threshold, scale }) => {
+            [KernelArgument::U64(key), KernelArgument::U32(threshold as u32), KernelArgument::F32(scale)]
         }
         None => [KernelArgument::U64(0), KernelArgument::U32(0), KernelArgument::F32(1.0)],
     }

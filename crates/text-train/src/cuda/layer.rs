@@ -10,8 +10,8 @@ use super::device_batch::{DeviceBatch, Tiles};
 use super::kernels::{count, mask, whole};
 use super::passes::{ClsQueries, LayerTape};
 use super::{BF16, DeviceEncoder, Trained};
-use crate::nn::dropout::{Dropout, Place};
-use crate::nn::plan::{LayerPlan, drops_after_attention};
+use crate::nn::dropout::{Dropout, DropoutSite};
+use crate::nn::layout::{LayerLayout, drops_after_attention};
 
 /// Threads of the attention kernels.
 const ATTENTION_THREADS: u32 = 128;
@@ -37,8 +37,8 @@ pub(super) struct LayerPass<'a, G: GpuBackend> {
 }
 
 impl<G: GpuBackend> LayerPass<'_, G> {
-    fn plan(&self) -> &LayerPlan {
-        &self.encoder.plan.layers[self.index]
+    fn layout(&self) -> &LayerLayout {
+        &self.encoder.layout.layers[self.index]
     }
 
     fn is_last(&self) -> bool {
@@ -56,11 +56,11 @@ impl<G: GpuBackend> LayerPass<'_, G> {
 
     fn mask_after_attention(&self) -> [KernelArgument<'static, G::Memory>; 3] {
         let drops = drops_after_attention(self.encoder.config.family);
-        mask(self.dropout.filter(|_| drops), Place::Attention(self.index))
+        mask(self.dropout.filter(|_| drops), DropoutSite::Attention(self.index))
     }
 
     fn mask_of_output(&self) -> [KernelArgument<'static, G::Memory>; 3] {
-        mask(self.dropout, Place::Output(self.index))
+        mask(self.dropout, DropoutSite::Output(self.index))
     }
 
     /// Queries, and keys with values behind them, of a tape.
@@ -83,27 +83,27 @@ impl<G: GpuBackend> LayerPass<'_, G> {
 
     /// From hidden states of all tokens to those of the rows that are computed.
     pub(super) fn forward(&self, input: &G::Memory) -> Result<LayerTape<G>, GpuError> {
-        let (encoder, plan, rows) = (self.encoder, self.plan(), self.rows());
+        let (encoder, layout, rows) = (self.encoder, self.layout(), self.rows());
         let (width, tokens, inner_width) =
             (encoder.width(), self.batch.tokens, encoder.config.intermediate_size);
         let (cls, projected) = if self.is_last() {
-            let picked = encoder.allocate_half(rows * width)?;
+            let cls_input = encoder.allocate_half(rows * width)?;
             let arguments = [
                 whole(input),
                 self.batch.number(self.batch.starts),
                 count(width),
                 count(rows),
-                whole(&picked),
+                whole(&cls_input),
             ];
             encoder.launch_over_rows(Kernel::GatherRows, rows, 0, &arguments)?;
             let (queries, others) =
                 (encoder.allocate_half(rows * width)?, encoder.allocate_half(tokens * 2 * width)?);
-            encoder.dense(&plan.projections.part(0..width), &picked, &queries, rows)?;
-            encoder.dense(&plan.projections.part(width..3 * width), input, &others, tokens)?;
-            (Some(ClsQueries { queries, input: picked }), others)
+            encoder.dense(&layout.projections.part(0..width), &cls_input, &queries, rows)?;
+            encoder.dense(&layout.projections.part(width..3 * width), input, &others, tokens)?;
+            (Some(ClsQueries { queries, input: cls_input }), others)
         } else {
             let projected = encoder.allocate_half(tokens * 3 * width)?;
-            encoder.dense(&plan.projections, input, &projected, tokens)?;
+            encoder.dense(&layout.projections, input, &projected, tokens)?;
             (None, projected)
         };
         let (context, logarithms) =
@@ -111,17 +111,21 @@ impl<G: GpuBackend> LayerPass<'_, G> {
         self.attend(cls.as_ref().map(|cls| &cls.queries), &projected, &context, &logarithms)?;
         let hidden = cls.as_ref().map_or(input, |cls| &cls.input);
         let change = encoder.allocate_half(rows * width)?;
-        encoder.dense(&plan.attention_output, &context, &change, rows)?;
+        encoder.dense(&layout.attention_output, &context, &change, rows)?;
         let attended =
-            encoder.add_norm(&plan.attention_norm, (&change, self.mask_after_attention()), hidden, rows)?;
+            encoder.add_norm(&layout.attention_norm, (&change, self.mask_after_attention()), hidden, rows)?;
         let (inner, active) =
             (encoder.allocate_half(rows * inner_width)?, encoder.allocate_half(rows * inner_width)?);
-        encoder.dense(&plan.intermediate, &attended.output, &inner, rows)?;
+        encoder.dense(&layout.intermediate, &attended.output, &inner, rows)?;
         let arguments = [whole(&inner), encoder.activation(), count(rows * inner_width), whole(&active)];
         encoder.launch_over_numbers(Kernel::Activate, rows * inner_width, 8, &arguments)?;
-        encoder.dense(&plan.output, &active, &change, rows)?;
-        let output =
-            encoder.add_norm(&plan.output_norm, (&change, self.mask_of_output()), &attended.output, rows)?;
+        encoder.dense(&layout.output, &active, &change, rows)?;
+        let output = encoder.add_norm(
+            &layout.output_norm,
+            (&change, self.mask_of_output()),
+            &attended.output,
+            rows,
+        )?;
         Ok(LayerTape { cls, projected, logarithms, context, attended, inner, active, output })
     }
 
@@ -132,20 +136,20 @@ impl<G: GpuBackend> LayerPass<'_, G> {
         input: &G::Memory,
         gradient: G::Memory,
     ) -> Result<Option<G::Memory>, GpuError> {
-        let (encoder, plan, rows) = (self.encoder, self.plan(), self.rows());
+        let (encoder, layout, rows) = (self.encoder, self.layout(), self.rows());
         let (width, tokens) = (encoder.width(), self.batch.tokens);
         self.feed_forward_backward(tape, &gradient)?;
         let d_attended = encoder.allocate_half(rows * width)?;
         encoder.dropout(&gradient, rows, self.mask_after_attention(), &d_attended)?;
         encoder.dense_backward(
-            &plan.attention_output,
+            &layout.attention_output,
             DevicePointer::start(&d_attended),
             &tape.context,
             rows,
         )?;
         let d_context = encoder.allocate_half(rows * width)?;
         let d_output = DevicePointer::start(&d_attended);
-        encoder.dense_input(&plan.attention_output, d_output, &d_context, rows, Accumulation::Replace)?;
+        encoder.dense_input(&layout.attention_output, d_output, &d_context, rows, Accumulation::Replace)?;
         let d_queries = self.is_last().then(|| encoder.allocate_half(rows * width)).transpose()?;
         let d_projected = encoder.allocate_half(tokens * if self.is_last() { 2 } else { 3 } * width)?;
         self.attend_backward(tape, &d_context, (d_queries.as_ref(), &d_projected))?;
@@ -160,15 +164,16 @@ impl<G: GpuBackend> LayerPass<'_, G> {
         };
         let Some(d_queries) = d_queries else {
             let d_projected = DevicePointer::start(&d_projected);
-            encoder.dense_backward(&plan.projections, d_projected, input, tokens)?;
+            encoder.dense_backward(&layout.projections, d_projected, input, tokens)?;
             if !goes_on {
                 return Ok(None);
             }
-            encoder.dense_input(&plan.projections, d_projected, &gradient, tokens, Accumulation::Add)?;
+            encoder.dense_input(&layout.projections, d_projected, &gradient, tokens, Accumulation::Add)?;
             return Ok(Some(gradient));
         };
         let (d_queries, d_others) = (DevicePointer::start(&d_queries), DevicePointer::start(&d_projected));
-        let (queries, others) = (plan.projections.part(0..width), plan.projections.part(width..3 * width));
+        let (queries, others) =
+            (layout.projections.part(0..width), layout.projections.part(width..3 * width));
         encoder.dense_backward(&queries, d_queries, query_input, rows)?;
         encoder.dense_backward(&others, d_others, input, tokens)?;
         if !goes_on {
@@ -185,15 +190,15 @@ impl<G: GpuBackend> LayerPass<'_, G> {
 
     /// From the gradient of the output to that of the sums before attention's layer norm, in its place.
     fn feed_forward_backward(&self, tape: &LayerTape<G>, gradient: &G::Memory) -> Result<(), GpuError> {
-        let (encoder, plan, rows) = (self.encoder, self.plan(), self.rows());
+        let (encoder, layout, rows) = (self.encoder, self.layout(), self.rows());
         let inner_width = encoder.config.intermediate_size;
-        encoder.norm_backward(&plan.output_norm, gradient, &tape.output, rows)?;
+        encoder.norm_backward(&layout.output_norm, gradient, &tape.output, rows)?;
         let d_output = encoder.allocate_half(rows * encoder.width())?;
         encoder.dropout(gradient, rows, self.mask_of_output(), &d_output)?;
-        encoder.dense_backward(&plan.output, DevicePointer::start(&d_output), &tape.active, rows)?;
+        encoder.dense_backward(&layout.output, DevicePointer::start(&d_output), &tape.active, rows)?;
         let d_inner = encoder.allocate_half(rows * inner_width)?;
         encoder.dense_input(
-            &plan.output,
+            &layout.output,
             DevicePointer::start(&d_output),
             &d_inner,
             rows,
@@ -203,19 +208,19 @@ impl<G: GpuBackend> LayerPass<'_, G> {
             [whole(&d_inner), whole(&tape.inner), encoder.activation(), count(rows * inner_width)];
         encoder.launch_over_numbers(Kernel::ActivateBack, rows * inner_width, 8, &arguments)?;
         encoder.dense_backward(
-            &plan.intermediate,
+            &layout.intermediate,
             DevicePointer::start(&d_inner),
             &tape.attended.output,
             rows,
         )?;
         encoder.dense_input(
-            &plan.intermediate,
+            &layout.intermediate,
             DevicePointer::start(&d_inner),
             gradient,
             rows,
             Accumulation::Add,
         )?;
-        encoder.norm_backward(&plan.attention_norm, gradient, &tape.attended, rows)
+        encoder.norm_backward(&layout.attention_norm, gradient, &tape.attended, rows)
     }
 
     /// Adds to the gradients of the weights of queries and values, if these have adapters.
@@ -253,7 +258,7 @@ impl<G: GpuBackend> LayerPass<'_, G> {
     ) -> Result<(), GpuError> {
         let (encoder, tiles) = (self.encoder, self.tiles());
         let (queries, keys) = self.projections(cls_queries, projected);
-        let [key, share, scale] = mask(self.dropout, Place::Probabilities(self.index));
+        let [key, threshold, scale] = mask(self.dropout, DropoutSite::Probabilities(self.index));
         let arguments = [
             KernelArgument::Pointer(queries.0),
             count(queries.1),
@@ -267,7 +272,7 @@ impl<G: GpuBackend> LayerPass<'_, G> {
             whole(logarithms),
             count(encoder.config.heads),
             key,
-            share,
+            threshold,
             scale,
         ];
         self.launch(encoder.kernels.forward, tiles.query_count, &arguments)
@@ -294,7 +299,7 @@ impl<G: GpuBackend> LayerPass<'_, G> {
         let (queries, keys) = self.projections(tape.cls.as_ref().map(|cls| &cls.queries), &tape.projected);
         let (d_queries, d_keys) = self.projections(d_queries, d_projected);
         let with = |tiles: usize| {
-            let [key, share, scale] = mask(self.dropout, Place::Probabilities(self.index));
+            let [key, threshold, scale] = mask(self.dropout, DropoutSite::Probabilities(self.index));
             [
                 KernelArgument::Pointer(queries.0),
                 count(queries.1),
@@ -310,7 +315,7 @@ impl<G: GpuBackend> LayerPass<'_, G> {
                 KernelArgument::F32(self.scale() * std::f32::consts::LOG2_E),
                 KernelArgument::F32(self.scale()),
                 key,
-                share,
+                threshold,
                 scale,
             ]
         };

@@ -31,19 +31,19 @@ mod layer;
 mod optimizer_state;
 mod passes;
 
-use crate::nn::adversarial::Moved;
+use crate::nn::adversarial::PerturbedEmbeddings;
 use crate::nn::dropout::Dropout;
 use crate::nn::encoder::{Moments, TrainableEncoder, without_forward};
-use crate::nn::network::Batch;
+use crate::nn::layout::ParameterLayout;
+use crate::nn::network::TokenBatch;
 use crate::nn::parameters::{Gradients, Parameters};
-use crate::nn::plan::Plan;
 use crate::nn::{Network, Tuning};
-use crate::train::optimizer::Factors;
+use crate::recipe::optimizer::Factors;
 use optimizer_state::OptimizerState;
 use passes::Tape;
 
 /// A GPU that the encoder of a network can be trained on.
-pub trait TrainingMachine: Debug + Send + Sync {
+pub trait TrainingBackend: Debug + Send + Sync {
     /// Brings the encoder of a network there to be trained; `None` if there are no kernels for it, or nothing of it is trained.
     ///
     /// # Errors
@@ -56,7 +56,7 @@ pub trait TrainingMachine: Debug + Send + Sync {
     ) -> Result<Option<Box<dyn TrainableEncoder>>, EngineError>;
 }
 
-impl<G: GpuBackend> TrainingMachine for G {
+impl<G: GpuBackend> TrainingBackend for G {
     fn train(
         self: Arc<Self>,
         network: &Network,
@@ -70,13 +70,13 @@ impl<G: GpuBackend> TrainingMachine for G {
 
 /// The GPU that trains, of several the first; `None` if there is none.
 #[cfg(feature = "cuda")]
-pub fn training_machine(gpus: &Gpus) -> Option<Arc<dyn TrainingMachine>> {
-    gpus.all.first().map(|gpu| Arc::clone(gpu) as Arc<dyn TrainingMachine>)
+pub fn training_backend(gpus: &Gpus) -> Option<Arc<dyn TrainingBackend>> {
+    gpus.all.first().map(|gpu| Arc::clone(gpu) as Arc<dyn TrainingBackend>)
 }
 
 /// The GPU that trains; in this build there is none.
 #[cfg(not(feature = "cuda"))]
-pub fn training_machine(_: &Gpus) -> Option<Arc<dyn TrainingMachine>> {
+pub fn training_backend(_: &Gpus) -> Option<Arc<dyn TrainingBackend>> {
     None
 }
 
@@ -129,7 +129,7 @@ fn training_kernels(head_width: usize) -> Option<AttentionKernels> {
 pub struct DeviceEncoder<G: GpuBackend> {
     gpu: Arc<G>,
     config: ModelConfig,
-    plan: Plan,
+    layout: ParameterLayout,
     kernels: AttentionKernels,
     trained: Trained,
     state: OptimizerState<G>,
@@ -147,9 +147,9 @@ impl<G: GpuBackend> DeviceEncoder<G> {
         parameters: &Parameters,
         tuning: Tuning,
     ) -> Result<Option<Self>, EngineError> {
-        let (config, plan) = (network.config().clone(), network.plan().clone());
-        let (width, layers, end) = (config.hidden_size, config.layers, plan.hidden.weight.start);
-        let start = plan.first_trained(tuning);
+        let (config, layout) = (network.config().clone(), network.layout().clone());
+        let (width, layers, end) = (config.hidden_size, config.layers, layout.hidden.weight.start);
+        let start = layout.first_trained(tuning);
         let trained = match tuning {
             Tuning::Full => Trained::All,
             Tuning::Frozen { layers: frozen } => Trained::Layers(frozen),
@@ -162,7 +162,7 @@ impl<G: GpuBackend> DeviceEncoder<G> {
         }
         let adapters = if let Trained::Adapted(first) = trained { 2 * (layers - first) } else { 0 };
         let state = OptimizerState::new(&*gpu, parameters, (start, end), (adapters, width * width))?;
-        let encoder = Self { gpu, config, plan, kernels, trained, state, tape: None };
+        let encoder = Self { gpu, config, layout, kernels, trained, state, tape: None };
         encoder.round()?;
         Ok(Some(encoder))
     }
@@ -202,7 +202,7 @@ impl<G: GpuBackend> DeviceEncoder<G> {
     /// If the GPU fails, or its memory is full.
     pub fn forward(
         &mut self,
-        batch: Batch,
+        batch: TokenBatch,
         dropout: Option<Dropout>,
         keeps: bool,
     ) -> Result<Vec<f32>, EngineError> {
@@ -225,8 +225,8 @@ impl<G: GpuBackend> DeviceEncoder<G> {
     ///
     /// # Errors
     /// If the GPU fails.
-    pub fn move_embeddings(&mut self, epsilon: f64) -> Result<(), EngineError> {
-        Ok(self.perturb_embeddings(epsilon)?)
+    pub fn perturb_embeddings(&mut self, epsilon: f64) -> Result<(), EngineError> {
+        Ok(self.perturb_half_weights(epsilon)?)
     }
 }
 
@@ -234,7 +234,7 @@ impl<G: GpuBackend> TrainableEncoder for DeviceEncoder<G> {
     fn forward(
         &mut self,
         _: (&Network, &Parameters),
-        batch: Batch,
+        batch: TokenBatch,
         dropout: Option<Dropout>,
         gradients: Option<&Gradients>,
     ) -> Result<Vec<f32>, EngineError> {
@@ -250,20 +250,20 @@ impl<G: GpuBackend> TrainableEncoder for DeviceEncoder<G> {
         self.backward(&d_states)
     }
 
-    fn move_embeddings(
+    fn perturb_embeddings(
         &mut self,
         _: (&Network, &mut Parameters),
         _: &Gradients,
         epsilon: f64,
-    ) -> Result<Option<Moved>, EngineError> {
-        self.move_embeddings(epsilon).map(|()| None)
+    ) -> Result<Option<PerturbedEmbeddings>, EngineError> {
+        self.perturb_embeddings(epsilon).map(|()| None)
     }
 
-    fn refresh(&mut self, parameters: &Parameters) -> Result<(), EngineError> {
+    fn upload_parameters(&mut self, parameters: &Parameters) -> Result<(), EngineError> {
         Ok(self.upload_parameters(parameters)?)
     }
 
-    fn bring_back(&mut self, parameters: &mut Parameters) -> Result<(), EngineError> {
+    fn download_parameters(&mut self, parameters: &mut Parameters) -> Result<(), EngineError> {
         Ok(self.download_parameters(parameters)?)
     }
 
@@ -271,11 +271,11 @@ impl<G: GpuBackend> TrainableEncoder for DeviceEncoder<G> {
         Ok(self.zero_gradients()?)
     }
 
-    fn collect(&mut self, gradients: &mut Gradients) -> Result<(), EngineError> {
+    fn add_adapter_gradients(&mut self, gradients: &mut Gradients) -> Result<(), EngineError> {
         Ok(self.download_adapted_gradients(gradients)?)
     }
 
-    fn squares(&self) -> Result<f64, EngineError> {
+    fn gradient_sum_of_squares(&self) -> Result<f64, EngineError> {
         Ok(self.all_squares()?)
     }
 

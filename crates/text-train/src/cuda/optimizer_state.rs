@@ -9,7 +9,7 @@ use super::kernels::{count, whole};
 use super::{BF16, DeviceEncoder, F32, Trained};
 use crate::nn::encoder::Moments;
 use crate::nn::parameters::{Gradients, Parameter, Parameters};
-use crate::train::optimizer::{Factors, decays};
+use crate::recipe::optimizer::{Factors, decays};
 
 /// Numbers whose squares a warp sums up; as the kernel has it.
 const SQUARES_OF_WARP: usize = 4096;
@@ -117,7 +117,7 @@ impl<G: GpuBackend> DeviceEncoder<G> {
         let (Some(mut master), width) = (self.state.adapted_master.take(), self.width()) else {
             return Ok(());
         };
-        for layer in &self.plan.layers[first..] {
+        for layer in &self.layout.layers[first..] {
             for part in [0, 2] {
                 let weight = layer.projections.part(part * width..(part + 1) * width).weight;
                 self.gpu.overwrite(&mut master, cast_slice(&parameters.values[weight.clone()]))?;
@@ -180,8 +180,8 @@ impl<G: GpuBackend> DeviceEncoder<G> {
     /// Rounds embeddings of words as if they lay further along their gradients; the f32 ones stay.
     ///
     /// Words that no token was have gradients of 0, so nothing has to know which ones were there.
-    pub(super) fn perturb_embeddings(&self, epsilon: f64) -> Result<(), GpuError> {
-        let words = &self.plan.embeddings.words;
+    pub(super) fn perturb_half_weights(&self, epsilon: f64) -> Result<(), GpuError> {
+        let words = &self.layout.embeddings.words;
         if self.trained != Trained::All {
             return Ok(());
         }

@@ -14,8 +14,8 @@ use super::DeviceEncoder;
 use super::device_batch::DeviceBatch;
 use super::kernels::{count, mask, whole};
 use super::layer::LayerPass;
-use crate::nn::dropout::{Dropout, Place};
-use crate::nn::network::Batch;
+use crate::nn::dropout::{Dropout, DropoutSite};
+use crate::nn::network::TokenBatch;
 
 /// What the backward pass needs.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl<G: GpuBackend> DeviceEncoder<G> {
     /// The last states of first tokens, `[sequences, hidden]`, and what the backward pass needs.
     pub(super) fn run(
         &self,
-        batch: Batch,
+        batch: TokenBatch,
         dropout: Option<Dropout>,
         keeps: bool,
     ) -> Result<(Tape<G>, Vec<f32>), GpuError> {
@@ -125,9 +125,9 @@ impl<G: GpuBackend> DeviceEncoder<G> {
         embedded: &Normed<G>,
         gradient: &G::Memory,
     ) -> Result<(), GpuError> {
-        let (batch, embeddings, width) = (&tape.batch, &self.plan.embeddings, self.width());
+        let (batch, embeddings, width) = (&tape.batch, &self.layout.embeddings, self.width());
         let dropped = self.allocate_half(batch.tokens * width)?;
-        self.dropout(gradient, batch.tokens, mask(tape.dropout, Place::Embeddings), &dropped)?;
+        self.dropout(gradient, batch.tokens, mask(tape.dropout, DropoutSite::Embeddings), &dropped)?;
         self.norm_backward(&embeddings.norm, &dropped, embedded, batch.tokens)?;
         let padding = self.config.pad_token_id;
         // As `padding_idx` has it in PyTorch.

@@ -7,8 +7,8 @@ use std::ops::Range;
 
 use ecommerce_ml_tensor_cpu::product::{Matrix, multiply};
 
-use super::dropout::{Mask, Place};
-use super::network::Step;
+use super::dropout::{DropoutSite, Mask};
+use super::network::ForwardContext;
 
 /// Where a sequence lies.
 #[derive(Debug, Clone)]
@@ -21,7 +21,7 @@ pub(super) struct Span {
 
 /// What attention is computed from.
 pub(super) struct Attention<'a> {
-    pub(super) step: &'a Step<'a>,
+    pub(super) ctx: &'a ForwardContext<'a>,
     /// Number of the layer.
     pub(super) layer: usize,
     /// Shape `[queries, hidden]`.
@@ -32,7 +32,7 @@ pub(super) struct Attention<'a> {
 }
 
 /// One head of one sequence.
-struct Head<'a> {
+struct AttentionHead<'a> {
     queries: Matrix<'a>,
     keys: Matrix<'a>,
     values: Matrix<'a>,
@@ -45,18 +45,18 @@ struct Head<'a> {
 }
 
 impl<'a> Attention<'a> {
-    fn head(&self, span: &Span, head: usize) -> Head<'a> {
-        let (hidden, heads) = (self.step.config.hidden_size, self.step.config.heads);
+    fn head(&self, span: &Span, head: usize) -> AttentionHead<'a> {
+        let (hidden, heads) = (self.ctx.config.hidden_size, self.ctx.config.heads);
         let width = hidden / heads;
         let shape = (span.queries.len(), span.tokens.len());
         let keys = &self.keys_values[span.tokens.start * 2 * hidden + head * width..];
         let queries = &self.queries[span.queries.start * hidden + head * width..];
-        Head {
+        AttentionHead {
             queries: Matrix::new(queries, (shape.0, width), hidden),
             keys: Matrix::new(keys, (shape.1, width), 2 * hidden),
             values: Matrix::new(&keys[hidden..], (shape.1, width), 2 * hidden),
             shape,
-            mask: self.step.mask(Place::Probabilities(self.layer)),
+            mask: self.ctx.mask(DropoutSite::Probabilities(self.layer)),
             rows: (span.queries.start * heads + head, heads),
             scale: 1.0 / (width as f32).sqrt(),
         }
@@ -64,13 +64,13 @@ impl<'a> Attention<'a> {
 
     /// `softmax(query keyᵀ / √width) value`, shape `[queries, hidden]`.
     pub(super) fn forward(&self) -> Vec<f32> {
-        let (hidden, heads) = (self.step.config.hidden_size, self.step.config.heads);
+        let (hidden, heads) = (self.ctx.config.hidden_size, self.ctx.config.heads);
         let mut context = vec![0.0; self.queries.len()];
         let pieces = pieces(&mut context, self.spans.iter().map(|span| span.queries.len() * hidden));
-        self.step.cpu.team.each(self.spans.iter().zip(pieces), |(span, context)| {
+        self.ctx.cpu.pool.each(self.spans.iter().zip(pieces), |(span, context)| {
             for index in 0..heads {
                 let head = self.head(span, index);
-                let mut probabilities = head.probabilities(self.step);
+                let mut probabilities = head.probabilities(self.ctx);
                 head.drop(&mut probabilities);
                 let probabilities = Matrix::new(&probabilities, head.shape, head.shape.1);
                 let into = (&mut context[index * (hidden / heads)..], hidden);
@@ -81,14 +81,15 @@ impl<'a> Attention<'a> {
     }
 
     /// From the gradient of the result to those of queries, and of keys and values.
+    /// `d_context`: `[queries, hidden]`; out come `[queries, hidden]` and `[tokens, 2 hidden]`.
     pub(super) fn backward(&self, d_context: &[f32]) -> (Vec<f32>, Vec<f32>) {
-        let hidden = self.step.config.hidden_size;
+        let hidden = self.ctx.config.hidden_size;
         let (mut d_queries, mut d_keys_values) =
             (vec![0.0; self.queries.len()], vec![0.0; self.keys_values.len()]);
         let queries = pieces(&mut d_queries, self.spans.iter().map(|span| span.queries.len() * hidden));
         let others = pieces(&mut d_keys_values, self.spans.iter().map(|span| span.tokens.len() * 2 * hidden));
-        self.step.cpu.team.each(self.spans.iter().zip(queries).zip(others), |((span, queries), others)| {
-            for index in 0..self.step.config.heads {
+        self.ctx.cpu.pool.each(self.spans.iter().zip(queries).zip(others), |((span, queries), others)| {
+            for index in 0..self.ctx.config.heads {
                 self.head_backward(span, index, d_context, (queries, others));
             }
         });
@@ -102,13 +103,13 @@ impl<'a> Attention<'a> {
         d_context: &[f32],
         (d_queries, d_keys_values): (&mut [f32], &mut [f32]),
     ) {
-        let hidden = self.step.config.hidden_size;
-        let width = hidden / self.step.config.heads;
+        let hidden = self.ctx.config.hidden_size;
+        let width = hidden / self.ctx.config.heads;
         let (head, first) = (self.head(span, index), index * width);
         let (queries, tokens) = head.shape;
         let d_context = &d_context[span.queries.start * hidden + first..];
         let d_context = Matrix::new(d_context, (queries, width), hidden);
-        let kept = head.probabilities(self.step);
+        let kept = head.probabilities(self.ctx);
         let mut dropped = kept.clone();
         head.drop(&mut dropped);
         let dropped = Matrix::new(&dropped, head.shape, tokens);
@@ -118,7 +119,7 @@ impl<'a> Attention<'a> {
         multiply(d_context, head.values.transposed(), 1.0, (&mut d_scores, tokens), false);
         head.drop(&mut d_scores);
         for (gradient, row) in d_scores.chunks_mut(tokens).zip(kept.chunks(tokens)) {
-            self.step.cpu.kernels.softmax_gradient(gradient, row);
+            self.ctx.cpu.kernels.softmax_gradient(gradient, row);
         }
         let d_scores = Matrix::new(&d_scores, head.shape, tokens);
         multiply(d_scores, head.keys, head.scale, (&mut d_queries[first..], hidden), false);
@@ -127,13 +128,13 @@ impl<'a> Attention<'a> {
     }
 }
 
-impl Head<'_> {
+impl AttentionHead<'_> {
     /// Shape `[queries, tokens]`, before any is left out.
-    fn probabilities(&self, step: &Step<'_>) -> Vec<f32> {
+    fn probabilities(&self, ctx: &ForwardContext<'_>) -> Vec<f32> {
         let (queries, tokens) = self.shape;
         let mut scores = vec![0.0; queries * tokens];
         multiply(self.queries, self.keys.transposed(), self.scale, (&mut scores, tokens), false);
-        scores.chunks_mut(tokens).for_each(|row| step.cpu.kernels.softmax(row));
+        scores.chunks_mut(tokens).for_each(|row| ctx.cpu.kernels.softmax(row));
         scores
     }
 

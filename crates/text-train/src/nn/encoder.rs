@@ -1,17 +1,17 @@
 //! The encoder under training: on the CPU, or on a device that keeps its gradients and moments there, while the head stays here.
 //!
-//! It must not know which device. Invariant: what is computed on one is of the parameters that [`TrainableEncoder::refresh`] brought
-//! there or [`TrainableEncoder::update`] made, whichever came last.
+//! It must not know which device. Invariant: what is computed on one is of the parameters that
+//! [`TrainableEncoder::upload_parameters`] brought there or [`TrainableEncoder::update`] made, whichever came last.
 
 use std::fmt::Debug;
 
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 
-use super::adversarial::Moved;
+use super::adversarial::PerturbedEmbeddings;
 use super::dropout::Dropout;
-use super::network::{Batch, EncoderTape, Network};
+use super::network::{EncoderTape, Network, TokenBatch};
 use super::parameters::{Gradients, Parameters};
-use crate::train::optimizer::Factors;
+use crate::recipe::optimizer::Factors;
 
 /// Means of gradients and of their squares, each of all parameters that are trained on a device, end to end.
 pub type Moments = (Vec<f32>, Vec<f32>);
@@ -25,12 +25,13 @@ pub trait TrainableEncoder: Debug + Send {
     fn forward(
         &mut self,
         model: (&Network, &Parameters),
-        batch: Batch,
+        batch: TokenBatch,
         dropout: Option<Dropout>,
         gradients: Option<&Gradients>,
     ) -> Result<Vec<f32>, EngineError>;
 
     /// Adds to the gradients, these or those of the device, those of the states that came out last.
+    /// `d_states`: `[sequences, hidden]`.
     ///
     /// # Errors
     /// If the device fails, or its memory is full: then only a part may have been added, and all has to be
@@ -48,18 +49,18 @@ pub trait TrainableEncoder: Debug + Send {
     ///
     /// # Errors
     /// If the device fails.
-    fn move_embeddings(
+    fn perturb_embeddings(
         &mut self,
         model: (&Network, &mut Parameters),
         gradients: &Gradients,
         epsilon: f64,
-    ) -> Result<Option<Moved>, EngineError>;
+    ) -> Result<Option<PerturbedEmbeddings>, EngineError>;
 
     /// Brings parameters to the device that may have changed here: those that are trained there, or weights with adapters.
     ///
     /// # Errors
     /// If the device fails.
-    fn refresh(&mut self, _parameters: &Parameters) -> Result<(), EngineError> {
+    fn upload_parameters(&mut self, _parameters: &Parameters) -> Result<(), EngineError> {
         Ok(())
     }
 
@@ -67,7 +68,7 @@ pub trait TrainableEncoder: Debug + Send {
     ///
     /// # Errors
     /// If the device fails.
-    fn bring_back(&mut self, _parameters: &mut Parameters) -> Result<(), EngineError> {
+    fn download_parameters(&mut self, _parameters: &mut Parameters) -> Result<(), EngineError> {
         Ok(())
     }
 
@@ -83,7 +84,7 @@ pub trait TrainableEncoder: Debug + Send {
     ///
     /// # Errors
     /// If the device fails.
-    fn collect(&mut self, _gradients: &mut Gradients) -> Result<(), EngineError> {
+    fn add_adapter_gradients(&mut self, _gradients: &mut Gradients) -> Result<(), EngineError> {
         Ok(())
     }
 
@@ -91,7 +92,7 @@ pub trait TrainableEncoder: Debug + Send {
     ///
     /// # Errors
     /// If the device fails.
-    fn squares(&self) -> Result<f64, EngineError> {
+    fn gradient_sum_of_squares(&self) -> Result<f64, EngineError> {
         Ok(0.0)
     }
 
@@ -112,6 +113,7 @@ pub trait TrainableEncoder: Debug + Send {
     }
 
     /// Sets them.
+    /// Both `[parameters]`, those trained on the device, end to end.
     ///
     /// # Errors
     /// If the device fails.
@@ -130,7 +132,7 @@ impl TrainableEncoder for CpuEncoder {
     fn forward(
         &mut self,
         (network, parameters): (&Network, &Parameters),
-        batch: Batch,
+        batch: TokenBatch,
         dropout: Option<Dropout>,
         gradients: Option<&Gradients>,
     ) -> Result<Vec<f32>, EngineError> {
@@ -150,13 +152,13 @@ impl TrainableEncoder for CpuEncoder {
         Ok(())
     }
 
-    fn move_embeddings(
+    fn perturb_embeddings(
         &mut self,
         (network, parameters): (&Network, &mut Parameters),
         gradients: &Gradients,
         epsilon: f64,
-    ) -> Result<Option<Moved>, EngineError> {
-        Ok(Some(network.move_embeddings(parameters, gradients, epsilon)))
+    ) -> Result<Option<PerturbedEmbeddings>, EngineError> {
+        Ok(Some(network.perturb_embeddings(parameters, gradients, epsilon)))
     }
 }
 

@@ -7,11 +7,11 @@ use ecommerce_ml_tensor_cpu::Activation;
 use ecommerce_ml_text_model::shape::activation;
 
 use super::dense;
-use super::dropout::Place;
-use super::network::Step;
+use super::dropout::DropoutSite;
+use super::layout::ParameterLayout;
+use super::network::ForwardContext;
 use super::norm::Normed;
 use super::parameters::Gradients;
-use super::plan::Plan;
 
 /// What the backward pass needs.
 #[derive(Debug)]
@@ -64,12 +64,12 @@ fn drops_input(family: Family) -> bool {
 }
 
 /// Logits of states, shape `[rows, hidden]`.
-pub(super) fn forward(step: &Step<'_>, plan: &Plan, mut input: Vec<f32>) -> HeadTape {
-    if drops_input(step.config.family) {
-        step.drop(Place::HeadInput, &mut input);
+pub(super) fn forward(ctx: &ForwardContext<'_>, layout: &ParameterLayout, mut input: Vec<f32>) -> HeadTape {
+    if drops_input(ctx.config.family) {
+        ctx.drop(DropoutSite::HeadInput, &mut input);
     }
-    let (mut inner, mut active) = (Vec::new(), dense::forward(step, &plan.hidden, &input));
-    match Nonlinearity::of(step.config) {
+    let (mut inner, mut active) = (Vec::new(), dense::forward(ctx, &layout.hidden, &input));
+    match Nonlinearity::of(ctx.config) {
         Nonlinearity::Tanh => active.iter_mut().for_each(|number| *number = number.tanh()),
         // Not `max`, which would hide NaN.
         Nonlinearity::Relu => {
@@ -77,31 +77,32 @@ pub(super) fn forward(step: &Step<'_>, plan: &Plan, mut input: Vec<f32>) -> Head
         }
         Nonlinearity::Like(activation) => {
             inner.clone_from(&active);
-            step.cpu.kernels.activate(&mut active, activation);
+            ctx.cpu.kernels.activate(&mut active, activation);
         }
     }
-    let normed = plan.norm.as_ref().map(|norm| Normed::forward(step, norm, active.clone()));
+    let normed = layout.norm.as_ref().map(|norm| Normed::forward(ctx, norm, active.clone()));
     let mut dropped = normed.as_ref().map_or(&active, |normed| &normed.output).clone();
-    step.drop(Place::HeadHidden, &mut dropped);
-    let logits = dense::forward(step, &plan.output, &dropped);
+    ctx.drop(DropoutSite::HeadHidden, &mut dropped);
+    let logits = dense::forward(ctx, &layout.output, &dropped);
     HeadTape { input, inner, active, normed, dropped, logits }
 }
 
 /// From the gradient of the logits to that of the states.
+/// From `[rows, outputs]` to `[rows, hidden]`.
 pub(super) fn backward(
-    step: &Step<'_>,
-    plan: &Plan,
+    ctx: &ForwardContext<'_>,
+    layout: &ParameterLayout,
     tape: &HeadTape,
     d_logits: &[f32],
     gradients: &mut Gradients,
 ) -> Vec<f32> {
-    dense::backward(step, &plan.output, &tape.dropped, d_logits, gradients);
-    let mut gradient = dense::input_gradient(step, &plan.output, d_logits);
-    step.drop(Place::HeadHidden, &mut gradient);
-    if let (Some(norm), Some(normed)) = (&plan.norm, &tape.normed) {
-        normed.backward(step, norm, &mut gradient, gradients);
+    dense::backward(ctx, &layout.output, &tape.dropped, d_logits, gradients);
+    let mut gradient = dense::input_gradient(ctx, &layout.output, d_logits);
+    ctx.drop(DropoutSite::HeadHidden, &mut gradient);
+    if let (Some(norm), Some(normed)) = (&layout.norm, &tape.normed) {
+        normed.backward(ctx, norm, &mut gradient, gradients);
     }
-    match Nonlinearity::of(step.config) {
+    match Nonlinearity::of(ctx.config) {
         Nonlinearity::Tanh => {
             gradient
                 .iter_mut()
@@ -113,13 +114,13 @@ pub(super) fn backward(
             gradient.iter_mut().zip(&tape.active).for_each(|(gradient, &active)| *gradient *= passes(active));
         }
         Nonlinearity::Like(activation) => {
-            step.cpu.kernels.activate_gradient(&mut gradient, &tape.inner, activation);
+            ctx.cpu.kernels.activate_gradient(&mut gradient, &tape.inner, activation);
         }
     }
-    dense::backward(step, &plan.hidden, &tape.input, &gradient, gradients);
-    let mut d_input = dense::input_gradient(step, &plan.hidden, &gradient);
-    if drops_input(step.config.family) {
-        step.drop(Place::HeadInput, &mut d_input);
+    dense::backward(ctx, &layout.hidden, &tape.input, &gradient, gradients);
+    let mut d_input = dense::input_gradient(ctx, &layout.hidden, &gradient);
+    if drops_input(ctx.config.family) {
+        ctx.drop(DropoutSite::HeadInput, &mut d_input);
     }
     d_input
 }

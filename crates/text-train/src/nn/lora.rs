@@ -46,7 +46,7 @@ impl Lora {
     }
 
     /// From the gradients of the weights to those of the adapters: `dA = s Bᵀ dW`, `dB = s dW Aᵀ`.
-    pub fn spread(&self, parameters: &Parameters, gradients: &mut Gradients) {
+    pub fn backward(&self, parameters: &Parameters, gradients: &mut Gradients) {
         for (index, adapter) in self.adapters.iter().enumerate() {
             let (width, rank) = adapter.sizes;
             let Some(d_weight) = gradients.take_adapted(index) else { continue };

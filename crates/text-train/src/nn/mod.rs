@@ -2,14 +2,14 @@
 //!
 //! # Layout
 //! - [`parameters`]: all numbers that training may change, and their gradients, each in one piece.
-//! - `plan`: which parameters a model has, under which names.
+//! - `layout`: which parameters a model has, under which names.
 //! - [`tuning`]: which of them are trained.
 //! - [`lora`]: low-rank changes to weights.
 //! - [`network`]: the whole network, forward and backward.
 //! - `embeddings`, `layer`, `attention`, `norm`, `dense`, `head`: its parts.
 //! - [`encoder`]: the encoder under training, on the CPU or on a device.
 //! - [`dropout`]: what is left out at random.
-//! - [`adversarial`]: embeddings moved for a second look.
+//! - [`adversarial`]: embeddings perturbed for a second pass.
 //!
 //! Sequences lie end to end, without padding. It must not know text, files other than of weights, or, but for what
 //! [`encoder`] passes on, optimizers.
@@ -23,14 +23,14 @@ mod embeddings;
 pub mod encoder;
 mod head;
 mod layer;
+pub(crate) mod layout;
 pub mod lora;
 pub mod network;
 mod norm;
 pub mod parameters;
-pub(crate) mod plan;
 pub mod tuning;
 
-pub use adversarial::Moved;
+pub use adversarial::PerturbedEmbeddings;
 pub use dropout::Dropout;
 pub use encoder::{CpuEncoder, TrainableEncoder};
 pub use head::HeadTape;

@@ -13,14 +13,14 @@ use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_tensor_cpu::Cpu;
 
 use super::attention::Span;
-use super::dropout::{Dropout, Mask, Place, mix};
+use super::dropout::{Dropout, DropoutSite, Mask, mix};
 use super::embeddings;
 use super::head::{self, HeadTape};
-use super::layer::{LayerTape, LayerWork};
+use super::layer::{LayerOps, LayerTape};
+use super::layout::ParameterLayout;
 use super::lora::{Adapter, Lora};
 use super::norm::Normed;
 use super::parameters::{Gradients, Parameter, Parameters};
-use super::plan::Plan;
 use super::tuning::Tuning;
 
 /// Standard deviation of new weights (`initializer_range`).
@@ -30,13 +30,13 @@ const INITIAL_DEVIATION: f64 = 0.02;
 #[derive(Debug)]
 pub struct Network {
     config: ModelConfig,
-    plan: Plan,
+    layout: ParameterLayout,
     positions: Positions,
     cpu: Cpu,
 }
 
-/// What the parts need in a step.
-pub(super) struct Step<'a> {
+/// What the parts of a network need in a forward or backward pass.
+pub(super) struct ForwardContext<'a> {
     pub(super) cpu: &'a Cpu,
     pub(super) config: &'a ModelConfig,
     pub(super) values: &'a [f32],
@@ -45,7 +45,7 @@ pub(super) struct Step<'a> {
 
 /// Sequences, end to end.
 #[derive(Debug)]
-pub struct Batch {
+pub struct TokenBatch {
     /// Token ids.
     pub ids: Vec<u32>,
     /// The row of the position embeddings for each.
@@ -57,7 +57,7 @@ pub struct Batch {
 /// A forward pass through the encoder: what the backward pass needs.
 #[derive(Debug)]
 pub struct EncoderTape {
-    batch: Batch,
+    batch: TokenBatch,
     embedded: Normed,
     layers: Vec<LayerTape>,
     dropout: Option<Dropout>,
@@ -72,21 +72,23 @@ pub struct Tape {
 
 impl Tape {
     /// What the head says, a row for each sequence: logits of a classification, values of a regression.
+    /// Shape `[sequences, outputs]`.
     pub fn logits(&self) -> &[f32] {
         &self.head.logits
     }
 }
 
-impl<'a> Step<'a> {
-    pub(super) fn mask(&self, place: Place) -> Option<Mask> {
-        self.dropout.as_ref().and_then(|dropout| dropout.mask(place))
+impl<'a> ForwardContext<'a> {
+    pub(super) fn mask(&self, site: DropoutSite) -> Option<Mask> {
+        self.dropout.as_ref().and_then(|dropout| dropout.mask(site))
     }
 
     /// Leaves out numbers of hidden states, or the same of their gradients.
-    pub(super) fn drop(&self, place: Place, numbers: &mut [f32]) {
-        let Some(mask) = self.mask(place) else { return };
+    /// `numbers`: `[rows, hidden]`.
+    pub(super) fn drop(&self, site: DropoutSite, numbers: &mut [f32]) {
+        let Some(mask) = self.mask(site) else { return };
         let rows = numbers.chunks_mut(self.config.hidden_size).enumerate();
-        self.cpu.team.each(rows, |(row, numbers)| mask.apply(row, numbers));
+        self.cpu.pool.each(rows, |(row, numbers)| mask.apply(row, numbers));
     }
 }
 
@@ -116,8 +118,8 @@ impl Network {
         cpu: &Cpu,
     ) -> Result<(Self, Parameters), EngineError> {
         let OpenModel { config, names, weights, .. } = model;
-        let (plan, list) = Plan::new(names, config, outputs);
-        let head = plan.hidden.weight.start;
+        let (layout, list) = ParameterLayout::new(names, config, outputs);
+        let head = layout.hidden.weight.start;
         let mut values = Vec::new();
         for parameter in &list {
             let there = weights.shape(&parameter.name).is_some_and(|shape| shape == parameter.shape);
@@ -127,7 +129,7 @@ impl Network {
             });
         }
         let (config, positions) = (config.clone(), Positions::new(config));
-        Ok((Self { config, plan, positions, cpu: cpu.clone() }, Parameters { list: list.into(), values }))
+        Ok((Self { config, layout, positions, cpu: cpu.clone() }, Parameters { list: list.into(), values }))
     }
 
     /// What the model is.
@@ -137,14 +139,14 @@ impl Network {
 
     /// Where the embeddings of words lie among all parameters.
     pub(super) fn word_embeddings(&self) -> Range<usize> {
-        self.plan.embeddings.words.clone()
+        self.layout.embeddings.words.clone()
     }
 
     /// Gradients of zero for what is trained.
     pub fn gradients(&self, parameters: &Parameters, tuning: Tuning) -> Gradients {
         let is_adapted = matches!(tuning, Tuning::Lora { .. });
-        let adapted = if is_adapted { self.plan.layers_trained(tuning) } else { 0..0 };
-        Gradients::new(parameters, self.plan.first_trained(tuning), adapted)
+        let adapted = if is_adapted { self.layout.layers_trained(tuning) } else { 0..0 };
+        Gradients::new(parameters, self.layout.first_trained(tuning), adapted)
     }
 
     /// Adds adapters to the weights of queries and values of all layers but the first `frozen`, behind all other parameters.
@@ -166,8 +168,8 @@ impl Network {
             list.push(parameter);
             range
         };
-        for layer in self.plan.layers.iter().skip(frozen) {
-            for weight in self.plan.adapted(layer) {
+        for layer in self.layout.layers.iter().skip(frozen) {
+            for weight in self.layout.adapted(layer) {
                 let name = parameters.list.iter().find(|parameter| parameter.range == weight);
                 let stem = name.map_or("", |found| found.name.trim_end_matches(".weight"));
                 let a = add(format!("{stem}.lora_A.weight"), [rank, width], Some(seed));
@@ -190,28 +192,31 @@ impl Network {
 
     /// Whether a parameter is of the head's last layer.
     pub fn is_output(&self, parameter: &Parameter) -> bool {
-        (self.plan.output.weight.start..self.plan.output.bias.end).contains(&parameter.range.start)
+        (self.layout.output.weight.start..self.layout.output.bias.end).contains(&parameter.range.start)
     }
 
     /// Weights and biases of the head's last layer.
+    /// Shapes `[outputs, hidden]` and `[outputs]`.
     pub fn output_layer<'a>(&self, parameters: &'a mut Parameters) -> (&'a mut [f32], &'a mut [f32]) {
-        let output = &self.plan.output;
+        let output = &self.layout.output;
         let both = &mut parameters.values[output.weight.start..output.bias.end];
         both.split_at_mut(output.weight.len())
     }
 
     /// The head alone, over the last states of first tokens, a row for each sequence.
+    /// `states`: `[sequences, hidden]`.
     pub fn forward_head(
         &self,
         parameters: &Parameters,
         states: Vec<f32>,
         dropout: Option<Dropout>,
     ) -> HeadTape {
-        head::forward(&self.step(parameters, dropout), &self.plan, states)
+        head::forward(&self.context(parameters, dropout), &self.layout, states)
     }
 
     /// As [`backward`](Self::backward), of the head alone, with the same dropout as in the forward pass; the gradients of the
     /// states, which the head was given.
+    /// `d_logits`: `[sequences, outputs]`; out come `[sequences, hidden]`.
     pub fn backward_head(
         &self,
         parameters: &Parameters,
@@ -219,12 +224,12 @@ impl Network {
         d_logits: &[f32],
         gradients: &mut Gradients,
     ) -> Vec<f32> {
-        head::backward(&self.step(parameters, dropout), &self.plan, tape, d_logits, gradients)
+        head::backward(&self.context(parameters, dropout), &self.layout, tape, d_logits, gradients)
     }
 
     /// What lies where among the parameters.
-    pub(crate) fn plan(&self) -> &Plan {
-        &self.plan
+    pub(crate) fn layout(&self) -> &ParameterLayout {
+        &self.layout
     }
 
     /// Sequences of token ids through the network. Without dropout the outputs are those of prediction. What isn't needed for
@@ -247,17 +252,17 @@ impl Network {
     pub(super) fn forward_encoder(
         &self,
         parameters: &Parameters,
-        batch: Batch,
+        batch: TokenBatch,
         dropout: Option<Dropout>,
         gradients: Option<&Gradients>,
     ) -> (EncoderTape, Vec<f32>) {
-        let step = self.step(parameters, dropout);
-        let mut embedded = embeddings::forward(&step, &self.plan.embeddings, &batch);
-        let mut layers: Vec<LayerTape> = Vec::with_capacity(self.plan.layers.len());
-        for index in 0..self.plan.layers.len() {
+        let ctx = self.context(parameters, dropout);
+        let mut embedded = embeddings::forward(&ctx, &self.layout.embeddings, &batch);
+        let mut layers: Vec<LayerTape> = Vec::with_capacity(self.layout.layers.len());
+        for index in 0..self.layout.layers.len() {
             let spans = self.spans(&batch, index);
             let input = layers.last().map_or(&embedded.output, |tape| &tape.output.output);
-            let tape = self.work(&step, index, &spans).forward(input);
+            let tape = self.ops(&ctx, index, &spans).forward(input);
             if !gradients.is_some_and(|gradients| self.reaches(gradients, index)) {
                 match layers.last_mut() {
                     Some(before) => *before = LayerTape::default(),
@@ -270,7 +275,7 @@ impl Network {
         (EncoderTape { batch, embedded, layers, dropout }, cls)
     }
 
-    /// Adds to the gradients those of `d_logits`, which has the shape of [`Tape::logits`]. With adapters, [`Lora::spread`] has
+    /// Adds to the gradients those of `d_logits`, which has the shape of [`Tape::logits`]. With adapters, [`Lora::backward`] has
     /// to follow.
     ///
     /// # Panics
@@ -288,6 +293,7 @@ impl Network {
     }
 
     /// As [`backward`](Self::backward), of the encoder alone, from the gradients of the states that came out.
+    /// `gradient`: `[sequences, hidden]`.
     pub(super) fn backward_encoder(
         &self,
         parameters: &Parameters,
@@ -295,45 +301,45 @@ impl Network {
         mut gradient: Vec<f32>,
         gradients: &mut Gradients,
     ) {
-        let step = self.step(parameters, tape.dropout);
+        let ctx = self.context(parameters, tape.dropout);
         for index in (0..tape.layers.len()).rev() {
             if !self.reaches(gradients, index) {
                 return;
             }
             let before = index.checked_sub(1).map(|before| &tape.layers[before].output.output);
             let spans = self.spans(&tape.batch, index);
-            let work = self.work(&step, index, &spans);
+            let ops = self.ops(&ctx, index, &spans);
             let input = before.unwrap_or(&tape.embedded.output);
-            match work.backward(&tape.layers[index], input, gradient, gradients) {
+            match ops.backward(&tape.layers[index], input, gradient, gradients) {
                 Some(d_input) => gradient = d_input,
                 None => return,
             }
         }
-        embeddings::backward(&step, &self.plan.embeddings, &tape.batch, &tape.embedded, gradient, gradients);
+        embeddings::backward(&ctx, &self.layout.embeddings, &tape.batch, &tape.embedded, gradient, gradients);
     }
 
     /// Whether anything of a layer is trained.
     fn reaches(&self, gradients: &Gradients, layer: usize) -> bool {
-        gradients.adapts_up_to(layer) || gradients.start() < self.plan.layers[layer].output_norm.bias.end
+        gradients.adapts_up_to(layer) || gradients.start() < self.layout.layers[layer].output_norm.bias.end
     }
 
-    fn step<'a>(&'a self, parameters: &'a Parameters, dropout: Option<Dropout>) -> Step<'a> {
-        Step { cpu: &self.cpu, config: &self.config, values: &parameters.values, dropout }
+    fn context<'a>(&'a self, parameters: &'a Parameters, dropout: Option<Dropout>) -> ForwardContext<'a> {
+        ForwardContext { cpu: &self.cpu, config: &self.config, values: &parameters.values, dropout }
     }
 
-    fn work<'a>(&'a self, step: &'a Step<'a>, index: usize, spans: &'a [Span]) -> LayerWork<'a> {
-        let firsts = index + 1 == self.plan.layers.len();
-        LayerWork { step, index, plan: &self.plan.layers[index], spans, firsts }
+    fn ops<'a>(&'a self, ctx: &'a ForwardContext<'a>, index: usize, spans: &'a [Span]) -> LayerOps<'a> {
+        let cls_only = index + 1 == self.layout.layers.len();
+        LayerOps { ctx, index, layout: &self.layout.layers[index], spans, cls_only }
     }
 
     /// Sequences end to end.
     ///
     /// # Panics
     /// As of [`forward`](Self::forward).
-    pub fn batch(&self, sequences: &[&[u32]]) -> Batch {
+    pub fn batch(&self, sequences: &[&[u32]]) -> TokenBatch {
         assert!(sequences.iter().all(|ids| !ids.is_empty() && ids.len() <= self.config.max_length()));
         assert!(sequences.iter().copied().flatten().all(|&id| (id as usize) < self.config.vocab_size));
-        Batch {
+        TokenBatch {
             ids: sequences.concat(),
             positions: sequences.iter().flat_map(|ids| self.positions.of(ids)).collect(),
             lengths: sequences.iter().map(|ids| ids.len()).collect(),
@@ -341,13 +347,13 @@ impl Network {
     }
 
     /// Where the sequences lie in a layer.
-    fn spans(&self, batch: &Batch, layer: usize) -> Vec<Span> {
+    fn spans(&self, batch: &TokenBatch, layer: usize) -> Vec<Span> {
         let mut end = 0;
         let span = |(index, length): (usize, &usize)| {
             let tokens = end..end + length;
             end = tokens.end;
-            let firsts = layer + 1 == self.plan.layers.len();
-            Span { queries: if firsts { index..index + 1 } else { tokens.clone() }, tokens }
+            let cls_only = layer + 1 == self.layout.layers.len();
+            Span { queries: if cls_only { index..index + 1 } else { tokens.clone() }, tokens }
         };
         batch.lengths.iter().enumerate().map(span).collect()
     }

@@ -50,6 +50,7 @@ pub struct Gradients {
 
 impl Parameters {
     /// A parameter and its numbers.
+    /// The shape is the parameter's own.
     pub fn get(&self, name: &str) -> Option<(&Parameter, &[f32])> {
         let parameter = self.list.iter().find(|parameter| parameter.name == name)?;
         Some((parameter, &self.values[parameter.range.clone()]))
@@ -81,6 +82,7 @@ impl Gradients {
     }
 
     /// The gradient of a parameter.
+    /// The shape is the parameter's own.
     pub fn get(&self, name: &str) -> Option<&[f32]> {
         let parameter = self.list.iter().find(|parameter| parameter.name == name)?;
         Some(&self.values[parameter.range.start - self.start..parameter.range.end - self.start])
@@ -103,10 +105,12 @@ impl Gradients {
     }
 
     /// The gradient of one of the two weights of a layer that have adapters, of so many numbers, zero at first.
+    /// Shape `[hidden, hidden]`.
     pub(crate) fn adapted(&mut self, layer: usize, which: usize, size: usize) -> &mut [f32] {
         self.adapted[2 * (layer - self.adapted_from) + which].get_or_insert_with(|| vec![0.0; size])
     }
 
+    /// The gradient of a weight with an adapter, shape `[hidden, hidden]`, which is gone then.
     pub(super) fn take_adapted(&mut self, index: usize) -> Option<Vec<f32>> {
         self.adapted.get_mut(index).and_then(Option::take)
     }
@@ -118,12 +122,14 @@ impl Gradients {
     }
 
     /// The gradients of some numbers, if they are trained.
+    /// Flat, `[numbers]`: the shape is the parameter's.
     pub(super) fn of(&mut self, range: &Range<usize>) -> Option<&mut [f32]> {
         let trained = self.trains(range);
         trained.then(|| &mut self.values[range.start - self.start..range.end - self.start])
     }
 
     /// The gradients of a weight and of the bias that lies behind it, if they are trained.
+    /// Shapes `[outputs, inputs]` and `[outputs]`, those of a layer norm `[width]` both.
     pub(super) fn pair(
         &mut self,
         weight: &Range<usize>,

@@ -12,7 +12,7 @@ use ecommerce_ml_training::RowId;
 use ecommerce_ml_training::early_stopping::EarlyStopping;
 use serde::{Deserialize, Serialize};
 
-use crate::train::batches::Position;
+use crate::recipe::batches::Position;
 
 /// The last byte is the version of the format; rows of version 1 were known by other hashes.
 const MAGIC: &[u8; 8] = b"ecmlckp\x02";
@@ -52,7 +52,7 @@ pub(super) struct Checkpoint {
 }
 
 /// The numbers of a checkpoint.
-pub(super) struct Numbers<'a> {
+pub(super) struct CheckpointTensors<'a> {
     pub(super) trained: &'a [f32],
     /// Means of gradients and of their squares, in pairs that lie as the parameters do; none before the first update.
     pub(super) moments: Vec<(&'a [f32], &'a [f32])>,
@@ -66,7 +66,7 @@ pub(super) struct Numbers<'a> {
 pub(super) fn send(
     header: &Header,
     rows: &[RowId],
-    numbers: &Numbers<'_>,
+    numbers: &CheckpointTensors<'_>,
     sink: &mut dyn Sink,
 ) -> Result<(), EngineError> {
     let json = serde_json::to_vec(header).map_err(|error| {
@@ -74,8 +74,8 @@ pub(super) fn send(
     })?;
     let length = (json.len() as u32).to_le_bytes();
     let mut parts: Vec<&[u8]> = vec![MAGIC, &length, &json, rows.as_flattened()];
-    let (firsts, seconds): (Vec<&[f32]>, Vec<&[f32]>) = numbers.moments.iter().copied().unzip();
-    let slices = std::iter::once(numbers.trained).chain(firsts).chain(seconds).chain(numbers.best);
+    let (exp_avg, exp_avg_sq): (Vec<&[f32]>, Vec<&[f32]>) = numbers.moments.iter().copied().unzip();
+    let slices = std::iter::once(numbers.trained).chain(exp_avg).chain(exp_avg_sq).chain(numbers.best);
     // Every machine that this runs on is little endian.
     parts.extend(slices.map(bytemuck::cast_slice::<f32, u8>));
     let size = parts.iter().map(|part| part.len()).sum::<usize>() + HASH_BYTES;
@@ -158,16 +158,19 @@ impl Checkpoint {
     }
 
     /// The trained parameters.
+    /// `[parameters]`, end to end.
     pub(super) fn trained(&self) -> Vec<f32> {
         self.numbers(0)
     }
 
     /// The means of their gradients, and of the squares.
+    /// Both `[parameters]`, end to end.
     pub(super) fn moments(&self) -> Option<(Vec<f32>, Vec<f32>)> {
         self.header.moments.then(|| (self.numbers(1), self.numbers(2)))
     }
 
     /// The best parameters and their epoch.
+    /// `[parameters]`, end to end.
     pub(super) fn best(&self) -> Option<(u32, Vec<f32>)> {
         let epoch = self.header.best?;
         Some((epoch, self.numbers(if self.header.moments { 3 } else { 1 })))

@@ -7,8 +7,8 @@ use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_training::Targets;
 use ecommerce_ml_training::class_weights::ClassWeights;
 
-use crate::train::loss::{CrossEntropy, Loss, Regression, RegressionLoss, Target};
-use crate::train::options::TrainingOptions;
+use crate::recipe::loss::{CrossEntropy, Loss, Regression, RegressionLoss, Target};
+use crate::recipe::options::TrainingOptions;
 
 /// How much the squared earth mover's distance of stars counts beside the cross entropy.
 const ORDINAL: f64 = 1.0;
@@ -60,21 +60,27 @@ impl Criterion {
     /// What the losses of an update are divided by.
     pub(super) fn denominator(&self, rows: &[usize]) -> Result<f64, EngineError> {
         match self {
-            Self::Classes(loss, targets) => loss.denominator(&pick(targets, rows)),
+            Self::Classes(loss, targets) => loss.denominator(&gather(targets, rows)),
             Self::Numbers(..) => Ok(rows.len() as f64),
         }
     }
 
     /// The loss of rows with these outputs.
-    pub(super) fn loss(&self, outputs: &[f32], rows: &[usize], by: f64) -> Result<Loss, EngineError> {
+    /// `outputs`: `[rows, outputs]`.
+    pub(super) fn loss(
+        &self,
+        outputs: &[f32],
+        rows: &[usize],
+        denominator: f64,
+    ) -> Result<Loss, EngineError> {
         match self {
-            Self::Classes(loss, targets) => loss.compute(outputs, &pick(targets, rows), by),
-            Self::Numbers(loss, targets) => loss.compute(outputs, &pick(targets, rows), by),
+            Self::Classes(loss, targets) => loss.compute(outputs, &gather(targets, rows), denominator),
+            Self::Numbers(loss, targets) => loss.compute(outputs, &gather(targets, rows), denominator),
         }
     }
 }
 
-fn pick<T: Copy>(all: &[T], rows: &[usize]) -> Vec<T> {
+fn gather<T: Copy>(all: &[T], rows: &[usize]) -> Vec<T> {
     rows.iter().map(|&row| all[row]).collect()
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_tensor_cpu::Cpu;
 
-use crate::cuda::TrainingMachine;
+use crate::cuda::TrainingBackend;
 
 /// The devices that a training may use.
 pub trait Devices: Send + Sync {
@@ -19,7 +19,7 @@ pub trait Devices: Send + Sync {
     fn require_cpu(&self) -> Result<&Cpu, EngineError>;
 
     /// The GPU that encoders are trained on, if they aren't on the processor.
-    fn training_machine(&self) -> Option<Arc<dyn TrainingMachine>>;
+    fn training_backend(&self) -> Option<Arc<dyn TrainingBackend>>;
 }
 
 impl<D: Devices + ?Sized> Devices for Arc<D> {
@@ -27,7 +27,7 @@ impl<D: Devices + ?Sized> Devices for Arc<D> {
         (**self).require_cpu()
     }
 
-    fn training_machine(&self) -> Option<Arc<dyn TrainingMachine>> {
-        (**self).training_machine()
+    fn training_backend(&self) -> Option<Arc<dyn TrainingBackend>> {
+        (**self).training_backend()
     }
 }

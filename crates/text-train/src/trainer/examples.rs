@@ -12,15 +12,15 @@ use ecommerce_ml_training::Dataset;
 use ecommerce_ml_training::split::Split;
 
 use super::tokens::Tokens;
-use crate::train::augment::{Augmenter, Synonyms};
-use crate::train::options::TrainingOptions;
+use crate::recipe::augment::{Augmenter, Synonyms};
+use crate::recipe::options::TrainingOptions;
 
 /// Examples by number.
 #[derive(Debug)]
 pub(super) struct Examples {
     rows: usize,
     /// What those behind the rows are.
-    copies: Vec<Repeat>,
+    copies: Vec<RowCopy>,
     /// Numbers of examples to learn from.
     pub(super) training: Vec<usize>,
     /// Numbers of rows that are held out.
@@ -31,7 +31,7 @@ pub(super) struct Examples {
 
 /// A row once more.
 #[derive(Debug, Clone)]
-struct Repeat {
+struct RowCopy {
     row: usize,
     /// From 1.
     number: u32,
@@ -54,11 +54,11 @@ impl Examples {
         let mut training = split.training.clone();
         let own: Vec<u32> = training.iter().map(|&row| classes[row]).collect();
         let augmenter = Augmenter::new(options.augment.clone(), options.seed, Synonyms::default());
-        let copies: Vec<Repeat> = augmenter
+        let copies: Vec<RowCopy> = augmenter
             .examples(&own)
             .iter()
             .filter(|example| example.copy > 0)
-            .map(|example| Repeat { row: training[example.row], number: example.copy })
+            .map(|example| RowCopy { row: training[example.row], number: example.copy })
             .collect();
         training.extend(texts.len()..texts.len() + copies.len());
         let tokens = Tokens::read(tokenizer, &texts, limit)?;
@@ -92,7 +92,7 @@ impl Examples {
 
     /// Memory that they take.
     pub(super) fn bytes(&self) -> u64 {
-        self.tokens.bytes() + (self.copies.len() * size_of::<Repeat>()) as u64
+        self.tokens.bytes() + (self.copies.len() * size_of::<RowCopy>()) as u64
     }
 
     /// Tokens of the longest.
@@ -100,7 +100,7 @@ impl Examples {
         self.tokens.longest()
     }
 
-    fn copied(&self, example: usize) -> Option<&Repeat> {
+    fn copied(&self, example: usize) -> Option<&RowCopy> {
         self.copies.get(example.checked_sub(self.rows)?)
     }
 }

@@ -1,7 +1,7 @@
 //! How much memory a training will take, told before it begins.
 //!
 //! It must not know how to train. Invariant: the estimate is not below what the process comes to. Where the encoder
-//! learns on another machine it is above: gradients, moments and activations are counted as if they were here.
+//! learns on a device it is above: gradients, moments and activations are counted as if they were here.
 
 use ecommerce_ml_checkpoint::config::ModelConfig;
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
@@ -17,7 +17,7 @@ const SCORE_BYTES: u64 = 32;
 
 /// Sizes that decide it, in bytes unless said otherwise.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Sizes<'a> {
+pub(super) struct MemoryModel<'a> {
     pub(super) config: &'a ModelConfig,
     /// Parameters, in numbers; and how many of them are trained.
     pub(super) parameters: u64,
@@ -46,7 +46,7 @@ pub(super) struct Sizes<'a> {
     pub(super) keeps_best: bool,
 }
 
-impl Sizes<'_> {
+impl MemoryModel<'_> {
     /// Bytes at the worst moment.
     pub(super) fn estimate(&self) -> u64 {
         let number = size_of::<f32>() as u64;

@@ -3,10 +3,10 @@
 //! # Layout
 //! - [`devices`]: what texts are learned on.
 //! - `examples`, `tokens`: what is learned from and what is held out.
-//! - `changing`: texts that are other ones in each epoch.
+//! - `epoch_augmentation`: texts that are augmented anew in each epoch.
 //! - `criterion`: how wrong outputs are.
 //! - `setup`: the network that is to learn.
-//! - `learner`: a network that learns; `frozen`: one that doesn't; `micro_batches`: how much goes through at a time.
+//! - `learner`: a network that learns; `frozen_encoder`: one that doesn't; `micro_batches`: how much goes through at a time.
 //! - `training`: updates, epochs, evaluations.
 //! - `checkpoint`: where a training is, as bytes.
 //! - `memory`: how much it takes.
@@ -15,12 +15,12 @@
 //! It must not know PostgreSQL, or who asks. Invariant: that of [`Trainer`], on a GPU as long as one of the same kind has memory
 //! for it.
 
-mod changing;
 mod checkpoint;
 mod criterion;
 pub mod devices;
+mod epoch_augmentation;
 mod examples;
-mod frozen;
+mod frozen_encoder;
 mod learner;
 mod memory;
 mod micro_batches;
@@ -39,10 +39,10 @@ use ecommerce_ml_text_model::KIND;
 use ecommerce_ml_training::held_out::Ending;
 use ecommerce_ml_training::{model, options};
 
-use crate::train::options::TrainingOptions;
+use crate::recipe::options::TrainingOptions;
 pub use devices::Devices;
 use setup::Setup;
-use training::{Task, Training};
+use training::{Training, TrainingContext};
 
 /// The built-in model that a training begins with unless another is named.
 const DEFAULT_BASE: &str = "reviews";
@@ -80,9 +80,9 @@ impl<D: Devices> Trainer for TextTrainer<D> {
         let incumbent =
             setup.held_out.ask_incumbent(incumbent.as_ref(), &setup.held_out_texts, models, sink)?;
         sink.send(JobOutput::Phase(Phase::Training))?;
-        let (learner, layout) = setup.learner(base, cpu, self.devices.training_machine().as_ref())?;
+        let (learner, file_layout) = setup.learner(base, cpu, self.devices.training_backend().as_ref())?;
         drop(files);
-        let task = Task {
+        let task = TrainingContext {
             options: &setup.options,
             targets: &setup.targets,
             examples: &setup.examples,
@@ -97,7 +97,7 @@ impl<D: Devices> Trainer for TextTrainer<D> {
             Ending { epoch: learned.epoch, stopped_early: learned.stopped_early, seed: setup.options.seed };
         let (network, mut parameters) = learned.learner.into_parts()?;
         setup::unscale(&network, &mut parameters, setup.scale);
-        let files = layout.files(&network, &parameters, &setup.targets)?;
+        let files = file_layout.files(&network, &parameters, &setup.targets)?;
         drop((network, parameters));
         let new = (&files, &setup.held_out_texts);
         let finished =

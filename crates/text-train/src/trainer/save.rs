@@ -26,7 +26,7 @@ const WEIGHTS: &str = "model.safetensors";
 
 /// What the base's files say of the new ones.
 #[derive(Debug)]
-pub(super) struct Layout {
+pub(super) struct FileLayout {
     config: Map<String, Value>,
     names: Names,
     types: BTreeMap<String, Dtype>,
@@ -36,7 +36,7 @@ pub(super) struct Layout {
     base: Option<ModelFiles>,
 }
 
-impl Layout {
+impl FileLayout {
     /// That of a base with these parameters.
     ///
     /// # Errors
@@ -83,14 +83,14 @@ impl Layout {
             EngineError::new(ErrorKind::Internal, format!("could not write the new model: {error}"))
         };
         let of_model = parameters.list.iter().filter(|parameter| !parameter.name.contains(".lora_"));
-        let tensors: Vec<(String, Vec<usize>, Numbers<'_>)> = of_model
+        let tensors: Vec<(String, Vec<usize>, TensorData<'_>)> = of_model
             .map(|parameter| {
                 let values = &parameters.values[parameter.range.clone()];
                 if !values.iter().all(|value| value.is_finite()) {
                     return Err(not_finite(&parameter.name));
                 }
                 let kept = self.types.get(&parameter.name).copied().filter(|_| !network.is_output(parameter));
-                let numbers = Numbers::of(values, kept.unwrap_or(Dtype::F32));
+                let numbers = TensorData::of(values, kept.unwrap_or(Dtype::F32));
                 Ok((self.names.with_head(&parameter.name), parameter.shape.clone(), numbers))
             })
             .collect::<Result<_, _>>()?;
@@ -110,13 +110,13 @@ impl Layout {
 }
 
 /// Numbers of a tensor, in the type that they are written in.
-enum Numbers<'a> {
+enum TensorData<'a> {
     F32(&'a [f32]),
     F16(Vec<f16>),
     Bf16(Vec<bf16>),
 }
 
-impl<'a> Numbers<'a> {
+impl<'a> TensorData<'a> {
     fn of(values: &'a [f32], kept: Dtype) -> Self {
         match kept {
             Dtype::F16 => {

@@ -18,20 +18,20 @@ use ecommerce_ml_training::options::{canonical, parse};
 use ecommerce_ml_training::targets::are_stars;
 use ecommerce_ml_training::{Dataset, HeldOut, RowId, Targets};
 
-use super::changing::Changing;
 use super::checkpoint::Checkpoint;
 use super::criterion::Criterion;
+use super::epoch_augmentation::EpochAugmentation;
 use super::examples::Examples;
-use super::frozen::Frozen;
-use super::learner::{Inputs, Learner, Shares};
-use super::memory::Sizes;
-use super::save::Layout;
+use super::frozen_encoder::FrozenEncoder;
+use super::learner::{AppliedDropoutRates, Inputs, Learner};
+use super::memory::MemoryModel;
+use super::save::FileLayout;
 use super::training;
-use crate::cuda::TrainingMachine;
-use crate::nn::plan::Plan;
+use crate::cuda::TrainingBackend;
+use crate::nn::layout::ParameterLayout;
 use crate::nn::{self, Network, Parameters};
-use crate::train::augment::{Augmenter, Synonyms};
-use crate::train::options::{EvalStrategy, TrainingOptions, Tuning};
+use crate::recipe::augment::{Augmenter, Synonyms};
+use crate::recipe::options::{EvalStrategy, TrainingOptions, Tuning};
 
 /// Bytes that are read of a text that is held out: some 3500 words. Queries read texts whole, and so all but a few are read
 /// here; but a single one of four megabytes would cost more than the training, which reads a window of each.
@@ -106,15 +106,15 @@ impl Setup {
         let learned = examples.rows(&examples.training);
         let (criterion, scale) = (Criterion::new(&targets, &learned, &options)?, targets.scale(&learned));
         let bytes = |files: &ModelFiles| files.iter().map(|(_, bytes)| bytes.len() as u64).sum::<u64>();
-        let (plan_of_network, _) = Plan::new(&base.names, config, targets.outputs());
+        let (parameter_layout, _) = ParameterLayout::new(&base.names, config, targets.outputs());
         let tuning = tuning(options.tuning);
-        let counts = Counts::of(&plan_of_network, tuning, options.tuning);
+        let counts = Counts::of(&parameter_layout, tuning, options.tuning);
         let parameters = match config.family.is_bert_shaped() {
             true => counts.parameters,
             false => base.weights.numbers() + counts.trained,
         };
         let text_bytes = |text: &String| text.len() as u64 + 112;
-        let sizes = Sizes {
+        let sizes = MemoryModel {
             config,
             parameters,
             trained: counts.trained,
@@ -177,12 +177,12 @@ impl Setup {
         &mut self,
         mut base: OpenModel<'_>,
         cpu: &Cpu,
-        device: Option<&Arc<dyn TrainingMachine>>,
-    ) -> Result<(Learner, Layout), EngineError> {
+        device: Option<&Arc<dyn TrainingBackend>>,
+    ) -> Result<(Learner, FileLayout), EngineError> {
         let (seed, tuning) = (self.options.seed, self.tuning);
         let (network, mut parameters) = Network::read(&mut base, self.targets.outputs(), seed, cpu)?;
-        let layout = Layout::of(&base, &parameters)?;
-        let shares = Shares::new(&base.dropout()?, self.options.hidden_dropout);
+        let file_layout = FileLayout::of(&base, &parameters)?;
+        let rates = AppliedDropoutRates::new(&base.dropout()?, self.options.hidden_dropout);
         if !self.keeps_head {
             network.renew_output(&mut parameters, seed);
         } else if let (Targets::Numbers(_), (mean, deviation)) = (&self.targets, self.scale) {
@@ -195,39 +195,45 @@ impl Setup {
             }
             Tuning::Full { .. } | Tuning::Head => None,
         };
-        let changing = self.changing(&mut base, &parameters)?.map(Box::new);
+        let augmentation = self.augmentation(&mut base, &parameters)?.map(Box::new);
         if tuning == nn::Tuning::Head {
             let device = device.filter(|_| self.config.family.is_bert_shaped());
-            let there = device.map(|machine| Arc::clone(machine).train(&network, &parameters, tuning));
+            let there = device.map(|backend| Arc::clone(backend).train(&network, &parameters, tuning));
             let mut encoder = match there.transpose()?.flatten() {
-                Some(encoder) => Frozen::Device(encoder),
-                None => Frozen::open(&mut base, cpu)?,
+                Some(encoder) => FrozenEncoder::Device(encoder),
+                None => FrozenEncoder::open(&mut base, cpu)?,
             };
-            let inputs = match changing {
+            let inputs = match augmentation {
                 None => Inputs::States(encoder.all((&network, &parameters), &self.examples)?),
-                Some(changing) => Inputs::Encoded(encoder, changing),
+                Some(augmentation) => Inputs::FrozenAugmented(encoder, augmentation),
             };
-            let layout =
-                if self.config.family.is_bert_shaped() { layout } else { layout.around(base.files.clone()) };
-            return Ok((Learner::new((network, parameters), tuning, lora, inputs, (shares, seed)), layout));
+            let file_layout = if self.config.family.is_bert_shaped() {
+                file_layout
+            } else {
+                file_layout.around(base.files.clone())
+            };
+            return Ok((
+                Learner::new((network, parameters), tuning, lora, inputs, (rates, seed)),
+                file_layout,
+            ));
         }
-        let inputs = changing.map_or(Inputs::Tokens, Inputs::Changing);
-        let mut learner = Learner::new((network, parameters), tuning, lora, inputs, (shares, seed));
-        if let Some(machine) = device {
-            learner.go_to(machine, tuning)?;
+        let inputs = augmentation.map_or(Inputs::Tokens, Inputs::Augmented);
+        let mut learner = Learner::new((network, parameters), tuning, lora, inputs, (rates, seed));
+        if let Some(backend) = device {
+            learner.move_to_device(backend, tuning)?;
         }
-        Ok((learner, layout))
+        Ok((learner, file_layout))
     }
 
     /// What changes texts from epoch to epoch, if they change.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidRequest`] for a table of synonyms that has none.
-    fn changing(
+    fn augmentation(
         &mut self,
         base: &mut OpenModel<'_>,
         parameters: &Parameters,
-    ) -> Result<Option<Changing>, EngineError> {
+    ) -> Result<Option<EpochAugmentation>, EngineError> {
         let Some(Texts { all, paraphrases, synonyms, tokenizer, limit }) = self.texts.take() else {
             return Ok(None);
         };
@@ -252,7 +258,7 @@ impl Setup {
         }
         let augmenter = Augmenter::new(changes, self.options.seed, synonyms);
         let ids = self.ids.clone();
-        Ok(Some(Changing { texts: all, paraphrases, ids, augmenter, tokenizer, limit }))
+        Ok(Some(EpochAugmentation { texts: all, paraphrases, ids, augmenter, tokenizer, limit }))
     }
 }
 
@@ -371,20 +377,20 @@ struct Counts {
 }
 
 impl Counts {
-    fn of(plan: &Plan, tuning: nn::Tuning, options: Tuning) -> Self {
+    fn of(layout: &ParameterLayout, tuning: nn::Tuning, options: Tuning) -> Self {
         let (mut adapted, mut adapters) = (0, 0);
         if let Tuning::Lora { r, freeze_layers, .. } = options {
-            for weight in plan.layers.iter().skip(freeze_layers).flat_map(|layer| plan.adapted(layer)) {
+            for weight in layout.layers.iter().skip(freeze_layers).flat_map(|layer| layout.adapted(layer)) {
                 // Square, with a matrix of `r` rows and one of `r` columns beside it.
                 adapters += 2 * r * weight.len().isqrt();
                 adapted += weight.len();
             }
         }
         Self {
-            parameters: plan.numbers() as u64,
-            trained: (plan.numbers() - plan.first_trained(tuning) + adapters) as u64,
+            parameters: layout.numbers() as u64,
+            trained: (layout.numbers() - layout.first_trained(tuning) + adapters) as u64,
             adapted: adapted as u64,
-            layers: plan.layers_trained(tuning).len(),
+            layers: layout.layers_trained(tuning).len(),
         }
     }
 }

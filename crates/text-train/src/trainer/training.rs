@@ -14,18 +14,18 @@ use ecommerce_ml_training::evaluation::MetricAccumulator;
 use ecommerce_ml_training::progress::{Reporter, Update};
 use ecommerce_ml_training::{RowId, Targets};
 
-use super::checkpoint::{self, Checkpoint, Header, Numbers};
+use super::checkpoint::{self, Checkpoint, CheckpointTensors, Header};
 use super::criterion::Criterion;
 use super::examples::Examples;
-use super::learner::{Learner, Lesson};
-use crate::train::batches::{Batches, Position, updates};
-use crate::train::optimizer::{AdamW, AdamWSettings, clip_coefficient};
-use crate::train::options::{EvalStrategy, TrainingOptions};
-use crate::train::schedule::Schedule;
+use super::learner::{Learner, TrainingStep};
+use crate::recipe::batches::{Batches, Position, updates};
+use crate::recipe::optimizer::{AdamW, AdamWSettings, clip_coefficient};
+use crate::recipe::options::{EvalStrategy, TrainingOptions};
+use crate::recipe::schedule::Schedule;
 
 /// What doesn't change while it goes on.
 #[derive(Clone, Copy)]
-pub(super) struct Task<'a> {
+pub(super) struct TrainingContext<'a> {
     pub(super) options: &'a TrainingOptions,
     pub(super) targets: &'a Targets,
     pub(super) examples: &'a Examples,
@@ -41,12 +41,12 @@ pub(super) struct Task<'a> {
 
 /// A training under way.
 pub(super) struct Training<'a> {
-    task: Task<'a>,
+    task: TrainingContext<'a>,
     learner: Learner,
     adam: AdamW,
     batches: Batches,
     schedule: Schedule,
-    state: State,
+    state: TrainingState,
     best: Option<(u32, Vec<f32>)>,
     reporter: Reporter,
     /// When the current epoch began, as far as this process goes.
@@ -56,7 +56,7 @@ pub(super) struct Training<'a> {
 
 /// Where it is.
 #[derive(Debug, Clone)]
-struct State {
+struct TrainingState {
     step: u64,
     position: Position,
     stopping: EarlyStopping,
@@ -67,7 +67,7 @@ struct State {
 }
 
 /// What a training comes to.
-pub(super) struct Learned {
+pub(super) struct TrainedLearner {
     pub(super) learner: Learner,
     /// Whose parameters they are, counted from 1.
     pub(super) epoch: u32,
@@ -86,7 +86,7 @@ impl<'a> Training<'a> {
     /// # Errors
     /// [`ErrorKind::InvalidRequest`] if the checkpoint is of other data.
     pub(super) fn new(
-        task: Task<'a>,
+        task: TrainingContext<'a>,
         mut learner: Learner,
         checkpoint: Option<Checkpoint>,
     ) -> Result<Self, EngineError> {
@@ -98,7 +98,7 @@ impl<'a> Training<'a> {
         let schedule =
             Schedule::new(options.lr_scheduler_type, options.learning_rate, options.warmup_ratio, steps);
         let (mut adam, mut best) = (AdamW::new(settings), None);
-        let mut state = State {
+        let mut state = TrainingState {
             step: 0,
             position: batches.start(),
             stopping: EarlyStopping::new(options.metric_for_best_model, options.early_stopping_patience),
@@ -110,7 +110,7 @@ impl<'a> Training<'a> {
             if checkpoint.header.trained != learner.trained_count() {
                 return Err(EngineError::new(ErrorKind::InvalidRequest, "checkpoint is of another network"));
             }
-            state = State::of(&checkpoint.header);
+            state = TrainingState::of(&checkpoint.header);
             batches.rest(state.position)?;
             adam = resumed(settings, &mut learner, &checkpoint)?;
             best = checkpoint.best();
@@ -127,7 +127,7 @@ impl<'a> Training<'a> {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidRequest`] if it diverges; [`ErrorKind::Cancelled`] if nobody listens.
-    pub(super) fn run(mut self, sink: &mut dyn Sink) -> Result<Learned, EngineError> {
+    pub(super) fn run(mut self, sink: &mut dyn Sink) -> Result<TrainedLearner, EngineError> {
         while !self.state.stopped && self.state.position.epoch < self.task.options.num_train_epochs {
             self.epoch(sink)?;
         }
@@ -138,7 +138,7 @@ impl<'a> Training<'a> {
                 epoch
             }
         };
-        Ok(Learned { learner: self.learner, epoch, stopped_early: self.state.stopped })
+        Ok(TrainedLearner { learner: self.learner, epoch, stopped_early: self.state.stopped })
     }
 
     /// Learns what is left of an epoch.
@@ -167,13 +167,21 @@ impl<'a> Training<'a> {
 
     /// One change of the weights.
     fn update(&mut self, epoch: u32, group: &[Vec<usize>], sink: &mut dyn Sink) -> Result<(), EngineError> {
-        let Task { options, examples, criterion, .. } = self.task;
+        let TrainingContext { options, examples, criterion, .. } = self.task;
         let batches: Vec<Vec<usize>> =
             group.iter().map(|batch| batch.iter().map(|&at| examples.training[at]).collect()).collect();
         let all = batches.concat();
-        let by = criterion.denominator(&examples.rows(&all))?;
-        let (batches, epsilon, step) = (&*batches, options.adversarial_epsilon, self.state.step);
-        let loss = self.learner.learn(&Lesson { examples, criterion, batches, by, epsilon, epoch, step })?;
+        let denominator = criterion.denominator(&examples.rows(&all))?;
+        let (batches, epsilon, index) = (&*batches, options.adversarial_epsilon, self.state.step);
+        let loss = self.learner.learn(&TrainingStep {
+            examples,
+            criterion,
+            batches,
+            denominator,
+            epsilon,
+            epoch,
+            index,
+        })?;
         let norm = self.learner.norm()?;
         if !norm.is_finite() || !loss.is_finite() {
             return Err(diverged(self.state.step + 1));
@@ -211,7 +219,7 @@ impl<'a> Training<'a> {
 
     /// Metrics of all rows held out, and the one that epochs are compared by.
     fn evaluate(&mut self) -> Result<(Vec<Metric>, f64), EngineError> {
-        let Task { options, targets, examples, criterion, scale, .. } = self.task;
+        let TrainingContext { options, targets, examples, criterion, scale, .. } = self.task;
         let rows = &examples.held_out;
         let outputs = self.learner.outputs(examples, rows)?;
         let loss = criterion.loss(&outputs, rows, criterion.denominator(rows)?)?.value;
@@ -245,9 +253,10 @@ impl<'a> Training<'a> {
             0 => None,
             1.. => self.learner.moments_on_device()?,
         };
-        let on_device = on_device.iter().map(|(firsts, seconds)| (firsts.as_slice(), seconds.as_slice()));
-        let here = self.learner.list_here().filter_map(|(name, _)| self.adam.moments(name));
-        let moments: Vec<_> = on_device.chain(here).collect();
+        let on_device =
+            on_device.iter().map(|(exp_avg, exp_avg_sq)| (exp_avg.as_slice(), exp_avg_sq.as_slice()));
+        let on_cpu = self.learner.list_on_cpu().filter_map(|(name, _)| self.adam.moments(name));
+        let moments: Vec<_> = on_device.chain(on_cpu).collect();
         let (state, trained) = (&self.state, self.learner.trained()?);
         let header = Header {
             fingerprint: self.task.fingerprint.to_owned(),
@@ -263,13 +272,13 @@ impl<'a> Training<'a> {
             seconds: state.seconds + self.epoch_began.elapsed().as_secs_f64(),
         };
         let best = self.best.as_ref().map(|(_, best)| best.as_slice());
-        checkpoint::send(&header, self.task.ids, &Numbers { trained, moments, best }, sink)?;
+        checkpoint::send(&header, self.task.ids, &CheckpointTensors { trained, moments, best }, sink)?;
         self.checkpointed = Instant::now();
         Ok(())
     }
 }
 
-impl State {
+impl TrainingState {
     fn of(header: &Header) -> Self {
         Self {
             step: header.step,
@@ -288,12 +297,12 @@ fn resumed(
     learner: &mut Learner,
     checkpoint: &Checkpoint,
 ) -> Result<AdamW, EngineError> {
-    let Some((firsts, seconds)) = checkpoint.moments() else { return Ok(AdamW::new(settings)) };
-    let mut at = learner.take_moments(&firsts, &seconds)?;
-    let moments = learner.list_here().map(|(name, length)| {
+    let Some((exp_avg, exp_avg_sq)) = checkpoint.moments() else { return Ok(AdamW::new(settings)) };
+    let mut at = learner.take_moments(&exp_avg, &exp_avg_sq)?;
+    let moments = learner.list_on_cpu().map(|(name, length)| {
         let range = at..at + length;
         at = range.end;
-        (name.to_owned(), firsts[range.clone()].to_vec(), seconds[range].to_vec())
+        (name.to_owned(), exp_avg[range.clone()].to_vec(), exp_avg_sq[range].to_vec())
     });
     Ok(AdamW::resumed(settings, checkpoint.header.step, moments))
 }

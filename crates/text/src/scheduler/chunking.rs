@@ -13,11 +13,11 @@ use super::pool::Chunk;
 /// Text of a chunk. The upper end takes some ten milliseconds; the lower one still outweighs the handing out.
 const CHUNK_BYTES: RangeInclusive<usize> = 4 << 10..=32 << 10;
 
-/// A request of no more text than this, in no more than [`SMALL_WINDOWS`] texts, takes the short lane.
+/// A request of no more text than this, in no more than [`SMALL_WINDOWS`] texts, waits in the short queue.
 const SMALL_BYTES: usize = 16 << 10;
 
 /// A request that several threads work on.
-pub(super) trait Chunked: Send + Sync + 'static {
+pub(super) trait ChunkedRequest: Send + Sync + 'static {
     /// Works on some of its texts, which are those from `first` on.
     fn work(&self, first: usize, texts: Vec<String>);
 
@@ -26,29 +26,29 @@ pub(super) trait Chunked: Send + Sync + 'static {
 }
 
 /// Hands out the texts of a request.
-pub(super) struct Chunking<S> {
+pub(super) struct RequestChunks<S> {
     /// `None` once all is handed out.
-    rest: Option<Rest<S>>,
+    rest: Option<RemainingTexts<S>>,
     chunk_bytes: usize,
     is_small: bool,
 }
 
 /// What has not been handed out. It may be no text at all: a request without texts is one chunk.
-struct Rest<S> {
+struct RemainingTexts<S> {
     request: Arc<S>,
     texts: vec::IntoIter<String>,
     /// Where the first of them stood in the request.
     first: usize,
 }
 
-impl<S: Chunked> Chunking<S> {
+impl<S: ChunkedRequest> RequestChunks<S> {
     /// Divides texts among so many threads.
     pub(super) fn new(request: S, texts: Vec<String>, threads: usize) -> Self {
         let bytes: usize = texts.iter().map(String::len).sum();
         Self {
             is_small: texts.len() <= SMALL_WINDOWS && bytes <= SMALL_BYTES,
             chunk_bytes: bytes.div_ceil(threads.max(1)).clamp(*CHUNK_BYTES.start(), *CHUNK_BYTES.end()),
-            rest: Some(Rest { request: Arc::new(request), texts: texts.into_iter(), first: 0 }),
+            rest: Some(RemainingTexts { request: Arc::new(request), texts: texts.into_iter(), first: 0 }),
         }
     }
 
@@ -58,18 +58,19 @@ impl<S: Chunked> Chunking<S> {
     }
 }
 
-impl<S: Chunked> Iterator for Chunking<S> {
+impl<S: ChunkedRequest> Iterator for RequestChunks<S> {
     type Item = Chunk;
 
     fn next(&mut self) -> Option<Chunk> {
-        let Rest { request, mut texts, first } = self.rest.take()?;
+        let RemainingTexts { request, mut texts, first } = self.rest.take()?;
         if request.is_over() {
             // Dropping all of this may take a while, which is none of the time in which chunks are handed out.
             return Some(Box::new(move || drop((request, texts))));
         }
         let chunk = next_chunk(&mut texts, self.chunk_bytes);
         if !texts.as_slice().is_empty() {
-            self.rest = Some(Rest { request: Arc::clone(&request), texts, first: first + chunk.len() });
+            self.rest =
+                Some(RemainingTexts { request: Arc::clone(&request), texts, first: first + chunk.len() });
         }
         Some(Box::new(move || request.work(first, chunk)))
     }

@@ -1,6 +1,6 @@
 //! The one thread that has models run. More threads would only take each other's cores: a forward pass uses them all.
 //!
-//! A device with a memory of its own works on a batch while this thread chooses the next, so up to [`MOST_UNDERWAY`] batches are
+//! A device with a memory of its own works on a batch while this thread chooses the next, so up to [`MAX_IN_FLIGHT`] batches are
 //! given to it; a second thread waits for what they come to.
 //! Invariant: a batch that fails or panics costs only the guilty request its answer.
 
@@ -13,35 +13,35 @@ use std::{io, thread};
 
 use ecommerce_ml_predictor::guarded;
 use ecommerce_ml_protocol::EngineError;
-use ecommerce_ml_text_model::{Begun, Output, Window};
+use ecommerce_ml_text_model::{Deferred, ForwardOutput, Window};
 use parking_lot::Mutex;
 
 use super::budget::BatchBudget;
-use super::job::{Job, row_count_mismatch};
-use super::queue::{BatchItem, Lane, Queue, by_job};
+use super::job::{InferenceJob, row_count_mismatch};
+use super::queue::{BatchItem, Priority, Queue, by_job};
 use super::utilisation::Utilisation;
 
 /// Models with a budget of their own before all measurements are thrown away, so that models long gone don't pile up.
 const MOST_BUDGETS: usize = 64;
 
 /// Batches that a device has at a time: one that it works on, and one to go on with. A request that comes waits for both.
-const MOST_UNDERWAY: usize = 2;
+const MAX_IN_FLIGHT: usize = 2;
 
 /// A row of numbers for each window of a batch.
-type Rows = Vec<Vec<f32>>;
+type ModelRows = Vec<Vec<f32>>;
 
 /// What the compute thread is told.
 pub(super) enum Message {
     /// There is something to do.
-    Job(Job),
+    Job(InferenceJob),
     /// A batch is done.
-    Done(Batch, Result<Rows, EngineError>),
+    Done(RunningBatch, Result<ModelRows, EngineError>),
     /// No more jobs are to come.
     End,
 }
 
 /// A batch that has begun.
-pub(super) struct Batch {
+pub(super) struct RunningBatch {
     items: Vec<BatchItem>,
     /// Of the model and output.
     key: BudgetKey,
@@ -49,7 +49,7 @@ pub(super) struct Batch {
 }
 
 /// Number of a model, and what is computed.
-type BudgetKey = (u64, Output);
+type BudgetKey = (u64, ForwardOutput);
 
 /// Starts the threads, and returns where to send jobs to. They end after [`Message::End`], when all work is done.
 pub(super) fn spawn(
@@ -57,13 +57,13 @@ pub(super) fn spawn(
     utilisation: Arc<Mutex<Utilisation>>,
 ) -> io::Result<Sender<Message>> {
     let (sender, messages) = mpsc::channel();
-    let (underway, begun) = mpsc::channel();
+    let (in_flight, deferred) = mpsc::channel();
     let done = sender.clone();
-    let wait = move || wait_for_all(&begun, &done);
+    let wait = move || wait_for_all(&deferred, &done);
     thread::Builder::new().name("device".to_owned()).spawn(wait)?;
     let run = move || {
         // A defect of this module loses the queued jobs, which answers them, and the engine goes on.
-        let run = || Compute::new(fixed_budget, &utilisation, &underway).run(&messages);
+        let run = || ComputeThread::new(fixed_budget, &utilisation, &in_flight).run(&messages);
         while catch_unwind(AssertUnwindSafe(run)).is_err() {}
     };
     thread::Builder::new().name("compute".to_owned()).spawn(run)?;
@@ -71,8 +71,8 @@ pub(super) fn spawn(
 }
 
 /// Waits for batches that a device works on, one after the other, in the order in which it does.
-fn wait_for_all(begun: &Receiver<(Batch, Begun<Rows>)>, done: &Sender<Message>) {
-    for (batch, rows) in begun {
+fn wait_for_all(deferred: &Receiver<(RunningBatch, Deferred<ModelRows>)>, done: &Sender<Message>) {
+    for (batch, rows) in deferred {
         let rows = guarded(|| rows.finish());
         if done.send(Message::Done(batch, rows)).is_err() {
             return;
@@ -80,69 +80,69 @@ fn wait_for_all(begun: &Receiver<(Batch, Begun<Rows>)>, done: &Sender<Message>) 
     }
 }
 
-struct Compute<'a> {
+struct ComputeThread<'a> {
     queue: Queue,
     budgets: HashMap<BudgetKey, BatchBudget>,
     /// Tokens of every batch, if they shall not follow the budget.
     fixed_budget: Option<usize>,
     utilisation: &'a Mutex<Utilisation>,
     /// To the thread that waits.
-    underway: &'a Sender<(Batch, Begun<Rows>)>,
+    in_flight: &'a Sender<(RunningBatch, Deferred<ModelRows>)>,
     /// Batches that it waits for.
-    count: usize,
+    in_flight_count: usize,
     has_ended: bool,
 }
 
-impl<'a> Compute<'a> {
+impl<'a> ComputeThread<'a> {
     fn new(
         fixed_budget: Option<usize>,
         utilisation: &'a Mutex<Utilisation>,
-        underway: &'a Sender<(Batch, Begun<Rows>)>,
+        in_flight: &'a Sender<(RunningBatch, Deferred<ModelRows>)>,
     ) -> Self {
         let (queue, budgets) = (Queue::default(), HashMap::new());
-        Self { queue, budgets, fixed_budget, utilisation, underway, count: 0, has_ended: false }
+        Self { queue, budgets, fixed_budget, utilisation, in_flight, in_flight_count: 0, has_ended: false }
     }
 
     fn run(&mut self, messages: &Receiver<Message>) {
         loop {
-            messages.try_iter().for_each(|message| self.hear(message));
+            messages.try_iter().for_each(|message| self.handle(message));
             self.queue.sweep();
-            let next = if self.count < MOST_UNDERWAY { self.next_lane() } else { None };
+            let next = if self.in_flight_count < MAX_IN_FLIGHT { self.next_priority() } else { None };
             match next {
-                Some(lane) => self.turn(lane),
-                None if self.has_ended && self.count == 0 => return,
+                Some(priority) => self.run_next(priority),
+                None if self.has_ended && self.in_flight_count == 0 => return,
                 None => {
                     let Ok(message) = messages.recv() else { return };
-                    self.hear(message);
+                    self.handle(message);
                 }
             }
         }
     }
 
-    fn hear(&mut self, message: Message) {
+    fn handle(&mut self, message: Message) {
         match message {
             Message::Job(job) => self.queue.push(job),
             Message::Done(batch, rows) => {
                 // It may be one from before a panic of this module.
-                self.count = self.count.saturating_sub(1);
+                self.in_flight_count = self.in_flight_count.saturating_sub(1);
                 self.end(&batch, rows);
             }
             Message::End => self.has_ended = true,
         }
     }
 
-    fn next_lane(&self) -> Option<Lane> {
-        self.queue.next_lane(|job| self.budget(job))
+    fn next_priority(&self) -> Option<Priority> {
+        self.queue.next_priority(|job| self.budget(job))
     }
 
     /// Begins with the next batch.
-    fn turn(&mut self, lane: Lane) {
-        let Some(budget) = self.queue.front(lane).map(|lead| self.budget(lead)) else { return };
-        let items = self.queue.take(lane, budget);
+    fn run_next(&mut self, priority: Priority) {
+        let Some(budget) = self.queue.front(priority).map(|lead| self.budget(lead)) else { return };
+        let items = self.queue.take(priority, budget);
         self.begin(items);
     }
 
-    fn budget(&self, job: &Job) -> usize {
+    fn budget(&self, job: &InferenceJob) -> usize {
         let budget = || self.budgets.get(&budget_key(job)).copied().unwrap_or_default().tokens();
         self.fixed_budget.unwrap_or_else(budget)
     }
@@ -152,15 +152,15 @@ impl<'a> Compute<'a> {
         items.retain(|item| self.queue.job(item.job).is_some_and(|job| !job.is_over()));
         let Some(lead) = items.first().and_then(|item| self.queue.job(item.job)) else { return };
         let (key, model, output) = (budget_key(lead), lead.model.clone(), lead.output);
-        let window = |item: &BatchItem| Some(self.queue.job(item.job)?.window(item.place));
+        let window = |item: &BatchItem| Some(self.queue.job(item.job)?.window(item.slot));
         let windows: Vec<&Window> = items.iter().filter_map(window).collect();
         let started = Instant::now();
-        let begun = guarded(|| model.begin(&windows, output));
-        let batch = Batch { items, key, started };
-        match begun {
-            Ok(Begun::Done(rows)) => self.end(&batch, Ok(rows)),
-            Ok(pending) => match self.underway.send((batch, pending)) {
-                Ok(()) => self.count += 1,
+        let deferred = guarded(|| model.begin(&windows, output));
+        let batch = RunningBatch { items, key, started };
+        match deferred {
+            Ok(Deferred::Ready(rows)) => self.end(&batch, Ok(rows)),
+            Ok(pending) => match self.in_flight.send((batch, pending)) {
+                Ok(()) => self.in_flight_count += 1,
                 // There is no other thread any more.
                 Err(SendError((batch, pending))) => self.end(&batch, guarded(|| pending.finish())),
             },
@@ -169,25 +169,25 @@ impl<'a> Compute<'a> {
     }
 
     /// Gives everybody what is theirs.
-    fn end(&mut self, batch: &Batch, rows: Result<Rows, EngineError>) {
-        let Batch { items, key, started } = batch;
+    fn end(&mut self, batch: &RunningBatch, rows: Result<ModelRows, EngineError>) {
+        let RunningBatch { items, key, started } = batch;
         self.utilisation.lock().note(*started, Instant::now());
-        self.learn(*key, items.iter().map(|item| item.place.length).sum(), *started);
-        let complete = |rows: Rows| match rows.len() == items.len() {
+        self.observe_speed(*key, items.iter().map(|item| item.slot.length).sum(), *started);
+        let complete = |rows: ModelRows| match rows.len() == items.len() {
             true => Ok(rows),
             false => Err(row_count_mismatch(items.len(), rows.len())),
         };
         match rows.and_then(complete) {
-            Ok(rows) => self.hand_out(items, rows),
+            Ok(rows) => self.deliver(items, rows),
             Err(error) => self.isolate_failure(items, error),
         }
     }
 
-    fn hand_out(&mut self, items: &[BatchItem], rows: Rows) {
+    fn deliver(&mut self, items: &[BatchItem], rows: ModelRows) {
         let mut rows = rows.into_iter();
         for items in by_job(items) {
             // All of its rows are taken, whether or not anybody waits for them.
-            let own: Vec<_> = items.iter().map(|item| item.place).zip(rows.by_ref()).collect();
+            let own: Vec<_> = items.iter().map(|item| item.slot).zip(rows.by_ref()).collect();
             if let Some(job) = self.queue.job_mut(items[0].job) {
                 job.receive(own);
             }
@@ -207,7 +207,7 @@ impl<'a> Compute<'a> {
         }
     }
 
-    fn learn(&mut self, key: BudgetKey, tokens: usize, started: Instant) {
+    fn observe_speed(&mut self, key: BudgetKey, tokens: usize, started: Instant) {
         if self.budgets.len() >= MOST_BUDGETS && !self.budgets.contains_key(&key) {
             self.budgets.clear();
         }
@@ -215,6 +215,6 @@ impl<'a> Compute<'a> {
     }
 }
 
-fn budget_key(job: &Job) -> BudgetKey {
+fn budget_key(job: &InferenceJob) -> BudgetKey {
     (job.model.number(), job.output)
 }

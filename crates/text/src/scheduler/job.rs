@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ecommerce_ml_predictor::ModelHandle;
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
-use ecommerce_ml_text_model::{Output, Row, TextModel, Window};
+use ecommerce_ml_text_model::{ForwardOutput, TextModel, Window, WindowRow};
 
 use super::SMALL_WINDOWS;
 use super::promise::Promise;
-use crate::results::{Fingerprint, ResultCache, Rows};
+use crate::results::{CachedRows, Fingerprint, ResultCache};
 
 /// Texts that shall go through a model.
 pub struct TextRequest {
@@ -22,16 +22,16 @@ pub struct TextRequest {
     /// Each is answered at its place; equal ones are computed once.
     pub texts: Vec<String>,
     /// What to compute.
-    pub output: Output,
+    pub output: ForwardOutput,
 }
 
 /// One distinct text of a request before the model.
 #[derive(Debug)]
-pub(super) enum Text {
+pub(super) enum PreparedText {
     /// There is nothing to read.
     Blank,
     /// It was answered lately.
-    Known(Rows),
+    Cached(CachedRows),
     /// Its windows, at least one.
     New(Fingerprint, Vec<Window>),
 }
@@ -40,7 +40,7 @@ pub(super) enum Text {
 #[derive(Debug, Default)]
 pub(super) struct Tokenized {
     /// The distinct texts.
-    pub(super) texts: Vec<Text>,
+    pub(super) texts: Vec<PreparedText>,
     /// For each text of the request, which of the distinct ones it is.
     pub(super) positions: Vec<usize>,
 }
@@ -59,14 +59,14 @@ pub struct Computed {
 #[derive(Debug, Default)]
 struct Answer {
     /// None for a blank text.
-    rows: Rows,
+    rows: CachedRows,
     /// Whether it comes from the result cache.
     cached: bool,
 }
 
 impl Computed {
     /// An answer for each text of the request from the rows of its windows; `None` for a blank text.
-    pub fn rows<T: Clone>(&self, combine: impl Fn(&[Row]) -> T) -> Vec<Option<T>> {
+    pub fn rows<T: Clone>(&self, combine: impl Fn(&[WindowRow]) -> T) -> Vec<Option<T>> {
         let answer = |answer: &Answer| (!answer.rows.is_empty()).then(|| combine(&answer.rows));
         let answers: Vec<Option<T>> = self.answers.iter().map(answer).collect();
         self.positions.iter().map(|&position| answers[position].clone()).collect()
@@ -102,19 +102,19 @@ impl InFlightText {
     }
 
     /// Takes the row of a window; all rows, if it was the last.
-    fn receive(&mut self, window: usize, values: Vec<f32>) -> Option<Rows> {
+    fn receive(&mut self, window: usize, values: Vec<f32>) -> Option<CachedRows> {
         self.values[window] = values;
         self.missing -= 1;
         (self.missing == 0).then(|| {
             let rows = self.windows.iter().zip(self.values.drain(..));
-            rows.map(|(window, values)| Row::new(window, values)).collect()
+            rows.map(|(window, values)| WindowRow::new(window, values)).collect()
         })
     }
 }
 
 /// Where a window lies in its job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct WindowSlot {
     /// Which of the texts that go through the model.
     text: usize,
     window: usize,
@@ -123,13 +123,13 @@ pub(super) struct Place {
 }
 
 /// A tokenized request.
-pub(super) struct Job {
+pub(super) struct InferenceJob {
     number: u64,
     pub(super) model: ModelHandle<dyn TextModel>,
-    pub(super) output: Output,
+    pub(super) output: ForwardOutput,
     in_flight: Vec<InFlightText>,
     /// Windows that are in no batch yet, longest first: neighbours make good batches.
-    waiting: Vec<Place>,
+    waiting: Vec<WindowSlot>,
     /// Windows that have no row yet.
     missing: usize,
     /// What it will answer, filled in while it computes.
@@ -140,9 +140,9 @@ pub(super) struct Job {
     promise: Option<Promise<Computed>>,
 }
 
-impl Job {
+impl InferenceJob {
     pub(super) fn new(
-        (model, output): (ModelHandle<dyn TextModel>, Output),
+        (model, output): (ModelHandle<dyn TextModel>, ForwardOutput),
         Tokenized { texts, positions }: Tokenized,
         results: Arc<ResultCache>,
         promise: Promise<Computed>,
@@ -151,16 +151,16 @@ impl Job {
         let (mut answers, mut in_flight) = (Vec::with_capacity(texts.len()), Vec::new());
         for (index, text) in texts.into_iter().enumerate() {
             answers.push(match text {
-                Text::Blank => Answer::default(),
-                Text::Known(rows) => Answer { rows, cached: true },
-                Text::New(fingerprint, windows) => {
+                PreparedText::Blank => Answer::default(),
+                PreparedText::Cached(rows) => Answer { rows, cached: true },
+                PreparedText::New(fingerprint, windows) => {
                     in_flight.push(InFlightText::new(index, fingerprint, windows));
                     Answer::default()
                 }
             });
         }
-        let waiting = places(&in_flight);
-        let tokens = waiting.iter().map(|place| place.length as u64).sum();
+        let waiting = slots(&in_flight);
+        let tokens = waiting.iter().map(|slot| slot.length as u64).sum();
         let computed = Computed { answers, positions, tokens };
         let (number, missing) = (NUMBERS.fetch_add(1, Ordering::Relaxed), waiting.len());
         Self { number, model, output, in_flight, waiting, missing, computed, results, promise: Some(promise) }
@@ -177,7 +177,7 @@ impl Job {
     }
 
     /// Whether both can share a batch.
-    pub(super) fn goes_with(&self, other: &Job) -> bool {
+    pub(super) fn goes_with(&self, other: &InferenceJob) -> bool {
         self.model.number() == other.model.number() && self.output == other.output
     }
 
@@ -187,33 +187,34 @@ impl Job {
     }
 
     /// Windows that are in no batch yet, longest first.
-    pub(super) fn waiting(&self) -> &[Place] {
+    pub(super) fn waiting(&self) -> &[WindowSlot] {
         &self.waiting
     }
 
-    /// The window at a place of this job.
-    pub(super) fn window(&self, place: Place) -> &Window {
-        &self.in_flight[place.text].windows[place.window]
+    /// The window at a slot of this job.
+    pub(super) fn window(&self, slot: WindowSlot) -> &Window {
+        &self.in_flight[slot.text].windows[slot.window]
     }
 
     /// Notes that some of the waiting windows are in a batch, which are told in the order in which they waited.
-    pub(super) fn take(&mut self, places: impl Iterator<Item = Place>) {
-        let mut places = places.peekable();
-        self.waiting.retain(|waiting| places.next_if_eq(waiting).is_none());
+    pub(super) fn take(&mut self, slots: impl Iterator<Item = WindowSlot>) {
+        let mut slots = slots.peekable();
+        self.waiting.retain(|waiting| slots.next_if_eq(waiting).is_none());
     }
 
     /// Takes the model's rows for windows of a batch, and answers if these were the last.
-    pub(super) fn receive(&mut self, rows: Vec<(Place, Vec<f32>)>) {
-        rows.into_iter().for_each(|(place, values)| self.put(place, values));
+    /// Rows of `[outputs]`, or of `[hidden]`.
+    pub(super) fn receive(&mut self, rows: Vec<(WindowSlot, Vec<f32>)>) {
+        rows.into_iter().for_each(|(slot, values)| self.put(slot, values));
         self.answer_if_done();
     }
 
-    fn put(&mut self, place: Place, values: Vec<f32>) {
+    fn put(&mut self, slot: WindowSlot, values: Vec<f32>) {
         self.missing -= 1;
-        let in_flight_text = &mut self.in_flight[place.text];
-        if let Some(rows) = in_flight_text.receive(place.window, values) {
+        let in_flight_text = &mut self.in_flight[slot.text];
+        if let Some(rows) = in_flight_text.receive(slot.window, values) {
             in_flight_text.windows = Vec::new();
-            self.results.keep(in_flight_text.fingerprint, &rows);
+            self.results.insert(in_flight_text.fingerprint, &rows);
             self.computed.answers[in_flight_text.text].rows = rows;
         }
     }
@@ -242,14 +243,14 @@ impl Job {
 }
 
 /// All windows, longest first.
-fn places(in_flight: &[InFlightText]) -> Vec<Place> {
+fn slots(in_flight: &[InFlightText]) -> Vec<WindowSlot> {
     let of = |(index, text): (usize, &InFlightText)| {
         let lengths = text.windows.iter().map(|window| window.ids.len()).enumerate();
-        lengths.map(|(window, length)| Place { text: index, window, length }).collect::<Vec<_>>()
+        lengths.map(|(window, length)| WindowSlot { text: index, window, length }).collect::<Vec<_>>()
     };
-    let mut places: Vec<Place> = in_flight.iter().enumerate().flat_map(of).collect();
-    places.sort_by_key(|place| std::cmp::Reverse(place.length));
-    places
+    let mut slots: Vec<WindowSlot> = in_flight.iter().enumerate().flat_map(of).collect();
+    slots.sort_by_key(|slot| std::cmp::Reverse(slot.length));
+    slots
 }
 
 /// The error for a model that returns too few or too many rows.

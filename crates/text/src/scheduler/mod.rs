@@ -6,7 +6,7 @@
 //! - [`chunking`]: a request in chunks, for several threads.
 //! - [`prepare`], [`tokenize`]: what they do: texts to windows, texts to tokens.
 //! - [`job`]: a tokenized request on its way through the model.
-//! - [`queue`]: jobs, those that wait in two lanes.
+//! - [`queue`]: jobs, those that wait in two queues, by priority.
 //! - [`batch`]: which windows go together.
 //! - [`budget`]: how many tokens take about a tenth of a second.
 //! - [`compute`]: the one thread that has models run.
@@ -39,10 +39,10 @@ use ecommerce_ml_text_model::TextModel;
 use parking_lot::Mutex;
 
 use crate::results::ResultCache;
-use chunking::{Chunked, Chunking};
+use chunking::{ChunkedRequest, RequestChunks};
 use compute::Message;
 pub use job::{Computed, TextRequest};
-use pool::Pool;
+use pool::TokenizerPool;
 use prepare::Prepare;
 pub use promise::Promised;
 use promise::{Counted, promise};
@@ -59,14 +59,14 @@ pub struct SchedulerOptions {
     pub tokenizing_threads: usize,
     /// Padded tokens of a batch; `None` lets it follow the speed of each model.
     pub batch_tokens: Option<usize>,
-    /// Bytes for answers given lately; 0 to keep none.
+    /// Bytes for the results cache; 0 to keep none.
     pub result_cache: u64,
 }
 
 /// Accepts work from any thread.
 pub struct Scheduler {
     /// Tokenizes.
-    pool: Pool,
+    pool: TokenizerPool,
     /// Threads of the pool that work on requests of any size.
     tokenizing_threads: usize,
     results: Arc<ResultCache>,
@@ -89,7 +89,7 @@ impl Scheduler {
         let ready = compute::spawn(options.batch_tokens, Arc::clone(&utilisation))?;
         let tokenizing_threads = options.tokenizing_threads.max(1);
         Ok(Self {
-            pool: Pool::start(tokenizing_threads)?,
+            pool: TokenizerPool::start(tokenizing_threads)?,
             tokenizing_threads,
             results: Arc::new(ResultCache::new(options.result_cache)),
             ready,
@@ -105,7 +105,7 @@ impl Scheduler {
         let untokenized = Counted::new(request.texts.len(), &self.untokenized_texts);
         let (promise, promised) = promise(Some(queued));
         let prepare = Prepare::new(&request, &self.results, (promise, untokenized), self.ready.clone());
-        self.hand_out(prepare, request.texts);
+        self.push_chunks(prepare, request.texts);
         promised
     }
 
@@ -117,14 +117,14 @@ impl Scheduler {
         detail: TokenDetail,
     ) -> Promised<Vec<Tokens>> {
         let (promise, promised) = promise(None);
-        self.hand_out(Tokenize::new(model, texts.len(), detail, promise), texts);
+        self.push_chunks(Tokenize::new(model, texts.len(), detail, promise), texts);
         promised
     }
 
-    fn hand_out(&self, request: impl Chunked, texts: Vec<String>) {
-        let chunking = Chunking::new(request, texts, self.tokenizing_threads);
-        let small = chunking.is_small();
-        self.pool.push(Box::new(chunking), small);
+    fn push_chunks(&self, request: impl ChunkedRequest, texts: Vec<String>) {
+        let chunks = RequestChunks::new(request, texts, self.tokenizing_threads);
+        let small = chunks.is_small();
+        self.pool.push(Box::new(chunks), small);
     }
 
     /// The part of the last seconds, from 0 to 1, in which models were running.

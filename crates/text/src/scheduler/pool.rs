@@ -1,4 +1,4 @@
-//! Threads that tokenize. TextRequest is done in chunks of a few milliseconds, so that many requests advance together and
+//! Threads that tokenize. A request is done in chunks of a few milliseconds, so that many requests advance together and
 //! several threads can work on one.
 //!
 //! It must not know what a chunk does.
@@ -17,32 +17,32 @@ use parking_lot::{Condvar, Mutex};
 pub(super) type Chunk = Box<dyn FnOnce() + Send>;
 
 /// Hands out the chunks of a task, which may run at the same time. All threads wait while it does.
-pub(super) type Task = Box<dyn Iterator<Item = Chunk> + Send>;
+pub(super) type TokenizerTask = Box<dyn Iterator<Item = Chunk> + Send>;
 
 /// The threads; dropping it ends them after their current chunk.
-pub(super) struct Pool(Arc<Shared>);
+pub(super) struct TokenizerPool(Arc<Shared>);
 
 struct Shared {
-    lanes: Mutex<Lanes>,
+    queues: Mutex<TaskQueues>,
     /// Signalled when a task is pushed or the pool is closed.
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct Lanes {
+struct TaskQueues {
     /// Tasks of few and short texts, first come first served.
-    short: VecDeque<Task>,
+    short: VecDeque<TokenizerTask>,
     /// All others; whenever it has handed out a chunk a task goes to the back, so that none waits for another to
     /// finish.
-    long: VecDeque<Task>,
+    long: VecDeque<TokenizerTask>,
     /// The pool is gone: threads end.
     closed: bool,
 }
 
-impl Pool {
+impl TokenizerPool {
     /// Starts `threads` for all tasks and one for short tasks.
     pub(super) fn start(threads: usize) -> io::Result<Self> {
-        let pool = Self(Arc::new(Shared { lanes: Mutex::default(), changed: Condvar::new() }));
+        let pool = Self(Arc::new(Shared { queues: Mutex::default(), changed: Condvar::new() }));
         for index in 0..=threads {
             let shared = Arc::clone(&pool.0);
             let builder = thread::Builder::new().name(format!("tokenize {index}"));
@@ -52,18 +52,18 @@ impl Pool {
     }
 
     /// Accepts a task.
-    pub(super) fn push(&self, task: Task, short: bool) {
-        let mut lanes = self.0.lanes.lock();
-        let lane = if short { &mut lanes.short } else { &mut lanes.long };
-        lane.push_back(task);
+    pub(super) fn push(&self, task: TokenizerTask, short: bool) {
+        let mut queues = self.0.queues.lock();
+        let queue = if short { &mut queues.short } else { &mut queues.long };
+        queue.push_back(task);
         // All, because there may be chunks for all, and the one that would be woken may take short tasks only.
         self.0.changed.notify_all();
     }
 }
 
-impl Drop for Pool {
+impl Drop for TokenizerPool {
     fn drop(&mut self) {
-        self.0.lanes.lock().closed = true;
+        self.0.queues.lock().closed = true;
         self.0.changed.notify_all();
     }
 }
@@ -77,21 +77,21 @@ impl Shared {
     }
 
     fn take(&self, short_only: bool) -> Option<Chunk> {
-        let mut lanes = self.lanes.lock();
+        let mut queues = self.queues.lock();
         loop {
-            if lanes.closed {
+            if queues.closed {
                 return None;
             }
-            let chunk = lanes.short_chunk().or_else(|| if short_only { None } else { lanes.long_chunk() });
+            let chunk = queues.short_chunk().or_else(|| if short_only { None } else { queues.long_chunk() });
             if chunk.is_some() {
                 return chunk;
             }
-            self.changed.wait(&mut lanes);
+            self.changed.wait(&mut queues);
         }
     }
 }
 
-impl Lanes {
+impl TaskQueues {
     fn short_chunk(&mut self) -> Option<Chunk> {
         while let Some(mut task) = self.short.pop_front() {
             if let Some(chunk) = task.next() {

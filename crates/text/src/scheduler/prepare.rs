@@ -11,27 +11,27 @@ use std::sync::{Arc, mpsc};
 
 use ecommerce_ml_predictor::{ModelHandle, guarded};
 use ecommerce_ml_protocol::EngineError;
-use ecommerce_ml_text_model::{Output, TextModel};
+use ecommerce_ml_text_model::{ForwardOutput, TextModel};
 use parking_lot::Mutex;
 
-use super::chunking::Chunked;
+use super::chunking::ChunkedRequest;
 use super::compute::Message;
-use super::job::{Computed, Job, Text, TextRequest, Tokenized};
+use super::job::{Computed, InferenceJob, PreparedText, TextRequest, Tokenized};
 use super::promise::{Counted, Promise, SharedPromise};
 use crate::results::{Fingerprint, ResultCache};
 
 /// A request whose texts become windows, and then a job for the compute thread.
 pub(super) struct Prepare {
     model: ModelHandle<dyn TextModel>,
-    output: Output,
+    output: ForwardOutput,
     results: Arc<ResultCache>,
-    gathered: Mutex<Gathered>,
+    progress: Mutex<Progress>,
     promise: SharedPromise<Computed>,
     ready: mpsc::Sender<Message>,
 }
 
 /// What all threads have found so far.
-struct Gathered {
+struct Progress {
     /// Which of the distinct texts a fingerprint is.
     known: HashMap<Fingerprint, usize>,
     tokenized: Tokenized,
@@ -42,7 +42,7 @@ struct Gathered {
 }
 
 /// A text that a thread has to do: its place in the chunk, its place among the distinct texts, its fingerprint.
-type Claim = (usize, usize, Fingerprint);
+type DistinctText = (usize, usize, Fingerprint);
 
 impl Prepare {
     pub(super) fn new(
@@ -58,7 +58,7 @@ impl Prepare {
             model: request.model.clone(),
             output: request.output,
             results: Arc::clone(results),
-            gathered: Mutex::new(Gathered { known, tokenized, left, untokenized: Some(untokenized) }),
+            progress: Mutex::new(Progress { known, tokenized, left, untokenized: Some(untokenized) }),
             promise: SharedPromise::new(promise),
             ready,
         }
@@ -67,31 +67,31 @@ impl Prepare {
     fn prepare(&self, first: usize, texts: &[String]) -> Result<(), EngineError> {
         let fingerprints: Vec<_> =
             texts.iter().map(|text| self.results.fingerprint(&self.model, self.output, text)).collect();
-        let claims = self.gathered.lock().claim(first, &fingerprints);
+        let claims = self.progress.lock().claim(first, &fingerprints);
         let prepared = claims
             .into_iter()
             .map(|(text, distinct, fingerprint)| Ok((distinct, self.text(&texts[text], fingerprint)?)))
             .collect::<Result<Vec<_>, EngineError>>()?;
-        let done = self.gathered.lock().put(prepared, texts.len());
+        let done = self.progress.lock().put(prepared, texts.len());
         if let Some((tokenized, untokenized)) = done {
-            self.hand_over(tokenized);
+            self.enqueue(tokenized);
             drop(untokenized);
         }
         Ok(())
     }
 
-    fn text(&self, text: &str, fingerprint: Fingerprint) -> Result<Text, EngineError> {
+    fn text(&self, text: &str, fingerprint: Fingerprint) -> Result<PreparedText, EngineError> {
         if let Some(rows) = self.results.get(&fingerprint) {
-            return Ok(Text::Known(rows));
+            return Ok(PreparedText::Cached(rows));
         }
         let windows = guarded(|| self.model.windows(text))?;
-        Ok(if windows.is_empty() { Text::Blank } else { Text::New(fingerprint, windows) })
+        Ok(if windows.is_empty() { PreparedText::Blank } else { PreparedText::New(fingerprint, windows) })
     }
 
-    fn hand_over(&self, tokenized: Tokenized) {
+    fn enqueue(&self, tokenized: Tokenized) {
         let Some(promise) = self.promise.take() else { return };
         let results = Arc::clone(&self.results);
-        let mut job = Job::new((self.model.clone(), self.output), tokenized, results, promise);
+        let mut job = InferenceJob::new((self.model.clone(), self.output), tokenized, results, promise);
         if !job.answer_if_done() {
             // Fails only when the scheduler is being dropped; the request is then answered by dropping it.
             let _ = self.ready.send(Message::Job(job));
@@ -99,7 +99,7 @@ impl Prepare {
     }
 }
 
-impl Chunked for Prepare {
+impl ChunkedRequest for Prepare {
     fn work(&self, first: usize, texts: Vec<String>) {
         if let Err(error) = self.prepare(first, &texts)
             && let Some(promise) = self.promise.take()
@@ -113,17 +113,17 @@ impl Chunked for Prepare {
     }
 }
 
-impl Gathered {
+impl Progress {
     /// Notes where the texts from `first` on find their answers; whoever calls this does those that nobody else has
     /// claimed.
-    fn claim(&mut self, first: usize, fingerprints: &[Fingerprint]) -> Vec<Claim> {
+    fn claim(&mut self, first: usize, fingerprints: &[Fingerprint]) -> Vec<DistinctText> {
         let mut claims = Vec::new();
         for (index, &fingerprint) in fingerprints.iter().enumerate() {
             let distinct = match self.known.entry(fingerprint) {
                 Entry::Occupied(known) => *known.get(),
                 Entry::Vacant(new) => {
                     let distinct = *new.insert(self.tokenized.texts.len());
-                    self.tokenized.texts.push(Text::Blank);
+                    self.tokenized.texts.push(PreparedText::Blank);
                     claims.push((index, distinct, fingerprint));
                     distinct
                 }
@@ -134,7 +134,11 @@ impl Gathered {
     }
 
     /// Puts claimed texts in their places, of a chunk of so many texts; returns all texts after the last chunk.
-    fn put(&mut self, prepared: Vec<(usize, Text)>, chunk: usize) -> Option<(Tokenized, Option<Counted>)> {
+    fn put(
+        &mut self,
+        prepared: Vec<(usize, PreparedText)>,
+        chunk: usize,
+    ) -> Option<(Tokenized, Option<Counted>)> {
         for (distinct, text) in prepared {
             self.tokenized.texts[distinct] = text;
         }

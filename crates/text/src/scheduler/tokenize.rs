@@ -8,19 +8,19 @@ use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_text_model::TextModel;
 use parking_lot::Mutex;
 
-use super::chunking::Chunked;
+use super::chunking::ChunkedRequest;
 use super::promise::{Promise, SharedPromise};
 
 /// A request for tokens.
 pub(super) struct Tokenize {
     model: ModelHandle<dyn TextModel>,
     detail: TokenDetail,
-    gathered: Mutex<Gathered>,
+    progress: Mutex<Progress>,
     promise: SharedPromise<Vec<Tokens>>,
 }
 
 /// What all threads have found so far.
-struct Gathered {
+struct Progress {
     /// Rows of texts that follow each other, with the place of the first.
     chunks: Vec<(usize, Vec<Tokens>)>,
     /// Texts that nobody has finished yet.
@@ -34,19 +34,19 @@ impl Tokenize {
         detail: TokenDetail,
         promise: Promise<Vec<Tokens>>,
     ) -> Self {
-        let gathered = Mutex::new(Gathered { chunks: Vec::new(), left: texts });
-        Self { model, detail, gathered, promise: SharedPromise::new(promise) }
+        let progress = Mutex::new(Progress { chunks: Vec::new(), left: texts });
+        Self { model, detail, progress, promise: SharedPromise::new(promise) }
     }
 
     /// All rows, if these were the last.
     fn rows(&self, first: usize, texts: &[String]) -> Result<Option<Vec<Tokens>>, EngineError> {
         let rows = texts.iter().map(|text| guarded(|| self.model.tokenize(text, self.detail)));
         let rows = rows.collect::<Result<Vec<_>, _>>()?;
-        Ok(self.gathered.lock().put(first, rows))
+        Ok(self.progress.lock().put(first, rows))
     }
 }
 
-impl Chunked for Tokenize {
+impl ChunkedRequest for Tokenize {
     fn work(&self, first: usize, texts: Vec<String>) {
         if let Some(outcome) = self.rows(first, &texts).transpose()
             && let Some(promise) = self.promise.take()
@@ -60,7 +60,7 @@ impl Chunked for Tokenize {
     }
 }
 
-impl Gathered {
+impl Progress {
     fn put(&mut self, first: usize, rows: Vec<Tokens>) -> Option<Vec<Tokens>> {
         self.left -= rows.len();
         self.chunks.push((first, rows));

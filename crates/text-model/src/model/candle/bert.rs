@@ -10,9 +10,9 @@ use ecommerce_ml_checkpoint::weights::Weights;
 use ecommerce_ml_checkpoint::weights::family::Names;
 use ecommerce_ml_protocol::EngineError;
 
-use super::batch::Batch;
 use super::embeddings::Embeddings;
-use super::encoder::Encoder;
+use super::encoder::BertEncoder;
+use super::packed_batch::PackedBatch;
 use super::{Encode, Window};
 
 /// Embeddings and layers.
@@ -20,7 +20,7 @@ use super::{Encode, Window};
 pub(super) struct Bert {
     embeddings: Embeddings,
     positions: Positions,
-    encoder: Encoder,
+    encoder: BertEncoder,
     device: Device,
 }
 
@@ -34,7 +34,7 @@ impl Bert {
         Ok(Self {
             embeddings: Embeddings::load(weights, names, config, device)?,
             positions: Positions::new(config),
-            encoder: Encoder::load(weights, names, config, device)?,
+            encoder: BertEncoder::load(weights, names, config, device)?,
             device: device.clone(),
         })
     }
@@ -42,7 +42,7 @@ impl Bert {
 
 impl Encode for Bert {
     fn states(&self, windows: &[&Window]) -> CandleResult<Vec<Tensor>> {
-        let batch = Batch::pack(windows, |ids| self.positions.of(ids), &self.device)?;
+        let batch = PackedBatch::pack(windows, |ids| self.positions.of(ids), &self.device)?;
         let hidden = self.encoder.forward(self.embeddings.forward(&batch)?, &batch.runs)?;
         batch.spans.iter().map(|span| hidden.narrow(0, span.start, span.len())).collect()
     }

@@ -12,7 +12,7 @@ use ecommerce_ml_checkpoint::weights::Weights;
 use ecommerce_ml_checkpoint::weights::family::Names;
 use ecommerce_ml_protocol::EngineError;
 
-use super::padded::{Padded, through};
+use super::padded_batch::{PaddedBatch, through};
 use super::weights::{Naming, load};
 use super::{Encode, Window};
 
@@ -45,7 +45,7 @@ impl Deberta {
 
 impl Encode for Deberta {
     fn states(&self, windows: &[&Window]) -> CandleResult<Vec<Tensor>> {
-        let encode = |input: &Padded| self.model.forward(&input.ids, None, Some(input.mask.clone()));
+        let encode = |input: &PaddedBatch| self.model.forward(&input.ids, None, Some(input.mask.clone()));
         let together = if self.alone { 1 } else { windows.len().max(1) };
         let states = windows.chunks(together).map(|some| through(some, &self.model.device, encode));
         Ok(states.collect::<CandleResult<Vec<_>>>()?.concat())

@@ -10,9 +10,9 @@ use ecommerce_ml_checkpoint::weights::Weights;
 use ecommerce_ml_checkpoint::weights::family::Names;
 use ecommerce_ml_protocol::EngineError;
 
-use super::batch::Batch;
 use super::internal;
 use super::layers::{layer_norm, linear, tensor};
+use super::packed_batch::PackedBatch;
 
 /// Word, position and token type embeddings, summed and normalised, and brought to the width of hidden states.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ impl Embeddings {
     }
 
     /// Hidden states, shape `[tokens, hidden]`.
-    pub(super) fn forward(&self, batch: &Batch) -> CandleResult<Tensor> {
+    pub(super) fn forward(&self, batch: &PackedBatch) -> CandleResult<Tensor> {
         let words = self.words.index_select(&batch.ids, 0)?;
         let positions = self.positions.index_select(&batch.positions, 0)?;
         let embedded = self.norm.forward(&(words + positions)?)?;

@@ -9,20 +9,20 @@ use ecommerce_ml_checkpoint::weights::Weights;
 use ecommerce_ml_checkpoint::weights::family::Names;
 use ecommerce_ml_protocol::EngineError;
 
-use super::batch::Run;
 use super::internal;
 use super::layers::{activate, layer_norm, linear, stacked};
+use super::packed_batch::Run;
 
 /// Most attention scores of one head group computed at once (64 MiB of them), however long a window is.
 const MAX_SCORES: usize = 16 << 20;
 
 /// The stack of layers.
 #[derive(Debug)]
-pub(super) struct Encoder {
+pub(super) struct BertEncoder {
     layers: Vec<Layer>,
 }
 
-impl Encoder {
+impl BertEncoder {
     pub(super) fn load(
         weights: &mut Weights<'_>,
         names: &Names,

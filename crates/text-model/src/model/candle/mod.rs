@@ -1,8 +1,8 @@
 //! Networks in candle's tensors: of architectures that our kernels don't compute, and as the reference of those that they do.
 //!
 //! # Layout
-//! - `deberta`, `modernbert`: encoders of candle-transformers; `weights` gives them what they ask for, `padded` their input.
-//! - `bert`: BERT and ELECTRA, mirrors of the reference modules: `layers`, `embeddings`, `encoder`, `batch`.
+//! - `deberta`, `modernbert`: encoders of candle-transformers; `weights` gives them what they ask for, `padded_batch` their input.
+//! - `bert`: BERT and ELECTRA, mirrors of the reference modules: `layers`, `embeddings`, `encoder`, `packed_batch`.
 //! - `head`: the heads of all.
 //!
 //! It must not know text or labels. Threads are those of rayon's global pool and of candle's, whose numbers the engine sets.
@@ -18,7 +18,6 @@ use ecommerce_ml_checkpoint::weights::family::Names;
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use rayon::prelude::*;
 
-mod batch;
 mod bert;
 mod deberta;
 mod embeddings;
@@ -26,11 +25,12 @@ mod encoder;
 mod head;
 mod layers;
 mod modernbert;
-mod padded;
+mod packed_batch;
+mod padded_batch;
 mod weights;
 
 use super::network::without_head;
-use super::{Output, Window};
+use super::{ForwardOutput, Window};
 use bert::Bert;
 use deberta::Deberta;
 use head::Head;
@@ -103,19 +103,25 @@ impl CandleNetwork {
     }
 
     /// A row for each window.
-    pub(super) fn forward(&self, windows: &[&Window], output: Output) -> Result<Vec<Vec<f32>>, EngineError> {
+    /// `[outputs]` each, or `[hidden]` of an embedding.
+    pub(super) fn forward(
+        &self,
+        windows: &[&Window],
+        output: ForwardOutput,
+    ) -> Result<Vec<Vec<f32>>, EngineError> {
         match (output, &self.head) {
-            (Output::Head, Some(head)) => {
+            (ForwardOutput::Head, Some(head)) => {
                 self.passes(windows, |pass| head.forward(&self.pooled(pass, self.pooling)?)?.to_vec2())
             }
-            (Output::Head, None) => Err(without_head()),
-            (Output::Embedding, _) => {
+            (ForwardOutput::Head, None) => Err(without_head()),
+            (ForwardOutput::Embedding, _) => {
                 self.passes(windows, |pass| self.pooled(pass, Pooling::Mean)?.to_vec2())
             }
         }
     }
 
     /// What a head reads, a row for each window.
+    /// `[hidden]` each.
     pub(super) fn features(&self, windows: &[&Window]) -> Result<Vec<Vec<f32>>, EngineError> {
         self.passes(windows, |pass| self.pooled(pass, self.pooling)?.to_vec2())
     }

@@ -13,7 +13,7 @@ use ecommerce_ml_checkpoint::weights::family::Names;
 use ecommerce_ml_protocol::EngineError;
 
 use super::weights::{Naming, load};
-use super::{Encode, Window, padded};
+use super::{Encode, Window, padded_batch};
 
 /// The encoder.
 pub(super) struct ModernBert(Model);
@@ -40,7 +40,7 @@ impl ModernBert {
 
 impl Encode for ModernBert {
     fn states(&self, windows: &[&Window]) -> CandleResult<Vec<Tensor>> {
-        padded::through(windows, &Device::Cpu, |input| self.0.forward(&input.ids, &input.mask))
+        padded_batch::through(windows, &Device::Cpu, |input| self.0.forward(&input.ids, &input.mask))
     }
 }
 

@@ -4,8 +4,8 @@
 
 use ecommerce_ml_protocol::EngineError;
 
-use super::super::changing::Changing;
-use super::super::frozen::Frozen;
+use super::super::epoch_augmentation::EpochAugmentation;
+use super::super::frozen_encoder::FrozenEncoder;
 use super::super::micro_batches::{DEVICE_MICRO_BATCH, MICRO_BATCH};
 use crate::nn::{Network, Parameters};
 
@@ -14,26 +14,26 @@ pub(in super::super) enum Inputs {
     /// Token ids.
     Tokens,
     /// Token ids of texts that are other ones in each epoch.
-    Changing(Box<Changing>),
+    Augmented(Box<EpochAugmentation>),
     /// The last states of first tokens, computed once: all that a head needs, and no more is trained.
     States(Vec<f32>),
     /// These states of texts that are other ones in each epoch.
-    Encoded(Frozen, Box<Changing>),
+    FrozenAugmented(FrozenEncoder, Box<EpochAugmentation>),
 }
 
 impl Inputs {
     /// Most tokens of a micro-batch, as long as the network is here.
     pub(super) fn micro_batch(&self) -> usize {
         match self {
-            Self::Encoded(encoder, _) if encoder.is_on_device() => DEVICE_MICRO_BATCH,
-            Self::Tokens | Self::Changing(_) | Self::States(_) | Self::Encoded(..) => MICRO_BATCH,
+            Self::FrozenAugmented(encoder, _) if encoder.is_on_device() => DEVICE_MICRO_BATCH,
+            Self::Tokens | Self::Augmented(_) | Self::States(_) | Self::FrozenAugmented(..) => MICRO_BATCH,
         }
     }
 
-    /// What changes texts from epoch to epoch.
-    pub(super) fn changing(&self) -> Option<&Changing> {
+    /// The augmentation that changes texts from epoch to epoch.
+    pub(super) fn augmentation(&self) -> Option<&EpochAugmentation> {
         match self {
-            Self::Changing(changing) | Self::Encoded(_, changing) => Some(changing),
+            Self::Augmented(augmentation) | Self::FrozenAugmented(_, augmentation) => Some(augmentation),
             Self::Tokens | Self::States(_) => None,
         }
     }
@@ -44,9 +44,10 @@ impl Inputs {
     }
 
     /// The states of examples with these tokens, if only a head learns.
+    /// Shape `[examples, hidden]`.
     ///
     /// # Errors
-    /// As of [`Frozen::states`].
+    /// As of [`FrozenEncoder::states`].
     pub(super) fn states(
         &mut self,
         model: (&Network, &Parameters),
@@ -54,8 +55,8 @@ impl Inputs {
         sequences: &[&[u32]],
     ) -> Result<Option<Vec<f32>>, EngineError> {
         match self {
-            Self::Tokens | Self::Changing(_) => Ok(None),
-            Self::Encoded(encoder, _) => encoder.states(model, sequences).map(Some),
+            Self::Tokens | Self::Augmented(_) => Ok(None),
+            Self::FrozenAugmented(encoder, _) => encoder.states(model, sequences).map(Some),
             Self::States(states) => {
                 let width = model.0.config().hidden_size;
                 let row = |&example: &usize| &states[example * width..][..width];

@@ -18,16 +18,16 @@ mod passes;
 
 use super::examples::Examples;
 use super::micro_batches::DEVICE_MICRO_BATCH;
-use crate::cuda::TrainingMachine;
+use crate::cuda::TrainingBackend;
 use crate::nn::encoder::Moments;
 use crate::nn::{self, CpuEncoder, Gradients, Lora, Network, Parameters, TrainableEncoder};
-use crate::train::optimizer::{self, AdamW};
+use crate::recipe::optimizer::{self, AdamW};
 pub(super) use inputs::Inputs;
-pub(super) use passes::Lesson;
+pub(super) use passes::TrainingStep;
 
-/// How much is left out at random while learning.
+/// The dropout rates that the network learns with.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Shares {
+pub(super) struct AppliedDropoutRates {
     pub(super) hidden: f32,
     pub(super) attention: f32,
     pub(super) classifier: f32,
@@ -45,12 +45,12 @@ pub(super) struct Learner {
     encoder: Box<dyn TrainableEncoder>,
     inputs: Inputs,
     /// Most tokens of a micro-batch.
-    most: usize,
-    shares: Shares,
+    max_tokens: usize,
+    rates: AppliedDropoutRates,
     seed: u64,
 }
 
-impl Shares {
+impl AppliedDropoutRates {
     /// Those of the model, unless the options say otherwise.
     pub(super) fn new(model: &DropoutRates, hidden: Option<f64>) -> Self {
         let hidden = hidden.map_or(model.hidden, |hidden| hidden as f32);
@@ -65,32 +65,32 @@ impl Learner {
         tuning: nn::Tuning,
         lora: Option<Lora>,
         inputs: Inputs,
-        (shares, seed): (Shares, u64),
+        (rates, seed): (AppliedDropoutRates, u64),
     ) -> Self {
         let gradients = network.gradients(&parameters, tuning);
-        let (start, most) = (gradients.start(), inputs.micro_batch());
+        let (start, max_tokens) = (gradients.start(), inputs.micro_batch());
         let encoder = Box::new(CpuEncoder::default());
-        Self { network, parameters, gradients, start, lora, encoder, inputs, most, shares, seed }
+        Self { network, parameters, gradients, start, lora, encoder, inputs, max_tokens, rates, seed }
     }
 
     /// Lets the encoder learn on a device, as far as that one can.
     ///
     /// # Errors
     /// If the device fails, or its memory is full.
-    pub(super) fn go_to(
+    pub(super) fn move_to_device(
         &mut self,
-        machine: &Arc<dyn TrainingMachine>,
+        backend: &Arc<dyn TrainingBackend>,
         tuning: nn::Tuning,
     ) -> Result<(), EngineError> {
-        let Some(encoder) = Arc::clone(machine).train(&self.network, &self.parameters, tuning)? else {
+        let Some(encoder) = Arc::clone(backend).train(&self.network, &self.parameters, tuning)? else {
             return Ok(());
         };
-        let here = match tuning {
+        let on_cpu = match tuning {
             nn::Tuning::Full | nn::Tuning::Frozen { .. } => nn::Tuning::Head,
             nn::Tuning::Head | nn::Tuning::Lora { .. } => tuning,
         };
-        self.gradients = self.network.gradients(&self.parameters, here);
-        (self.encoder, self.most) = (encoder, DEVICE_MICRO_BATCH);
+        self.gradients = self.network.gradients(&self.parameters, on_cpu);
+        (self.encoder, self.max_tokens) = (encoder, DEVICE_MICRO_BATCH);
         Ok(())
     }
 
@@ -105,10 +105,10 @@ impl Learner {
     /// # Errors
     /// If the device that the encoder learns on fails.
     pub(super) fn norm(&mut self) -> Result<f64, EngineError> {
-        self.encoder.collect(&mut self.gradients)?;
-        let on_device = self.encoder.squares()?;
+        self.encoder.add_adapter_gradients(&mut self.gradients)?;
+        let on_device = self.encoder.gradient_sum_of_squares()?;
         if let Some(lora) = &self.lora {
-            lora.spread(&self.parameters, &mut self.gradients);
+            lora.backward(&self.parameters, &mut self.gradients);
         }
         Ok((optimizer::sum_of_squares(&self.gradients.values) + on_device).sqrt())
     }
@@ -116,7 +116,7 @@ impl Learner {
     /// Changes the parameters by their gradients, and clears these.
     ///
     /// # Errors
-    /// As of [`AdamW::update`], and if the machine that the encoder learns on fails.
+    /// As of [`AdamW::update`], and if the device that the encoder learns on fails.
     pub(super) fn update(&mut self, adam: &mut AdamW, rate: f64, scale: f32) -> Result<(), EngineError> {
         let start = self.gradients.start();
         let mut values = &mut self.parameters.values[start..];
@@ -132,17 +132,18 @@ impl Learner {
         self.encoder.update(adam.factors(rate, scale))?;
         if let Some(lora) = &self.lora {
             lora.merge(&mut self.parameters);
-            self.encoder.refresh(&self.parameters)?;
+            self.encoder.upload_parameters(&self.parameters)?;
         }
         Ok(())
     }
 
     /// The trained parameters, end to end.
+    /// `[parameters]`.
     ///
     /// # Errors
     /// If the device that the encoder learns on fails.
     pub(super) fn trained(&mut self) -> Result<&[f32], EngineError> {
-        self.encoder.bring_back(&mut self.parameters)?;
+        self.encoder.download_parameters(&mut self.parameters)?;
         Ok(&self.parameters.values[self.start..])
     }
 
@@ -152,6 +153,7 @@ impl Learner {
     }
 
     /// Sets the trained parameters.
+    /// `values`: `[parameters]`, as [`trained`](Self::trained) gives them.
     ///
     /// # Errors
     /// If the device that the encoder learns on fails.
@@ -160,11 +162,11 @@ impl Learner {
         if let Some(lora) = &self.lora {
             lora.merge(&mut self.parameters);
         }
-        self.encoder.refresh(&self.parameters)
+        self.encoder.upload_parameters(&self.parameters)
     }
 
     /// Names and lengths of the trained parameters that are updated here; what is updated on a device comes before them.
-    pub(super) fn list_here(&self) -> impl Iterator<Item = (&str, usize)> {
+    pub(super) fn list_on_cpu(&self) -> impl Iterator<Item = (&str, usize)> {
         self.gradients.list.iter().map(|parameter| (parameter.name.as_str(), parameter.range.len()))
     }
 
@@ -177,13 +179,14 @@ impl Learner {
     }
 
     /// Of the moments of all trained parameters, takes those of what is updated on a device; how many they are.
+    /// Both `[parameters]`.
     ///
     /// # Errors
     /// If the device that the encoder learns on fails.
-    pub(super) fn take_moments(&mut self, firsts: &[f32], seconds: &[f32]) -> Result<usize, EngineError> {
+    pub(super) fn take_moments(&mut self, exp_avg: &[f32], exp_avg_sq: &[f32]) -> Result<usize, EngineError> {
         let count = self.gradients.start() - self.start;
         if count > 0 {
-            self.encoder.set_moments(&firsts[..count], &seconds[..count])?;
+            self.encoder.set_moments(&exp_avg[..count], &exp_avg_sq[..count])?;
         }
         Ok(count)
     }
@@ -193,7 +196,7 @@ impl Learner {
     /// # Errors
     /// If the device that the encoder learns on fails.
     pub(super) fn into_parts(mut self) -> Result<(Network, Parameters), EngineError> {
-        self.encoder.bring_back(&mut self.parameters)?;
+        self.encoder.download_parameters(&mut self.parameters)?;
         Ok((self.network, self.parameters))
     }
 }

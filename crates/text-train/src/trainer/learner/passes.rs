@@ -11,38 +11,38 @@ use ecommerce_ml_training::random::hash;
 use super::super::criterion::Criterion;
 use super::super::examples::Examples;
 use super::super::micro_batches::micro_batches;
-use super::{Learner, Shares};
-use crate::nn::{Dropout, Moved};
+use super::{AppliedDropoutRates, Learner};
+use crate::nn::{Dropout, PerturbedEmbeddings};
 
 /// Sets the seeds of this module apart from others.
 const PURPOSE: u64 = u64::from_be_bytes(*b"dropout ");
 
-/// What an update learns from.
+/// A training step: what an update learns from.
 #[derive(Clone, Copy)]
-pub(in super::super) struct Lesson<'a> {
+pub(in super::super) struct TrainingStep<'a> {
     pub(in super::super) examples: &'a Examples,
     pub(in super::super) criterion: &'a Criterion,
     /// Numbers of examples.
     pub(in super::super) batches: &'a [Vec<usize>],
     /// What losses are divided by.
-    pub(in super::super) by: f64,
-    /// How far the embeddings of words are moved for another look at the batches; 0 for no other look.
+    pub(in super::super) denominator: f64,
+    /// How far the embeddings of words are moved for another pass over the batches; 0 for no other pass.
     pub(in super::super) epsilon: f64,
     /// Counted from 0.
     pub(in super::super) epoch: u32,
-    /// Updates before.
-    pub(in super::super) step: u64,
+    /// Steps before.
+    pub(in super::super) index: u64,
 }
 
 impl Learner {
-    /// Adds the gradients of an update, and gives the loss of the first look.
+    /// Adds the gradients of an update, and gives the loss of the first pass.
     ///
     /// # Errors
     /// As of [`Criterion::loss`]; if the tokenizer can't cope with a changed text; if the device that the encoder
     /// learns on fails, or has no room for a text alone.
-    pub(in super::super) fn learn(&mut self, lesson: &Lesson<'_>) -> Result<f64, EngineError> {
+    pub(in super::super) fn learn(&mut self, step: &TrainingStep<'_>) -> Result<f64, EngineError> {
         loop {
-            if let Some(loss) = self.looks(lesson)? {
+            if let Some(loss) = self.passes(step)? {
                 return Ok(loss);
             }
             // A part of the gradients is there already, and nobody knows which.
@@ -52,6 +52,7 @@ impl Learner {
     }
 
     /// What the head says of examples as they are, a row of outputs for each, with nothing left out.
+    /// Shape `[examples, outputs]`.
     ///
     /// # Errors
     /// As of [`learn`](Self::learn).
@@ -65,8 +66,8 @@ impl Learner {
         while done < some.len() {
             for range in self.micro_batches(&sequences[done..]) {
                 let range = done..done + range.len();
-                match self.outputs_together(&some[range.clone()], &sequences[range.clone()]) {
-                    Err(error) if self.shrinks(&error, &sequences[range.clone()]) => break,
+                match self.micro_batch_outputs(&some[range.clone()], &sequences[range.clone()]) {
+                    Err(error) if self.halve_micro_batches(&error, &sequences[range.clone()]) => break,
                     own => outputs.extend(own?),
                 }
                 done = range.end;
@@ -75,47 +76,48 @@ impl Learner {
         Ok(outputs)
     }
 
-    /// All looks at the batches; `None` if they have to begin anew, with smaller micro-batches.
-    fn looks(&mut self, lesson: &Lesson<'_>) -> Result<Option<f64>, EngineError> {
-        let first = self.look(lesson, 0)?;
-        if first.is_none() || lesson.epsilon == 0.0 {
+    /// All passes over the batches; `None` if they have to begin anew, with smaller micro-batches.
+    fn passes(&mut self, step: &TrainingStep<'_>) -> Result<Option<f64>, EngineError> {
+        let first = self.pass(step, 0)?;
+        if first.is_none() || step.epsilon == 0.0 {
             return Ok(first);
         }
-        let moved = self.move_embeddings(lesson.epsilon)?;
-        let second = self.look(lesson, lesson.batches.len() as u64)?;
-        if let Some(moved) = moved {
-            moved.back(&mut self.parameters);
+        let perturbed = self.perturb_embeddings(step.epsilon)?;
+        let second = self.pass(step, step.batches.len() as u64)?;
+        if let Some(perturbed) = perturbed {
+            perturbed.restore(&mut self.parameters);
         }
         Ok(second.and(first))
     }
 
     /// Adds the gradients of all batches, and gives their loss. The first one has this number in the update.
-    fn look(&mut self, lesson: &Lesson<'_>, first: u64) -> Result<Option<f64>, EngineError> {
+    fn pass(&mut self, step: &TrainingStep<'_>, first: u64) -> Result<Option<f64>, EngineError> {
         let mut loss = 0.0;
-        for (number, batch) in (first..).zip(lesson.batches) {
-            let Some(own) = self.learn_batch(lesson, batch, number)? else { return Ok(None) };
+        for (number, batch) in (first..).zip(step.batches) {
+            let Some(own) = self.batch_gradients(step, batch, number)? else { return Ok(None) };
             loss += own;
         }
         Ok(Some(loss))
     }
 
-    fn learn_batch(
+    fn batch_gradients(
         &mut self,
-        lesson: &Lesson<'_>,
+        step: &TrainingStep<'_>,
         batch: &[usize],
         number: u64,
     ) -> Result<Option<f64>, EngineError> {
-        let examples = lesson.examples;
-        let changed = self.inputs.changing().map(|changing| changing.read(examples, batch, lesson.epoch));
+        let examples = step.examples;
+        let changed =
+            self.inputs.augmentation().map(|augmentation| augmentation.read(examples, batch, step.epoch));
         let changed = changed.transpose()?;
         let tokens =
             |at: usize| changed.as_ref().map_or_else(|| examples.tokens(batch[at]), |tokens| tokens.get(at));
         let sequences: Vec<&[u32]> = (0..batch.len()).map(tokens).collect();
         let mut loss = 0.0;
         for (part, some) in (0..).zip(self.micro_batches(&sequences)) {
-            let (dropout, together) = (self.dropout([lesson.step, number, part]), &sequences[some.clone()]);
-            match self.learn_together(lesson, &batch[some], together, dropout) {
-                Err(error) if self.shrinks(&error, together) => return Ok(None),
+            let (dropout, micro_batch) = (self.dropout([step.index, number, part]), &sequences[some.clone()]);
+            match self.micro_batch_gradients(step, &batch[some], micro_batch, dropout) {
+                Err(error) if self.halve_micro_batches(&error, micro_batch) => return Ok(None),
                 own => loss += own?,
             }
         }
@@ -123,14 +125,14 @@ impl Learner {
     }
 
     /// Adds the gradients of a micro-batch, and gives its part of the loss.
-    fn learn_together(
+    fn micro_batch_gradients(
         &mut self,
-        lesson: &Lesson<'_>,
+        step: &TrainingStep<'_>,
         some: &[usize],
         sequences: &[&[u32]],
         dropout: Option<Dropout>,
     ) -> Result<f64, EngineError> {
-        let rows = lesson.examples.rows(some);
+        let rows = step.examples.rows(some);
         let Self { network, parameters, gradients, encoder, inputs, .. } = self;
         let model = (&*network, &*parameters);
         let frozen = inputs.states(model, some, sequences)?;
@@ -139,39 +141,39 @@ impl Learner {
             Some(states) => states,
             None => encoder
                 .forward(model, network.batch(sequences), dropout, Some(&*gradients))
-                .map_err(|error| alone(error, sequences))?,
+                .map_err(|error| with_advice(error, sequences))?,
         };
         let tape = network.forward_head(parameters, states, dropout);
-        let loss = lesson.criterion.loss(tape.logits(), &rows, lesson.by)?;
+        let loss = step.criterion.loss(tape.logits(), &rows, step.denominator)?;
         let d_states = network.backward_head(parameters, (&tape, dropout), &loss.gradient, gradients);
         if learns {
-            encoder.backward(model, d_states, gradients).map_err(|error| alone(error, sequences))?;
+            encoder.backward(model, d_states, gradients).map_err(|error| with_advice(error, sequences))?;
         }
         Ok(loss.value)
     }
 
-    fn outputs_together(&mut self, some: &[usize], sequences: &[&[u32]]) -> Result<Vec<f32>, EngineError> {
+    fn micro_batch_outputs(&mut self, some: &[usize], sequences: &[&[u32]]) -> Result<Vec<f32>, EngineError> {
         let Self { network, parameters, encoder, inputs, .. } = self;
         let model = (&*network, &*parameters);
         let states = match inputs.states(model, some, sequences)? {
             Some(states) => states,
             None => encoder
                 .forward(model, network.batch(sequences), None, None)
-                .map_err(|error| alone(error, sequences))?,
+                .map_err(|error| with_advice(error, sequences))?,
         };
         Ok(network.forward_head(parameters, states, None).logits().to_vec())
     }
 
-    /// Moves the embeddings of words along their gradients, for another look at the same batches; what they were, if they
+    /// Moves the embeddings of words along their gradients, for another pass over the same batches; what they were, if they
     /// have to be moved back.
-    fn move_embeddings(&mut self, epsilon: f64) -> Result<Option<Moved>, EngineError> {
+    fn perturb_embeddings(&mut self, epsilon: f64) -> Result<Option<PerturbedEmbeddings>, EngineError> {
         let model = (&self.network, &mut self.parameters);
-        self.encoder.move_embeddings(model, &self.gradients, epsilon)
+        self.encoder.perturb_embeddings(model, &self.gradients, epsilon)
     }
 
     /// What is left out in a micro-batch: number of the update, of the batch in it, and of the micro-batch in that.
     fn dropout(&self, place: [u64; 3]) -> Option<Dropout> {
-        let Shares { hidden, attention, classifier } = self.shares;
+        let AppliedDropoutRates { hidden, attention, classifier } = self.rates;
         if hidden == 0.0 && attention == 0.0 && classifier == 0.0 {
             return None;
         }
@@ -181,22 +183,22 @@ impl Learner {
 
     /// Cuts sequences into runs of bounded size.
     fn micro_batches(&self, sequences: &[&[u32]]) -> Vec<std::ops::Range<usize>> {
-        micro_batches(sequences.iter().map(|ids| self.inputs.length(ids)), self.most)
+        micro_batches(sequences.iter().map(|ids| self.inputs.length(ids)), self.max_tokens)
     }
 
     /// Whether an error says that there was no room for several sequences together; from then on half as many tokens go
     /// together. They stay as few for the rest of the training: whatever took the memory may take it again.
-    fn shrinks(&mut self, error: &EngineError, sequences: &[&[u32]]) -> bool {
+    fn halve_micro_batches(&mut self, error: &EngineError, sequences: &[&[u32]]) -> bool {
         let is_full = error.kind == ErrorKind::OutOfMemory && sequences.len() > 1;
         if is_full {
-            self.most = sequences.iter().map(|ids| ids.len()).sum::<usize>() / 2;
+            self.max_tokens = sequences.iter().map(|ids| ids.len()).sum::<usize>() / 2;
         }
         is_full
     }
 }
 
 /// Says what to do if there is no room for a sequence alone.
-fn alone(error: EngineError, sequences: &[&[u32]]) -> EngineError {
+fn with_advice(error: EngineError, sequences: &[&[u32]]) -> EngineError {
     match (error.kind, sequences) {
         (ErrorKind::OutOfMemory, [only]) => error
             .with_detail(format!("A text of {} tokens does not fit into what is left of it.", only.len()))
