@@ -8,6 +8,7 @@ pub mod cpu {
     mod attention;
     mod dense;
     mod functions;
+    mod gradients;
     pub mod prepacked;
     pub mod kernels;
     mod linear;
