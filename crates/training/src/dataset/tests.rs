@@ -114,7 +114,7 @@ fn every_class_keeps_a_row_to_learn_from() {
     let mut rows: Vec<Row> = (0..20).map(|number| row(&format!("text {number}"), "x")).collect();
     rows.extend((0..20).map(|number| row(&format!("text {number}"), &format!("only {number}"))));
     let dataset = data_set(rows);
-    let mut names: Vec<Label> = dataset.labels.iter().cloned().collect();
+    let mut names: Vec<Label> = dataset.labels.to_vec();
     names.dedup();
     let class = |label: &Label| match label {
         Label::Class(name) => name.strip_prefix("only ").map_or(0, |number| number.parse().unwrap_or(0) + 1),
