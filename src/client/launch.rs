@@ -21,7 +21,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const NEWS: Duration = Duration::from_secs(1);
 /// Pause between looks at a socket or worker that will be there in a moment.
 const TICK: Duration = Duration::from_millis(5);
-/// How long to try for a slot: parallel workers come and go, and so do supervisors that find another in office.
+/// How long to try for a slot: parallel workers come and go, and so do supervisors that find that another leads.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Supervisors that one request may start. A second is needed when the first ends for want of work at that moment.
 const LAUNCHES: u32 = 3;
@@ -124,7 +124,7 @@ enum Wanted {
     Another,
 }
 
-/// Starts a supervisor and waits until it is in office or has ended. Returns whether it was us who did.
+/// Starts a supervisor and waits until it leads or has ended. Returns whether it was us who did.
 fn launch(wanted: Wanted) -> Result<bool, Error> {
     if !runtime::has_workers() {
         return Err(Error::SingleUser("the engine".to_owned()));
@@ -144,17 +144,17 @@ fn launch(wanted: Wanted) -> Result<bool, Error> {
     let pid = unsafe { pg_sys::MyProcPid };
     let worker = supervisor::worker().set_notify_pid(pid).load_dynamic().map_err(|_| Error::NoWorkerSlot)?;
     if worker.wait_for_startup().is_ok() {
-        await_office(&worker);
+        await_leadership(&worker);
     }
     Ok(true)
 }
 
-/// Waits until the worker has bound the socket, or has ended because another is in office or it failed.
-fn await_office(worker: &DynamicBackgroundWorker) {
+/// Waits until the worker has bound the socket, or has ended because another leads or it failed.
+fn await_leadership(worker: &DynamicBackgroundWorker) {
     let started = Instant::now();
     while started.elapsed() < DEADLINE {
         match worker.pid() {
-            Ok(pid) if supervisor::in_office(pid) => return,
+            Ok(pid) if supervisor::is_leader(pid) => return,
             Ok(_) => latch::wait(None, Some(TICK)),
             Err(BackgroundWorkerStatus::NotYetStarted) => latch::wait(None, Some(TICK)),
             Err(_) => return,

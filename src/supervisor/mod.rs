@@ -9,7 +9,7 @@
 
 mod engine;
 mod heartbeat;
-mod office;
+mod leadership;
 mod watch;
 
 use std::time::Duration;
@@ -39,13 +39,13 @@ pub fn worker() -> BackgroundWorkerBuilder {
 }
 
 /// Whether this process is the supervisor.
-pub fn in_office(pid: i32) -> bool {
-    office::holder().is_some_and(|(holder, _)| holder.as_raw_nonzero().get() == pid)
+pub fn is_leader(pid: i32) -> bool {
+    leadership::holder().is_some_and(|(holder, _)| holder.as_raw_nonzero().get() == pid)
 }
 
 /// The supervisor's process id, if there is one.
 pub fn pid() -> Option<i32> {
-    office::holder().map(|(holder, _)| holder.as_raw_nonzero().get())
+    leadership::holder().map(|(holder, _)| holder.as_raw_nonzero().get())
 }
 
 /// The worker's main function.
@@ -53,8 +53,8 @@ pub fn pid() -> Option<i32> {
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn ecommerce_ml_supervise(_argument: pg_sys::Datum) {
     BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGHUP | SignalWakeFlags::SIGTERM);
-    match office::Office::take() {
-        Ok(Some(office)) => watch::run(office),
+    match leadership::Leadership::acquire() {
+        Ok(Some(leadership)) => watch::run(leadership),
         Ok(None) => {}
         Err(error) => warning!("ecommerce_ml engine could not be supervised: {error}"),
     }

@@ -17,7 +17,7 @@ use pgrx::bgworkers::BackgroundWorker;
 use pgrx::{log, pg_sys, warning};
 
 use super::engine::Engine;
-use super::office::Office;
+use super::leadership::Leadership;
 use crate::engine_process::describe;
 use crate::guc::EngineSettings;
 use crate::latch::{self, Interest};
@@ -33,7 +33,7 @@ const TICK: Duration = Duration::from_millis(50);
 /// How an engine's life ended.
 enum End {
     /// The server shuts down, or a supervisor of another build takes over.
-    Dismissed,
+    Terminated,
     /// The settings have changed.
     Outdated,
     /// It had nothing to do.
@@ -54,12 +54,12 @@ impl End {
 }
 
 /// Supervises until the end of the worker.
-pub fn run(office: Office) {
+pub fn run(leadership: Leadership) {
     let (mut restarts, mut failures) = (0, 0);
     loop {
-        match live(&office, restarts) {
-            End::Dismissed => return,
-            End::Idle if !has_callers(office.listener.as_fd()) => return,
+        match live(&leadership, restarts) {
+            End::Terminated => return,
+            End::Idle if !has_callers(leadership.listener.as_fd()) => return,
             End::Idle | End::Outdated => failures = 0,
             End::Killed | End::Died => (restarts, failures) = (restarts + 1, 0),
             End::StillBorn => (restarts, failures) = (restarts + 1, failures + 1),
@@ -82,9 +82,9 @@ fn has_callers(listener: BorrowedFd<'_>) -> bool {
 }
 
 /// One engine from birth to end.
-fn live(office: &Office, restarts: u32) -> End {
+fn live(leadership: &Leadership, restarts: u32) -> End {
     let settings = EngineSettings::current();
-    let mut engine = match Engine::start(&settings, &office.listener, restarts) {
+    let mut engine = match Engine::start(&settings, &leadership.listener, restarts) {
         Ok(engine) => engine,
         Err(error) => {
             let binary = runtime::engine_binary();
@@ -110,7 +110,7 @@ fn watch(engine: &mut Engine, settings: &EngineSettings) -> End {
         probe.look();
         let (lines, closed) = engine.child.listen();
         lines.iter().for_each(|line| log!("ecommerce_ml engine: {line}"));
-        if let Some(end) = dismissed(settings) {
+        if let Some(end) = requested_end(settings) {
             return end;
         }
         if closed {
@@ -142,9 +142,9 @@ fn oom_kills() -> Option<u64> {
 }
 
 /// Whether a signal asks for this engine's end.
-fn dismissed(settings: &EngineSettings) -> Option<End> {
+fn requested_end(settings: &EngineSettings) -> Option<End> {
     if BackgroundWorker::sigterm_received() {
-        return Some(End::Dismissed);
+        return Some(End::Terminated);
     }
     if BackgroundWorker::sighup_received() {
         // SAFETY: called from the main loop of a background worker, as the server's own workers do.

@@ -1,6 +1,6 @@
-//! Being *the* supervisor: the lock, and the listening socket that comes with it.
+//! Leadership, or being *the* supervisor: the lock, and the listening socket that comes with it.
 //!
-//! Invariant: who holds an [`Office`] is the only process of the cluster that may start an engine.
+//! Invariant: who holds the [`Leadership`] is the only process of the cluster that may start an engine.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -13,20 +13,20 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::{latch, runtime};
 
 /// How long a supervisor of another build may take to end.
-const SUCCESSION: Duration = Duration::from_secs(10);
+const HANDOVER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The lock and the socket. Dropping it removes the socket first, so that nobody connects to a server that has gone.
-pub struct Office {
+pub struct Leadership {
     /// Where sessions connect; every engine gets a copy.
     pub listener: UnixListener,
     _lock: File,
 }
 
-impl Office {
-    /// Takes office; `None` if a supervisor of this build is there already. One of another build is told to end.
-    pub fn take() -> io::Result<Option<Self>> {
+impl Leadership {
+    /// Acquires the leadership lock; `None` if a supervisor of this build is there already. One of another build is told to end.
+    pub fn acquire() -> io::Result<Option<Self>> {
         runtime::make_directory()?;
-        let Some(mut lock) = lock_or_succeed()? else { return Ok(None) };
+        let Some(mut lock) = lock_or_replace()? else { return Ok(None) };
         lock.set_len(0)?;
         match fs::remove_file(runtime::SOCKET) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -39,14 +39,14 @@ impl Office {
     }
 }
 
-impl Drop for Office {
+impl Drop for Leadership {
     fn drop(&mut self) {
         // If this fails, sessions find a socket that refuses them, which they take for the same.
         let _ = fs::remove_file(runtime::SOCKET);
     }
 }
 
-fn lock_or_succeed() -> io::Result<Option<File>> {
+fn lock_or_replace() -> io::Result<Option<File>> {
     let started = Instant::now();
     loop {
         if let Some(lock) = runtime::try_lock(runtime::SUPERVISOR_LOCK)? {
@@ -54,10 +54,10 @@ fn lock_or_succeed() -> io::Result<Option<File>> {
         }
         match holder() {
             Some((_, build)) if build == BUILD => return Ok(None),
-            Some((pid, _)) => dismiss(pid)?,
+            Some((pid, _)) => terminate(pid)?,
             None => {}
         }
-        if started.elapsed() > SUCCESSION {
+        if started.elapsed() > HANDOVER_TIMEOUT {
             return Err(io::Error::other("a supervisor of another build does not end"));
         }
         latch::wait(None, Some(Duration::from_millis(50)));
@@ -72,7 +72,7 @@ pub fn holder() -> Option<(Pid, String)> {
     pid.zip(lines.next().map(str::to_owned))
 }
 
-fn dismiss(pid: Pid) -> io::Result<()> {
+fn terminate(pid: Pid) -> io::Result<()> {
     match kill_process(pid, Signal::TERM) {
         Err(rustix::io::Errno::SRCH) | Ok(()) => Ok(()),
         Err(error) => Err(error.into()),
