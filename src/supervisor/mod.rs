@@ -1,4 +1,4 @@
-//! The background worker "ecommerce_ml engine": starts the engine and watches it.
+//! The background worker "ecommerce_ml engine": starts the engine and monitors it.
 //!
 //! There is at most one in a cluster, the holder of the lock file. It starts on demand from a session, or with the
 //! server where `shared_preload_libraries` names the library. It holds the listening socket and hands it to each
@@ -8,9 +8,9 @@
 //! the server answers the crash of a background worker by restarting every session.
 
 mod engine;
+mod engine_monitor;
 mod heartbeat;
 mod leadership;
-mod watch;
 
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ pub fn pid() -> Option<i32> {
 pub extern "C-unwind" fn ecommerce_ml_supervise(_argument: pg_sys::Datum) {
     BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGHUP | SignalWakeFlags::SIGTERM);
     match leadership::Leadership::acquire() {
-        Ok(Some(leadership)) => watch::run(leadership),
+        Ok(Some(leadership)) => engine_monitor::run(leadership),
         Ok(None) => {}
         Err(error) => warning!("ecommerce_ml engine could not be supervised: {error}"),
     }

@@ -1,4 +1,4 @@
-//! The supervisor's loop: keep an engine running until told to end, or until the engine ends for want of work.
+//! The engine monitor, the supervisor's loop: keep an engine running until told to end, or until the engine ends for want of work.
 //!
 //! Invariant: an engine that served is replaced at once, because sessions wait ever longer before they ask again what
 //! they lost; one that dies by itself before it serves is replaced ever more slowly, and then given up. Before the next one
@@ -24,13 +24,13 @@ use crate::latch::{self, Interest};
 use crate::runtime;
 
 /// Engines that may die in a row before they serve.
-const PATIENCE: u32 = 4;
+const MAX_FAILED_STARTS: u32 = 4;
 /// Pause after the first such death; doubled with each.
-const PAUSE: Duration = Duration::from_millis(100);
+const RESTART_BACKOFF: Duration = Duration::from_millis(100);
 /// How often an engine that doesn't serve yet is looked at.
-const TICK: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How an engine's life ended.
+/// How an engine ended.
 enum End {
     /// The server shuts down, or a supervisor of another build takes over.
     Terminated,
@@ -43,13 +43,13 @@ enum End {
     /// It served, and died or gave no sign of life.
     Died,
     /// It died before it served.
-    StillBorn,
+    FailedToStart,
 }
 
 impl End {
     /// Whether it may have ended by what it worked on.
     fn may_be_its_work(&self) -> bool {
-        matches!(self, End::Died | End::StillBorn)
+        matches!(self, End::Died | End::FailedToStart)
     }
 }
 
@@ -57,19 +57,19 @@ impl End {
 pub fn run(leadership: Leadership) {
     let (mut restarts, mut failures) = (0, 0);
     loop {
-        match live(&leadership, restarts) {
+        match run_engine(&leadership, restarts) {
             End::Terminated => return,
             End::Idle if !has_callers(leadership.listener.as_fd()) => return,
             End::Idle | End::Outdated => failures = 0,
             End::Killed | End::Died => (restarts, failures) = (restarts + 1, 0),
-            End::StillBorn => (restarts, failures) = (restarts + 1, failures + 1),
+            End::FailedToStart => (restarts, failures) = (restarts + 1, failures + 1),
         }
-        if failures >= PATIENCE {
+        if failures >= MAX_FAILED_STARTS {
             warning!("ecommerce_ml engine failed to start {failures} times in a row, giving up");
             return;
         }
         if failures > 0 {
-            latch::wait(None, Some(PAUSE * 2u32.pow(failures)));
+            latch::wait(None, Some(RESTART_BACKOFF * 2u32.pow(failures)));
         }
     }
 }
@@ -81,31 +81,31 @@ fn has_callers(listener: BorrowedFd<'_>) -> bool {
     matches!(rustix::event::poll(&mut polled, Some(&now)), Ok(1))
 }
 
-/// One engine from birth to end.
-fn live(leadership: &Leadership, restarts: u32) -> End {
+/// One engine from start to end.
+fn run_engine(leadership: &Leadership, restarts: u32) -> End {
     let settings = EngineSettings::current();
     let mut engine = match Engine::start(&settings, &leadership.listener, restarts) {
         Ok(engine) => engine,
         Err(error) => {
             let binary = runtime::engine_binary();
             warning!("could not execute \"{}\": {error}", binary.display());
-            return End::StillBorn;
+            return End::FailedToStart;
         }
     };
     let pid = engine.child.pid();
     runtime::note_engine(pid);
-    let end = watch(&mut engine, &settings);
+    let end = monitor(&mut engine, &settings);
     if !end.may_be_its_work() {
         runtime::excuse_engine(pid);
     }
     end
 }
 
-fn watch(engine: &mut Engine, settings: &EngineSettings) -> End {
+fn monitor(engine: &mut Engine, settings: &EngineSettings) -> End {
     let kills = oom_kills();
     let mut probe = Probe::start();
     loop {
-        let timeouts = [(!probe.served).then_some(TICK), engine.heartbeat.pause()];
+        let timeouts = [(!probe.served).then_some(POLL_INTERVAL), engine.heartbeat.pause()];
         latch::wait(Some((engine.child.words(), Interest::Readable)), timeouts.into_iter().flatten().min());
         probe.look();
         let (lines, closed) = engine.child.listen();
@@ -114,7 +114,7 @@ fn watch(engine: &mut Engine, settings: &EngineSettings) -> End {
             return end;
         }
         if closed {
-            return autopsy(engine, &probe, kills);
+            return classify_exit(engine, &probe, kills);
         }
         if let Some(silence) = engine.heartbeat.look(probe.served) {
             return give_up(engine, &probe, silence);
@@ -132,7 +132,7 @@ fn give_up(engine: &mut Engine, probe: &Probe, silence: Duration) -> End {
     if let Err(error) = engine.child.kill() {
         warning!("could not kill ecommerce_ml engine (PID {pid}): {error}");
     }
-    if probe.served { End::Died } else { End::StillBorn }
+    if probe.served { End::Died } else { End::FailedToStart }
 }
 
 /// How many processes the kernel has killed for want of memory, if it tells.
@@ -158,13 +158,13 @@ fn requested_end(settings: &EngineSettings) -> Option<End> {
 }
 
 /// The engine has closed its standard error, which it does only by ending. `kills` is [`oom_kills`] of when it was started.
-fn autopsy(engine: &mut Engine, probe: &Probe, kills: Option<u64>) -> End {
+fn classify_exit(engine: &mut Engine, probe: &Probe, kills: Option<u64>) -> End {
     let pid = engine.child.pid();
     let (status, lingered) = match await_end(engine) {
         Ok(ended) => ended,
         Err(error) => {
             warning!("could not wait for ecommerce_ml engine (PID {pid}): {error}");
-            return End::StillBorn;
+            return End::FailedToStart;
         }
     };
     if status.success() {
@@ -177,7 +177,7 @@ fn autopsy(engine: &mut Engine, probe: &Probe, kills: Option<u64>) -> End {
     if status.signal() == Some(libc::SIGKILL) && !lingered && !by_kernel {
         return End::Killed;
     }
-    if probe.served { End::Died } else { End::StillBorn }
+    if probe.served { End::Died } else { End::FailedToStart }
 }
 
 /// How the engine ended, and whether it had to be helped.
@@ -186,7 +186,7 @@ fn await_end(engine: &mut Engine) -> std::io::Result<(ExitStatus, bool)> {
         if let Some(status) = engine.child.ended()? {
             return Ok((status, false));
         }
-        latch::wait(None, Some(TICK));
+        latch::wait(None, Some(POLL_INTERVAL));
     }
     engine.child.kill().map(|status| (status, true))
 }
