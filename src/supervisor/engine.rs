@@ -1,4 +1,4 @@
-//! The engine that serves: a child with the listening socket, and a lifeline.
+//! The engine that serves: a process with the listening socket, and a lifeline.
 //!
 //! Invariant: it ends with its supervisor even where the kernel doesn't see to that: it holds one end of a lifeline
 //! whose other end the engine reads until it closes.
@@ -15,7 +15,7 @@ use crate::runtime;
 
 /// A running engine.
 pub struct Engine {
-    pub child: EngineProcess,
+    pub process: EngineProcess,
     /// Holds the lifeline: the engine ends when that closes.
     pub heartbeat: Heartbeat,
 }
@@ -25,8 +25,8 @@ impl Engine {
     pub fn start(settings: &EngineSettings, listener: &UnixListener, restarts: u32) -> io::Result<Self> {
         let (lifeline, its_lifeline) = UnixStream::pair()?;
         let ends = (OwnedFd::from(listener.try_clone()?), OwnedFd::from(its_lifeline));
-        let child = EngineProcess::start(arguments(settings, restarts), ends, settings.nice)?;
-        Ok(Self { child, heartbeat: Heartbeat::over(lifeline)? })
+        let process = EngineProcess::start(arguments(settings, restarts), ends, settings.nice)?;
+        Ok(Self { process, heartbeat: Heartbeat::over(lifeline)? })
     }
 }
 

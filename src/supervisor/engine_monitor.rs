@@ -92,7 +92,7 @@ fn run_engine(leadership: &Leadership, restarts: u32) -> End {
             return End::FailedToStart;
         }
     };
-    let pid = engine.child.pid();
+    let pid = engine.process.pid();
     runtime::note_engine(pid);
     let end = monitor(&mut engine, &settings);
     if !end.may_be_its_work() {
@@ -106,9 +106,9 @@ fn monitor(engine: &mut Engine, settings: &EngineSettings) -> End {
     let mut probe = Probe::start();
     loop {
         let timeouts = [(!probe.served).then_some(POLL_INTERVAL), engine.heartbeat.pause()];
-        latch::wait(Some((engine.child.words(), Interest::Readable)), timeouts.into_iter().flatten().min());
+        latch::wait(Some((engine.process.words(), Interest::Readable)), timeouts.into_iter().flatten().min());
         probe.look();
-        let (lines, closed) = engine.child.listen();
+        let (lines, closed) = engine.process.listen();
         lines.iter().for_each(|line| log!("ecommerce_ml engine: {line}"));
         if let Some(end) = requested_end(settings) {
             return end;
@@ -124,12 +124,12 @@ fn monitor(engine: &mut Engine, settings: &EngineSettings) -> End {
 
 /// Ends an engine that gives no sign of life.
 fn give_up(engine: &mut Engine, probe: &Probe, silence: Duration) -> End {
-    let pid = engine.child.pid();
+    let pid = engine.process.pid();
     warning!(
         "ecommerce_ml engine (PID {pid}) gave no sign of life for {} ms, killing it",
         silence.as_millis()
     );
-    if let Err(error) = engine.child.kill() {
+    if let Err(error) = engine.process.kill() {
         warning!("could not kill ecommerce_ml engine (PID {pid}): {error}");
     }
     if probe.served { End::Died } else { End::FailedToStart }
@@ -159,7 +159,7 @@ fn requested_end(settings: &EngineSettings) -> Option<End> {
 
 /// The engine has closed its standard error, which it does only by ending. `kills` is [`oom_kills`] of when it was started.
 fn classify_exit(engine: &mut Engine, probe: &Probe, kills: Option<u64>) -> End {
-    let pid = engine.child.pid();
+    let pid = engine.process.pid();
     let (status, lingered) = match await_end(engine) {
         Ok(ended) => ended,
         Err(error) => {
@@ -171,7 +171,7 @@ fn classify_exit(engine: &mut Engine, probe: &Probe, kills: Option<u64>) -> End 
         log!("ecommerce_ml engine (PID {pid}) ended after being idle");
         return End::Idle;
     }
-    let words = engine.child.last_words();
+    let words = engine.process.last_words();
     warning!("ecommerce_ml engine (PID {pid}) {}; last words: {words}", describe(status));
     let by_kernel = kills.is_none() || oom_kills() != kills;
     if status.signal() == Some(libc::SIGKILL) && !lingered && !by_kernel {
@@ -183,12 +183,12 @@ fn classify_exit(engine: &mut Engine, probe: &Probe, kills: Option<u64>) -> End 
 /// How the engine ended, and whether it had to be helped.
 fn await_end(engine: &mut Engine) -> std::io::Result<(ExitStatus, bool)> {
     for _ in 0..20 {
-        if let Some(status) = engine.child.ended()? {
+        if let Some(status) = engine.process.ended()? {
             return Ok((status, false));
         }
         latch::wait(None, Some(POLL_INTERVAL));
     }
-    engine.child.kill().map(|status| (status, true))
+    engine.process.kill().map(|status| (status, true))
 }
 
 /// Our own connection to the engine, which tells whether it serves, and whether it is of our build.
