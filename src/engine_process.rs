@@ -1,4 +1,4 @@
-//! An engine process: its birth, its words, its end.
+//! An engine process: its start, its standard error, its end.
 //!
 //! It must not know what the process is for. Invariant: a [`EngineProcess`] never outlives the process that started it: the
 //! kernel kills it when that ends.
@@ -14,13 +14,13 @@ use std::process::{self, Command, ExitStatus, Stdio};
 use crate::runtime;
 
 /// Lines kept to be shown should the engine die.
-const LAST_WORDS: usize = 10;
+const LAST_LINES: usize = 10;
 
 /// A running engine.
 pub struct EngineProcess {
     process: process::Child,
     /// Our end of its standard error.
-    words: UnixStream,
+    stderr: UnixStream,
     /// What has been read of a line that is not complete yet.
     partial: Vec<u8>,
     /// The latest lines.
@@ -37,18 +37,18 @@ impl EngineProcess {
         (input, output): (OwnedFd, OwnedFd),
         nice: i32,
     ) -> io::Result<Self> {
-        let (words, its_words) = UnixStream::pair()?;
-        words.set_nonblocking(true)?;
+        let (stderr, its_stderr) = UnixStream::pair()?;
+        stderr.set_nonblocking(true)?;
         let mut command = Command::new(runtime::engine_binary());
         command
             .args(arguments)
             .stdin(Stdio::from(input))
             .stdout(Stdio::from(output))
-            .stderr(Stdio::from(OwnedFd::from(its_words)));
+            .stderr(Stdio::from(OwnedFd::from(its_stderr)));
         let niceness = nice.to_string();
         // SAFETY: between fork and exec the closure makes system calls only; it neither allocates nor locks.
         unsafe { command.pre_exec(move || prepare(nice, &niceness)) };
-        Ok(Self { process: command.spawn()?, words, partial: Vec::new(), latest: VecDeque::new() })
+        Ok(Self { process: command.spawn()?, stderr, partial: Vec::new(), latest: VecDeque::new() })
     }
 
     /// Its process id.
@@ -56,17 +56,17 @@ impl EngineProcess {
         self.process.id()
     }
 
-    /// Becomes readable when the engine says something, or ends.
-    pub fn words(&self) -> BorrowedFd<'_> {
-        self.words.as_fd()
+    /// Its standard error: readable when the engine has written something, or ended.
+    pub fn stderr(&self) -> BorrowedFd<'_> {
+        self.stderr.as_fd()
     }
 
     /// The whole lines that the engine has written since the last call, and whether it has closed its standard error.
-    pub fn listen(&mut self) -> (Vec<String>, bool) {
+    pub fn read_lines(&mut self) -> (Vec<String>, bool) {
         let mut buffer = [0; 4096];
         let mut lines = Vec::new();
         loop {
-            match self.words.read(&mut buffer) {
+            match self.stderr.read(&mut buffer) {
                 Ok(0) => return (lines, true),
                 Ok(read) => lines.extend(self.complete(&buffer[..read])),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -82,13 +82,13 @@ impl EngineProcess {
         let whole = std::mem::replace(&mut self.partial, rest);
         let lines: Vec<String> = String::from_utf8_lossy(&whole).lines().map(str::to_owned).collect();
         self.latest.extend(lines.iter().cloned());
-        let excess = self.latest.len().saturating_sub(LAST_WORDS);
+        let excess = self.latest.len().saturating_sub(LAST_LINES);
         self.latest.drain(..excess);
         lines
     }
 
-    /// Its last words, as one text.
-    pub fn last_words(&self) -> String {
+    /// The last lines that it has written, as one text.
+    pub fn last_lines(&self) -> String {
         self.latest.iter().map(String::as_str).collect::<Vec<_>>().join("\n")
     }
 

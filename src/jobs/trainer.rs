@@ -95,7 +95,7 @@ impl Trainer {
 
     /// How a process that is lost ended, with its last words.
     pub fn epitaph(&mut self) -> String {
-        self.repeat_words();
+        self.log_stderr();
         let started = Instant::now();
         let status = loop {
             match self.child.ended() {
@@ -109,15 +109,15 @@ impl Trainer {
         };
         let pid = self.child.pid();
         let end = status.map_or_else(|error| error.to_string(), describe);
-        match self.child.last_words() {
-            words if words.is_empty() => format!("The training process (PID {pid}) {end}."),
-            words => format!("The training process (PID {pid}) {end}; its last words: {words}"),
+        match self.child.last_lines() {
+            lines if lines.is_empty() => format!("The training process (PID {pid}) {end}."),
+            lines => format!("The training process (PID {pid}) {end}; its last words: {lines}"),
         }
     }
 
     /// Sends and receives what can be, without waiting.
     fn exchange(&mut self) {
-        self.repeat_words();
+        self.log_stderr();
         if self.is_lost {
             return;
         }
@@ -140,8 +140,8 @@ impl Trainer {
     }
 
     /// Puts what it writes to its standard error into the server's log.
-    fn repeat_words(&mut self) {
-        let (lines, _) = self.child.listen();
+    fn log_stderr(&mut self) {
+        let (lines, _) = self.child.read_lines();
         lines.iter().for_each(|line| log!("{line}"));
     }
 }

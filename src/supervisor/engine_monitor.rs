@@ -106,9 +106,12 @@ fn monitor(engine: &mut Engine, settings: &EngineSettings) -> End {
     let mut probe = Probe::start();
     loop {
         let timeouts = [(!probe.served).then_some(POLL_INTERVAL), engine.heartbeat.pause()];
-        latch::wait(Some((engine.process.words(), Interest::Readable)), timeouts.into_iter().flatten().min());
+        latch::wait(
+            Some((engine.process.stderr(), Interest::Readable)),
+            timeouts.into_iter().flatten().min(),
+        );
         probe.look();
-        let (lines, closed) = engine.process.listen();
+        let (lines, closed) = engine.process.read_lines();
         lines.iter().for_each(|line| log!("ecommerce_ml engine: {line}"));
         if let Some(end) = requested_end(settings) {
             return end;
@@ -171,8 +174,8 @@ fn classify_exit(engine: &mut Engine, probe: &Probe, kills: Option<u64>) -> End 
         log!("ecommerce_ml engine (PID {pid}) ended after being idle");
         return End::Idle;
     }
-    let words = engine.process.last_words();
-    warning!("ecommerce_ml engine (PID {pid}) {}; last words: {words}", describe(status));
+    let lines = engine.process.last_lines();
+    warning!("ecommerce_ml engine (PID {pid}) {}; last words: {lines}", describe(status));
     let by_kernel = kills.is_none() || oom_kills() != kills;
     if status.signal() == Some(libc::SIGKILL) && !lingered && !by_kernel {
         return End::Killed;
