@@ -13,7 +13,7 @@ use super::augment::Augment;
 use super::outcome::Deploy;
 use super::rows::Rows;
 use super::seen::Seen;
-use super::trainer::Trainer;
+use super::training_process::TrainingProcess;
 use super::worker::TICK;
 use crate::catalog::jobs::{self, Job};
 use crate::catalog::privilege::{become_role, role_name};
@@ -40,7 +40,7 @@ pub struct Sent {
 ///
 /// # Errors
 /// When something isn't there any more, or can't be read, or the job has been cancelled.
-pub fn feed(trainer: &mut Trainer, job: &Job, mut report: impl FnMut(i64)) -> Result<Sent, Error> {
+pub fn feed(process: &mut TrainingProcess, job: &Job, mut report: impl FnMut(i64)) -> Result<Sent, Error> {
     if role_name(job.owner).is_none() {
         return Err(Error::UnknownRole(job.owner_name.clone()));
     }
@@ -50,13 +50,13 @@ pub fn feed(trainer: &mut Trainer, job: &Job, mut report: impl FnMut(i64)) -> Re
     let rows = Rows::of(job, jobs::columns(job.id)?.as_deref())?;
     let plan = plan(job, &rows)?;
     let models = [(Role::Base, plan.base.clone()), (Role::Incumbent, plan.incumbent.clone())];
-    if !trainer.send(&JobInput::Begin(plan))? {
+    if !process.send(&JobInput::Begin(plan))? {
         return Ok(Sent::default());
     }
     let mut known = Vec::new();
     for (role, source) in models {
         if let Some(ModelSource::Content(sha256)) = source.filter(|source| !known.contains(source)) {
-            send_model(trainer, role, sha256)?;
+            send_model(process, role, sha256)?;
             known.push(ModelSource::Content(sha256));
         }
     }
@@ -64,10 +64,10 @@ pub fn feed(trainer: &mut Trainer, job: &Job, mut report: impl FnMut(i64)) -> Re
         TrainingInput::Text => Augment::of(&job.arguments.options)?,
         TrainingInput::Columns { .. } => Augment::default(),
     };
-    send_synonyms(trainer, &augment)?;
-    let sent = send_rows(trainer, job, &rows, &augment, &mut report)?;
-    checkpoints::for_each_chunk(job.id, |chunk| trainer.send(&JobInput::Checkpoint(chunk)).map(drop))?;
-    trainer.send(&JobInput::Start)?;
+    send_synonyms(process, &augment)?;
+    let sent = send_rows(process, job, &rows, &augment, &mut report)?;
+    checkpoints::for_each_chunk(job.id, |chunk| process.send(&JobInput::Checkpoint(chunk)).map(drop))?;
+    process.send(&JobInput::Start)?;
     Ok(sent)
 }
 
@@ -88,9 +88,9 @@ fn plan(job: &Job, rows: &Rows) -> Result<TrainingPlan, Error> {
     })
 }
 
-fn send_model(trainer: &mut Trainer, role: Role, sha256: Sha256) -> Result<(), Error> {
+fn send_model(process: &mut TrainingProcess, role: Role, sha256: Sha256) -> Result<(), Error> {
     let files = content::manifest(sha256)?.ok_or_else(|| Error::ContentMissing(sha256.to_string()))?;
-    let mut send = |part| trainer.send(&JobInput::File { role, part });
+    let mut send = |part| process.send(&JobInput::File { role, part });
     if send(UploadPart::Begin { files })?
         && content::for_each_chunk(sha256, |file, data| send(UploadPart::Chunk { file, data }))?
     {
@@ -100,7 +100,7 @@ fn send_model(trainer: &mut Trainer, role: Role, sha256: Sha256) -> Result<(), E
 }
 
 fn send_rows(
-    trainer: &mut Trainer,
+    process: &mut TrainingProcess,
     job: &Job,
     rows: &Rows,
     augment: &Augment,
@@ -127,7 +127,7 @@ fn send_rows(
         look(job, &mut looked, sent.rows, report)?;
         sent.rows += i64::try_from(batch.labels.len()).unwrap_or(i64::MAX);
         batch.paraphrases = if others.iter().all(Vec::is_empty) { Vec::new() } else { others };
-        trainer.send(&JobInput::Rows(batch)).map(drop)
+        process.send(&JobInput::Rows(batch)).map(drop)
     })?;
     report(sent.rows);
     Ok(sent)
@@ -143,16 +143,16 @@ fn look(job: &Job, looked: &mut Instant, rows: i64, report: &mut impl FnMut(i64)
     Ok(())
 }
 
-fn send_synonyms(trainer: &mut Trainer, augment: &Augment) -> Result<(), Error> {
+fn send_synonyms(process: &mut TrainingProcess, augment: &Augment) -> Result<(), Error> {
     let mut pairs = Vec::new();
     augment.for_each_synonym(|pair| {
         pairs.push(pair);
         if pairs.len() < PAIRS {
             return Ok(());
         }
-        trainer.send(&JobInput::Synonyms(std::mem::take(&mut pairs))).map(drop)
+        process.send(&JobInput::Synonyms(std::mem::take(&mut pairs))).map(drop)
     })?;
-    if pairs.is_empty() { Ok(()) } else { trainer.send(&JobInput::Synonyms(pairs)).map(drop) }
+    if pairs.is_empty() { Ok(()) } else { process.send(&JobInput::Synonyms(pairs)).map(drop) }
 }
 
 fn require_running(job: &Job) -> Result<(), Error> {

@@ -15,7 +15,7 @@ use super::feed::{self, Sent};
 use super::findings;
 use super::outcome;
 use super::progress::Progress;
-use super::trainer::Trainer;
+use super::training_process::TrainingProcess;
 use super::transaction::transaction;
 use super::worker::TICK;
 use crate::catalog::jobs::{Failure, Job};
@@ -40,10 +40,10 @@ pub fn train(job: &Job, report: &mut Progress, database: pg_sys::Oid) -> Result<
     let failures = report.failures;
     *report = Progress { phase: "reading rows".to_owned(), failures, ..Progress::new(report.job) };
     report.report(database);
-    let mut trainer = Trainer::start()?;
-    report.engine_pid = i32::try_from(trainer.pid()).ok();
+    let mut process = TrainingProcess::start()?;
+    report.engine_pid = i32::try_from(process.pid()).ok();
     let sent = transaction(|| {
-        feed::feed(&mut trainer, job, |rows| {
+        feed::feed(&mut process, job, |rows| {
             report.rows_read = rows;
             report.report(database);
         })
@@ -51,7 +51,7 @@ pub fn train(job: &Job, report: &mut Progress, database: pg_sys::Oid) -> Result<
     .map_err(|failure| with_surroundings(failure, job))?;
     "preparing".clone_into(&mut report.phase);
     report.report(database);
-    let mut following = Following { job, trainer, report, database, sent, baseline: None };
+    let mut following = Following { job, process, report, database, sent, baseline: None };
     following.follow()
 }
 
@@ -78,7 +78,7 @@ fn surroundings(job: &Job) -> String {
 /// A training that goes on.
 struct Following<'a> {
     job: &'a Job,
-    trainer: Trainer,
+    process: TrainingProcess,
     report: &'a mut Progress,
     database: pg_sys::Oid,
     sent: Sent,
@@ -90,7 +90,7 @@ impl Following<'_> {
     fn follow(&mut self) -> Result<End, Failure> {
         let mut looked = Instant::now();
         loop {
-            let still_running = match self.trainer.receive(TICK) {
+            let still_running = match self.process.receive(TICK) {
                 Some(JobOutput::Prepared(prepared)) => self.prepared(&prepared)?,
                 Some(JobOutput::Phase(phase)) => self.goes_into(phase),
                 Some(JobOutput::Progress(reached)) => self.progress(&reached),
@@ -100,17 +100,17 @@ impl Following<'_> {
                     self.phase("saving");
                     let baseline = self.baseline.take();
                     let kept =
-                        self.keep(|job, trainer| outcome::store(job, trainer, part, baseline.as_ref()))?;
+                        self.keep(|job, process| outcome::store(job, process, part, baseline.as_ref()))?;
                     return Ok(match kept {
                         Some(()) => End::Succeeded,
-                        None => End::Lost(self.trainer.epitaph()),
+                        None => End::Lost(self.process.epitaph()),
                     });
                 }
                 Some(JobOutput::Finished(_)) => {
                     return Err(Error::Unexpected("a training without a model").into());
                 }
                 Some(JobOutput::Failed(error)) => return Err(self.failed(error)),
-                None if self.trainer.is_lost() => return Ok(End::Lost(self.trainer.epitaph())),
+                None if self.process.is_lost() => return Ok(End::Lost(self.process.epitaph())),
                 None => true,
             };
             let due = looked.elapsed() >= TICK;
@@ -186,11 +186,11 @@ impl Following<'_> {
     /// is lost before its end.
     fn keep<T>(
         &mut self,
-        work: impl FnOnce(&Job, &mut Trainer) -> Result<T, Error>,
+        work: impl FnOnce(&Job, &mut TrainingProcess) -> Result<T, Error>,
     ) -> Result<Option<T>, Failure> {
         let mut is_lost = false;
         let kept = transaction(|| {
-            let result = work(self.job, &mut self.trainer);
+            let result = work(self.job, &mut self.process);
             is_lost = matches!(result, Err(Error::EngineLost));
             result
         });
@@ -203,13 +203,13 @@ impl Following<'_> {
             return Err(Error::Unexpected("a part of a checkpoint that did not begin").into());
         };
         let step = i64::try_from(step).unwrap_or(i64::MAX);
-        let stored = self.keep(|job, trainer| {
+        let stored = self.keep(|job, process| {
             if !jobs::keep(job.id)? {
                 return Ok(false);
             }
             checkpoints::delete(job.id)?;
             for chunk in 0.. {
-                match await_part(trainer) {
+                match await_part(process) {
                     Some(JobOutput::Checkpoint(CheckpointPart::Chunk(data))) => {
                         checkpoints::store(job.id, step, chunk, data)?;
                     }
@@ -225,10 +225,10 @@ impl Following<'_> {
 }
 
 /// The next message; `None` if the process is lost.
-pub fn await_part(trainer: &mut Trainer) -> Option<JobOutput> {
+pub fn await_part(process: &mut TrainingProcess) -> Option<JobOutput> {
     loop {
-        match trainer.receive(Duration::from_secs(1)) {
-            None if trainer.is_lost() => return None,
+        match process.receive(Duration::from_secs(1)) {
+            None if process.is_lost() => return None,
             None => {}
             output => return output,
         }

@@ -8,7 +8,7 @@
 //! - [`progress`]: where running jobs are, for other sessions.
 //! - [`worker`]: the background worker of a job, from its start to its end.
 //! - [`transaction`]: its transactions, whatever goes wrong in them.
-//! - [`trainer`]: its engine process, in mode `train`.
+//! - [`training_process`]: its engine process, in mode `train`.
 //! - [`reads`]: which columns a job reads; [`rows`]: its rows; [`seen`]: which of them a training has seen.
 //! - [`augment`]: synonyms and other words for texts, from where the user says.
 //! - [`feed`]: what that process is told: plan, models, rows.
@@ -34,7 +34,7 @@ mod rows;
 mod schedule;
 mod seen;
 mod submit;
-mod trainer;
+mod training_process;
 mod transaction;
 mod verdict;
 mod wait;

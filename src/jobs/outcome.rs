@@ -9,7 +9,7 @@ use pgrx::warning;
 use serde_json::{Value, json};
 
 use super::follow::await_part;
-use super::trainer::Trainer;
+use super::training_process::TrainingProcess;
 use super::verdict::{Measured, Verdict, decide};
 use crate::catalog::jobs::{self, Job};
 use crate::catalog::name::ModelName;
@@ -75,7 +75,7 @@ pub fn keep_versions(options: &Value) -> Result<Option<i64>, Error> {
 /// When the process is lost, the job was cancelled, or its role may not own the model any more.
 pub fn store(
     job: &Job,
-    trainer: &mut Trainer,
+    process: &mut TrainingProcess,
     first: UploadPart,
     baseline: Option<&Baseline>,
 ) -> Result<(), Error> {
@@ -84,7 +84,7 @@ pub fn store(
     };
     let content = content_address(&files);
     let mut writer = content::record(content, &files)?.then(|| content::Writer::new(content, &files));
-    let finished = receive(trainer, &files, |file, data| {
+    let finished = receive(process, &files, |file, data| {
         writer.as_mut().map_or(Ok(()), |writer| writer.add(file, data))
     })?;
     writer.map_or(Ok(()), content::Writer::finish)?;
@@ -120,13 +120,13 @@ pub fn store(
 
 /// Hands out the bytes of a model's files, and returns what the process says at its end.
 fn receive(
-    trainer: &mut Trainer,
+    process: &mut TrainingProcess,
     files: &[FileEntry],
     mut take: impl FnMut(u32, &[u8]) -> Result<(), Error>,
 ) -> Result<Finished, Error> {
     let mut sizes = vec![0_u64; files.len()];
     loop {
-        match await_part(trainer) {
+        match await_part(process) {
             Some(JobOutput::Model(UploadPart::Chunk { file, data })) => {
                 let size =
                     sizes.get_mut(file as usize).ok_or(Error::Unexpected("a file that was not announced"))?;

@@ -1,7 +1,7 @@
-//! The engine process of one job, in mode `train`.
+//! The training process: the engine process of one job, in mode `train`.
 //!
 //! It must not know what a training is. Invariant: what the process said before it ended is heard, also while something
-//! is being sent to it; dropping a [`Trainer`] ends it at once.
+//! is being sent to it; dropping a [`TrainingProcess`] ends it at once.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -23,8 +23,8 @@ use crate::{guc, latch, runtime};
 const LAST_BREATH: Duration = Duration::from_secs(2);
 
 /// A running engine process.
-pub struct Trainer {
-    child: EngineProcess,
+pub struct TrainingProcess {
+    process: EngineProcess,
     stream: Stream,
     /// What came while something was being sent.
     heard: VecDeque<JobOutput>,
@@ -32,7 +32,7 @@ pub struct Trainer {
     is_lost: bool,
 }
 
-impl Trainer {
+impl TrainingProcess {
     /// Starts the process and greets it. One that ends before it greets is lost, as any later.
     ///
     /// # Errors
@@ -42,7 +42,7 @@ impl Trainer {
         let (ours, its) = UnixStream::pair().map_err(trouble)?;
         ours.set_nonblocking(true).map_err(trouble)?;
         let ends = (OwnedFd::from(its.try_clone().map_err(trouble)?), OwnedFd::from(its));
-        let child = EngineProcess::start(arguments(), ends, guc::training_nice()).map_err(|error| {
+        let process = EngineProcess::start(arguments(), ends, guc::training_nice()).map_err(|error| {
             Error::EngineNotStarted(format!(
                 "Could not execute \"{}\": {error}.",
                 runtime::engine_binary().display()
@@ -54,12 +54,12 @@ impl Trainer {
             Ok(hello) => return Err(Error::BuildMismatch { engine: hello.build, library: BUILD }),
             Err(_) => true,
         };
-        Ok(Self { child, stream, heard: VecDeque::new(), is_lost })
+        Ok(Self { process, stream, heard: VecDeque::new(), is_lost })
     }
 
     /// Its process id.
     pub fn pid(&self) -> u32 {
-        self.child.pid()
+        self.process.pid()
     }
 
     /// Sends a message, waiting for room. Returns whether the process still listens: what it said last can then be
@@ -98,18 +98,18 @@ impl Trainer {
         self.log_stderr();
         let started = Instant::now();
         let status = loop {
-            match self.child.ended() {
+            match self.process.ended() {
                 Ok(Some(status)) => break Ok(status),
                 Ok(None) if started.elapsed() < LAST_BREATH => {
                     latch::wait(None, Some(Duration::from_millis(20)))
                 }
-                Ok(None) => break self.child.kill(),
+                Ok(None) => break self.process.kill(),
                 Err(error) => break Err(error),
             }
         };
-        let pid = self.child.pid();
+        let pid = self.process.pid();
         let end = status.map_or_else(|error| error.to_string(), describe);
-        match self.child.last_lines() {
+        match self.process.last_lines() {
             lines if lines.is_empty() => format!("The training process (PID {pid}) {end}."),
             lines => format!("The training process (PID {pid}) {end}; its last words: {lines}"),
         }
@@ -141,7 +141,7 @@ impl Trainer {
 
     /// Puts what it writes to its standard error into the server's log.
     fn log_stderr(&mut self) {
-        let (lines, _) = self.child.read_lines();
+        let (lines, _) = self.process.read_lines();
         lines.iter().for_each(|line| log!("{line}"));
     }
 }
