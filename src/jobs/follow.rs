@@ -28,7 +28,7 @@ pub enum End {
     Succeeded,
     /// Cancelled, or dropped.
     Cancelled,
-    /// Its process was lost, with these words.
+    /// Its process was lost, with this exit report.
     Lost(String),
 }
 
@@ -103,14 +103,14 @@ impl Following<'_> {
                         self.keep(|job, process| outcome::store(job, process, part, baseline.as_ref()))?;
                     return Ok(match kept {
                         Some(()) => End::Succeeded,
-                        None => End::Lost(self.process.epitaph()),
+                        None => End::Lost(self.process.exit_report()),
                     });
                 }
                 Some(JobOutput::Finished(_)) => {
                     return Err(Error::Unexpected("a training without a model").into());
                 }
                 Some(JobOutput::Failed(error)) => return Err(self.failed(error)),
-                None if self.process.is_lost() => return Ok(End::Lost(self.process.epitaph())),
+                None if self.process.is_lost() => return Ok(End::Lost(self.process.exit_report())),
                 None => true,
             };
             let due = looked.elapsed() >= TICK;

@@ -94,7 +94,7 @@ impl TrainingProcess {
     }
 
     /// How a process that is lost ended, with its last words.
-    pub fn epitaph(&mut self) -> String {
+    pub fn exit_report(&mut self) -> String {
         self.log_stderr();
         let started = Instant::now();
         let status = loop {

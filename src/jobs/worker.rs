@@ -198,13 +198,13 @@ fn heed_settings() {
 
 /// Trains until the job has ended, with a new process where one is lost. Returns whether its row tells how.
 fn run(job: i64, report: &mut Progress, database: pg_sys::Oid) -> bool {
-    let mut words = "The worker of the job was lost.".to_owned();
+    let mut exit_report = "The worker of the job was lost.".to_owned();
     loop {
         heed_settings();
         let end = transaction(|| jobs::begin(job)).and_then(|begun| match begun {
             None => Ok(End::Cancelled),
             Some(begun) if begun.attempts > PATIENCE => {
-                Err(Error::TrainingLost(begun.attempts - 1, words.clone()).into())
+                Err(Error::TrainingLost(begun.attempts - 1, exit_report.clone()).into())
             }
             Some(begun) => guarded(|| follow::train(&begun, report, database)),
         });
@@ -217,9 +217,9 @@ fn run(job: i64, report: &mut Progress, database: pg_sys::Oid) -> bool {
                 log!("job {job} is cancelled");
                 return true;
             }
-            Ok(End::Lost(epitaph)) => {
-                warning!("job {job} lost its training process: {epitaph}");
-                words = epitaph;
+            Ok(End::Lost(lost)) => {
+                warning!("job {job} lost its training process: {lost}");
+                exit_report = lost;
             }
             Err(failure) => return fail(job, &failure),
         }
