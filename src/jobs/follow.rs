@@ -11,10 +11,10 @@ use ecommerce_ml_protocol::training::{
 };
 use pgrx::{log, pg_sys};
 
-use super::feed::{self, Sent};
 use super::findings;
 use super::outcome;
 use super::progress::Progress;
+use super::send_inputs::{self, Sent};
 use super::training_process::TrainingProcess;
 use super::transaction::transaction;
 use super::worker::TICK;
@@ -43,7 +43,7 @@ pub fn train(job: &Job, report: &mut Progress, database: pg_sys::Oid) -> Result<
     let mut process = TrainingProcess::start()?;
     report.engine_pid = i32::try_from(process.pid()).ok();
     let sent = transaction(|| {
-        feed::feed(&mut process, job, |rows| {
+        send_inputs::send_inputs(&mut process, job, |rows| {
             report.rows_read = rows;
             report.report(database);
         })

@@ -11,7 +11,7 @@
 //! - [`training_process`]: its engine process, in mode `train`.
 //! - [`reads`]: which columns a job reads; [`rows`]: its rows; [`seen`]: which of them a training has seen.
 //! - [`augment`]: synonyms and other words for texts, from where the user says.
-//! - [`feed`]: what that process is told: plan, models, rows.
+//! - [`send_inputs`]: what that process is told: plan, models, rows.
 //! - [`follow`]: what that process says, and what is kept of it.
 //! - [`findings`]: what to know of a job's rows.
 //! - [`outcome`]: the new version, stored; [`verdict`]: whether it is deployed.
@@ -22,7 +22,6 @@
 
 mod augment;
 mod cron;
-mod feed;
 mod findings;
 mod follow;
 pub mod launch;
@@ -33,6 +32,7 @@ mod reads;
 mod rows;
 mod schedule;
 mod seen;
+mod send_inputs;
 mod submit;
 mod training_process;
 mod transaction;

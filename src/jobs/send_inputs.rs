@@ -40,7 +40,11 @@ pub struct Sent {
 ///
 /// # Errors
 /// When something isn't there any more, or can't be read, or the job has been cancelled.
-pub fn feed(process: &mut TrainingProcess, job: &Job, mut report: impl FnMut(i64)) -> Result<Sent, Error> {
+pub fn send_inputs(
+    process: &mut TrainingProcess,
+    job: &Job,
+    mut report: impl FnMut(i64),
+) -> Result<Sent, Error> {
     if role_name(job.owner).is_none() {
         return Err(Error::UnknownRole(job.owner_name.clone()));
     }
