@@ -12,7 +12,7 @@
 //! - [`reads`]: which columns a job reads; [`rows`]: its rows; [`seen`]: which of them a training has seen.
 //! - [`augment`]: synonyms and other words for texts, from where the user says.
 //! - [`send_inputs`]: what that process is told: plan, models, rows.
-//! - [`follow`]: what that process says, and what is kept of it.
+//! - [`event_loop`]: what that process says, and what is kept of it.
 //! - [`findings`]: what to know of a job's rows.
 //! - [`outcome`]: the new version, stored; [`verdict`]: whether it is deployed.
 //! - [`wait`]: other sessions that wait for a job.
@@ -22,8 +22,8 @@
 
 mod augment;
 mod cron;
+mod event_loop;
 mod findings;
-mod follow;
 pub mod launch;
 mod locks;
 mod outcome;

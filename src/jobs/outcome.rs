@@ -8,7 +8,7 @@ use ecommerce_ml_protocol::{FileEntry, Sha256, UploadPart};
 use pgrx::warning;
 use serde_json::{Value, json};
 
-use super::follow::await_part;
+use super::event_loop::await_part;
 use super::training_process::TrainingProcess;
 use super::verdict::{Measured, Verdict, decide};
 use crate::catalog::jobs::{self, Job};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use pgrx::bgworkers::BackgroundWorker;
 use pgrx::{log, pg_sys, warning};
 
-use super::follow::{self, End};
+use super::event_loop::{self, End};
 use super::launch;
 use super::locks::{self, Lock, Place};
 use super::progress::{self, Progress};
@@ -206,7 +206,7 @@ fn run(job: i64, report: &mut Progress, database: pg_sys::Oid) -> bool {
             Some(begun) if begun.attempts > PATIENCE => {
                 Err(Error::TrainingLost(begun.attempts - 1, exit_report.clone()).into())
             }
-            Some(begun) => guarded(|| follow::train(&begun, report, database)),
+            Some(begun) => guarded(|| event_loop::train(&begun, report, database)),
         });
         match end {
             Ok(End::Succeeded) => {

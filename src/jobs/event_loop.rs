@@ -1,4 +1,4 @@
-//! What a training process says, and what is kept of it.
+//! The event loop of a training: what its process says, and what is kept of it.
 //!
 //! Invariant: what is recorded is recorded for a job that is running; one that was cancelled or dropped meanwhile ends
 //! here, within a second.
@@ -51,8 +51,8 @@ pub fn train(job: &Job, report: &mut Progress, database: pg_sys::Oid) -> Result<
     .map_err(|failure| with_surroundings(failure, job))?;
     "preparing".clone_into(&mut report.phase);
     report.report(database);
-    let mut following = Following { job, process, report, database, sent, baseline: None };
-    following.follow()
+    let mut events = EventLoop { job, process, report, database, sent, baseline: None };
+    events.run()
 }
 
 /// Says what a job has of the session that called and what it hasn't, where something was not found or not understood.
@@ -76,7 +76,7 @@ fn surroundings(job: &Job) -> String {
 }
 
 /// A training that goes on.
-struct Following<'a> {
+struct EventLoop<'a> {
     job: &'a Job,
     process: TrainingProcess,
     report: &'a mut Progress,
@@ -86,8 +86,8 @@ struct Following<'a> {
     baseline: Option<Baseline>,
 }
 
-impl Following<'_> {
-    fn follow(&mut self) -> Result<End, Failure> {
+impl EventLoop<'_> {
+    fn run(&mut self) -> Result<End, Failure> {
         let mut looked = Instant::now();
         loop {
             let still_running = match self.process.receive(TICK) {
