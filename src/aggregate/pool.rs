@@ -16,7 +16,7 @@ use pgrx::pg_sys;
 
 use super::accumulator::Accumulator;
 use crate::catalog::resolve::Resolved;
-use crate::client::{self, Piece, Ticket};
+use crate::client::{self, PendingResponse, Piece};
 use crate::error::Error;
 use crate::guc;
 
@@ -45,7 +45,7 @@ struct ModelBatch {
 }
 
 struct InFlightRequest {
-    ticket: Ticket,
+    response: PendingResponse,
     model: Rc<Resolved>,
     /// In the order of the request's texts.
     receivers: Vec<Receivers>,
@@ -127,9 +127,9 @@ impl Pool {
         }
         let (input, output) = (Input::Texts(texts), Output::Prediction);
         let request = RequestBody::Predict { model: model.reference.clone(), input, output };
-        let ticket = client::submit(request)?;
+        let response = client::submit(request)?;
         client::push()?;
-        self.in_flight.push_back(InFlightRequest { ticket, model, receivers });
+        self.in_flight.push_back(InFlightRequest { response, model, receivers });
         if self.in_flight.len() == IN_FLIGHT { self.finish_first() } else { Ok(()) }
     }
 
@@ -186,7 +186,7 @@ impl ModelBatch {
 impl InFlightRequest {
     fn finish(self) -> Result<(), Error> {
         let mut receivers = self.receivers.iter();
-        for piece in self.ticket.finish()? {
+        for piece in self.response.finish()? {
             let answers = match piece {
                 Piece::Answered(ReplyBody::Answered { answers, .. }) => answers,
                 Piece::Answered(_) => return Err(Error::Unexpected("no predictions")),

@@ -33,15 +33,15 @@ use session::Heard;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A request in flight. Dropping it tells the engine to forget it.
-#[must_use = "dropping a ticket cancels its request"]
-pub struct Ticket(session::Claim);
+#[must_use = "dropping a pending response cancels its request"]
+pub struct PendingResponse(session::Claim);
 
 /// Sends a request, starting the engine if need be, without waiting for the answer.
 ///
 /// # Errors
 /// When the request doesn't fit into a frame.
-pub fn submit(body: RequestBody) -> Result<Ticket, Error> {
-    session::submit(body).map(Ticket)
+pub fn submit(body: RequestBody) -> Result<PendingResponse, Error> {
+    session::submit(body).map(PendingResponse)
 }
 
 /// Sends what [`submit`] left waiting, as far as the socket takes it, so that the engine works while the caller does
@@ -53,7 +53,7 @@ pub fn push() -> Result<(), Error> {
     session::push()
 }
 
-impl Ticket {
+impl PendingResponse {
     /// Waits for the answer, in as many pieces as it took to get it. Models that the engine asks for meanwhile are read with
     /// the current snapshot.
     ///
@@ -74,7 +74,7 @@ impl Ticket {
 /// Asks something that isn't about inputs, and waits.
 ///
 /// # Errors
-/// As [`submit`] and [`Ticket::finish`].
+/// As [`submit`] and [`PendingResponse::finish`].
 pub fn ask(body: RequestBody) -> Result<ReplyBody, Error> {
     session::single(submit(body)?.finish()?)
 }

@@ -11,7 +11,7 @@ use ecommerce_ml_protocol::{Input, Output, RequestBody, Rows};
 
 use super::answers::Answers;
 use crate::catalog::resolve::Resolved;
-use crate::client::{self, Ticket};
+use crate::client::{self, PendingResponse};
 use crate::error::Error;
 use crate::guc;
 
@@ -27,7 +27,7 @@ pub struct RequestStream {
     output: Output,
     model: Rc<Resolved>,
     unsent: Unsent,
-    in_flight: VecDeque<Ticket>,
+    in_flight: VecDeque<PendingResponse>,
     answers: Answers,
 }
 
@@ -59,10 +59,10 @@ impl RequestStream {
     /// Waits for all answers.
     ///
     /// # Errors
-    /// As [`Ticket::finish`].
+    /// As [`PendingResponse::finish`].
     pub fn finish(mut self) -> Result<Answers, Error> {
-        while let Some(ticket) = self.in_flight.pop_front() {
-            for piece in ticket.finish()? {
+        while let Some(response) = self.in_flight.pop_front() {
+            for piece in response.finish()? {
                 self.answers.append(piece)?;
             }
             self.fill()?;
