@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A request in flight. Dropping it tells the engine to forget it.
 #[must_use = "dropping a pending response cancels its request"]
-pub struct PendingResponse(session::Claim);
+pub struct PendingResponse(session::PendingCall);
 
 /// Sends a request, starting the engine if need be, without waiting for the answer.
 ///

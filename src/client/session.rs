@@ -1,6 +1,6 @@
 //! The calls that this backend has open.
 //!
-//! Invariant: a call is either answered, or cancelled because its [`Claim`] was dropped, or asked again of the next engine,
+//! Invariant: a call is either answered, or cancelled because its [`PendingCall`] was dropped, or asked again of the next engine,
 //! as often as engines are lost. While something is open over which one was lost, no more than one request that an engine
 //! could die of is under way, so that the next loss says more than the one before.
 
@@ -47,9 +47,9 @@ struct Session {
 type CallId = RequestId;
 
 /// The right to a call's answer.
-pub struct Claim(CallId);
+pub struct PendingCall(CallId);
 
-impl Drop for Claim {
+impl Drop for PendingCall {
     fn drop(&mut self) {
         // The session is borrowed only if an error unwinds through a wait, and then that borrow has ended before.
         SESSION.with(|session| {
@@ -61,8 +61,8 @@ impl Drop for Claim {
 }
 
 /// Opens a call.
-pub fn submit(body: RequestBody) -> Result<Claim, Error> {
-    SESSION.with_borrow_mut(|session| session.submit(body)).map(Claim)
+pub fn submit(body: RequestBody) -> Result<PendingCall, Error> {
+    SESSION.with_borrow_mut(|session| session.submit(body)).map(PendingCall)
 }
 
 /// Sends what the socket takes of the open calls, connecting if need be.
@@ -89,9 +89,9 @@ pub fn wanted() -> Option<(RequestId, Sha256)> {
 }
 
 /// What came of all parts of the call if it has come; otherwise waits until something happens.
-pub fn poll(claim: &Claim) -> Result<Option<Vec<Piece>>, Error> {
+pub fn poll(pending: &PendingCall) -> Result<Option<Vec<Piece>>, Error> {
     SESSION.with_borrow_mut(|session| {
-        let answer = session.take_answer(claim.0)?;
+        let answer = session.take_answer(pending.0)?;
         if answer.is_none() {
             session.pump(None)?;
         }
@@ -110,9 +110,9 @@ pub enum Heard {
 
 /// Asks an engine that runs, and waits no longer than this.
 pub fn ask_until(body: RequestBody, until: Instant) -> Result<Heard, Error> {
-    let claim = SESSION.with_borrow_mut(|session| session.submit(body)).map(Claim)?;
+    let pending = SESSION.with_borrow_mut(|session| session.submit(body)).map(PendingCall)?;
     while Instant::now() < until {
-        let turn = SESSION.with_borrow_mut(|session| session.turn_until(&claim, until))?;
+        let turn = SESSION.with_borrow_mut(|session| session.turn_until(&pending, until))?;
         if let Some(heard) = turn {
             return Ok(heard);
         }
@@ -240,8 +240,8 @@ impl Session {
     }
 
     /// As [`poll`], of an engine that isn't started for it.
-    fn turn_until(&mut self, claim: &Claim, until: Instant) -> Result<Option<Heard>, Error> {
-        if let Some(pieces) = self.take_answer(claim.0)? {
+    fn turn_until(&mut self, pending: &PendingCall, until: Instant) -> Result<Option<Heard>, Error> {
+        if let Some(pieces) = self.take_answer(pending.0)? {
             return single(pieces).map(|body| Some(Heard::Body(body)));
         }
         if self.connection.is_some() {
