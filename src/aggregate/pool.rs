@@ -16,7 +16,7 @@ use pgrx::pg_sys;
 
 use super::accumulator::Accumulator;
 use crate::catalog::resolve::Resolved;
-use crate::client::{self, PendingResponse, Piece};
+use crate::client::{self, PartOutcome, PendingResponse};
 use crate::error::Error;
 use crate::guc;
 
@@ -186,11 +186,11 @@ impl ModelBatch {
 impl InFlightRequest {
     fn finish(self) -> Result<(), Error> {
         let mut receivers = self.receivers.iter();
-        for piece in self.response.finish()? {
-            let answers = match piece {
-                Piece::Answered(ReplyBody::Answered { answers, .. }) => answers,
-                Piece::Answered(_) => return Err(Error::Unexpected("no predictions")),
-                Piece::Refused(text) => return Err(Error::InputFatal(text)),
+        for outcome in self.response.finish()? {
+            let answers = match outcome {
+                PartOutcome::Answered(ReplyBody::Answered { answers, .. }) => answers,
+                PartOutcome::Answered(_) => return Err(Error::Unexpected("no predictions")),
+                PartOutcome::Refused(text) => return Err(Error::InputFatal(text)),
             };
             let verdicts = Verdicts::of(&self.model, &answers);
             for row in 0..answers.len() {

@@ -19,7 +19,7 @@ const TRIALS: u32 = 3;
 
 /// What came of a part.
 #[derive(Debug)]
-pub enum Piece {
+pub enum PartOutcome {
     /// The engine's answer.
     Answered(ReplyBody),
     /// This input is one that engines die of.
@@ -59,7 +59,7 @@ pub enum State {
     Tried(Stage, u32),
     /// That engine was lost. The next one's supervisor knows how.
     Lost(Stage, u32),
-    Done(Piece),
+    Done(PartOutcome),
 }
 
 impl Call {
@@ -90,12 +90,12 @@ impl Call {
     }
 
     /// What came of it, once all parts are done.
-    pub fn into_pieces(self) -> Vec<Piece> {
-        let pieces = self.parts.into_iter().map(|part| match part.state {
-            State::Done(piece) => Some(piece),
+    pub fn into_outcomes(self) -> Vec<PartOutcome> {
+        let outcomes = self.parts.into_iter().map(|part| match part.state {
+            State::Done(outcome) => Some(outcome),
             _ => None,
         });
-        pieces.flatten().collect()
+        outcomes.flatten().collect()
     }
 
     /// Divides what was under way when the engine was lost. `ids` gives ids that are new.
@@ -176,8 +176,8 @@ impl Part {
         !matches!(self.state, State::Done(_))
     }
 
-    pub fn finish(&mut self, piece: Piece) {
-        self.state = State::Done(piece);
+    pub fn finish(&mut self, outcome: PartOutcome) {
+        self.state = State::Done(outcome);
         self.frame = Rc::from([]);
     }
 
@@ -226,7 +226,7 @@ impl Part {
         let Ok(body) = division::read(&self.frame) else { return };
         let Ok(input) = division::fingerprint(&body, 0) else { return };
         fatal::note(&body, &input);
-        self.finish(Piece::Refused(input));
+        self.finish(PartOutcome::Refused(input));
     }
 
     fn without_known(self, ids: &mut impl FnMut() -> RequestId) -> Result<Vec<Self>, DecodeError> {
@@ -239,7 +239,7 @@ impl Part {
                 parts.push(self.cut(&body, from..input, ids)?);
             }
             let mut refused = self.cut(&body, input..input + 1, ids)?;
-            refused.finish(Piece::Refused(fingerprint));
+            refused.finish(PartOutcome::Refused(fingerprint));
             parts.push(refused);
             from = input + 1;
         }

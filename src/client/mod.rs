@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use ecommerce_ml_protocol::{EngineStats, ReplyBody, RequestBody};
 
 use crate::error::Error;
-pub use call::Piece;
+pub use call::PartOutcome;
 pub use division::{Fingerprint, InputKind};
 use session::Heard;
 
@@ -54,18 +54,18 @@ pub fn push() -> Result<(), Error> {
 }
 
 impl PendingResponse {
-    /// Waits for the answer, in as many pieces as it took to get it. Models that the engine asks for meanwhile are read with
+    /// Waits for the answer, in as many parts as it took to get it. Models that the engine asks for meanwhile are read with
     /// the current snapshot.
     ///
     /// # Errors
     /// [`Error::Engine`] when the engine refuses, [`Error::ModelFatal`] when engines die of loading the model, and the
     /// errors of starting one.
-    pub fn finish(self) -> Result<Vec<Piece>, Error> {
+    pub fn finish(self) -> Result<Vec<PartOutcome>, Error> {
         loop {
             if let Some((id, content)) = session::wanted() {
                 upload::send(id, content)?;
-            } else if let Some(pieces) = session::poll(&self.0)? {
-                return Ok(pieces);
+            } else if let Some(outcomes) = session::poll(&self.0)? {
+                return Ok(outcomes);
             }
         }
     }

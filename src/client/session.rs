@@ -13,7 +13,7 @@ use ecommerce_ml_protocol::{
     DecodeError, Reply, ReplyBody, Request, RequestBody, RequestId, Sha256, encode_frame,
 };
 
-use super::call::{Call, Part, Piece, State};
+use super::call::{Call, Part, PartOutcome, State};
 use super::division::Matter;
 use super::fatal;
 use super::launch::{self, Found};
@@ -89,7 +89,7 @@ pub fn wanted() -> Option<(RequestId, Sha256)> {
 }
 
 /// What came of all parts of the call if it has come; otherwise waits until something happens.
-pub fn poll(pending: &PendingCall) -> Result<Option<Vec<Piece>>, Error> {
+pub fn poll(pending: &PendingCall) -> Result<Option<Vec<PartOutcome>>, Error> {
     SESSION.with_borrow_mut(|session| {
         let answer = session.take_answer(pending.0)?;
         if answer.is_none() {
@@ -168,7 +168,7 @@ impl Session {
     }
 
     /// Ends a call that has failed or is done.
-    fn take_answer(&mut self, id: CallId) -> Result<Option<Vec<Piece>>, Error> {
+    fn take_answer(&mut self, id: CallId) -> Result<Option<Vec<PartOutcome>>, Error> {
         let Some(call) = self.open.get_mut(&id) else {
             return Err(Error::Unexpected("a call that is not open"));
         };
@@ -179,7 +179,7 @@ impl Session {
         if !call.is_done() {
             return Ok(None);
         }
-        Ok(self.open.remove(&id).map(Call::into_pieces))
+        Ok(self.open.remove(&id).map(Call::into_outcomes))
     }
 
     /// An engine that went while this session was idle must not count as lost by the next request.
@@ -241,8 +241,8 @@ impl Session {
 
     /// As [`poll`], of an engine that isn't started for it.
     fn turn_until(&mut self, pending: &PendingCall, until: Instant) -> Result<Option<Heard>, Error> {
-        if let Some(pieces) = self.take_answer(pending.0)? {
-            return single(pieces).map(|body| Some(Heard::Body(body)));
+        if let Some(outcomes) = self.take_answer(pending.0)? {
+            return single(outcomes).map(|body| Some(Heard::Body(body)));
         }
         if self.connection.is_some() {
             return self.pump(Some(until)).map(|()| None);
@@ -291,7 +291,7 @@ impl Session {
         match reply.body {
             ReplyBody::NeedContent(content) => part.wanted = Some(content),
             ReplyBody::Began { stage, engine } => part.state = State::Tried(stage, engine),
-            body => part.finish(Piece::Answered(body)),
+            body => part.finish(PartOutcome::Answered(body)),
         }
     }
 
@@ -335,9 +335,9 @@ impl Session {
 ///
 /// # Errors
 /// [`Error::Unexpected`] for any other.
-pub fn single(pieces: Vec<Piece>) -> Result<ReplyBody, Error> {
-    match <[Piece; 1]>::try_from(pieces) {
-        Ok([Piece::Answered(body)]) => Ok(body),
+pub fn single(outcomes: Vec<PartOutcome>) -> Result<ReplyBody, Error> {
+    match <[PartOutcome; 1]>::try_from(outcomes) {
+        Ok([PartOutcome::Answered(body)]) => Ok(body),
         _ => Err(Error::Unexpected("an answer in parts")),
     }
 }

@@ -13,7 +13,7 @@ use pgrx::{IntoDatum, JsonB, pg_sys};
 use serde_json::{Map, Value, json};
 
 use crate::catalog::resolve::Resolved;
-use crate::client::{Fingerprint, Piece};
+use crate::client::{Fingerprint, PartOutcome};
 use crate::error::Error;
 
 /// Answers of one model to some inputs, in their order.
@@ -92,11 +92,11 @@ impl Answers {
     ///
     /// # Errors
     /// [`Error::Unexpected`] for a reply to something else.
-    pub fn append(&mut self, piece: Piece) -> Result<(), Error> {
-        let (answers, completed) = match piece {
-            Piece::Answered(ReplyBody::Answered { answers, completed }) => (answers, completed),
-            Piece::Answered(_) => return Err(UNEXPECTED_ANSWER),
-            Piece::Refused(input) => {
+    pub fn append(&mut self, outcome: PartOutcome) -> Result<(), Error> {
+        let (answers, completed) = match outcome {
+            PartOutcome::Answered(ReplyBody::Answered { answers, completed }) => (answers, completed),
+            PartOutcome::Answered(_) => return Err(UNEXPECTED_ANSWER),
+            PartOutcome::Refused(input) => {
                 let answered = self.rows.as_ref().map_or(0, protocol::Answers::len);
                 self.refused.insert(answered + self.refused.len(), input);
                 return Ok(());

@@ -62,8 +62,8 @@ impl RequestStream {
     /// As [`PendingResponse::finish`].
     pub fn finish(mut self) -> Result<Answers, Error> {
         while let Some(response) = self.in_flight.pop_front() {
-            for piece in response.finish()? {
-                self.answers.append(piece)?;
+            for outcome in response.finish()? {
+                self.answers.append(outcome)?;
             }
             self.fill()?;
         }
