@@ -10,7 +10,7 @@ use ecommerce_ml_protocol::{
     DecodeError, ReplyBody, Request, RequestBody, RequestId, Sha256, Stage, encode_frame,
 };
 
-use super::division::{self, Fingerprint, Matter};
+use super::division::{self, InputDigest, Matter};
 use super::fatal;
 use crate::error::Error;
 
@@ -23,7 +23,7 @@ pub enum PartOutcome {
     /// The engine's answer.
     Answered(ReplyBody),
     /// This input is one that engines die of.
-    Refused(Fingerprint),
+    Refused(InputDigest),
 }
 
 /// What somebody asked.
@@ -224,7 +224,7 @@ impl Part {
     fn condemn(&mut self) {
         // What we wrote can be read.
         let Ok(body) = division::read(&self.frame) else { return };
-        let Ok(input) = division::fingerprint(&body, 0) else { return };
+        let Ok(input) = division::digest(&body, 0) else { return };
         fatal::note(&body, &input);
         self.finish(PartOutcome::Refused(input));
     }
@@ -234,12 +234,12 @@ impl Part {
         let body = division::read(&self.frame)?;
         let (mut parts, mut from) = (Vec::new(), 0);
         for input in 0..inputs {
-            let Some(fingerprint) = fatal::recognise(&body, input) else { continue };
+            let Some(digest) = fatal::recognise(&body, input) else { continue };
             if from < input {
                 parts.push(self.cut(&body, from..input, ids)?);
             }
             let mut refused = self.cut(&body, input..input + 1, ids)?;
-            refused.finish(PartOutcome::Refused(fingerprint));
+            refused.finish(PartOutcome::Refused(digest));
             parts.push(refused);
             from = input + 1;
         }

@@ -43,7 +43,7 @@ impl Matter {
 
 /// One input of a request, as users can find it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fingerprint {
+pub struct InputDigest {
     pub kind: InputKind,
     /// Of a text's bytes, or of a row as it is sent.
     pub sha256: Sha256,
@@ -58,7 +58,7 @@ pub enum InputKind {
     Row,
 }
 
-impl fmt::Display for Fingerprint {
+impl fmt::Display for InputDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.kind {
             InputKind::Text => "text",
@@ -94,12 +94,12 @@ pub fn bytes(body: &RequestBody, input: usize) -> Option<usize> {
     }
 }
 
-/// The fingerprint of an input.
+/// The digest of an input.
 ///
 /// # Errors
 /// None in practice: a row fits into a frame if the whole did.
-pub fn fingerprint(body: &RequestBody, input: usize) -> Result<Fingerprint, DecodeError> {
-    let of = |kind, bytes: &[u8]| Fingerprint {
+pub fn digest(body: &RequestBody, input: usize) -> Result<InputDigest, DecodeError> {
+    let of = |kind, bytes: &[u8]| InputDigest {
         kind,
         sha256: Sha256(Hasher::digest(bytes).into()),
         bytes: bytes.len(),
@@ -117,7 +117,7 @@ pub fn fingerprint(body: &RequestBody, input: usize) -> Result<Fingerprint, Deco
 }
 
 /// What tells an input of a model from all others.
-pub fn key(model: &ModelRef, input: &Fingerprint) -> Sha256 {
+pub fn key(model: &ModelRef, input: &InputDigest) -> Sha256 {
     // A model's name or address fits into any frame.
     let model = encode_frame(&model.source).unwrap_or_default();
     Sha256(Hasher::new().chain_update(model).chain_update(input.sha256.0).finalize().into())

@@ -11,7 +11,7 @@ use std::{fs, io};
 
 use ecommerce_ml_protocol::{RequestBody, Sha256};
 
-use super::division::{self, Fingerprint};
+use super::division::{self, InputDigest};
 use crate::{latch, runtime};
 
 /// For how long an input is refused, in seconds.
@@ -51,22 +51,22 @@ pub fn are_known() -> bool {
     })
 }
 
-/// The fingerprint of an input, if it is one of them.
-pub fn recognise(body: &RequestBody, input: usize) -> Option<Fingerprint> {
+/// The digest of an input, if it is one of them.
+pub fn recognise(body: &RequestBody, input: usize) -> Option<InputDigest> {
     let bytes = division::bytes(body, input).map(|bytes| bytes as u64);
     let may_be = |record: &&Record| bytes.is_none_or(|bytes| record.bytes == bytes);
     KNOWN.with_borrow(|known| {
         let now = now();
         let mut alike = known.records.iter().filter(may_be).filter(|record| record.applies(now));
         let first = alike.next()?;
-        let fingerprint = division::fingerprint(body, input).ok()?;
-        let key = division::key(body.model()?, &fingerprint);
-        (first.key == key || alike.any(|record| record.key == key)).then_some(fingerprint)
+        let digest = division::digest(body, input).ok()?;
+        let key = division::key(body.model()?, &digest);
+        (first.key == key || alike.any(|record| record.key == key)).then_some(digest)
     })
 }
 
 /// Has an input refused from now on.
-pub fn note(body: &RequestBody, input: &Fingerprint) {
+pub fn note(body: &RequestBody, input: &InputDigest) {
     let Some(model) = body.model() else { return };
     let key = division::key(model, input);
     if let Err(error) = add(Record { key, until: now() + TERM, bytes: input.bytes as u64 }) {

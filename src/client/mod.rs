@@ -26,7 +26,7 @@ use ecommerce_ml_protocol::{EngineStats, ReplyBody, RequestBody};
 
 use crate::error::Error;
 pub use call::PartOutcome;
-pub use division::{Fingerprint, InputKind};
+pub use division::{InputDigest, InputKind};
 use session::Heard;
 
 /// How long an engine may take to tell how it is.

@@ -5,7 +5,7 @@
 use ecommerce_ml_protocol::MAX_TEXT_BYTES;
 
 use super::Error;
-use crate::client::{Fingerprint, InputKind};
+use crate::client::{InputDigest, InputKind};
 use crate::columns::InputError;
 use crate::columns::error::{in_words, type_for};
 
@@ -196,7 +196,7 @@ impl Error {
             Error::NoWorkerSlot => "Raise max_worker_processes.",
             Error::SingleUser(_) => "Start the server, and ask in a session of it.",
             Error::EngineNotStarted(_) => "The server log tells why.",
-            Error::InputFatal(Fingerprint { kind: InputKind::Text, sha256, .. }) => {
+            Error::InputFatal(InputDigest { kind: InputKind::Text, sha256, .. }) => {
                 return Some(format!(
                     "Leave it out: it is where sha256(convert_to(text, 'UTF8')) = '\\x{sha256}'. The server log holds the \
                      engine's last words."

@@ -15,7 +15,7 @@ use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, spi};
 
 use crate::catalog::jobs::Failure;
-use crate::client::Fingerprint;
+use crate::client::InputDigest;
 use crate::columns::InputError;
 pub use sqlstate::sqlstate_text;
 
@@ -193,7 +193,7 @@ pub enum Error {
     #[error("the engine was lost")]
     EngineLost,
     #[error("the engine dies of a {0}")]
-    InputFatal(Fingerprint),
+    InputFatal(InputDigest),
     #[error("the engine dies of loading the model")]
     ModelFatal,
     #[error("the engine is of build \"{engine}\", this session's library of build \"{library}\"")]

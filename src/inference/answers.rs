@@ -13,7 +13,7 @@ use pgrx::{IntoDatum, JsonB, pg_sys};
 use serde_json::{Map, Value, json};
 
 use crate::catalog::resolve::Resolved;
-use crate::client::{Fingerprint, PartOutcome};
+use crate::client::{InputDigest, PartOutcome};
 use crate::error::Error;
 
 /// Answers of one model to some inputs, in their order.
@@ -24,7 +24,7 @@ pub struct Answers {
     /// What the labels of `rows` mean.
     scheme: LabelScheme,
     /// Inputs that have no row because engines die of them, by number.
-    refused: BTreeMap<usize, Fingerprint>,
+    refused: BTreeMap<usize, InputDigest>,
     completed: Completed,
 }
 
