@@ -9,7 +9,7 @@ use super::training::{column_name, column_names};
 use crate::catalog::arguments::Arguments;
 use crate::catalog::privilege::require_writable;
 use crate::error::Error;
-use crate::jobs::{self, Wanted};
+use crate::jobs::{self, TrainingRequest};
 
 /// Lets a model be trained again and again.
 #[pg_extern]
@@ -39,13 +39,13 @@ fn schedule_training(
         key_columns: key_columns.map(|names| column_names("key_columns", &names)).transpose()?,
         time_column: time_column.map(column_name),
     };
-    let wanted = Wanted {
+    let request = TrainingRequest {
         name: name.ok_or(Error::ArgumentNull("name"))?,
         relation: relation.ok_or(Error::ArgumentNull("relation"))?,
         arguments,
     };
     let min_new_rows = min_new_rows.ok_or(Error::ArgumentNull("min_new_rows"))?;
-    Ok(jobs::schedule(&wanted, cron, min_new_rows)?)
+    Ok(jobs::schedule(&request, cron, min_new_rows)?)
 }
 
 /// Ends the schedule of a model; false if it has none.

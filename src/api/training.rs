@@ -12,7 +12,7 @@ use pgrx::{AllocatedByRust, Array, IntoDatum, JsonB, PgTupleDesc, name, pg_exter
 use crate::catalog::arguments::Arguments;
 use crate::catalog::privilege::require_writable;
 use crate::error::Error;
-use crate::jobs::{self, Progress, Wanted};
+use crate::jobs::{self, Progress, TrainingRequest};
 
 /// Trains a new version of a model from rows, in the background.
 #[pg_extern]
@@ -40,12 +40,12 @@ fn train_model(
         key_columns: key_columns.map(|names| column_names("key_columns", &names)).transpose()?,
         time_column: time_column.map(column_name),
     };
-    let wanted = Wanted {
+    let request = TrainingRequest {
         name: name.ok_or(Error::ArgumentNull("name"))?,
         relation: relation.ok_or(Error::ArgumentNull("relation"))?,
         arguments,
     };
-    Ok(jobs::submit(&wanted)?)
+    Ok(jobs::submit(&request)?)
 }
 
 /// The name of a column.

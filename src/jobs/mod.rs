@@ -42,7 +42,7 @@ mod worker;
 
 pub use progress::{Progress, all as progress};
 pub use schedule::{run as run_schedule, schedule, unschedule};
-pub use submit::{Wanted, retrain, submit};
+pub use submit::{TrainingRequest, retrain, submit};
 pub use wait::{wait, wait_between_transactions};
 
 use pgrx::pg_sys;

@@ -7,7 +7,7 @@ use pgrx::pg_sys;
 
 use super::rows::Rows;
 use super::seen::Seen;
-use super::submit::{self, Wanted};
+use super::submit::{self, TrainingRequest};
 use super::{cron, launch};
 use crate::catalog::privilege::{as_role, role_name};
 use crate::catalog::schedules::{self, Schedule};
@@ -15,15 +15,15 @@ use crate::catalog::{jobs, versions};
 use crate::error::Error;
 use crate::relation::Relation;
 
-/// Lets a model be trained again and again, as `wanted` says, in place of the schedule that it had.
+/// Lets a model be trained again and again, as `request` says, in place of the schedule that it had.
 ///
 /// # Errors
 /// As [`submit`](super::submit()); [`Error::ScheduleDenied`], [`Error::ArgumentNegative`], [`Error::SchedulerMissing`].
-pub fn schedule(wanted: &Wanted<'_>, cron: Option<&str>, min_new_rows: i64) -> Result<(), Error> {
+pub fn schedule(request: &TrainingRequest<'_>, cron: Option<&str>, min_new_rows: i64) -> Result<(), Error> {
     if min_new_rows < 0 {
         return Err(Error::ArgumentNegative("min_new_rows"));
     }
-    let job = submit::check(wanted, starting_point(wanted)?)?;
+    let job = submit::check(request, starting_point(request)?)?;
     let fresh = Schedule {
         name: job.name,
         cron: cron.map(str::to_owned),
@@ -114,12 +114,12 @@ pub fn run(name: &str) -> Result<Run, Error> {
 }
 
 fn train_if_due(schedule: &Schedule) -> Result<Run, Error> {
-    let wanted = Wanted {
+    let request = TrainingRequest {
         name: &schedule.name,
         relation: Relation::named(&schedule.relation)?.oid(),
         arguments: schedule.arguments.clone(),
     };
-    let job = submit::check(&wanted, starting_point(&wanted)?)?;
+    let job = submit::check(&request, starting_point(&request)?)?;
     let new = new_rows(&schedule.name, &Rows::of(&job, None)?)?;
     let rows = if new == 1 { "1 new row".to_owned() } else { format!("{new} new rows") };
     if new < schedule.min_new_rows {
@@ -142,9 +142,9 @@ fn new_rows(model: &str, rows: &Rows) -> Result<i64, Error> {
 }
 
 /// The base to ask for now: a model that is to go on from itself begins as others do while nothing of it is live.
-fn starting_point<'a>(wanted: &'a Wanted<'_>) -> Result<Option<&'a str>, Error> {
-    match wanted.arguments.base.as_deref() {
-        Some(base) if base == wanted.name && versions::live(base)?.is_none() => Ok(None),
+fn starting_point<'a>(request: &'a TrainingRequest<'_>) -> Result<Option<&'a str>, Error> {
+    match request.arguments.base.as_deref() {
+        Some(base) if base == request.name && versions::live(base)?.is_none() => Ok(None),
         base => Ok(base),
     }
 }

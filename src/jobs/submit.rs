@@ -24,7 +24,7 @@ use crate::error::Error;
 use crate::relation::Relation;
 
 /// A training that is asked for.
-pub struct Wanted<'a> {
+pub struct TrainingRequest<'a> {
     /// Of the model.
     pub name: &'a str,
     pub relation: pg_sys::Oid,
@@ -35,8 +35,8 @@ pub struct Wanted<'a> {
 ///
 /// # Errors
 /// As [`check`], and when our table can't be written.
-pub fn submit(wanted: &Wanted<'_>) -> Result<i64, Error> {
-    let job = check(wanted, wanted.arguments.base.as_deref())?;
+pub fn submit(request: &TrainingRequest<'_>) -> Result<i64, Error> {
+    let job = check(request, request.arguments.base.as_deref())?;
     enqueue(&job)
 }
 
@@ -48,7 +48,7 @@ pub fn retrain(name: &str) -> Result<i64, Error> {
     let name = ModelName::parse_bare(name)?;
     let Recipe { relation, arguments } = versions::recipe(&name)?;
     let relation = Relation::named(&relation)?.oid();
-    submit(&Wanted { name: &name, relation, arguments })
+    submit(&TrainingRequest { name: &name, relation, arguments })
 }
 
 /// Puts a job that was checked into the queue.
@@ -61,20 +61,20 @@ pub fn enqueue(job: &Job) -> Result<i64, Error> {
     Ok(id)
 }
 
-/// The job that is wanted, not stored yet, which begins with this base.
+/// The job of a request, not stored yet, which begins with this base.
 ///
 /// # Errors
 /// Whatever is wrong with the arguments, or keeps the calling role from reading the rows or owning the model.
-pub fn check(wanted: &Wanted<'_>, base: Option<&str>) -> Result<Job, Error> {
-    let Wanted { arguments, .. } = wanted;
+pub fn check(request: &TrainingRequest<'_>, base: Option<&str>) -> Result<Job, Error> {
+    let TrainingRequest { arguments, .. } = request;
     let task = jobs::task_named(&arguments.task).ok_or_else(|| Error::UnknownTask(arguments.task.clone()))?;
-    let name = ModelName::parse_bare(wanted.name)?;
+    let name = ModelName::parse_bare(request.name)?;
     versions::require_ownable(&name)?;
     // A base that isn't there is no base of any kind.
     base.map_or(Ok(()), |base| resolve(base).map(drop))?;
     Deploy::of(&arguments.options)?;
     keep_versions(&arguments.options)?;
-    let relation = Relation::open(wanted.relation)?;
+    let relation = Relation::open(request.relation)?;
     let reads = Reads::of(&relation, arguments, task, None)?;
     let base = base_of(&checked(reads.call(task, arguments))?, base)?;
     if !reads.left_out.is_empty() {
