@@ -48,7 +48,7 @@ pub fn connect() -> Result<Stream, Error> {
                 }
                 Greeting::Stranger(_) => {
                     strangers += 1;
-                    launch(Wanted::Another)?;
+                    launch(LaunchReason::Another)?;
                 }
             },
             Attempt::Crowded => latch::wait(None, Some(TICK)),
@@ -56,7 +56,7 @@ pub fn connect() -> Result<Stream, Error> {
                 let reason = format!("Its supervisor ended {launches} times before the engine served.");
                 return Err(Error::EngineNotStarted(reason));
             }
-            Attempt::NobodyListens => match launch(Wanted::Any) {
+            Attempt::NobodyListens => match launch(LaunchReason::Any) {
                 Ok(launched) => launches += u32::from(launched),
                 Err(Error::NoWorkerSlot) if started.elapsed() < PATIENCE => latch::wait(None, Some(TICK)),
                 Err(error) => return Err(error),
@@ -117,7 +117,7 @@ fn greet(mut connection: Stream, until: Option<Instant>) -> Result<Greeting, Err
 
 /// What a supervisor is started for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Wanted {
+enum LaunchReason {
     /// There is none.
     Any,
     /// The one that there is has an engine of another build.
@@ -125,7 +125,7 @@ enum Wanted {
 }
 
 /// Starts a supervisor and waits until it leads or has ended. Returns whether it was us who did.
-fn launch(wanted: Wanted) -> Result<bool, Error> {
+fn launch(reason: LaunchReason) -> Result<bool, Error> {
     if !runtime::has_workers() {
         return Err(Error::SingleUser("the engine".to_owned()));
     }
@@ -137,7 +137,7 @@ fn launch(wanted: Wanted) -> Result<bool, Error> {
         return Ok(false);
     };
     // Whoever had the lock before us may have started one since we looked.
-    if wanted == Wanted::Any && !matches!(attempt()?, Attempt::NobodyListens) {
+    if reason == LaunchReason::Any && !matches!(attempt()?, Attempt::NobodyListens) {
         return Ok(false);
     }
     // SAFETY: set once when this process starts.
