@@ -14,7 +14,7 @@
 //! - [`send_inputs`]: what that process is told: plan, models, rows.
 //! - [`event_loop`]: what that process says, and what is kept of it.
 //! - [`findings`]: what to know of a job's rows.
-//! - [`outcome`]: the new version, stored; [`verdict`]: whether it is deployed.
+//! - [`outcome`]: the new version, stored; [`deploy_decision`]: whether it is deployed.
 //! - [`wait`]: other sessions that wait for a job.
 //!
 //! It must not know how a model is trained: that is the engine's. Invariant: what a job has done is in the database, so
@@ -22,6 +22,7 @@
 
 mod augment;
 mod cron;
+mod deploy_decision;
 mod event_loop;
 mod findings;
 pub mod launch;
@@ -36,7 +37,6 @@ mod send_inputs;
 mod submit;
 mod training_process;
 mod transaction;
-mod verdict;
 mod wait;
 mod worker;
 

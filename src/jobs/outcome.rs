@@ -8,9 +8,9 @@ use ecommerce_ml_protocol::{FileEntry, Sha256, UploadPart};
 use pgrx::warning;
 use serde_json::{Value, json};
 
+use super::deploy_decision::{DeployDecision, Measured, decide};
 use super::event_loop::await_part;
 use super::training_process::TrainingProcess;
-use super::verdict::{Measured, Verdict, decide};
 use crate::catalog::jobs::{self, Job};
 use crate::catalog::name::ModelName;
 use crate::catalog::privilege::{as_role, role_name};
@@ -92,23 +92,23 @@ pub fn store(
         return Err(Error::UnknownRole(job.owner_name.clone()));
     }
     let measured = Measured { task: job.task, baseline, finished: &finished };
-    let (version, verdict, dropped) = as_role(job.owner, &job.session, || {
+    let (version, decision, dropped) = as_role(job.owner, &job.session, || {
         versions::claim(&job.name)?;
         let live = versions::live(&job.name)?;
         let version = versions::add(&job.name, &new_version(job, content, &measured)?)?;
-        let verdict = decide(Deploy::of(&job.arguments.options)?, live, &measured);
-        if verdict.deploy {
+        let decision = decide(Deploy::of(&job.arguments.options)?, live, &measured);
+        if decision.deploy {
             versions::deploy(&job.name, version)?;
         }
         let dropped = match keep_versions(&job.arguments.options)? {
             Some(keep) => versions::drop_old(&job.name, keep, job.id)?,
             None => Vec::new(),
         };
-        Ok((version, verdict, in_words(&dropped)))
+        Ok((version, decision, in_words(&dropped)))
     })?;
     trained_rows::hand_over(job.id, &job.name, version)?;
     checkpoints::delete(job.id)?;
-    let Verdict { outcome, is_doubtful, .. } = verdict;
+    let DeployDecision { outcome, is_doubtful, .. } = decision;
     if !jobs::succeed(job.id, version, &format!("{outcome}{dropped}"), &finished)? {
         return Err(Error::JobState { job: job.id, state: "was cancelled" });
     }

@@ -11,7 +11,7 @@ use super::outcome::Deploy;
 const SHOWN: usize = 60;
 
 /// What becomes of a new version.
-pub struct Verdict {
+pub struct DeployDecision {
     pub deploy: bool,
     /// In words for the user.
     pub outcome: String,
@@ -28,7 +28,7 @@ pub struct Measured<'a> {
 }
 
 /// Decides, given the version that is live.
-pub fn decide(wish: Deploy, live: Option<i32>, measured: &Measured<'_>) -> Verdict {
+pub fn decide(wish: Deploy, live: Option<i32>, measured: &Measured<'_>) -> DeployDecision {
     let against = measured.finished.against_baseline.as_ref();
     let beaten = against.is_some_and(|against| against.beaten);
     let (deploy, outcome) = match wish {
@@ -50,7 +50,7 @@ pub fn decide(wish: Deploy, live: Option<i32>, measured: &Measured<'_>) -> Verdi
             (Some(live), Some(found)) => beside_live(live, found, measured),
         },
     };
-    Verdict { deploy, outcome, is_doubtful: deploy && !beaten }
+    DeployDecision { deploy, outcome, is_doubtful: deploy && !beaten }
 }
 
 /// A version that is better than the live one has to be better than the baseline, too.
