@@ -162,7 +162,7 @@ fn oid(number: u64) -> pg_sys::Oid {
 #[pg_guard]
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn ecommerce_ml_train(_argument: pg_sys::Datum) {
-    worker::heed_signals();
+    worker::install_signal_handlers();
     if let [database, login, job, succeeds_another] = extra()[..] {
         worker::main(oid(database), oid(login), job.cast_signed(), succeeds_another != 0);
     }
@@ -172,7 +172,7 @@ pub extern "C-unwind" fn ecommerce_ml_train(_argument: pg_sys::Datum) {
 #[pg_guard]
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn ecommerce_ml_launch_jobs(_argument: pg_sys::Datum) {
-    worker::heed_signals();
+    worker::install_signal_handlers();
     BackgroundWorker::connect_worker_to_spi(None, None);
     for database in transaction(databases).unwrap_or_default() {
         let name = format!("{LAUNCHER} of database {}", database.to_u32());
@@ -196,7 +196,7 @@ pub extern "C-unwind" fn ecommerce_ml_launch_jobs(_argument: pg_sys::Datum) {
 #[pg_guard]
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn ecommerce_ml_launch_jobs_here(_argument: pg_sys::Datum) {
-    worker::heed_signals();
+    worker::install_signal_handlers();
     let [database] = extra()[..] else { return };
     BackgroundWorker::connect_worker_to_spi_by_oid(Some(oid(database)), None);
     let looked = transaction(|| if privilege::table_oid(c"stored_job").is_ok() { recover() } else { Ok(()) });

@@ -39,7 +39,7 @@ mod handlers {
 }
 
 /// Signals as a session treats them: SIGTERM ends the worker where it next waits, SIGINT cancels what it does.
-pub fn heed_signals() {
+pub fn install_signal_handlers() {
     handle(pg_sys::SIGTERM, handlers::die);
     handle(pg_sys::SIGINT, handlers::StatementCancelHandler);
     handle(pg_sys::SIGHUP, handlers::SignalHandlerForConfigReload);
@@ -156,7 +156,7 @@ fn await_turn() -> Option<(Lock, Lock)> {
             return Some((head, turn));
         }
         latch::wait(None, Some(TICK));
-        heed_settings();
+        reload_configuration();
     }
 }
 
@@ -185,8 +185,8 @@ fn launch_or_warn(launch: impl FnOnce() -> Result<(), Error>) {
     }
 }
 
-/// Reads the configuration again if it has changed.
-fn heed_settings() {
+/// Reloads the configuration if the server was told to.
+fn reload_configuration() {
     // SAFETY: a flag that the handler of SIGHUP sets, and the function that the server's own workers call for it.
     unsafe {
         if (&raw const pg_sys::ConfigReloadPending).read_volatile() != 0 {
@@ -200,7 +200,7 @@ fn heed_settings() {
 fn run(job: i64, report: &mut Progress, database: pg_sys::Oid) -> bool {
     let mut exit_report = "The worker of the job was lost.".to_owned();
     loop {
-        heed_settings();
+        reload_configuration();
         let end = transaction(|| jobs::begin(job)).and_then(|begun| match begun {
             None => Ok(End::Cancelled),
             Some(begun) if begun.attempts > PATIENCE => {
