@@ -17,7 +17,7 @@ use super::progress::Progress;
 use super::send_inputs::{self, Sent};
 use super::training_process::TrainingProcess;
 use super::transaction::transaction;
-use super::worker::TICK;
+use super::worker::POLL_INTERVAL;
 use crate::catalog::jobs::{Failure, Job};
 use crate::catalog::{checkpoints, jobs};
 use crate::error::Error;
@@ -90,7 +90,7 @@ impl EventLoop<'_> {
     fn run(&mut self) -> Result<End, Failure> {
         let mut looked = Instant::now();
         loop {
-            let still_running = match self.process.receive(TICK) {
+            let still_running = match self.process.receive(POLL_INTERVAL) {
                 Some(JobOutput::Prepared(prepared)) => self.prepared(&prepared)?,
                 Some(JobOutput::Phase(phase)) => self.goes_into(phase),
                 Some(JobOutput::Progress(reached)) => self.progress(&reached),
@@ -113,7 +113,7 @@ impl EventLoop<'_> {
                 None if self.process.is_lost() => return Ok(End::Lost(self.process.exit_report())),
                 None => true,
             };
-            let due = looked.elapsed() >= TICK;
+            let due = looked.elapsed() >= POLL_INTERVAL;
             if !still_running || (due && !transaction(|| jobs::is_running(self.job.id))?) {
                 return Ok(End::Cancelled);
             }

@@ -14,7 +14,7 @@ use super::outcome::Deploy;
 use super::rows::Rows;
 use super::seen::Seen;
 use super::training_process::TrainingProcess;
-use super::worker::TICK;
+use super::worker::POLL_INTERVAL;
 use crate::catalog::jobs::{self, Job};
 use crate::catalog::privilege::{become_role, role_name};
 use crate::catalog::resolve::resolve;
@@ -139,7 +139,7 @@ fn send_rows(
 
 /// Looks now and then whether a job is still to be run, and reports how many rows it has sent.
 fn look(job: &Job, looked: &mut Instant, rows: i64, report: &mut impl FnMut(i64)) -> Result<(), Error> {
-    if looked.elapsed() >= TICK {
+    if looked.elapsed() >= POLL_INTERVAL {
         require_running(job)?;
         report(rows);
         *looked = Instant::now();

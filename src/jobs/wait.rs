@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::latch;
 
 /// How often a job is looked at.
-const TICK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// How often jobs without workers are looked for meanwhile.
 const RECOVERY: Duration = Duration::from_secs(2);
 
@@ -79,9 +79,9 @@ fn watch(job: i64, timeout: Option<Duration>, mut let_go: impl FnMut()) -> Resul
             launch::recover()?;
             recovered = Instant::now();
         }
-        let left = timeout.map_or(TICK, |timeout| timeout.saturating_sub(started.elapsed()));
+        let left = timeout.map_or(POLL_INTERVAL, |timeout| timeout.saturating_sub(started.elapsed()));
         let_go();
-        latch::wait(None, Some(left.min(TICK)));
+        latch::wait(None, Some(left.min(POLL_INTERVAL)));
     }
 }
 

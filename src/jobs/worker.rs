@@ -18,13 +18,13 @@ use crate::error::Error;
 use crate::{guc, latch};
 
 /// Starts of a training, or of workers for it, that may come to nothing, one after another.
-const PATIENCE: i32 = 3;
+const MAX_ATTEMPTS: i32 = 3;
 /// How often a worker looks whether something has changed.
-pub const TICK: Duration = Duration::from_millis(400);
-/// Ticks that a worker waits for another to let go of the job: one that has just been cancelled, or one that is about to find the
+pub const POLL_INTERVAL: Duration = Duration::from_millis(400);
+/// Polls for which a worker waits for another to let go of the job: one that has just been cancelled, or one that is about to find the
 /// head of the queue taken. Whoever keeps it for longer than the latter would has come to stay.
-const SUCCESSION: u32 = 25;
-const MOMENT: u32 = 5;
+const HANDOVER_POLLS: u32 = 25;
+const STARTUP_POLLS: u32 = 5;
 
 /// SQLSTATE of a cancelled statement.
 const CANCELLED: &str = "57014";
@@ -72,14 +72,14 @@ pub fn main(database: pg_sys::Oid, login: pg_sys::Oid, job: i64, succeeds_anothe
         return;
     }
     locks::work_for(database);
-    let ticks = if succeeds_another { SUCCESSION } else { MOMENT };
-    let Some(_lock) = take_over(job, ticks) else { return };
+    let polls = if succeeds_another { HANDOVER_POLLS } else { STARTUP_POLLS };
+    let Some(_lock) = take_over(job, polls) else { return };
     "waiting for its turn".clone_into(&mut report.phase);
     report.report(database);
     let Some((head, turn)) = await_turn() else { return progress::remove(database, job) };
     progress::CONNECTING.clone_into(&mut report.phase);
     report.report(database);
-    let may_run = report.failures < PATIENCE;
+    let may_run = report.failures < MAX_ATTEMPTS;
     // A role that can't connect can't even record that; no role always can.
     BackgroundWorker::connect_worker_to_spi_by_oid(Some(database), may_run.then_some(login));
     set_own_defaults();
@@ -127,12 +127,12 @@ fn give_up(job: i64) -> bool {
     fail(job, &Error::JobNotStarted(job).into())
 }
 
-/// The lock of the job; `None` if another worker keeps it for so many ticks.
-fn take_over(job: i64, ticks: u32) -> Option<Lock> {
-    for tick in 0..=ticks {
+/// The lock of the job; `None` if another worker keeps it for so many polls.
+fn take_over(job: i64, polls: u32) -> Option<Lock> {
+    for poll in 0..=polls {
         match locks::take(Place::Job(job)) {
             Ok(Some(lock)) => return Some(lock),
-            Ok(None) if tick < ticks => latch::wait(None, Some(TICK)),
+            Ok(None) if poll < polls => latch::wait(None, Some(POLL_INTERVAL)),
             Ok(None) => {}
             Err(error) => {
                 warning!("could not lock job {job}: {error}");
@@ -155,7 +155,7 @@ fn await_turn() -> Option<(Lock, Lock)> {
         {
             return Some((head, turn));
         }
-        latch::wait(None, Some(TICK));
+        latch::wait(None, Some(POLL_INTERVAL));
         reload_configuration();
     }
 }
@@ -203,7 +203,7 @@ fn run(job: i64, report: &mut Progress, database: pg_sys::Oid) -> bool {
         reload_configuration();
         let end = transaction(|| jobs::begin(job)).and_then(|begun| match begun {
             None => Ok(End::Cancelled),
-            Some(begun) if begun.attempts > PATIENCE => {
+            Some(begun) if begun.attempts > MAX_ATTEMPTS => {
                 Err(Error::TrainingLost(begun.attempts - 1, exit_report.clone()).into())
             }
             Some(begun) => guarded(|| event_loop::train(&begun, report, database)),
