@@ -2,7 +2,7 @@
 //!
 //! Kept in a file of the runtime folder: a record is a key, the second since 1970 in which it ends, and the input's bytes,
 //! so that only texts of such a length need to be hashed. It must not know how an input became one. Invariant: there are
-//! at most [`MOST`]; and whoever asks for one of them gets an error instead of an engine.
+//! at most [`MAX_RECORDS`]; and whoever asks for one of them gets an error instead of an engine.
 
 use std::cell::RefCell;
 use std::os::unix::fs::MetadataExt;
@@ -15,13 +15,13 @@ use super::division::{self, InputDigest};
 use crate::{latch, runtime};
 
 /// For how long an input is refused, in seconds.
-const TERM: u64 = 600;
+const REFUSAL_SECONDS: u64 = 600;
 /// Records that are kept; the oldest make room.
-const MOST: usize = 1024;
+const MAX_RECORDS: usize = 1024;
 /// Bytes of a record.
 const RECORD: usize = 32 + 8 + 8;
 /// How long to try for the lock.
-const PATIENCE: Duration = Duration::from_secs(1);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy)]
 struct Record {
@@ -69,7 +69,7 @@ pub fn recognise(body: &RequestBody, input: usize) -> Option<InputDigest> {
 pub fn note(body: &RequestBody, input: &InputDigest) {
     let Some(model) = body.model() else { return };
     let key = division::key(model, input);
-    if let Err(error) = add(Record { key, until: now() + TERM, bytes: input.bytes as u64 }) {
+    if let Err(error) = add(Record { key, until: now() + REFUSAL_SECONDS, bytes: input.bytes as u64 }) {
         pgrx::warning!("could not write \"{}\": {error}", runtime::FATAL_INPUTS);
     }
 }
@@ -79,7 +79,7 @@ fn add(record: Record) -> io::Result<()> {
     let _lock = loop {
         match runtime::try_lock(runtime::FATAL_LOCK)? {
             Some(lock) => break lock,
-            None if started.elapsed() > PATIENCE => return Err(io::Error::other("it is locked")),
+            None if started.elapsed() > LOCK_TIMEOUT => return Err(io::Error::other("it is locked")),
             None => latch::wait(None, Some(Duration::from_millis(5))),
         }
     };
@@ -87,7 +87,7 @@ fn add(record: Record) -> io::Result<()> {
     let mut records = read();
     records.retain(|other| other.applies(now) && other.key != record.key);
     records.push(record);
-    let excess = records.len().saturating_sub(MOST);
+    let excess = records.len().saturating_sub(MAX_RECORDS);
     let content: Vec<u8> = records[excess..].iter().flat_map(Record::encode).collect();
     runtime::replace(runtime::FATAL_INPUTS, &content)
 }
@@ -106,7 +106,7 @@ impl Known {
 impl Record {
     /// A clock that was set back must not make it last longer.
     fn applies(&self, now: u64) -> bool {
-        now < self.until && self.until <= now + TERM
+        now < self.until && self.until <= now + REFUSAL_SECONDS
     }
 
     fn encode(&self) -> Vec<u8> {

@@ -18,13 +18,13 @@ use crate::{latch, runtime, supervisor};
 /// How long to try for an engine that greets, since one was started.
 const DEADLINE: Duration = Duration::from_secs(60);
 /// Time after which to look whether another engine was started.
-const NEWS: Duration = Duration::from_secs(1);
+const RECHECK_AFTER: Duration = Duration::from_secs(1);
 /// Pause between looks at a socket or worker that will be there in a moment.
-const TICK: Duration = Duration::from_millis(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// How long to try for a slot: parallel workers come and go, and so do supervisors that find that another leads.
-const PATIENCE: Duration = Duration::from_secs(2);
+const SLOT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Supervisors that one request may start. A second is needed when the first ends for want of work at that moment.
-const LAUNCHES: u32 = 3;
+const MAX_LAUNCHES: u32 = 3;
 
 /// Connects to the engine, starting its supervisor if need be.
 ///
@@ -36,13 +36,13 @@ pub fn connect() -> Result<Stream, Error> {
     let (mut launches, mut strangers) = (0, 0);
     while started.elapsed() < DEADLINE {
         // An engine that was killed before it greeted is no reason to give up on the next.
-        if started.elapsed() > NEWS && engine != runtime::noted_engine() {
+        if started.elapsed() > RECHECK_AFTER && engine != runtime::noted_engine() {
             (started, engine) = (Instant::now(), runtime::noted_engine());
         }
         match attempt()? {
             Attempt::Connected(connection) => match greet(connection, None)? {
                 Greeting::Understood(connection) => return Ok(connection),
-                Greeting::Gone | Greeting::Late => latch::wait(None, Some(TICK)),
+                Greeting::Gone | Greeting::Late => latch::wait(None, Some(POLL_INTERVAL)),
                 Greeting::Stranger(build) if strangers > 0 => {
                     return Err(Error::BuildMismatch { engine: build, library: BUILD });
                 }
@@ -51,14 +51,16 @@ pub fn connect() -> Result<Stream, Error> {
                     launch(LaunchReason::Another)?;
                 }
             },
-            Attempt::Crowded => latch::wait(None, Some(TICK)),
-            Attempt::NobodyListens if launches == LAUNCHES => {
+            Attempt::Crowded => latch::wait(None, Some(POLL_INTERVAL)),
+            Attempt::NobodyListens if launches == MAX_LAUNCHES => {
                 let reason = format!("Its supervisor ended {launches} times before the engine served.");
                 return Err(Error::EngineNotStarted(reason));
             }
             Attempt::NobodyListens => match launch(LaunchReason::Any) {
                 Ok(launched) => launches += u32::from(launched),
-                Err(Error::NoWorkerSlot) if started.elapsed() < PATIENCE => latch::wait(None, Some(TICK)),
+                Err(Error::NoWorkerSlot) if started.elapsed() < SLOT_TIMEOUT => {
+                    latch::wait(None, Some(POLL_INTERVAL))
+                }
                 Err(error) => return Err(error),
             },
         }
@@ -91,7 +93,7 @@ pub fn find(until: Instant) -> Result<Found, Error> {
             },
             Attempt::Crowded => {}
         }
-        latch::wait(None, Some(TICK));
+        latch::wait(None, Some(POLL_INTERVAL));
     }
     Ok(Found::Silence)
 }
@@ -133,7 +135,7 @@ fn launch(reason: LaunchReason) -> Result<bool, Error> {
         |error: std::io::Error| Error::EngineNotStarted(format!("{}: {error}.", runtime::DIRECTORY));
     runtime::make_directory().map_err(trouble)?;
     let Some(_lock) = runtime::try_lock(runtime::LAUNCH_LOCK).map_err(trouble)? else {
-        latch::wait(None, Some(TICK));
+        latch::wait(None, Some(POLL_INTERVAL));
         return Ok(false);
     };
     // Whoever had the lock before us may have started one since we looked.
@@ -155,8 +157,8 @@ fn await_leadership(worker: &DynamicBackgroundWorker) {
     while started.elapsed() < DEADLINE {
         match worker.pid() {
             Ok(pid) if supervisor::is_leader(pid) => return,
-            Ok(_) => latch::wait(None, Some(TICK)),
-            Err(BackgroundWorkerStatus::NotYetStarted) => latch::wait(None, Some(TICK)),
+            Ok(_) => latch::wait(None, Some(POLL_INTERVAL)),
+            Err(BackgroundWorkerStatus::NotYetStarted) => latch::wait(None, Some(POLL_INTERVAL)),
             Err(_) => return,
         }
     }

@@ -30,7 +30,7 @@ pub use division::{InputDigest, InputKind};
 use session::Heard;
 
 /// How long an engine may take to tell how it is.
-const PATIENCE: Duration = Duration::from_secs(1);
+const STATS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A request in flight. Dropping it tells the engine to forget it.
 #[must_use = "dropping a pending response cancels its request"]
@@ -95,7 +95,7 @@ pub enum Condition {
 /// # Errors
 /// Those of talking to it.
 pub fn condition() -> Result<Condition, Error> {
-    match session::ask_until(RequestBody::Stats, Instant::now() + PATIENCE)? {
+    match session::ask_until(RequestBody::Stats, Instant::now() + STATS_TIMEOUT)? {
         Heard::Nobody => Ok(Condition::Stopped),
         Heard::Silence => Ok(Condition::Silent),
         Heard::Body(ReplyBody::Stats(stats)) => Ok(Condition::Running(Box::new(stats))),

@@ -23,9 +23,9 @@ use crate::{latch, runtime};
 
 /// Pause after an engine was lost over something that can be divided, or the first over something that can't; doubled with
 /// each further one over the same.
-const PAUSE: Duration = Duration::from_millis(50);
+const BASE_BACKOFF: Duration = Duration::from_millis(50);
 /// Longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const MAX_BACKOFF: Duration = Duration::from_secs(2);
 
 thread_local! {
     /// A server process has one thread.
@@ -349,6 +349,6 @@ fn next_id(last: &mut u64) -> RequestId {
 
 /// Not the same for all sessions, so that they don't meet again and again.
 fn pause_after(losses: u32) -> Duration {
-    let pause = (PAUSE * 2u32.pow(losses.saturating_sub(1).min(10))).min(LONGEST_PAUSE);
+    let pause = (BASE_BACKOFF * 2u32.pow(losses.saturating_sub(1).min(10))).min(MAX_BACKOFF);
     pause - pause * (std::process::id() % 16) / 64
 }
