@@ -146,13 +146,13 @@ impl EventLoop<'_> {
         self.baseline = prepared.baseline.clone();
         let notices = findings::notices(prepared, !self.sent.columns.is_empty());
         findings::messages(&notices).for_each(|message| log!("job {}: {message}", self.job.id));
-        let (id, seen) = (self.job.id, std::mem::take(&mut self.sent.seen));
+        let (id, fingerprints) = (self.job.id, std::mem::take(&mut self.sent.fingerprints));
         transaction(|| {
             let still_running =
                 jobs::record_prepared(id, prepared, &self.sent.columns, self.sent.skipped, notices)?;
             // A training that goes on leaves out rows that weren't there when it began.
             if still_running && prepared.resumed_at == 0 {
-                seen.store(id)?;
+                fingerprints.store(id)?;
             }
             Ok(still_running)
         })

@@ -9,7 +9,7 @@
 //! - [`worker`]: the background worker of a job, from its start to its end.
 //! - [`transaction`]: its transactions, whatever goes wrong in them.
 //! - [`training_process`]: its engine process, in mode `train`.
-//! - [`reads`]: which columns a job reads; [`rows`]: its rows; [`seen`]: which of them a training has seen.
+//! - [`reads`]: which columns a job reads; [`rows`]: its rows; [`row_fingerprints`]: which of them a model was trained on.
 //! - [`augment`]: synonyms and other words for texts, from where the user says.
 //! - [`send_inputs`]: what that process is told: plan, models, rows.
 //! - [`event_loop`]: what that process says, and what is kept of it.
@@ -30,9 +30,9 @@ mod locks;
 mod outcome;
 mod progress;
 mod reads;
+mod row_fingerprints;
 mod rows;
 mod schedule;
-mod seen;
 mod send_inputs;
 mod submit;
 mod training_process;

@@ -5,8 +5,8 @@
 
 use pgrx::pg_sys;
 
+use super::row_fingerprints::RowFingerprints;
 use super::rows::Rows;
-use super::seen::Seen;
 use super::submit::{self, TrainingRequest};
 use super::{cron, launch};
 use crate::catalog::privilege::{as_role, role_name};
@@ -132,10 +132,10 @@ fn train_if_due(schedule: &Schedule) -> Result<Run, Error> {
 
 /// How many rows the latest training of a model has not seen, neither themselves nor their like.
 fn new_rows(model: &str, rows: &Rows) -> Result<i64, Error> {
-    let seen = Seen::by(model)?;
+    let fingerprints = RowFingerprints::by(model)?;
     let mut new = 0;
     rows.for_each_batch(|batch, _| {
-        new += i64::try_from(seen.missing(&batch, rows.reads.fields())).unwrap_or(i64::MAX);
+        new += i64::try_from(fingerprints.missing(&batch, rows.reads.fields())).unwrap_or(i64::MAX);
         Ok(())
     })?;
     Ok(new)

@@ -11,8 +11,8 @@ use ecommerce_ml_protocol::{Input, ModelSource, Sha256, UploadPart};
 
 use super::augment::Augment;
 use super::outcome::Deploy;
+use super::row_fingerprints::RowFingerprints;
 use super::rows::Rows;
-use super::seen::Seen;
 use super::training_process::TrainingProcess;
 use super::worker::POLL_INTERVAL;
 use crate::catalog::jobs::{self, Job};
@@ -30,7 +30,7 @@ const PAIRS: usize = 256;
 pub struct Sent {
     pub rows: i64,
     pub skipped: i64,
-    pub seen: Seen,
+    pub fingerprints: RowFingerprints,
     /// Names of the columns; none of a text.
     pub columns: Vec<String>,
 }
@@ -119,7 +119,7 @@ fn send_rows(
         if batch.labels.is_empty() {
             return Ok(());
         }
-        sent.seen.add(&batch, fields);
+        sent.fingerprints.add(&batch, fields);
         let mut others = Vec::new();
         if let Input::Texts(texts) = &batch.input {
             for text in texts {

@@ -1,4 +1,4 @@
-//! Which rows a training has seen, so that later ones can be told to be new.
+//! Fingerprints of the rows that a training has seen, so that later ones can be told to be new.
 //!
 //! A row stands for itself by 8 bytes of the hash that protocol gives it: nothing of it is kept, and a million rows take
 //! 8 MB. Two of ten million different rows are taken for one with a probability of 3 in a million.
@@ -15,13 +15,13 @@ use crate::error::Error;
 const CHUNK: usize = 1 << 17;
 const HASH_BYTES: usize = 8;
 
-/// A set of rows, for whatever model.
+/// The fingerprints of a set of rows, for whatever model.
 #[derive(Default)]
-pub struct Seen {
+pub struct RowFingerprints {
     hashes: Vec<u64>,
 }
 
-impl Seen {
+impl RowFingerprints {
     /// Those that the latest training of a model has seen; none if there was none, or its version has been dropped.
     ///
     /// # Errors
