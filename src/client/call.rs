@@ -10,8 +10,8 @@ use ecommerce_ml_protocol::{
     DecodeError, ReplyBody, Request, RequestBody, RequestId, Sha256, Stage, encode_frame,
 };
 
-use super::division::{self, InputDigest, Matter};
 use super::fatal;
+use super::request_parts::{self, InputDigest, Matter};
 use crate::error::Error;
 
 /// Engines that an input, or a model, may see die while they work on nothing else.
@@ -204,7 +204,7 @@ impl Part {
 
     fn halves(self, ids: &mut impl FnMut() -> RequestId) -> Result<Vec<Self>, DecodeError> {
         let Matter::Inputs(inputs) = self.matter else { return Ok(vec![self]) };
-        let body = division::read(&self.frame)?;
+        let body = request_parts::read(&self.frame)?;
         let halves = [0..inputs / 2, inputs / 2..inputs];
         halves.into_iter().map(|range| self.cut(&body, range, ids)).collect()
     }
@@ -215,7 +215,7 @@ impl Part {
         range: std::ops::Range<usize>,
         ids: &mut impl FnMut() -> RequestId,
     ) -> Result<Self, DecodeError> {
-        let request = Request { id: ids(), body: division::part(body, range.clone()) };
+        let request = Request { id: ids(), body: request_parts::part(body, range.clone()) };
         let part = Self::new(Matter::Inputs(range.len()), request)?;
         Ok(Self { is_suspect: self.is_suspect, losses: self.losses, ..part })
     }
@@ -223,15 +223,15 @@ impl Part {
     /// This input is what engines die of.
     fn condemn(&mut self) {
         // What we wrote can be read.
-        let Ok(body) = division::read(&self.frame) else { return };
-        let Ok(input) = division::digest(&body, 0) else { return };
+        let Ok(body) = request_parts::read(&self.frame) else { return };
+        let Ok(input) = request_parts::digest(&body, 0) else { return };
         fatal::note(&body, &input);
         self.finish(PartOutcome::Refused(input));
     }
 
     fn without_known(self, ids: &mut impl FnMut() -> RequestId) -> Result<Vec<Self>, DecodeError> {
         let Matter::Inputs(inputs) = self.matter else { return Ok(vec![self]) };
-        let body = division::read(&self.frame)?;
+        let body = request_parts::read(&self.frame)?;
         let (mut parts, mut from) = (Vec::new(), 0);
         for input in 0..inputs {
             let Some(digest) = fatal::recognise(&body, input) else { continue };

@@ -11,7 +11,7 @@ use std::{fs, io};
 
 use ecommerce_ml_protocol::{RequestBody, Sha256};
 
-use super::division::{self, InputDigest};
+use super::request_parts::{self, InputDigest};
 use crate::{latch, runtime};
 
 /// For how long an input is refused, in seconds.
@@ -53,14 +53,14 @@ pub fn are_known() -> bool {
 
 /// The digest of an input, if it is one of them.
 pub fn recognise(body: &RequestBody, input: usize) -> Option<InputDigest> {
-    let bytes = division::bytes(body, input).map(|bytes| bytes as u64);
+    let bytes = request_parts::bytes(body, input).map(|bytes| bytes as u64);
     let may_be = |record: &&Record| bytes.is_none_or(|bytes| record.bytes == bytes);
     KNOWN.with_borrow(|known| {
         let now = now();
         let mut alike = known.records.iter().filter(may_be).filter(|record| record.applies(now));
         let first = alike.next()?;
-        let digest = division::digest(body, input).ok()?;
-        let key = division::key(body.model()?, &digest);
+        let digest = request_parts::digest(body, input).ok()?;
+        let key = request_parts::key(body.model()?, &digest);
         (first.key == key || alike.any(|record| record.key == key)).then_some(digest)
     })
 }
@@ -68,7 +68,7 @@ pub fn recognise(body: &RequestBody, input: usize) -> Option<InputDigest> {
 /// Has an input refused from now on.
 pub fn note(body: &RequestBody, input: &InputDigest) {
     let Some(model) = body.model() else { return };
-    let key = division::key(model, input);
+    let key = request_parts::key(model, input);
     if let Err(error) = add(Record { key, until: now() + REFUSAL_SECONDS, bytes: input.bytes as u64 }) {
         pgrx::warning!("could not write \"{}\": {error}", runtime::FATAL_INPUTS);
     }

@@ -4,7 +4,7 @@
 //! - [`connection`]: connecting to the socket that the supervisor holds.
 //! - [`session`]: the calls that this backend has open.
 //! - [`call`]: the requests that a call is asked in, and what happens to them when the engine is lost.
-//! - [`division`]: what of a request can be asked for apart.
+//! - [`request_parts`]: what of a request can be asked for apart.
 //! - [`fatal`]: inputs that engines died of.
 //! - [`launch`]: starting the supervisor when nobody listens.
 //! - [`upload`]: giving the engine a stored model that it asks for.
@@ -14,9 +14,9 @@
 
 mod call;
 mod connection;
-mod division;
 mod fatal;
 mod launch;
+mod request_parts;
 mod session;
 mod upload;
 
@@ -26,7 +26,7 @@ use ecommerce_ml_protocol::{EngineStats, ReplyBody, RequestBody};
 
 use crate::error::Error;
 pub use call::PartOutcome;
-pub use division::{InputDigest, InputKind};
+pub use request_parts::{InputDigest, InputKind};
 use session::Heard;
 
 /// How long an engine may take to tell how it is.

@@ -14,9 +14,9 @@ use ecommerce_ml_protocol::{
 };
 
 use super::call::{Call, Part, PartOutcome, State};
-use super::division::Matter;
 use super::fatal;
 use super::launch::{self, Found};
+use super::request_parts::Matter;
 use crate::error::Error;
 use crate::stream::{Broken, Stream};
 use crate::{latch, runtime};
