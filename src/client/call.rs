@@ -11,7 +11,7 @@ use ecommerce_ml_protocol::{
 };
 
 use super::fatal;
-use super::request_parts::{self, InputDigest, Matter};
+use super::request_parts::{self, InputDigest, RequestWork};
 use crate::error::Error;
 
 /// Engines that an input, or a model, may see die while they work on nothing else.
@@ -38,7 +38,7 @@ pub struct Part {
     pub id: RequestId,
     /// Kept so that it can be sent to another engine; empty once there is an answer.
     pub frame: Rc<[u8]>,
-    pub matter: Matter,
+    pub work: RequestWork,
     pub state: State,
     /// Content that the engine wants before it can go on.
     pub wanted: Option<Sha256>,
@@ -68,8 +68,8 @@ impl Call {
     /// # Errors
     /// When the request doesn't fit into a frame.
     pub fn of(id: RequestId, body: RequestBody) -> Result<Self, DecodeError> {
-        let matter = Matter::of(&body);
-        Ok(Self { parts: vec![Part::new(matter, Request { id, body })?], error: None })
+        let work = RequestWork::of(&body);
+        Ok(Self { parts: vec![Part::new(work, Request { id, body })?], error: None })
     }
 
     pub fn parts(&self) -> &[Part] {
@@ -141,8 +141,8 @@ impl Call {
     pub fn refuse_known(&mut self, ids: &mut impl FnMut() -> RequestId) -> Result<(), DecodeError> {
         let parts = std::mem::take(&mut self.parts);
         for part in parts {
-            match (&part.state, part.matter) {
-                (State::Waiting, Matter::Inputs(_)) => self.parts.extend(part.without_known(ids)?),
+            match (&part.state, part.work) {
+                (State::Waiting, RequestWork::Inputs(_)) => self.parts.extend(part.without_known(ids)?),
                 _ => self.parts.push(part),
             }
         }
@@ -151,13 +151,13 @@ impl Call {
 }
 
 impl Part {
-    fn new(matter: Matter, request: Request) -> Result<Self, DecodeError> {
+    fn new(work: RequestWork, request: Request) -> Result<Self, DecodeError> {
         let frame = Rc::from(encode_frame(&request)?);
         let state = State::Waiting;
         Ok(Self {
             id: request.id,
             frame,
-            matter,
+            work,
             state,
             wanted: None,
             losses: 0,
@@ -183,7 +183,7 @@ impl Part {
 
     /// Whether it is to be answered alone: an engine was lost over it, and it can't be divided.
     pub fn is_for_alone(&self) -> bool {
-        self.is_suspect && self.matter.is_single()
+        self.is_suspect && self.work.is_single()
     }
 
     /// Notes that the engine is lost; whether the part has to be divided.
@@ -195,15 +195,15 @@ impl Part {
         };
         self.wanted = None;
         self.state = tried.map_or(State::Waiting, |(stage, engine)| State::Lost(stage, engine));
-        self.is_suspect = self.matter != Matter::Nothing;
-        if self.matter.is_single() {
+        self.is_suspect = self.work != RequestWork::Nothing;
+        if self.work.is_single() {
             self.losses += 1;
         }
-        matches!(self.matter, Matter::Inputs(2..))
+        matches!(self.work, RequestWork::Inputs(2..))
     }
 
     fn halves(self, ids: &mut impl FnMut() -> RequestId) -> Result<Vec<Self>, DecodeError> {
-        let Matter::Inputs(inputs) = self.matter else { return Ok(vec![self]) };
+        let RequestWork::Inputs(inputs) = self.work else { return Ok(vec![self]) };
         let body = request_parts::read(&self.frame)?;
         let halves = [0..inputs / 2, inputs / 2..inputs];
         halves.into_iter().map(|range| self.cut(&body, range, ids)).collect()
@@ -216,7 +216,7 @@ impl Part {
         ids: &mut impl FnMut() -> RequestId,
     ) -> Result<Self, DecodeError> {
         let request = Request { id: ids(), body: request_parts::part(body, range.clone()) };
-        let part = Self::new(Matter::Inputs(range.len()), request)?;
+        let part = Self::new(RequestWork::Inputs(range.len()), request)?;
         Ok(Self { is_suspect: self.is_suspect, losses: self.losses, ..part })
     }
 
@@ -230,7 +230,7 @@ impl Part {
     }
 
     fn without_known(self, ids: &mut impl FnMut() -> RequestId) -> Result<Vec<Self>, DecodeError> {
-        let Matter::Inputs(inputs) = self.matter else { return Ok(vec![self]) };
+        let RequestWork::Inputs(inputs) = self.work else { return Ok(vec![self]) };
         let body = request_parts::read(&self.frame)?;
         let (mut parts, mut from) = (Vec::new(), 0);
         for input in 0..inputs {

@@ -15,7 +15,7 @@ const HEADER_BYTES: usize = 4;
 
 /// What a request asks an engine to work on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Matter {
+pub enum RequestWork {
     /// So many inputs for a model.
     Inputs(usize),
     /// A model and nothing more.
@@ -24,20 +24,20 @@ pub enum Matter {
     Nothing,
 }
 
-impl Matter {
+impl RequestWork {
     /// Of a request.
     pub fn of(body: &RequestBody) -> Self {
         match body {
-            RequestBody::Predict { input, .. } if input.is_empty() => Matter::Nothing,
-            RequestBody::Predict { input, .. } => Matter::Inputs(input.len()),
-            body if body.model().is_some() => Matter::Model,
-            _ => Matter::Nothing,
+            RequestBody::Predict { input, .. } if input.is_empty() => RequestWork::Nothing,
+            RequestBody::Predict { input, .. } => RequestWork::Inputs(input.len()),
+            body if body.model().is_some() => RequestWork::Model,
+            _ => RequestWork::Nothing,
         }
     }
 
     /// Whether it can't be divided, and an engine could die of it.
     pub fn is_single(self) -> bool {
-        matches!(self, Matter::Inputs(1) | Matter::Model)
+        matches!(self, RequestWork::Inputs(1) | RequestWork::Model)
     }
 }
 

@@ -16,7 +16,7 @@ use ecommerce_ml_protocol::{
 use super::call::{Call, Part, PartOutcome, State};
 use super::fatal;
 use super::launch::{self, Found};
-use super::request_parts::Matter;
+use super::request_parts::RequestWork;
 use crate::error::Error;
 use crate::stream::{Broken, Stream};
 use crate::{latch, runtime};
@@ -205,9 +205,9 @@ impl Session {
         }
         let parts = || self.open.values().flat_map(Call::parts);
         let careful = parts().any(|part| part.is_suspect && part.is_open());
-        let mut under_way = parts().any(|part| part.matter != Matter::Nothing && part.is_under_way());
+        let mut under_way = parts().any(|part| part.work != RequestWork::Nothing && part.is_under_way());
         for part in self.open.values_mut().flat_map(Call::parts_mut) {
-            let is_risky = part.matter != Matter::Nothing;
+            let is_risky = part.work != RequestWork::Nothing;
             if !matches!(part.state, State::Waiting) || (is_risky && careful && under_way) {
                 continue;
             }
