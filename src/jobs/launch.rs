@@ -11,7 +11,7 @@ use std::time::Duration;
 use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder, BgWorkerStartTime};
 use pgrx::{PgXactCallbackEvent, pg_guard, pg_sys, register_xact_callback, warning};
 
-use super::locks::{self, Place};
+use super::locks::{self, LockKey};
 use super::progress;
 use super::transaction::transaction;
 use super::worker;
@@ -109,7 +109,7 @@ fn start_or_warn(waiting: Waiting) {
 /// Starts a worker for a job that is queued, unless another waits for its turn already: that one will see to it. It looks
 /// for the next one after it has left the head of the queue, so a job that was committed before is not overlooked.
 fn start_queued(waiting: Waiting) -> Result<(), Error> {
-    if locks::is_taken(Place::Queue) { Ok(()) } else { start(waiting) }
+    if locks::is_locked(LockKey::Queue) { Ok(()) } else { start(waiting) }
 }
 
 /// Starts a worker for a job.

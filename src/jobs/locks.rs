@@ -1,6 +1,6 @@
 //! Which jobs have a worker, and whose turn it is: locks that the kernel takes back when a process ends.
 //!
-//! They are places in one file of the cluster, locked with the open file, not with the process, so that a look at a lock
+//! They are bytes in one file of the cluster, locked with the open file, not with the process, so that a look at a lock
 //! by its own process tells the truth too. Invariant: a job has at most one worker, and at most `max_training_jobs` have
 //! a turn, whatever is started how often.
 
@@ -16,7 +16,7 @@ use crate::runtime;
 
 /// Something that one process at a time can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum LockKey {
     /// A job of this database: its worker has it.
     Job(i64),
     /// The head of the queue of this database.
@@ -25,15 +25,15 @@ pub enum Place {
     Turn(u16),
 }
 
-impl Place {
+impl LockKey {
     /// A byte of the file. Ids of databases are never 0, numbers of jobs neither; those beyond 2^31 share locks with
     /// others, which then wait for each other.
     fn offset(self) -> libc::off_t {
         let database = libc::off_t::from(database().to_u32()) << 31;
         match self {
-            Place::Job(job) => database | (job & 0x7FFF_FFFF),
-            Place::Queue => database,
-            Place::Turn(turn) => libc::off_t::from(turn),
+            LockKey::Job(job) => database | (job & 0x7FFF_FFFF),
+            LockKey::Queue => database,
+            LockKey::Turn(turn) => libc::off_t::from(turn),
         }
     }
 }
@@ -54,19 +54,19 @@ fn database() -> pg_sys::Oid {
     if connected == pg_sys::InvalidOid { DATABASE.get() } else { connected }
 }
 
-/// A place that is taken as long as this lives.
+/// The lock of a key, held as long as this lives.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
-/// Takes a place; `None` if another has it.
+/// Acquires the lock of a key; `None` if another has it.
 ///
 /// # Errors
 /// When the file can't be opened or locked.
-pub fn take(place: Place) -> io::Result<Option<Lock>> {
+pub fn acquire(key: LockKey) -> io::Result<Option<Lock>> {
     let file = open()?;
-    match control(&file, place, libc::F_OFD_SETLK) {
+    match control(&file, key, libc::F_OFD_SETLK) {
         Ok(_) => Ok(Some(Lock { _file: file })),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
         Err(error) => Err(error),
@@ -75,12 +75,12 @@ pub fn take(place: Place) -> io::Result<Option<Lock>> {
 
 /// Whether a job of this database has a worker.
 pub fn has_worker(job: i64) -> bool {
-    is_taken(Place::Job(job))
+    is_locked(LockKey::Job(job))
 }
 
-/// Whether a place is taken by this or any other process.
-pub fn is_taken(place: Place) -> bool {
-    let found = open().and_then(|file| control(&file, place, libc::F_OFD_GETLK));
+/// Whether a key is locked by this or any other process.
+pub fn is_locked(key: LockKey) -> bool {
+    let found = open().and_then(|file| control(&file, key, libc::F_OFD_GETLK));
     found.is_ok_and(|lock| libc::c_int::from(lock.l_type) != libc::F_UNLCK)
 }
 
@@ -96,12 +96,12 @@ fn open() -> io::Result<File> {
 }
 
 /// Asks for a write lock of one byte, or what is in its way.
-fn control(file: &File, place: Place, command: libc::c_int) -> io::Result<libc::flock> {
+fn control(file: &File, key: LockKey, command: libc::c_int) -> io::Result<libc::flock> {
     // SAFETY: a structure of integers.
     let mut lock: libc::flock = unsafe { std::mem::zeroed() };
     lock.l_type = libc::F_WRLCK as libc::c_short;
     lock.l_whence = libc::SEEK_SET as libc::c_short;
-    lock.l_start = place.offset();
+    lock.l_start = key.offset();
     lock.l_len = 1;
     // SAFETY: an open file, and a structure that outlives the call.
     let done = unsafe { libc::fcntl(file.as_raw_fd(), command, &raw mut lock) };

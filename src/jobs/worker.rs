@@ -10,7 +10,7 @@ use pgrx::{log, pg_sys, warning};
 
 use super::event_loop::{self, End};
 use super::launch;
-use super::locks::{self, Lock, Place};
+use super::locks::{self, Lock, LockKey};
 use super::progress::{self, Progress};
 use super::transaction::{guarded, transaction};
 use crate::catalog::jobs::{self, Failure};
@@ -130,7 +130,7 @@ fn give_up(job: i64) -> bool {
 /// The lock of the job; `None` if another worker keeps it for so many polls.
 fn take_over(job: i64, polls: u32) -> Option<Lock> {
     for poll in 0..=polls {
-        match locks::take(Place::Job(job)) {
+        match locks::acquire(LockKey::Job(job)) {
             Ok(Some(lock)) => return Some(lock),
             Ok(None) if poll < polls => latch::wait(None, Some(POLL_INTERVAL)),
             Ok(None) => {}
@@ -148,10 +148,10 @@ fn take_over(job: i64, polls: u32) -> Option<Lock> {
 /// Only the worker at the head of the queue waits; it starts the next when it has its turn. So jobs that wait take one slot
 /// of the server's for workers, however many they are.
 fn await_turn() -> Option<(Lock, Lock)> {
-    let head = locks::take(Place::Queue).ok().flatten()?;
+    let head = locks::acquire(LockKey::Queue).ok().flatten()?;
     loop {
         if let Some(turn) =
-            (0..guc::max_training_jobs()).find_map(|turn| locks::take(Place::Turn(turn)).ok()?)
+            (0..guc::max_training_jobs()).find_map(|turn| locks::acquire(LockKey::Turn(turn)).ok()?)
         {
             return Some((head, turn));
         }
