@@ -23,7 +23,7 @@ const RECOVERY: Duration = Duration::from_secs(2);
 /// # Errors
 /// [`Error::UnknownJob`], [`Error::JobDenied`], [`Error::JobNotSubmitted`], [`Error::JobNotStarted`].
 pub fn wait(job: i64, timeout: Option<Duration>) -> Result<String, Error> {
-    watch(job, timeout, || ())
+    poll_until_end(job, timeout, || ())
 }
 
 /// As [`wait`], committing before and meanwhile, so that no snapshot holds back VACUUM. `is_atomic` tells whether the caller
@@ -47,13 +47,17 @@ pub fn wait_between_transactions(
         pg_sys::SPI_start_transaction();
     };
     commit();
-    let state = watch(job, timeout, commit)?;
+    let state = poll_until_end(job, timeout, commit)?;
     // SAFETY: connected above.
     unsafe { pg_sys::SPI_finish() };
     Ok(state)
 }
 
-fn watch(job: i64, timeout: Option<Duration>, mut let_go: impl FnMut()) -> Result<String, Error> {
+fn poll_until_end(
+    job: i64,
+    timeout: Option<Duration>,
+    mut release_snapshot: impl FnMut(),
+) -> Result<String, Error> {
     if launch::is_submitted(job) {
         return Err(Error::JobNotSubmitted(job));
     }
@@ -80,7 +84,7 @@ fn watch(job: i64, timeout: Option<Duration>, mut let_go: impl FnMut()) -> Resul
             recovered = Instant::now();
         }
         let left = timeout.map_or(POLL_INTERVAL, |timeout| timeout.saturating_sub(started.elapsed()));
-        let_go();
+        release_snapshot();
         latch::wait(None, Some(left.min(POLL_INTERVAL)));
     }
 }
