@@ -1,6 +1,6 @@
 //! The training process: the engine process of one job, in mode `train`.
 //!
-//! It must not know what a training is. Invariant: what the process said before it ended is heard, also while something
+//! It must not know what a training is. Invariant: what the process said before it ended is received, also while something
 //! is being sent to it; dropping a [`TrainingProcess`] ends it at once.
 
 use std::collections::VecDeque;
@@ -20,14 +20,14 @@ use crate::stream::{Broken, Stream};
 use crate::{guc, latch, runtime};
 
 /// How long a process that has closed its connection may take to end by itself.
-const LAST_BREATH: Duration = Duration::from_secs(2);
+const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A running engine process.
 pub struct TrainingProcess {
     process: EngineProcess,
     stream: Stream,
     /// What came while something was being sent.
-    heard: VecDeque<JobOutput>,
+    received: VecDeque<JobOutput>,
     /// Nothing more will come.
     is_lost: bool,
 }
@@ -54,7 +54,7 @@ impl TrainingProcess {
             Ok(hello) => return Err(Error::BuildMismatch { engine: hello.build, library: BUILD }),
             Err(_) => true,
         };
-        Ok(Self { process, stream, heard: VecDeque::new(), is_lost })
+        Ok(Self { process, stream, received: VecDeque::new(), is_lost })
     }
 
     /// Its process id.
@@ -81,16 +81,16 @@ impl TrainingProcess {
     /// The next message; `None` if none comes within the time, or at all.
     pub fn receive(&mut self, timeout: Duration) -> Option<JobOutput> {
         self.exchange();
-        if self.heard.is_empty() && !self.is_lost {
+        if self.received.is_empty() && !self.is_lost {
             self.stream.wait(Some(timeout));
             self.exchange();
         }
-        self.heard.pop_front()
+        self.received.pop_front()
     }
 
     /// Whether nothing more will come.
     pub fn is_lost(&self) -> bool {
-        self.is_lost && self.heard.is_empty()
+        self.is_lost && self.received.is_empty()
     }
 
     /// How a process that is lost ended, with its last words.
@@ -100,7 +100,7 @@ impl TrainingProcess {
         let status = loop {
             match self.process.ended() {
                 Ok(Some(status)) => break Ok(status),
-                Ok(None) if started.elapsed() < LAST_BREATH => {
+                Ok(None) if started.elapsed() < EXIT_TIMEOUT => {
                     latch::wait(None, Some(Duration::from_millis(20)))
                 }
                 Ok(None) => break self.process.kill(),
@@ -125,7 +125,7 @@ impl TrainingProcess {
         let flushed = self.stream.flush();
         loop {
             match self.stream.receive() {
-                Ok(Some(output)) => self.heard.push_back(output),
+                Ok(Some(output)) => self.received.push_back(output),
                 Ok(None) => break,
                 Err(broken) => {
                     if let Broken::Garbled(error) = broken {
