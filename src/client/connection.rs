@@ -15,9 +15,9 @@ use crate::stream::Stream;
 pub enum Attempt {
     Connected(Stream),
     /// No supervisor holds the socket.
-    NobodyListens,
+    NoListener,
     /// The socket's backlog is full for the moment.
-    Crowded,
+    BacklogFull,
 }
 
 /// Connects and queues our greeting.
@@ -32,9 +32,9 @@ pub fn attempt() -> Result<Attempt, Error> {
     match connect(&socket, &address) {
         Ok(()) => {}
         Err(rustix::io::Errno::NOENT | rustix::io::Errno::CONNREFUSED) => {
-            return Ok(Attempt::NobodyListens);
+            return Ok(Attempt::NoListener);
         }
-        Err(rustix::io::Errno::AGAIN) => return Ok(Attempt::Crowded),
+        Err(rustix::io::Errno::AGAIN) => return Ok(Attempt::BacklogFull),
         Err(errno) => return Err(wire(errno)),
     }
     Stream::greet(UnixStream::from(socket)).map(Attempt::Connected)

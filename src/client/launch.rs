@@ -33,7 +33,7 @@ const MAX_LAUNCHES: u32 = 3;
 pub fn connect() -> Result<Stream, Error> {
     let mut started = Instant::now();
     let mut engine = runtime::noted_engine();
-    let (mut launches, mut strangers) = (0, 0);
+    let (mut launches, mut other_builds) = (0, 0);
     while started.elapsed() < DEADLINE {
         // An engine that was killed before it greeted is no reason to give up on the next.
         if started.elapsed() > RECHECK_AFTER && engine != runtime::noted_engine() {
@@ -42,21 +42,21 @@ pub fn connect() -> Result<Stream, Error> {
         match attempt()? {
             Attempt::Connected(connection) => match greet(connection, None)? {
                 Greeting::Understood(connection) => return Ok(connection),
-                Greeting::Gone | Greeting::Late => latch::wait(None, Some(POLL_INTERVAL)),
-                Greeting::Stranger(build) if strangers > 0 => {
+                Greeting::Closed | Greeting::TimedOut => latch::wait(None, Some(POLL_INTERVAL)),
+                Greeting::OtherBuild(build) if other_builds > 0 => {
                     return Err(Error::BuildMismatch { engine: build, library: BUILD });
                 }
-                Greeting::Stranger(_) => {
-                    strangers += 1;
+                Greeting::OtherBuild(_) => {
+                    other_builds += 1;
                     launch(LaunchReason::Another)?;
                 }
             },
-            Attempt::Crowded => latch::wait(None, Some(POLL_INTERVAL)),
-            Attempt::NobodyListens if launches == MAX_LAUNCHES => {
+            Attempt::BacklogFull => latch::wait(None, Some(POLL_INTERVAL)),
+            Attempt::NoListener if launches == MAX_LAUNCHES => {
                 let reason = format!("Its supervisor ended {launches} times before the engine served.");
                 return Err(Error::EngineNotStarted(reason));
             }
-            Attempt::NobodyListens => match launch(LaunchReason::Any) {
+            Attempt::NoListener => match launch(LaunchReason::Any) {
                 Ok(launched) => launches += u32::from(launched),
                 Err(Error::NoWorkerSlot) if started.elapsed() < SLOT_TIMEOUT => {
                     latch::wait(None, Some(POLL_INTERVAL))
@@ -83,15 +83,15 @@ pub enum Found {
 pub fn find(until: Instant) -> Result<Found, Error> {
     while Instant::now() < until {
         match attempt()? {
-            Attempt::NobodyListens => return Ok(Found::Nobody),
+            Attempt::NoListener => return Ok(Found::Nobody),
             Attempt::Connected(connection) => match greet(connection, Some(until))? {
                 Greeting::Understood(connection) => return Ok(Found::Engine(connection)),
-                Greeting::Stranger(build) => {
+                Greeting::OtherBuild(build) => {
                     return Err(Error::BuildMismatch { engine: build, library: BUILD });
                 }
-                Greeting::Gone | Greeting::Late => {}
+                Greeting::Closed | Greeting::TimedOut => {}
             },
-            Attempt::Crowded => {}
+            Attempt::BacklogFull => {}
         }
         latch::wait(None, Some(POLL_INTERVAL));
     }
@@ -101,18 +101,18 @@ pub fn find(until: Instant) -> Result<Found, Error> {
 enum Greeting {
     Understood(Stream),
     /// It did not come in time.
-    Late,
+    TimedOut,
     /// The engine went before it greeted: it, or its supervisor, is being replaced.
-    Gone,
-    Stranger(String),
+    Closed,
+    OtherBuild(String),
 }
 
 fn greet(mut connection: Stream, until: Option<Instant>) -> Result<Greeting, Error> {
     match connection.greeting_until(until) {
         Ok(Some(hello)) if Hello::ours().understands(&hello) => Ok(Greeting::Understood(connection)),
-        Ok(Some(hello)) => Ok(Greeting::Stranger(hello.build)),
-        Ok(None) => Ok(Greeting::Late),
-        Err(Broken::Lost) => Ok(Greeting::Gone),
+        Ok(Some(hello)) => Ok(Greeting::OtherBuild(hello.build)),
+        Ok(None) => Ok(Greeting::TimedOut),
+        Err(Broken::Lost) => Ok(Greeting::Closed),
         Err(Broken::Garbled(error)) => Err(error),
     }
 }
@@ -139,7 +139,7 @@ fn launch(reason: LaunchReason) -> Result<bool, Error> {
         return Ok(false);
     };
     // Whoever had the lock before us may have started one since we looked.
-    if reason == LaunchReason::Any && !matches!(attempt()?, Attempt::NobodyListens) {
+    if reason == LaunchReason::Any && !matches!(attempt()?, Attempt::NoListener) {
         return Ok(false);
     }
     // SAFETY: set once when this process starts.
