@@ -71,9 +71,9 @@ pub fn connect() -> Result<Stream, Error> {
 /// What is found where an engine would be.
 pub enum Found {
     Engine(Stream),
-    Nobody,
+    NoEngine,
     /// There is one, or will be, but it says nothing.
-    Silence,
+    TimedOut,
 }
 
 /// Connects to the engine if one runs.
@@ -83,7 +83,7 @@ pub enum Found {
 pub fn find(until: Instant) -> Result<Found, Error> {
     while Instant::now() < until {
         match attempt()? {
-            Attempt::NoListener => return Ok(Found::Nobody),
+            Attempt::NoListener => return Ok(Found::NoEngine),
             Attempt::Connected(connection) => match greet(connection, Some(until))? {
                 Greeting::Understood(connection) => return Ok(Found::Engine(connection)),
                 Greeting::OtherBuild(build) => {
@@ -95,7 +95,7 @@ pub fn find(until: Instant) -> Result<Found, Error> {
         }
         latch::wait(None, Some(POLL_INTERVAL));
     }
-    Ok(Found::Silence)
+    Ok(Found::TimedOut)
 }
 
 enum Greeting {

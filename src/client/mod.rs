@@ -27,7 +27,7 @@ use ecommerce_ml_protocol::{EngineStats, ReplyBody, RequestBody};
 use crate::error::Error;
 pub use call::PartOutcome;
 pub use request_parts::{InputDigest, InputKind};
-use session::Heard;
+use session::AskOutcome;
 
 /// How long an engine may take to tell how it is.
 const STATS_TIMEOUT: Duration = Duration::from_secs(1);
@@ -96,9 +96,9 @@ pub enum Condition {
 /// Those of talking to it.
 pub fn condition() -> Result<Condition, Error> {
     match session::ask_until(RequestBody::Stats, Instant::now() + STATS_TIMEOUT)? {
-        Heard::Nobody => Ok(Condition::Stopped),
-        Heard::Silence => Ok(Condition::Silent),
-        Heard::Body(ReplyBody::Stats(stats)) => Ok(Condition::Running(Box::new(stats))),
-        Heard::Body(_) => Err(Error::Unexpected("not the state of the engine")),
+        AskOutcome::NoEngine => Ok(Condition::Stopped),
+        AskOutcome::TimedOut => Ok(Condition::Silent),
+        AskOutcome::Answered(ReplyBody::Stats(stats)) => Ok(Condition::Running(Box::new(stats))),
+        AskOutcome::Answered(_) => Err(Error::Unexpected("not the state of the engine")),
     }
 }

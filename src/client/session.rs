@@ -100,24 +100,24 @@ pub fn poll(pending: &PendingCall) -> Result<Option<Vec<PartOutcome>>, Error> {
 }
 
 /// How asking an engine that may not be there ended.
-pub enum Heard {
-    Body(ReplyBody),
+pub enum AskOutcome {
+    Answered(ReplyBody),
     /// No engine runs.
-    Nobody,
+    NoEngine,
     /// There is one, but it did not answer in time.
-    Silence,
+    TimedOut,
 }
 
 /// Asks an engine that runs, and waits no longer than this.
-pub fn ask_until(body: RequestBody, until: Instant) -> Result<Heard, Error> {
+pub fn ask_until(body: RequestBody, until: Instant) -> Result<AskOutcome, Error> {
     let pending = SESSION.with_borrow_mut(|session| session.submit(body)).map(PendingCall)?;
     while Instant::now() < until {
         let turn = SESSION.with_borrow_mut(|session| session.turn_until(&pending, until))?;
-        if let Some(heard) = turn {
-            return Ok(heard);
+        if let Some(outcome) = turn {
+            return Ok(outcome);
         }
     }
-    Ok(Heard::Silence)
+    Ok(AskOutcome::TimedOut)
 }
 
 /// Sends a frame that belongs to an open request, waiting for room. Returns `false` if the engine was lost; the
@@ -240,17 +240,17 @@ impl Session {
     }
 
     /// As [`poll`], of an engine that isn't started for it.
-    fn turn_until(&mut self, pending: &PendingCall, until: Instant) -> Result<Option<Heard>, Error> {
+    fn turn_until(&mut self, pending: &PendingCall, until: Instant) -> Result<Option<AskOutcome>, Error> {
         if let Some(outcomes) = self.take_answer(pending.0)? {
-            return single(outcomes).map(|body| Some(Heard::Body(body)));
+            return single(outcomes).map(|body| Some(AskOutcome::Answered(body)));
         }
         if self.connection.is_some() {
             return self.pump(Some(until)).map(|()| None);
         }
         match launch::find(until)? {
             Found::Engine(connection) => self.adopt(connection)?,
-            Found::Nobody => return Ok(Some(Heard::Nobody)),
-            Found::Silence => return Ok(Some(Heard::Silence)),
+            Found::NoEngine => return Ok(Some(AskOutcome::NoEngine)),
+            Found::TimedOut => return Ok(Some(AskOutcome::TimedOut)),
         }
         Ok(None)
     }
