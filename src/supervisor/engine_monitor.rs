@@ -110,7 +110,7 @@ fn monitor(engine: &mut Engine, settings: &EngineSettings) -> End {
             Some((engine.process.stderr(), Interest::Readable)),
             timeouts.into_iter().flatten().min(),
         );
-        probe.look();
+        probe.poll();
         let (lines, closed) = engine.process.read_lines();
         lines.iter().for_each(|line| log!("ecommerce_ml engine: {line}"));
         if let Some(end) = requested_end(settings) {
@@ -119,7 +119,7 @@ fn monitor(engine: &mut Engine, settings: &EngineSettings) -> End {
         if closed {
             return classify_exit(engine, &probe, kills);
         }
-        if let Some(silence) = engine.heartbeat.look(probe.served) {
+        if let Some(silence) = engine.heartbeat.poll(probe.served) {
             return give_up(engine, &probe, silence);
         }
     }
@@ -209,7 +209,7 @@ impl Probe {
     }
 
     /// Reads the engine's greeting if it has come; the connection has then done its service.
-    fn look(&mut self) {
+    fn poll(&mut self) {
         let Some(stream) = &mut self.stream else { return };
         let mut buffer = [0; 256];
         let Ok(read) = stream.read(&mut buffer) else { return };
