@@ -115,7 +115,7 @@ impl Call {
 
     /// Counts what engines that were lost worked on alone, unless their end is excused. To be called when another engine is
     /// there.
-    pub fn judge(&mut self, is_excused: impl Fn(u32) -> bool) {
+    pub fn count_trials(&mut self, is_excused: impl Fn(u32) -> bool) {
         for part in &mut self.parts {
             let State::Lost(stage, engine) = part.state else { continue };
             part.state = State::Waiting;
@@ -129,7 +129,7 @@ impl Call {
             }
             match stage {
                 Stage::Loading => self.error = Some(Error::ModelFatal),
-                Stage::Answering => part.condemn(),
+                Stage::Answering => part.refuse(),
             }
         }
     }
@@ -142,7 +142,7 @@ impl Call {
         let parts = std::mem::take(&mut self.parts);
         for part in parts {
             match (&part.state, part.work) {
-                (State::Waiting, RequestWork::Inputs(_)) => self.parts.extend(part.without_known(ids)?),
+                (State::Waiting, RequestWork::Inputs(_)) => self.parts.extend(part.without_refused(ids)?),
                 _ => self.parts.push(part),
             }
         }
@@ -221,7 +221,7 @@ impl Part {
     }
 
     /// This input is what engines die of.
-    fn condemn(&mut self) {
+    fn refuse(&mut self) {
         // What we wrote can be read.
         let Ok(body) = request_parts::read(&self.frame) else { return };
         let Ok(input) = request_parts::digest(&body, 0) else { return };
@@ -229,7 +229,7 @@ impl Part {
         self.finish(PartOutcome::Refused(input));
     }
 
-    fn without_known(self, ids: &mut impl FnMut() -> RequestId) -> Result<Vec<Self>, DecodeError> {
+    fn without_refused(self, ids: &mut impl FnMut() -> RequestId) -> Result<Vec<Self>, DecodeError> {
         let RequestWork::Inputs(inputs) = self.work else { return Ok(vec![self]) };
         let body = request_parts::read(&self.frame)?;
         let (mut parts, mut from) = (Vec::new(), 0);

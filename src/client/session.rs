@@ -275,7 +275,7 @@ impl Session {
         self.pause = None;
         self.connection = Some(connection);
         for call in self.open.values_mut() {
-            call.judge(runtime::is_excused);
+            call.count_trials(runtime::is_excused);
         }
         Ok(self.send_waiting()?)
     }
