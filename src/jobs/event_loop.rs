@@ -48,7 +48,7 @@ pub fn train(job: &Job, report: &mut Progress, database: pg_sys::Oid) -> Result<
             report.report(database);
         })
     })
-    .map_err(|failure| with_surroundings(failure, job))?;
+    .map_err(|failure| with_session_hint(failure, job))?;
     "preparing".clone_into(&mut report.phase);
     report.report(database);
     let mut events = EventLoop { job, process, report, database, sent, baseline: None };
@@ -56,17 +56,17 @@ pub fn train(job: &Job, report: &mut Progress, database: pg_sys::Oid) -> Result<
 }
 
 /// Says what a job has of the session that called and what it hasn't, where something was not found or not understood.
-fn with_surroundings(mut failure: Failure, job: &Job) -> Failure {
+fn with_session_hint(mut failure: Failure, job: &Job) -> Failure {
     let is_about_names = failure.sqlstate.starts_with("42") || failure.sqlstate.starts_with("3F");
     let is_about_values = matches!(&*failure.sqlstate, "22007" | "22008" | "26000" | "34000");
     if failure.hint.is_none() && (is_about_names || is_about_values) {
-        failure.hint = Some(surroundings(job));
+        failure.hint = Some(session_hint(job));
     }
     failure
 }
 
 /// In words for the user.
-fn surroundings(job: &Job) -> String {
+fn session_hint(job: &Job) -> String {
     let role = &job.owner_name;
     format!(
         "A job works in a session of its own, as role \"{role}\". It has the search_path, the time zone, the date style and \
@@ -88,11 +88,11 @@ struct EventLoop<'a> {
 
 impl EventLoop<'_> {
     fn run(&mut self) -> Result<End, Failure> {
-        let mut looked = Instant::now();
+        let mut last_poll = Instant::now();
         loop {
             let still_running = match self.process.receive(POLL_INTERVAL) {
                 Some(JobOutput::Prepared(prepared)) => self.prepared(&prepared)?,
-                Some(JobOutput::Phase(phase)) => self.goes_into(phase),
+                Some(JobOutput::Phase(phase)) => self.enter_phase(phase),
                 Some(JobOutput::Progress(reached)) => self.progress(&reached),
                 Some(JobOutput::Epoch(epoch)) => self.epoch(&epoch)?,
                 Some(JobOutput::Checkpoint(part)) => self.checkpoint(&part)?,
@@ -113,12 +113,12 @@ impl EventLoop<'_> {
                 None if self.process.is_lost() => return Ok(End::Lost(self.process.exit_report())),
                 None => true,
             };
-            let due = looked.elapsed() >= POLL_INTERVAL;
+            let due = last_poll.elapsed() >= POLL_INTERVAL;
             if !still_running || (due && !transaction(|| jobs::is_running(self.job.id))?) {
                 return Ok(End::Cancelled);
             }
             if due {
-                looked = Instant::now();
+                last_poll = Instant::now();
             }
         }
     }
@@ -127,7 +127,7 @@ impl EventLoop<'_> {
     fn failed(&self, error: EngineError) -> Failure {
         let mut failure = Failure::from(Error::from(error));
         if self.sent.rows == 0 && failure.hint.is_none() {
-            failure.hint = Some(surroundings(self.job));
+            failure.hint = Some(session_hint(self.job));
         }
         failure
     }
@@ -158,7 +158,7 @@ impl EventLoop<'_> {
         })
     }
 
-    fn goes_into(&mut self, phase: Phase) -> bool {
+    fn enter_phase(&mut self, phase: Phase) -> bool {
         self.phase(match phase {
             Phase::EvaluatingIncumbent => "evaluating the live version",
             Phase::Training => "training",
