@@ -113,7 +113,7 @@ fn send_rows(
     let fields = rows.reads.fields();
     let columns = fields.iter().map(|field| field.name.clone()).collect();
     let mut sent = Sent { columns, ..Sent::default() };
-    let mut looked = Instant::now();
+    let mut last_report = Instant::now();
     rows.for_each_batch(|mut batch, skipped| {
         sent.skipped += skipped;
         if batch.labels.is_empty() {
@@ -124,11 +124,11 @@ fn send_rows(
         if let Input::Texts(texts) = &batch.input {
             for text in texts {
                 // They may take a while.
-                look(job, &mut looked, sent.rows, report)?;
+                report_if_due(job, &mut last_report, sent.rows, report)?;
                 others.push(augment.paraphrases(text)?);
             }
         }
-        look(job, &mut looked, sent.rows, report)?;
+        report_if_due(job, &mut last_report, sent.rows, report)?;
         sent.rows += i64::try_from(batch.labels.len()).unwrap_or(i64::MAX);
         batch.paraphrases = if others.iter().all(Vec::is_empty) { Vec::new() } else { others };
         process.send(&JobInput::Rows(batch)).map(drop)
@@ -138,11 +138,16 @@ fn send_rows(
 }
 
 /// Looks now and then whether a job is still to be run, and reports how many rows it has sent.
-fn look(job: &Job, looked: &mut Instant, rows: i64, report: &mut impl FnMut(i64)) -> Result<(), Error> {
-    if looked.elapsed() >= POLL_INTERVAL {
+fn report_if_due(
+    job: &Job,
+    last_report: &mut Instant,
+    rows: i64,
+    report: &mut impl FnMut(i64),
+) -> Result<(), Error> {
+    if last_report.elapsed() >= POLL_INTERVAL {
         require_running(job)?;
         report(rows);
-        *looked = Instant::now();
+        *last_report = Instant::now();
     }
     Ok(())
 }
