@@ -8,7 +8,7 @@ use ecommerce_ml_protocol::training::{Baseline, BaselineComparison, Comparison, 
 use super::outcome::Deploy;
 
 /// Characters of a label in an outcome.
-const SHOWN: usize = 60;
+const MAX_LABEL_CHARS: usize = 60;
 
 /// What becomes of a new version.
 pub struct DeployDecision {
@@ -84,7 +84,7 @@ impl Measured<'_> {
     fn than_baseline(&self, against: &BaselineComparison) -> String {
         let answer = match (self.task, self.baseline) {
             (Objective::Classification, Some(Baseline { label: Some(label), .. })) => {
-                let shown: String = label.chars().take(SHOWN).collect();
+                let shown: String = label.chars().take(MAX_LABEL_CHARS).collect();
                 format!("always answering \"{shown}\"")
             }
             (Objective::Rating, Some(Baseline { median: Some(median), .. })) => {

@@ -21,11 +21,11 @@ use crate::error::Error;
 use crate::runtime;
 
 /// Type of a job's worker, in pg_stat_activity.
-const TYPE: &str = "ecommerce_ml job";
+const WORKER_TYPE: &str = "ecommerce_ml job";
 /// Type of the workers that look for jobs.
-const LAUNCHER: &str = "ecommerce_ml job launcher";
+const LAUNCHER_TYPE: &str = "ecommerce_ml job launcher";
 /// After which the server starts a worker again that didn't end by itself.
-const RESTART: Duration = Duration::from_secs(5);
+const RESTART_DELAY: Duration = Duration::from_secs(5);
 
 thread_local! {
     /// Jobs that this transaction has submitted.
@@ -36,7 +36,7 @@ thread_local! {
 pub fn init() {
     // SAFETY: a flag that only the postmaster changes, before this library is loaded and after.
     if unsafe { pg_sys::process_shared_preload_libraries_in_progress } {
-        builder(LAUNCHER, LAUNCHER, "ecommerce_ml_launch_jobs").load();
+        builder(LAUNCHER_TYPE, LAUNCHER_TYPE, "ecommerce_ml_launch_jobs").load();
     }
 }
 
@@ -125,11 +125,11 @@ pub fn start(waiting: Waiting) -> Result<(), Error> {
     if !runtime::has_workers() {
         return Err(Error::SingleUser(format!("a worker for job {}", waiting.job)));
     }
-    let name = format!("{TYPE} {}", waiting.job);
+    let name = format!("{WORKER_TYPE} {}", waiting.job);
     // One that has been cancelled, and is about to let go of a job that was resumed.
     let succeeds_another = u8::from(locks::has_worker(waiting.job));
-    let started = builder(&name, TYPE, "ecommerce_ml_train")
-        .set_restart_time(Some(RESTART))
+    let started = builder(&name, WORKER_TYPE, "ecommerce_ml_train")
+        .set_restart_time(Some(RESTART_DELAY))
         .set_extra(&format!(
             "{} {} {} {succeeds_another}",
             database.to_u32(),
@@ -175,10 +175,10 @@ pub extern "C-unwind" fn ecommerce_ml_launch_jobs(_argument: pg_sys::Datum) {
     worker::install_signal_handlers();
     BackgroundWorker::connect_worker_to_spi(None, None);
     for database in transaction(databases).unwrap_or_default() {
-        let name = format!("{LAUNCHER} of database {}", database.to_u32());
+        let name = format!("{LAUNCHER_TYPE} of database {}", database.to_u32());
         // SAFETY: set once when this process starts.
         let pid = unsafe { pg_sys::MyProcPid };
-        let looking = builder(&name, LAUNCHER, "ecommerce_ml_launch_jobs_here")
+        let looking = builder(&name, LAUNCHER_TYPE, "ecommerce_ml_launch_jobs_here")
             .set_extra(&database.to_u32().to_string())
             .set_notify_pid(pid)
             .load_dynamic();
@@ -199,8 +199,9 @@ pub extern "C-unwind" fn ecommerce_ml_launch_jobs_here(_argument: pg_sys::Datum)
     worker::install_signal_handlers();
     let [database] = extra()[..] else { return };
     BackgroundWorker::connect_worker_to_spi_by_oid(Some(oid(database)), None);
-    let looked = transaction(|| if privilege::table_oid(c"stored_job").is_ok() { recover() } else { Ok(()) });
-    if let Err(failure) = looked {
+    let recovered =
+        transaction(|| if privilege::table_oid(c"stored_job").is_ok() { recover() } else { Ok(()) });
+    if let Err(failure) = recovered {
         warning!("could not start jobs: {}", failure.message);
     }
 }

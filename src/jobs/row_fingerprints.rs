@@ -12,7 +12,7 @@ use crate::catalog::trained_rows;
 use crate::error::Error;
 
 /// Hashes in a chunk: 1 MiB.
-const CHUNK: usize = 1 << 17;
+const HASHES_PER_CHUNK: usize = 1 << 17;
 const HASH_BYTES: usize = 8;
 
 /// The fingerprints of a set of rows, for whatever model.
@@ -51,7 +51,7 @@ impl RowFingerprints {
         self.hashes.sort_unstable();
         self.hashes.dedup();
         trained_rows::delete(job)?;
-        for (chunk, hashes) in (0..).zip(self.hashes.chunks(CHUNK)) {
+        for (chunk, hashes) in (0..).zip(self.hashes.chunks(HASHES_PER_CHUNK)) {
             let data = hashes.iter().flat_map(|hash| hash.to_be_bytes()).collect();
             trained_rows::store(job, chunk, data)?;
         }

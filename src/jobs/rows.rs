@@ -15,10 +15,10 @@ use crate::relation::{Column, Relation};
 use crate::rows::{self, TakeTuples, Tuple};
 
 /// Most rows of a batch of texts, each of which may have other words too; and of columns.
-const TEXTS: usize = 256;
-const ROWS: usize = 4096;
+const MAX_TEXTS: usize = 256;
+const MAX_ROWS: usize = 4096;
 /// Bytes after which a batch is full.
-const BYTES: usize = 1 << 20;
+const MAX_BATCH_BYTES: usize = 1 << 20;
 
 /// Rows that can be read.
 pub struct Rows {
@@ -127,8 +127,8 @@ impl Batch {
 
     fn is_full(&self) -> bool {
         match &self.input {
-            BatchInput::Texts { texts, bytes } => texts.len() >= TEXTS || *bytes >= BYTES,
-            BatchInput::Columns { rows, .. } => rows.len() >= ROWS || rows.bytes() >= BYTES,
+            BatchInput::Texts { texts, bytes } => texts.len() >= MAX_TEXTS || *bytes >= MAX_BATCH_BYTES,
+            BatchInput::Columns { rows, .. } => rows.len() >= MAX_ROWS || rows.bytes() >= MAX_BATCH_BYTES,
         }
     }
 

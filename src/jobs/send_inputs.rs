@@ -23,7 +23,7 @@ use crate::error::Error;
 use crate::guc;
 
 /// Most pairs of words of a message.
-const PAIRS: usize = 256;
+const MAX_PAIRS: usize = 256;
 
 /// Which rows were sent, what was read of them, and how many had no text, no label or no time.
 #[derive(Default)]
@@ -156,7 +156,7 @@ fn send_synonyms(process: &mut TrainingProcess, augment: &Augment) -> Result<(),
     let mut pairs = Vec::new();
     augment.for_each_synonym(|pair| {
         pairs.push(pair);
-        if pairs.len() < PAIRS {
+        if pairs.len() < MAX_PAIRS {
             return Ok(());
         }
         process.send(&JobInput::Synonyms(std::mem::take(&mut pairs))).map(drop)

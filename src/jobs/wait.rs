@@ -15,7 +15,7 @@ use crate::latch;
 /// How often a job is looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// How often jobs without workers are looked for meanwhile.
-const RECOVERY: Duration = Duration::from_secs(2);
+const RECOVERY_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Waits until a job has ended, or the time is over, and returns its state. What there is to know of the rows of a job that has
 /// ended is said in notices.
@@ -79,7 +79,7 @@ fn poll_until_end(
         if progress::is_given_up(unsafe { pg_sys::MyDatabaseId }, job) {
             return Err(Error::JobNotStarted(job));
         }
-        if recovered.elapsed() > RECOVERY && is_writable() {
+        if recovered.elapsed() > RECOVERY_INTERVAL && is_writable() {
             launch::recover()?;
             recovered = Instant::now();
         }
