@@ -35,8 +35,9 @@ pub struct Sent {
     pub columns: Vec<String>,
 }
 
-/// Tells the process all that it has to know, in a transaction that is the job's role's from here to its end. `report` is called now and then with the number of rows so far. Ends early
-/// if the process is lost: it is then for the caller to hear why.
+/// Sends the process all that it has to know, in a transaction that is the job's role's from here to its end. `report` is
+/// called now and then with the number of rows so far. Ends early if the process is lost: it is then for the caller to learn
+/// why.
 ///
 /// # Errors
 /// When something isn't there any more, or can't be read, or the job has been cancelled.

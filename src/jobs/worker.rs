@@ -21,8 +21,8 @@ use crate::{guc, latch};
 const MAX_ATTEMPTS: i32 = 3;
 /// How often a worker looks whether something has changed.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(400);
-/// Polls for which a worker waits for another to let go of the job: one that has just been cancelled, or one that is about to find the
-/// head of the queue taken. Whoever keeps it for longer than the latter would has come to stay.
+/// Polls for which a worker waits for another to let go of the job: one that has just been cancelled, or one that is about to
+/// find the head of the queue taken. Whoever keeps it for longer than the latter would has come to stay.
 const HANDOVER_POLLS: u32 = 25;
 const STARTUP_POLLS: u32 = 5;
 

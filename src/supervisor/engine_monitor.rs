@@ -1,4 +1,5 @@
-//! The engine monitor, the supervisor's loop: keep an engine running until told to end, or until the engine ends for want of work.
+//! The engine monitor, the supervisor's loop: keep an engine running until told to end, or until the engine ends for want
+//! of work.
 //!
 //! Invariant: an engine that served is replaced at once, because sessions wait ever longer before they ask again what
 //! they lost; one that dies by itself before it serves is replaced ever more slowly, and then given up. Before the next one
