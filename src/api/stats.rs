@@ -9,7 +9,7 @@ use pgrx::iter::TableIterator;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{name, pg_extern, warning};
 
-use crate::client::{self, Condition};
+use crate::client::{self, EngineState};
 use crate::{runtime, supervisor};
 
 /// One row, or none if no engine runs.
@@ -55,10 +55,10 @@ fn engine_stats() -> Result<
             Some(int8(stats.queued_texts)),
         )
     };
-    let row = match client::condition()? {
-        Condition::Stopped => None,
-        Condition::Running(stats) => Some(row_of(*stats)),
-        Condition::Silent => {
+    let row = match client::engine_state()? {
+        EngineState::Stopped => None,
+        EngineState::Running(stats) => Some(row_of(*stats)),
+        EngineState::Silent => {
             let (pid, supervisor) = (runtime::noted_engine(), supervisor::pid());
             Some((pid, supervisor, None, None, None, None, None, None, None, None, None, None, None, None))
         }
@@ -107,10 +107,10 @@ fn model_stats() -> Result<
             timestamp(stats.last_used),
         )
     };
-    let models = match client::condition()? {
-        Condition::Stopped => Vec::new(),
-        Condition::Running(stats) => stats.models,
-        Condition::Silent => {
+    let models = match client::engine_state()? {
+        EngineState::Stopped => Vec::new(),
+        EngineState::Running(stats) => stats.models,
+        EngineState::Silent => {
             warning!("the engine is not responding");
             Vec::new()
         }

@@ -80,7 +80,7 @@ pub fn ask(body: RequestBody) -> Result<ReplyBody, Error> {
 }
 
 /// What there is to know of the engine.
-pub enum Condition {
+pub enum EngineState {
     /// There is none.
     Stopped,
     /// It answers.
@@ -94,11 +94,11 @@ pub enum Condition {
 ///
 /// # Errors
 /// Those of talking to it.
-pub fn condition() -> Result<Condition, Error> {
+pub fn engine_state() -> Result<EngineState, Error> {
     match session::ask_until(RequestBody::Stats, Instant::now() + STATS_TIMEOUT)? {
-        AskOutcome::NoEngine => Ok(Condition::Stopped),
-        AskOutcome::TimedOut => Ok(Condition::Silent),
-        AskOutcome::Answered(ReplyBody::Stats(stats)) => Ok(Condition::Running(Box::new(stats))),
+        AskOutcome::NoEngine => Ok(EngineState::Stopped),
+        AskOutcome::TimedOut => Ok(EngineState::Silent),
+        AskOutcome::Answered(ReplyBody::Stats(stats)) => Ok(EngineState::Running(Box::new(stats))),
         AskOutcome::Answered(_) => Err(Error::Unexpected("not the state of the engine")),
     }
 }

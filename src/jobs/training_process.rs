@@ -93,7 +93,7 @@ impl TrainingProcess {
         self.is_lost && self.received.is_empty()
     }
 
-    /// How a process that is lost ended, with its last words.
+    /// How a process that is lost ended, with the last lines that it wrote.
     pub fn exit_report(&mut self) -> String {
         self.log_stderr();
         let started = Instant::now();
