@@ -112,8 +112,8 @@ pub enum AskOutcome {
 pub fn ask_until(body: RequestBody, until: Instant) -> Result<AskOutcome, Error> {
     let pending = SESSION.with_borrow_mut(|session| session.submit(body)).map(PendingCall)?;
     while Instant::now() < until {
-        let turn = SESSION.with_borrow_mut(|session| session.turn_until(&pending, until))?;
-        if let Some(outcome) = turn {
+        let polled = SESSION.with_borrow_mut(|session| session.poll_until(&pending, until))?;
+        if let Some(outcome) = polled {
             return Ok(outcome);
         }
     }
@@ -240,7 +240,7 @@ impl Session {
     }
 
     /// As [`poll`], of an engine that isn't started for it.
-    fn turn_until(&mut self, pending: &PendingCall, until: Instant) -> Result<Option<AskOutcome>, Error> {
+    fn poll_until(&mut self, pending: &PendingCall, until: Instant) -> Result<Option<AskOutcome>, Error> {
         if let Some(outcomes) = self.take_answer(pending.0)? {
             return single(outcomes).map(|body| Some(AskOutcome::Answered(body)));
         }

@@ -36,7 +36,7 @@ pub fn schedule(request: &TrainingRequest<'_>, cron: Option<&str>, min_new_rows:
     };
     if let Some(old) = schedules::lock(&fresh.name)? {
         old.require_owner()?;
-        unplan(&old)?;
+        remove_cron_job(&old)?;
     }
     schedules::store(&fresh)?;
     fresh.cron.as_deref().map_or(Ok(()), |cron| cron::add(&fresh, cron))
@@ -51,12 +51,12 @@ pub fn unschedule(name: &str) -> Result<bool, Error> {
     if !versions::owns(name)? {
         schedule.require_owner()?;
     }
-    unplan(&schedule)?;
+    remove_cron_job(&schedule)?;
     schedules::delete(name)?;
     Ok(true)
 }
 
-fn unplan(schedule: &Schedule) -> Result<(), Error> {
+fn remove_cron_job(schedule: &Schedule) -> Result<(), Error> {
     // What a role that was dropped had planned is pg_cron's to fail at.
     let is_planned = schedule.cron.is_some() && role_name(schedule.owner).is_some();
     if is_planned { cron::remove(schedule) } else { Ok(()) }
@@ -78,7 +78,7 @@ pub fn owned(role: pg_sys::Oid) -> Result<Vec<String>, Error> {
 pub fn drop_owned(role: pg_sys::Oid) -> Result<(), Error> {
     for name in schedules::of_role(role)? {
         if let Some(schedule) = schedules::lock(&name)? {
-            unplan(&schedule)?;
+            remove_cron_job(&schedule)?;
             schedules::delete(&name)?;
         }
     }
