@@ -13,7 +13,7 @@
 //! - [`supervisor`]: the background worker that starts and watches the engine.
 //! - [`columns`]: rows of the server's as the typed columns that models read.
 //! - [`relation`] and [`rows`]: what a call names, and what a query returns.
-//! - [`child`] and [`stream`]: an engine process, and a connection to one.
+//! - [`engine_process`] and [`stream`]: an engine process, and a connection to one.
 //! - [`runtime`]: names of the files that sessions and supervisor share.
 //! - [`latch`]: the one way in which this extension waits.
 //! - [`guc`]: the settings.
