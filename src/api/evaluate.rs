@@ -61,8 +61,8 @@ fn named_columns(
     Ok(NamedColumns {
         text: text.map(column_name),
         label: label.map(column_name),
-        features: features.map(|names| column_names("feature_columns", &names)).transpose()?,
-        keys: keys.map(|names| column_names("key_columns", &names)).transpose()?,
+        features: column_names("feature_columns", features)?,
+        keys: column_names("key_columns", keys)?,
         time: time.map(column_name),
     })
 }

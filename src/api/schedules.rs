@@ -5,11 +5,10 @@ use std::ffi::CStr;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{Array, JsonB, notice, pg_extern, pg_sys};
 
-use super::training::{column_name, column_names};
-use crate::catalog::arguments::Arguments;
+use super::training::{TrainingColumns, column_names, training_request};
 use crate::catalog::privilege::require_writable;
 use crate::error::Error;
-use crate::jobs::{self, TrainingRequest};
+use crate::jobs;
 
 /// Lets a model be trained again and again.
 #[pg_extern]
@@ -29,21 +28,14 @@ fn schedule_training(
     time_column: Option<&CStr>,
 ) -> Result<(), ErrorReport> {
     require_writable(c"schedule_training()");
-    let arguments = Arguments {
-        text_column: text_column.map(column_name),
-        label_column: label_column.map(column_name),
-        task: task.ok_or(Error::ArgumentNull("task"))?.to_owned(),
-        base: base.map(str::to_owned),
-        options: options.ok_or(Error::ArgumentNull("options"))?.0,
-        feature_columns: feature_columns.map(|names| column_names("feature_columns", &names)).transpose()?,
-        key_columns: key_columns.map(|names| column_names("key_columns", &names)).transpose()?,
-        time_column: time_column.map(column_name),
+    let columns = TrainingColumns {
+        text_column,
+        label_column,
+        feature_columns: column_names("feature_columns", feature_columns)?,
+        key_columns: column_names("key_columns", key_columns)?,
+        time_column,
     };
-    let request = TrainingRequest {
-        name: name.ok_or(Error::ArgumentNull("name"))?,
-        relation: relation.ok_or(Error::ArgumentNull("relation"))?,
-        arguments,
-    };
+    let request = training_request((name, relation), columns, (task, base, options))?;
     let min_new_rows = min_new_rows.ok_or(Error::ArgumentNull("min_new_rows"))?;
     Ok(jobs::schedule(&request, cron, min_new_rows)?)
 }
