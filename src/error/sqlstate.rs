@@ -53,6 +53,7 @@ impl Error {
             | Error::UnknownLabel { .. }
             | Error::NotFinite
             | Error::LabelNotFinite(_)
+            | Error::LabelRangeEmpty
             | Error::LabelsAlike(_)
             | Error::UnknownTask(_)
             | Error::ArgumentNegative(_)

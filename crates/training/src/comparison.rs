@@ -263,7 +263,8 @@ mod tests {
 
     #[test]
     fn stars_have_a_class_and_a_number() {
-        let targets = Targets::Stars((0..60).map(|row| f64::from([5, 5, 4, 1][row % 4])).collect());
+        let targets =
+            Targets::Stars((0..60).map(|row| Stars::Number(f64::from([5, 5, 4, 1][row % 4]))).collect());
         let baseline =
             measure(&targets, &(0..40).collect::<Vec<_>>(), &(40..60).collect::<Vec<_>>()).unwrap();
         assert_eq!((baseline.label.as_deref(), baseline.median), (Some("5 stars"), Some(4.5)));
