@@ -52,7 +52,7 @@ mod shared;
 mod simd;
 mod thread_pool;
 
-pub use cpu::Cpu;
+pub use cpu::{Cpu, KERNELS_VARIABLE, MissingKernels};
 pub use embeddings::{EmbeddingWeights, WordWeights, pack_embeddings};
 pub use encoder::{PackedEncoder, Pooling, Sequence};
 pub use functions::Activation;
