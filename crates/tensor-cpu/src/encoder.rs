@@ -4,9 +4,11 @@
 //! Invariant: a sequence's result has the same bits whatever else is in the batch and however many threads there are.
 //!
 //! Sequences lie end to end, without padding. A *pass* is a number of sequences whose hidden states are in memory at the
-//! same time. A large batch is cut into passes, and each thread takes one after the other; the tokens of a small batch
-//! are divided among the threads instead, which then wait for each other once in each layer, before attention.
+//! same time. A batch of many sequences is divided into equal parts, one for each thread, and these into passes; the tokens of
+//! a batch that can't be divided so are divided among the threads instead, which then wait for each other once in each layer,
+//! before attention.
 
+use std::cmp::Reverse;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,6 +26,13 @@ use super::thread_pool::{Barrier, ThreadPool};
 /// Tokens of a pass, when there are more than one: few enough that they stay in the second-level cache on their way through
 /// a layer, many enough that fetching the weights doesn't matter.
 const PASS_TOKENS: usize = 128;
+
+/// Least tokens of a thread that works on sequences of its own: with fewer, fetching the weights would matter.
+const LEAST_PART: usize = 64;
+
+/// How much longer than the mean the longest part may take, so that threads work on sequences of their own. To work together on
+/// all of them costs about as much.
+const MOST_UNEVEN: f64 = 1.08;
 
 /// A thread with fewer tokens than this costs more than it brings.
 const LEAST_TOKENS: usize = 12;
@@ -123,35 +132,45 @@ impl PackedEncoder {
     /// Ids and positions must be rows of the embeddings; a panic tells of those that aren't.
     pub fn forward(&self, sequences: &[Sequence<'_>], pooling: Pooling) -> Vec<f32> {
         let mut output = vec![0.0; sequences.len() * self.shape.hidden];
-        let tokens: usize = sequences.iter().map(|sequence| sequence.ids.len()).sum();
-        let passes = cut(sequences, tokens, self.pool.size());
-        let rows = SharedRows::new(&mut output, self.shape.hidden);
-        if passes.len() > 1 {
-            self.forward_passes(&passes, sequences, pooling, &rows);
-        } else {
-            self.forward_together(sequences, tokens, pooling, &rows);
+        let lengths: Vec<usize> = sequences.iter().map(|sequence| sequence.ids.len()).collect();
+        match Division::new(&lengths, self.pool.size()) {
+            Some(division) => self.forward_apart(&division, sequences, pooling, &mut output),
+            None => {
+                let rows = SharedRows::new(&mut output, self.shape.hidden);
+                self.forward_together(sequences, lengths.iter().sum(), pooling, &rows);
+            }
         }
         output
     }
 
-    /// Each thread takes one pass after the other.
-    fn forward_passes(
+    /// Each thread takes the passes of its part one after the other, and then those that others haven't come to.
+    fn forward_apart(
         &self,
-        passes: &[Range<usize>],
+        division: &Division,
         sequences: &[Sequence<'_>],
         pooling: Pooling,
-        output: &SharedRows<'_>,
+        output: &mut [f32],
     ) {
-        let next = AtomicUsize::new(0);
-        self.pool.run(self.pool.size().min(passes.len()), |thread| {
-            let mut space = self.memories[thread].lock();
-            let ThreadMemory { states, scratch } = &mut *space;
-            while let Some(range) = passes.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let sequences = &sequences[range.clone()];
-                let pass = Pass::new(self, sequences, range.start, pooling, states, output, 1);
-                pass.run(0, scratch);
+        let ordered: Vec<&Sequence<'_>> = division.order.iter().map(|&index| &sequences[index]).collect();
+        let mut states = vec![0.0; output.len()];
+        let rows = SharedRows::new(&mut states, self.shape.hidden);
+        let next: Vec<AtomicUsize> = division.parts.iter().map(|_| AtomicUsize::new(0)).collect();
+        self.pool.run(division.parts.len(), |thread| {
+            let mut memory = self.memories[thread].lock();
+            let ThreadMemory { states, scratch } = &mut *memory;
+            for part in (0..next.len()).map(|offset| (thread + offset) % next.len()) {
+                let passes = &division.parts[part];
+                while let Some(range) = passes.get(next[part].fetch_add(1, Ordering::Relaxed)) {
+                    let sequences = &ordered[range.clone()];
+                    let pass = Pass::new(self, sequences, range.start, pooling, states, &rows, 1);
+                    pass.run(0, scratch);
+                }
             }
         });
+        let width = self.shape.hidden;
+        for (state, &index) in states.chunks_exact(width).zip(&division.order) {
+            output[index * width..][..width].copy_from_slice(state);
+        }
     }
 
     /// All threads work on all sequences together.
@@ -163,8 +182,9 @@ impl PackedEncoder {
         output: &SharedRows<'_>,
     ) {
         let threads = self.pool.size().min(tokens / LEAST_TOKENS).max(1);
+        let sequences: Vec<&Sequence<'_>> = sequences.iter().collect();
         let mut states = std::mem::take(&mut self.memories[0].lock().states);
-        let pass = Pass::new(self, sequences, 0, pooling, &mut states, output, threads);
+        let pass = Pass::new(self, &sequences, 0, pooling, &mut states, output, threads);
         self.pool.run(threads, |thread| pass.run(thread, &mut self.memories[thread].lock().scratch));
         drop(pass);
         self.memories[0].lock().states = states;
@@ -181,19 +201,58 @@ impl std::fmt::Debug for PackedEncoder {
     }
 }
 
-/// Cuts a batch into passes of about equal size, or leaves it whole if it is too small to keep all threads busy.
-fn cut(sequences: &[Sequence<'_>], tokens: usize, threads: usize) -> Vec<Range<usize>> {
-    // With two passes for each thread, the last one to finish keeps the others waiting for a quarter of the time at most.
-    if threads > 1 && tokens < 2 * threads * PASS_TOKENS {
-        return std::iter::once(0..sequences.len()).collect();
+/// A batch divided among threads that need not wait for each other.
+struct Division {
+    /// The sequences in the order in which they lie, those of a part side by side.
+    order: Vec<usize>,
+    /// Of each part, its passes, as ranges of [`order`](Self::order).
+    parts: Vec<Vec<Range<usize>>>,
+}
+
+impl Division {
+    /// Divides sequences of these lengths into one part for each thread: the longest first, each to the part that is the shortest
+    /// so far. `None` if there are too few of them to do so evenly, so that some threads would idle.
+    fn new(lengths: &[usize], threads: usize) -> Option<Self> {
+        let tokens: usize = lengths.iter().sum();
+        if threads == 1 && tokens <= PASS_TOKENS {
+            return None;
+        }
+        let mut order: Vec<usize> = (0..lengths.len()).collect();
+        // Stable, so that the same batch is always divided alike.
+        order.sort_by_key(|&index| Reverse(lengths[index]));
+        let mut parts = vec![(0, Vec::new()); threads];
+        for index in order {
+            if let Some((sum, part)) = parts.iter_mut().min_by_key(|(sum, _)| *sum) {
+                *sum += lengths[index];
+                part.push(index);
+            }
+        }
+        let longest = parts.iter().map(|(sum, _)| *sum).max().unwrap_or_default();
+        let even = (longest * threads) as f64 <= MOST_UNEVEN * tokens as f64;
+        if threads > 1 && !(even && tokens >= LEAST_PART * threads) {
+            return None;
+        }
+        let mut order = Vec::with_capacity(lengths.len());
+        let passes = |(sum, part): (usize, Vec<usize>)| {
+            let first = order.len();
+            order.extend(part);
+            passes(&order[first..], first, sum, lengths)
+        };
+        let parts = parts.into_iter().map(passes).collect();
+        Some(Self { order, parts })
     }
+}
+
+/// Cuts the sequences of a part, which have `tokens` tokens and lie from `first` on, into passes of about equal size.
+fn passes(part: &[usize], first: usize, tokens: usize, lengths: &[usize]) -> Vec<Range<usize>> {
+    let most = tokens.div_ceil(tokens.div_ceil(PASS_TOKENS).max(1));
     let mut passes = Vec::new();
     let (mut start, mut filled) = (0, 0);
-    for (index, sequence) in sequences.iter().enumerate() {
-        filled += sequence.ids.len();
-        if filled >= PASS_TOKENS || index + 1 == sequences.len() {
-            passes.push(start..index + 1);
-            (start, filled) = (index + 1, 0);
+    for (place, &index) in part.iter().enumerate() {
+        filled += lengths[index];
+        if filled >= most || place + 1 == part.len() {
+            passes.push(first + start..first + place + 1);
+            (start, filled) = (place + 1, 0);
         }
     }
     passes
@@ -207,7 +266,7 @@ fn part(total: usize, index: usize, parts: usize) -> Range<usize> {
 /// Some sequences on their way through the layers.
 struct Pass<'a> {
     encoder: &'a PackedEncoder,
-    sequences: &'a [Sequence<'a>],
+    sequences: &'a [&'a Sequence<'a>],
     /// Rows of each sequence.
     spans: Vec<Range<usize>>,
     tokens: usize,
@@ -225,7 +284,7 @@ struct Pass<'a> {
 impl<'a> Pass<'a> {
     fn new(
         encoder: &'a PackedEncoder,
-        sequences: &'a [Sequence<'a>],
+        sequences: &'a [&'a Sequence<'a>],
         first_output: usize,
         pooling: Pooling,
         states: &'a mut States,
@@ -233,7 +292,7 @@ impl<'a> Pass<'a> {
         threads: usize,
     ) -> Self {
         let mut tokens = 0;
-        let span = |sequence: &Sequence<'_>| {
+        let span = |sequence: &&Sequence<'_>| {
             let start = tokens;
             tokens += sequence.ids.len();
             start..tokens
@@ -347,4 +406,55 @@ fn rows(buffer: &mut Vec<f32>, count: usize, stride: usize) -> SharedRows<'_> {
         *buffer = vec![0.0; count * stride];
     }
     SharedRows::new(buffer, stride)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lengths as reviews have them.
+    fn lengths(count: usize) -> Vec<usize> {
+        (0..count).map(|index| 5 + index * 7919 % 110).collect()
+    }
+
+    #[test]
+    fn every_sequence_is_in_one_pass() {
+        for threads in 1..=5 {
+            for count in [1, 2, 9, 40, 300] {
+                let Some(division) = Division::new(&lengths(count), threads) else { continue };
+                let mut order = division.order.clone();
+                order.sort_unstable();
+                assert_eq!(order, (0..count).collect::<Vec<_>>(), "{threads} {count}");
+                let places: Vec<usize> = division.parts.iter().flatten().flat_map(Clone::clone).collect();
+                assert_eq!(places, (0..count).collect::<Vec<_>>(), "{threads} {count}");
+            }
+        }
+    }
+
+    #[test]
+    fn parts_are_of_equal_length() {
+        for (threads, count) in [(2, 20), (2, 21), (2, 50), (3, 60), (8, 300)] {
+            let lengths = lengths(count);
+            let division = Division::new(&lengths, threads).unwrap();
+            let tokens = |passes: &Vec<Range<usize>>| {
+                passes
+                    .iter()
+                    .flat_map(Clone::clone)
+                    .map(|place| lengths[division.order[place]])
+                    .sum::<usize>()
+            };
+            let tokens: Vec<usize> = division.parts.iter().map(tokens).collect();
+            let (mean, longest) = (tokens.iter().sum::<usize>() / threads, tokens.iter().max().unwrap());
+            assert!(*longest as f64 <= MOST_UNEVEN * mean as f64 + 1.0, "{threads} {count}: {tokens:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_divided_evenly_is_worked_on_together() {
+        for lengths in [vec![128], vec![500, 20], vec![30, 30], vec![200, 200, 200]] {
+            assert!(Division::new(&lengths, 2).is_none(), "{lengths:?}");
+        }
+        assert!(Division::new(&[100, 28], 1).is_none());
+        assert_eq!(Division::new(&[100, 100], 1).unwrap().parts, [[0..1, 1..2]]);
+    }
 }

@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn no_peak_is_more_than_the_processor_can_do() {
         for kernels in Kernels::supported() {
-            let (peak, most) = (Peak::measure(&kernels, &Team::new(1)), most(&kernels));
+            let (peak, most) = (Peak::measure(&kernels, &ThreadPool::new(1)), most(&kernels));
             let clock = clock();
             for (name, found, most) in [("f32", peak.f32, most.f32), ("int8", peak.int8, most.int8)] {
                 let per_cycle = found / clock;
