@@ -62,7 +62,19 @@ pub(super) unsafe fn exp<S: Simd>(x: S::Floats) -> S::Floats {
     // SAFETY: the caller's.
     unsafe {
         // In this order of arguments NaN passes.
-        let x = S::max(S::splat(EXP_LEAST), S::min(S::splat(EXP_MOST), x));
+        exp_at_most_zero::<S>(S::min(S::splat(EXP_MOST), x))
+    }
+}
+
+/// As [`exp`] where `x` can't be above zero.
+///
+/// # Safety
+/// The machine has the instruction set.
+#[inline(always)]
+pub(super) unsafe fn exp_at_most_zero<S: Simd>(x: S::Floats) -> S::Floats {
+    // SAFETY: the caller's.
+    unsafe {
+        let x = S::max(S::splat(EXP_LEAST), x);
         let n = S::round(S::mul(x, S::splat(std::f32::consts::LOG2_E)));
         let rest = S::mul_add(n, S::splat(-LN_2_HIGH), x);
         let rest = S::mul_add(n, S::splat(-LN_2_LOW), rest);

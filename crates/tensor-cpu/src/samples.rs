@@ -37,7 +37,13 @@ pub fn dense(
     let mut ranges = Ranges::default();
     ranges.observe(&made_up(inputs));
     let mut prepacked = PrepackedBuilder::default();
-    pack(&mut prepacked, "layer", inputs, &[&weights], (precision == Precision::Int8).then_some(&ranges));
+    pack(
+        &mut prepacked,
+        "layer",
+        inputs,
+        &[&weights],
+        (precision == Precision::Int8).then_some((&ranges, kernels.byte_limits())),
+    );
     let prepacked = Arc::new(prepacked.finish(serde_json::Value::Null));
     let columns = padded(outputs);
     let layer = Linear::open(&prepacked, "layer", inputs, columns)?;
@@ -91,7 +97,7 @@ pub fn quantise(kernels: Kernels, width: usize) -> Sample {
     let (mut x, mut bytes, shift, factor) =
         (made_up(width), vec![0; width], made_up(width), vec![2.0; width]);
     let run = move || {
-        kernels.quantise(&mut x, &mut bytes, None, (&shift, &factor));
+        kernels.quantise(&mut x, &mut bytes, None, Some((&shift, &factor)));
     };
     Sample { run: Box::new(run), operations: width as u64 }
 }
