@@ -4,7 +4,7 @@
 //! alone, not on which other queries are computed with it.
 
 use super::dense::{by_height, tile_f32, tiles};
-use super::functions::exp_at_most_zero;
+use super::functions::exp2_at_most_zero;
 use super::rows::{each_vector, load, store};
 use super::simd::{MOST_ROWS, PANEL, Simd};
 
@@ -140,10 +140,12 @@ unsafe fn softmax<S: Simd>(scores: *mut f32, length: usize) -> f32 {
             let value = S::load(scores.add(at));
             greatest = S::max(S::first(value, greatest, count), greatest);
         });
-        let greatest = S::splat(S::greatest(greatest));
+        // e^(x - greatest) as a power of two.
+        let log2_e = S::splat(std::f32::consts::LOG2_E);
+        let greatest = S::splat(-S::greatest(greatest) * std::f32::consts::LOG2_E);
         let mut sum = S::splat(0.0);
         each_vector!(length, |at, count| {
-            let power = exp_at_most_zero::<S>(S::sub(S::load(scores.add(at)), greatest));
+            let power = exp2_at_most_zero::<S>(S::mul_add(S::load(scores.add(at)), log2_e, greatest));
             S::store(scores.add(at), power);
             sum = S::add(sum, S::first(power, S::splat(0.0), count));
         });

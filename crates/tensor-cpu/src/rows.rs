@@ -3,7 +3,7 @@
 //! It must not know layers. Invariant: a row that holds a number that isn't finite comes out with NaN in it, so that
 //! an overflow shows in the answer whatever the precision.
 
-use super::functions::{Activation, activate};
+use super::functions::{Activation, activate, activate_for_bytes};
 use super::simd::Simd;
 
 /// What the bytes of a quantised row mean: byte `b` stands for `scale (b - zero)`.
@@ -143,7 +143,7 @@ unsafe fn quantise_by<S: Simd>(
         each_vector!(width, |at, count| {
             let mut value = load::<S>(x.add(at), count);
             if let Some(activation) = activation {
-                value = activate::<S>(activation, value);
+                value = activate_for_bytes::<S>(activation, value);
                 store::<S>(x.add(at), value, count);
             }
             let value = smooth(value, at, count);

@@ -252,3 +252,25 @@ fn a_layer_in_int8_is_near_the_one_in_f32() {
         }
     }
 }
+
+/// What is rounded to bytes afterwards.
+#[test]
+fn activations_before_bytes_are_off_by_less_than_a_step() {
+    for kernels in Kernels::supported() {
+        for activation in [Activation::GeluErf, Activation::GeluTanh] {
+            let x: Vec<f32> = (-12_000..=12_000).map(|step| step as f32 / 1_000.0).collect();
+            let (mut found, mut bytes) = (x.clone(), vec![0; x.len()]);
+            kernels.quantise(&mut found, &mut bytes, Some(activation), None);
+            for (&x, &found) in x.iter().zip(&found) {
+                let error = (f64::from(found) - exact(activation, f64::from(x))).abs();
+                assert!(error <= 2e-6 * f64::from(x.abs()), "{kernels:?} {activation:?} {x}: {found}");
+            }
+        }
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut row = vec![1.0; 19];
+            row[17] = value;
+            let steps = kernels.quantise(&mut row, &mut [0; 19], Some(Activation::GeluErf), None);
+            assert!(steps.scale.is_nan(), "{kernels:?} hides {value}");
+        }
+    }
+}
