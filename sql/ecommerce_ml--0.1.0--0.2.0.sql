@@ -510,6 +510,38 @@ CREATE FUNCTION predict_value(input jsonb, model text) RETURNS double precision
     AS 'MODULE_PATHNAME', 'predict_value_of_jsonb_wrapper';
 COMMENT ON FUNCTION predict_value(jsonb, text) IS 'value of a regression model, of an object, whose keys are columns, by a named model';
 
+-- How sure an answer is
+
+CREATE FUNCTION predict_confidence(review text) RETURNS real
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_confidence_wrapper';
+COMMENT ON FUNCTION predict_confidence(text) IS 'probability of what is answered: of the sentiment, else of the class';
+
+CREATE FUNCTION predict_confidence(review text, model text) RETURNS real
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_confidence_by_wrapper';
+COMMENT ON FUNCTION predict_confidence(text, text) IS 'probability of what is answered: of the sentiment, else of the class, by a named model';
+
+CREATE FUNCTION predict_confidence(reviews text[]) RETURNS real[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20000
+    AS 'MODULE_PATHNAME', 'predict_confidence_all_wrapper';
+COMMENT ON FUNCTION predict_confidence(text[]) IS 'probability of what is answered: of the sentiment, else of the class, for each element';
+
+CREATE FUNCTION predict_confidence(reviews text[], model text) RETURNS real[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20000
+    AS 'MODULE_PATHNAME', 'predict_confidence_all_by_wrapper';
+COMMENT ON FUNCTION predict_confidence(text[], text) IS 'probability of what is answered: of the sentiment, else of the class, for each element, by a named model';
+
+CREATE FUNCTION predict_confidence(input record, model text) RETURNS real
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 50 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_confidence_of_record_wrapper';
+COMMENT ON FUNCTION predict_confidence(record, text) IS 'probability of the likeliest class, of a row, whose columns are found by name, by a named model';
+
+CREATE FUNCTION predict_confidence(input jsonb, model text) RETURNS real
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 50 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_confidence_of_jsonb_wrapper';
+COMMENT ON FUNCTION predict_confidence(jsonb, text) IS 'probability of the likeliest class, of an object, whose keys are columns, by a named model';
+
 -- Last, since they would fire for what is made above.
 
 CREATE FUNCTION heed_command() RETURNS event_trigger

@@ -40,6 +40,7 @@ pub enum ModelFunction {
     Class,
     Probabilities,
     Value,
+    Confidence,
     Embedding,
 }
 
@@ -56,7 +57,8 @@ impl ModelFunction {
             | ModelFunction::Rating
             | ModelFunction::Class
             | ModelFunction::Probabilities
-            | ModelFunction::Value => Output::Prediction,
+            | ModelFunction::Value
+            | ModelFunction::Confidence => Output::Prediction,
         }
     }
 
@@ -75,6 +77,7 @@ impl ModelFunction {
             ModelFunction::Class => answers.class(row)?.into_datum(),
             ModelFunction::Probabilities => answers.probabilities(row)?.into_datum(),
             ModelFunction::Value => answers.value(row)?.into_datum(),
+            ModelFunction::Confidence => answers.confidence(row)?.into_datum(),
             ModelFunction::Embedding => answers.embedding(row)?.into_datum(),
         })
     }
@@ -257,6 +260,19 @@ impl Answers {
             let object: Map<String, Value> =
                 pairs.map(|(label, p)| (label.clone(), json!(f64::from(*p)))).collect();
             (!object.is_empty()).then_some(JsonB(Value::Object(object)))
+        })
+    }
+
+    /// The probability of what is answered: of a text, of its sentiment if the labels mean one, all labels of that sentiment
+    /// together; else of the likeliest label, which is all that is said of columns.
+    ///
+    /// # Errors
+    /// As [`class`](Self::class).
+    pub fn confidence(&self, row: usize) -> Result<Option<f32>, Error> {
+        let scheme = if self.model.columns.is_none() { self.scheme } else { LabelScheme::Other };
+        self.read_prediction(row, "classes", |prediction| match prediction {
+            Prediction::Class { probabilities, .. } => scheme.confidence(probabilities),
+            Prediction::Number(_) => None,
         })
     }
 

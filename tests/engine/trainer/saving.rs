@@ -56,7 +56,8 @@ fn every_model_is_saved_as_what_it_is() {
 
 #[test]
 fn nothing_is_lost_where_the_base_is_in_single_precision() {
-    let options = json!({ "num_train_epochs": 1, "eval_fraction": 0.25, "tuning": "lora" });
+    let options =
+        json!({ "num_train_epochs": 1, "eval_fraction": 0.25, "tuning": "lora", "calibration": "none" });
     let said = run(job("distilbert-classification", Objective::Classification, options, two_classes(40)));
     let evaluated = said.epochs[0].evaluation.iter().find(|metric| metric.name == "log_loss").unwrap().value;
     assert!((said.metric("log_loss") - evaluated).abs() < 1e-5);
@@ -79,7 +80,8 @@ fn half_precision_stays_half_but_for_the_last_layer() {
 
 #[test]
 fn a_head_of_the_same_labels_is_kept() {
-    let options = || json!({ "num_train_epochs": 1, "learning_rate": 1e-9, "tuning": "head" });
+    let options =
+        || json!({ "num_train_epochs": 1, "learning_rate": 1e-9, "tuning": "head", "eval_fraction": 0 });
     let output = |model: &str, objective, rows| {
         let said = run(job(model, objective, options(), rows));
         let files = said.model();

@@ -15,14 +15,17 @@ use ecommerce_ml_checkpoint::weights::Weights;
 use ecommerce_ml_checkpoint::weights::family::Names;
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_training::Targets;
+use ecommerce_ml_training::temperature::Temperature;
 use half::{bf16, f16};
-use safetensors::tensor::{Dtype, TensorView};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde_json::{Map, Value, json};
 
 use crate::nn::{Network, Parameters};
 
 const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.safetensors";
+/// The key of `config.json` that `transformers` doesn't know.
+const OWN_SECTION: &str = "ecommerce_ml";
 
 /// What the base's files say of the new ones.
 #[derive(Debug)]
@@ -76,6 +79,12 @@ impl FileLayout {
         let mut files = self.others;
         files.extend([(CONFIG.to_owned(), config), (WEIGHTS.to_owned(), weights)]);
         Ok(ModelFiles::from_parts(files))
+    }
+
+    /// Names that the tensors of the head's last layer have in the files.
+    pub(super) fn output_names(&self, network: &Network, parameters: &Parameters) -> Vec<String> {
+        let output = parameters.list.iter().filter(|parameter| network.is_output(parameter));
+        output.map(|parameter| self.names.with_head(&parameter.name)).collect()
     }
 
     fn weights(&self, network: &Network, parameters: &Parameters) -> Result<Vec<u8>, EngineError> {
@@ -150,6 +159,49 @@ impl<'a> TensorData<'a> {
     }
 }
 
+/// Divides what the head's last layer, tensors of these names, says by a temperature: in the files, so that whoever reads them
+/// reads calibrated logits. What was learned is noted in `config.json`, where `transformers` passes over it.
+///
+/// # Errors
+/// [`ErrorKind::Internal`] if the files aren't those of a new model.
+pub(super) fn apply_temperature(
+    files: &mut ModelFiles,
+    output: &[String],
+    temperature: &Temperature,
+) -> Result<(), EngineError> {
+    let lost = |what: &str| EngineError::new(ErrorKind::Internal, format!("could not calibrate {what}"));
+    let weights = files.get_mut(WEIGHTS).ok_or_else(|| lost(WEIGHTS))?;
+    let (header, metadata) = SafeTensors::read_metadata(weights).map_err(|error| lost(&error.to_string()))?;
+    for name in output {
+        let tensor = metadata.info(name).filter(|tensor| tensor.dtype == Dtype::F32);
+        let (start, end) = tensor.ok_or_else(|| lost(name))?.data_offsets;
+        // The header is preceded by its length.
+        let begin = header + size_of::<u64>();
+        let numbers = weights.get_mut(begin + start..begin + end).ok_or_else(|| lost(name))?;
+        for number in numbers.as_chunks_mut::<4>().0 {
+            *number = ((f64::from(f32::from_le_bytes(*number)) / temperature.value) as f32).to_le_bytes();
+        }
+    }
+    let config = files.get_mut(CONFIG).ok_or_else(|| lost(CONFIG))?;
+    let mut object: Map<String, Value> = parse_json(CONFIG, config)?;
+    let learned = json!({ "temperature": temperature.value, "rows": temperature.rows, "applied": true });
+    let mut own = object.remove(OWN_SECTION).and_then(object_of).unwrap_or_default();
+    own.insert("calibration".to_owned(), learned);
+    object.insert(OWN_SECTION.to_owned(), Value::Object(own));
+    *config = written(&object)?;
+    Ok(())
+}
+
+fn object_of(value: Value) -> Option<Map<String, Value>> {
+    if let Value::Object(object) = value { Some(object) } else { None }
+}
+
+fn written(config: &Map<String, Value>) -> Result<Vec<u8>, EngineError> {
+    let internal =
+        |error| EngineError::new(ErrorKind::Internal, format!("could not write config.json: {error}"));
+    serde_json::to_vec_pretty(config).map_err(internal)
+}
+
 /// The base's `config.json`, with another head.
 fn config(mut config: Map<String, Value>, targets: &Targets) -> Result<Vec<u8>, EngineError> {
     let architecture = match config.get("model_type").and_then(Value::as_str) {
@@ -180,9 +232,11 @@ fn config(mut config: Map<String, Value>, targets: &Targets) -> Result<Vec<u8>, 
     ] {
         config.insert(key.to_owned(), value);
     }
-    let internal =
-        |error| EngineError::new(ErrorKind::Internal, format!("could not write config.json: {error}"));
-    serde_json::to_vec_pretty(&config).map_err(internal)
+    // It was the base's.
+    if let Some(Value::Object(own)) = config.get_mut(OWN_SECTION) {
+        own.remove("calibration");
+    }
+    written(&config)
 }
 
 fn not_finite(name: &str) -> EngineError {
