@@ -4,7 +4,7 @@
 //! frequent class, their median or their mean. No other answer that is always the same does better on them, so a model that is
 //! better has learned something of its inputs.
 //!
-//! Invariant: each row is either counted or left out, because its text is NULL or blank or its label NULL; a label that
+//! Invariant: each row is either counted or left out, because its text is NULL, blank or none that the model can read, or its label NULL; a label that
 //! means none of the model's classes fails the statement.
 
 use std::marker::PhantomData;

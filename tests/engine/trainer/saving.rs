@@ -133,3 +133,26 @@ fn bytemuck_values(dtype: Dtype, data: &[u8]) -> Vec<f32> {
         }
     }
 }
+
+#[test]
+fn the_scripts_that_were_learned_from_are_noted() {
+    let rows = |chinese: usize| {
+        let mut rows = two_classes(40);
+        rows.iter_mut()
+            .take(chinese)
+            .for_each(|row| row.text = format!("很好 {}", "质量很好".repeat(9)) + &row.text);
+        rows
+    };
+    let options = || json!({ "num_train_epochs": 1, "tuning": "head" });
+    for (chinese, scripts) in [(0, json!(["Latin"])), (20, json!(["Han", "Latin"]))] {
+        let said = run(job("bert-classification-3", Objective::Classification, options(), rows(chinese)));
+        let config: Value = serde_json::from_slice(said.model().get("config.json").unwrap()).unwrap();
+        assert_eq!(config["ecommerce_ml"]["scripts"], scripts);
+        let details: Value = serde_json::from_str(&said.finished().info.details).unwrap();
+        assert_eq!(details["scripts"], scripts);
+        // What a base has learned is kept.
+        let again = run(crate::kit::job_of(said.model(), Objective::Classification, options(), rows(0)));
+        let config: Value = serde_json::from_slice(again.model().get("config.json").unwrap()).unwrap();
+        assert_eq!(config["ecommerce_ml"]["scripts"], scripts);
+    }
+}

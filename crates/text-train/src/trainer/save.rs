@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 use ecommerce_ml_checkpoint::config::parse_json;
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_checkpoint::open::OpenModel;
+use ecommerce_ml_checkpoint::scripts::KnownScripts;
 use ecommerce_ml_checkpoint::weights::Weights;
 use ecommerce_ml_checkpoint::weights::family::Names;
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
@@ -31,6 +32,8 @@ const OWN_SECTION: &str = "ecommerce_ml";
 #[derive(Debug)]
 pub(super) struct FileLayout {
     config: Map<String, Value>,
+    /// The scripts that the new model reads, if they are known.
+    scripts: Option<Vec<&'static str>>,
     names: Names,
     types: BTreeMap<String, Dtype>,
     /// The tokenizer's.
@@ -40,11 +43,15 @@ pub(super) struct FileLayout {
 }
 
 impl FileLayout {
-    /// That of a base with these parameters.
+    /// That of a base with these parameters, of a new model that reads these scripts.
     ///
     /// # Errors
     /// If its `config.json` is damaged.
-    pub(super) fn of(base: &OpenModel<'_>, parameters: &Parameters) -> Result<Self, EngineError> {
+    pub(super) fn of(
+        base: &OpenModel<'_>,
+        parameters: &Parameters,
+        scripts: &KnownScripts,
+    ) -> Result<Self, EngineError> {
         let OpenModel { files, names, weights, .. } = base;
         let of = |name: &String| Some((name.clone(), weights.dtype(name)?));
         let types = parameters.list.iter().filter_map(|parameter| of(&parameter.name)).collect();
@@ -52,6 +59,7 @@ impl FileLayout {
         let others = files.iter().filter(|(name, _)| is_other(name));
         Ok(Self {
             config: parse_json(CONFIG, files.require(CONFIG)?)?,
+            scripts: scripts.names(),
             names: names.clone(),
             types,
             others: others.map(|(name, bytes)| (name.to_owned(), bytes.to_vec())).collect(),
@@ -75,7 +83,7 @@ impl FileLayout {
         targets: &Targets,
     ) -> Result<ModelFiles, EngineError> {
         let weights = self.weights(network, parameters)?;
-        let config = config(self.config, targets)?;
+        let config = config(self.config, targets, self.scripts)?;
         let mut files = self.others;
         files.extend([(CONFIG.to_owned(), config), (WEIGHTS.to_owned(), weights)]);
         Ok(ModelFiles::from_parts(files))
@@ -203,7 +211,11 @@ fn written(config: &Map<String, Value>) -> Result<Vec<u8>, EngineError> {
 }
 
 /// The base's `config.json`, with another head.
-fn config(mut config: Map<String, Value>, targets: &Targets) -> Result<Vec<u8>, EngineError> {
+fn config(
+    mut config: Map<String, Value>,
+    targets: &Targets,
+    scripts: Option<Vec<&'static str>>,
+) -> Result<Vec<u8>, EngineError> {
     let architecture = match config.get("model_type").and_then(Value::as_str) {
         Some("distilbert") => "DistilBertForSequenceClassification",
         Some("roberta") => "RobertaForSequenceClassification",
@@ -232,9 +244,14 @@ fn config(mut config: Map<String, Value>, targets: &Targets) -> Result<Vec<u8>, 
     ] {
         config.insert(key.to_owned(), value);
     }
+    let mut own = config.remove(OWN_SECTION).and_then(object_of).unwrap_or_default();
     // It was the base's.
-    if let Some(Value::Object(own)) = config.get_mut(OWN_SECTION) {
-        own.remove("calibration");
+    own.remove("calibration");
+    if let Some(scripts) = scripts {
+        own.insert("scripts".to_owned(), json!(scripts));
+    }
+    if !own.is_empty() {
+        config.insert(OWN_SECTION.to_owned(), Value::Object(own));
     }
     written(&config)
 }

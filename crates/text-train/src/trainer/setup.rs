@@ -9,6 +9,7 @@ use ecommerce_ml_checkpoint::config::ModelConfig;
 use ecommerce_ml_checkpoint::files::{ModelFiles, content_address};
 use ecommerce_ml_checkpoint::head::HeadPlan;
 use ecommerce_ml_checkpoint::open::OpenModel;
+use ecommerce_ml_checkpoint::scripts::KnownScripts;
 use ecommerce_ml_checkpoint::tokenizer::Tokenizer;
 use ecommerce_ml_predictor::{Evaluate, Job, Sink};
 use ecommerce_ml_protocol::training::{Prepared, TrainingCall, TrainingPlan};
@@ -56,6 +57,8 @@ pub(super) struct Setup {
     pub(super) incumbent: Option<ModelFiles>,
     /// What the training is going to do.
     pub(super) prepared: Prepared,
+    /// The scripts that the new model reads.
+    scripts: KnownScripts,
     /// What texts that change from epoch to epoch are made of.
     texts: Option<Texts>,
     config: ModelConfig,
@@ -101,6 +104,8 @@ impl Setup {
         let held_out = HeldOut::choose(&dataset, &targets, options.eval_fraction, options.seed)?;
         let classes: Vec<u32> = (0..dataset.len()).map(|row| targets.class(row)).collect();
         let tokenizer = Tokenizer::load(base.files, config)?;
+        let learned = held_out.split.training.iter().map(|&row| dataset.texts()[row].as_str());
+        let scripts = tokenizer.scripts().learning_from(learned);
         let limit = options.max_length.unwrap_or(usize::MAX);
         let examples = Examples::new(&mut dataset, &held_out.split, &classes, &options, (&tokenizer, limit))?;
         // Copies count, or balanced weights would make up for scarce classes a second time.
@@ -163,6 +168,7 @@ impl Setup {
             checkpoint,
             incumbent,
             prepared,
+            scripts,
             texts,
             config: config.clone(),
             tuning,
@@ -182,7 +188,7 @@ impl Setup {
     ) -> Result<(Learner, FileLayout), EngineError> {
         let (seed, tuning) = (self.options.seed, self.tuning);
         let (network, mut parameters) = Network::read(&mut base, self.targets.outputs(), seed, cpu)?;
-        let file_layout = FileLayout::of(&base, &parameters)?;
+        let file_layout = FileLayout::of(&base, &parameters, &self.scripts)?;
         let rates = AppliedDropoutRates::new(&base.dropout()?, self.options.hidden_dropout);
         if !self.keeps_head {
             network.renew_output(&mut parameters, seed);
