@@ -93,12 +93,13 @@ row_function!(predict_rating_of_record, predict_rating_of_jsonb: Rating, rating 
 row_function!(predict_class_of_record, predict_class_of_jsonb: Class, class => String);
 row_function!(predict_probabilities_of_record, predict_probabilities_of_jsonb: Probabilities, probabilities => JsonB);
 row_function!(predict_value_of_record, predict_value_of_jsonb: Value, value => f64);
+row_function!(predict_confidence_of_record, predict_confidence_of_jsonb: Confidence, confidence => f32);
 
 /// What the server calls for a function of one row: its address says which function that is.
 type SqlFunction = unsafe extern "C-unwind" fn(pg_sys::FunctionCallInfo) -> pg_sys::Datum;
 
 /// Of records, and of jsonb.
-const ROW_FUNCTIONS: [(SqlFunction, SqlFunction, ModelFunction); 4] = [
+const ROW_FUNCTIONS: [(SqlFunction, SqlFunction, ModelFunction); 5] = [
     (predict_rating_of_record_wrapper, predict_rating_of_jsonb_wrapper, ModelFunction::Rating),
     (predict_class_of_record_wrapper, predict_class_of_jsonb_wrapper, ModelFunction::Class),
     (
@@ -107,6 +108,7 @@ const ROW_FUNCTIONS: [(SqlFunction, SqlFunction, ModelFunction); 4] = [
         ModelFunction::Probabilities,
     ),
     (predict_value_of_record_wrapper, predict_value_of_jsonb_wrapper, ModelFunction::Value),
+    (predict_confidence_of_record_wrapper, predict_confidence_of_jsonb_wrapper, ModelFunction::Confidence),
 ];
 
 /// Which function is at this address, if it is one of these.

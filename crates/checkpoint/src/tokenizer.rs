@@ -7,10 +7,11 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ecommerce_ml_protocol::{EngineError, ErrorKind, is_blank};
-use tokenizers::{Encoding, PostProcessor, PostProcessorWrapper, Token, TruncationParams};
+use tokenizers::{DecoderWrapper, Encoding, PostProcessor, PostProcessorWrapper, Token, TruncationParams};
 
 use crate::config::{ModelConfig, TokenizerConfig};
 use crate::files::ModelFiles;
+use crate::scripts::KnownScripts;
 
 mod vocabulary;
 mod word_cache;
@@ -42,6 +43,9 @@ pub enum Tokens {
 /// Stands for a text in the search for the special tokens around it; no vocabulary is that large.
 const PLACEHOLDER: u32 = u32::MAX;
 
+/// What vocabularies call what they don't have.
+const UNKNOWN_PIECES: [&str; 3] = ["[UNK]", "<unk>", "<UNK>"];
+
 /// Estimated memory for a token of the vocabulary, in bytes: its text in both directions and its part of a trie.
 const TOKEN_BYTES: u64 = 256;
 
@@ -66,6 +70,9 @@ pub struct Tokenizer {
     before: SpecialTokens,
     after: SpecialTokens,
     max_length: usize,
+    scripts: KnownScripts,
+    /// What stands for what the vocabulary doesn't have.
+    unknown: Option<u32>,
 }
 
 /// Special tokens on one side of every text.
@@ -90,7 +97,10 @@ impl Tokenizer {
         let limit = config.max_length();
         let max_length = options.max_length(limit).unwrap_or(limit);
         let words = WordCache::of(&inner);
-        let tokenizer = Self { inner, words, before, after, max_length };
+        let scripts = KnownScripts::of_config(files.require("config.json")?);
+        let scripts = scripts.unwrap_or_else(|| known_scripts(&inner));
+        let unknown = UNKNOWN_PIECES.iter().find_map(|piece| inner.token_to_id(piece));
+        let tokenizer = Self { inner, words, before, after, max_length, scripts, unknown };
         tokenizer.check_room()?;
         Ok(tokenizer)
     }
@@ -154,6 +164,28 @@ impl Tokenizer {
         let content = self.encode_beginning(text, room)?;
         let content = content.get(..room).unwrap_or(&content);
         Ok(Some(Window { ids: self.surround(content), content_tokens: content.len() }))
+    }
+
+    /// The scripts that the model reads.
+    pub fn scripts(&self) -> &KnownScripts {
+        &self.scripts
+    }
+
+    /// Whether the model can read a text, which has these windows: see [`KnownScripts::can_read`].
+    ///
+    /// # Errors
+    /// As [`tokenize`](Self::tokenize).
+    pub fn can_read(&self, text: &str, windows: &[Window]) -> Result<bool, EngineError> {
+        let is_unknown = |id: &u32| self.unknown == Some(*id);
+        if !windows.iter().any(|window| window.ids.iter().any(is_unknown)) {
+            return Ok(self.scripts.can_read(text, &[]));
+        }
+        // Where they are is only told by the slower way.
+        let encoding = guarded(|| self.inner.encode(text, false))?;
+        let pieces = encoding.get_ids().iter().zip(encoding.get_offsets());
+        let unknown: Vec<Range<usize>> =
+            pieces.filter(|(id, _)| is_unknown(id)).map(|(_, &(start, end))| start..end).collect();
+        Ok(self.scripts.can_read(text, &unknown))
     }
 
     /// All pieces in the order of their ids, below `limit`; those that there aren't are empty.
@@ -242,6 +274,18 @@ fn read(files: &ModelFiles, options: &TokenizerConfig) -> Result<tokenizers::Tok
     }
     let Some(vocabulary) = files.get("vocab.txt") else { return Err(files.missing("tokenizer.json")) };
     vocabulary::bert(vocabulary, options)
+}
+
+/// The scripts that a tokenizer's vocabulary has words of.
+fn known_scripts(inner: &tokenizers::Tokenizer) -> KnownScripts {
+    let vocabulary = inner.get_vocab(false);
+    // Pieces of bytes are written in letters of their own.
+    if matches!(inner.get_decoder(), Some(DecoderWrapper::ByteLevel(_))) {
+        let text = |id: &u32| guarded(|| inner.decode(&[*id], false)).unwrap_or_default();
+        let texts: Vec<String> = vocabulary.values().map(text).collect();
+        return KnownScripts::of_vocabulary(texts.iter().map(String::as_str));
+    }
+    KnownScripts::of_vocabulary(vocabulary.keys().map(String::as_str))
 }
 
 /// The special tokens that the tokenizer's own template puts before and after a text.
@@ -372,6 +416,36 @@ mod tests {
                 assert_eq!(window.ids, tokenizer.surround(&whole[..room.min(whole.len())]), "{limit}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_in_other_letters_or_not_in_the_vocabulary_is_not_read() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/reviews");
+        let files = ModelFiles::from_directory(&folder).unwrap();
+        let tokenizer = Tokenizer::load(&files, &ModelConfig::load(&files).unwrap()).unwrap();
+        assert_eq!(tokenizer.scripts().names(), Some(vec!["Latin"]));
+        let can_read = |text: &str| tokenizer.can_read(text, &tokenizer.windows(text).unwrap()).unwrap();
+        for text in [
+            "Works well.",
+            "Très déçu",
+            "Great 😡😡😡😡😡",
+            "5/5",
+            "!!!",
+            "10 €",
+            "Works well 很好",
+            "",
+            "x".repeat(300).as_str(),
+        ] {
+            assert_eq!(can_read(text), text.len() < 300, "{text}");
+        }
+        // Single characters of these are in its vocabulary.
+        for text in ["日本人", "很好很好,一个人", "и", "отличный товар", "مرحبا", "शानदार", "최고"]
+        {
+            assert!(!can_read(text), "{text}");
+        }
+        let long = "отлично. ".repeat(4000) + &"fine ".repeat(9000);
+        assert!(can_read(&long) && !can_read(&long[..long.len() / 2]));
+        assert!(can_read(&("emoji 🦑 ".repeat(500))));
     }
 
     #[test]

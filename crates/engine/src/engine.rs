@@ -101,7 +101,7 @@ impl Engine {
         if runs_the_model(output) {
             entry.count(inputs, &completed);
         }
-        Ok(ReplyBody::Answered { answers: answered.answers, completed })
+        Ok(ReplyBody::Answered { answers: answered.answers, unread: answered.unread, completed })
     }
 
     fn stats(&self) -> EngineStats {

@@ -4,7 +4,7 @@
 //! - [`baseline`]: what it is worth to answer the same whatever a row says.
 //! - [`confusion`]: counts of actual and predicted classes: accuracy, precision, recall, F1.
 //! - [`scored`]: rows with a probability for each class: all of the above, calibration, log loss, ROC AUC.
-//! - [`calibration`]: whether probabilities are what they say.
+//! - [`calibration`]: whether probabilities are what they say; [`coverage`]: how right the surest answers are; [`confidence`]: both.
 //! - [`curve`]: the area under a ROC curve, in bounded memory.
 //! - [`regression`]: numbers predicted for numbers: errors, R2, correlation.
 //! - [`report`]: all of these as rows, under the names that SQL shows.
@@ -20,7 +20,9 @@
 pub mod baseline;
 mod binomial;
 pub mod calibration;
+pub mod confidence;
 pub mod confusion;
+pub mod coverage;
 pub mod curve;
 pub mod paired;
 pub mod regression;
@@ -28,7 +30,9 @@ pub mod report;
 pub mod scored;
 
 pub use calibration::Calibration;
+pub use confidence::Confidence;
 pub use confusion::{ClassScores, Confusion};
+pub use coverage::Coverage;
 pub use curve::Curve;
 pub use regression::Regression;
 pub use scored::Scored;

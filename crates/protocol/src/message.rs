@@ -192,6 +192,8 @@ pub enum ReplyBody {
     Answered {
         /// In the order of the inputs.
         answers: Answers,
+        /// Places of the inputs that the model was never taught to read, ascending: their answers are guesses.
+        unread: Vec<u32>,
         /// What it took.
         completed: Completed,
     },

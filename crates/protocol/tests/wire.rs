@@ -131,9 +131,11 @@ fn answers() -> impl Strategy<Value = Answers> {
 
 fn reply() -> impl Strategy<Value = Reply> {
     let body = prop_oneof![
-        (answers(), any::<(u64, u64, u64)>()).prop_map(|(answers, (tokens, cached, micros))| {
-            ReplyBody::Answered { answers, completed: Completed { tokens, cached, micros } }
-        }),
+        (answers(), any::<(Vec<u32>, u64, u64, u64)>()).prop_map(
+            |(answers, (unread, tokens, cached, micros))| {
+                ReplyBody::Answered { answers, unread, completed: Completed { tokens, cached, micros } }
+            }
+        ),
         info().prop_map(ReplyBody::Described),
         (".{0,9}", proptest::option::of(".{0,9}")).prop_map(|(kind, default_base)| {
             ReplyBody::TrainingChecked(TrainingChecked { kind, default_base })

@@ -81,5 +81,5 @@ impl Predictor for LinearPredictor {
 }
 
 fn answered(answers: Answers) -> Answered {
-    Answered { answers, tokens: 0, cached: 0 }
+    Answered::computed(answers)
 }

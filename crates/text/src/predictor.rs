@@ -33,7 +33,8 @@ impl TextPredictor {
         Pending::new(async move {
             let computed = promised.await?;
             let answers = guarded(|| Ok(answers(&*model, &computed)))?;
-            Ok(Answered { answers, tokens: computed.tokens(), cached: computed.cached() })
+            let (tokens, cached, unread) = (computed.tokens(), computed.cached(), computed.unread());
+            Ok(Answered { answers, unread, tokens, cached })
         })
     }
 
@@ -44,7 +45,7 @@ impl TextPredictor {
         answers: impl FnOnce(Vec<Tokens>) -> Answers + Send + 'static,
     ) -> Pending {
         let promised = self.scheduler.tokenize(self.model.clone(), texts, detail);
-        Pending::new(async move { Ok(Answered { answers: answers(promised.await?), tokens: 0, cached: 0 }) })
+        Pending::new(async move { Ok(Answered::computed(answers(promised.await?))) })
     }
 
     /// The texts, if they can be answered.
