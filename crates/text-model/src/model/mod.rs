@@ -334,7 +334,8 @@ struct Details {
     hidden_size: usize,
 }
 
-fn describe(
+/// What a model is, with so many weights that take so many bytes.
+pub fn describe(
     config: &ModelConfig,
     tokenizer: &Tokenizer,
     head: Option<&HeadPlan>,
