@@ -740,7 +740,7 @@ COMMENT ON FUNCTION revoke_model(text, name) IS 'take the right to use a model f
 
 CREATE FUNCTION explain_prediction(review text, model text DEFAULT NULL, label text DEFAULT NULL)
     RETURNS TABLE (token text, start integer, length integer, contribution real)
-    LANGUAGE c STABLE PARALLEL SAFE COST 1000000 ROWS 60
+    LANGUAGE c STABLE PARALLEL SAFE COST 100000 ROWS 60
     AS 'MODULE_PATHNAME', 'explain_prediction_wrapper';
 COMMENT ON FUNCTION explain_prediction(text, text, text) IS
     'what each token of a text contributes to its stars, score, value or class, or to the probability of a label';

@@ -3,8 +3,8 @@
     python make_contributions.py [--only NAME ...]
 
 Sundararajan, Taly and Yan 2017: the way goes from embeddings of padding to those of the text, special tokens and positions stay.
-The integral is Gauss and Legendre's with 400 nodes, in double precision: it misses the difference that it should add up to by less
-than a millionth, in DistilBERT, whose head isn't smooth, by less than two thousandths. Windows of long texts are weighed by their number of tokens. The fixed texts have one token a piece of text.
+The integral is Gauss and Legendre's with 4 times 120 nodes, in double precision: it misses the difference that it should add up to by less
+than a millionth, in DistilBERT, whose head isn't smooth, by less than a two-hundredth. Windows of long texts are weighed by their number of tokens. The fixed texts have one token a piece of text.
 """
 
 import argparse
@@ -16,7 +16,8 @@ import torch
 from common import HERE, record
 from make_probabilities import Reference, load, windows
 
-NODES = 400
+NODES = 120
+BORDERS = [0.0, 0.02, 0.1, 0.4, 1.0]
 AT_ONCE = 200  # of sequences of ten tokens
 NAMES = [
     "bert-classification-3",
@@ -35,6 +36,14 @@ TEXTS = [
     "I love it",
 ]
 LONG = "The battery is bad and the screen is not what I wanted, but the sound is good for the price. "
+
+
+def rule() -> tuple[numpy.ndarray, numpy.ndarray]:
+    """Places on the way, closer to each other at its beginning, and the share of each."""
+    places, shares = numpy.polynomial.legendre.leggauss(NODES)
+    parts = list(zip(BORDERS, BORDERS[1:]))
+    between = [(begin + (places + 1) / 2 * (end - begin), shares / 2 * (end - begin)) for begin, end in parts]
+    return tuple(numpy.concatenate(numbers) for numbers in zip(*between))
 
 
 def weights(reference: Reference, label: str | None) -> torch.Tensor | None:
@@ -63,11 +72,10 @@ def window(reference: Reference, ids: list[int], of: torch.Tensor | None) -> tup
     table = reference.model.get_input_embeddings().weight.detach()
     to = table[ids]
     begin = table[[ids[0]] + [padding] * (len(ids) - 2) + [ids[-1]]]
-    places, shares = numpy.polynomial.legendre.leggauss(NODES)
-    places, shares = torch.tensor((places + 1) / 2), torch.tensor(shares / 2)
+    places, shares = (torch.tensor(numbers) for numbers in rule())
     sums = torch.zeros(len(ids)).double()
     at_once = max(10, AT_ONCE * 10 // len(ids))
-    for start in range(0, NODES, at_once):
+    for start in range(0, len(places), at_once):
         at, share = (numbers[start : start + at_once, None, None] for numbers in (places, shares))
         points = (begin + at * (to - begin)).requires_grad_()
         (gradients,) = torch.autograd.grad(explained(reference, points, of).sum(), points)
@@ -75,7 +83,7 @@ def window(reference: Reference, ids: list[int], of: torch.Tensor | None) -> tup
     with torch.no_grad():
         low, high = explained(reference, torch.stack([begin, to]), of).tolist()
     # DistilBERT's head has a ReLU, whose gradient jumps.
-    assert abs(sums.sum().item() - (high - low)) < 2e-3 * abs(high - low) + 1e-6, (sums.sum(), high - low)
+    assert abs(sums.sum().item() - (high - low)) < 5e-3 * abs(high - low) + 1e-6, (sums.sum(), high - low)
     return sums[1:-1].tolist(), low, high
 
 
@@ -107,7 +115,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=NAMES)
     only = parser.parse_args().only
     file = HERE / "contributions.json"
-    models = json.loads(file.read_text()) if only else {}
+    models = json.loads(file.read_text()) if only and file.exists() else {}
     for name in only or NAMES:
         reference = load(name)
         reference.model.double()

@@ -2,7 +2,7 @@
 SELECT token, start, length, sign(contribution) FROM ecommerce_ml.explain_prediction('Broken. I love it!') WHERE token IN ('Broken', 'love');
 SELECT pg_typeof(token), pg_typeof(start), pg_typeof(contribution) FROM ecommerce_ml.explain_prediction('good') LIMIT 1;
 -- They add up to what takes stars from those of nothing to those of the text.
-SELECT count(*), bool_and(abs(predicted - nothing - sum) <= 0.01 * abs(predicted - nothing) + 0.02) AS adds_up
+SELECT count(*), bool_and(abs(predicted - nothing - sum) <= 0.01 * abs(predicted - nothing) + 0.1) AS adds_up
 FROM (VALUES ('Boils fast, looks great. I love it!'), ('Broke after a week. Nobody answers my mails.'), ('bad')) AS v (body),
      LATERAL (SELECT ecommerce_ml.predict_rating(body) AS predicted, sum(contribution)
               FROM ecommerce_ml.explain_prediction(body)) AS e,
@@ -20,4 +20,4 @@ SELECT ecommerce_ml.import_model('price', :'regression'), ecommerce_ml.import_mo
 SELECT token, round(contribution::numeric, 3) AS contribution FROM ecommerce_ml.explain_prediction('Not good.', 'price');
 SELECT token, round(contribution::numeric, 3) AS contribution FROM ecommerce_ml.explain_prediction('Not good.', 'shop');
 SELECT token, round(contribution::numeric, 3) AS contribution FROM ecommerce_ml.explain_prediction('Not good.', 'shop', 'neutral');
-SELECT name, precision_note FROM ecommerce_ml.stat_models WHERE name = 'shop' ORDER BY 2;
+SELECT count(*) FROM ecommerce_ml.stat_models WHERE name = 'shop' AND precision_note ~ 'explain';
