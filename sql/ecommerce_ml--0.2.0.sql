@@ -766,6 +766,35 @@ CREATE FUNCTION revoke_model(name text, grantee name) RETURNS void
     AS 'MODULE_PATHNAME', 'revoke_model_wrapper';
 COMMENT ON FUNCTION revoke_model(text, name) IS 'take the right to use a model from a role, or from public';
 
+-- Explanations: what took a prediction where it is. Relations are read as the calling role.
+
+CREATE FUNCTION explain_prediction(review text, model text DEFAULT NULL, label text DEFAULT NULL)
+    RETURNS TABLE (token text, start integer, length integer, contribution real)
+    LANGUAGE c STABLE PARALLEL SAFE COST 100000 ROWS 60
+    AS 'MODULE_PATHNAME', 'explain_prediction_wrapper';
+COMMENT ON FUNCTION explain_prediction(text, text, text) IS
+    'what each token of a text contributes to its stars, score, value or class, or to the probability of a label';
+CREATE FUNCTION explain_prediction(input record, model text, label text DEFAULT NULL)
+    RETURNS TABLE (feature text, value text, contribution double precision)
+    LANGUAGE c STABLE PARALLEL SAFE COST 10000 ROWS 20
+    AS 'MODULE_PATHNAME', 'explain_prediction_of_record_wrapper';
+COMMENT ON FUNCTION explain_prediction(record, text, text) IS
+    'what each column of a row contributes to the raw score of its class or of a label, or to its value';
+CREATE FUNCTION explain_prediction(input jsonb, model text, label text DEFAULT NULL)
+    RETURNS TABLE (feature text, value text, contribution double precision)
+    LANGUAGE c STABLE PARALLEL SAFE COST 10000 ROWS 20
+    AS 'MODULE_PATHNAME', 'explain_prediction_of_jsonb_wrapper';
+COMMENT ON FUNCTION explain_prediction(jsonb, text, text) IS
+    'what each value of an object contributes to the raw score of its class or of a label, or to its value';
+
+CREATE FUNCTION key_phrases(
+    relation regclass, text_column name, key_column name DEFAULT NULL, model text DEFAULT NULL, options jsonb DEFAULT '{}')
+    RETURNS TABLE (key text, phrase text, sentiment text, reviews bigint, contribution double precision, example text)
+    LANGUAGE c STABLE PARALLEL UNSAFE COST 10000000 ROWS 100
+    AS 'MODULE_PATHNAME', 'key_phrases_wrapper';
+COMMENT ON FUNCTION key_phrases(regclass, name, name, text, jsonb) IS
+    'the phrases that drive what a model says of the texts of each key, most in all first';
+
 -- Evaluation. Rows are read as the calling role.
 
 CREATE FUNCTION evaluate_model(
@@ -1053,9 +1082,9 @@ CREATE VIEW asking_function AS
     WITH RECURSIVE ours AS (
         -- In all forms, those that aren't batched too.
         SELECT p.oid, p.proname FROM pg_catalog.pg_proc p
-        WHERE p.pronamespace = 'ecommerce_ml'::pg_catalog.regnamespace AND p.proname IN (
+        WHERE p.pronamespace = 'ecommerce_ml'::pg_catalog.regnamespace AND (p.proname = 'explain_prediction' OR p.proname IN (
             SELECT s.proname FROM pg_catalog.pg_proc s
-            WHERE s.prosupport = 'ecommerce_ml.text_function_support'::pg_catalog.regproc)
+            WHERE s.prosupport = 'ecommerce_ml.text_function_support'::pg_catalog.regproc))
     ), named AS (
         -- Bodies that are strings.
         SELECT p.oid FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang

@@ -3,6 +3,7 @@
 //! # Layout
 //! - [`text`]: the functions of review text; [`row`]: those of rows.
 //! - [`aggregate`]: the summaries of many reviews.
+//! - [`explain`]: what made predictions.
 //! - [`evaluate`]: metrics of models and of predictions.
 //! - [`training`]: trainings in the background; [`schedules`]: again and again.
 //! - [`models`]: deploying, rolling back, dropping, pinning, granting.
@@ -19,6 +20,7 @@
 
 mod aggregate;
 mod evaluate;
+mod explain;
 mod export;
 mod import;
 mod models;

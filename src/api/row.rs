@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 
-use ecommerce_ml_protocol::{Field, Input};
+use ecommerce_ml_protocol::{Field, Input, Rows};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{JsonB, PgMemoryContexts, pg_extern, pg_getarg, pg_getarg_datum, pg_sys};
 
@@ -34,6 +34,31 @@ fn call_with_row<T>(
     added.map_err(|error| input_error(&model, error))?;
     let answers = answer(function.output(), &model, Input::Rows(rows.finish()))?;
     Ok(read(&answers, 0)?)
+}
+
+/// A row by itself, as the columns that a model reads.
+///
+/// # Errors
+/// What is wrong with it.
+///
+/// # Safety
+/// A value of a type of this kind. What is unpacked of it is in the current memory context.
+pub unsafe fn single_row(
+    kind: InputKind,
+    row: pg_sys::Datum,
+    fields: &Rc<[Field]>,
+) -> Result<Rows, InputError> {
+    let mut rows = RowsBuilder::new(fields);
+    // SAFETY: as the caller promises; the reader is gone before the memory context is.
+    unsafe {
+        match kind {
+            InputKind::Json => columns::json::read(row, fields, &mut rows)?,
+            InputKind::Record | InputKind::Text => {
+                RecordReaders::new(pg_sys::CurrentMemoryContext).of(fields).read(row, &mut rows)?
+            }
+        };
+    }
+    Ok(rows.finish())
 }
 
 unsafe fn add(

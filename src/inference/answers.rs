@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use ecommerce_ml_protocol::{
-    self as protocol, Completed, LabelScheme, Output, Prediction, Reading, ReplyBody,
+    self as protocol, Completed, Explanation, LabelScheme, Output, Prediction, Reading, ReplyBody,
 };
 use pgrx::{IntoDatum, JsonB, pg_sys};
 use serde_json::{Map, Value, json};
@@ -176,6 +176,20 @@ impl Answers {
         }
     }
 
+    /// What made the prediction for an input; nothing of a blank text.
+    ///
+    /// # Errors
+    /// [`Error::Unexpected`] if something else was asked for.
+    pub fn explanation(&self, row: usize) -> Result<Option<&Explanation>, Error> {
+        let row = self.answer_index(row)?;
+        match &self.rows {
+            Some(protocol::Answers::Explanations(rows)) => {
+                rows.get(row).map(Option::as_ref).ok_or(UNEXPECTED_ANSWER)
+            }
+            _ => Err(UNEXPECTED_ANSWER),
+        }
+    }
+
     /// Word pieces, special tokens included; none for a blank text.
     ///
     /// # Errors
@@ -332,7 +346,7 @@ impl Answers {
 
 /// Appends rows of the same request's next part.
 fn append_rows(rows: &mut protocol::Answers, more: protocol::Answers) -> Result<(), Error> {
-    use protocol::Answers::{Classes, Numbers, TokenCounts, TokenIds, TokenPieces, Vectors};
+    use protocol::Answers::{Classes, Explanations, Numbers, TokenCounts, TokenIds, TokenPieces, Vectors};
     match (rows, more) {
         (Classes { labels, probabilities }, Classes { labels: same, probabilities: more })
             if *labels == same =>
@@ -344,6 +358,7 @@ fn append_rows(rows: &mut protocol::Answers, more: protocol::Answers) -> Result<
         (TokenIds(rows), TokenIds(more)) => rows.extend(more),
         (TokenPieces(rows), TokenPieces(more)) => rows.extend(more),
         (TokenCounts(rows), TokenCounts(more)) => rows.extend(more),
+        (Explanations(rows), Explanations(more)) => rows.extend(more),
         _ => return Err(UNEXPECTED_ANSWER),
     }
     Ok(())

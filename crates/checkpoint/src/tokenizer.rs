@@ -13,9 +13,11 @@ use crate::config::{ModelConfig, TokenizerConfig};
 use crate::files::ModelFiles;
 use crate::scripts::KnownScripts;
 
+mod spans;
 mod vocabulary;
 mod word_cache;
 
+pub use spans::Span;
 use word_cache::WordCache;
 
 /// How much of a tokenization is wanted.
@@ -59,6 +61,19 @@ pub struct Window {
     pub ids: Vec<u32>,
     /// How many of them aren't special tokens that the tokenizer put around the text.
     pub content_tokens: usize,
+}
+
+/// The windows of a text, and where in it their tokens stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpannedText {
+    /// As [`Tokenizer::windows`] gives them, each with the numbers of its content tokens among all of the text.
+    pub windows: Vec<(Window, Range<usize>)>,
+    /// How many special tokens stand at the beginning and at the end of each window.
+    pub special: (usize, usize),
+    /// Where tokens stand, in the order of the text, none twice.
+    pub spans: Vec<Span>,
+    /// For each content token of the text, which of the spans is its own.
+    pub span_of: Vec<usize>,
 }
 
 /// The tokenizer of a model.
@@ -150,6 +165,26 @@ impl Tokenizer {
             Window { ids: self.surround(content), content_tokens: content.len() }
         };
         Ok(window_ranges(ids.len(), self.room()).into_iter().map(window).collect())
+    }
+
+    /// As [`windows`](Self::windows), with the places of the tokens; no windows of an empty or blank text.
+    ///
+    /// # Errors
+    /// As [`tokenize`](Self::tokenize).
+    pub fn spanned(&self, text: &str) -> Result<SpannedText, EngineError> {
+        let special = (self.before.ids.len(), self.after.ids.len());
+        if is_blank(text) {
+            return Ok(SpannedText { windows: Vec::new(), special, spans: Vec::new(), span_of: Vec::new() });
+        }
+        let encoding = guarded(|| self.inner.encode_char_offsets(text, false))?;
+        let ids = encoding.get_ids();
+        let window = |range: Range<usize>| {
+            let content = ids.get(range.clone()).unwrap_or_default();
+            (Window { ids: self.surround(content), content_tokens: content.len() }, range)
+        };
+        let windows = window_ranges(ids.len(), self.room()).into_iter().map(window).collect();
+        let (spans, span_of) = spans::of_tokens(text, encoding.get_offsets());
+        Ok(SpannedText { windows, special, spans, span_of })
     }
 
     /// The beginning of a text, in at most `limit` tokens, special ones included; `None` for an empty or blank text.
@@ -400,6 +435,40 @@ mod tests {
                 }
             }
         });
+    }
+
+    #[test]
+    fn windows_with_places_are_those_without() {
+        let tokenizer = with_normalizer(
+            r#""clean_text":true,"handle_chinese_chars":true,"strip_accents":null,"lowercase":true"#,
+        );
+        proptest!(ProptestConfig::with_cases(500), |(text in awkward_text())| {
+            let spanned = tokenizer.spanned(&text).unwrap();
+            let windows: Vec<Window> = spanned.windows.iter().map(|(window, _)| window.clone()).collect();
+            prop_assert_eq!(&windows, &tokenizer.windows(&text).unwrap());
+            prop_assert_eq!(spanned.span_of.len(), windows.first().map_or(0, |window| window.content_tokens));
+            let length = text.chars().count();
+            let mut end = 0;
+            for span in &spanned.spans {
+                prop_assert!(span.start >= end && span.start + span.length <= length, "{:?}", spanned.spans);
+                end = span.start + span.length;
+            }
+            prop_assert!(spanned.span_of.iter().is_sorted());
+        });
+    }
+
+    #[test]
+    fn places_are_those_of_the_text_as_it_is_written() {
+        let tokenizer = with_normalizer(
+            r#""clean_text":true,"handle_chinese_chars":true,"strip_accents":null,"lowercase":true"#,
+        );
+        let text = "Café\r\nécrit en 中文 😀!";
+        let spanned = tokenizer.spanned(text).unwrap();
+        let part = |span: &Span| text.chars().skip(span.start).take(span.length).collect::<String>();
+        let parts: Vec<String> = spanned.spans.iter().map(part).collect();
+        assert_eq!(parts.first().map(String::as_str), Some("Café"));
+        assert_eq!(parts[parts.len() - 4..], ["中", "文", "😀", "!"]);
+        assert_eq!(parts.concat(), text.replace(['\r', '\n', ' '], ""));
     }
 
     #[test]

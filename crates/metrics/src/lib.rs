@@ -1,4 +1,4 @@
-//! What predictions are worth, told row by row, with scikit-learn's names and definitions.
+//! What predictions are worth, told row by row, with scikit-learn's names and definitions; and what drives them.
 //!
 //! # Layout
 //! - [`baseline`]: what it is worth to answer the same whatever a row says.
@@ -9,10 +9,11 @@
 //! - [`regression`]: numbers predicted for numbers: errors, R2, correlation.
 //! - [`report`]: all of these as rows, under the names that SQL shows.
 //! - [`paired`]: whether two models differ on the same rows.
+//! - [`phrases`]: which phrases of many texts predictions are driven by.
 //! - `binomial`: the tail of a binomial distribution.
 //!
 //! It must not know where rows come from: no PostgreSQL, no models, no I/O. Invariant: memory doesn't grow with the
-//! number of rows, but for [`paired::bootstrap`] and up to 8 MiB of [`baseline::Numbers`], and what has no value, such as the mean of nothing, is `None` and
+//! number of rows, but for [`paired::bootstrap`], [`phrases::PhraseTally`] and up to 8 MiB of [`baseline::Numbers`], and what has no value, such as the mean of nothing, is `None` and
 //! never NaN.
 
 #![forbid(unsafe_code)]
@@ -25,6 +26,7 @@ pub mod confusion;
 pub mod coverage;
 pub mod curve;
 pub mod paired;
+pub mod phrases;
 pub mod regression;
 pub mod report;
 pub mod scored;

@@ -345,7 +345,8 @@ struct Details {
     scripts: Option<Vec<&'static str>>,
 }
 
-fn describe(
+/// What a model is, with so many weights that take so many bytes.
+pub fn describe(
     config: &ModelConfig,
     tokenizer: &Tokenizer,
     head: Option<&HeadPlan>,
