@@ -53,7 +53,9 @@ impl Predictor for ExplainPredictor {
         let promised = self.worker.submit(&self.model, texts, class, &self.scheduler);
         Pending::new(async move {
             let explained = promised.await?;
-            Ok(Answered { answers: Answers::Explanations(explained.rows), tokens: explained.tokens, cached: 0 })
+            // Whoever asks why is told, whatever the text is in.
+            let answers = Answers::Explanations(explained.rows);
+            Ok(Answered { tokens: explained.tokens, ..Answered::computed(answers) })
         })
     }
 }
