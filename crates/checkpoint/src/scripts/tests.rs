@@ -1,3 +1,5 @@
+#![allow(clippy::single_range_in_vec_init, reason = "a text has one unknown piece, not a run of them")]
+
 use super::*;
 
 fn known(names: &[&str]) -> KnownScripts {
