@@ -33,10 +33,8 @@ fn explain_prediction(
     Ok(TableIterator::new(input::of_text(review, model, label)?))
 }
 
-type Features = TableIterator<
-    'static,
-    (name!(feature, String), name!(value, Option<String>), name!(contribution, f64)),
->;
+type Features =
+    TableIterator<'static, (name!(feature, String), name!(value, Option<String>), name!(contribution, f64))>;
 
 /// What each column of a row of any composite type contributes.
 #[pg_extern]
@@ -44,10 +42,7 @@ type Features = TableIterator<
 fn explain_prediction_of_record(
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<
-    TableIterator<
-        'static,
-        (name!(feature, String), name!(value, Option<String>), name!(contribution, f64)),
-    >,
+    TableIterator<'static, (name!(feature, String), name!(value, Option<String>), name!(contribution, f64))>,
     ErrorReport,
 > {
     features(fcinfo, InputKind::Record)
@@ -59,10 +54,7 @@ fn explain_prediction_of_record(
 fn explain_prediction_of_jsonb(
     fcinfo: pg_sys::FunctionCallInfo,
 ) -> Result<
-    TableIterator<
-        'static,
-        (name!(feature, String), name!(value, Option<String>), name!(contribution, f64)),
-    >,
+    TableIterator<'static, (name!(feature, String), name!(value, Option<String>), name!(contribution, f64))>,
     ErrorReport,
 > {
     features(fcinfo, InputKind::Json)
@@ -71,9 +63,8 @@ fn explain_prediction_of_jsonb(
 /// Of a row, which is the first argument; model and label come after it.
 fn features(fcinfo: pg_sys::FunctionCallInfo, kind: InputKind) -> Result<Features, ErrorReport> {
     // SAFETY: the server called us with these arguments.
-    let (row, name, label) = unsafe {
-        (pg_getarg_datum(fcinfo, 0), pg_getarg::<&str>(fcinfo, 1), pg_getarg::<&str>(fcinfo, 2))
-    };
+    let (row, name, label) =
+        unsafe { (pg_getarg_datum(fcinfo, 0), pg_getarg::<&str>(fcinfo, 1), pg_getarg::<&str>(fcinfo, 2)) };
     let Some((row, name)) = row.zip(name) else { return Ok(TableIterator::empty()) };
     let model = model_of(Some(name))?;
     let fields = columns_of(&model)?;

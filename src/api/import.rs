@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use ecommerce_ml_protocol::files::{content_address, is_model_file};
 use ecommerce_ml_protocol::{
-    FileEntry, ModelInfo, ModelRef, ModelSource, Purpose, ReplyBody, RequestBody, Secret, Sha256, UPLOAD_CHUNK_BYTES,
+    FileEntry, ModelInfo, ModelRef, ModelSource, Purpose, ReplyBody, RequestBody, Secret, Sha256,
+    UPLOAD_CHUNK_BYTES,
 };
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{JsonB, check_for_interrupts, pg_extern, pg_sys};

@@ -71,9 +71,7 @@ pub fn of_row(model: &Rc<Resolved>, rows: Rows, label: Option<&str>) -> Result<V
 /// The first value of a column, as SQL shows it.
 fn shown(values: &Values) -> Option<String> {
     match values {
-        Values::Text { dictionary, codes } => {
-            dictionary.get((*codes.first()?)? as usize).cloned()
-        }
+        Values::Text { dictionary, codes } => dictionary.get((*codes.first()?)? as usize).cloned(),
         Values::Number(values) => values.first().copied().flatten().map(|value| value.to_string()),
         Values::Boolean(values) => values.first().copied().flatten().map(|value| value.to_string()),
         Values::Timestamp(values) => {

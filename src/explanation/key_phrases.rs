@@ -51,8 +51,7 @@ pub fn find(
     class_of(&model, None)?;
     let scheme = LabelScheme::of(&model.signature.labels);
     if !scheme.has_sentiment() {
-        let (model, labels) =
-            (format!("{}@{}", model.name, model.version), model.signature.labels.clone());
+        let (model, labels) = (format!("{}@{}", model.name, model.version), model.signature.labels.clone());
         return Err(Error::NoMeaning { model, wanted: "labels that mean sentiment", labels });
     }
     // Of 4 stars between the first and the fifth, of 2 between a score of -1 and 1.
@@ -73,12 +72,7 @@ pub fn find(
 }
 
 /// The texts to read, key by key: those with the least hashes. The same seed makes them the same ones each time.
-fn query(
-    relation: &Relation,
-    text: &Column,
-    key: Option<&Column>,
-    reviews: u64,
-) -> Result<String, Error> {
+fn query(relation: &Relation, text: &Column, key: Option<&Column>, reviews: u64) -> Result<String, Error> {
     let (text, from) = (text.as_review()?, relation.from());
     let key = key.map_or_else(
         || "NULL::pg_catalog.text".to_owned(),

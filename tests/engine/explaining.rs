@@ -89,7 +89,11 @@ fn contributions_are_pytorchs() {
     let kind = kind();
     for (name, cases) in expected {
         let model = kind.load_to_explain(&files(&name)).unwrap();
-        for case in cases {
+        for mut case in cases {
+            // A token of white space alone is of the span that it stands behind.
+            while let Some((.., contribution)) = case.tokens.pop_if(|(_, length, _)| *length == 0) {
+                case.tokens.last_mut().expect("a token with a length").2 += contribution;
+            }
             let class = case.label.as_ref().map(|label| {
                 model.info().labels().iter().position(|own| own == label).expect("label is there") as u32
             });
@@ -129,7 +133,10 @@ fn contributions_add_up_whatever_the_text() {
         let difference = predicted(&*predicting, text) - explanation.baseline;
         let sum = explanation.contributions.sum();
         let shown: String = text.chars().take(40).collect();
-        assert!((sum - difference).abs() <= TOLERANCE * difference.abs() + NEGLIGIBLE, "{sum} {difference} {shown}");
+        assert!(
+            (sum - difference).abs() <= TOLERANCE * difference.abs() + NEGLIGIBLE,
+            "{sum} {difference} {shown}"
+        );
         let alone = explain(&*explaining, &[text], None).remove(0).unwrap();
         for (one, other) in spans(&alone).iter().zip(spans(&explanation)) {
             assert_eq!((one.start, one.length), (other.start, other.length), "{shown}");
@@ -154,9 +161,8 @@ fn the_words_that_say_so_contribute_the_most() {
     let word = |span: &SpanContribution| {
         text.chars().skip(span.start as usize).take(span.length as usize).collect::<String>()
     };
-    let by_contribution = |one: &&SpanContribution, other: &&SpanContribution| {
-        one.contribution.total_cmp(&other.contribution)
-    };
+    let by_contribution =
+        |one: &&SpanContribution, other: &&SpanContribution| one.contribution.total_cmp(&other.contribution);
     let spans = spans(&explanation);
     assert_eq!(word(spans.iter().max_by(by_contribution).unwrap()), "great");
     assert_eq!(word(spans.iter().min_by(by_contribution).unwrap()), "broken");
@@ -165,7 +171,12 @@ fn the_words_that_say_so_contribute_the_most() {
 #[test]
 fn encoders_without_a_backward_pass_are_explained_by_occlusion() {
     let kind = kind();
-    for name in ["deberta-v3-classification-3", "modernbert-regression", "electra-classification-3", "deberta-v2-regression"] {
+    for name in [
+        "deberta-v3-classification-3",
+        "modernbert-regression",
+        "electra-classification-3",
+        "deberta-v2-regression",
+    ] {
         let (explaining, predicting) =
             (kind.load_to_explain(&files(name)).unwrap(), kind.load(None, &files(name)).unwrap());
         assert!(explaining.precision().note.contains("occlusion"), "{name}");
@@ -196,7 +207,10 @@ fn what_cannot_be_explained_is_refused() {
     assert_eq!(refused(&*model, texts(&["a"]), class(3)), ErrorKind::InvalidRequest);
     assert_eq!(refused(&*model, texts(&["a"]), Output::Prediction), ErrorKind::InvalidRequest);
     assert_eq!(refused(&*model, Input::Rows(Rows::default()), contributions), ErrorKind::InvalidRequest);
-    assert_eq!(refused(&*model, texts(&[&"a".repeat(MAX_TEXT_BYTES + 1)]), contributions), ErrorKind::TextTooLong);
+    assert_eq!(
+        refused(&*model, texts(&[&"a".repeat(MAX_TEXT_BYTES + 1)]), contributions),
+        ErrorKind::TextTooLong
+    );
     let regression = kind.load_to_explain(&files("bert-regression")).unwrap();
     assert_eq!(refused(&*regression, texts(&["a"]), class(0)), ErrorKind::InvalidRequest);
     let predicting = kind.load(None, &files("bert-classification-3")).unwrap();

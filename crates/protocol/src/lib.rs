@@ -34,17 +34,15 @@ pub mod signature;
 pub mod text;
 pub mod training;
 
-pub use answer::{
-    Answers, Completed, Contributions, Explanation, Output, Prediction, SpanContribution,
-};
+pub use answer::{Answers, Completed, Contributions, Explanation, Output, Prediction, SpanContribution};
 pub use error::{EngineError, ErrorKind};
 pub use frame::{DecodeError, FrameDecoder, MAX_FRAME_BYTES, encode_frame};
 pub use hello::Hello;
 pub use input::{Column, Field, Input, Rows, ValueType, Values};
 pub use labels::{LabelScheme, Reading, Sentiment};
 pub use message::{
-    DeviceMemory, EngineStats, FileEntry, ModelRef, ModelSource, ModelStats, Purpose, Reply, ReplyBody, Request,
-    RequestBody, RequestId, Secret, Sha256, Stage, UploadPart,
+    DeviceMemory, EngineStats, FileEntry, ModelRef, ModelSource, ModelStats, Purpose, Reply, ReplyBody,
+    Request, RequestBody, RequestId, Secret, Sha256, Stage, UploadPart,
 };
 pub use signature::{Answer, ModelInfo, Reads, Signature, Task};
 pub use text::is_blank;

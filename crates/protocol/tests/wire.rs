@@ -11,7 +11,11 @@ fn model() -> impl Strategy<Value = ModelRef> {
         any::<[u8; 32]>().prop_map(|sha| ModelSource::Content(Sha256(sha))),
     ];
     let purpose = prop_oneof![Just(Purpose::Predict), Just(Purpose::Explain)];
-    (source, any::<bool>(), purpose).prop_map(|(source, pinned, purpose)| ModelRef { source, pinned, purpose })
+    (source, any::<bool>(), purpose).prop_map(|(source, pinned, purpose)| ModelRef {
+        source,
+        pinned,
+        purpose,
+    })
 }
 
 fn upload() -> impl Strategy<Value = UploadPart> {
@@ -117,15 +121,13 @@ fn request() -> impl Strategy<Value = Request> {
 }
 
 fn explanation() -> impl Strategy<Value = Explanation> {
-    let span = (any::<(u32, u32)>(), -1f32..1.0).prop_map(|((start, length), contribution)| {
-        SpanContribution { start, length, contribution }
-    });
+    let span = (any::<(u32, u32)>(), -1f32..1.0)
+        .prop_map(|((start, length), contribution)| SpanContribution { start, length, contribution });
     let contributions = prop_oneof![
         proptest::collection::vec(span, 0..6).prop_map(Contributions::Spans),
         proptest::collection::vec(-1e9..1e9, 0..6).prop_map(Contributions::Columns),
     ];
-    (-1e9..1e9, contributions)
-        .prop_map(|(baseline, contributions)| Explanation { baseline, contributions })
+    (-1e9..1e9, contributions).prop_map(|(baseline, contributions)| Explanation { baseline, contributions })
 }
 
 fn answers() -> impl Strategy<Value = Answers> {

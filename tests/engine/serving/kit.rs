@@ -9,7 +9,7 @@ use ecommerce_ml_engine::engine::{Engine, ProcessInfo};
 use ecommerce_ml_engine::registry::Registry;
 use ecommerce_ml_predictor::ModelKind;
 use ecommerce_ml_protocol::{
-    EngineStats, FileEntry, Input, ModelRef, ModelSource, Purpose, Output, ReplyBody, RequestBody, Sha256,
+    EngineStats, FileEntry, Input, ModelRef, ModelSource, Output, Purpose, ReplyBody, RequestBody, Sha256,
 };
 use ecommerce_ml_serving::cache::ModelCache;
 use ecommerce_ml_serving::server;

@@ -9,8 +9,8 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use ecommerce_ml_checkpoint::files::{ModelFiles, content_address};
 use ecommerce_ml_protocol::{
-    Answers, EngineStats, ErrorKind, Hello, Input, ModelRef, ModelSource, Purpose, ReplyBody, RequestBody, RequestId,
-    UPLOAD_CHUNK_BYTES, UploadPart,
+    Answers, EngineStats, ErrorKind, Hello, Input, ModelRef, ModelSource, Purpose, ReplyBody, RequestBody,
+    RequestId, UPLOAD_CHUNK_BYTES, UploadPart,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -257,7 +257,11 @@ fn an_engine_that_is_started_again_has_its_models() {
     let (listener, socket) = listen(&directory);
     let weights = directory.path().join("weights");
     let files = ModelFiles::from_directory(&tiny_models().join(TINY)).unwrap();
-    let model = ModelRef { source: ModelSource::Content(content_address(&files.manifest())), pinned: false, purpose: Purpose::Predict };
+    let model = ModelRef {
+        source: ModelSource::Content(content_address(&files.manifest())),
+        pinned: false,
+        purpose: Purpose::Predict,
+    };
     let mut answers = Vec::new();
     for sent in [true, false, true] {
         let _worker = Worker::start(&listener, &["--weights-cache", weights.to_str().unwrap()]);

@@ -54,8 +54,10 @@ fn a_stored_model_is_explained_after_it_has_been_dropped_from_memory() {
     // Another session has no answer in its memory.
     let again: f64 = ask(&mut cluster.session(), sum);
     assert!((first - again).abs() < 1e-6, "{first} {again}");
-    let loaded: i64 =
-        ask(&mut session, "SELECT count(*) FROM ecommerce_ml.stat_models WHERE name = 'shop' AND loaded_bytes > 0");
+    let loaded: i64 = ask(
+        &mut session,
+        "SELECT count(*) FROM ecommerce_ml.stat_models WHERE name = 'shop' AND loaded_bytes > 0",
+    );
     assert_eq!(loaded, 2, "once to predict and once to explain");
     run(&mut session, "CREATE ROLE guest LOGIN");
     fails_with(&mut cluster.session_as("guest", "postgres"), sum, "42501");
@@ -65,7 +67,10 @@ fn a_stored_model_is_explained_after_it_has_been_dropped_from_memory() {
 fn explanations_work_wherever_a_function_may_stand() {
     let cluster = Cluster::new();
     let mut session = cluster.session();
-    run(&mut session, "CREATE TABLE said AS SELECT n AS id, 'Broken again, number ' || n AS body FROM generate_series(1, 20) AS n");
+    run(
+        &mut session,
+        "CREATE TABLE said AS SELECT n AS id, 'Broken again, number ' || n AS body FROM generate_series(1, 20) AS n",
+    );
     for query in [
         "SELECT count(*) FROM said, ecommerce_ml.explain_prediction(body)",
         "SELECT count(*) FROM (SELECT ecommerce_ml.explain_prediction(body) FROM said) AS s",
@@ -74,13 +79,21 @@ fn explanations_work_wherever_a_function_may_stand() {
     ] {
         assert!(ask::<i64>(&mut session, query) >= 100, "{query}");
     }
-    run(&mut session, "PREPARE why (text) AS SELECT max(contribution) FROM ecommerce_ml.explain_prediction($1)");
+    run(
+        &mut session,
+        "PREPARE why (text) AS SELECT max(contribution) FROM ecommerce_ml.explain_prediction($1)",
+    );
     for _ in 0..7 {
         run(&mut session, "EXECUTE why ('I love it')");
     }
-    run(&mut session, "SET max_parallel_workers_per_gather = 2; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; \
-                       SET min_parallel_table_scan_size = 0");
-    assert!(ask::<i64>(&mut session, "SELECT count(*) FROM said, ecommerce_ml.explain_prediction(body)") >= 100);
+    run(
+        &mut session,
+        "SET max_parallel_workers_per_gather = 2; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; \
+                       SET min_parallel_table_scan_size = 0",
+    );
+    assert!(
+        ask::<i64>(&mut session, "SELECT count(*) FROM said, ecommerce_ml.explain_prediction(body)") >= 100
+    );
 }
 
 const PHRASES: &str = "SELECT count(*) FROM ecommerce_ml.key_phrases('said', 'body', 'product', options => '{\"min_reviews\": 1}')";
@@ -111,6 +124,9 @@ fn key_phrases_read_what_the_caller_may_read() {
     );
     assert_eq!(keys, ["1"]);
     fails_with(&mut analyst, &PHRASES.replace("'product'", "'reader'"), "42501");
-    run(&mut superuser, "SET statement_timeout = '2s'; INSERT INTO said SELECT 3, 'Broken ' || repeat('so bad ', 200) || n, 'analyst' FROM generate_series(1, 300) AS n");
+    run(
+        &mut superuser,
+        "SET statement_timeout = '2s'; INSERT INTO said SELECT 3, 'Broken ' || repeat('so bad ', 200) || n, 'analyst' FROM generate_series(1, 300) AS n",
+    );
     fails_with(&mut superuser, &PHRASES.replace("{", "{\"reviews_per_key\": 1000, "), "57014");
 }

@@ -16,10 +16,10 @@ const SUPPORTING: f64 = 0.05;
 const STOP_WORDS: &[&str] = &[
     "a", "about", "after", "all", "also", "am", "an", "and", "any", "are", "as", "at", "be", "because",
     "been", "being", "but", "by", "can", "could", "did", "do", "does", "for", "from", "had", "has", "have",
-    "he", "her", "him", "his", "i", "i'm", "i've", "if", "in", "is", "it", "it's", "its", "just", "me",
-    "my", "of", "on", "or", "our", "she", "so", "than", "that", "the", "their", "them", "then", "there",
-    "these", "they", "this", "those", "to", "very", "was", "we", "were", "what", "when", "which", "while",
-    "who", "will", "with", "would", "you", "your",
+    "he", "her", "him", "his", "i", "i'm", "i've", "if", "in", "is", "it", "it's", "its", "just", "me", "my",
+    "of", "on", "or", "our", "she", "so", "than", "that", "the", "their", "them", "then", "there", "these",
+    "they", "this", "those", "to", "very", "was", "we", "were", "what", "when", "which", "while", "who",
+    "will", "with", "would", "you", "your",
 ];
 
 /// A phrase of one text.
@@ -71,7 +71,8 @@ fn around(words: &[Word], taken: &[bool], core: usize, supporting: f64) -> (usiz
     while last - first + 1 < MOST_WORDS {
         let before = first.checked_sub(1).filter(|&word| joins(word));
         let behind = Some(last + 1).filter(|&word| joins(word));
-        let pull = |word: Option<usize>| word.map_or(f64::NEG_INFINITY, |word| words[word].contribution * sign);
+        let pull =
+            |word: Option<usize>| word.map_or(f64::NEG_INFINITY, |word| words[word].contribution * sign);
         match (before, behind) {
             (None, None) => break,
             _ if pull(before) >= pull(behind) => first -= 1,

@@ -62,7 +62,10 @@ impl PhraseTally {
 
     /// Those that raise, or lower, the most in all: at most so many, of at least so many texts.
     pub fn strongest(&self, raising: bool, most: usize, least_texts: u64) -> Vec<CountedPhrase> {
-        let own = self.phrases.iter().filter(|((_, raises), entry)| *raises == raising && entry.texts >= least_texts);
+        let own = self
+            .phrases
+            .iter()
+            .filter(|((_, raises), entry)| *raises == raising && entry.texts >= least_texts);
         let mut own: Vec<_> = own.collect();
         own.sort_by(|((one, _), first), ((other, _), second)| {
             second.sum.abs().total_cmp(&first.sum.abs()).then_with(|| one.cmp(other))
@@ -96,7 +99,9 @@ fn example(text: &str, written: &str) -> String {
         .char_indices()
         .filter(|(_, c)| is_end(*c))
         .map(|(place, c)| behind + place + c.len_utf8())
-        .find(|&place| place == spaced.len() || spaced[place..].starts_with(' ') || !spaced[..place].ends_with('.'))
+        .find(|&place| {
+            place == spaced.len() || spaced[place..].starts_with(' ') || !spaced[..place].ends_with('.')
+        })
         .unwrap_or(spaced.len());
     let sentence = spaced[start..end].trim();
     if sentence.chars().count() <= EXAMPLE {
@@ -121,7 +126,10 @@ mod tests {
         let texts = [
             ("Broke after a week. Broke again!", vec![phrase("Broke", -0.5), phrase("Broke", -0.3)]),
             ("It broke", vec![phrase("broke", -0.4)]),
-            ("Nice. Costs 3.50 or so, it broke though. Fine", vec![phrase("broke", -0.9), phrase("Nice", 0.2)]),
+            (
+                "Nice. Costs 3.50 or so, it broke though. Fine",
+                vec![phrase("broke", -0.9), phrase("Nice", 0.2)],
+            ),
         ];
         let tally = |order: [usize; 3]| {
             let mut tally = PhraseTally::default();

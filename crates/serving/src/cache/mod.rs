@@ -21,9 +21,7 @@ use std::sync::{Arc, Weak};
 use ecommerce_ml_checkpoint::files::{ModelFiles, builtin_folder};
 use ecommerce_ml_checkpoint::upload::Upload;
 use ecommerce_ml_predictor::{Load, Predictor, guarded};
-use ecommerce_ml_protocol::{
-    EngineError, ErrorKind, ModelRef, ModelSource, ModelStats, Purpose, Sha256,
-};
+use ecommerce_ml_protocol::{EngineError, ErrorKind, ModelRef, ModelSource, ModelStats, Purpose, Sha256};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
@@ -137,12 +135,14 @@ impl ModelCache {
             };
             let origin = match &wanted.source {
                 ModelSource::Builtin(name) => Origin::Folder(builtin_folder(self.builtin.as_deref(), name)?),
-                ModelSource::Content(sha) => match self.load_cached_or_upload(wanted.purpose, *sha, pending, client).await {
-                    Ok(origin) => origin,
-                    Err(UploadError::Failed(error)) => return Err(error),
-                    // Whoever waited longest is next; this request goes to the end of the line.
-                    Err(UploadError::Silent) => continue,
-                },
+                ModelSource::Content(sha) => {
+                    match self.load_cached_or_upload(wanted.purpose, *sha, pending, client).await {
+                        Ok(origin) => origin,
+                        Err(UploadError::Failed(error)) => return Err(error),
+                        // Whoever waited longest is next; this request goes to the end of the line.
+                        Err(UploadError::Silent) => continue,
+                    }
+                }
             };
             return self.load(wanted, pending, turn, origin).await;
         }
@@ -242,8 +242,7 @@ impl Slot {
 
 /// Drops models so that `needed` more bytes fit.
 fn evict(state: &mut State, needed: u64, capacity: u64) -> Result<(), EngineError> {
-    let candidates =
-        state.slots.iter().filter_map(|(key, slot)| slot.eviction_candidate(key)).collect();
+    let candidates = state.slots.iter().filter_map(|(key, slot)| slot.eviction_candidate(key)).collect();
     for key in choose_evicted(candidates, needed, capacity)? {
         state.slots.remove(&key);
     }

@@ -38,7 +38,8 @@ impl Explained {
             Explained::Value => vec![1.0],
             Explained::Weighted(weights) => {
                 let mean = self.of(outputs);
-                let derivative = |(&output, weight): (&f32, &f64)| (f64::from(output) * (weight - mean)) as f32;
+                let derivative =
+                    |(&output, weight): (&f32, &f64)| (f64::from(output) * (weight - mean)) as f32;
                 outputs.iter().zip(weights).map(derivative).collect()
             }
         }

@@ -44,7 +44,8 @@ impl AttributionNetwork {
             return Err(EngineError::new(ErrorKind::InvalidRequest, message));
         };
         let config = &model.config;
-        let padding = if (config.pad_token_id as usize) < config.vocab_size { config.pad_token_id } else { 0 };
+        let padding =
+            if (config.pad_token_id as usize) < config.vocab_size { config.pad_token_id } else { 0 };
         // The head is in the files, so that nothing is made up by the seed.
         let (network, parameters) = Network::read(&mut model, head.outputs(), 0, cpu)?;
         Ok(Self { network, parameters, head, padding })

@@ -177,8 +177,7 @@ mod tests {
     #[test]
     fn a_smooth_function_takes_what_it_begins_with() {
         // Of both components f = 3 x + y², with x = α and y = 2 α.
-        let (sums, error, asked) =
-            integrate(|at| 3.0 * at + 4.0 * at * at, |at| [3.0, 4.0 * at * 2.0], 1e-6);
+        let (sums, error, asked) = integrate(|at| 3.0 * at + 4.0 * at * at, |at| [3.0, 4.0 * at * 2.0], 1e-6);
         assert!((sums[0] - 3.0).abs() < 1e-9 && (sums[1] - 4.0).abs() < 1e-9, "{sums:?}");
         assert!(error < 1e-9 && asked == INTERVALS * NODES, "{error} {asked}");
     }

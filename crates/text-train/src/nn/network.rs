@@ -384,7 +384,9 @@ impl Network {
 
     /// Whether anything of a layer is trained, or before it is wanted.
     fn reaches(&self, gradients: &Gradients, layer: usize) -> bool {
-        gradients.reaches_inputs() || gradients.adapts_up_to(layer) || gradients.start() < self.layout.layers[layer].output_norm.bias.end
+        gradients.reaches_inputs()
+            || gradients.adapts_up_to(layer)
+            || gradients.start() < self.layout.layers[layer].output_norm.bias.end
     }
 
     fn context<'a>(&'a self, parameters: &'a Parameters, dropout: Option<Dropout>) -> ForwardContext<'a> {

@@ -161,11 +161,8 @@ impl Variant<'_> {
             Change::At(at) => (if at < 0.5 { content.len() } else { 0 }, true),
             Change::Occluded { count, from_front } => (count.min(content.len()), from_front),
         };
-        let range = if from_front {
-            content.start..content.start + count
-        } else {
-            content.end - count..content.end
-        };
+        let range =
+            if from_front { content.start..content.start + count } else { content.end - count..content.end };
         ids.iter_mut().take(range.end).skip(range.start).for_each(|id| *id = padding);
         Window { ids, content_tokens: content.len() }
     }
@@ -176,8 +173,11 @@ fn points<'a>(variants: &[Variant<'a>]) -> Vec<PathPoint<'a>> {
         Change::At(at) => at,
         Change::Occluded { .. } => 1.0,
     };
-    let point =
-        |variant: &Variant<'a>| PathPoint { ids: variant.ids, special: variant.special, at: at(variant.change) };
+    let point = |variant: &Variant<'a>| PathPoint {
+        ids: variant.ids,
+        special: variant.special,
+        at: at(variant.change),
+    };
     variants.iter().map(point).collect()
 }
 

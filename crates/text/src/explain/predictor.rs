@@ -53,7 +53,11 @@ impl Predictor for ExplainPredictor {
         let promised = self.worker.submit(&self.model, texts, class, &self.scheduler);
         Pending::new(async move {
             let explained = promised.await?;
-            Ok(Answered { answers: Answers::Explanations(explained.rows), tokens: explained.tokens, cached: 0 })
+            Ok(Answered {
+                answers: Answers::Explanations(explained.rows),
+                tokens: explained.tokens,
+                cached: 0,
+            })
         })
     }
 }

@@ -228,7 +228,8 @@ impl TextInWork {
             row[content] = ends.1;
             window.occluded = [row.clone(), row];
             for from_front in [true, false] {
-                let of = |count| Question { window: index, kind: QuestionKind::Occluded { count, from_front } };
+                let of =
+                    |count| Question { window: index, kind: QuestionKind::Occluded { count, from_front } };
                 questions.extend((1..content).map(of));
             }
         }

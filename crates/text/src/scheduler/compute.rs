@@ -16,11 +16,11 @@ use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_text_model::{Deferred, ForwardOutput, Window};
 use parking_lot::Mutex;
 
+use super::Turns;
 use super::budget::BatchBudget;
 use super::job::{InferenceJob, row_count_mismatch};
 use super::queue::{BatchItem, Priority, Queue, by_job};
 use super::utilisation::Utilisation;
-use super::Turns;
 
 /// Models with a budget of their own before all measurements are thrown away, so that models long gone don't pile up.
 const MOST_BUDGETS: usize = 64;
