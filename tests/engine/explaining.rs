@@ -85,11 +85,15 @@ fn predicted(model: &dyn Predictor, text: &str) -> f64 {
 fn contributions_are_pytorchs() {
     let bytes = std::fs::read(reference("contributions.json")).unwrap();
     let expected: BTreeMap<String, Vec<Expected>> = serde_json::from_slice(&bytes).unwrap();
-    assert!(expected.len() >= 8, "{}", expected.len());
+    assert!(expected.len() >= 7, "{}", expected.len());
     let kind = kind();
     for (name, cases) in expected {
         let model = kind.load_to_explain(&files(&name)).unwrap();
-        for case in cases {
+        for mut case in cases {
+            // A token of white space alone is of the span that it stands behind.
+            while let Some((.., contribution)) = case.tokens.pop_if(|(_, length, _)| *length == 0) {
+                case.tokens.last_mut().expect("a token with a length").2 += contribution;
+            }
             let class = case.label.as_ref().map(|label| {
                 model.info().labels().iter().position(|own| own == label).expect("label is there") as u32
             });

@@ -4,7 +4,7 @@
 
 Sundararajan, Taly and Yan 2017: the way goes from embeddings of padding to those of the text, special tokens and positions stay.
 The integral is Gauss and Legendre's with 4 times 120 nodes, in double precision: it misses the difference that it should add up to by less
-than a millionth, in DistilBERT, whose head isn't smooth, by less than a two-hundredth. Windows of long texts are weighed by their number of tokens. The fixed texts have one token a piece of text.
+than a ten-thousandth. The head of DistilBERT has a ReLU, with which no rule of so few nodes is that exact: it is left out. Windows of long texts are weighed by their number of tokens. The fixed texts have one token a piece of text.
 """
 
 import argparse
@@ -24,7 +24,6 @@ NAMES = [
     "bert-regression",
     "bert-stars-sharded",
     "bert-gelu-new",
-    "distilbert-classification",
     "roberta-classification-3",
     "roberta-regression",
     "reviews",
@@ -82,8 +81,7 @@ def window(reference: Reference, ids: list[int], of: torch.Tensor | None) -> tup
         sums += (share * gradients * (to - begin)).sum((0, 2))
     with torch.no_grad():
         low, high = explained(reference, torch.stack([begin, to]), of).tolist()
-    # DistilBERT's head has a ReLU, whose gradient jumps.
-    assert abs(sums.sum().item() - (high - low)) < 5e-3 * abs(high - low) + 1e-6, (sums.sum(), high - low)
+    assert abs(sums.sum().item() - (high - low)) < 1e-4 * abs(high - low) + 1e-6, (sums.sum(), high - low)
     return sums[1:-1].tolist(), low, high
 
 

@@ -28,10 +28,8 @@ pub(super) fn of_tokens(text: &str, places: &[(usize, usize)]) -> (Vec<Span>, Ve
         let own = trimmed(&characters, start, end);
         match spans.last_mut() {
             // Nothing of its own: what a tokenizer made up is of what it stands behind.
-            Some(last) if own.length == 0 || own.start < last.end() => {
-                let end = own.end().max(last.end());
-                last.length = end - last.start;
-            }
+            Some(_) if own.length == 0 => {}
+            Some(last) if own.start < last.end() => last.length = own.end().max(last.end()) - last.start,
             _ => spans.push(own),
         }
         of_token.push(spans.len() - 1);
@@ -107,6 +105,7 @@ mod tests {
     fn what_stands_nowhere_is_of_what_it_stands_behind() {
         assert_eq!(of_tokens("ab", &[(0, 0), (0, 2), (2, 2)]).1.len(), 3);
         assert_eq!(shown("ab c", &[(0, 2), (2, 2), (3, 4)]), ["ab", "c"]);
+        assert_eq!(shown("ab. ", &[(0, 2), (2, 3), (4, 4)]), ["ab", "."]);
         assert_eq!(shown("ab", &[(5, 9)]), [""]);
     }
 }

@@ -16,7 +16,7 @@ const SUPPORTING: f64 = 0.05;
 const STOP_WORDS: &[&str] = &[
     "a", "about", "after", "all", "also", "am", "an", "and", "any", "are", "as", "at", "be", "because",
     "been", "being", "but", "by", "can", "could", "did", "do", "does", "for", "from", "had", "has", "have",
-    "he", "her", "him", "his", "i", "if", "i'm", "i've", "in", "is", "it", "its", "it's", "just", "me", "my",
+    "he", "her", "him", "his", "i", "i'm", "i've", "if", "in", "is", "it", "it's", "its", "just", "me", "my",
     "of", "on", "or", "our", "she", "so", "than", "that", "the", "their", "them", "then", "there", "these",
     "they", "this", "those", "to", "very", "was", "we", "were", "what", "when", "which", "while", "who",
     "will", "with", "would", "you", "your",
