@@ -112,7 +112,7 @@ impl Tokenizer {
         let limit = config.max_length();
         let max_length = options.max_length(limit).unwrap_or(limit);
         let words = WordCache::of(&inner);
-        let scripts = KnownScripts::of_config(files.require("config.json")?);
+        let scripts = files.get("config.json").and_then(KnownScripts::of_config);
         let scripts = scripts.unwrap_or_else(|| known_scripts(&inner));
         let unknown = UNKNOWN_PIECES.iter().find_map(|piece| inner.token_to_id(piece));
         let tokenizer = Self { inner, words, before, after, max_length, scripts, unknown };
