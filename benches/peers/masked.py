@@ -24,7 +24,12 @@ def environment(build: Path) -> dict[str, str]:
     subprocess.run(["gcc", "-O2", "-shared", "-fPIC", "-o", library, HERE / "mask_cpuid.c"], check=True)
     for package in PACKAGES:
         copy(package, folder)
-    return {"LD_PRELOAD": str(library), "PYTHONPATH": str(folder), "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+    return {
+        "LD_PRELOAD": str(library),
+        "PYTHONPATH": str(folder),
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+    }
 
 
 def copy(package: str, folder: Path) -> None:

@@ -199,7 +199,8 @@ def markdown(results: Results, engines: list[Engine], texts: Texts, machine: str
 
 def kernels(results: Results) -> str:
     """A sentence on what our engine computed with, followed by a space; nothing if it didn't take part."""
-    samples = [sample for name in OURS.values() for threads in THREADS for sample in results.samples.get((name, threads), [])]
+    own = [(name, threads) for name in OURS.values() for threads in THREADS]
+    samples = [sample for key in own for sample in results.samples.get(key, [])]
     names = sorted({sample.peak["kernels"] for sample in samples if sample and sample.peak})
     return f"Kernels of ecommerce_ml: {', '.join(names)}. " if names else ""
 

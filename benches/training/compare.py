@@ -145,7 +145,8 @@ def report(samples: Samples, computed_with: str) -> str:
             rows.append(cells)
     head = ["training", "threads", "s, ours", "s, PyTorch", "ratio", "MiB, ours", "MiB, PyTorch", "ratio"]
     introduction = (
-        f"Measured on {describe()}, kernels {computed_with}, load average {os.getloadavg()[0]:.1f} at the end: seconds of a step of full "
+        f"Measured on {describe()}, kernels {computed_with}, load average {os.getloadavg()[0]:.1f} at the end: "
+        "seconds of a step of full "
         "tuning, and of a whole tuning of the head; the most memory of the process. Medians; ratios are medians of "
         "those within a round."
     )

@@ -6,9 +6,9 @@ use pgrx::iter::TableIterator;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{JsonB, name, pg_extern, pg_getarg, pg_getarg_datum, pg_sys};
 
+use super::columns::column_name;
 use super::options::Options;
 use super::row::{input_error, single_row};
-use super::training::column_name;
 use crate::error::Error;
 use crate::explanation::input::{self, Feature};
 use crate::explanation::key_phrases::{self, KeyPhrases};

@@ -19,6 +19,7 @@
 #![allow(clippy::result_large_err)]
 
 mod aggregate;
+mod columns;
 mod evaluate;
 mod explain;
 mod export;

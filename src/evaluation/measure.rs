@@ -4,8 +4,8 @@
 //! frequent class, their median or their mean. No other answer that is always the same does better on them, so a model that is
 //! better has learned something of its inputs.
 //!
-//! Invariant: each row is either counted or left out, because its text is NULL, blank or none that the model can read, or its label NULL; a label that
-//! means none of the model's classes fails the statement.
+//! Invariant: each row is either counted or left out, because its text is NULL, blank or none that the model can read, or its label
+//! NULL; a label that means none of the model's classes fails the statement.
 
 use std::marker::PhantomData;
 use std::rc::Rc;
@@ -16,7 +16,6 @@ use ecommerce_ml_metrics::{Confidence, Regression, Scored};
 use ecommerce_ml_protocol::{Prediction, Task};
 use pgrx::FromDatum;
 use pgrx::IntoDatum;
-use pgrx::spi::{self, SpiHeapTupleData};
 
 use super::columns::{Columns, NamedColumns};
 use super::model_classes::{ModelClasses, Target};
@@ -209,13 +208,6 @@ where
 }
 
 const UNEXPECTED_PREDICTION: Error = Error::Unexpected("a prediction that does not fit the model");
-
-/// Reads a row of two columns.
-pub fn read_pair<A: FromDatum + IntoDatum, B: FromDatum + IntoDatum>(
-    row: &SpiHeapTupleData<'_>,
-) -> spi::Result<(Option<A>, Option<B>)> {
-    Ok((row.get(1)?, row.get(2)?))
-}
 
 /// Refuses to measure nothing.
 ///

@@ -17,5 +17,5 @@ mod pipeline;
 mod predictions;
 
 pub use columns::NamedColumns;
-pub use measure::{confusion, measure, read_pair};
+pub use measure::{confusion, measure};
 pub use predictions::compare;

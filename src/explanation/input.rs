@@ -10,11 +10,9 @@ use pgrx::pg_sys;
 
 use super::class_of;
 use crate::catalog::resolve::Resolved;
+use crate::columns::EPOCH;
 use crate::error::Error;
 use crate::inference::{answer, check_length, model_of, require_text};
-
-/// Microseconds from the beginning of 1970 to that of 2000, from which the server counts.
-const EPOCH_MICROSECONDS: i64 = 946_684_800_000_000;
 
 /// A part of a text and what it contributes: the part, its place from 1 on and its length in characters.
 pub type Token = (String, i32, i32, f32);
@@ -75,7 +73,7 @@ fn shown(values: &Values) -> Option<String> {
         Values::Number(values) => values.first().copied().flatten().map(|value| value.to_string()),
         Values::Boolean(values) => values.first().copied().flatten().map(|value| value.to_string()),
         Values::Timestamp(values) => {
-            let microseconds = values.first().copied().flatten()?.saturating_sub(EPOCH_MICROSECONDS);
+            let microseconds = values.first().copied().flatten()?.saturating_sub(EPOCH);
             // SAFETY: any number is a timestamp or shown as infinite; the text is the server's own, and copied.
             let text = unsafe { CStr::from_ptr(pg_sys::timestamptz_to_str(microseconds)) };
             Some(text.to_string_lossy().into_owned())

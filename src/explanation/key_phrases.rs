@@ -11,7 +11,6 @@ use ecommerce_ml_protocol::{Contributions, LabelScheme, Output, Sentiment};
 use super::class_of;
 use crate::catalog::resolve::Resolved;
 use crate::error::Error;
-use crate::evaluation::read_pair;
 use crate::inference::{RequestStream, check_length, model_of, require_text};
 use crate::relation::{Column, Relation};
 use crate::rows;
@@ -67,7 +66,7 @@ pub fn find(
         found: Vec::new(),
     };
     let query = query(relation, text, key, options.reviews_per_key)?;
-    rows::for_each(&query, &[], read_pair::<String, String>, |(key, text)| reading.take(key, text))?;
+    rows::for_each(&query, &[], rows::read_pair::<String, String>, |(key, text)| reading.take(key, text))?;
     reading.finish()
 }
 
@@ -91,6 +90,9 @@ fn query(relation: &Relation, text: &Column, key: Option<&Column>, reviews: u64)
     ))
 }
 
+/// Texts with their keys.
+type Batch = Vec<(Option<String>, String)>;
+
 /// Texts on their way, key by key.
 struct Reading<'a> {
     model: &'a Rc<Resolved>,
@@ -99,8 +101,8 @@ struct Reading<'a> {
     /// Of the texts that are being counted; none before the first.
     key: Option<Option<String>>,
     tally: PhraseTally,
-    batch: Vec<(Option<String>, String)>,
-    in_flight: Option<(RequestStream, Vec<(Option<String>, String)>)>,
+    batch: Batch,
+    in_flight: Option<(RequestStream, Batch)>,
     found: Vec<Row>,
 }
 

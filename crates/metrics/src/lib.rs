@@ -12,9 +12,9 @@
 //! - [`phrases`]: which phrases of many texts predictions are driven by.
 //! - `binomial`: the tail of a binomial distribution.
 //!
-//! It must not know where rows come from: no PostgreSQL, no models, no I/O. Invariant: memory doesn't grow with the
-//! number of rows, but for [`paired::bootstrap`], [`phrases::PhraseTally`] and up to 8 MiB of [`baseline::Numbers`], and what has no value, such as the mean of nothing, is `None` and
-//! never NaN.
+//! It must not know where rows come from: no PostgreSQL, no models, no I/O. Invariant: memory doesn't grow with the number of rows,
+//! but for [`paired::bootstrap`], [`phrases::PhraseTally`] and up to 8 MiB of [`baseline::Numbers`], and what has no value, such as
+//! the mean of nothing, is `None` and never NaN.
 
 #![forbid(unsafe_code)]
 

@@ -380,7 +380,7 @@ impl LayerOps<'_> {
 fn blocks(rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
     let count = rows.len().div_ceil(BLOCK_ROWS);
     let bound = move |index: usize| {
-        let even = rows.len() * index / count.max(1) & !1;
+        let even = (rows.len() * index / count.max(1)) & !1;
         rows.start + if index == count { rows.len() } else { even }
     };
     (0..count).map(move |index| bound(index)..bound(index + 1))

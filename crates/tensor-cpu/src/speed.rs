@@ -5,14 +5,13 @@
 
 use std::collections::HashMap;
 use std::mem;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use super::kernels::Kernels;
-use super::linear::{DenseInput, DenseWeights, Linear, Precision, QuantisedRows, Ranges, pack, padded};
-use super::prepacked::PrepackedBuilder;
+use super::linear::{DenseInput, Linear, Precision, QuantisedRows, Ranges, padded};
+use super::samples::{made_up, made_up_layer};
 use super::shape::Shape;
 
 /// Rows that go through the layers: few, so that it is quick, and enough for whole register tiles of all kernels.
@@ -72,21 +71,10 @@ struct Part {
 }
 
 impl Part {
-    /// `None` never happens; it would mean that weights got lost between packing and opening.
+    /// `None` as of [`made_up_layer`].
     fn new(kernels: &Kernels, precision: Precision, hidden: usize, inner: usize) -> Option<Self> {
         let layer = |inputs: usize, outputs: usize| {
-            let weights = DenseWeights { weight: made_up(outputs * inputs), bias: made_up(outputs) };
-            let unknown = Ranges::unknown(inputs);
-            let mut prepacked = PrepackedBuilder::default();
-            pack(
-                &mut prepacked,
-                "layer",
-                inputs,
-                &[&weights],
-                (precision == Precision::Int8).then_some((&unknown, kernels.byte_limits())),
-            );
-            let prepacked = Arc::new(prepacked.finish(serde_json::Value::Null));
-            Some((Linear::open(&prepacked, "layer", inputs, padded(outputs))?, padded(outputs)))
+            made_up_layer(kernels, precision, (inputs, outputs), &Ranges::unknown(inputs))
         };
         let stride = padded(hidden).max(padded(inner));
         Some(Self {
@@ -107,11 +95,6 @@ impl Part {
         }
         start.elapsed()
     }
-}
-
-/// Numbers between -1 and 1, of no pattern that matters.
-fn made_up(count: usize) -> Vec<f32> {
-    (0..count).map(|index| (index * 37 % 255) as f32 / 127.0 - 1.0).collect()
 }
 
 #[cfg(test)]

@@ -85,24 +85,17 @@ fn example(text: &str, written: &str) -> String {
     let spaced = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let Some(at) = spaced.find(written) else { return spaced.chars().take(EXAMPLE).collect() };
     let is_end = |c: char| matches!(c, '.' | '!' | '?' | '。' | '！' | '？');
-    let before = &spaced[..at];
-    // A full stop within a number or a name isn't the end of a sentence.
-    let start = before
-        .char_indices()
-        .filter(|(_, c)| is_end(*c))
-        .map(|(place, c)| place + c.len_utf8())
-        .filter(|&place| spaced[place..].starts_with(' ') || !spaced[..place].ends_with('.'))
-        .next_back()
-        .unwrap_or(0);
+    // Places behind signs that may end a sentence. A full stop within a number or a name ends none.
+    let ends = |part: std::ops::Range<usize>| {
+        let signs = spaced[part.clone()].char_indices().filter(|(_, c)| is_end(*c));
+        signs.map(move |(place, c)| part.start + place + c.len_utf8())
+    };
+    let is_end_of_sentence = |&place: &usize| {
+        place == spaced.len() || spaced[place..].starts_with(' ') || !spaced[..place].ends_with('.')
+    };
     let behind = at + written.len();
-    let end = spaced[behind..]
-        .char_indices()
-        .filter(|(_, c)| is_end(*c))
-        .map(|(place, c)| behind + place + c.len_utf8())
-        .find(|&place| {
-            place == spaced.len() || spaced[place..].starts_with(' ') || !spaced[..place].ends_with('.')
-        })
-        .unwrap_or(spaced.len());
+    let start = ends(0..at).rfind(is_end_of_sentence).unwrap_or(0);
+    let end = ends(behind..spaced.len()).find(is_end_of_sentence).unwrap_or(spaced.len());
     let sentence = spaced[start..end].trim();
     if sentence.chars().count() <= EXAMPLE {
         return sentence.to_owned();

@@ -81,5 +81,8 @@ fn is_picture(character: char) -> bool {
 /// Characters that are words by themselves: Chinese and Japanese ones, and pictures.
 fn is_alone(character: char) -> bool {
     is_picture(character)
-        || matches!(character, '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3134f}')
+        || matches!(
+            character,
+            '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3134f}'
+        )
 }

@@ -40,7 +40,7 @@ impl ByteLimits {
 
     /// Sums of two products in 16 bits. With 193 steps for activations a pair may reach two thirds of what two weights could,
     /// which few do; the smaller groups make up for the coarser steps. Probabilities of the built-in model differ from those in
-    /// `f32` by 0.0020 in the mean, and by 0.0023 with [`NONE`](Self::NONE); by 0.0045 with weights of 7 bits.
+    /// `f32` by 0.0020 in the mean, and by 0.0023 with [`NONE`](Self::NONE).
     const PAIRS: Self = Self { byte: 192, pair: i16::MAX as i32 / 192, group: 128 };
 }
 
@@ -111,6 +111,7 @@ pub(super) trait Simd: Copy {
     /// Adds to each lane the exact dot product of four unsigned bytes of `a` with four signed bytes of `b`, if they keep to
     /// [`LIMITS`](Self::LIMITS).
     unsafe fn dot(sum: Self::Ints, a: Self::Ints, b: Self::Ints) -> Self::Ints;
-    /// Rounds to the nearest integer, clamps to 0 to the greatest byte of [`LIMITS`](Self::LIMITS) and writes `count <= LANES` bytes. NaN gives 0.
+    /// Rounds to the nearest integer, clamps to 0 to the greatest byte of [`LIMITS`](Self::LIMITS) and writes `count <= LANES` bytes.
+    /// NaN gives 0.
     unsafe fn store_bytes(to: *mut u8, value: Self::Floats, count: usize);
 }
