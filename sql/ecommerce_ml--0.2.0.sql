@@ -262,7 +262,7 @@ CREATE VIEW all_version AS
       "labels": ["1 star", "2 stars", "3 stars", "4 stars", "5 stars"]}', NULL,
     '{"architecture": "bert", "task": "classification",
       "labels": ["1 star", "2 stars", "3 stars", "4 stars", "5 stars"], "has_sentiment": true, "has_rating": true,
-      "max_length": 256, "hidden_size": 384, "parameters": 22715141, "size": 46141234}',
+      "max_length": 256, "hidden_size": 384, "scripts": ["Latin"], "parameters": 22715141, "size": 46141234}',
     'sentence-transformers/all-MiniLM-L6-v2',
     '{"amazon_snippets": {"pearson_r": 0.8091, "sign_accuracy": 0.8341, "mae_stars": 0.4936, "macro_f1": 0.8178, "macro_f1_with_neutral": 0.5452, "rows": 3708},
       "amazon_cells": {"accuracy": 0.923, "positive_f1": 0.9255, "negative_f1": 0.9204, "macro_f1": 0.9229, "auc": 0.9766, "predicted_neutral": 0.077, "rows": 1000},
@@ -515,6 +515,26 @@ CREATE FUNCTION predict_value(reviews text[], model text) RETURNS double precisi
     AS 'MODULE_PATHNAME', 'predict_value_all_by_wrapper';
 COMMENT ON FUNCTION predict_value(text[], text) IS 'value of a regression model, for each element, by a named model';
 
+CREATE FUNCTION predict_confidence(review text) RETURNS real
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_confidence_wrapper';
+COMMENT ON FUNCTION predict_confidence(text) IS 'probability of what is answered: of the sentiment, else of the class';
+
+CREATE FUNCTION predict_confidence(review text, model text) RETURNS real
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_confidence_by_wrapper';
+COMMENT ON FUNCTION predict_confidence(text, text) IS 'probability of what is answered: of the sentiment, else of the class, by a named model';
+
+CREATE FUNCTION predict_confidence(reviews text[]) RETURNS real[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20000
+    AS 'MODULE_PATHNAME', 'predict_confidence_all_wrapper';
+COMMENT ON FUNCTION predict_confidence(text[]) IS 'probability of what is answered: of the sentiment, else of the class, for each element';
+
+CREATE FUNCTION predict_confidence(reviews text[], model text) RETURNS real[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20000
+    AS 'MODULE_PATHNAME', 'predict_confidence_all_by_wrapper';
+COMMENT ON FUNCTION predict_confidence(text[], text) IS 'probability of what is answered: of the sentiment, else of the class, for each element, by a named model';
+
 CREATE FUNCTION predict_rating(input record, model text) RETURNS real
     LANGUAGE c STABLE STRICT PARALLEL SAFE COST 50 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'predict_rating_of_record_wrapper';
@@ -554,6 +574,16 @@ CREATE FUNCTION predict_value(input jsonb, model text) RETURNS double precision
     LANGUAGE c STABLE STRICT PARALLEL SAFE COST 50 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'predict_value_of_jsonb_wrapper';
 COMMENT ON FUNCTION predict_value(jsonb, text) IS 'value of a regression model, of an object, whose keys are columns, by a named model';
+
+CREATE FUNCTION predict_confidence(input record, model text) RETURNS real
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 50 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_confidence_of_record_wrapper';
+COMMENT ON FUNCTION predict_confidence(record, text) IS 'probability of the likeliest class, of a row, whose columns are found by name, by a named model';
+
+CREATE FUNCTION predict_confidence(input jsonb, model text) RETURNS real
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 50 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'predict_confidence_of_jsonb_wrapper';
+COMMENT ON FUNCTION predict_confidence(jsonb, text) IS 'probability of the likeliest class, of an object, whose keys are columns, by a named model';
 
 CREATE FUNCTION embed(review text) RETURNS real[]
     LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
@@ -736,6 +766,35 @@ CREATE FUNCTION revoke_model(name text, grantee name) RETURNS void
     AS 'MODULE_PATHNAME', 'revoke_model_wrapper';
 COMMENT ON FUNCTION revoke_model(text, name) IS 'take the right to use a model from a role, or from public';
 
+-- Explanations: what took a prediction where it is. Relations are read as the calling role.
+
+CREATE FUNCTION explain_prediction(review text, model text DEFAULT NULL, label text DEFAULT NULL)
+    RETURNS TABLE (token text, start integer, length integer, contribution real)
+    LANGUAGE c STABLE PARALLEL SAFE COST 100000 ROWS 60
+    AS 'MODULE_PATHNAME', 'explain_prediction_wrapper';
+COMMENT ON FUNCTION explain_prediction(text, text, text) IS
+    'what each token of a text contributes to its stars, score, value or class, or to the probability of a label';
+CREATE FUNCTION explain_prediction(input record, model text, label text DEFAULT NULL)
+    RETURNS TABLE (feature text, value text, contribution double precision)
+    LANGUAGE c STABLE PARALLEL SAFE COST 10000 ROWS 20
+    AS 'MODULE_PATHNAME', 'explain_prediction_of_record_wrapper';
+COMMENT ON FUNCTION explain_prediction(record, text, text) IS
+    'what each column of a row contributes to the raw score of its class or of a label, or to its value';
+CREATE FUNCTION explain_prediction(input jsonb, model text, label text DEFAULT NULL)
+    RETURNS TABLE (feature text, value text, contribution double precision)
+    LANGUAGE c STABLE PARALLEL SAFE COST 10000 ROWS 20
+    AS 'MODULE_PATHNAME', 'explain_prediction_of_jsonb_wrapper';
+COMMENT ON FUNCTION explain_prediction(jsonb, text, text) IS
+    'what each value of an object contributes to the raw score of its class or of a label, or to its value';
+
+CREATE FUNCTION key_phrases(
+    relation regclass, text_column name, key_column name DEFAULT NULL, model text DEFAULT NULL, options jsonb DEFAULT '{}')
+    RETURNS TABLE (key text, phrase text, sentiment text, reviews bigint, contribution double precision, example text)
+    LANGUAGE c STABLE PARALLEL UNSAFE COST 10000000 ROWS 100
+    AS 'MODULE_PATHNAME', 'key_phrases_wrapper';
+COMMENT ON FUNCTION key_phrases(regclass, name, name, text, jsonb) IS
+    'the phrases that drive what a model says of the texts of each key, most in all first';
+
 -- Evaluation. Rows are read as the calling role.
 
 CREATE FUNCTION evaluate_model(
@@ -866,17 +925,19 @@ CREATE VIEW model_versions AS
            (v.info ->> 'max_length')::integer AS max_length,
            v.base, v.metrics, v.training, coalesce(c.size, (v.info ->> 'size')::bigint) AS size,
            v.pinned, v.source, encode(v.content, 'hex') AS sha256, v.role, v.created,
-           v.kind, v.signature
+           v.kind, v.signature,
+           CASE WHEN v.info ? 'scripts' THEN ARRAY(SELECT jsonb_array_elements_text(v.info -> 'scripts')) END AS scripts
     FROM all_version v
     LEFT JOIN stored_live l ON l.name = v.name AND l.version = v.version
     LEFT JOIN stored_content c ON c.sha256 = v.content;
 COMMENT ON VIEW model_versions IS 'versions of models';
 COMMENT ON COLUMN model_versions.kind IS 'what kind of model it is';
 COMMENT ON COLUMN model_versions.signature IS 'what it reads and answers, and its labels';
+COMMENT ON COLUMN model_versions.scripts IS 'scripts that it has learned to read, by their names in Unicode; NULL if that is not known';
 
 CREATE VIEW models AS
     SELECT m.name, v.version AS live_version, v.task, v.labels, v.base, v.metrics, v.size, m.created,
-           m.owner::regrole AS owner, m.owner_name::name AS owner_name, v.kind
+           m.owner::regrole AS owner, m.owner_name::name AS owner_name, v.kind, v.scripts
     FROM all_model m JOIN model_versions v ON v.name = m.name AND v.live;
 COMMENT ON VIEW models IS 'models and their live versions';
 COMMENT ON COLUMN models.owner IS 'NULL if there is no such role; owner_name tells which';
@@ -1021,9 +1082,9 @@ CREATE VIEW asking_function AS
     WITH RECURSIVE ours AS (
         -- In all forms, those that aren't batched too.
         SELECT p.oid, p.proname FROM pg_catalog.pg_proc p
-        WHERE p.pronamespace = 'ecommerce_ml'::pg_catalog.regnamespace AND p.proname IN (
+        WHERE p.pronamespace = 'ecommerce_ml'::pg_catalog.regnamespace AND (p.proname = 'explain_prediction' OR p.proname IN (
             SELECT s.proname FROM pg_catalog.pg_proc s
-            WHERE s.prosupport = 'ecommerce_ml.text_function_support'::pg_catalog.regproc)
+            WHERE s.prosupport = 'ecommerce_ml.text_function_support'::pg_catalog.regproc))
     ), named AS (
         -- Bodies that are strings.
         SELECT p.oid FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang

@@ -15,6 +15,7 @@ static HUB_ENDPOINT: GucSetting<Option<CString>> =
     GucSetting::<Option<CString>>::new(Some(c"https://huggingface.co"));
 static HUB_TOKEN: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 static BATCH_EXECUTION: GucSetting<bool> = GucSetting::<bool>::new(true);
+static ANSWER_UNREADABLE: GucSetting<bool> = GucSetting::<bool>::new(false);
 static BATCH_SIZE: GucSetting<i32> = GucSetting::<i32>::new(1024);
 static ENGINE_THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
 static ENGINE_NICE: GucSetting<i32> = GucSetting::<i32>::new(0);
@@ -45,6 +46,11 @@ pub fn hub_token() -> Option<String> {
 /// Whether plans are rewritten to predict many rows at once.
 pub fn batch_execution() -> bool {
     BATCH_EXECUTION.get()
+}
+
+/// Whether models answer texts that they can't read.
+pub fn answer_unreadable() -> bool {
+    ANSWER_UNREADABLE.get()
 }
 
 /// Most texts in one request to the engine.
@@ -153,6 +159,14 @@ pub fn init() {
     );
     define_hub_token();
     define_batch_execution();
+    GucRegistry::define_bool_guc(
+        c"ecommerce_ml.answer_unreadable",
+        c"Lets models guess at texts that they can't read.",
+        c"Off gives NULL for a text that is mostly in letters or signs that the model has not learned.",
+        &ANSWER_UNREADABLE,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
     define_int(
         c"ecommerce_ml.batch_size",
         c"Most texts in one request to the engine.",

@@ -4,6 +4,7 @@
 //! - [`api`]: the SQL functions, thin.
 //! - [`aggregate`]: what they need to summarize many reviews.
 //! - [`evaluation`]: models and predictions measured on the rows of a relation.
+//! - [`explanation`]: what made predictions, of an input or of the rows of a relation.
 //! - [`executor`]: the plan node that sends many rows' inputs at once, and the rewriting of plans that puts it in.
 //! - [`inference`]: inputs in, answers out.
 //! - [`jobs`]: trainings in the background.
@@ -34,6 +35,7 @@ mod engine_process;
 mod error;
 mod evaluation;
 mod executor;
+mod explanation;
 mod guc;
 mod inference;
 mod jobs;

@@ -41,6 +41,13 @@ pub fn for_each<T>(
     })
 }
 
+/// Reads a row of two columns.
+pub fn read_pair<A: FromDatum + IntoDatum, B: FromDatum + IntoDatum>(
+    row: &SpiHeapTupleData<'_>,
+) -> spi::Result<(Option<A>, Option<B>)> {
+    Ok((row.get(1)?, row.get(2)?))
+}
+
 /// A row as the server has it. Nobody else makes one, or keeps one.
 pub struct Tuple {
     row: pg_sys::HeapTuple,

@@ -68,6 +68,7 @@ def main() -> None:
     engines = [Engine(program, model, name) for name in names]
     by_length = [microseconds(engines, length, TOKENS_OF_A_RUN // length) for length in LENGTHS]
     by_batch = [microseconds(engines, LENGTH_OF_BATCHES, count) for count in BATCHES]
+    print(f"kernels {engines[0].ask(peak=True)['kernels']}")
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True)
     for index, name in enumerate(names):
         left.plot(LENGTHS, [costs[index] for costs in by_length], marker="o", label=name)

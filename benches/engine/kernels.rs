@@ -27,7 +27,7 @@ fn main() {
         .measurement_time(Duration::from_secs(1))
         .sample_size(20)
         .configure_from_args();
-    let kernels = Kernels::best();
+    let kernels = Cpu::open(1).expect("the environment names kernels of this processor").kernels;
     let peak = Peak::measure(&kernels, &ThreadPool::new(1));
     println!(
         "kernels {}: peak of one thread {:.0} GOP/s in int8, {:.0} in f32",
@@ -50,7 +50,7 @@ fn dense(criterion: &mut Criterion, kernels: Kernels, peak: Peak) {
                     continue;
                 };
                 let name = format!("dense {} {inputs}x{outputs}", precision.as_str());
-                measure(criterion, &name, rows, sample, Some(most));
+                measure(criterion, (kernels, &name), rows, sample, Some(most));
             }
         }
     }
@@ -60,7 +60,7 @@ fn attention(criterion: &mut Criterion, kernels: Kernels, peak: Peak) {
     for length in LENGTHS {
         measure(
             criterion,
-            "attention 12 heads of 32",
+            (kernels, "attention 12 heads of 32"),
             length,
             samples::attention(kernels, length, 12, 32),
             Some(peak.f32),
@@ -70,15 +70,22 @@ fn attention(criterion: &mut Criterion, kernels: Kernels, peak: Peak) {
 
 fn rows(criterion: &mut Criterion, kernels: Kernels) {
     for width in [384, 1536] {
-        measure(criterion, "norm", width, samples::norm(kernels, width), None);
-        measure(criterion, "quantise", width, samples::quantise(kernels, width), None);
-        measure(criterion, "gelu", width, samples::gelu(kernels, width), None);
+        measure(criterion, (kernels, "norm"), width, samples::norm(kernels, width), None);
+        measure(criterion, (kernels, "quantise"), width, samples::quantise(kernels, width), None);
+        measure(criterion, (kernels, "gelu"), width, samples::gelu(kernels, width), None);
     }
 }
 
 /// Runs a sample under criterion, and once more to print its share of the peak.
-fn measure(criterion: &mut Criterion, name: &str, size: usize, mut sample: Sample, most: Option<f64>) {
-    let mut group = criterion.benchmark_group(name);
+fn measure(
+    criterion: &mut Criterion,
+    (kernels, name): (Kernels, &str),
+    size: usize,
+    mut sample: Sample,
+    most: Option<f64>,
+) {
+    let kernels = kernels.name();
+    let mut group = criterion.benchmark_group(format!("{kernels} {name}"));
     group.throughput(Throughput::Elements(sample.operations));
     group.bench_function(BenchmarkId::from_parameter(size), |bencher| bencher.iter(|| (sample.run)()));
     group.finish();
@@ -86,7 +93,7 @@ fn measure(criterion: &mut Criterion, name: &str, size: usize, mut sample: Sampl
     let mut times: Vec<f64> = (0..15).map(|_| seconds(&mut sample.run)).collect();
     times.sort_by(f64::total_cmp);
     let rate = sample.operations as f64 / times[times.len() / 2];
-    println!("{name}, {size}: {:.0} GOP/s, {:.2} of the peak", rate / 1e9, rate / most);
+    println!("{kernels}, {name}, {size}: {:.0} GOP/s, {:.2} of the peak", rate / 1e9, rate / most);
 }
 
 /// Of one run, in the mean of as many as take a hundredth of a second.
@@ -111,7 +118,8 @@ fn encoder(criterion: &mut Criterion, kernels: Kernels) {
             for (length, count) in [(32, 1), (128, 1), (512, 1), (64, 64)] {
                 let window = Window { ids: vec![2000; length], content_tokens: length };
                 let windows = vec![&window; count];
-                let name = format!("encoder {} {threads} threads, {count} sequences", precision.as_str());
+                let (kernels, precision) = (kernels.name(), precision.as_str());
+                let name = format!("{kernels} encoder {precision} {threads} threads, {count} sequences");
                 let mut group = criterion.benchmark_group(name);
                 group.throughput(Throughput::Elements((length * count) as u64));
                 group.bench_function(BenchmarkId::from_parameter(length), |bencher| {

@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import machine
+import masked
 import report
 from engines import ENGINES, REFERENCE, Engine, Setup
 from rounds import THREADS, Comparison, Results
@@ -33,10 +34,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--texts", type=int, default=TIMED, help=f"how many, at most {TIMED}")
     parser.add_argument("--only", metavar="WORD", help="only peers whose name contains it, and the reference")
+    parser.add_argument("--avx2", action="store_true", help="all with AVX2 at most, whatever the processor has")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_TEXTS} texts, {QUICK_ROUNDS} rounds: to try it")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
     args = parser.parse_args()
-    if args.write and (args.only or args.quick):
+    if args.write and (args.only or args.quick or args.avx2):
         parser.error("--write is for whole runs: without all peers nobody knows which is best")
     if args.quick:
         args.texts, args.rounds = QUICK_TEXTS, QUICK_ROUNDS
@@ -47,7 +49,10 @@ def main() -> None:
     """Measure and report."""
     args = arguments()
     args.build.mkdir(parents=True, exist_ok=True)
-    setup = Setup(sys.executable, args.engine, args.candle, ROOT / "models/reviews", args.build)
+    if args.avx2:
+        os.environ |= {"ECOMMERCE_ML_KERNELS": "avx2"}
+    avx2 = masked.environment(args.build) if args.avx2 else {}
+    setup = Setup(sys.executable, args.engine, args.candle, ROOT / "models/reviews", args.build, avx2)
     engines = [engine for engine in ENGINES if takes_part(engine, args.only)]
     texts = prepare(setup.model, args.build / "packages", args.texts)
     load = f"load average {os.getloadavg()[0]:.1f}"

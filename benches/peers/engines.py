@@ -6,7 +6,7 @@ import os
 import subprocess
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from time import perf_counter
@@ -30,6 +30,8 @@ class Setup:
     candle: Path
     model: Path
     build: Path
+    peers_environment: dict[str, str] = field(default_factory=dict)
+    """For the peers in Python."""
 
     @cached_property
     def artefacts(self) -> Path:
@@ -50,6 +52,8 @@ class Engine:
     needs: tuple[str, ...] = ()
     """What must have been exported, in this order."""
     ours: bool = False
+    program: bool = False
+    """Whether it is a program of its own, not in Python."""
 
     def log(self, setup: Setup, threads: int) -> Path:
         """Where the process's standard error goes."""
@@ -63,7 +67,7 @@ def our_engine(precision: str) -> Engine:
         options = ["--device", "cpu", "--precision", precision, "--threads", str(threads)]
         return [str(setup.engine), "bench", "--model", str(setup.model), *options]
 
-    return Engine(f"ecommerce_ml {precision}", precision, command, ours=True)
+    return Engine(f"ecommerce_ml {precision}", precision, command, ours=True, program=True)
 
 
 def peer(name: str, precision: str, script: str, variant: str, *needs: str) -> Engine:
@@ -82,7 +86,7 @@ def candle() -> Engine:
     def command(setup: Setup, _threads: int) -> list[str]:
         return [str(setup.candle), str(setup.model), str(CANDLE_BATCH_SIZE)]
 
-    return Engine("candle-transformers f32", "f32", command)
+    return Engine("candle-transformers f32", "f32", command, program=True)
 
 
 REFERENCE = "PyTorch f32"
@@ -157,7 +161,8 @@ class Running(Process):
     def __init__(self, engine: Engine, setup: Setup, threads: int, cpus: list[int]) -> None:
         pinned = ["taskset", "--cpu-list", ",".join(map(str, cpus))]
         command = pinned + engine.command(setup, threads)
-        super().__init__(command, engine.log(setup, threads), environment(setup.build, threads))
+        more = {} if engine.program else setup.peers_environment
+        super().__init__(command, engine.log(setup, threads), environment(setup.build, threads) | more)
 
 
 def pipe(stream: IO[bytes] | None) -> IO[bytes]:

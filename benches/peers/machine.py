@@ -1,7 +1,9 @@
 """The machine that the numbers belong to, and what else it does meanwhile."""
 
+import json
 import os
 import re
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,6 +48,13 @@ def field(text: str, name: str) -> str:
     """The first value of a `name : value` list, or nothing."""
     found = re.search(rf"^{re.escape(name)}\s*:\s*(.*)$", text, re.MULTILINE)
     return found.group(1).strip() if found else ""
+
+
+def kernels(engine: Path, model: Path) -> str:
+    """The name of the kernels that our engine computes with."""
+    command = [engine, "bench", "--model", model, "--device", "cpu", "--precision", "f32", "--threads", "1"]
+    answer = subprocess.run(command, input=b'{"peak": true}\n', stdout=subprocess.PIPE, check=True).stdout
+    return json.loads(answer)["kernels"]
 
 
 def versions(lock: Path) -> str:

@@ -181,7 +181,7 @@ def markdown(results: Results, engines: list[Engine], texts: Texts, machine: str
     introduction = (
         f"Measured on {machine}: {count} (mean {mean:.0f}), medians of {results.rounds} rounds. "
         'Milliseconds are those of a text that comes alone, with 1 / 2 threads; "same label" is how often an engine '
-        f"agrees with PyTorch f32. Peers: {versions}. {disturbances(results)}"
+        f"agrees with PyTorch f32. {kernels(results)}Peers: {versions}. {disturbances(results)}"
     )
     parts = [
         wrapped(introduction),
@@ -195,6 +195,14 @@ def markdown(results: Results, engines: list[Engine], texts: Texts, machine: str
         failed = (f"{name} ({reason.replace('|', ' ')})" for name, reason in results.failures.items())
         parts.append(wrapped(f"Could not take part, and is no part of any ratio: {'; '.join(failed)}."))
     return "\n\n".join(parts)
+
+
+def kernels(results: Results) -> str:
+    """A sentence on what our engine computed with, followed by a space; nothing if it didn't take part."""
+    own = [(name, threads) for name in OURS.values() for threads in THREADS]
+    samples = [sample for key in own for sample in results.samples.get(key, [])]
+    names = sorted({sample.peak["kernels"] for sample in samples if sample and sample.peak})
+    return f"Kernels of ecommerce_ml: {', '.join(names)}. " if names else ""
 
 
 def disturbances(results: Results) -> str:

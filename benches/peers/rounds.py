@@ -27,8 +27,8 @@ class Sample:
     """Processors that were busy with something else: whatever it is, it spoils the sample."""
     limit: float | None = None
     """Part of the machine's peak that was reached."""
-    peak: dict[str, float] | None = None
-    """`int8_gops` and `f32_gflops` that were measured right after."""
+    peak: dict | None = None
+    """`int8_gops` and `f32_gflops` that were measured right after, and the `kernels` that did it."""
 
     def __str__(self) -> str:
         ms = " / ".join(f"{ms:.1f}" for ms in self.ms.values())
@@ -151,7 +151,7 @@ class Comparison:
             peak=peak,
         )
 
-    def floor(self, engine: Engine, peak: dict[str, float]) -> float | None:
+    def floor(self, engine: Engine, peak: dict) -> float | None:
         """Seconds that the texts would take at the machine's peaks: dense layers in int8, where it is int8 at all."""
         if self.operations is None:
             return None

@@ -67,7 +67,8 @@ class Report:
         tokens = [review.tokens for review in self.bench.reviews]
         return (
             f"Measured on {machine}, with {self.bench.threads} of them for everything, precision "
-            f"`{self.bench.precision}`, which is {self.bench.computed_in}: {len(tokens)} reviews of {min(tokens)} to "
+            f"`{self.bench.precision}`, which is {self.bench.computed_in}, kernels {self.bench.kernels}: "
+            f"{len(tokens)} reviews of {min(tokens)} to "
             f"{max(tokens)} tokens (mean {mean(tokens):.0f}), medians of {self.results.rounds} round(s), {versions}, "
             "result cache off, models loaded. "
             '"Reviews" are those that the model read; slow ways read fewer. "Of the engine" is tokens a second compared '

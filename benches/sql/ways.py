@@ -51,6 +51,11 @@ class Bench:
         """The precision that the server's engine has chosen."""
         return str(self.session.value("SELECT \"precision\" FROM ecommerce_ml.stat_models WHERE name = 'reviews'"))
 
+    @property
+    def kernels(self) -> str:
+        """What the server's engine computes with."""
+        return str(self.session.value("SELECT kernels FROM ecommerce_ml.stat_engine"))
+
     def start(self, engine: Engine) -> Running:
         """A process that speaks the line protocol of `benches/peers`."""
         setup = Setup(sys.executable, self.engine, Path(), self.model, self.build)

@@ -20,7 +20,7 @@ from statistics import median
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "peers"))
 
-from machine import cpus, describe  # noqa: E402
+from machine import cpus, describe, kernels  # noqa: E402
 from quality import compare_quality  # noqa: E402
 from report import number, table, wrapped  # noqa: E402
 from rounds import note, threads_text  # noqa: E402
@@ -132,8 +132,8 @@ def mean_ratio(samples: Samples, settings: tuple[Setting, ...], value) -> float:
     return prod(ratios) ** (1 / len(ratios))
 
 
-def report(samples: Samples) -> str:
-    """The table: medians, and the ratios."""
+def report(samples: Samples, computed_with: str) -> str:
+    """The table: medians, and the ratios; with the kernels of our engine."""
     rows = []
     for setting in SETTINGS:
         for threads in THREADS:
@@ -145,7 +145,8 @@ def report(samples: Samples) -> str:
             rows.append(cells)
     head = ["training", "threads", "s, ours", "s, PyTorch", "ratio", "MiB, ours", "MiB, PyTorch", "ratio"]
     introduction = (
-        f"Measured on {describe()}, load average {os.getloadavg()[0]:.1f} at the end: seconds of a step of full "
+        f"Measured on {describe()}, kernels {computed_with}, load average {os.getloadavg()[0]:.1f} at the end: "
+        "seconds of a step of full "
         "tuning, and of a whole tuning of the head; the most memory of the process. Medians; ratios are medians of "
         "those within a round."
     )
@@ -178,7 +179,7 @@ def main() -> None:
     samples = measure(sides, rows, args.rounds, args.quick)
     kept = [{"setting": key[0], "threads": key[1], "side": key[2], "samples": of} for key, of in samples.items()]
     (args.build / "results.json").write_text(json.dumps(kept, indent=1), "utf-8")
-    print(report(samples))
+    print(report(samples, kernels(args.engine, sides.base)))
     full, head = mean_ratio(samples, FULL, seconds), mean_ratio(samples, (HEAD,), seconds)
     print(f"\nratios full={full:.2f} head={head:.2f} memory={mean_ratio(samples, FULL, memory):.2f}")
 

@@ -19,6 +19,7 @@ use crate::catalog::resolve::Resolved;
 use crate::client::{self, PartOutcome, PendingResponse};
 use crate::error::Error;
 use crate::guc;
+use crate::inference::guess_counts;
 
 /// Most bytes that wait, however large `work_mem` is.
 const MAX_BYTES: usize = 4 << 20;
@@ -187,14 +188,18 @@ impl InFlightRequest {
     fn finish(self) -> Result<(), Error> {
         let mut receivers = self.receivers.iter();
         for outcome in self.response.finish()? {
-            let answers = match outcome {
-                PartOutcome::Answered(ReplyBody::Answered { answers, .. }) => answers,
+            let (answers, unread) = match outcome {
+                PartOutcome::Answered(ReplyBody::Answered { answers, unread, .. }) => (answers, unread),
                 PartOutcome::Answered(_) => return Err(Error::Unexpected("no predictions")),
                 PartOutcome::Refused(text) => return Err(Error::InputFatal(text)),
             };
             let verdicts = Verdicts::of(&self.model, &answers);
             for row in 0..answers.len() {
                 let receivers = receivers.next().ok_or(OTHER_NUMBER)?;
+                let is_unread = unread.binary_search(&(row as u32)).is_ok();
+                if is_unread && !guess_counts(&self.model) {
+                    continue;
+                }
                 if let Some(verdict) = verdicts.verdict(row)? {
                     deliver(&verdict, receivers)?;
                 }

@@ -6,9 +6,8 @@ use pgrx::iter::TableIterator;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{Array, name, pg_extern, pg_sys};
 
-use super::training::{column_name, column_names};
-use crate::error::Error;
-use crate::evaluation::{self, NamedColumns};
+use super::columns::named_columns;
+use crate::evaluation;
 use crate::relation::Relation;
 
 /// What a model's predictions for rows are worth, given a column of labels. Without a model or a relation there is nothing to say.
@@ -49,22 +48,6 @@ fn confusion_matrix(
     let columns = named_columns(text_column, label_column, feature_columns, key_columns, time_column)?;
     let Some((model, relation)) = model.zip(relation) else { return Ok(TableIterator::empty()) };
     Ok(TableIterator::new(evaluation::confusion(model, Relation::open(relation)?, &columns)?))
-}
-
-fn named_columns(
-    text: Option<&CStr>,
-    label: Option<&CStr>,
-    features: Option<Array<'_, &CStr>>,
-    keys: Option<Array<'_, &CStr>>,
-    time: Option<&CStr>,
-) -> Result<NamedColumns, Error> {
-    Ok(NamedColumns {
-        text: text.map(column_name),
-        label: label.map(column_name),
-        features: column_names("feature_columns", features)?,
-        keys: column_names("key_columns", keys)?,
-        time: time.map(column_name),
-    })
 }
 
 /// What predictions that a table holds are worth.

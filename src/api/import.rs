@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use ecommerce_ml_protocol::files::{content_address, is_model_file};
 use ecommerce_ml_protocol::{
-    FileEntry, ModelInfo, ModelRef, ModelSource, ReplyBody, RequestBody, Secret, Sha256, UPLOAD_CHUNK_BYTES,
+    FileEntry, ModelInfo, ModelRef, ModelSource, Purpose, ReplyBody, RequestBody, Secret, Sha256,
+    UPLOAD_CHUNK_BYTES,
 };
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{JsonB, check_for_interrupts, pg_extern, pg_sys};
@@ -285,7 +286,7 @@ fn store(files: &[SourceFile]) -> Result<Sha256, Error> {
 }
 
 fn describe(sha256: Sha256) -> Result<ModelInfo, Error> {
-    let model = ModelRef { source: ModelSource::Content(sha256), pinned: false };
+    let model = ModelRef { source: ModelSource::Content(sha256), pinned: false, purpose: Purpose::Predict };
     match client::ask(RequestBody::Describe { model })? {
         ReplyBody::Described(info) => Ok(info),
         _ => Err(Error::Unexpected("no description")),

@@ -3,6 +3,7 @@
 //! # Layout
 //! - [`text`]: the functions of review text; [`row`]: those of rows.
 //! - [`aggregate`]: the summaries of many reviews.
+//! - [`explain`]: what made predictions.
 //! - [`evaluate`]: metrics of models and of predictions.
 //! - [`training`]: trainings in the background; [`schedules`]: again and again.
 //! - [`models`]: deploying, rolling back, dropping, pinning, granting.
@@ -18,7 +19,9 @@
 #![allow(clippy::result_large_err)]
 
 mod aggregate;
+mod columns;
 mod evaluate;
+mod explain;
 mod export;
 mod import;
 mod models;

@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 
-use ecommerce_ml_protocol::{Field, Input};
+use ecommerce_ml_protocol::{Field, Input, Rows};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{JsonB, PgMemoryContexts, pg_extern, pg_getarg, pg_getarg_datum, pg_sys};
 
@@ -34,6 +34,31 @@ fn call_with_row<T>(
     added.map_err(|error| input_error(&model, error))?;
     let answers = answer(function.output(), &model, Input::Rows(rows.finish()))?;
     Ok(read(&answers, 0)?)
+}
+
+/// A row by itself, as the columns that a model reads.
+///
+/// # Errors
+/// What is wrong with it.
+///
+/// # Safety
+/// A value of a type of this kind. What is unpacked of it is in the current memory context.
+pub unsafe fn single_row(
+    kind: InputKind,
+    row: pg_sys::Datum,
+    fields: &Rc<[Field]>,
+) -> Result<Rows, InputError> {
+    let mut rows = RowsBuilder::new(fields);
+    // SAFETY: as the caller promises; the reader is gone before the memory context is.
+    unsafe {
+        match kind {
+            InputKind::Json => columns::json::read(row, fields, &mut rows)?,
+            InputKind::Record | InputKind::Text => {
+                RecordReaders::new(pg_sys::CurrentMemoryContext).of(fields).read(row, &mut rows)?
+            }
+        };
+    }
+    Ok(rows.finish())
 }
 
 unsafe fn add(
@@ -93,12 +118,13 @@ row_function!(predict_rating_of_record, predict_rating_of_jsonb: Rating, rating 
 row_function!(predict_class_of_record, predict_class_of_jsonb: Class, class => String);
 row_function!(predict_probabilities_of_record, predict_probabilities_of_jsonb: Probabilities, probabilities => JsonB);
 row_function!(predict_value_of_record, predict_value_of_jsonb: Value, value => f64);
+row_function!(predict_confidence_of_record, predict_confidence_of_jsonb: Confidence, confidence => f32);
 
 /// What the server calls for a function of one row: its address says which function that is.
 type SqlFunction = unsafe extern "C-unwind" fn(pg_sys::FunctionCallInfo) -> pg_sys::Datum;
 
 /// Of records, and of jsonb.
-const ROW_FUNCTIONS: [(SqlFunction, SqlFunction, ModelFunction); 4] = [
+const ROW_FUNCTIONS: [(SqlFunction, SqlFunction, ModelFunction); 5] = [
     (predict_rating_of_record_wrapper, predict_rating_of_jsonb_wrapper, ModelFunction::Rating),
     (predict_class_of_record_wrapper, predict_class_of_jsonb_wrapper, ModelFunction::Class),
     (
@@ -107,6 +133,7 @@ const ROW_FUNCTIONS: [(SqlFunction, SqlFunction, ModelFunction); 4] = [
         ModelFunction::Probabilities,
     ),
     (predict_value_of_record_wrapper, predict_value_of_jsonb_wrapper, ModelFunction::Value),
+    (predict_confidence_of_record_wrapper, predict_confidence_of_jsonb_wrapper, ModelFunction::Confidence),
 ];
 
 /// Which function is at this address, if it is one of these.

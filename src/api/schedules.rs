@@ -5,7 +5,8 @@ use std::ffi::CStr;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{Array, JsonB, notice, pg_extern, pg_sys};
 
-use super::training::{TrainingColumns, column_names, training_request};
+use super::columns::named_columns;
+use super::training::training_request;
 use crate::catalog::privilege::require_writable;
 use crate::error::Error;
 use crate::jobs;
@@ -28,13 +29,7 @@ fn schedule_training(
     time_column: Option<&CStr>,
 ) -> Result<(), ErrorReport> {
     require_writable(c"schedule_training()");
-    let columns = TrainingColumns {
-        text_column,
-        label_column,
-        feature_columns: column_names("feature_columns", feature_columns)?,
-        key_columns: column_names("key_columns", key_columns)?,
-        time_column,
-    };
+    let columns = named_columns(text_column, label_column, feature_columns, key_columns, time_column)?;
     let request = training_request((name, relation), columns, (task, base, options))?;
     let min_new_rows = min_new_rows.ok_or(Error::ArgumentNull("min_new_rows"))?;
     Ok(jobs::schedule(&request, cron, min_new_rows)?)

@@ -113,12 +113,13 @@ text_function!(predict_rating, predict_rating_by, predict_rating_all, predict_ra
 text_function!(predict_class, predict_class_by, predict_class_all, predict_class_all_by: Class, class => String);
 text_function!(predict_probabilities, predict_probabilities_by, predict_probabilities_all, predict_probabilities_all_by: Probabilities, probabilities => JsonB);
 text_function!(predict_value, predict_value_by, predict_value_all, predict_value_all_by: Value, value => f64);
+text_function!(predict_confidence, predict_confidence_by, predict_confidence_all, predict_confidence_all_by: Confidence, confidence => f32);
 
 /// What the server calls for a function of one text: its address says which function that is.
 type SqlFunction = unsafe extern "C-unwind" fn(pg_sys::FunctionCallInfo) -> pg_sys::Datum;
 
 /// The scalar forms, by default model and by named model.
-const TEXT_FUNCTIONS: [(SqlFunction, SqlFunction, ModelFunction); 10] = [
+const TEXT_FUNCTIONS: [(SqlFunction, SqlFunction, ModelFunction); 11] = [
     (tokenize_wrapper, tokenize_by_wrapper, ModelFunction::TokenPieces),
     (token_ids_wrapper, token_ids_by_wrapper, ModelFunction::TokenIds),
     (token_count_wrapper, token_count_by_wrapper, ModelFunction::TokenCount),
@@ -129,6 +130,7 @@ const TEXT_FUNCTIONS: [(SqlFunction, SqlFunction, ModelFunction); 10] = [
     (predict_class_wrapper, predict_class_by_wrapper, ModelFunction::Class),
     (predict_probabilities_wrapper, predict_probabilities_by_wrapper, ModelFunction::Probabilities),
     (predict_value_wrapper, predict_value_by_wrapper, ModelFunction::Value),
+    (predict_confidence_wrapper, predict_confidence_by_wrapper, ModelFunction::Confidence),
 ];
 
 /// Which function is at this address, if it is the scalar form of one.

@@ -9,9 +9,11 @@ use pgrx::iter::TableIterator;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{AllocatedByRust, Array, IntoDatum, JsonB, PgTupleDesc, name, pg_extern, pg_sys};
 
+use super::columns::named_columns;
 use crate::catalog::arguments::Arguments;
 use crate::catalog::privilege::require_writable;
 use crate::error::Error;
+use crate::evaluation::NamedColumns;
 use crate::jobs::{self, Progress, TrainingRequest};
 
 /// Trains a new version of a model from rows, in the background.
@@ -30,24 +32,9 @@ fn train_model(
     time_column: Option<&CStr>,
 ) -> Result<i64, ErrorReport> {
     require_writable(c"train_model()");
-    let columns = TrainingColumns {
-        text_column,
-        label_column,
-        feature_columns: column_names("feature_columns", feature_columns)?,
-        key_columns: column_names("key_columns", key_columns)?,
-        time_column,
-    };
+    let columns = named_columns(text_column, label_column, feature_columns, key_columns, time_column)?;
     let request = training_request((name, relation), columns, (task, base, options))?;
     Ok(jobs::submit(&request)?)
-}
-
-/// The columns that a call names.
-pub struct TrainingColumns<'a> {
-    pub text_column: Option<&'a CStr>,
-    pub label_column: Option<&'a CStr>,
-    pub feature_columns: Option<Vec<String>>,
-    pub key_columns: Option<Vec<String>>,
-    pub time_column: Option<&'a CStr>,
 }
 
 /// What is asked for by a call with these arguments: name and relation; columns; task, base and options.
@@ -56,42 +43,24 @@ pub struct TrainingColumns<'a> {
 /// [`Error::ArgumentNull`].
 pub fn training_request<'a>(
     (name, relation): (Option<&'a str>, Option<pg_sys::Oid>),
-    columns: TrainingColumns<'_>,
+    columns: NamedColumns,
     (task, base, options): (Option<&str>, Option<&str>, Option<JsonB>),
 ) -> Result<TrainingRequest<'a>, Error> {
     let arguments = Arguments {
-        text_column: columns.text_column.map(column_name),
-        label_column: columns.label_column.map(column_name),
+        text_column: columns.text,
+        label_column: columns.label,
         task: task.ok_or(Error::ArgumentNull("task"))?.to_owned(),
         base: base.map(str::to_owned),
         options: options.ok_or(Error::ArgumentNull("options"))?.0,
-        feature_columns: columns.feature_columns,
-        key_columns: columns.key_columns,
-        time_column: columns.time_column.map(column_name),
+        feature_columns: columns.features,
+        key_columns: columns.keys,
+        time_column: columns.time,
     };
     Ok(TrainingRequest {
         name: name.ok_or(Error::ArgumentNull("name"))?,
         relation: relation.ok_or(Error::ArgumentNull("relation"))?,
         arguments,
     })
-}
-
-/// The name of a column.
-pub fn column_name(name: &CStr) -> String {
-    name.to_string_lossy().into_owned()
-}
-
-/// The names of columns that an argument has, if it is there.
-///
-/// # Errors
-/// [`Error::ArgumentHasNull`].
-pub fn column_names(
-    argument: &'static str,
-    names: Option<Array<'_, &CStr>>,
-) -> Result<Option<Vec<String>>, Error> {
-    let Some(names) = names else { return Ok(None) };
-    let name = |name: Option<&CStr>| name.map(column_name).ok_or(Error::ArgumentHasNull(argument));
-    names.iter().map(name).collect::<Result<_, _>>().map(Some)
 }
 
 /// Trains a model as its live version was trained, from the rows of today.

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::ffi::CStr;
 use std::rc::Rc;
 
-use ecommerce_ml_protocol::{Field, ModelRef, ModelSource, Reads, Sha256, Signature};
+use ecommerce_ml_protocol::{Field, ModelRef, ModelSource, Purpose, Reads, Sha256, Signature};
 use pgrx::{JsonB, pg_guard, pg_sys};
 
 use super::name::ModelName;
@@ -195,7 +195,7 @@ fn read(wanted: &ModelName, row: &Row) -> Result<Resolved, Error> {
     Ok(Resolved {
         name: wanted.name.clone(),
         version,
-        reference: ModelRef { source, pinned: row.get(4)?.unwrap_or_default() },
+        reference: ModelRef { source, pinned: row.get(4)?.unwrap_or_default(), purpose: Purpose::Predict },
         signature,
         columns,
         // Of a role that isn't there.

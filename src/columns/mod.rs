@@ -20,6 +20,7 @@ pub use builder::RowsBuilder;
 pub use error::InputError;
 pub use record::RecordReaders;
 pub use tuple::{TupleReader, timestamp};
+pub use value::EPOCH;
 
 use ecommerce_ml_protocol::ValueType;
 use pgrx::pg_sys;

@@ -15,7 +15,7 @@ use super::builder::ColumnBuilder;
 use super::numeric;
 
 /// Microseconds from 1970 to 2000, when the server's time begins.
-const EPOCH: i64 = 946_684_800_000_000;
+pub const EPOCH: i64 = 946_684_800_000_000;
 const DAY: i64 = 86_400_000_000;
 
 /// How values of a type are read.

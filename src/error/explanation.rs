@@ -174,6 +174,9 @@ impl Error {
                 "A source is \"file:///directory\" or \"hf://owner/repository[@revision]\"."
             }
             Error::NoModelFiles(_) => "A model's directory holds config.json, a tokenizer and *.safetensors.",
+            Error::NoSuchLabel { labels, .. } => {
+                return Some(format!("Its labels are: {}.", labels.join(", ")));
+            }
             Error::UnknownLabel { .. } => {
                 "Labels of another kind can be compared with any function of the text, in a view, by \
                  ecommerce_ml.evaluate_predictions()."

@@ -72,6 +72,8 @@ pub enum Error {
     ColumnsUnlike { columns: [String; 2], types: [String; 2] },
     #[error("label \"{label}\" is not one of the labels of model \"{model}\"")]
     UnknownLabel { label: String, model: String, labels: Vec<String> },
+    #[error("model \"{model}\" has no label \"{label}\"")]
+    NoSuchLabel { model: String, label: String, labels: Vec<String> },
     #[error("a label or prediction is NaN or infinite")]
     NotFinite,
     #[error("label {0} is not a finite number")]

@@ -51,6 +51,7 @@ impl Error {
             | Error::InvalidSource(_)
             | Error::RelativePath(_)
             | Error::UnknownLabel { .. }
+            | Error::NoSuchLabel { .. }
             | Error::NotFinite
             | Error::LabelNotFinite(_)
             | Error::LabelRangeEmpty

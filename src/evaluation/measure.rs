@@ -4,19 +4,18 @@
 //! frequent class, their median or their mean. No other answer that is always the same does better on them, so a model that is
 //! better has learned something of its inputs.
 //!
-//! Invariant: each row is either counted or left out, because its text is NULL or blank or its label NULL; a label that
-//! means none of the model's classes fails the statement.
+//! Invariant: each row is either counted or left out, because its text is NULL, blank or none that the model can read, or its label
+//! NULL; a label that means none of the model's classes fails the statement.
 
 use std::marker::PhantomData;
 use std::rc::Rc;
 
 use ecommerce_ml_metrics::baseline::{self, Numbers};
 use ecommerce_ml_metrics::report::{self, Cell, Metric};
-use ecommerce_ml_metrics::{Regression, Scored};
+use ecommerce_ml_metrics::{Confidence, Regression, Scored};
 use ecommerce_ml_protocol::{Prediction, Task};
 use pgrx::FromDatum;
 use pgrx::IntoDatum;
-use pgrx::spi::{self, SpiHeapTupleData};
 
 use super::columns::{Columns, NamedColumns};
 use super::model_classes::{ModelClasses, Target};
@@ -40,6 +39,8 @@ struct Evaluation {
 struct Classified {
     classes: ModelClasses,
     scored: Scored,
+    /// Of the sentiments that several classes mean.
+    sentiments: Confidence,
     rating: Regression,
     /// Stars, as they should have been.
     stars: Numbers,
@@ -58,10 +59,11 @@ pub fn measure(model: &str, relation: Relation, named: &NamedColumns) -> Result<
         let baseline = report::of_number_baseline(&actual, &actual).map(report::named_baseline);
         return Ok(report::of_numbers(&values, skipped).into_iter().chain(baseline).collect());
     }
-    let Classified { classes, scored, rating, stars, skipped } = evaluation.evaluate_classes()?;
+    let Classified { classes, scored, sentiments, rating, stars, skipped } = evaluation.evaluate_classes()?;
     let mut metrics = report::of_classes(&classes.names, scored.confusion(), skipped);
     metrics.extend(report::of_probabilities(&classes.names, classes.positive, &scored));
     metrics.extend(report::of_rating(&rating));
+    metrics.extend(report::of_sentiments(&sentiments));
     let confusion = scored.confusion();
     let rows: Vec<u64> = (0..classes.names.len()).map(|class| confusion.support(class)).collect();
     let baseline = report::of_class_baseline(baseline::of_classes(&rows, &rows));
@@ -91,7 +93,7 @@ impl Evaluation {
             return Err(self.no_meaning("classes"));
         }
         let classes = ModelClasses::of(&self.model.signature.labels, self.columns.label.kind()?);
-        let mut scored = Scored::new(classes.names.len());
+        let (mut scored, mut sentiments) = (Scored::new(classes.names.len()), Confidence::default());
         let (mut rating, mut actual) = (Regression::default(), Numbers::default());
         let target = |label: String| {
             self.columns.label.check_label(&label)?;
@@ -103,7 +105,13 @@ impl Evaluation {
                     return Err(UNEXPECTED_PREDICTION);
                 };
                 scored.add(target.class, probabilities).map_err(|_| UNEXPECTED_PREDICTION)?;
-                match (target.stars, classes.scheme.read(probabilities).rating) {
+                let reading = classes.scheme.read(probabilities);
+                let confidence = classes.scheme.confidence(probabilities);
+                if let Some(confidence) = confidence.filter(|_| classes.scheme.groups_labels()) {
+                    let right = reading.sentiment == classes.scheme.sentiment_of(target.class);
+                    sentiments.add(f64::from(confidence), right).map_err(|_| UNEXPECTED_PREDICTION)?;
+                }
+                match (target.stars, reading.rating) {
                     (Some(stars), Some(predicted)) => {
                         actual.add(stars);
                         rating.add(stars, f64::from(predicted)).map_err(|_| UNEXPECTED_PREDICTION)
@@ -112,7 +120,7 @@ impl Evaluation {
                 }
             })?;
         require_rows(scored.confusion().total(), skipped)?;
-        Ok(Classified { classes, scored, rating, stars: actual, skipped })
+        Ok(Classified { classes, scored, sentiments, rating, stars: actual, skipped })
     }
 
     fn evaluate_numbers(&self) -> Result<(Regression, Numbers, u64), Error> {
@@ -200,13 +208,6 @@ where
 }
 
 const UNEXPECTED_PREDICTION: Error = Error::Unexpected("a prediction that does not fit the model");
-
-/// Reads a row of two columns.
-pub fn read_pair<A: FromDatum + IntoDatum, B: FromDatum + IntoDatum>(
-    row: &SpiHeapTupleData<'_>,
-) -> spi::Result<(Option<A>, Option<B>)> {
-    Ok((row.get(1)?, row.get(2)?))
-}
 
 /// Refuses to measure nothing.
 ///

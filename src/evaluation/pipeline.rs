@@ -102,7 +102,8 @@ impl<'a, T> Pipeline<'a, T> {
         Ok(added)
     }
 
-    /// Goes on if enough rows have come; `take` gets earlier rows with their predictions, none for a blank text.
+    /// Goes on if enough rows have come; `take` gets earlier rows with their predictions, none for a text that is blank or that the
+    /// model can't read.
     ///
     /// # Errors
     /// Those of the engine, and those of `take`.

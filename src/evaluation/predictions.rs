@@ -11,7 +11,7 @@ use ecommerce_ml_metrics::{Confusion, Regression};
 use ecommerce_ml_protocol::text::lookalikes;
 use pgrx::spi::{self, SpiHeapTupleData};
 
-use super::measure::{read_pair, require_rows};
+use super::measure::require_rows;
 use crate::error::Error;
 use crate::relation::{Column, Kind, Relation};
 use crate::rows;
@@ -47,7 +47,7 @@ fn numbers(relation: &Relation, predicted: &Column, actual: &Column) -> Result<V
     let (predicted, actual) = (predicted.as_number()?, actual.as_number()?);
     let query = format!("SELECT {predicted}, {actual} FROM {} AS t", relation.from());
     let (mut regression, mut skipped) = (Regression::default(), 0);
-    rows::for_each(&query, &[], read_pair::<f64, f64>, |row| match row {
+    rows::for_each(&query, &[], rows::read_pair::<f64, f64>, |row| match row {
         (Some(predicted), Some(actual)) => regression.add(actual, predicted).map_err(|_| Error::NotFinite),
         _ => {
             skipped += 1;

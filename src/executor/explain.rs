@@ -29,9 +29,12 @@ pub unsafe fn write_properties(
     unsafe {
         let plan = (*node).ss.ps.plan;
         let names = pg_sys::set_deparse_context_plan((*explain_state).deparse_cxt, plan, ancestors);
-        let many = (*explain_state).rtable.is_null()
-            || (*(*explain_state).rtable).length > 1
-            || (*explain_state).verbose;
+        // PostgreSQL 18 has an entry for what is grouped by, which is no relation; it counts those that are.
+        #[cfg(not(feature = "pg18"))]
+        let several = (*explain_state).rtable.is_null() || (*(*explain_state).rtable).length > 1;
+        #[cfg(feature = "pg18")]
+        let several = (*explain_state).rtable_size > 1;
+        let many = several || (*explain_state).verbose;
         let calls = calls_of(plan.cast());
         let text = |node: *mut Node| pg_sys::deparse_expression(node, names, many, false);
         pg_sys::ExplainPropertyList(

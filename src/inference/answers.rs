@@ -3,15 +3,16 @@
 //! Readers take the number of an input and give `None` where SQL shows NULL: for blank texts. Invariant: a [`ModelFunction`]
 //! gives the very value that the SQL function of that name returns.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use ecommerce_ml_protocol::{
-    self as protocol, Completed, LabelScheme, Output, Prediction, Reading, ReplyBody,
+    self as protocol, Completed, Explanation, LabelScheme, Output, Prediction, Reading, ReplyBody,
 };
 use pgrx::{IntoDatum, JsonB, pg_sys};
 use serde_json::{Map, Value, json};
 
+use super::unread;
 use crate::catalog::resolve::Resolved;
 use crate::client::{InputDigest, PartOutcome};
 use crate::error::Error;
@@ -23,6 +24,8 @@ pub struct Answers {
     rows: Option<protocol::Answers>,
     /// What the labels of `rows` mean.
     scheme: LabelScheme,
+    /// Places in `rows` of inputs that the model can't read.
+    unread: BTreeSet<usize>,
     /// Inputs that have no row because engines die of them, by number.
     refused: BTreeMap<usize, InputDigest>,
     completed: Completed,
@@ -40,6 +43,7 @@ pub enum ModelFunction {
     Class,
     Probabilities,
     Value,
+    Confidence,
     Embedding,
 }
 
@@ -56,7 +60,8 @@ impl ModelFunction {
             | ModelFunction::Rating
             | ModelFunction::Class
             | ModelFunction::Probabilities
-            | ModelFunction::Value => Output::Prediction,
+            | ModelFunction::Value
+            | ModelFunction::Confidence => Output::Prediction,
         }
     }
 
@@ -75,6 +80,7 @@ impl ModelFunction {
             ModelFunction::Class => answers.class(row)?.into_datum(),
             ModelFunction::Probabilities => answers.probabilities(row)?.into_datum(),
             ModelFunction::Value => answers.value(row)?.into_datum(),
+            ModelFunction::Confidence => answers.confidence(row)?.into_datum(),
             ModelFunction::Embedding => answers.embedding(row)?.into_datum(),
         })
     }
@@ -84,8 +90,8 @@ impl Answers {
     /// To be filled by [`append`](Self::append).
     pub fn empty(model: &Rc<Resolved>) -> Self {
         let scheme = LabelScheme::Other;
-        let (model, refused) = (Rc::clone(model), BTreeMap::new());
-        Self { model, rows: None, scheme, refused, completed: Completed::default() }
+        let (model, refused, unread) = (Rc::clone(model), BTreeMap::new(), BTreeSet::new());
+        Self { model, rows: None, scheme, unread, refused, completed: Completed::default() }
     }
 
     /// Appends what came of the next inputs.
@@ -93,8 +99,10 @@ impl Answers {
     /// # Errors
     /// [`Error::Unexpected`] for a reply to something else.
     pub fn append(&mut self, outcome: PartOutcome) -> Result<(), Error> {
-        let (answers, completed) = match outcome {
-            PartOutcome::Answered(ReplyBody::Answered { answers, completed }) => (answers, completed),
+        let (answers, unread, completed) = match outcome {
+            PartOutcome::Answered(ReplyBody::Answered { answers, unread, completed }) => {
+                (answers, unread, completed)
+            }
             PartOutcome::Answered(_) => return Err(UNEXPECTED_ANSWER),
             PartOutcome::Refused(input) => {
                 let answered = self.rows.as_ref().map_or(0, protocol::Answers::len);
@@ -102,6 +110,8 @@ impl Answers {
                 return Ok(());
             }
         };
+        let first = self.rows.as_ref().map_or(0, protocol::Answers::len);
+        self.unread.extend(unread.into_iter().map(|row| first + row as usize));
         match &mut self.rows {
             None => {
                 self.scheme = match &answers {
@@ -144,17 +154,37 @@ impl Answers {
         self.completed
     }
 
-    /// What the model says of an input; nothing of a blank text.
+    /// What the model says of an input; nothing of a blank text, and of one that it can't read unless guesses count.
     ///
     /// # Errors
     /// [`Error::Unexpected`] if something else was asked for.
     pub fn prediction(&self, row: usize) -> Result<Option<Prediction<'_>>, Error> {
-        let row = self.answer_index(row)?;
+        let place = self.answer_index(row)?;
+        let counts = !self.unread.contains(&place) || unread::guess_counts(&self.model);
+        Ok(self.answer_at(place)?.filter(|_| counts))
+    }
+
+    /// As [`prediction`](Self::prediction), whatever the model can read.
+    fn answer_at(&self, row: usize) -> Result<Option<Prediction<'_>>, Error> {
         match &self.rows {
             Some(rows @ (protocol::Answers::Classes { .. } | protocol::Answers::Numbers(_)))
                 if row < rows.len() =>
             {
                 Ok(rows.prediction(row))
+            }
+            _ => Err(UNEXPECTED_ANSWER),
+        }
+    }
+
+    /// What made the prediction for an input; nothing of a blank text.
+    ///
+    /// # Errors
+    /// [`Error::Unexpected`] if something else was asked for.
+    pub fn explanation(&self, row: usize) -> Result<Option<&Explanation>, Error> {
+        let row = self.answer_index(row)?;
+        match &self.rows {
+            Some(protocol::Answers::Explanations(rows)) => {
+                rows.get(row).map(Option::as_ref).ok_or(UNEXPECTED_ANSWER)
             }
             _ => Err(UNEXPECTED_ANSWER),
         }
@@ -260,6 +290,28 @@ impl Answers {
         })
     }
 
+    /// The probability of what is answered: of a text, of its sentiment if the labels mean one, all labels of that sentiment
+    /// together; else of the likeliest label, which is all that is said of columns. 0 of a text that the model can't read, be its
+    /// guess asked for or not.
+    ///
+    /// # Errors
+    /// As [`class`](Self::class).
+    pub fn confidence(&self, row: usize) -> Result<Option<f32>, Error> {
+        let scheme = if self.model.columns.is_none() { self.scheme } else { LabelScheme::Other };
+        let place = self.answer_index(row)?;
+        let Some(prediction) = self.answer_at(place)? else { return Ok(None) };
+        let confidence = match prediction {
+            Prediction::Class { probabilities, .. } => scheme.confidence(probabilities),
+            Prediction::Number(_) => None,
+        };
+        let confidence = confidence.ok_or_else(|| self.no_meaning("classes"))?;
+        if self.unread.contains(&place) {
+            unread::guess_counts(&self.model);
+            return Ok(Some(0.0));
+        }
+        Ok(Some(confidence))
+    }
+
     fn read_labels<T>(
         &self,
         row: usize,
@@ -294,7 +346,7 @@ impl Answers {
 
 /// Appends rows of the same request's next part.
 fn append_rows(rows: &mut protocol::Answers, more: protocol::Answers) -> Result<(), Error> {
-    use protocol::Answers::{Classes, Numbers, TokenCounts, TokenIds, TokenPieces, Vectors};
+    use protocol::Answers::{Classes, Explanations, Numbers, TokenCounts, TokenIds, TokenPieces, Vectors};
     match (rows, more) {
         (Classes { labels, probabilities }, Classes { labels: same, probabilities: more })
             if *labels == same =>
@@ -306,6 +358,7 @@ fn append_rows(rows: &mut protocol::Answers, more: protocol::Answers) -> Result<
         (TokenIds(rows), TokenIds(more)) => rows.extend(more),
         (TokenPieces(rows), TokenPieces(more)) => rows.extend(more),
         (TokenCounts(rows), TokenCounts(more)) => rows.extend(more),
+        (Explanations(rows), Explanations(more)) => rows.extend(more),
         _ => return Err(UNEXPECTED_ANSWER),
     }
     Ok(())

@@ -4,6 +4,7 @@
 //! - [`model_inputs`]: what a model reads.
 //! - [`answers`]: what came back, and what each SQL function reads off it.
 //! - [`requests`]: many inputs, cut into requests of bounded size, two of them in flight.
+//! - [`unread`]: texts that a model can't read.
 //! - [`memo`]: the latest answer to a single input.
 //! - [`result_size`]: whether the answers to many texts fit into one value.
 //!
@@ -14,6 +15,7 @@ mod memo;
 mod model_inputs;
 mod requests;
 mod result_size;
+mod unread;
 
 use std::rc::Rc;
 
@@ -33,6 +35,7 @@ pub enum InputKind {
 pub use model_inputs::{columns_of, require_text};
 pub use requests::RequestStream;
 pub use result_size::check_result_size;
+pub use unread::guess_counts;
 
 use crate::catalog::resolve::{Resolved, resolve};
 use crate::error::Error;

@@ -19,6 +19,8 @@ use crate::guc;
 const REQUEST_BYTES: usize = 4 << 20;
 /// Most texts to embed in one request, so that the widest embeddings fit into a reply.
 const MAX_EMBEDDINGS: usize = 256;
+/// Most texts to explain in one request: each takes as long as dozens of predictions, and a request is asked again as a whole.
+const MAX_EXPLANATIONS: usize = 64;
 /// The engine works on one request while the next waits for it.
 const IN_FLIGHT: usize = 2;
 
@@ -77,7 +79,10 @@ impl RequestStream {
                 Unsent::Rows(rows) => rows.take().map(Input::Rows),
             };
             let Some(input) = next else { break };
-            let model = self.model.reference.clone();
+            let model = match self.output {
+                Output::Contributions { .. } => self.model.reference.to_explain(),
+                _ => self.model.reference.clone(),
+            };
             let request = RequestBody::Predict { model, input, output: self.output };
             self.in_flight.push_back(client::submit(request)?);
         }
@@ -100,6 +105,7 @@ fn next_texts(unsent: &mut Peekable<IntoIter<String>>, most: usize) -> Option<Ve
 fn max_texts(output: Output) -> usize {
     match output {
         Output::Embedding => guc::batch_size().min(MAX_EMBEDDINGS),
+        Output::Contributions { .. } => guc::batch_size().min(MAX_EXPLANATIONS),
         _ => guc::batch_size(),
     }
 }

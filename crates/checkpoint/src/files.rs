@@ -73,6 +73,11 @@ impl ModelFiles {
         self.files.get(name).map(Vec::as_slice)
     }
 
+    /// The bytes of a file to change, if it is there.
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut Vec<u8>> {
+        self.files.get_mut(name)
+    }
+
     /// The bytes of a file that the model can't do without.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 //! - [`upload`]: files as a client sends them.
 //! - [`config`]: `config.json` and `tokenizer_config.json`, validated.
 //! - [`tokenizer`]: text to token ids and windows.
+//! - [`scripts`]: which scripts a model reads, and whether it can read a text.
 //! - [`weights`]: named tensors out of safetensors files, and how architectures name them.
 //! - [`open`]: a model whose files are open.
 //! - [`head`], [`positions`]: what the families' heads and positions are.
@@ -20,6 +21,7 @@ pub mod files;
 pub mod head;
 pub mod open;
 pub mod positions;
+pub mod scripts;
 pub mod tokenizer;
 pub mod upload;
 pub mod weights;

@@ -7,14 +7,17 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ecommerce_ml_protocol::{EngineError, ErrorKind, is_blank};
-use tokenizers::{Encoding, PostProcessor, PostProcessorWrapper, Token, TruncationParams};
+use tokenizers::{DecoderWrapper, Encoding, PostProcessor, PostProcessorWrapper, Token, TruncationParams};
 
 use crate::config::{ModelConfig, TokenizerConfig};
 use crate::files::ModelFiles;
+use crate::scripts::KnownScripts;
 
+mod spans;
 mod vocabulary;
 mod word_cache;
 
+pub use spans::Span;
 use word_cache::WordCache;
 
 /// How much of a tokenization is wanted.
@@ -42,6 +45,9 @@ pub enum Tokens {
 /// Stands for a text in the search for the special tokens around it; no vocabulary is that large.
 const PLACEHOLDER: u32 = u32::MAX;
 
+/// What vocabularies call what they don't have.
+const UNKNOWN_PIECES: [&str; 3] = ["[UNK]", "<unk>", "<UNK>"];
+
 /// Estimated memory for a token of the vocabulary, in bytes: its text in both directions and its part of a trie.
 const TOKEN_BYTES: u64 = 256;
 
@@ -57,6 +63,19 @@ pub struct Window {
     pub content_tokens: usize,
 }
 
+/// The windows of a text, and where in it their tokens stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpannedText {
+    /// As [`Tokenizer::windows`] gives them, each with the numbers of its content tokens among all of the text.
+    pub windows: Vec<(Window, Range<usize>)>,
+    /// How many special tokens stand at the beginning and at the end of each window.
+    pub special: (usize, usize),
+    /// Where tokens stand, in the order of the text, none twice.
+    pub spans: Vec<Span>,
+    /// For each content token of the text, which of the spans is its own.
+    pub span_of: Vec<usize>,
+}
+
 /// The tokenizer of a model.
 #[derive(Debug)]
 pub struct Tokenizer {
@@ -66,6 +85,9 @@ pub struct Tokenizer {
     before: SpecialTokens,
     after: SpecialTokens,
     max_length: usize,
+    scripts: KnownScripts,
+    /// What stands for what the vocabulary doesn't have.
+    unknown: Option<u32>,
 }
 
 /// Special tokens on one side of every text.
@@ -90,7 +112,10 @@ impl Tokenizer {
         let limit = config.max_length();
         let max_length = options.max_length(limit).unwrap_or(limit);
         let words = WordCache::of(&inner);
-        let tokenizer = Self { inner, words, before, after, max_length };
+        let scripts = files.get("config.json").and_then(KnownScripts::of_config);
+        let scripts = scripts.unwrap_or_else(|| known_scripts(&inner));
+        let unknown = UNKNOWN_PIECES.iter().find_map(|piece| inner.token_to_id(piece));
+        let tokenizer = Self { inner, words, before, after, max_length, scripts, unknown };
         tokenizer.check_room()?;
         Ok(tokenizer)
     }
@@ -142,6 +167,26 @@ impl Tokenizer {
         Ok(window_ranges(ids.len(), self.room()).into_iter().map(window).collect())
     }
 
+    /// As [`windows`](Self::windows), with the places of the tokens; no windows of an empty or blank text.
+    ///
+    /// # Errors
+    /// As [`tokenize`](Self::tokenize).
+    pub fn spanned(&self, text: &str) -> Result<SpannedText, EngineError> {
+        let special = (self.before.ids.len(), self.after.ids.len());
+        if is_blank(text) {
+            return Ok(SpannedText { windows: Vec::new(), special, spans: Vec::new(), span_of: Vec::new() });
+        }
+        let encoding = guarded(|| self.inner.encode_char_offsets(text, false))?;
+        let ids = encoding.get_ids();
+        let window = |range: Range<usize>| {
+            let content = ids.get(range.clone()).unwrap_or_default();
+            (Window { ids: self.surround(content), content_tokens: content.len() }, range)
+        };
+        let windows = window_ranges(ids.len(), self.room()).into_iter().map(window).collect();
+        let (spans, span_of) = spans::of_tokens(text, encoding.get_offsets());
+        Ok(SpannedText { windows, special, spans, span_of })
+    }
+
     /// The beginning of a text, in at most `limit` tokens, special ones included; `None` for an empty or blank text.
     ///
     /// # Errors
@@ -154,6 +199,28 @@ impl Tokenizer {
         let content = self.encode_beginning(text, room)?;
         let content = content.get(..room).unwrap_or(&content);
         Ok(Some(Window { ids: self.surround(content), content_tokens: content.len() }))
+    }
+
+    /// The scripts that the model reads.
+    pub fn scripts(&self) -> &KnownScripts {
+        &self.scripts
+    }
+
+    /// Whether the model can read a text, which has these windows: see [`KnownScripts::can_read`].
+    ///
+    /// # Errors
+    /// As [`tokenize`](Self::tokenize).
+    pub fn can_read(&self, text: &str, windows: &[Window]) -> Result<bool, EngineError> {
+        let is_unknown = |id: &u32| self.unknown == Some(*id);
+        if !windows.iter().any(|window| window.ids.iter().any(is_unknown)) {
+            return Ok(self.scripts.can_read(text, &[]));
+        }
+        // Where they are is only told by the slower way.
+        let encoding = guarded(|| self.inner.encode(text, false))?;
+        let pieces = encoding.get_ids().iter().zip(encoding.get_offsets());
+        let unknown: Vec<Range<usize>> =
+            pieces.filter(|(id, _)| is_unknown(id)).map(|(_, &(start, end))| start..end).collect();
+        Ok(self.scripts.can_read(text, &unknown))
     }
 
     /// All pieces in the order of their ids, below `limit`; those that there aren't are empty.
@@ -244,6 +311,18 @@ fn read(files: &ModelFiles, options: &TokenizerConfig) -> Result<tokenizers::Tok
     vocabulary::bert(vocabulary, options)
 }
 
+/// The scripts that a tokenizer's vocabulary has words of.
+fn known_scripts(inner: &tokenizers::Tokenizer) -> KnownScripts {
+    let vocabulary = inner.get_vocab(false);
+    // Pieces of bytes are written in letters of their own.
+    if matches!(inner.get_decoder(), Some(DecoderWrapper::ByteLevel(_))) {
+        let text = |id: &u32| guarded(|| inner.decode(&[*id], false)).unwrap_or_default();
+        let texts: Vec<String> = vocabulary.values().map(text).collect();
+        return KnownScripts::of_vocabulary(texts.iter().map(String::as_str));
+    }
+    KnownScripts::of_vocabulary(vocabulary.keys().map(String::as_str))
+}
+
 /// The special tokens that the tokenizer's own template puts before and after a text.
 fn special_tokens(inner: &tokenizers::Tokenizer) -> Result<(SpecialTokens, SpecialTokens), EngineError> {
     let Some(template) = inner.get_post_processor() else { return Ok(Default::default()) };
@@ -299,94 +378,4 @@ fn damaged(message: impl Into<String>) -> EngineError {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// The tokenizer of the built-in model with another normalizer.
-    fn with_normalizer(flags: &str) -> Tokenizer {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/reviews");
-        let files = ModelFiles::from_directory(&folder).unwrap();
-        let config = ModelConfig::load(&files).unwrap();
-        let mut files: Vec<(String, Vec<u8>)> =
-            files.iter().map(|(name, bytes)| (name.to_owned(), bytes.to_vec())).collect();
-        for (_, bytes) in files.iter_mut().filter(|(name, _)| name == "tokenizer.json") {
-            let before =
-                r#""clean_text":true,"handle_chinese_chars":true,"strip_accents":null,"lowercase":true"#;
-            let text = String::from_utf8_lossy(bytes);
-            assert!(text.contains(before));
-            *bytes = text.replace(before, flags).into_bytes();
-        }
-        Tokenizer::load(&ModelFiles::from_parts(files), &config).unwrap()
-    }
-
-    /// Text that is hard on whoever cuts it.
-    fn awkward_text() -> impl Strategy<Value = String> {
-        let part = prop_oneof![
-            4 => "[a-zA-Z]{1,8}",
-            3 => r"[ \t\n\r]{1,2}",
-            2 => r"[!-/:-@\[-`{-~]{1,3}",
-            1 => prop::sample::select(vec!["[SEP]", "[MASK]", "[sep]", "[CLS", "[[UNK]]", "[PA\u{0}D]", "##ing", "it's"])
-                .prop_map(str::to_owned),
-            1 => "[\u{0}-\u{1f}\u{7f}-\u{a0}\u{ad}\u{200b}\u{2028}\u{fffd}]{1,2}",
-            1 => "[\u{300}-\u{304}\u{5b0}\u{c0}-\u{17f}\u{130}\u{3a3}\u{1e9e}]{1,3}",
-            1 => "[一-三々가-힣あ-お😀-😃،。“”—]{1,3}",
-            1 => "(😍|❤|\u{fe0f}|👍🏽|★|☆|⭐|\u{200d}|&#39;|&amp;|&|<br|/>|’){1,4}",
-            1 => any::<char>().prop_map(String::from),
-        ];
-        prop::collection::vec(part, 0..24).prop_map(|parts| parts.concat())
-    }
-
-    #[test]
-    fn ids_are_those_of_the_text_as_a_whole() {
-        let all = [
-            r#""clean_text":true,"handle_chinese_chars":true,"strip_accents":null,"lowercase":true"#,
-            r#""clean_text":true,"handle_chinese_chars":false,"strip_accents":false,"lowercase":true"#,
-            r#""clean_text":false,"handle_chinese_chars":true,"strip_accents":true,"lowercase":false"#,
-        ]
-        .map(with_normalizer);
-        assert!(all.iter().all(|tokenizer| tokenizer.words.is_some()));
-        proptest!(ProptestConfig::with_cases(2000), |(text in awkward_text())| {
-            for tokenizer in &all {
-                // Unknown, and then known.
-                for _ in 0..2 {
-                    prop_assert_eq!(tokenizer.encode(&text).unwrap(), tokenizer.encode_whole(&text).unwrap());
-                }
-            }
-        });
-    }
-
-    #[test]
-    fn the_first_window_is_that_of_the_whole_text() {
-        let tokenizer = with_normalizer(
-            r#""clean_text":true,"handle_chinese_chars":true,"strip_accents":null,"lowercase":true"#,
-        );
-        let spaced = "word".to_owned() + &" ".repeat(5000) + &"another, different one; ".repeat(900);
-        for text in ["好 ".repeat(3000), "it's \u{200b} fine\n".repeat(400), "x".repeat(9000), spaced] {
-            for limit in [8, 60, 512] {
-                let window = tokenizer.first_window(&text, limit).unwrap().unwrap();
-                let whole = tokenizer.encode_whole(&text).unwrap();
-                let room = limit.min(tokenizer.max_length) - tokenizer.special_count();
-                assert_eq!(window.ids, tokenizer.surround(&whole[..room.min(whole.len())]), "{limit}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_short_text_is_one_window() {
-        for tokens in [0, 1, 5, 8] {
-            assert_eq!(window_ranges(tokens, 8), std::slice::from_ref(&(0..tokens)));
-        }
-    }
-
-    #[test]
-    fn the_last_window_of_a_long_text_is_as_long_as_the_others() {
-        assert_eq!(window_ranges(9, 8), [0..8, 1..9]);
-        assert_eq!(window_ranges(15, 8), [0..8, 7..15]);
-        assert_eq!(window_ranges(16, 8), [0..8, 7..15, 8..16]);
-        assert_eq!(window_ranges(3, 1), [0..1, 1..2, 2..3]);
-    }
-}
+mod tests;

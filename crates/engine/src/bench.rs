@@ -43,7 +43,7 @@ enum Command {
     Probabilities(IgnoredAny),
     /// Answer: `int8_ops` and `f32_ops` that the texts take, a multiplication and an addition being two.
     Operations(IgnoredAny),
-    /// Measure the processor. Answer: `int8_gops` and `f32_gflops`, of all threads together.
+    /// Measure the processor. Answer: `int8_gops` and `f32_gflops`, of all threads together, and the `kernels` that did it.
     Peak(IgnoredAny),
 }
 
@@ -139,7 +139,8 @@ impl BenchedModel {
     fn peak(&self) -> Result<Value, EngineError> {
         let cpu = self.loader.cpu().ok_or_else(|| invalid("the device is not the CPU"))?;
         let peak = Peak::measure(&cpu.kernels, &cpu.pool);
-        Ok(json!({ "int8_gops": peak.int8 / 1e9, "f32_gflops": peak.f32 / 1e9 }))
+        let kernels = cpu.kernels.name();
+        Ok(json!({ "int8_gops": peak.int8 / 1e9, "f32_gflops": peak.f32 / 1e9, "kernels": kernels }))
     }
 
     /// Predictions of all texts, request by request, and how many tokens they have.
@@ -218,6 +219,7 @@ mod tests {
         assert_eq!((rows[0].as_array().unwrap().len(), &rows[1]), (3, &Value::Null));
         assert!(told[3]["ms"].as_f64().unwrap() > 0.0);
         assert!(told[4]["f32_ops"].as_u64().unwrap() > 1000);
+        assert_eq!(told[5]["kernels"], ecommerce_ml_tensor_cpu::Kernels::best().name());
         assert!(
             told[5]["int8_gops"].as_f64().unwrap() > 0.1 && told[5]["f32_gflops"].as_f64().unwrap() > 0.1
         );

@@ -101,7 +101,7 @@ impl Engine {
         if runs_the_model(output) {
             entry.count(inputs, &completed);
         }
-        Ok(ReplyBody::Answered { answers: answered.answers, completed })
+        Ok(ReplyBody::Answered { answers: answered.answers, unread: answered.unread, completed })
     }
 
     fn stats(&self) -> EngineStats {
@@ -168,7 +168,7 @@ fn check(input: &Input) -> Result<(), EngineError> {
 /// Whether inputs go through the model for it; tokenizing them is no use of the model.
 fn runs_the_model(output: Output) -> bool {
     match output {
-        Output::Prediction | Output::Embedding => true,
+        Output::Prediction | Output::Embedding | Output::Contributions { .. } => true,
         Output::TokenIds | Output::TokenPieces | Output::TokenCounts => false,
     }
 }

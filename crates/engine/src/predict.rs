@@ -74,6 +74,7 @@ fn values(answers: Answers) -> Vec<Value> {
         Answers::TokenIds(rows) => rows.into_iter().map(Value::from).collect(),
         Answers::TokenPieces(rows) => rows.into_iter().map(Value::from).collect(),
         Answers::TokenCounts(rows) => rows.into_iter().map(Value::from).collect(),
+        Answers::Explanations(rows) => rows.into_iter().map(|row| json!(row)).collect(),
     }
 }
 

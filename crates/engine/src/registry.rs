@@ -53,6 +53,11 @@ impl Registry {
         })
     }
 
+    fn kind_of(&self, files: &ModelFiles) -> Result<&dyn ModelKind, EngineError> {
+        let kind = self.kinds.iter().find(|kind| kind.recognises(files));
+        kind.map(|kind| &**kind).ok_or_else(|| self.unrecognised(files))
+    }
+
     fn unrecognised(&self, files: &ModelFiles) -> EngineError {
         let names: Vec<&str> = files.iter().map(|(name, _)| name).collect();
         let kinds: Vec<&str> = self.kinds.iter().map(|kind| kind.name()).collect();
@@ -72,10 +77,11 @@ impl Load for Registry {
         source: Option<&ModelSource>,
         files: &ModelFiles,
     ) -> Result<Arc<dyn Predictor>, EngineError> {
-        match self.kinds.iter().find(|kind| kind.recognises(files)) {
-            Some(kind) => kind.load(source, files),
-            None => Err(self.unrecognised(files)),
-        }
+        self.kind_of(files)?.load(source, files)
+    }
+
+    fn load_to_explain(&self, files: &ModelFiles) -> Result<Arc<dyn Predictor>, EngineError> {
+        self.kind_of(files)?.load_to_explain(files)
     }
 
     fn load_cached(&self, source: &ModelSource) -> Option<Arc<dyn Predictor>> {

@@ -1,34 +1,40 @@
-//! What predictions are worth, told row by row, with scikit-learn's names and definitions.
+//! What predictions are worth, told row by row, with scikit-learn's names and definitions; and what drives them.
 //!
 //! # Layout
 //! - [`baseline`]: what it is worth to answer the same whatever a row says.
 //! - [`confusion`]: counts of actual and predicted classes: accuracy, precision, recall, F1.
 //! - [`scored`]: rows with a probability for each class: all of the above, calibration, log loss, ROC AUC.
-//! - [`calibration`]: whether probabilities are what they say.
+//! - [`calibration`]: whether probabilities are what they say; [`coverage`]: how right the surest answers are; [`confidence`]: both.
 //! - [`curve`]: the area under a ROC curve, in bounded memory.
 //! - [`regression`]: numbers predicted for numbers: errors, R2, correlation.
 //! - [`report`]: all of these as rows, under the names that SQL shows.
 //! - [`paired`]: whether two models differ on the same rows.
+//! - [`phrases`]: which phrases of many texts predictions are driven by.
 //! - `binomial`: the tail of a binomial distribution.
 //!
-//! It must not know where rows come from: no PostgreSQL, no models, no I/O. Invariant: memory doesn't grow with the
-//! number of rows, but for [`paired::bootstrap`] and up to 8 MiB of [`baseline::Numbers`], and what has no value, such as the mean of nothing, is `None` and
-//! never NaN.
+//! It must not know where rows come from: no PostgreSQL, no models, no I/O. Invariant: memory doesn't grow with the number of rows,
+//! but for [`paired::bootstrap`], [`phrases::PhraseTally`] and up to 8 MiB of [`baseline::Numbers`], and what has no value, such as
+//! the mean of nothing, is `None` and never NaN.
 
 #![forbid(unsafe_code)]
 
 pub mod baseline;
 mod binomial;
 pub mod calibration;
+pub mod confidence;
 pub mod confusion;
+pub mod coverage;
 pub mod curve;
 pub mod paired;
+pub mod phrases;
 pub mod regression;
 pub mod report;
 pub mod scored;
 
 pub use calibration::Calibration;
+pub use confidence::Confidence;
 pub use confusion::{ClassScores, Confusion};
+pub use coverage::Coverage;
 pub use curve::Curve;
 pub use regression::Regression;
 pub use scored::Scored;

@@ -4,7 +4,7 @@
 //! value has no row.
 
 use crate::baseline::{ClassBaseline, Numbers};
-use crate::{ClassScores, Confusion, Regression, Scored};
+use crate::{ClassScores, Confidence, Confusion, Regression, Scored};
 
 /// Name, class, value.
 pub type Metric = (String, Option<String>, f64);
@@ -62,6 +62,7 @@ pub fn of_probabilities(names: &[String], positive: Option<usize>, scored: &Scor
         overall("log_loss", scored.log_loss()),
         overall("calibration_error", scored.calibration_error()),
     ];
+    metrics.extend(accuracies_at_coverage("", scored.confidence()));
     let classes = names.iter().enumerate();
     let classes = classes.filter(|(class, _)| positive.is_none_or(|positive| positive == *class));
     metrics.extend(classes.map(|(class, name)| of_class("roc_auc", name, scored.roc_auc(class))));
@@ -69,6 +70,23 @@ pub fn of_probabilities(names: &[String], positive: Option<usize>, scored: &Scor
         metrics.push(overall("macro_roc_auc", scored.macro_roc_auc()));
     }
     metrics.into_iter().flatten().collect()
+}
+
+/// What the sentiments are worth that several classes mean, such as four and five stars, and how sure they are.
+pub fn of_sentiments(confidence: &Confidence) -> impl Iterator<Item = Metric> {
+    let metrics = [
+        overall("sentiment_accuracy", confidence.accuracy()),
+        overall("sentiment_calibration_error", confidence.calibration_error()),
+    ];
+    metrics.into_iter().chain(accuracies_at_coverage("sentiment_", confidence)).flatten()
+}
+
+/// Accuracy of the surest half, and of the surest 80 and 90 %: what is left to people is the rest.
+fn accuracies_at_coverage(of: &str, confidence: &Confidence) -> [Option<Metric>; 3] {
+    ["0.5", "0.8", "0.9"].map(|coverage| {
+        let accuracy = coverage.parse().ok().and_then(|part| confidence.accuracy_at(part));
+        overall(&format!("{of}accuracy_at_coverage_{coverage}"), accuracy)
+    })
 }
 
 /// Errors of expected stars.

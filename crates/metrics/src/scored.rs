@@ -3,7 +3,7 @@
 //! It must not know names of classes. Invariant: the predicted class is the likeliest one, the last of equals, as
 //! `predict_class` has it.
 
-use crate::{Calibration, Confusion, Curve, Refused, ratio};
+use crate::{Confidence, Confusion, Curve, Refused, ratio};
 
 /// Different scores that all curves together may hold, at about 32 bytes each.
 const MOST_SCORES: usize = 1 << 20;
@@ -14,7 +14,8 @@ const LEAST_SCORES: usize = 1 << 12;
 #[derive(Debug, Clone)]
 pub struct Scored {
     confusion: Confusion,
-    calibration: Calibration,
+    /// Of the top probability.
+    confidence: Confidence,
     curves: Vec<Curve>,
     log_loss: f64,
     rows: u64,
@@ -26,7 +27,7 @@ impl Scored {
         let most = (MOST_SCORES / classes.max(1)).max(LEAST_SCORES);
         Self {
             confusion: Confusion::new(classes),
-            calibration: Calibration::default(),
+            confidence: Confidence::default(),
             curves: vec![Curve::new(most); classes],
             log_loss: 0.0,
             rows: 0,
@@ -46,7 +47,7 @@ impl Scored {
         }
         let (predicted, confidence) = likeliest(probabilities);
         self.confusion.add(actual, predicted, 1)?;
-        self.calibration.add(f64::from(confidence), predicted == actual)?;
+        self.confidence.add(f64::from(confidence), predicted == actual)?;
         for (class, (curve, score)) in self.curves.iter_mut().zip(probabilities).enumerate() {
             curve.add(*score, class == actual)?;
         }
@@ -63,7 +64,12 @@ impl Scored {
 
     /// The expected calibration error of the top probability.
     pub fn calibration_error(&self) -> Option<f64> {
-        self.calibration.expected_error()
+        self.confidence.calibration_error()
+    }
+
+    /// Right answers, by how large the top probability is.
+    pub fn confidence(&self) -> &Confidence {
+        &self.confidence
     }
 
     /// The mean of the negative logarithm of the actual class's probability.

@@ -33,6 +33,14 @@ pub trait ModelKind: Send + Sync {
         None
     }
 
+    /// The model of these files in the form in which it explains its predictions; unless said otherwise it is the same.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and if there is nothing that it could explain.
+    fn load_to_explain(&self, files: &ModelFiles) -> Result<Arc<dyn Predictor>, EngineError> {
+        self.load(None, files)
+    }
+
     /// How models of this kind are made; none if they are only imported.
     fn trainer(&self) -> Option<&dyn Trainer>;
 
@@ -65,6 +73,14 @@ pub trait Load: Send + Sync {
 
     /// As [`ModelKind::load_cached`].
     fn load_cached(&self, source: &ModelSource) -> Option<Arc<dyn Predictor>>;
+
+    /// As [`ModelKind::load_to_explain`].
+    ///
+    /// # Errors
+    /// As there, and if no kind recognises the files.
+    fn load_to_explain(&self, files: &ModelFiles) -> Result<Arc<dyn Predictor>, EngineError> {
+        self.load(None, files)
+    }
 }
 
 impl<F: Fn(&ModelFiles) -> Result<Arc<dyn Predictor>, EngineError> + Send + Sync> Load for F {

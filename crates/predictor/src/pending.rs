@@ -13,10 +13,19 @@ use ecommerce_ml_protocol::{Answers, EngineError};
 pub struct Answered {
     /// A row for each input.
     pub answers: Answers,
+    /// Places of the inputs that the model was never taught to read, ascending: their answers are guesses.
+    pub unread: Vec<u32>,
     /// Tokens that went through the model, special tokens included; 0 of a model that reads none.
     pub tokens: u64,
     /// Inputs whose answer was remembered from an earlier request.
     pub cached: u64,
+}
+
+impl Answered {
+    /// By a model that reads no tokens, whatever its input; nothing was remembered.
+    pub fn computed(answers: Answers) -> Self {
+        Self { answers, unread: Vec::new(), tokens: 0, cached: 0 }
+    }
 }
 
 type Outcome = Result<Answered, EngineError>;

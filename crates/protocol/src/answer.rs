@@ -17,6 +17,13 @@ pub enum Output {
     TokenPieces,
     /// How many there are: [`Answers::TokenCounts`].
     TokenCounts,
+    /// What parts of the input add to the prediction: [`Answers::Explanations`]. Of a model that was loaded to
+    /// [explain](crate::message::Purpose::Explain).
+    Contributions {
+        /// The class whose probability is explained, by its place among the labels. Without one it is what the model says: stars or a
+        /// score where its labels mean such, else the likeliest class; of a regression the value.
+        class: Option<u32>,
+    },
 }
 
 /// A column of answers; none for an input that has nothing to read, such as a blank text.
@@ -39,6 +46,48 @@ pub enum Answers {
     TokenPieces(Vec<Vec<String>>),
     /// Numbers of tokens; 0 of a blank text.
     TokenCounts(Vec<u64>),
+    /// What made the predictions.
+    Explanations(Vec<Option<Explanation>>),
+}
+
+/// What a prediction is made of: a number that is the same for all inputs, or for all of a length, and what parts of the input
+/// add to it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// The explained number for an input that says nothing.
+    pub baseline: f64,
+    /// What takes it from there to the number for this input.
+    pub contributions: Contributions,
+}
+
+/// What each part of an input adds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Contributions {
+    /// Of a text, in its order. White space, and what a tokenizer passes over, is in none of them.
+    Spans(Vec<SpanContribution>),
+    /// Of a row: of each column that the model reads, in the order of its signature.
+    Columns(Vec<f64>),
+}
+
+impl Contributions {
+    /// What they add up to.
+    pub fn sum(&self) -> f64 {
+        match self {
+            Contributions::Spans(spans) => spans.iter().map(|span| f64::from(span.contribution)).sum(),
+            Contributions::Columns(columns) => columns.iter().sum(),
+        }
+    }
+}
+
+/// What a part of a text adds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SpanContribution {
+    /// Characters before it.
+    pub start: u32,
+    /// Characters of it.
+    pub length: u32,
+    /// In the unit of what is explained.
+    pub contribution: f32,
 }
 
 impl Answers {
@@ -51,6 +100,7 @@ impl Answers {
             Answers::TokenIds(rows) => rows.len(),
             Answers::TokenPieces(rows) => rows.len(),
             Answers::TokenCounts(rows) => rows.len(),
+            Answers::Explanations(rows) => rows.len(),
         }
     }
 

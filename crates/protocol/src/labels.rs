@@ -89,6 +89,39 @@ impl LabelScheme {
         }
     }
 
+    /// Whether several labels are one sentiment, so that a sentiment may be sure where no label is.
+    pub fn groups_labels(self) -> bool {
+        matches!(self, Self::Stars(_) | Self::Degrees(_))
+    }
+
+    /// The sentiment that a label means by itself.
+    pub fn sentiment_of(self, label: usize) -> Option<Sentiment> {
+        let place = |labels: [usize; 5]| labels.iter().position(|&of| of == label);
+        match self {
+            Self::Stars(labels) | Self::Degrees(labels) => Some(match place(labels)? {
+                0 | 1 => Sentiment::Negative,
+                2 => Sentiment::Neutral,
+                _ => Sentiment::Positive,
+            }),
+            Self::Sentiments { negative, .. } if label == negative => Some(Sentiment::Negative),
+            Self::Sentiments { positive, .. } if label == positive => Some(Sentiment::Positive),
+            Self::Sentiments { neutral: Some(neutral), .. } if label == neutral => Some(Sentiment::Neutral),
+            Self::Sentiments { .. } | Self::Other => None,
+        }
+    }
+
+    /// The probability of what these probabilities, `[labels]`, say: of the sentiment that [`read`](Self::read) reads in them,
+    /// all of its labels together, or where labels mean no sentiment of the likeliest label. None of no labels.
+    pub fn confidence(self, probabilities: &[f32]) -> Option<f32> {
+        let Some(sentiment) = self.read(probabilities).sentiment else {
+            return top_probability(probabilities);
+        };
+        let is_of_it = |label: &usize| self.sentiment_of(*label) == Some(sentiment);
+        let sum: f64 =
+            (0..probabilities.len()).filter(is_of_it).map(|label| probability(probabilities, label)).sum();
+        Some(sum.clamp(0.0, 1.0) as f32)
+    }
+
     /// How many stars each label stands for, if they are stars.
     pub fn stars(self) -> Option<[u8; 5]> {
         let Self::Stars(labels) = self else { return None };
@@ -106,6 +139,11 @@ impl LabelScheme {
             _ => None,
         }
     }
+}
+
+/// The probability of the likeliest of some classes, `[labels]`.
+pub fn top_probability(probabilities: &[f32]) -> Option<f32> {
+    probabilities.iter().copied().max_by(f32::total_cmp)
 }
 
 /// Scales of the probabilities of 1 to 5 stars: 1 and 2 are negative, 4 and 5 positive.
@@ -266,6 +304,34 @@ mod tests {
         assert!((reading.rating.unwrap() - 3.45).abs() < 1e-6);
         assert!((reading.score.unwrap() - 0.225).abs() < 1e-6);
         assert_eq!(reading.sentiment, Some(Sentiment::Positive));
+    }
+
+    #[test]
+    fn confidence_is_of_the_sentiment_or_else_of_the_class() {
+        let close = |scheme: LabelScheme, probabilities: &[f32], wanted: f32| {
+            assert!((scheme.confidence(probabilities).unwrap() - wanted).abs() < 1e-6, "{scheme:?}");
+        };
+        let backwards = scheme(&["5", "4", "3", "2", "1"]);
+        close(backwards, &[0.3, 0.3, 0.2, 0.1, 0.1], 0.6);
+        close(backwards, &[0.1, 0.1, 0.5, 0.2, 0.1], 0.5);
+        close(scheme(&["very negative", "negative", "neutral", "positive", "very positive"]), &[0.2; 5], 0.4);
+        close(scheme(&["pos", "neu", "neg"]), &[0.2, 0.3, 0.5], 0.5);
+        close(scheme(&["neg", "pos"]), &[0.2, 0.8], 0.8);
+        close(scheme(&["refund", "delivery", "praise"]), &[0.2, 0.45, 0.35], 0.45);
+        close(backwards, &[0.5, 0.500_001, 0.0, 0.0, 0.0], 1.0);
+        assert_eq!(LabelScheme::Other.confidence(&[]), None);
+        assert!(backwards.groups_labels() && !scheme(&["neg", "pos"]).groups_labels());
+        assert_eq!(
+            (0..6).map(|label| backwards.sentiment_of(label)).collect::<Vec<_>>(),
+            [
+                Some(Sentiment::Positive),
+                Some(Sentiment::Positive),
+                Some(Sentiment::Neutral),
+                Some(Sentiment::Negative),
+                Some(Sentiment::Negative),
+                None,
+            ]
+        );
     }
 
     #[test]

@@ -34,15 +34,15 @@ pub mod signature;
 pub mod text;
 pub mod training;
 
-pub use answer::{Answers, Completed, Output, Prediction};
+pub use answer::{Answers, Completed, Contributions, Explanation, Output, Prediction, SpanContribution};
 pub use error::{EngineError, ErrorKind};
 pub use frame::{DecodeError, FrameDecoder, MAX_FRAME_BYTES, encode_frame};
 pub use hello::Hello;
 pub use input::{Column, Field, Input, Rows, ValueType, Values};
 pub use labels::{LabelScheme, Reading, Sentiment};
 pub use message::{
-    DeviceMemory, EngineStats, FileEntry, ModelRef, ModelSource, ModelStats, Reply, ReplyBody, Request,
-    RequestBody, RequestId, Secret, Sha256, Stage, UploadPart,
+    DeviceMemory, EngineStats, FileEntry, ModelRef, ModelSource, ModelStats, Purpose, Reply, ReplyBody,
+    Request, RequestBody, RequestId, Secret, Sha256, Stage, UploadPart,
 };
 pub use signature::{Answer, ModelInfo, Reads, Signature, Task};
 pub use text::is_blank;
@@ -57,4 +57,4 @@ pub const MAX_TEXT_BYTES: usize = 4 << 20;
 pub const UPLOAD_CHUNK_BYTES: usize = 1 << 20;
 
 /// Build of this crate: both ends of a connection must carry the same.
-pub const BUILD: &str = concat!(env!("CARGO_PKG_VERSION"), "/8");
+pub const BUILD: &str = concat!(env!("CARGO_PKG_VERSION"), "/9");

@@ -60,6 +60,26 @@ pub struct ModelRef {
     pub source: ModelSource,
     /// Never evict it to make room for others. The latest request decides.
     pub pinned: bool,
+    /// What it is loaded for. The same model is loaded twice for two purposes.
+    pub purpose: Purpose,
+}
+
+impl ModelRef {
+    /// The same model, to explain its predictions. Nobody has pinned that.
+    #[must_use]
+    pub fn to_explain(&self) -> Self {
+        Self { source: self.source.clone(), pinned: false, purpose: Purpose::Explain }
+    }
+}
+
+/// What a model is loaded for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Purpose {
+    /// To predict, embed and tokenize, as fast as can be.
+    #[default]
+    Predict,
+    /// To explain predictions, for which a kind may need its weights in another form.
+    Explain,
 }
 
 /// A request with its name.
@@ -192,6 +212,8 @@ pub enum ReplyBody {
     Answered {
         /// In the order of the inputs.
         answers: Answers,
+        /// Places of the inputs that the model was never taught to read, ascending: their answers are guesses.
+        unread: Vec<u32>,
         /// What it took.
         completed: Completed,
     },

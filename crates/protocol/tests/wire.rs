@@ -10,7 +10,12 @@ fn model() -> impl Strategy<Value = ModelRef> {
         "[a-z_]{0,12}".prop_map(ModelSource::Builtin),
         any::<[u8; 32]>().prop_map(|sha| ModelSource::Content(Sha256(sha))),
     ];
-    (source, any::<bool>()).prop_map(|(source, pinned)| ModelRef { source, pinned })
+    let purpose = prop_oneof![Just(Purpose::Predict), Just(Purpose::Explain)];
+    (source, any::<bool>(), purpose).prop_map(|(source, pinned, purpose)| ModelRef {
+        source,
+        pinned,
+        purpose,
+    })
 }
 
 fn upload() -> impl Strategy<Value = UploadPart> {
@@ -61,6 +66,7 @@ fn output() -> impl Strategy<Value = Output> {
         Just(Output::TokenIds),
         Just(Output::TokenPieces),
         Just(Output::TokenCounts),
+        any::<Option<u32>>().prop_map(|class| Output::Contributions { class }),
     ]
 }
 
@@ -114,6 +120,16 @@ fn request() -> impl Strategy<Value = Request> {
     (any::<u64>(), body).prop_map(|(id, body)| Request { id: RequestId(id), body })
 }
 
+fn explanation() -> impl Strategy<Value = Explanation> {
+    let span = (any::<(u32, u32)>(), -1f32..1.0)
+        .prop_map(|((start, length), contribution)| SpanContribution { start, length, contribution });
+    let contributions = prop_oneof![
+        proptest::collection::vec(span, 0..6).prop_map(Contributions::Spans),
+        proptest::collection::vec(-1e9..1e9, 0..6).prop_map(Contributions::Columns),
+    ];
+    (-1e9..1e9, contributions).prop_map(|(baseline, contributions)| Explanation { baseline, contributions })
+}
+
 fn answers() -> impl Strategy<Value = Answers> {
     let numbers = || proptest::option::of(proptest::collection::vec(0f32..1.0, 0..6));
     let vectors = || proptest::collection::vec(numbers(), 0..6);
@@ -126,14 +142,17 @@ fn answers() -> impl Strategy<Value = Answers> {
             .prop_map(Answers::TokenIds),
         proptest::collection::vec(texts(), 0..5).prop_map(Answers::TokenPieces),
         proptest::collection::vec(any::<u64>(), 0..5).prop_map(Answers::TokenCounts),
+        proptest::collection::vec(proptest::option::of(explanation()), 0..5).prop_map(Answers::Explanations),
     ]
 }
 
 fn reply() -> impl Strategy<Value = Reply> {
     let body = prop_oneof![
-        (answers(), any::<(u64, u64, u64)>()).prop_map(|(answers, (tokens, cached, micros))| {
-            ReplyBody::Answered { answers, completed: Completed { tokens, cached, micros } }
-        }),
+        (answers(), any::<(Vec<u32>, u64, u64, u64)>()).prop_map(
+            |(answers, (unread, tokens, cached, micros))| {
+                ReplyBody::Answered { answers, unread, completed: Completed { tokens, cached, micros } }
+            }
+        ),
         info().prop_map(ReplyBody::Described),
         (".{0,9}", proptest::option::of(".{0,9}")).prop_map(|(kind, default_base)| {
             ReplyBody::TrainingChecked(TrainingChecked { kind, default_base })

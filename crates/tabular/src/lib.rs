@@ -5,7 +5,7 @@
 //! - [`encoding`]: values to features.
 //! - [`model`]: a linear model: an encoding and a coefficient for each feature.
 //! - [`files`]: its files, `signature.json` and `model.json`.
-//! - `scoring`: rows to answers.
+//! - `scoring`: rows to answers; `contributions`: what each column contributes to them.
 //! - [`predictor`]: a loaded model behind the boundary of all kinds.
 //! - `threads`: the threads that models of this crate compute on.
 //! - [`trainer`]: rows to a model.
@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod columns;
+mod contributions;
 pub mod encoding;
 pub mod files;
 pub mod kind;

@@ -9,6 +9,7 @@ use ecommerce_ml_protocol::{Answers, EngineError, Input, ModelInfo, Output, Rows
 use tokio::sync::oneshot;
 
 use crate::columns::{reads, refused};
+use crate::contributions::explain;
 use crate::model::LinearModel;
 use crate::scoring::{Scorer, given_up};
 use crate::threads::Threads;
@@ -32,12 +33,16 @@ impl LinearPredictor {
         Self { info: model.info(), precision, scorer: Arc::new(Scorer::new(model)), threads }
     }
 
+    fn explain(&self, rows: &Rows, class: Option<u32>) -> Result<Answers, EngineError> {
+        explain(&self.scorer, rows, (self.info.labels().len(), class), &|| false)
+    }
+
     fn accept(&self, input: Input, output: Output) -> Result<Rows, EngineError> {
         let fields = match &self.info.signature.reads {
             ecommerce_ml_protocol::Reads::Columns(fields) => fields.as_slice(),
             ecommerce_ml_protocol::Reads::Text => &[],
         };
-        if output != Output::Prediction {
+        if !matches!(output, Output::Prediction | Output::Contributions { .. }) {
             let message = "model reads columns, and has neither tokens nor embeddings";
             return Err(refused(message).with_detail(reads(fields)));
         }
@@ -63,16 +68,24 @@ impl Predictor for LinearPredictor {
             Err(error) => return Pending::ready(Err(error)),
         };
         if self.scorer.work(&rows) <= AT_ONCE {
-            return Pending::ready(guarded(|| self.scorer.answer(&rows).map(answered)));
+            return Pending::ready(guarded(|| match output {
+                Output::Contributions { class } => self.explain(&rows, class).map(answered),
+                _ => self.scorer.answer(&rows).map(answered),
+            }));
         }
         let pool = match self.threads.pool() {
             Ok(pool) => pool,
             Err(error) => return Pending::ready(Err(error)),
         };
         let (sender, receiver) = oneshot::channel();
-        let scorer = Arc::clone(&self.scorer);
+        let (scorer, labels) = (Arc::clone(&self.scorer), self.info.labels().len());
         pool.spawn(move || {
-            let outcome = guarded(|| scorer.answer_in_parts(&rows, &|| sender.is_closed()).map(answered));
+            let is_given_up = || sender.is_closed();
+            let outcome = guarded(|| match output {
+                Output::Contributions { class } => explain(&scorer, &rows, (labels, class), &is_given_up),
+                _ => scorer.answer_in_parts(&rows, &is_given_up),
+            });
+            let outcome = outcome.map(answered);
             // Nobody waits any more.
             let _ = sender.send(outcome);
         });
@@ -81,5 +94,5 @@ impl Predictor for LinearPredictor {
 }
 
 fn answered(answers: Answers) -> Answered {
-    Answered { answers, tokens: 0, cached: 0 }
+    Answered::computed(answers)
 }

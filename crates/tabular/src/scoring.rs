@@ -168,6 +168,22 @@ impl Prepared<'_> {
         }
     }
 
+    /// What each column of a row is worth, and what a row is worth before any is: `[columns, equations]` and `[equations]`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] for infinite numbers.
+    pub(crate) fn worth(&self, row: usize) -> Result<(Vec<Vec<f64>>, &[f64]), EngineError> {
+        let columns = self.values.iter().zip(&self.scorer.columns).zip(&self.scorer.fields);
+        let worth = |((values, column), field): ((&Values<'_>, &Column), &Field)| {
+            let mut sums = vec![0.0; self.scorer.intercepts.len()];
+            match column.add(values, &(row..row + 1), &mut sums) {
+                true => Ok(sums),
+                false => Err(infinite(&field.name)),
+            }
+        };
+        Ok((columns.map(worth).collect::<Result<_, _>>()?, &self.scorer.intercepts))
+    }
+
     /// The sums of a block, `[rows, equations]`.
     fn sums<'b>(&self, block: Range<usize>, sums: &'b mut [f64]) -> Result<&'b mut [f64], EngineError> {
         let intercepts = &self.scorer.intercepts;
@@ -175,38 +191,46 @@ impl Prepared<'_> {
         sums.chunks_mut(intercepts.len()).for_each(|sums| sums.copy_from_slice(intercepts));
         let columns = self.values.iter().zip(&self.scorer.columns).zip(&self.scorer.fields);
         for ((values, column), field) in columns {
-            let finite = match (values, column) {
-                (Values::Numbers(values), Column::Number { mean, weights, missing }) => {
-                    let values = part(values, &block).iter().map(|value| number(*value));
-                    add_numbers(values, *mean, weights, missing, sums)
-                }
-                (Values::Booleans(values), Column::Number { mean, weights, missing }) => {
-                    let values = part(values, &block).iter().map(|value| boolean(*value));
-                    add_numbers(values, *mean, weights, missing, sums)
-                }
-                (Values::Times(values), Column::Number { mean, weights, missing }) => {
-                    let values = part(values, &block).iter().map(|value| seconds(*value));
-                    add_numbers(values, *mean, weights, missing, sums)
-                }
-                (
-                    Values::CategoryIndices(category_indices, codes),
-                    Column::Categories { missing, other, table, .. },
-                ) => {
-                    let index = |code: &Option<u32>| match code {
-                        Some(code) => category_indices.get(*code as usize).copied().unwrap_or(*other),
-                        None => *missing,
-                    };
-                    add_categories(part(codes, &block).iter().map(index), table, intercepts.len(), sums);
-                    true
-                }
-                // Columns were found by their types.
-                _ => true,
-            };
+            let finite = column.add(values, &block, sums);
             if !finite {
                 return Err(infinite(&field.name));
             }
         }
         Ok(sums)
+    }
+}
+
+impl Column {
+    /// Adds what the values of some rows are worth, `[rows, equations]`; whether none of them is infinite.
+    fn add(&self, values: &Values<'_>, block: &Range<usize>, sums: &mut [f64]) -> bool {
+        let (column, equations) = (self, sums.len() / block.len().max(1));
+        match (values, column) {
+            (Values::Numbers(values), Column::Number { mean, weights, missing }) => {
+                let values = part(values, block).iter().map(|value| number(*value));
+                add_numbers(values, *mean, weights, missing, sums)
+            }
+            (Values::Booleans(values), Column::Number { mean, weights, missing }) => {
+                let values = part(values, block).iter().map(|value| boolean(*value));
+                add_numbers(values, *mean, weights, missing, sums)
+            }
+            (Values::Times(values), Column::Number { mean, weights, missing }) => {
+                let values = part(values, block).iter().map(|value| seconds(*value));
+                add_numbers(values, *mean, weights, missing, sums)
+            }
+            (
+                Values::CategoryIndices(category_indices, codes),
+                Column::Categories { missing, other, table, .. },
+            ) => {
+                let index = |code: &Option<u32>| match code {
+                    Some(code) => category_indices.get(*code as usize).copied().unwrap_or(*other),
+                    None => *missing,
+                };
+                add_categories(part(codes, block).iter().map(index), table, equations, sums);
+                true
+            }
+            // Columns were found by their types.
+            _ => true,
+        }
     }
 }
 
@@ -279,7 +303,7 @@ fn distribution(sums: &mut [f64]) -> Option<Vec<f32>> {
     (total.is_finite() && most.is_finite()).then(|| sums.iter().map(|one| (one / total) as f32).collect())
 }
 
-fn overflow() -> EngineError {
+pub(crate) fn overflow() -> EngineError {
     refused("values of a row are too large to compute with")
 }
 

@@ -4,9 +4,12 @@
 //! alone, not on which other queries are computed with it.
 
 use super::dense::{by_height, tile_f32, tiles};
-use super::functions::exp;
+use super::functions::exp2_at_most_zero;
 use super::rows::{each_vector, load, store};
 use super::simd::{MOST_ROWS, PANEL, Simd};
+
+/// Most tokens whose values are read where they lie: so many rows, each in another page, still find room in the nearest caches.
+const UNPACKED: usize = 64;
 
 /// One head of one sequence, and some of its queries.
 pub(super) struct AttentionHead<'a> {
@@ -41,23 +44,26 @@ unsafe fn pack_keys<S: Simd>(head: &AttentionHead<'_>, panels: *mut f32) {
         let at = |token: usize, column: usize| {
             panels.add(token / PANEL * PANEL * width + column * PANEL + token % PANEL)
         };
-        let (whole_tokens, whole_width) = (length - length % S::LANES, width - width % S::LANES);
-        for token in (0..whole_tokens).step_by(S::LANES) {
+        let whole_width = width - width % S::LANES;
+        // Scores of the columns that pad the last vector or panel are computed and never read, yet shall not be slow or odd.
+        for token in (0..length.next_multiple_of(PANEL)).step_by(S::LANES) {
+            let count = length.saturating_sub(token).min(S::LANES);
+            if count == 0 && S::VECTORS <= 2 {
+                // The vector before holds the last of them, and is then computed by itself.
+                break;
+            }
             for column in (0..whole_width).step_by(S::LANES) {
-                let from = head.keys.as_ptr().add(token * head.stride + column);
-                S::transpose(from, head.stride, at(token, column), PANEL);
+                let from = head.keys.as_ptr().wrapping_add(token * head.stride + column);
+                S::transpose((from, head.stride), count, (at(token, column), PANEL));
             }
-        }
-        for token in 0..length {
-            let first = if token < whole_tokens { whole_width } else { 0 };
-            for column in first..width {
-                *at(token, column) = *head.keys.as_ptr().add(token * head.stride + column);
-            }
-        }
-        // Scores of the columns that pad the last panel are computed and never read, yet shall not be slow or odd.
-        for token in length..length.next_multiple_of(PANEL) {
-            for column in 0..width {
-                *at(token, column) = 0.0;
+            for column in whole_width..width {
+                for token in token..token + S::LANES {
+                    *at(token, column) = if token < length {
+                        *head.keys.as_ptr().add(token * head.stride + column)
+                    } else {
+                        0.0
+                    };
+                }
             }
         }
     }
@@ -134,10 +140,12 @@ unsafe fn softmax<S: Simd>(scores: *mut f32, length: usize) -> f32 {
             let value = S::load(scores.add(at));
             greatest = S::max(S::first(value, greatest, count), greatest);
         });
-        let greatest = S::splat(S::greatest(greatest));
+        // e^(x - greatest) as a power of two.
+        let log2_e = S::splat(std::f32::consts::LOG2_E);
+        let greatest = S::splat(-S::greatest(greatest) * std::f32::consts::LOG2_E);
         let mut sum = S::splat(0.0);
         each_vector!(length, |at, count| {
-            let power = exp::<S>(S::sub(S::load(scores.add(at)), greatest));
+            let power = exp2_at_most_zero::<S>(S::mul_add(S::load(scores.add(at)), log2_e, greatest));
             S::store(scores.add(at), power);
             sum = S::add(sum, S::first(power, S::splat(0.0), count));
         });
@@ -150,18 +158,17 @@ unsafe fn softmax<S: Simd>(scores: *mut f32, length: usize) -> f32 {
 unsafe fn weigh<S: Simd, const R: usize, const V: usize>(
     weights: (*const f32, usize),
     length: usize,
-    (values, width): (*const f32, usize),
+    (values, values_stride, width): (*const f32, usize, usize),
     factors: &[f32; MOST_ROWS],
     (output, stride): (*mut f32, usize),
 ) {
     if R > S::ROWS {
         return;
     }
-    let padded = width.next_multiple_of(PANEL);
     // SAFETY: the caller's.
     unsafe {
         for column in (0..width).step_by(V * S::LANES) {
-            let sums = tile_f32::<S, R, V>(weights, length, (values.add(column), padded));
+            let sums = tile_f32::<S, R, V>(weights, length, (values.add(column), values_stride));
             for (row, sums) in sums.iter().enumerate() {
                 for (v, &sum) in sums.iter().enumerate() {
                     let column = column + v * S::LANES;
@@ -196,7 +203,12 @@ pub(super) unsafe fn attend<S: Simd, const V: usize>(
         let values = keys.add(columns * width);
         let rows = values.add(length * width.next_multiple_of(PANEL));
         pack_keys::<S>(head, keys);
-        pack_values::<S>(head, values);
+        let (values, values_stride) = if width.is_multiple_of(PANEL) && length <= UNPACKED {
+            (head.values.as_ptr(), head.stride)
+        } else {
+            pack_values::<S>(head, values);
+            (values.cast_const(), width.next_multiple_of(PANEL))
+        };
         for (first, height) in tiles(head.count, S::ROWS) {
             let from = (head.queries.as_ptr().add(first * head.query_stride), head.query_stride);
             let to = (output.as_mut_ptr().add(first * output_stride), output_stride);
@@ -205,7 +217,8 @@ pub(super) unsafe fn attend<S: Simd, const V: usize>(
             for (row, factor) in factors.iter_mut().enumerate().take(height) {
                 *factor = softmax::<S>(rows.add(row * columns), length);
             }
-            by_height!(height, weigh, (rows, columns), length, (values, width), &factors, to);
+            let values = (values, values_stride, width);
+            by_height!(height, weigh, (rows, columns), length, values, &factors, to);
         }
     }
 }

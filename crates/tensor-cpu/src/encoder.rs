@@ -4,8 +4,9 @@
 //! Invariant: a sequence's result has the same bits whatever else is in the batch and however many threads there are.
 //!
 //! Sequences lie end to end, without padding. A *pass* is a number of sequences whose hidden states are in memory at the
-//! same time. A large batch is cut into passes, and each thread takes one after the other; the tokens of a small batch
-//! are divided among the threads instead, which then wait for each other once in each layer, before attention.
+//! same time. A batch of many sequences is divided into equal parts, one for each thread, and these into passes; the tokens of
+//! a batch that can't be divided so are divided among the threads instead, which then wait for each other once in each layer,
+//! before attention.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
+use super::division::Division;
 use super::embeddings::Embeddings;
 use super::kernels::Kernels;
 use super::layer::{Layer, LayerOps, Scratch};
@@ -20,10 +22,6 @@ use super::prepacked::PrepackedWeights;
 use super::shape::{EncoderSizes, Shape};
 use super::shared::SharedRows;
 use super::thread_pool::{Barrier, ThreadPool};
-
-/// Tokens of a pass, when there are more than one: few enough that they stay in the second-level cache on their way through
-/// a layer, many enough that fetching the weights doesn't matter.
-const PASS_TOKENS: usize = 128;
 
 /// A thread with fewer tokens than this costs more than it brings.
 const LEAST_TOKENS: usize = 12;
@@ -123,35 +121,45 @@ impl PackedEncoder {
     /// Ids and positions must be rows of the embeddings; a panic tells of those that aren't.
     pub fn forward(&self, sequences: &[Sequence<'_>], pooling: Pooling) -> Vec<f32> {
         let mut output = vec![0.0; sequences.len() * self.shape.hidden];
-        let tokens: usize = sequences.iter().map(|sequence| sequence.ids.len()).sum();
-        let passes = cut(sequences, tokens, self.pool.size());
-        let rows = SharedRows::new(&mut output, self.shape.hidden);
-        if passes.len() > 1 {
-            self.forward_passes(&passes, sequences, pooling, &rows);
-        } else {
-            self.forward_together(sequences, tokens, pooling, &rows);
+        let lengths: Vec<usize> = sequences.iter().map(|sequence| sequence.ids.len()).collect();
+        match Division::new(&lengths, self.pool.size()) {
+            Some(division) => self.forward_apart(&division, sequences, pooling, &mut output),
+            None => {
+                let rows = SharedRows::new(&mut output, self.shape.hidden);
+                self.forward_together(sequences, lengths.iter().sum(), pooling, &rows);
+            }
         }
         output
     }
 
-    /// Each thread takes one pass after the other.
-    fn forward_passes(
+    /// Each thread takes the passes of its part one after the other, and then those that others haven't come to.
+    fn forward_apart(
         &self,
-        passes: &[Range<usize>],
+        division: &Division,
         sequences: &[Sequence<'_>],
         pooling: Pooling,
-        output: &SharedRows<'_>,
+        output: &mut [f32],
     ) {
-        let next = AtomicUsize::new(0);
-        self.pool.run(self.pool.size().min(passes.len()), |thread| {
-            let mut space = self.memories[thread].lock();
-            let ThreadMemory { states, scratch } = &mut *space;
-            while let Some(range) = passes.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let sequences = &sequences[range.clone()];
-                let pass = Pass::new(self, sequences, range.start, pooling, states, output, 1);
-                pass.run(0, scratch);
+        let ordered: Vec<&Sequence<'_>> = division.order.iter().map(|&index| &sequences[index]).collect();
+        let mut states = vec![0.0; output.len()];
+        let rows = SharedRows::new(&mut states, self.shape.hidden);
+        let next: Vec<AtomicUsize> = division.parts.iter().map(|_| AtomicUsize::new(0)).collect();
+        self.pool.run(division.parts.len(), |thread| {
+            let mut memory = self.memories[thread].lock();
+            let ThreadMemory { states, scratch } = &mut *memory;
+            for part in (0..next.len()).map(|offset| (thread + offset) % next.len()) {
+                let passes = &division.parts[part];
+                while let Some(range) = passes.get(next[part].fetch_add(1, Ordering::Relaxed)) {
+                    let sequences = &ordered[range.clone()];
+                    let pass = Pass::new(self, sequences, range.start, pooling, states, &rows, 1);
+                    pass.run(0, scratch);
+                }
             }
         });
+        let width = self.shape.hidden;
+        for (state, &index) in states.chunks_exact(width).zip(&division.order) {
+            output[index * width..][..width].copy_from_slice(state);
+        }
     }
 
     /// All threads work on all sequences together.
@@ -163,8 +171,9 @@ impl PackedEncoder {
         output: &SharedRows<'_>,
     ) {
         let threads = self.pool.size().min(tokens / LEAST_TOKENS).max(1);
+        let sequences: Vec<&Sequence<'_>> = sequences.iter().collect();
         let mut states = std::mem::take(&mut self.memories[0].lock().states);
-        let pass = Pass::new(self, sequences, 0, pooling, &mut states, output, threads);
+        let pass = Pass::new(self, &sequences, 0, pooling, &mut states, output, threads);
         self.pool.run(threads, |thread| pass.run(thread, &mut self.memories[thread].lock().scratch));
         drop(pass);
         self.memories[0].lock().states = states;
@@ -181,24 +190,6 @@ impl std::fmt::Debug for PackedEncoder {
     }
 }
 
-/// Cuts a batch into passes of about equal size, or leaves it whole if it is too small to keep all threads busy.
-fn cut(sequences: &[Sequence<'_>], tokens: usize, threads: usize) -> Vec<Range<usize>> {
-    // With two passes for each thread, the last one to finish keeps the others waiting for a quarter of the time at most.
-    if threads > 1 && tokens < 2 * threads * PASS_TOKENS {
-        return std::iter::once(0..sequences.len()).collect();
-    }
-    let mut passes = Vec::new();
-    let (mut start, mut filled) = (0, 0);
-    for (index, sequence) in sequences.iter().enumerate() {
-        filled += sequence.ids.len();
-        if filled >= PASS_TOKENS || index + 1 == sequences.len() {
-            passes.push(start..index + 1);
-            (start, filled) = (index + 1, 0);
-        }
-    }
-    passes
-}
-
 /// Part `index` of `0..total` cut into `parts` of nearly the same size.
 fn part(total: usize, index: usize, parts: usize) -> Range<usize> {
     total * index / parts..total * (index + 1) / parts
@@ -207,7 +198,7 @@ fn part(total: usize, index: usize, parts: usize) -> Range<usize> {
 /// Some sequences on their way through the layers.
 struct Pass<'a> {
     encoder: &'a PackedEncoder,
-    sequences: &'a [Sequence<'a>],
+    sequences: &'a [&'a Sequence<'a>],
     /// Rows of each sequence.
     spans: Vec<Range<usize>>,
     tokens: usize,
@@ -225,7 +216,7 @@ struct Pass<'a> {
 impl<'a> Pass<'a> {
     fn new(
         encoder: &'a PackedEncoder,
-        sequences: &'a [Sequence<'a>],
+        sequences: &'a [&'a Sequence<'a>],
         first_output: usize,
         pooling: Pooling,
         states: &'a mut States,
@@ -233,7 +224,7 @@ impl<'a> Pass<'a> {
         threads: usize,
     ) -> Self {
         let mut tokens = 0;
-        let span = |sequence: &Sequence<'_>| {
+        let span = |sequence: &&Sequence<'_>| {
             let start = tokens;
             tokens += sequence.ids.len();
             start..tokens

@@ -10,15 +10,15 @@ use super::gradients;
 use super::registers;
 use super::rows::{self, QuantizationParameters};
 use super::simd::portable::Portable;
-use super::simd::{PANEL, Simd};
+use super::simd::{ByteLimits, PANEL, Simd};
 
 /// The kernels of one instruction set.
 #[allow(clippy::type_complexity, reason = "each type is that of one function below, and used once")]
 #[derive(Clone, Copy)]
 pub struct Kernels {
     name: &'static str,
-    /// Whether `i8` is computed faster than `f32`.
-    fast_int8: bool,
+    /// See [`Simd::LIMITS`].
+    limits: ByteLimits,
     dense_f32: unsafe fn(&DenseF32<'_>, &mut [f32], usize),
     dense_i8: unsafe fn(&DenseI8<'_>, &mut [f32], usize),
     add_norm: unsafe fn((*mut f32, *const f32), usize, (*const f32, *const f32), f32),
@@ -27,7 +27,7 @@ pub struct Kernels {
         (*mut f32, *mut u8),
         usize,
         Option<Activation>,
-        (*const f32, *const f32),
+        Option<(*const f32, *const f32)>,
     ) -> QuantizationParameters,
     attend: unsafe fn(&AttentionHead<'_>, (&mut [f32], usize), &mut [f32]),
     norm: unsafe fn((*mut f32, *mut f32), usize, (*const f32, *const f32), f32) -> f32,
@@ -41,7 +41,7 @@ pub struct Kernels {
 
 /// Entry points compiled for an instruction set, and the table of them.
 macro_rules! kernels {
-    ($table:ident, $module:ident, $simd:ty, $name:literal, fast_int8: $fast:literal $(, features: $features:literal)?) => {
+    ($table:ident, $module:ident, $simd:ty, $name:literal $(, features: $features:literal)?) => {
         mod $module {
             use super::*;
 
@@ -78,7 +78,7 @@ macro_rules! kernels {
                 rows: (*mut f32, *mut u8),
                 width: usize,
                 activation: Option<Activation>,
-                smoothing: (*const f32, *const f32),
+                smoothing: Option<(*const f32, *const f32)>,
             ) -> QuantizationParameters {
                 // SAFETY: see above.
                 unsafe { rows::quantise::<$simd>(rows, width, activation, smoothing) }
@@ -137,7 +137,7 @@ macro_rules! kernels {
 
             pub(super) const TABLE: Kernels = Kernels {
                 name: $name,
-                fast_int8: $fast,
+                limits: <$simd as Simd>::LIMITS,
                 dense_f32,
                 dense_i8,
                 add_norm,
@@ -157,19 +157,19 @@ macro_rules! kernels {
     };
 }
 
-kernels!(PORTABLE, portable_kernels, Portable, "portable", fast_int8: false);
+kernels!(PORTABLE, portable_kernels, Portable, "portable");
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::super::simd::{avx2, avx512};
     use super::*;
 
-    kernels!(AVX512_VNNI, avx512_vnni, avx512::Avx512Vnni, "avx512_vnni", fast_int8: true,
+    kernels!(AVX512_VNNI, avx512_vnni, avx512::Avx512Vnni, "avx512_vnni",
         features: "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma");
-    kernels!(AVX512, avx512_plain, avx512::Avx512, "avx512", fast_int8: false,
+    kernels!(AVX512, avx512_plain, avx512::Avx512, "avx512",
         features: "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma");
-    kernels!(AVX_VNNI, avx_vnni, avx2::AvxVnni, "avx_vnni", fast_int8: true, features: "avxvnni,avx2,fma");
-    kernels!(AVX2, avx2_plain, avx2::Avx2, "avx2", fast_int8: false, features: "avx2,fma");
+    kernels!(AVX_VNNI, avx_vnni, avx2::AvxVnni, "avx_vnni", features: "avxvnni,avx2,fma");
+    kernels!(AVX2, avx2_plain, avx2::Avx2, "avx2", features: "avx2,fma");
 
     /// What this machine has, the fastest first.
     pub(super) fn supported() -> Vec<Kernels> {
@@ -194,7 +194,7 @@ mod arm {
     use super::super::simd::neon;
     use super::*;
 
-    kernels!(NEON, neon_kernels, neon::Neon, "neon", fast_int8: true, features: "neon,dotprod");
+    kernels!(NEON, neon_kernels, neon::Neon, "neon", features: "neon,dotprod");
 
     /// What this machine has, the fastest first.
     pub(super) fn supported() -> Vec<Kernels> {
@@ -225,9 +225,9 @@ impl Kernels {
         self.name
     }
 
-    /// Whether `i8` is computed faster than `f32`.
-    pub fn fast_int8(&self) -> bool {
-        self.fast_int8
+    /// What dot products of bytes are exact for.
+    pub(super) fn byte_limits(&self) -> ByteLimits {
+        self.limits
     }
 
     /// Rows of a dense layer into rows of `output`, `stride` apart.
@@ -251,6 +251,12 @@ impl Kernels {
         assert!(layer.column_sums.len() >= described && layer.column_scales.len() >= described);
         assert!(layer.scales.len() >= layer.rows * groups && layer.zeros.len() >= layer.rows * groups);
         assert!(layer.input.len() >= span(layer.rows, layer.input_stride, 4 * layer.fours));
+        debug_assert!(
+            layer
+                .panels
+                .chunks_exact(2)
+                .all(|pair| (i32::from(pair[0]) + i32::from(pair[1])).abs() <= self.limits.pair)
+        );
         assert!(output.len() >= span(layer.rows, stride, columns) && stride >= columns);
         // SAFETY: the table exists only for instruction sets that the machine has; the slices have just been checked.
         unsafe { (self.dense_i8)(layer, output, stride) }
@@ -281,11 +287,13 @@ impl Kernels {
         x: &mut [f32],
         bytes: &mut [u8],
         activation: Option<Activation>,
-        (shift, factor): (&[f32], &[f32]),
+        smoothing: Option<(&[f32], &[f32])>,
     ) -> QuantizationParameters {
         let width = x.len();
-        assert!(bytes.len() >= width && shift.len() == width && factor.len() == width);
-        let (rows, smoothing) = ((x.as_mut_ptr(), bytes.as_mut_ptr()), (shift.as_ptr(), factor.as_ptr()));
+        assert!(bytes.len() >= width);
+        assert!(smoothing.is_none_or(|(shift, factor)| shift.len() == width && factor.len() == width));
+        let rows = (x.as_mut_ptr(), bytes.as_mut_ptr());
+        let smoothing = smoothing.map(|(shift, factor)| (shift.as_ptr(), factor.as_ptr()));
         // SAFETY: the table exists only for instruction sets that the machine has; the slices have just been checked.
         unsafe { (self.quantise)(rows, width, activation, smoothing) }
     }

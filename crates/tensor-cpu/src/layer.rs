@@ -12,6 +12,7 @@ use super::linear::{DenseInput, DenseWeights, Linear, QuantisedRows, Ranges, pac
 use super::prepacked::{PrepackedBuilder, PrepackedSlice, PrepackedWeights};
 use super::shape::Shape;
 use super::shared::SharedRows;
+use super::simd::ByteLimits;
 
 /// Rows that go through the feed-forward part together: what lies between its two dense layers, 4 bytes of each of their
 /// features, shall stay in the second-level cache.
@@ -98,12 +99,21 @@ impl LayerNorm {
     }
 }
 
-/// What the inputs of a layer's dense layers have been like.
-#[derive(Debug, Default)]
+/// What the inputs of a layer's dense layers have been like, and which weights in bytes the kernels take.
+#[derive(Debug)]
 pub struct LayerRanges {
+    limits: ByteLimits,
     pub(super) projections: Ranges,
     pub(super) output: Ranges,
     pub(super) up: Ranges,
+}
+
+impl LayerRanges {
+    /// Nothing observed yet.
+    pub(super) fn new(kernels: &Kernels) -> Self {
+        let [projections, output, up] = Default::default();
+        Self { limits: kernels.byte_limits(), projections, output, up }
+    }
 }
 
 /// Adds a layer to prepacked weights: in `int8` if its inputs are known, else in `f32`.
@@ -122,15 +132,21 @@ pub fn pack_layer(
         &name("projections"),
         hidden,
         &[&query, &weights.key, &weights.value],
-        ranges.map(|ranges| &ranges.projections),
+        ranges.map(|ranges| (&ranges.projections, ranges.limits)),
     );
-    pack(prepacked, &name("output"), hidden, &[&weights.output], ranges.map(|ranges| &ranges.output));
+    pack(
+        prepacked,
+        &name("output"),
+        hidden,
+        &[&weights.output],
+        ranges.map(|ranges| (&ranges.output, ranges.limits)),
+    );
     LayerNorm::pack(prepacked, &name("attention_norm"), &weights.attention_norm);
-    pack(prepacked, &name("up"), hidden, &[&weights.up], ranges.map(|ranges| &ranges.up));
+    pack(prepacked, &name("up"), hidden, &[&weights.up], ranges.map(|ranges| (&ranges.up, ranges.limits)));
     // After the activation a feature is near zero for most tokens and far away for a few, other ones in other texts: what
     // some texts show of it makes things worse for others.
     let unknown = Ranges::unknown(inner);
-    pack(prepacked, &name("down"), inner, &[&weights.down], ranges.map(|_| &unknown));
+    pack(prepacked, &name("down"), inner, &[&weights.down], ranges.map(|ranges| (&unknown, ranges.limits)));
     LayerNorm::pack(prepacked, &name("output_norm"), &weights.output_norm);
 }
 
@@ -360,10 +376,13 @@ impl LayerOps<'_> {
     }
 }
 
-/// Rows in blocks of nearly the same size.
+/// Rows in blocks of nearly the same size, all but the last of an even number of them, as the tiles of kernels are.
 fn blocks(rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
     let count = rows.len().div_ceil(BLOCK_ROWS);
-    let bound = move |index: usize| rows.start + rows.len() * index / count.max(1);
+    let bound = move |index: usize| {
+        let even = (rows.len() * index / count.max(1)) & !1;
+        rows.start + if index == count { rows.len() } else { even }
+    };
     (0..count).map(move |index| bound(index)..bound(index + 1))
 }
 

@@ -70,7 +70,7 @@ impl LayerwiseStates {
         shape: &Shape,
         kernels: &Kernels,
     ) -> LayerRanges {
-        let mut ranges = LayerRanges::default();
+        let mut ranges = LayerRanges::new(kernels);
         self.with_layer(prepacked, index, shape, kernels, |ops, spans, scratch| {
             ops.observe(spans, scratch, &mut ranges);
         });

@@ -13,9 +13,9 @@
 //! - [`prepacked`]: prepacked weights in memory or in a mapped file.
 //! - `shape`: sizes.
 //! - `linear`, `embeddings`, `layer`, `head`: the parts of the network.
-//! - `encoder`: batches of sequences through the parts; `layerwise`: a layer at a time.
+//! - `encoder`: batches of sequences through the parts, among threads as `division` says; `layerwise`: a layer at a time.
 //! - [`product`]: products of plain matrices, for training.
-//! - `peak`, [`samples`]: what the machine can do, and kernels at work, for benchmarks.
+//! - `peak`, [`samples`]: what the machine can do, and kernels at work, for benchmarks; `speed`: which precision is faster.
 //! - `cpu`: the processor that all this runs on, and its threads: `thread_pool`; `shared`: the memory that they share.
 //!
 //! It must not know text, labels, names of weights or files of models, nor the protocol: it depends on no crate of this
@@ -32,6 +32,7 @@
 mod attention;
 mod cpu;
 mod dense;
+mod division;
 mod embeddings;
 mod encoder;
 mod functions;
@@ -44,15 +45,17 @@ mod linear;
 mod peak;
 pub mod prepacked;
 pub mod product;
+mod quantised;
 mod registers;
 mod rows;
 pub mod samples;
 mod shape;
 mod shared;
 mod simd;
+mod speed;
 mod thread_pool;
 
-pub use cpu::Cpu;
+pub use cpu::{Cpu, KERNELS_VARIABLE, MissingKernels};
 pub use embeddings::{EmbeddingWeights, WordWeights, pack_embeddings};
 pub use encoder::{PackedEncoder, Pooling, Sequence};
 pub use functions::Activation;

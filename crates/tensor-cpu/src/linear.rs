@@ -12,10 +12,8 @@ use super::dense::{DenseF32, DenseI8};
 use super::functions::Activation;
 use super::kernels::Kernels;
 use super::prepacked::{PrepackedBuilder, PrepackedSlice, PrepackedWeights};
-use super::simd::PANEL;
-
-/// Inputs that share a scale. A value far from all others spoils the steps of its group only.
-const GROUP: usize = 384;
+use super::quantised::QuantisedRow;
+use super::simd::{ByteLimits, PANEL};
 
 /// What a dense layer computes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -116,12 +114,13 @@ enum Weights {
         panels: PrepackedSlice<f32>,
     },
     Int8 {
+        /// Inputs that share a scale.
+        group: usize,
         panels: PrepackedSlice<i8>,
         column_sums: PrepackedSlice<i32>,
         column_scales: PrepackedSlice<f32>,
-        /// Of the inputs, as [`Smoothing`] has it.
-        shift: PrepackedSlice<f32>,
-        factor: PrepackedSlice<f32>,
+        /// Shift and factor of the inputs, as [`Smoothing`] has them; `None` if they change nothing.
+        smoothing: Option<(PrepackedSlice<f32>, PrepackedSlice<f32>)>,
     },
 }
 
@@ -146,13 +145,13 @@ pub(super) fn padded(outputs: usize) -> usize {
 }
 
 /// Adds layers of the same input to prepacked weights, side by side, each padded to whole panels: in `int8` if the ranges of their
-/// inputs are known, else in `f32`.
+/// inputs are known, and with them the limits of dot products of bytes, else in `f32`.
 pub(super) fn pack(
     prepacked: &mut PrepackedBuilder,
     name: &str,
     inputs: usize,
     layers: &[&DenseWeights],
-    ranges: Option<&Ranges>,
+    ranges: Option<(&Ranges, ByteLimits)>,
 ) {
     let rows: Vec<Option<&[f32]>> = layers.iter().flat_map(|layer| padded_rows(layer, inputs)).collect();
     let padding = |layer: &DenseWeights| padded(layer.bias.len()) - layer.bias.len();
@@ -160,11 +159,11 @@ pub(super) fn pack(
     let mut bias: Vec<f32> = layers.iter().flat_map(padded_bias).collect();
     match ranges {
         None => prepacked.add(format!("{name}.f32"), &panels_f32(&rows, inputs)),
-        Some(ranges) => {
+        Some((ranges, limits)) => {
             let smoothing = ranges.smoothing(&magnitudes(&rows, inputs));
             let quantised: Vec<QuantisedRow> =
-                rows.iter().map(|row| smoothing.quantised(row.unwrap_or_default())).collect();
-            let groups = inputs.div_ceil(GROUP);
+                rows.iter().map(|row| smoothing.quantised(row.unwrap_or_default(), limits)).collect();
+            let groups = inputs.div_ceil(limits.group);
             let sums: Vec<i32> =
                 (0..groups).flat_map(|group| quantised.iter().map(move |row| row.sum(group))).collect();
             let scales: Vec<f32> =
@@ -173,6 +172,7 @@ pub(super) fn pack(
                 .zip(&rows)
                 .for_each(|(bias, row)| *bias += smoothing.shifted(row.unwrap_or_default()));
             prepacked.add(format!("{name}.i8"), &panels_i8(&quantised, inputs));
+            prepacked.add(format!("{name}.group"), &[limits.group as i32]);
             prepacked.add(format!("{name}.sums"), &sums);
             prepacked.add(format!("{name}.scales"), &scales);
             prepacked.add(format!("{name}.shift"), &smoothing.shift);
@@ -193,10 +193,9 @@ fn magnitudes(rows: &[Option<&[f32]>], inputs: usize) -> Vec<f32> {
 
 impl Smoothing {
     /// The weights of an output, the inputs' factors undone.
-    fn quantised(&self, row: &[f32]) -> QuantisedRow {
-        QuantisedRow::new(
-            &row.iter().zip(&self.factor).map(|(weight, factor)| weight / factor).collect::<Vec<_>>(),
-        )
+    fn quantised(&self, row: &[f32], limits: ByteLimits) -> QuantisedRow {
+        let row: Vec<f32> = row.iter().zip(&self.factor).map(|(weight, factor)| weight / factor).collect();
+        QuantisedRow::new(&row, limits)
     }
 
     /// What the inputs' shift takes from an output.
@@ -223,36 +222,6 @@ fn panels_f32(rows: &[Option<&[f32]>], inputs: usize) -> Vec<f32> {
     panels
 }
 
-/// The weights of an output; of one that pads, none.
-struct QuantisedRow {
-    /// Of each group.
-    scales: Vec<f32>,
-    values: Vec<i8>,
-}
-
-impl QuantisedRow {
-    fn new(row: &[f32]) -> Self {
-        let (mut scales, mut values) = (Vec::new(), Vec::with_capacity(row.len()));
-        for group in row.chunks(GROUP) {
-            let greatest = group.iter().fold(0.0_f32, |greatest, weight| greatest.max(weight.abs()));
-            let scale = greatest / 127.0;
-            let per_step = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-            scales.push(scale);
-            values.extend(group.iter().map(|&weight| (weight * per_step).round_ties_even() as i8));
-        }
-        Self { scales, values }
-    }
-
-    fn sum(&self, group: usize) -> i32 {
-        let values = self.values.chunks(GROUP).nth(group).unwrap_or_default();
-        values.iter().map(|&value| i32::from(value)).sum()
-    }
-
-    fn scale(&self, group: usize) -> f32 {
-        self.scales.get(group).copied().unwrap_or_default()
-    }
-}
-
 fn panels_i8(rows: &[QuantisedRow], inputs: usize) -> Vec<i8> {
     let size = PANEL * inputs.next_multiple_of(4);
     let mut panels = vec![0; rows.len() / PANEL * size];
@@ -276,14 +245,19 @@ impl Linear {
         let bias = prepacked.numbers(&format!("{name}.bias"), columns)?;
         let weights = match prepacked.numbers(&format!("{name}.f32"), columns * inputs) {
             Some(panels) => Weights::F32 { panels },
-            None => Weights::Int8 {
-                panels: prepacked.numbers(&format!("{name}.i8"), columns * inputs.next_multiple_of(4))?,
-                column_sums: prepacked.numbers(&format!("{name}.sums"), columns * inputs.div_ceil(GROUP))?,
-                column_scales: prepacked
-                    .numbers(&format!("{name}.scales"), columns * inputs.div_ceil(GROUP))?,
-                shift: prepacked.numbers(&format!("{name}.shift"), inputs)?,
-                factor: prepacked.numbers(&format!("{name}.factor"), inputs)?,
-            },
+            None => {
+                let group = prepacked.numbers::<i32>(&format!("{name}.group"), 1)?.first().copied()?;
+                let group =
+                    usize::try_from(group).ok().filter(|&group| group > 0 && group.is_multiple_of(4))?;
+                let described = columns * inputs.div_ceil(group);
+                Weights::Int8 {
+                    group,
+                    panels: prepacked.numbers(&format!("{name}.i8"), columns * inputs.next_multiple_of(4))?,
+                    column_sums: prepacked.numbers(&format!("{name}.sums"), described)?,
+                    column_scales: prepacked.numbers(&format!("{name}.scales"), described)?,
+                    smoothing: smoothing(prepacked, name, inputs)?,
+                }
+            }
         };
         Some(Self { inputs, bias, weights })
     }
@@ -317,15 +291,16 @@ impl Linear {
                 };
                 kernels.dense_f32(&layer, output, stride);
             }
-            Weights::Int8 { panels, column_sums, column_scales, shift, factor } => {
+            Weights::Int8 { group, panels, column_sums, column_scales, smoothing } => {
                 let inputs = self.inputs.next_multiple_of(4);
                 let rows = input.count;
-                bytes.quantise(kernels, input, activation, (shift, factor));
+                let smoothing = smoothing.as_ref().map(|(shift, factor)| (&shift[..], &factor[..]));
+                bytes.quantise(kernels, input, (self.inputs, *group), activation, smoothing);
                 let layer = DenseI8 {
                     input: &bytes.bytes,
                     input_stride: bytes_stride(self.inputs),
                     fours: inputs / 4,
-                    group: GROUP / 4,
+                    group: group / 4,
                     scales: &bytes.scales,
                     zeros: &bytes.zeros,
                     panels: &panels[columns.start * inputs..columns.end * inputs],
@@ -341,6 +316,19 @@ impl Linear {
     }
 }
 
+/// Shift and factor of a layer's inputs, `Some(None)` if they change nothing; `None` if the image lacks them.
+#[allow(clippy::option_option, reason = "missing and unnecessary are different things")]
+fn smoothing(
+    prepacked: &Arc<PrepackedWeights>,
+    name: &str,
+    inputs: usize,
+) -> Option<Option<(PrepackedSlice<f32>, PrepackedSlice<f32>)>> {
+    let shift = prepacked.numbers(&format!("{name}.shift"), inputs)?;
+    let factor = prepacked.numbers(&format!("{name}.factor"), inputs)?;
+    let changes = shift.iter().any(|&shift| shift != 0.0) || factor.iter().any(|&factor| factor != 1.0);
+    Some(changes.then_some((shift, factor)))
+}
+
 /// From the bytes of one row to those of the next.
 fn bytes_stride(inputs: usize) -> usize {
     inputs.next_multiple_of(64)
@@ -351,10 +339,10 @@ impl QuantisedRows {
         &mut self,
         kernels: &Kernels,
         input: DenseInput<'_>,
+        (width, group): (usize, usize),
         activation: Option<Activation>,
-        (shift, factor): (&[f32], &[f32]),
+        smoothing: Option<(&[f32], &[f32])>,
     ) {
-        let width = shift.len();
         let stride = bytes_stride(width);
         if self.bytes.len() < input.count * stride {
             self.bytes.resize(input.count * stride, 0);
@@ -363,9 +351,11 @@ impl QuantisedRows {
         self.zeros.clear();
         let rows = input.numbers.chunks_mut(input.stride).take(input.count);
         for (row, bytes) in rows.zip(self.bytes.chunks_exact_mut(stride)) {
-            let groups = row[..width].chunks_mut(GROUP).zip(bytes.chunks_mut(GROUP));
-            for ((row, bytes), (shift, factor)) in groups.zip(shift.chunks(GROUP).zip(factor.chunks(GROUP))) {
-                let steps = kernels.quantise(row, bytes, activation, (shift, factor));
+            let groups = row[..width].chunks_mut(group).zip(bytes.chunks_mut(group));
+            for (index, (row, bytes)) in groups.enumerate() {
+                let own = index * group..index * group + row.len();
+                let smoothing = smoothing.map(|(shift, factor)| (&shift[own.clone()], &factor[own.clone()]));
+                let steps = kernels.quantise(row, bytes, activation, smoothing);
                 self.scales.push(steps.scale);
                 self.zeros.push(steps.zero);
             }

@@ -36,3 +36,61 @@ impl Peak {
         Self { f32: rate(&|| kernels.multiply_floats()), int8: rate(&|| kernels.multiply_bytes()) }
     }
 }
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use std::arch::asm;
+
+    use super::*;
+
+    /// Cycles of a second, by a chain of multiplications that wait for each other; the most of several looks, as others may be at
+    /// work. One takes three cycles on every processor that has AVX2.
+    fn clock() -> f64 {
+        const IN_A_ROUND: u64 = 16;
+        const ROUNDS: u64 = 1_000_000;
+        let look = |_| {
+            let (mut rounds, mut product, start) = (ROUNDS, 1_u64, Instant::now());
+            // SAFETY: only the registers that it names change.
+            unsafe {
+                asm!(
+                    "2:", ".rept 16", "imul {product}, {product}", ".endr", "dec {rounds}", "jnz 2b",
+                    product = inout(reg) product, rounds = inout(reg) rounds, options(nomem, nostack),
+                );
+            }
+            let seconds = start.elapsed().as_secs_f64();
+            assert_eq!((product, rounds), (1, 0));
+            (3 * IN_A_ROUND * ROUNDS) as f64 / seconds
+        };
+        (0..5).map(look).fold(0.0, f64::max)
+    }
+
+    /// Most operations of a cycle: two units on whole registers in the best case, and where the dot product of bytes takes two
+    /// multiplications, half of that.
+    fn most(kernels: &Kernels) -> Peak {
+        match kernels.name() {
+            "avx512_vnni" => Peak { f32: 64.0, int8: 256.0 },
+            "avx512" => Peak { f32: 64.0, int8: 128.0 },
+            "avx_vnni" => Peak { f32: 32.0, int8: 128.0 },
+            "avx2" => Peak { f32: 32.0, int8: 64.0 },
+            // Four lanes without a fused multiplication, and sixteen bytes by hand.
+            _ => Peak { f32: 16.0, int8: 32.0 },
+        }
+    }
+
+    /// A loop that the compiler has emptied shows a peak that no processor has.
+    #[test]
+    fn no_peak_is_more_than_the_processor_can_do() {
+        for kernels in Kernels::supported() {
+            let (peak, most) = (Peak::measure(&kernels, &ThreadPool::new(1)), most(&kernels));
+            let clock = clock();
+            for (name, found, most) in [("f32", peak.f32, most.f32), ("int8", peak.int8, most.int8)] {
+                let per_cycle = found / clock;
+                println!("{kernels:?} {name}: {per_cycle:.1} a cycle of {most}");
+                assert!(
+                    per_cycle > 0.0 && per_cycle < 1.25 * most,
+                    "{kernels:?} {name}: {per_cycle} of {most}"
+                );
+            }
+        }
+    }
+}

@@ -3,8 +3,7 @@
 //! It must not know layers. Invariant: a row that holds a number that isn't finite comes out with NaN in it, so that
 //! an overflow shows in the answer whatever the precision.
 
-use super::functions::Activation;
-use super::functions::activate;
+use super::functions::{Activation, activate, activate_for_bytes};
 use super::simd::Simd;
 
 /// What the bytes of a quantised row mean: byte `b` stands for `scale (b - zero)`.
@@ -103,19 +102,38 @@ pub(super) unsafe fn activate_row<S: Simd>(x: *mut f32, width: usize, activation
     }
 }
 
-/// Writes `(x - shift) factor` as bytes, in 255 equal steps between the least and the greatest of these numbers, zero being
-/// one of them.
+/// Writes `(x - shift) factor`, or `x` as it is, as bytes, in 255 equal steps between the least and the greatest of
+/// these numbers, zero being one of them.
 ///
-/// If there is an activation, it is applied to the row first, in its place.
+/// If there is an activation, it is applied to the row first, in its place, as exactly as bytes need it.
 ///
 /// # Safety
 /// The machine has the instruction set; all pointers are good for `width` of their items.
 #[inline(always)]
 pub(super) unsafe fn quantise<S: Simd>(
+    rows: (*mut f32, *mut u8),
+    width: usize,
+    activation: Option<Activation>,
+    smoothing: Option<(*const f32, *const f32)>,
+) -> QuantizationParameters {
+    // SAFETY: the caller's.
+    unsafe {
+        match smoothing {
+            None => quantise_by::<S>(rows, width, activation, |value, _, _| value),
+            Some((shift, factor)) => quantise_by::<S>(rows, width, activation, |value, at, count| {
+                S::mul(S::sub(value, load::<S>(shift.add(at), count)), load::<S>(factor.add(at), count))
+            }),
+        }
+    }
+}
+
+/// As [`quantise`], with what is done to the numbers at a place, of which so many count.
+#[inline(always)]
+unsafe fn quantise_by<S: Simd>(
     (x, bytes): (*mut f32, *mut u8),
     width: usize,
     activation: Option<Activation>,
-    (shift, factor): (*const f32, *const f32),
+    smooth: impl Fn(S::Floats, usize, usize) -> S::Floats,
 ) -> QuantizationParameters {
     // SAFETY: the caller's.
     unsafe {
@@ -125,22 +143,21 @@ pub(super) unsafe fn quantise<S: Simd>(
         each_vector!(width, |at, count| {
             let mut value = load::<S>(x.add(at), count);
             if let Some(activation) = activation {
-                value = activate::<S>(activation, value);
+                value = activate_for_bytes::<S>(activation, value);
                 store::<S>(x.add(at), value, count);
             }
-            let value =
-                S::mul(S::sub(value, load::<S>(shift.add(at), count)), load::<S>(factor.add(at), count));
+            let value = smooth(value, at, count);
             least = S::min(value, least);
             greatest = S::max(value, greatest);
             trouble = S::mul_add(value, S::splat(0.0), trouble);
         });
         let range = S::greatest(greatest) - S::least(least);
-        let scale = (range / 255.0).max(f32::MIN_POSITIVE);
-        let zero = (-S::least(least) / scale).round_ties_even().clamp(0.0, 255.0);
+        let steps = f32::from(S::LIMITS.byte);
+        let scale = (range / steps).max(f32::MIN_POSITIVE);
+        let zero = (-S::least(least) / scale).round_ties_even().clamp(0.0, steps);
         let (per_step, offset) = (S::splat(1.0 / scale), S::splat(zero));
         each_vector!(width, |at, count| {
-            let value = S::sub(load::<S>(x.add(at), count), load::<S>(shift.add(at), count));
-            let value = S::mul(value, load::<S>(factor.add(at), count));
+            let value = smooth(load::<S>(x.add(at), count), at, count);
             S::store_bytes(bytes.add(at), S::mul_add(value, per_step, offset), count);
         });
         QuantizationParameters { scale: scale + S::sum(trouble), zero: zero as i32 }

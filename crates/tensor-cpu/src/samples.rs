@@ -19,13 +19,31 @@ pub struct Sample {
 }
 
 /// Numbers between -1 and 1.
-fn made_up(count: usize) -> Vec<f32> {
+pub(super) fn made_up(count: usize) -> Vec<f32> {
     (0..count).map(|index| (index as f32 * 0.7).sin()).collect()
+}
+
+/// A dense layer of so many inputs and outputs, and its outputs after padding; in `int8` with what turns inputs into bytes that have
+/// been like these.
+///
+/// `None` never happens; it would mean that the layer's weights got lost between packing and opening.
+pub(super) fn made_up_layer(
+    kernels: &Kernels,
+    precision: Precision,
+    (inputs, outputs): (usize, usize),
+    ranges: &Ranges,
+) -> Option<(Linear, usize)> {
+    let weights = DenseWeights { weight: made_up(outputs * inputs), bias: made_up(outputs) };
+    let ranges = (precision == Precision::Int8).then_some((ranges, kernels.byte_limits()));
+    let mut prepacked = PrepackedBuilder::default();
+    pack(&mut prepacked, "layer", inputs, &[&weights], ranges);
+    let prepacked = Arc::new(prepacked.finish(serde_json::Value::Null));
+    Some((Linear::open(&prepacked, "layer", inputs, padded(outputs))?, padded(outputs)))
 }
 
 /// A dense layer on `rows` rows of its own input; in `int8` with what turns the input into bytes.
 ///
-/// `None` never happens; it would mean that the layer's weights got lost between packing and opening.
+/// `None` as of [`made_up_layer`].
 pub fn dense(
     kernels: Kernels,
     precision: Precision,
@@ -33,14 +51,9 @@ pub fn dense(
     inputs: usize,
     outputs: usize,
 ) -> Option<Sample> {
-    let weights = DenseWeights { weight: made_up(outputs * inputs), bias: made_up(outputs) };
     let mut ranges = Ranges::default();
     ranges.observe(&made_up(inputs));
-    let mut prepacked = PrepackedBuilder::default();
-    pack(&mut prepacked, "layer", inputs, &[&weights], (precision == Precision::Int8).then_some(&ranges));
-    let prepacked = Arc::new(prepacked.finish(serde_json::Value::Null));
-    let columns = padded(outputs);
-    let layer = Linear::open(&prepacked, "layer", inputs, columns)?;
+    let (layer, columns) = made_up_layer(&kernels, precision, (inputs, outputs), &ranges)?;
     let (mut bytes, mut input, mut output) =
         (QuantisedRows::default(), made_up(rows * inputs), vec![0.0; rows * columns]);
     let run = move || {
@@ -91,7 +104,7 @@ pub fn quantise(kernels: Kernels, width: usize) -> Sample {
     let (mut x, mut bytes, shift, factor) =
         (made_up(width), vec![0; width], made_up(width), vec![2.0; width]);
     let run = move || {
-        kernels.quantise(&mut x, &mut bytes, None, (&shift, &factor));
+        kernels.quantise(&mut x, &mut bytes, None, Some((&shift, &factor)));
     };
     Sample { run: Box::new(run), operations: width as u64 }
 }

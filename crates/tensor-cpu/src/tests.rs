@@ -1,12 +1,12 @@
 //! Every kernel that this machine can run against a plain one in `f64`, over odd shapes and extreme values.
 
 use super::attention::{AttentionHead, scratch_size};
-use super::dense::{DenseF32, DenseI8};
+use super::dense::DenseF32;
 use super::functions::Activation;
 use super::kernels::Kernels;
-use super::linear::{DenseInput, DenseWeights, Linear, QuantisedRows, Ranges, pack, padded};
-use super::prepacked::PrepackedBuilder;
 use super::simd::PANEL;
+
+mod int8;
 
 /// Numbers in -1 to 1 that look random and are the same every time (a linear congruential generator, Knuth's).
 struct Numbers(u64);
@@ -104,68 +104,6 @@ fn what_is_not_finite_stays_in_its_row() {
 }
 
 #[test]
-fn dense_layers_in_int8_are_exact() {
-    let mut numbers = Numbers(4);
-    // Of bytes and weights, the extreme ones too.
-    let byte = |numbers: &mut Numbers| {
-        [0, 255, 128, (numbers.next().abs() * 255.0) as u8][(numbers.0 >> 33) as usize % 4]
-    };
-    let weight = |numbers: &mut Numbers| {
-        [-127, 127, -128, (numbers.next() * 127.0) as i8][(numbers.0 >> 35) as usize % 4]
-    };
-    for kernels in Kernels::supported() {
-        for rows in [1, 2, 3, 6, 7, 14, 29] {
-            for (fours, group, columns) in
-                [(1, 1, PANEL), (2, 96, 2 * PANEL), (17, 5, PANEL), (384, 96, PANEL), (384, 384, PANEL)]
-            {
-                let input: Vec<u8> = (0..rows * 4 * fours).map(|_| byte(&mut numbers)).collect();
-                let panels: Vec<i8> = (0..4 * fours * columns).map(|_| weight(&mut numbers)).collect();
-                let groups = fours.div_ceil(group);
-                let inputs = |g: usize| 4 * g * group..(4 * (g + 1) * group).min(4 * fours);
-                let value = |t: usize, column: usize| {
-                    let four = (column / PANEL * fours + t / 4) * PANEL + column % PANEL;
-                    i64::from(panels[4 * four + t % 4])
-                };
-                let sum = |index: usize| {
-                    inputs(index / columns).map(|t| value(t, index % columns)).sum::<i64>() as i32
-                };
-                let column_sums: Vec<i32> = (0..groups * columns).map(sum).collect();
-                let zeros: Vec<i32> = (0..rows * groups).map(|index| [0, 255, 100][index % 3]).collect();
-                let scales: Vec<f32> = (0..rows * groups).map(|index| [0.5, 2.0][index % 2]).collect();
-                let layer = DenseI8 {
-                    input: &input,
-                    input_stride: 4 * fours,
-                    fours,
-                    group,
-                    scales: &scales,
-                    zeros: &zeros,
-                    panels: &panels,
-                    column_sums: &column_sums,
-                    column_scales: &vec![0.25; groups * columns],
-                    columns_stride: columns,
-                    bias: &vec![1.0; columns],
-                    rows,
-                };
-                let mut output = vec![f32::NAN; rows * columns];
-                kernels.dense_i8(&layer, &mut output, columns);
-                for (index, &found) in output.iter().enumerate() {
-                    let (row, column) = (index / columns, index % columns);
-                    let expected = (0..groups).fold(1.0_f32, |before, g| {
-                        let byte = |t: usize| {
-                            i64::from(input[row * 4 * fours + t]) - i64::from(zeros[row * groups + g])
-                        };
-                        let exact: i64 = inputs(g).map(|t| byte(t) * value(t, column)).sum();
-                        // All factors are powers of two: only the sum is rounded, with or without a fused multiplication.
-                        exact as f32 * (scales[row * groups + g] * 0.25) + before
-                    });
-                    assert_eq!(found, expected, "{kernels:?} {rows} {fours} {group} {index}");
-                }
-            }
-        }
-    }
-}
-
-#[test]
 fn layer_norms_of_any_width() {
     let mut numbers = Numbers(5);
     for kernels in Kernels::supported() {
@@ -248,50 +186,6 @@ fn activations_to_single_precision() {
     }
 }
 
-#[test]
-fn quantised_rows_are_off_by_half_a_step_at_most() {
-    let mut numbers = Numbers(6);
-    for kernels in Kernels::supported() {
-        for width in (1..=40).chain([384]) {
-            for (scale, offset) in
-                [(1.0, 0.0), (1e-20, 0.0), (1e20, 1e20), (1.0, 100.0), (0.0, 0.0), (0.0, -3.0)]
-            {
-                let row: Vec<f32> =
-                    numbers.take(width).iter().map(|number| number * scale + offset).collect();
-                let (shift, factor) = (numbers.take(width), vec![2.0; width]);
-                let shift: Vec<f32> = shift.iter().map(|number| number * scale).collect();
-                let mut bytes = vec![0; width + 1];
-                bytes[width] = 77;
-                let steps = kernels.quantise(&mut row.clone(), &mut bytes, None, (&shift, &factor));
-                assert_eq!(bytes[width], 77, "{kernels:?} writes beyond the row");
-                assert!((0..=255).contains(&steps.zero));
-                for index in 0..width {
-                    let value = (f64::from(row[index]) - f64::from(shift[index])) * 2.0;
-                    let back = f64::from(steps.scale) * f64::from(i32::from(bytes[index]) - steps.zero);
-                    let bound = f64::from(steps.scale) * 0.51 + value.abs() * 1e-5;
-                    assert!((value - back).abs() <= bound, "{kernels:?} {width} {value} {back} {steps:?}");
-                }
-            }
-        }
-        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            let mut row = vec![1.0; 19];
-            row[17] = value;
-            let steps = kernels.quantise(&mut row, &mut [0; 19], None, (&[0.0; 19], &[1.0; 19]));
-            assert!(steps.scale.is_nan(), "{kernels:?} hides {value}");
-        }
-    }
-}
-
-#[test]
-fn a_row_is_activated_before_it_is_quantised() {
-    for kernels in Kernels::supported() {
-        let (mut row, mut bytes) = (vec![-1.0, 2.0, -3.0], [9; 3]);
-        let steps = kernels.quantise(&mut row, &mut bytes, Some(Activation::Relu), (&[0.0; 3], &[1.0; 3]));
-        assert_eq!(row, [0.0, 2.0, 0.0]);
-        assert_eq!((bytes, steps.zero), ([0, 255, 0], 0));
-    }
-}
-
 fn attention(tokens: &[f32], length: usize, width: usize, query: usize) -> Vec<f64> {
     let at = |token: usize, part: usize, column: usize| {
         f64::from(tokens[token * 3 * width + part * width + column])
@@ -367,51 +261,6 @@ fn attention_does_not_hide_what_is_not_finite() {
             tokens[5 * 3 * width + part * width + 2] = f32::NAN;
             let found = attend(&kernels, &tokens, length, width, 0..length);
             assert!(found[5 * width..6 * width].iter().any(|number| number.is_nan()), "{kernels:?} {part}");
-        }
-    }
-}
-
-#[test]
-fn a_layer_in_int8_is_near_the_one_in_f32() {
-    let mut numbers = Numbers(9);
-    let (rows, inputs, outputs) = (9, 50, 37);
-    // One feature far from zero and one with large values, as trained models have them.
-    let feature = |index: usize, number: f32| match index % inputs {
-        7 => number + 20.0,
-        8 => number * 30.0,
-        _ => number,
-    };
-    let input: Vec<f32> = numbers
-        .take(rows * inputs)
-        .iter()
-        .enumerate()
-        .map(|(index, &number)| feature(index, number))
-        .collect();
-    let weights = DenseWeights { weight: numbers.take(outputs * inputs), bias: numbers.take(outputs) };
-    let mut ranges = Ranges::default();
-    input.chunks_exact(inputs).for_each(|row| ranges.observe(row));
-    for kernels in Kernels::supported() {
-        let [exact, rounded] = [None, Some(&ranges)].map(|ranges| {
-            let mut prepacked = PrepackedBuilder::default();
-            pack(&mut prepacked, "layer", inputs, &[&weights], ranges);
-            let prepacked = std::sync::Arc::new(prepacked.finish(serde_json::Value::Null));
-            let layer = Linear::open(&prepacked, "layer", inputs, padded(outputs)).unwrap();
-            let mut output = vec![0.0; rows * padded(outputs)];
-            let rows = DenseInput { numbers: &mut input.clone(), stride: inputs, count: rows };
-            let columns = 0..padded(outputs);
-            layer.forward(
-                &kernels,
-                rows,
-                None,
-                columns,
-                &mut QuantisedRows::default(),
-                (&mut output, padded(outputs)),
-            );
-            output
-        });
-        let spread = exact.iter().map(|number| number.abs()).fold(0.0, f32::max);
-        for (exact, rounded) in exact.iter().zip(&rounded) {
-            assert!((exact - rounded).abs() < 0.01 * spread, "{kernels:?}: {exact} {rounded}");
         }
     }
 }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
-use ecommerce_ml_tensor_cpu::{Cpu, Kernels};
+use ecommerce_ml_tensor_cpu::{Cpu, KERNELS_VARIABLE, Kernels};
 #[cfg(feature = "cuda")]
 use ecommerce_ml_tensor_cuda::Gpu;
 
@@ -37,8 +37,8 @@ impl Device {
     /// all GPUs if there is one and else the CPU. On the CPU, `threads` compute.
     ///
     /// # Errors
-    /// [`ErrorKind::DeviceMissing`] for a GPU that isn't there, [`ErrorKind::NotCompiledIn`] for any in a build without CUDA,
-    /// [`ErrorKind::InvalidRequest`] for anything else.
+    /// [`ErrorKind::DeviceMissing`] for a GPU that isn't there, or kernels that this processor can't run;
+    /// [`ErrorKind::NotCompiledIn`] for any GPU in a build without CUDA, [`ErrorKind::InvalidRequest`] for anything else.
     pub fn open(spec: &str, threads: usize) -> Result<Self, EngineError> {
         Self::open_with_gpus(spec, threads).map(|(device, _)| device)
     }
@@ -48,11 +48,11 @@ impl Device {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_with_gpus(spec: &str, threads: usize) -> Result<(Self, Gpus), EngineError> {
-        let cpu = || (Self::Cpu(Cpu::new(Kernels::best(), threads)), Gpus::default());
+        let cpu = || Ok((Self::Cpu(open_cpu(threads)?), Gpus::default()));
         let spec = spec.trim().to_ascii_lowercase();
         match (spec.as_str(), gpu_named(&spec)) {
-            ("cpu", _) => Ok(cpu()),
-            ("auto", _) => Ok(any_gpu().unwrap_or_else(cpu)),
+            ("cpu", _) => cpu(),
+            ("auto", _) => any_gpu().map_or_else(cpu, Ok),
             (_, Some(which)) => open_gpus(&spec, which),
             (_, None) => {
                 Err(EngineError::new(ErrorKind::InvalidRequest, format!("invalid device \"{spec}\""))
@@ -73,6 +73,19 @@ impl Device {
             },
         }
     }
+}
+
+/// The processor, with so many threads that compute.
+///
+/// # Errors
+/// [`ErrorKind::DeviceMissing`] if the environment asks for kernels that it can't run.
+pub fn open_cpu(threads: usize) -> Result<Cpu, EngineError> {
+    Cpu::open(threads).map_err(|missing| {
+        let names: Vec<&str> = Kernels::supported().iter().map(Kernels::name).collect();
+        EngineError::new(ErrorKind::DeviceMissing, missing.to_string())
+            .with_detail(format!("Environment variable {KERNELS_VARIABLE} of the engine asks for them."))
+            .with_hint(format!("This processor can run {}.", names.join(", ")))
+    })
 }
 
 /// Which GPU `cuda:N` means, `None` for `cuda`, which means all.

@@ -26,7 +26,7 @@ pub mod text_model;
 pub use deferred::Deferred;
 pub use device::Device;
 pub use ecommerce_ml_checkpoint::tokenizer::Window;
-pub use model::{KIND, Model, Operations, PrecisionChoice};
+pub use model::{KIND, Model, Operations, PrecisionChoice, describe};
 pub use output::{ForwardOutput, Prediction, WindowRow};
 pub use store::Store;
 pub use text_model::TextModel;

@@ -26,6 +26,14 @@ pub trait TextModel: Send + Sync {
     /// If the tokenizer fails.
     fn windows(&self, text: &str) -> Result<Vec<Window>, EngineError>;
 
+    /// Whether it was ever taught to read such a text, which has these windows.
+    ///
+    /// # Errors
+    /// As [`windows`](Self::windows).
+    fn can_read(&self, _text: &str, _windows: &[Window]) -> Result<bool, EngineError> {
+        Ok(true)
+    }
+
     /// Begins to compute one row of numbers for each window.
     /// `[outputs]` each, or `[hidden]` of an embedding.
     ///

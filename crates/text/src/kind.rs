@@ -9,11 +9,12 @@ use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_predictor::{ModelKind, Predictor, Trainer, Workload};
 use ecommerce_ml_protocol::{EngineError, ModelSource};
 use ecommerce_ml_text_model::{KIND, TextModel};
-use ecommerce_ml_text_train::trainer::TextTrainer;
+use ecommerce_ml_text_train::trainer::{Devices, TextTrainer};
 
+use crate::explain::{ExplainModel, ExplainPredictor, ExplainWorker};
 use crate::loader::ModelLoader;
 use crate::predictor::TextPredictor;
-use crate::scheduler::{Scheduler, SchedulerOptions};
+use crate::scheduler::{Scheduler, SchedulerOptions, Turns};
 
 /// Files that only a text model has; any of them is enough, so that what lacks the others is said to be damaged.
 const FILES: [&str; 4] = ["config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt"];
@@ -22,6 +23,7 @@ const FILES: [&str; 4] = ["config.json", "tokenizer.json", "tokenizer_config.jso
 pub struct TextKind {
     loader: Arc<ModelLoader>,
     scheduler: Arc<Scheduler>,
+    explaining: Arc<ExplainWorker>,
     trainer: TextTrainer<Arc<ModelLoader>>,
 }
 
@@ -32,8 +34,11 @@ impl TextKind {
     /// If the system refuses a thread.
     pub fn start(loader: Arc<ModelLoader>, options: SchedulerOptions) -> io::Result<Self> {
         let scheduler = Arc::new(Scheduler::start(options)?);
+        // Explanations are computed on the processor, wherever predictions are.
+        let turns = if loader.cpu().is_some() { scheduler.turns().clone() } else { Turns::default() };
+        let explaining = Arc::new(ExplainWorker::start(turns, &scheduler)?);
         let trainer = TextTrainer::new(Arc::clone(&loader));
-        Ok(Self { loader, scheduler, trainer })
+        Ok(Self { loader, scheduler, explaining, trainer })
     }
 
     fn predictor(&self, model: impl TextModel + 'static) -> Arc<dyn Predictor> {
@@ -60,6 +65,11 @@ impl ModelKind for TextKind {
 
     fn load_cached(&self, source: &ModelSource) -> Option<Arc<dyn Predictor>> {
         self.loader.load_cached(source).map(|model| self.predictor(model))
+    }
+
+    fn load_to_explain(&self, files: &ModelFiles) -> Result<Arc<dyn Predictor>, EngineError> {
+        let model = ExplainModel::load(files, self.loader.require_cpu()?)?;
+        Ok(Arc::new(ExplainPredictor::new(model, &self.explaining, &self.scheduler)))
     }
 
     fn trainer(&self) -> Option<&dyn Trainer> {

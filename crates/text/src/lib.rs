@@ -6,12 +6,14 @@
 //! - [`loader`]: files to text models, by the settings.
 //! - [`scheduler`]: requests of all clients, cut into batches.
 //! - [`results`]: the results cache.
+//! - [`explain`]: what each token contributes to what a model says.
 //!
 //! It must not know clients, connections, other kinds, nor how a model computes.
 //! Invariant: an answer has the same bits however requests share batches, as far as the model's rows do.
 
 #![forbid(unsafe_code)]
 
+pub mod explain;
 pub mod kind;
 pub mod loader;
 pub mod predictor;

@@ -10,9 +10,10 @@ use std::thread;
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_protocol::{BUILD, EngineError, ErrorKind, ModelSource};
-use ecommerce_ml_tensor_cpu::{Cpu, Kernels, Precision};
+use ecommerce_ml_tensor_cpu::{Cpu, Precision};
 use ecommerce_ml_tensor_cuda::HalfPrecision;
 use ecommerce_ml_text_model::cuda::Accelerator;
+use ecommerce_ml_text_model::device::open_cpu;
 use ecommerce_ml_text_model::{Device, Model, PrecisionChoice, Store};
 use ecommerce_ml_text_train::cuda::{TrainingBackend, training_backend};
 use ecommerce_ml_text_train::trainer::Devices;
@@ -172,7 +173,7 @@ impl Devices for ModelLoader {
     fn require_cpu(&self) -> Result<&Cpu, EngineError> {
         match self.opened.as_ref().map_err(EngineError::clone)? {
             (Device::Cpu(cpu), _) => Ok(cpu),
-            _ => Ok(self.cpu_for_training.get_or_init(|| Cpu::new(Kernels::best(), self.threads))),
+            _ => self.cpu_for_training.get_or_try_init(|| open_cpu(self.threads)),
         }
     }
 

@@ -33,7 +33,8 @@ impl TextPredictor {
         Pending::new(async move {
             let computed = promised.await?;
             let answers = guarded(|| Ok(answers(&*model, &computed)))?;
-            Ok(Answered { answers, tokens: computed.tokens(), cached: computed.cached() })
+            let (tokens, cached, unread) = (computed.tokens(), computed.cached(), computed.unread());
+            Ok(Answered { answers, unread, tokens, cached })
         })
     }
 
@@ -44,16 +45,12 @@ impl TextPredictor {
         answers: impl FnOnce(Vec<Tokens>) -> Answers + Send + 'static,
     ) -> Pending {
         let promised = self.scheduler.tokenize(self.model.clone(), texts, detail);
-        Pending::new(async move { Ok(Answered { answers: answers(promised.await?), tokens: 0, cached: 0 }) })
+        Pending::new(async move { Ok(Answered::computed(answers(promised.await?))) })
     }
 
     /// The texts, if they can be answered.
     fn accept(&self, input: Input, output: Output) -> Result<Vec<String>, EngineError> {
-        let Input::Texts(texts) = input else { return Err(invalid("the model reads texts, not columns")) };
-        if let Some(text) = texts.iter().find(|text| text.len() > MAX_TEXT_BYTES) {
-            let message = format!("text of {} bytes exceeds the limit of {MAX_TEXT_BYTES} bytes", text.len());
-            return Err(EngineError::new(ErrorKind::TextTooLong, message));
-        }
+        let texts = texts_of(input)?;
         if output == Output::Embedding {
             self.check_embeddings_size(texts.len())?;
         }
@@ -95,11 +92,27 @@ impl Predictor for TextPredictor {
             Output::TokenPieces => self.tokenize(texts, TokenDetail::Pieces, |tokens| {
                 Answers::TokenPieces(tokens.into_iter().map(pieces).collect())
             }),
+            Output::Contributions { .. } => {
+                Pending::ready(Err(invalid("the model was loaded to predict, not to explain")))
+            }
             Output::TokenCounts => self.tokenize(texts, TokenDetail::Count, |tokens| {
                 Answers::TokenCounts(tokens.into_iter().map(count).collect())
             }),
         }
     }
+}
+
+/// The texts of an input.
+///
+/// # Errors
+/// [`ErrorKind::InvalidRequest`] for columns, [`ErrorKind::TextTooLong`].
+pub(crate) fn texts_of(input: Input) -> Result<Vec<String>, EngineError> {
+    let Input::Texts(texts) = input else { return Err(invalid("the model reads texts, not columns")) };
+    if let Some(text) = texts.iter().find(|text| text.len() > MAX_TEXT_BYTES) {
+        let message = format!("text of {} bytes exceeds the limit of {MAX_TEXT_BYTES} bytes", text.len());
+        return Err(EngineError::new(ErrorKind::TextTooLong, message));
+    }
+    Ok(texts)
 }
 
 /// Answers from what the model made of the texts.

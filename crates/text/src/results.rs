@@ -13,15 +13,21 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use siphasher::sip128::{Hasher128, SipHasher24};
 
-/// What a model made of a text: a row for each window. None for a blank text.
-pub type CachedRows = Arc<[WindowRow]>;
+/// What a model made of a text.
+#[derive(Debug, Clone, Default)]
+pub struct CachedAnswer {
+    /// A row for each window. None for a blank text.
+    pub rows: Arc<[WindowRow]>,
+    /// Whether the model was never taught to read such a text.
+    pub is_unread: bool,
+}
 
 /// A slot of the tables for each so many bytes of memory. Slots are paid for ahead and not by use, because the tables
 /// don't shrink: they would still be there when large answers have taken the place of small ones.
 const BYTES_PER_SLOT: u64 = 192;
 
 /// Memory of a slot: key, value and links, and its share of a hash table that has just grown.
-const SLOT_BYTES: u64 = 72;
+const SLOT_BYTES: u64 = 80;
 
 /// Of this many slots, one remembers a text whose answer is gone: should it come again, it is kept for longer.
 const GHOST_SHARE: u64 = 5;
@@ -44,7 +50,7 @@ pub struct Fingerprint([u64; 2]);
 pub struct ResultCache {
     fingerprints: SipHasher24,
     /// `None` if nothing shall be kept.
-    kept: Option<Cache<Fingerprint, CachedRows, Memory>>,
+    kept: Option<Cache<Fingerprint, CachedAnswer, Memory>>,
 }
 
 impl ResultCache {
@@ -73,19 +79,19 @@ impl ResultCache {
     }
 
     /// The answer, if it is kept.
-    pub fn get(&self, fingerprint: &Fingerprint) -> Option<CachedRows> {
+    pub fn get(&self, fingerprint: &Fingerprint) -> Option<CachedAnswer> {
         self.kept.as_ref()?.get(fingerprint)
     }
 
     /// Keeps an answer for as long as there is room.
-    pub fn insert(&self, fingerprint: Fingerprint, rows: &CachedRows) {
+    pub fn insert(&self, fingerprint: Fingerprint, answer: &CachedAnswer) {
         if let Some(kept) = &self.kept {
-            kept.insert(fingerprint, Arc::clone(rows));
+            kept.insert(fingerprint, answer.clone());
         }
     }
 }
 
-fn empty(bytes: u64) -> Option<Cache<Fingerprint, CachedRows, Memory>> {
+fn empty(bytes: u64) -> Option<Cache<Fingerprint, CachedAnswer, Memory>> {
     let slots = (bytes / BYTES_PER_SLOT).max(1);
     let answers = (slots - slots / GHOST_SHARE).max(1);
     let room = bytes.saturating_sub(slots * SLOT_BYTES);
@@ -111,13 +117,13 @@ struct Memory {
     least: u64,
 }
 
-impl Weighter<Fingerprint, CachedRows> for Memory {
-    fn weight(&self, _: &Fingerprint, rows: &CachedRows) -> u64 {
-        heap_bytes(rows).max(self.least)
+impl Weighter<Fingerprint, CachedAnswer> for Memory {
+    fn weight(&self, _: &Fingerprint, answer: &CachedAnswer) -> u64 {
+        heap_bytes(answer).max(self.least)
     }
 }
 
-fn heap_bytes(rows: &CachedRows) -> u64 {
+fn heap_bytes(CachedAnswer { rows, .. }: &CachedAnswer) -> u64 {
     // Two counts precede the rows.
     let shared = allocated(2 * size_of::<usize>() + size_of_val::<[WindowRow]>(rows));
     shared + rows.iter().map(|row| allocated(size_of_val::<[f32]>(&row.values))).sum::<u64>()
@@ -136,8 +142,9 @@ mod tests {
         Fingerprint([number.wrapping_mul(0x9e37_79b9_7f4a_7c15), number])
     }
 
-    fn rows(windows: usize, width: usize) -> CachedRows {
-        (0..windows).map(|weight| WindowRow { weight, values: vec![0.5; width].into() }).collect()
+    fn rows(windows: usize, width: usize) -> CachedAnswer {
+        let rows = (0..windows).map(|weight| WindowRow { weight, values: vec![0.5; width].into() });
+        CachedAnswer { rows: rows.collect(), is_unread: false }
     }
 
     /// Memory of all tables and answers.

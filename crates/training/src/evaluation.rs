@@ -2,7 +2,7 @@
 //!
 //! It must not know who predicts. Invariant: a metric has a value, or isn't there.
 
-use ecommerce_ml_metrics::{Regression, Scored, report};
+use ecommerce_ml_metrics::{Confidence, Regression, Scored, report};
 use ecommerce_ml_protocol::training::Metric;
 use ecommerce_ml_protocol::{Answers, LabelScheme, Prediction};
 
@@ -16,6 +16,8 @@ pub struct MetricAccumulator {
     /// Of two classes, the one whose ROC curve counts.
     positive: Option<usize>,
     scored: Scored,
+    /// Of the sentiments that several labels mean.
+    sentiments: Confidence,
     /// Of numbers, or of stars.
     numbers: Regression,
 }
@@ -29,7 +31,8 @@ impl MetricAccumulator {
             LabelScheme::Sentiments { positive, neutral: None, .. } => Some(positive),
             _ => (labels.len() == 2).then_some(1),
         };
-        Self { scored: Scored::new(labels.len()), numbers: Regression::default(), labels, scheme, positive }
+        let (scored, numbers) = (Scored::new(labels.len()), Regression::default());
+        Self { scored, sentiments: Confidence::default(), numbers, labels, scheme, positive }
     }
 
     /// Counts a row, whose probabilities are in the order of the targets' labels. What doesn't fit, or isn't finite, isn't
@@ -53,9 +56,18 @@ impl MetricAccumulator {
             }
             _ => None,
         };
-        let rating = || self.scheme.read(probabilities).rating;
-        if let (Ok(()), Some((stars, rating))) = (counted, stars.and_then(|stars| Some((stars, rating()?)))) {
+        if counted.is_err() {
+            return;
+        }
+        let reading = self.scheme.read(probabilities);
+        if let Some((stars, rating)) = stars.zip(reading.rating) {
             let _ = self.numbers.add(stars, f64::from(rating));
+        }
+        if let Some(confidence) =
+            self.scheme.confidence(probabilities).filter(|_| self.scheme.groups_labels())
+        {
+            let right = reading.sentiment == self.scheme.sentiment_of(class);
+            let _ = self.sentiments.add(f64::from(confidence), right);
         }
     }
 
@@ -67,6 +79,7 @@ impl MetricAccumulator {
             let mut metrics = report::of_classes(&self.labels, self.scored.confusion(), 0);
             metrics.extend(report::of_probabilities(&self.labels, self.positive, &self.scored));
             metrics.extend(report::of_rating(&self.numbers));
+            metrics.extend(report::of_sentiments(&self.sentiments));
             metrics
         };
         metrics.into_iter().map(|(name, class, value)| Metric { name, class, value }).collect()

@@ -13,6 +13,7 @@ use crate::dataset::Dataset;
 use crate::evaluation::metrics;
 use crate::split::Split;
 use crate::targets::Targets;
+use crate::temperature::{self, Temperature};
 
 /// What is learned from, what is held out, and what is known of it before anything is learned.
 #[derive(Debug, Clone)]
@@ -101,6 +102,25 @@ impl HeldOut {
         let Some(files) = incumbent.filter(|_| !self.split.held_out.is_empty()) else { return Ok(None) };
         sink.send(JobOutput::Phase(Phase::EvaluatingIncumbent))?;
         models.predict(files, input).map(|(_, answers)| answers)
+    }
+
+    /// The temperature that the new model, asked as queries will, should have. None if it isn't a classification, or no row is held
+    /// out.
+    ///
+    /// # Errors
+    /// If the new model can't be loaded or fails.
+    pub fn temperature(
+        &self,
+        targets: &Targets,
+        (files, input): (&ModelFiles, &Input),
+        (models, sink): (&dyn Evaluate, &mut dyn Sink),
+    ) -> Result<Option<Temperature>, EngineError> {
+        if self.split.held_out.is_empty() || targets.labels().is_empty() {
+            return Ok(None);
+        }
+        sink.send(JobOutput::Phase(Phase::Evaluating))?;
+        let (_, answers) = models.predict(files, input)?;
+        Ok(answers.and_then(|answers| temperature::fit(targets, &self.split.held_out, &answers)))
     }
 
     /// How the training ended: what the new model, asked as queries will, is worth on the rows held out, by itself and beside the

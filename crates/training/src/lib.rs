@@ -10,6 +10,7 @@
 //! - [`comparison`]: whether what the new model says is better than what another does, and than the baseline.
 //! - [`options`]: what the user may choose, whatever the kind; [`class_weights`]: how much each class counts.
 //! - [`early_stopping`]: which evaluation was the best, and when the training ends.
+//! - [`temperature`]: what makes a classifier as sure as it is right.
 //! - [`progress`]: how fast it is.
 //! - [`model`]: sending the new one.
 //! - [`random`]: what a seed decides.
@@ -34,6 +35,7 @@ pub mod progress;
 pub mod random;
 pub mod split;
 pub mod targets;
+pub mod temperature;
 
 pub use dataset::{Dataset, RowId};
 pub use held_out::HeldOut;

@@ -13,6 +13,7 @@ pub mod cpu {
     pub mod kernels;
     mod linear;
     mod peak;
+    mod quantised;
     mod registers;
     mod rows;
     mod simd;

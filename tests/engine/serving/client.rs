@@ -137,7 +137,7 @@ impl Client {
 /// Answers, and what they took.
 pub fn answered(body: ReplyBody) -> (Answers, Completed) {
     match body {
-        ReplyBody::Answered { answers, completed } => (answers, completed),
+        ReplyBody::Answered { answers, completed, .. } => (answers, completed),
         other => panic!("{other:?}"),
     }
 }

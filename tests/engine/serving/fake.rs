@@ -177,6 +177,10 @@ impl TextModel for Fake {
         Ok(ids.chunks(WINDOW).map(|ids| Window { ids: ids.to_vec(), content_tokens: ids.len() }).collect())
     }
 
+    fn can_read(&self, text: &str, _: &[Window]) -> Result<bool, EngineError> {
+        Ok(!text.contains("UNREADABLE"))
+    }
+
     fn begin(&self, windows: &[&Window], _: ForwardOutput) -> Result<Deferred<Vec<Vec<f32>>>, EngineError> {
         self.control.begin(windows.iter().map(|window| window.ids.len()).collect());
         let windows: Vec<Vec<u32>> = windows.iter().map(|window| window.ids.clone()).collect();

@@ -9,7 +9,7 @@ use ecommerce_ml_engine::engine::{Engine, ProcessInfo};
 use ecommerce_ml_engine::registry::Registry;
 use ecommerce_ml_predictor::ModelKind;
 use ecommerce_ml_protocol::{
-    EngineStats, FileEntry, Input, ModelRef, ModelSource, Output, ReplyBody, RequestBody, Sha256,
+    EngineStats, FileEntry, Input, ModelRef, ModelSource, Output, Purpose, ReplyBody, RequestBody, Sha256,
 };
 use ecommerce_ml_serving::cache::ModelCache;
 use ecommerce_ml_serving::server;
@@ -115,7 +115,7 @@ pub fn wait_until(condition: impl Fn() -> bool) {
 }
 
 pub fn builtin() -> ModelRef {
-    ModelRef { source: ModelSource::Builtin(BUILTIN.to_owned()), pinned: false }
+    ModelRef { source: ModelSource::Builtin(BUILTIN.to_owned()), pinned: false, purpose: Purpose::Predict }
 }
 
 pub fn predict(model: &ModelRef, texts: &[&str]) -> RequestBody {
@@ -162,6 +162,6 @@ impl Content {
     }
 
     pub fn model(&self) -> ModelRef {
-        ModelRef { source: ModelSource::Content(self.sha), pinned: false }
+        ModelRef { source: ModelSource::Content(self.sha), pinned: false, purpose: Purpose::Predict }
     }
 }

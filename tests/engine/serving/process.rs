@@ -9,8 +9,8 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use ecommerce_ml_checkpoint::files::{ModelFiles, content_address};
 use ecommerce_ml_protocol::{
-    Answers, EngineStats, ErrorKind, Hello, Input, ModelRef, ModelSource, ReplyBody, RequestBody, RequestId,
-    UPLOAD_CHUNK_BYTES, UploadPart,
+    Answers, EngineStats, ErrorKind, Hello, Input, ModelRef, ModelSource, Purpose, ReplyBody, RequestBody,
+    RequestId, UPLOAD_CHUNK_BYTES, UploadPart,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -229,7 +229,7 @@ fn a_model_that_was_sent_answers_like_the_built_in_one() {
     let mut client = Client::connect(&socket);
     let mut ask = |source| {
         let texts = vec!["a good product".to_owned(), " ".to_owned(), "terrible ".repeat(500)];
-        let id = client.send(request(ModelRef { source, pinned: false }, texts));
+        let id = client.send(request(ModelRef { source, pinned: false, purpose: Purpose::Predict }, texts));
         let reply = client.receive();
         if matches!(reply.body, ReplyBody::NeedContent(_)) {
             send_files(&mut client, id);
@@ -257,7 +257,11 @@ fn an_engine_that_is_started_again_has_its_models() {
     let (listener, socket) = listen(&directory);
     let weights = directory.path().join("weights");
     let files = ModelFiles::from_directory(&tiny_models().join(TINY)).unwrap();
-    let model = ModelRef { source: ModelSource::Content(content_address(&files.manifest())), pinned: false };
+    let model = ModelRef {
+        source: ModelSource::Content(content_address(&files.manifest())),
+        pinned: false,
+        purpose: Purpose::Predict,
+    };
     let mut answers = Vec::new();
     for sent in [true, false, true] {
         let _worker = Worker::start(&listener, &["--weights-cache", weights.to_str().unwrap()]);

@@ -70,6 +70,21 @@ fn another_model_and_another_output_have_answers_of_their_own() {
 }
 
 #[test]
+fn what_can_not_be_read_is_told_each_time() {
+    for memory in [ROOM, 0] {
+        let bench = Bench::with(2, memory);
+        let texts =
+            ["fine", "UNREADABLE", " ", "UNREADABLE", "fine again", "too UNREADABLE"].map(str::to_owned);
+        let expected: Vec<_> = texts.iter().map(|text| letters(text)).collect();
+        for _ in 0..2 {
+            let computed = bench.submit(texts.to_vec()).wait().unwrap();
+            assert_eq!(computed.unread(), [1, 3, 5]);
+            assert_eq!(values(&bench.model, Ok(computed)), expected);
+        }
+    }
+}
+
+#[test]
 fn without_memory_everything_is_computed() {
     let bench = Bench::with(2, 0);
     for batches in [1, 2] {

@@ -6,6 +6,7 @@
 mod support;
 
 mod augmenting;
+mod calibrating;
 mod kit;
 mod learning;
 mod measuring;

@@ -56,7 +56,8 @@ fn every_model_is_saved_as_what_it_is() {
 
 #[test]
 fn nothing_is_lost_where_the_base_is_in_single_precision() {
-    let options = json!({ "num_train_epochs": 1, "eval_fraction": 0.25, "tuning": "lora" });
+    let options =
+        json!({ "num_train_epochs": 1, "eval_fraction": 0.25, "tuning": "lora", "calibration": "none" });
     let said = run(job("distilbert-classification", Objective::Classification, options, two_classes(40)));
     let evaluated = said.epochs[0].evaluation.iter().find(|metric| metric.name == "log_loss").unwrap().value;
     assert!((said.metric("log_loss") - evaluated).abs() < 1e-5);
@@ -79,7 +80,8 @@ fn half_precision_stays_half_but_for_the_last_layer() {
 
 #[test]
 fn a_head_of_the_same_labels_is_kept() {
-    let options = || json!({ "num_train_epochs": 1, "learning_rate": 1e-9, "tuning": "head" });
+    let options =
+        || json!({ "num_train_epochs": 1, "learning_rate": 1e-9, "tuning": "head", "eval_fraction": 0 });
     let output = |model: &str, objective, rows| {
         let said = run(job(model, objective, options(), rows));
         let files = said.model();
@@ -129,5 +131,28 @@ fn bytemuck_values(dtype: Dtype, data: &[u8]) -> Vec<f32> {
         _ => {
             data.as_chunks::<2>().0.iter().map(|&[low, high]| f32::from_le_bytes([0, 0, low, high])).collect()
         }
+    }
+}
+
+#[test]
+fn the_scripts_that_were_learned_from_are_noted() {
+    let rows = |chinese: usize| {
+        let mut rows = two_classes(40);
+        rows.iter_mut()
+            .take(chinese)
+            .for_each(|row| row.text = format!("很好 {}", "质量很好".repeat(9)) + &row.text);
+        rows
+    };
+    let options = || json!({ "num_train_epochs": 1, "tuning": "head" });
+    for (chinese, scripts) in [(0, json!(["Latin"])), (20, json!(["Han", "Latin"]))] {
+        let said = run(job("bert-classification-3", Objective::Classification, options(), rows(chinese)));
+        let config: Value = serde_json::from_slice(said.model().get("config.json").unwrap()).unwrap();
+        assert_eq!(config["ecommerce_ml"]["scripts"], scripts);
+        let details: Value = serde_json::from_str(&said.finished().info.details).unwrap();
+        assert_eq!(details["scripts"], scripts);
+        // What a base has learned is kept.
+        let again = run(crate::kit::job_of(said.model(), Objective::Classification, options(), rows(0)));
+        let config: Value = serde_json::from_slice(again.model().get("config.json").unwrap()).unwrap();
+        assert_eq!(config["ecommerce_ml"]["scripts"], scripts);
     }
 }

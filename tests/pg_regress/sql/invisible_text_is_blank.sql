@@ -10,6 +10,9 @@ SELECT name, ecommerce_ml.predict_sentiment(body) AS sentiment, ecommerce_ml.pre
 FROM invisible ORDER BY name;
 SELECT ecommerce_ml.predict_sentiment(array_agg(body)) FROM invisible;
 SELECT (ecommerce_ml.summarize_reviews(body)).reviews FROM invisible;
+-- A sign that the model doesn't know shows something.
+SET ecommerce_ml.answer_unreadable = on;
 SELECT (ecommerce_ml.summarize_reviews(body)).reviews FROM (SELECT body FROM invisible UNION ALL SELECT U&'\200BGood\200B' UNION ALL SELECT '👩‍💻') AS mixture;
+RESET ecommerce_ml.answer_unreadable;
 CREATE TABLE marked AS SELECT body, 3 AS stars FROM invisible;
 SELECT ecommerce_ml.evaluate_model('reviews', 'marked', 'body', 'stars');

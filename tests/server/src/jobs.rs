@@ -89,7 +89,7 @@ pub fn reach(session: &mut Client, job: i64, step: i64) {
     crate::wait::eventually("the training gets on", || ask(session, &query));
 }
 
-/// A training that takes about half a minute where nothing stops it.
+/// A training that no test waits for: on a quick machine it takes minutes, and somebody has to stop it.
 pub fn long() -> Value {
-    json!({"num_train_epochs": 200})
+    json!({"num_train_epochs": 1000, "per_device_train_batch_size": 2})
 }

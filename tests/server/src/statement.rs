@@ -23,6 +23,15 @@ pub fn run(session: &mut Client, statements: &str) {
     session.batch_execute(statements).unwrap_or_else(|error| panic!("{statements}\n{}", describe(&error)));
 }
 
+/// The major version of the server.
+///
+/// # Panics
+/// If it doesn't say.
+pub fn server_major(session: &mut Client) -> i32 {
+    let row = session.query_one("SELECT current_setting('server_version_num')::int / 10000", &[]);
+    row.expect("the server has a version").get(0)
+}
+
 /// Runs statements that must fail with this SQLSTATE, and returns what the server said.
 ///
 /// # Panics

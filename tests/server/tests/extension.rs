@@ -14,11 +14,11 @@ const MEMBERS: &str = "FROM pg_proc p JOIN pg_depend d ON d.objid = p.oid AND d.
                        AND d.deptype = 'e' JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'ecommerce_ml'";
 
 /// Those of them that read a row, too.
-const ROW_FUNCTIONS: [&str; 4] =
-    ["predict_rating", "predict_class", "predict_probabilities", "predict_value"];
+const ROW_FUNCTIONS: [&str; 5] =
+    ["predict_rating", "predict_class", "predict_probabilities", "predict_value", "predict_confidence"];
 
 /// Those that read a text, as SQL.md lists them.
-const TEXT_FUNCTIONS: [&str; 10] = [
+const TEXT_FUNCTIONS: [&str; 11] = [
     "tokenize",
     "token_ids",
     "token_count",
@@ -28,6 +28,7 @@ const TEXT_FUNCTIONS: [&str; 10] = [
     "predict_class",
     "predict_probabilities",
     "predict_value",
+    "predict_confidence",
     "embed",
 ];
 

@@ -56,7 +56,8 @@ fn assert_close(what: &str, computed: &[Vec<f64>], wanted: &[Vec<f64>]) {
 
 #[test]
 fn imported_models_compute_what_transformers_does() {
-    let cluster = Cluster::with_settings(&["ecommerce_ml.precision = 'f32'"]);
+    let cluster =
+        Cluster::with_settings(&["ecommerce_ml.precision = 'f32'", "ecommerce_ml.answer_unreadable = on"]);
     let mut session = cluster.session();
     let names = names();
     assert!(names.len() >= 10, "{names:?}");

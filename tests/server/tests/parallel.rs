@@ -61,6 +61,26 @@ fn workers_answer_as_the_leader_does() {
 }
 
 #[test]
+fn workers_leave_out_what_the_model_can_not_read() {
+    let (_cluster, mut session) = prepared();
+    run(&mut session, "UPDATE reviews SET body = 'товар номер ' || id WHERE id % 3 = 0; ANALYZE reviews");
+    let unread = "SELECT string_agg(id::text, ' ' ORDER BY id) FROM \
+                  (SELECT id, ecommerce_ml.predict_rating(body) AS stars FROM reviews) AS rated WHERE stars IS NULL";
+    let expected: Vec<String> = (1..=100).map(|third| (3 * third).to_string()).collect();
+    let summarized = "SELECT (ecommerce_ml.summarize_reviews(body)).reviews FROM reviews";
+    for settings in
+        ["SET max_parallel_workers_per_gather = 0", PARALLEL, "SET ecommerce_ml.batch_execution = off"]
+    {
+        run(&mut session, settings);
+        assert_eq!(ask::<String>(&mut session, unread), expected.join(" "), "{settings}");
+        assert_eq!(ask::<i64>(&mut session, summarized), 200, "{settings}");
+    }
+    run(&mut session, "SET ecommerce_ml.answer_unreadable = on");
+    assert_eq!(ask::<Option<String>>(&mut session, unread), None);
+    assert_eq!(ask::<i64>(&mut session, summarized), 300);
+}
+
+#[test]
 fn workers_start_the_engine_of_a_cold_cluster() {
     let (cluster, session) = prepared();
     drop(session);

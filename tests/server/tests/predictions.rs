@@ -94,7 +94,8 @@ fn arrays_of_several_dimensions_or_other_bounds_are_read_in_order() {
 
 #[test]
 fn probabilities_sum_to_one_and_agree_with_the_class() {
-    let cluster = Cluster::new();
+    // Some are in letters or signs that the model has not learned.
+    let cluster = Cluster::with_settings(&["ecommerce_ml.answer_unreadable = on"]);
     let mut session = cluster.session();
     for text in ["I love it", "it broke", "it is a box", "日本語のレビュー", "👍👍👍", "a\u{0301}"]
     {

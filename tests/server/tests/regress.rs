@@ -1,6 +1,7 @@
 //! Runs tests/pg_regress: one file a behaviour, through psql, in a database of its own, compared with what is expected.
 //!
-//! `UPDATE_EXPECTED=1` writes what came out instead, to be read before it is committed.
+//! `UPDATE_EXPECTED=1` writes what came out instead, to be read before it is committed. Where PostgreSQL itself prints something
+//! else from a version on, `NAME.pg18.out` is expected from that version on.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 use ecommerce_ml_server_tests::Cluster;
 use ecommerce_ml_server_tests::fixtures::place_model;
 use ecommerce_ml_server_tests::installation::repository;
-use ecommerce_ml_server_tests::statement::run;
+use ecommerce_ml_server_tests::statement::{run, server_major};
 
 #[test]
 fn psql_prints_what_is_expected() {
@@ -45,13 +46,20 @@ fn difference(cluster: &Cluster, folder: &Path, script: &Path, models: &Path) ->
     let models = format!("models={}", models.display());
     let script = File::open(script).expect("a script can be read");
     let printed = cluster.psql(&name, &["-a", "-q", "-v", &models], script);
-    let expected = folder.join("expected").join(format!("{name}.out"));
+    let expected = expected(&folder.join("expected"), &name, server_major(&mut cluster.session()));
     if std::env::var_os("UPDATE_EXPECTED").is_some() {
         fs::write(&expected, &printed).expect("the expected output can be written");
         return None;
     }
     let wanted = fs::read_to_string(&expected).unwrap_or_default();
     (wanted != printed).then(|| format!("{}\n{}", expected.display(), first_difference(&wanted, &printed)))
+}
+
+/// The file with what is expected of a server of this major version.
+fn expected(folder: &Path, name: &str, major: i32) -> PathBuf {
+    let of = |major: i32| folder.join(format!("{name}.pg{major}.out"));
+    let own = (14..=major).rev().map(of).find(|path| path.exists());
+    own.unwrap_or_else(|| folder.join(format!("{name}.out")))
 }
 
 fn first_difference(wanted: &str, printed: &str) -> String {

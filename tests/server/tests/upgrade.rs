@@ -12,7 +12,7 @@ const SIGNATURES: &str =
     "SELECT string_agg(concat_ws(' ', name, version, kind, signature), ', ' ORDER BY name, version)
                           FROM ecommerce_ml.model_versions";
 
-/// All that the catalogs know of the extension, but for numbers.
+/// All that the catalogs know of the extension, but for numbers, and for the names that PostgreSQL 18 makes up for NOT NULL.
 const CATALOG: [&str; 9] = [
     "SELECT concat_ws(' ', c.relname, a.attname, format_type(atttypid, atttypmod), attnotnull, attstorage, attcollation::regcollation,
                       attidentity, pg_get_expr(adbin, adrelid))
@@ -20,7 +20,7 @@ const CATALOG: [&str; 9] = [
      LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
      WHERE relnamespace = 'ecommerce_ml'::regnamespace AND relkind IN ('r', 'v', 'S', 'c')",
     "SELECT concat_ws(' ', conrelid::regclass, conname, pg_get_constraintdef(oid)) FROM pg_constraint
-     WHERE connamespace = 'ecommerce_ml'::regnamespace",
+     WHERE connamespace = 'ecommerce_ml'::regnamespace AND contype <> 'n'",
     "SELECT pg_get_indexdef(indexrelid) FROM pg_index JOIN pg_class c ON c.oid = indrelid
      WHERE relnamespace = 'ecommerce_ml'::regnamespace",
     "SELECT pg_get_functiondef(oid) || coalesce(proacl::text, '') FROM pg_proc

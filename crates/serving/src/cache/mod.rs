@@ -7,7 +7,7 @@
 //! - [`eviction`]: who gives way to a new model.
 //!
 //! It must not know sockets, requests or how models compute.
-//! Invariant: the models that the cache holds never exceed its size; a model is loaded once, however many wait.
+//! Invariant: the models that the cache holds never exceed its size; a model is loaded once for a purpose, however many wait.
 
 mod cached_model;
 mod client;
@@ -21,7 +21,7 @@ use std::sync::{Arc, Weak};
 use ecommerce_ml_checkpoint::files::{ModelFiles, builtin_folder};
 use ecommerce_ml_checkpoint::upload::Upload;
 use ecommerce_ml_predictor::{Load, Predictor, guarded};
-use ecommerce_ml_protocol::{EngineError, ErrorKind, ModelRef, ModelSource, ModelStats, Sha256};
+use ecommerce_ml_protocol::{EngineError, ErrorKind, ModelRef, ModelSource, ModelStats, Purpose, Sha256};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
@@ -44,9 +44,16 @@ pub struct ModelCache {
     loading: Semaphore,
 }
 
+/// What the cache knows a model by.
+type Key = (ModelSource, Purpose);
+
+fn key(wanted: &ModelRef) -> Key {
+    (wanted.source.clone(), wanted.purpose)
+}
+
 #[derive(Default)]
 struct State {
-    slots: HashMap<ModelSource, Slot>,
+    slots: HashMap<Key, Slot>,
     /// Grows with each request; orders models by use.
     clock: u64,
 }
@@ -82,7 +89,7 @@ impl ModelCache {
     /// # Errors
     /// If this request's client can't send the model, or the model can't be loaded.
     pub async fn get(self: &Arc<Self>, wanted: &ModelRef, client: &Client) -> LoadOutcome {
-        let entry = match self.find(&wanted.source) {
+        let entry = match self.find(wanted) {
             Ok(entry) => entry,
             Err(pending) => self.obtain(wanted, &pending, client).await?,
         };
@@ -99,9 +106,9 @@ impl ModelCache {
     }
 
     /// The loaded model, or what to wait for.
-    fn find(&self, source: &ModelSource) -> Result<Arc<CachedModel>, Arc<PendingLoad>> {
-        let mut state = self.state.lock();
-        match state.slots.get(source) {
+    fn find(&self, wanted: &ModelRef) -> Result<Arc<CachedModel>, Arc<PendingLoad>> {
+        let (mut state, key) = (self.state.lock(), key(wanted));
+        match state.slots.get(&key) {
             Some(Slot::Loaded(entry)) => return Ok(Arc::clone(entry)),
             Some(Slot::Pending(pending)) => {
                 if let Some(pending) = pending.upgrade() {
@@ -111,7 +118,7 @@ impl ModelCache {
             None => {}
         }
         let pending = Arc::new(PendingLoad::new());
-        state.slots.insert(source.clone(), Slot::Pending(Arc::downgrade(&pending)));
+        state.slots.insert(key, Slot::Pending(Arc::downgrade(&pending)));
         Err(pending)
     }
 
@@ -128,12 +135,14 @@ impl ModelCache {
             };
             let origin = match &wanted.source {
                 ModelSource::Builtin(name) => Origin::Folder(builtin_folder(self.builtin.as_deref(), name)?),
-                ModelSource::Content(sha) => match self.load_cached_or_upload(*sha, pending, client).await {
-                    Ok(origin) => origin,
-                    Err(UploadError::Failed(error)) => return Err(error),
-                    // Whoever waited longest is next; this request goes to the end of the line.
-                    Err(UploadError::Silent) => continue,
-                },
+                ModelSource::Content(sha) => {
+                    match self.load_cached_or_upload(wanted.purpose, *sha, pending, client).await {
+                        Ok(origin) => origin,
+                        Err(UploadError::Failed(error)) => return Err(error),
+                        // Whoever waited longest is next; this request goes to the end of the line.
+                        Err(UploadError::Silent) => continue,
+                    }
+                }
             };
             return self.load(wanted, pending, turn, origin).await;
         }
@@ -141,12 +150,17 @@ impl ModelCache {
 
     async fn load_cached_or_upload(
         self: &Arc<Self>,
+        purpose: Purpose,
         sha: Sha256,
         pending: &Arc<PendingLoad>,
         client: &Client,
     ) -> Result<Origin, UploadError> {
         let cache = Arc::clone(self);
-        let load_cached = move || guarded(|| Ok(cache.load.load_cached(&ModelSource::Content(sha))));
+        let load_cached = move || match purpose {
+            Purpose::Predict => guarded(|| Ok(cache.load.load_cached(&ModelSource::Content(sha)))),
+            // What is kept is for predictions.
+            Purpose::Explain => Ok(None),
+        };
         // What can't be loaded from the cache, for whatever reason, can be sent.
         if let Ok(Ok(Some(model))) = spawn_blocking(load_cached).await {
             return Ok(Origin::FromCache(model));
@@ -171,7 +185,7 @@ impl ModelCache {
             let candidate = read(origin).await?;
             let outcome = cache.load_now(&wanted, candidate).await;
             if outcome.is_err() {
-                cache.state.lock().slots.remove(&wanted.source);
+                cache.state.lock().slots.remove(&key(&wanted));
             }
             pending.settle(outcome.clone());
             drop(turn);
@@ -187,8 +201,13 @@ impl ModelCache {
         };
         let _alone = self.loading.acquire().await;
         evict(&mut self.state.lock(), weights_size(&files), self.capacity)?;
-        let (cache, source) = (Arc::clone(self), wanted.source.clone());
-        let load = move || guarded(|| cache.load.load(Some(&source), &files));
+        let (cache, (source, purpose)) = (Arc::clone(self), key(wanted));
+        let load = move || {
+            guarded(|| match purpose {
+                Purpose::Predict => cache.load.load(Some(&source), &files),
+                Purpose::Explain => cache.load.load_to_explain(&files),
+            })
+        };
         let model = spawn_blocking(load).await.unwrap_or_else(|_| Err(lost()))?;
         self.admit(wanted, model)
     }
@@ -198,7 +217,7 @@ impl ModelCache {
         evict(&mut state, model.info().bytes, self.capacity)?;
         state.clock += 1;
         let entry = Arc::new(CachedModel::new(wanted.source.clone(), model, wanted.pinned, state.clock));
-        state.slots.insert(wanted.source.clone(), Slot::Loaded(Arc::clone(&entry)));
+        state.slots.insert(key(wanted), Slot::Loaded(Arc::clone(&entry)));
         Ok(entry)
     }
 }
@@ -211,9 +230,9 @@ impl Slot {
         }
     }
 
-    fn eviction_candidate(&self, source: &ModelSource) -> Option<EvictionCandidate<ModelSource>> {
+    fn eviction_candidate(&self, key: &Key) -> Option<EvictionCandidate<Key>> {
         self.entry().map(|entry| EvictionCandidate {
-            key: source.clone(),
+            key: key.clone(),
             bytes: entry.bytes(),
             pinned: entry.is_pinned(),
             last_use: entry.last_use(),
@@ -223,10 +242,9 @@ impl Slot {
 
 /// Drops models so that `needed` more bytes fit.
 fn evict(state: &mut State, needed: u64, capacity: u64) -> Result<(), EngineError> {
-    let candidates =
-        state.slots.iter().filter_map(|(source, slot)| slot.eviction_candidate(source)).collect();
-    for source in choose_evicted(candidates, needed, capacity)? {
-        state.slots.remove(&source);
+    let candidates = state.slots.iter().filter_map(|(key, slot)| slot.eviction_candidate(key)).collect();
+    for key in choose_evicted(candidates, needed, capacity)? {
+        state.slots.remove(&key);
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::Simd;
+use super::{ByteLimits, Simd};
 
 /// With the dot product of bytes (AVX-VNNI).
 #[derive(Clone, Copy)]
@@ -19,15 +19,13 @@ unsafe fn mask(count: usize) -> __m256i {
     unsafe { _mm256_cmpgt_epi32(_mm256_set1_epi32(count as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)) }
 }
 
-/// The bytes' exact dot product by products of 16 bits: even and odd bytes by themselves.
+/// The bytes' dot product by way of sums of two products in 16 bits, which [`ByteLimits::PAIRS`] leave room for.
 #[inline(always)]
-unsafe fn dot_by_halves(sum: __m256i, a: __m256i, b: __m256i) -> __m256i {
+unsafe fn dot_by_pairs(sum: __m256i, a: __m256i, b: __m256i) -> __m256i {
     // SAFETY: as the trait's.
     unsafe {
-        let low = _mm256_set1_epi16(0xff);
-        let even = _mm256_madd_epi16(_mm256_and_si256(a, low), _mm256_srai_epi16(_mm256_slli_epi16(b, 8), 8));
-        let odd = _mm256_madd_epi16(_mm256_srli_epi16(a, 8), _mm256_srai_epi16(b, 8));
-        _mm256_add_epi32(sum, _mm256_add_epi32(even, odd))
+        let pairs = _mm256_maddubs_epi16(a, b);
+        _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
     }
 }
 
@@ -70,12 +68,14 @@ unsafe fn transposed(rows: [__m256; 8]) -> [__m256; 8] {
 }
 
 macro_rules! implement {
-    ($name:ty, $dot:expr) => {
+    ($name:ty, $dot:expr, $limits:expr, $byte_rows:literal) => {
         // SAFETY of all functions: the caller has made sure of the instruction set and of the pointers.
         impl Simd for $name {
             const LANES: usize = 8;
             const VECTORS: usize = 2;
             const ROWS: usize = 6;
+            const BYTE_ROWS: usize = $byte_rows;
+            const LIMITS: ByteLimits = $limits;
             type Floats = __m256;
             type Ints = __m256i;
 
@@ -173,12 +173,18 @@ macro_rules! implement {
                 unsafe { fold(a, |a, b| _mm_max_ps(a, b)) }
             }
             #[inline(always)]
-            unsafe fn transpose(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
+            unsafe fn transpose(
+                (from, stride): (*const f32, usize),
+                count: usize,
+                (to, to_stride): (*mut f32, usize),
+            ) {
                 // SAFETY: see above.
                 unsafe {
                     let mut rows = [_mm256_setzero_ps(); 8];
                     for (index, row) in rows.iter_mut().enumerate() {
-                        *row = _mm256_loadu_ps(from.add(index * stride));
+                        if index < count {
+                            *row = _mm256_loadu_ps(from.add(index * stride));
+                        }
                     }
                     for (index, column) in transposed(rows).into_iter().enumerate() {
                         _mm256_storeu_ps(to.add(index * to_stride), column);
@@ -206,6 +212,11 @@ macro_rules! implement {
                 unsafe { _mm256_cvtepi32_ps(a) }
             }
             #[inline(always)]
+            fn prefetch(address: *const i8) {
+                // SAFETY: the instruction does nothing where there is no memory, and every processor of this family has it.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(address) }
+            }
+            #[inline(always)]
             unsafe fn dot(sum: __m256i, a: __m256i, b: __m256i) -> __m256i {
                 // SAFETY: see above.
                 unsafe { $dot(sum, a, b) }
@@ -216,7 +227,10 @@ macro_rules! implement {
                 unsafe {
                     // `max` gives its second argument for NaN.
                     let value = _mm256_max_ps(value, _mm256_setzero_ps());
-                    let ints = _mm256_cvtps_epi32(_mm256_min_ps(value, _mm256_set1_ps(255.0)));
+                    let ints = _mm256_cvtps_epi32(_mm256_min_ps(
+                        value,
+                        _mm256_set1_ps(f32::from(Self::LIMITS.byte)),
+                    ));
                     let halves =
                         _mm_packus_epi32(_mm256_castsi256_si128(ints), _mm256_extracti128_si256::<1>(ints));
                     let bytes = _mm_cvtsi128_si64(_mm_packus_epi16(halves, halves)).to_le_bytes();
@@ -227,5 +241,5 @@ macro_rules! implement {
     };
 }
 
-implement!(AvxVnni, _mm256_dpbusd_avx_epi32);
-implement!(Avx2, dot_by_halves);
+implement!(AvxVnni, _mm256_dpbusd_avx_epi32, ByteLimits::NONE, 6);
+implement!(Avx2, dot_by_pairs, ByteLimits::PAIRS, 4);

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::Simd;
+use super::{ByteLimits, Simd};
 
 /// With the dot product of bytes (VNNI).
 #[derive(Clone, Copy)]
@@ -17,15 +17,13 @@ fn mask(count: usize) -> __mmask16 {
     ((1_u32 << count) - 1) as __mmask16
 }
 
-/// The bytes' exact dot product by products of 16 bits: even and odd bytes by themselves.
+/// The bytes' dot product by way of sums of two products in 16 bits, which [`ByteLimits::PAIRS`] leave room for.
 #[inline(always)]
-unsafe fn dot_by_halves(sum: __m512i, a: __m512i, b: __m512i) -> __m512i {
+unsafe fn dot_by_pairs(sum: __m512i, a: __m512i, b: __m512i) -> __m512i {
     // SAFETY: as the trait's.
     unsafe {
-        let low = _mm512_set1_epi16(0xff);
-        let even = _mm512_madd_epi16(_mm512_and_si512(a, low), _mm512_srai_epi16(_mm512_slli_epi16(b, 8), 8));
-        let odd = _mm512_madd_epi16(_mm512_srli_epi16(a, 8), _mm512_srai_epi16(b, 8));
-        _mm512_add_epi32(sum, _mm512_add_epi32(even, odd))
+        let pairs = _mm512_maddubs_epi16(a, b);
+        _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))
     }
 }
 
@@ -65,12 +63,14 @@ unsafe fn transposed(rows: [__m512; 16]) -> [__m512; 16] {
 }
 
 macro_rules! implement {
-    ($name:ty, $dot:expr) => {
+    ($name:ty, $dot:expr, $limits:expr, $byte_rows:literal) => {
         // SAFETY of all functions: the caller has made sure of the instruction set and of the pointers.
         impl Simd for $name {
             const LANES: usize = 16;
             const VECTORS: usize = 2;
             const ROWS: usize = 14;
+            const BYTE_ROWS: usize = $byte_rows;
+            const LIMITS: ByteLimits = $limits;
             type Floats = __m512;
             type Ints = __m512i;
 
@@ -169,12 +169,18 @@ macro_rules! implement {
                 unsafe { _mm512_reduce_max_ps(a) }
             }
             #[inline(always)]
-            unsafe fn transpose(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
+            unsafe fn transpose(
+                (from, stride): (*const f32, usize),
+                count: usize,
+                (to, to_stride): (*mut f32, usize),
+            ) {
                 // SAFETY: see above.
                 unsafe {
                     let mut rows = [_mm512_setzero_ps(); 16];
                     for (index, row) in rows.iter_mut().enumerate() {
-                        *row = _mm512_loadu_ps(from.add(index * stride));
+                        if index < count {
+                            *row = _mm512_loadu_ps(from.add(index * stride));
+                        }
                     }
                     for (index, column) in transposed(rows).into_iter().enumerate() {
                         _mm512_storeu_ps(to.add(index * to_stride), column);
@@ -202,6 +208,11 @@ macro_rules! implement {
                 unsafe { _mm512_cvtepi32_ps(a) }
             }
             #[inline(always)]
+            fn prefetch(address: *const i8) {
+                // SAFETY: the instruction does nothing where there is no memory, and every processor of this family has it.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(address) }
+            }
+            #[inline(always)]
             unsafe fn dot(sum: __m512i, a: __m512i, b: __m512i) -> __m512i {
                 // SAFETY: see above.
                 unsafe { $dot(sum, a, b) }
@@ -213,7 +224,7 @@ macro_rules! implement {
                 // SAFETY: see above.
                 unsafe {
                     let value = _mm512_max_ps(value, _mm512_setzero_ps());
-                    let value = _mm512_min_ps(value, _mm512_set1_ps(255.0));
+                    let value = _mm512_min_ps(value, _mm512_set1_ps(f32::from(Self::LIMITS.byte)));
                     let bytes = _mm512_cvtusepi32_epi8(_mm512_cvtps_epi32(value));
                     _mm_mask_storeu_epi8(to.cast(), mask(count), bytes);
                 }
@@ -222,5 +233,5 @@ macro_rules! implement {
     };
 }
 
-implement!(Avx512Vnni, _mm512_dpbusd_epi32);
-implement!(Avx512, dot_by_halves);
+implement!(Avx512Vnni, _mm512_dpbusd_epi32, ByteLimits::NONE, 14);
+implement!(Avx512, dot_by_pairs, ByteLimits::PAIRS, 12);

@@ -3,7 +3,7 @@
 use std::arch::aarch64::*;
 use std::arch::asm;
 
-use super::Simd;
+use super::{ByteLimits, Simd};
 
 /// NEON with `dotprod`.
 #[derive(Clone, Copy)]
@@ -14,6 +14,8 @@ impl Simd for Neon {
     const LANES: usize = 4;
     const VECTORS: usize = 4;
     const ROWS: usize = 6;
+    const BYTE_ROWS: usize = 6;
+    const LIMITS: ByteLimits = ByteLimits::NONE;
     type Floats = float32x4_t;
     type Ints = int32x4_t;
 
@@ -122,10 +124,16 @@ impl Simd for Neon {
         unsafe { vmaxvq_f32(a) }
     }
     #[inline(always)]
-    unsafe fn transpose(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
+    unsafe fn transpose(
+        (from, stride): (*const f32, usize),
+        count: usize,
+        (to, to_stride): (*mut f32, usize),
+    ) {
         // SAFETY: see above.
         unsafe {
-            let row = |index: usize| vld1q_f32(from.add(index * stride));
+            let row = |index: usize| {
+                if index < count { vld1q_f32(from.add(index * stride)) } else { vdupq_n_f32(0.0) }
+            };
             let (upper, lower) = (vtrnq_f32(row(0), row(1)), vtrnq_f32(row(2), row(3)));
             let first = vcombine_f32(vget_low_f32(upper.0), vget_low_f32(lower.0));
             let second = vcombine_f32(vget_low_f32(upper.1), vget_low_f32(lower.1));

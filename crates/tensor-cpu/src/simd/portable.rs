@@ -1,6 +1,6 @@
 //! Plain Rust, for machines without any of the other instruction sets, and the reference of the kernels' tests.
 
-use super::Simd;
+use super::{ByteLimits, Simd};
 
 const LANES: usize = 8;
 
@@ -18,6 +18,8 @@ impl Simd for Portable {
     const LANES: usize = LANES;
     const VECTORS: usize = 2;
     const ROWS: usize = 4;
+    const BYTE_ROWS: usize = 4;
+    const LIMITS: ByteLimits = ByteLimits::NONE;
     type Floats = [f32; LANES];
     type Ints = [i32; LANES];
 
@@ -101,11 +103,18 @@ impl Simd for Portable {
         a.iter().copied().fold(f32::NEG_INFINITY, f32::max)
     }
     #[inline(always)]
-    unsafe fn transpose(from: *const f32, stride: usize, to: *mut f32, to_stride: usize) {
+    unsafe fn transpose(
+        (from, stride): (*const f32, usize),
+        count: usize,
+        (to, to_stride): (*mut f32, usize),
+    ) {
         for row in 0..LANES {
             for column in 0..LANES {
                 // SAFETY: see above.
-                unsafe { *to.add(column * to_stride + row) = *from.add(row * stride + column) };
+                unsafe {
+                    *to.add(column * to_stride + row) =
+                        if row < count { *from.add(row * stride + column) } else { 0.0 };
+                }
             }
         }
     }

@@ -236,6 +236,14 @@ impl Model {
         self.tokenizer.windows(text)
     }
 
+    /// Whether its letters are of scripts that the model reads, and its pieces in the vocabulary: at least half of them.
+    ///
+    /// # Errors
+    /// As [`tokenize`](Self::tokenize).
+    pub fn can_read(&self, text: &str, windows: &[Window]) -> Result<bool, EngineError> {
+        self.tokenizer.can_read(text, windows)
+    }
+
     /// A row for each window: probabilities of the labels, the value of a regression, or an embedding.
     /// Shapes `[labels]`, `[1]` and `[hidden]`.
     ///
@@ -332,9 +340,13 @@ struct Details {
     max_length: usize,
     /// Width of the hidden states.
     hidden_size: usize,
+    /// Scripts that it reads, by their names in Unicode; not there if nothing is known of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scripts: Option<Vec<&'static str>>,
 }
 
-fn describe(
+/// What a model is, with so many weights that take so many bytes.
+pub fn describe(
     config: &ModelConfig,
     tokenizer: &Tokenizer,
     head: Option<&HeadPlan>,
@@ -350,6 +362,7 @@ fn describe(
         architecture: format!("{:?}", config.family).to_lowercase(),
         max_length: tokenizer.max_length(),
         hidden_size: config.hidden_size,
+        scripts: tokenizer.scripts().names(),
     };
     ModelInfo {
         kind: KIND.to_owned(),

@@ -23,6 +23,9 @@ use serde::{Deserialize, Serialize};
 use super::quantization_check::QuantizationCheck;
 use crate::shape::shape;
 
+/// How many times as fast as `f32` the layers must be in `int8` to be worth the rounding.
+const LEAST_SPEEDUP: f64 = 1.1;
+
 /// Before the names of the model's files in prepacked weights.
 const FILE: &str = "file.";
 
@@ -84,20 +87,27 @@ impl Source<'_> {
                 let figures = verdict.unwrap_or_else(|figures| figures);
                 Ok(with_note(prepacked, format!("as set; {figures}")))
             }
-            PrecisionChoice::Auto if !self.kernels.fast_int8() => {
-                self.build(None, "this processor has no dot product of bytes")
-            }
             PrecisionChoice::Half(numbers) => {
                 let message = format!("precision \"{}\" is not available on the CPU", numbers.as_str());
                 Err(EngineError::new(ErrorKind::NotCompiledIn, message))
             }
-            PrecisionChoice::Auto => match self.build_int8()? {
-                (prepacked, Ok(figures)) => Ok(with_note(prepacked, figures)),
-                (prepacked, Err(figures)) => {
-                    drop(prepacked);
-                    self.build(None, &figures)
-                }
-            },
+            PrecisionChoice::Auto => self.prepare_faster(),
+        }
+    }
+
+    /// The model in `int8` if that is faster on this processor and agrees with `f32`, else in `f32`.
+    fn prepare_faster(&self) -> Result<PrepackedWeights, EngineError> {
+        let speedup = self.kernels.int8_speedup(&shape(self.config));
+        let speed = format!("{speedup:.1} times as fast with kernels {}", self.kernels.name());
+        if speedup < LEAST_SPEEDUP {
+            return self.build(None, &format!("int8 would be {speed}"));
+        }
+        match self.build_int8()? {
+            (prepacked, Ok(figures)) => Ok(with_note(prepacked, format!("{figures}; {speed}"))),
+            (prepacked, Err(figures)) => {
+                drop(prepacked);
+                self.build(None, &figures)
+            }
         }
     }
 

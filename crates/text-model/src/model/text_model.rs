@@ -22,6 +22,10 @@ impl TextModel for Model {
         self.windows(text)
     }
 
+    fn can_read(&self, text: &str, windows: &[Window]) -> Result<bool, EngineError> {
+        self.can_read(text, windows)
+    }
+
     fn begin(
         &self,
         windows: &[&Window],

@@ -90,6 +90,7 @@ impl LayerOps<'_> {
         dense::backward(ctx, &queries, tape.cls_input.as_deref().unwrap_or(input), &d_queries, gradients);
         dense::backward(ctx, &others, input, &d_others, gradients);
         if gradients.start() >= layout.start()
+            && !gradients.reaches_inputs()
             && !self.index.checked_sub(1).is_some_and(|before| gradients.adapts_up_to(before))
         {
             return None;

@@ -256,8 +256,19 @@ impl Network {
         dropout: Option<Dropout>,
         gradients: Option<&Gradients>,
     ) -> (EncoderTape, Vec<f32>) {
+        let embedded =
+            embeddings::forward(&self.context(parameters, dropout), &self.layout.embeddings, &batch);
+        self.forward_layers(parameters, (batch, embedded), dropout, gradients)
+    }
+
+    fn forward_layers(
+        &self,
+        parameters: &Parameters,
+        (batch, mut embedded): (TokenBatch, Normed),
+        dropout: Option<Dropout>,
+        gradients: Option<&Gradients>,
+    ) -> (EncoderTape, Vec<f32>) {
         let ctx = self.context(parameters, dropout);
-        let mut embedded = embeddings::forward(&ctx, &self.layout.embeddings, &batch);
         let mut layers: Vec<LayerTape> = Vec::with_capacity(self.layout.layers.len());
         for index in 0..self.layout.layers.len() {
             let spans = self.spans(&batch, index);
@@ -298,29 +309,84 @@ impl Network {
         &self,
         parameters: &Parameters,
         tape: &EncoderTape,
-        mut gradient: Vec<f32>,
+        gradient: Vec<f32>,
         gradients: &mut Gradients,
     ) {
         let ctx = self.context(parameters, tape.dropout);
-        for index in (0..tape.layers.len()).rev() {
-            if !self.reaches(gradients, index) {
-                return;
-            }
-            let before = index.checked_sub(1).map(|before| &tape.layers[before].output.output);
-            let spans = self.spans(&tape.batch, index);
-            let ops = self.ops(&ctx, index, &spans);
-            let input = before.unwrap_or(&tape.embedded.output);
-            match ops.backward(&tape.layers[index], input, gradient, gradients) {
-                Some(d_input) => gradient = d_input,
-                None => return,
-            }
-        }
+        let Some(gradient) = self.backward_layers(&ctx, tape, gradient, gradients) else { return };
         embeddings::backward(&ctx, &self.layout.embeddings, &tape.batch, &tape.embedded, gradient, gradients);
     }
 
-    /// Whether anything of a layer is trained.
+    /// From the gradients of the states that came out, `[sequences, hidden]`, to those of what went into the first layer,
+    /// `[tokens, hidden]`, if anything there is wanted.
+    fn backward_layers(
+        &self,
+        ctx: &ForwardContext<'_>,
+        tape: &EncoderTape,
+        mut gradient: Vec<f32>,
+        gradients: &mut Gradients,
+    ) -> Option<Vec<f32>> {
+        for index in (0..tape.layers.len()).rev() {
+            if !self.reaches(gradients, index) {
+                return None;
+            }
+            let before = index.checked_sub(1).map(|before| &tape.layers[before].output.output);
+            let spans = self.spans(&tape.batch, index);
+            let ops = self.ops(ctx, index, &spans);
+            let input = before.unwrap_or(&tape.embedded.output);
+            gradient = ops.backward(&tape.layers[index], input, gradient, gradients)?;
+        }
+        Some(gradient)
+    }
+
+    /// The embedding of a word, `[hidden]`.
+    pub fn word_embedding<'a>(&self, parameters: &'a Parameters, id: u32) -> &'a [f32] {
+        let start = self.layout.embeddings.words.start + id as usize * self.config.hidden_size;
+        &parameters.values[start..start + self.config.hidden_size]
+    }
+
+    /// As [`forward`](Self::forward) without dropout, with embeddings in place of those of the words of `sequences`, whose number
+    /// and positions count all the same. What [`backward_to_words`](Self::backward_to_words) needs is kept if `differentiable`.
+    /// `words`: `[tokens, hidden]`, sequences end to end.
+    ///
+    /// # Panics
+    /// As [`forward`](Self::forward).
+    pub fn forward_words(
+        &self,
+        parameters: &Parameters,
+        sequences: &[&[u32]],
+        words: Vec<f32>,
+        differentiable: bool,
+    ) -> Tape {
+        let (ctx, batch) = (self.context(parameters, None), self.batch(sequences));
+        let embedded = embeddings::forward_words(&ctx, &self.layout.embeddings, &batch, words);
+        let gradients = differentiable.then(Gradients::of_inputs);
+        let (encoder, states) = self.forward_layers(parameters, (batch, embedded), None, gradients.as_ref());
+        Tape { encoder, head: self.forward_head(parameters, states, None) }
+    }
+
+    /// The gradients of the embeddings that [`forward_words`](Self::forward_words) was given, `[tokens, hidden]`, from those of
+    /// the logits, `[sequences, outputs]`. Parameters get none.
+    ///
+    /// # Panics
+    /// If the forward pass was not differentiable.
+    pub fn backward_to_words(&self, parameters: &Parameters, tape: &Tape, d_logits: &[f32]) -> Vec<f32> {
+        let mut gradients = Gradients::of_inputs();
+        let ctx = self.context(parameters, None);
+        let d_states = self.backward_head(parameters, (&tape.head, None), d_logits, &mut gradients);
+        let gradient = self.backward_layers(&ctx, &tape.encoder, d_states, &mut gradients);
+        // Of inputs nothing is left out.
+        let mut gradient = gradient.unwrap_or_default();
+        let layout = &self.layout.embeddings;
+        embeddings::backward_to_sums(&ctx, layout, &tape.encoder.embedded, &mut gradient, &mut gradients);
+        gradient
+    }
+
+    /// Whether anything of a layer is trained, or before it is wanted.
     fn reaches(&self, gradients: &Gradients, layer: usize) -> bool {
-        gradients.adapts_up_to(layer) || gradients.start() < self.layout.layers[layer].output_norm.bias.end
+        gradients.reaches_inputs()
+            || gradients.adapts_up_to(layer)
+            || gradients.start() < self.layout.layers[layer].output_norm.bias.end
     }
 
     fn context<'a>(&'a self, parameters: &'a Parameters, dropout: Option<Dropout>) -> ForwardContext<'a> {

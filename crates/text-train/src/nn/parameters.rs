@@ -46,6 +46,8 @@ pub struct Gradients {
     adapted: Vec<Option<Vec<f32>>>,
     /// The first layer with adapters.
     adapted_from: usize,
+    /// Whether the backward pass goes on to what the network reads, although nothing there is trained.
+    of_inputs: bool,
 }
 
 impl Parameters {
@@ -68,7 +70,26 @@ impl Gradients {
             touched: Vec::new(),
             adapted: vec![None; 2 * adapted.len()],
             adapted_from: adapted.start,
+            of_inputs: false,
         }
+    }
+
+    /// Of what the network reads, and of no parameter.
+    pub(super) fn of_inputs() -> Self {
+        Self {
+            list: Arc::default(),
+            values: Vec::new(),
+            start: usize::MAX,
+            touched: Vec::new(),
+            adapted: Vec::new(),
+            adapted_from: 0,
+            of_inputs: true,
+        }
+    }
+
+    /// Whether the backward pass goes on to what the network reads.
+    pub(super) fn reaches_inputs(&self) -> bool {
+        self.of_inputs
     }
 
     /// The number of the first trained one among all parameters' numbers.

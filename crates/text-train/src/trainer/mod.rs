@@ -37,6 +37,7 @@ use ecommerce_ml_protocol::training::{JobOutput, Phase, TrainingCall, TrainingCh
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_text_model::KIND;
 use ecommerce_ml_training::held_out::Ending;
+use ecommerce_ml_training::temperature::Temperature;
 use ecommerce_ml_training::{model, options};
 
 use crate::recipe::options::TrainingOptions;
@@ -97,11 +98,14 @@ impl<D: Devices> Trainer for TextTrainer<D> {
             Ending { epoch: learned.epoch, stopped_early: learned.stopped_early, seed: setup.options.seed };
         let (network, mut parameters) = learned.learner.into_parts()?;
         setup::unscale(&network, &mut parameters, setup.scale);
-        let files = file_layout.files(&network, &parameters, &setup.targets)?;
+        let output = file_layout.output_names(&network, &parameters);
+        let mut files = file_layout.files(&network, &parameters, &setup.targets)?;
         drop((network, parameters));
+        let temperature = setup.calibrate((&mut files, &output), (models, sink))?;
         let new = (&files, &setup.held_out_texts);
-        let finished =
+        let mut finished =
             setup.held_out.finish(&setup.targets, new, incumbent.as_ref(), ending, (models, sink))?;
+        finished.metrics.extend(temperature.iter().flat_map(Temperature::metrics));
         model::send(&files, sink)?;
         sink.send(JobOutput::Finished(Box::new(finished)))
     }

@@ -11,23 +11,29 @@ use std::collections::{BTreeMap, HashMap};
 use ecommerce_ml_checkpoint::config::parse_json;
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_checkpoint::open::OpenModel;
+use ecommerce_ml_checkpoint::scripts::KnownScripts;
 use ecommerce_ml_checkpoint::weights::Weights;
 use ecommerce_ml_checkpoint::weights::family::Names;
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_training::Targets;
+use ecommerce_ml_training::temperature::Temperature;
 use half::{bf16, f16};
-use safetensors::tensor::{Dtype, TensorView};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde_json::{Map, Value, json};
 
 use crate::nn::{Network, Parameters};
 
 const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.safetensors";
+/// The key of `config.json` that `transformers` doesn't know.
+const OWN_SECTION: &str = "ecommerce_ml";
 
 /// What the base's files say of the new ones.
 #[derive(Debug)]
 pub(super) struct FileLayout {
     config: Map<String, Value>,
+    /// The scripts that the new model reads, if they are known.
+    scripts: Option<Vec<&'static str>>,
     names: Names,
     types: BTreeMap<String, Dtype>,
     /// The tokenizer's.
@@ -37,11 +43,15 @@ pub(super) struct FileLayout {
 }
 
 impl FileLayout {
-    /// That of a base with these parameters.
+    /// That of a base with these parameters, of a new model that reads these scripts.
     ///
     /// # Errors
     /// If its `config.json` is damaged.
-    pub(super) fn of(base: &OpenModel<'_>, parameters: &Parameters) -> Result<Self, EngineError> {
+    pub(super) fn of(
+        base: &OpenModel<'_>,
+        parameters: &Parameters,
+        scripts: &KnownScripts,
+    ) -> Result<Self, EngineError> {
         let OpenModel { files, names, weights, .. } = base;
         let of = |name: &String| Some((name.clone(), weights.dtype(name)?));
         let types = parameters.list.iter().filter_map(|parameter| of(&parameter.name)).collect();
@@ -49,6 +59,7 @@ impl FileLayout {
         let others = files.iter().filter(|(name, _)| is_other(name));
         Ok(Self {
             config: parse_json(CONFIG, files.require(CONFIG)?)?,
+            scripts: scripts.names(),
             names: names.clone(),
             types,
             others: others.map(|(name, bytes)| (name.to_owned(), bytes.to_vec())).collect(),
@@ -72,10 +83,16 @@ impl FileLayout {
         targets: &Targets,
     ) -> Result<ModelFiles, EngineError> {
         let weights = self.weights(network, parameters)?;
-        let config = config(self.config, targets)?;
+        let config = config(self.config, targets, self.scripts)?;
         let mut files = self.others;
         files.extend([(CONFIG.to_owned(), config), (WEIGHTS.to_owned(), weights)]);
         Ok(ModelFiles::from_parts(files))
+    }
+
+    /// Names that the tensors of the head's last layer have in the files.
+    pub(super) fn output_names(&self, network: &Network, parameters: &Parameters) -> Vec<String> {
+        let output = parameters.list.iter().filter(|parameter| network.is_output(parameter));
+        output.map(|parameter| self.names.with_head(&parameter.name)).collect()
     }
 
     fn weights(&self, network: &Network, parameters: &Parameters) -> Result<Vec<u8>, EngineError> {
@@ -150,8 +167,55 @@ impl<'a> TensorData<'a> {
     }
 }
 
+/// Divides what the head's last layer, tensors of these names, says by a temperature: in the files, so that whoever reads them
+/// reads calibrated logits. What was learned is noted in `config.json`, where `transformers` passes over it.
+///
+/// # Errors
+/// [`ErrorKind::Internal`] if the files aren't those of a new model.
+pub(super) fn apply_temperature(
+    files: &mut ModelFiles,
+    output: &[String],
+    temperature: &Temperature,
+) -> Result<(), EngineError> {
+    let lost = |what: &str| EngineError::new(ErrorKind::Internal, format!("could not calibrate {what}"));
+    let weights = files.get_mut(WEIGHTS).ok_or_else(|| lost(WEIGHTS))?;
+    let (header, metadata) = SafeTensors::read_metadata(weights).map_err(|error| lost(&error.to_string()))?;
+    for name in output {
+        let tensor = metadata.info(name).filter(|tensor| tensor.dtype == Dtype::F32);
+        let (start, end) = tensor.ok_or_else(|| lost(name))?.data_offsets;
+        // The header is preceded by its length.
+        let begin = header + size_of::<u64>();
+        let numbers = weights.get_mut(begin + start..begin + end).ok_or_else(|| lost(name))?;
+        for number in numbers.as_chunks_mut::<4>().0 {
+            *number = ((f64::from(f32::from_le_bytes(*number)) / temperature.value) as f32).to_le_bytes();
+        }
+    }
+    let config = files.get_mut(CONFIG).ok_or_else(|| lost(CONFIG))?;
+    let mut object: Map<String, Value> = parse_json(CONFIG, config)?;
+    let learned = json!({ "temperature": temperature.value, "rows": temperature.rows, "applied": true });
+    let mut own = object.remove(OWN_SECTION).and_then(object_of).unwrap_or_default();
+    own.insert("calibration".to_owned(), learned);
+    object.insert(OWN_SECTION.to_owned(), Value::Object(own));
+    *config = written(&object)?;
+    Ok(())
+}
+
+fn object_of(value: Value) -> Option<Map<String, Value>> {
+    if let Value::Object(object) = value { Some(object) } else { None }
+}
+
+fn written(config: &Map<String, Value>) -> Result<Vec<u8>, EngineError> {
+    let internal =
+        |error| EngineError::new(ErrorKind::Internal, format!("could not write config.json: {error}"));
+    serde_json::to_vec_pretty(config).map_err(internal)
+}
+
 /// The base's `config.json`, with another head.
-fn config(mut config: Map<String, Value>, targets: &Targets) -> Result<Vec<u8>, EngineError> {
+fn config(
+    mut config: Map<String, Value>,
+    targets: &Targets,
+    scripts: Option<Vec<&'static str>>,
+) -> Result<Vec<u8>, EngineError> {
     let architecture = match config.get("model_type").and_then(Value::as_str) {
         Some("distilbert") => "DistilBertForSequenceClassification",
         Some("roberta") => "RobertaForSequenceClassification",
@@ -180,9 +244,16 @@ fn config(mut config: Map<String, Value>, targets: &Targets) -> Result<Vec<u8>, 
     ] {
         config.insert(key.to_owned(), value);
     }
-    let internal =
-        |error| EngineError::new(ErrorKind::Internal, format!("could not write config.json: {error}"));
-    serde_json::to_vec_pretty(&config).map_err(internal)
+    let mut own = config.remove(OWN_SECTION).and_then(object_of).unwrap_or_default();
+    // It was the base's.
+    own.remove("calibration");
+    if let Some(scripts) = scripts {
+        own.insert("scripts".to_owned(), json!(scripts));
+    }
+    if !own.is_empty() {
+        config.insert(OWN_SECTION.to_owned(), Value::Object(own));
+    }
+    written(&config)
 }
 
 fn not_finite(name: &str) -> EngineError {

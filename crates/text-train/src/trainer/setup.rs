@@ -9,13 +9,15 @@ use ecommerce_ml_checkpoint::config::ModelConfig;
 use ecommerce_ml_checkpoint::files::{ModelFiles, content_address};
 use ecommerce_ml_checkpoint::head::HeadPlan;
 use ecommerce_ml_checkpoint::open::OpenModel;
+use ecommerce_ml_checkpoint::scripts::KnownScripts;
 use ecommerce_ml_checkpoint::tokenizer::Tokenizer;
-use ecommerce_ml_predictor::Job;
+use ecommerce_ml_predictor::{Evaluate, Job, Sink};
 use ecommerce_ml_protocol::training::{Prepared, TrainingCall, TrainingPlan};
 use ecommerce_ml_protocol::{EngineError, ErrorKind, Input, ModelSource};
 use ecommerce_ml_tensor_cpu::Cpu;
 use ecommerce_ml_training::options::{canonical, parse};
 use ecommerce_ml_training::targets::are_stars;
+use ecommerce_ml_training::temperature::Temperature;
 use ecommerce_ml_training::{Dataset, HeldOut, RowId, Targets};
 
 use super::checkpoint::Checkpoint;
@@ -25,13 +27,13 @@ use super::examples::Examples;
 use super::frozen_encoder::FrozenEncoder;
 use super::learner::{AppliedDropoutRates, Inputs, Learner};
 use super::memory::MemoryModel;
-use super::save::FileLayout;
+use super::save::{FileLayout, apply_temperature};
 use super::training;
 use crate::cuda::TrainingBackend;
 use crate::nn::layout::ParameterLayout;
 use crate::nn::{self, Network, Parameters};
 use crate::recipe::augment::{Augmenter, Synonyms};
-use crate::recipe::options::{EvalStrategy, TrainingOptions, Tuning};
+use crate::recipe::options::{CalibrationMethod, EvalStrategy, TrainingOptions, Tuning};
 
 /// Bytes that are read of a text that is held out: some 3500 words. Queries read texts whole, and so all but a few are read
 /// here; but a single one of four megabytes would cost more than the training, which reads a window of each.
@@ -55,6 +57,8 @@ pub(super) struct Setup {
     pub(super) incumbent: Option<ModelFiles>,
     /// What the training is going to do.
     pub(super) prepared: Prepared,
+    /// The scripts that the new model reads.
+    scripts: KnownScripts,
     /// What texts that change from epoch to epoch are made of.
     texts: Option<Texts>,
     config: ModelConfig,
@@ -100,6 +104,8 @@ impl Setup {
         let held_out = HeldOut::choose(&dataset, &targets, options.eval_fraction, options.seed)?;
         let classes: Vec<u32> = (0..dataset.len()).map(|row| targets.class(row)).collect();
         let tokenizer = Tokenizer::load(base.files, config)?;
+        let learned = held_out.split.training.iter().map(|&row| dataset.texts()[row].as_str());
+        let scripts = tokenizer.scripts().learning_from(learned);
         let limit = options.max_length.unwrap_or(usize::MAX);
         let examples = Examples::new(&mut dataset, &held_out.split, &classes, &options, (&tokenizer, limit))?;
         // Copies count, or balanced weights would make up for scarce classes a second time.
@@ -162,6 +168,7 @@ impl Setup {
             checkpoint,
             incumbent,
             prepared,
+            scripts,
             texts,
             config: config.clone(),
             tuning,
@@ -181,7 +188,7 @@ impl Setup {
     ) -> Result<(Learner, FileLayout), EngineError> {
         let (seed, tuning) = (self.options.seed, self.tuning);
         let (network, mut parameters) = Network::read(&mut base, self.targets.outputs(), seed, cpu)?;
-        let file_layout = FileLayout::of(&base, &parameters)?;
+        let file_layout = FileLayout::of(&base, &parameters, &self.scripts)?;
         let rates = AppliedDropoutRates::new(&base.dropout()?, self.options.hidden_dropout);
         if !self.keeps_head {
             network.renew_output(&mut parameters, seed);
@@ -223,6 +230,27 @@ impl Setup {
             learner.move_to_device(backend, tuning)?;
         }
         Ok((learner, file_layout))
+    }
+
+    /// Makes a new model as sure as it is right on the rows held out, in its files, whose head's last layer has tensors of these
+    /// names. None if it stays as it is.
+    ///
+    /// # Errors
+    /// As of [`HeldOut::temperature`].
+    pub(super) fn calibrate(
+        &self,
+        (files, output): (&mut ModelFiles, &[String]),
+        (models, sink): (&dyn Evaluate, &mut dyn Sink),
+    ) -> Result<Option<Temperature>, EngineError> {
+        if self.options.calibration == CalibrationMethod::None {
+            return Ok(None);
+        }
+        let found =
+            self.held_out.temperature(&self.targets, (files, &self.held_out_texts), (models, sink))?;
+        if let Some(temperature) = &found {
+            apply_temperature(files, output, temperature)?;
+        }
+        Ok(found)
     }
 
     /// What changes texts from epoch to epoch, if they change.

@@ -16,6 +16,7 @@ use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_text_model::{Deferred, ForwardOutput, Window};
 use parking_lot::Mutex;
 
+use super::Turns;
 use super::budget::BatchBudget;
 use super::job::{InferenceJob, row_count_mismatch};
 use super::queue::{BatchItem, Priority, Queue, by_job};
@@ -55,6 +56,7 @@ type BudgetKey = (u64, ForwardOutput);
 pub(super) fn spawn(
     fixed_budget: Option<usize>,
     utilisation: Arc<Mutex<Utilisation>>,
+    turns: Turns,
 ) -> io::Result<Sender<Message>> {
     let (sender, messages) = mpsc::channel();
     let (in_flight, deferred) = mpsc::channel();
@@ -63,7 +65,7 @@ pub(super) fn spawn(
     thread::Builder::new().name("device".to_owned()).spawn(wait)?;
     let run = move || {
         // A defect of this module loses the queued jobs, which answers them, and the engine goes on.
-        let run = || ComputeThread::new(fixed_budget, &utilisation, &in_flight).run(&messages);
+        let run = || ComputeThread::new(fixed_budget, (&utilisation, &turns), &in_flight).run(&messages);
         while catch_unwind(AssertUnwindSafe(run)).is_err() {}
     };
     thread::Builder::new().name("compute".to_owned()).spawn(run)?;
@@ -86,6 +88,7 @@ struct ComputeThread<'a> {
     /// Tokens of every batch, if they shall not follow the budget.
     fixed_budget: Option<usize>,
     utilisation: &'a Mutex<Utilisation>,
+    turns: &'a Turns,
     /// To the thread that waits.
     in_flight: &'a Sender<(RunningBatch, Deferred<ModelRows>)>,
     /// Batches that it waits for.
@@ -96,11 +99,20 @@ struct ComputeThread<'a> {
 impl<'a> ComputeThread<'a> {
     fn new(
         fixed_budget: Option<usize>,
-        utilisation: &'a Mutex<Utilisation>,
+        (utilisation, turns): (&'a Mutex<Utilisation>, &'a Turns),
         in_flight: &'a Sender<(RunningBatch, Deferred<ModelRows>)>,
     ) -> Self {
         let (queue, budgets) = (Queue::default(), HashMap::new());
-        Self { queue, budgets, fixed_budget, utilisation, in_flight, in_flight_count: 0, has_ended: false }
+        Self {
+            queue,
+            budgets,
+            fixed_budget,
+            utilisation,
+            turns,
+            in_flight,
+            in_flight_count: 0,
+            has_ended: false,
+        }
     }
 
     fn run(&mut self, messages: &Receiver<Message>) {
@@ -155,7 +167,7 @@ impl<'a> ComputeThread<'a> {
         let window = |item: &BatchItem| Some(self.queue.job(item.job)?.window(item.slot));
         let windows: Vec<&Window> = items.iter().filter_map(window).collect();
         let started = Instant::now();
-        let deferred = guarded(|| model.begin(&windows, output));
+        let deferred = self.turns.take(|| guarded(|| model.begin(&windows, output)));
         let batch = RunningBatch { items, key, started };
         match deferred {
             Ok(Deferred::Ready(rows)) => self.end(&batch, Ok(rows)),

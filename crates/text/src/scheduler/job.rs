@@ -13,7 +13,7 @@ use ecommerce_ml_text_model::{ForwardOutput, TextModel, Window, WindowRow};
 
 use super::SMALL_WINDOWS;
 use super::promise::Promise;
-use crate::results::{CachedRows, Fingerprint, ResultCache};
+use crate::results::{CachedAnswer, Fingerprint, ResultCache};
 
 /// Texts that shall go through a model.
 pub struct TextRequest {
@@ -31,9 +31,19 @@ pub(super) enum PreparedText {
     /// There is nothing to read.
     Blank,
     /// It was answered lately.
-    Cached(CachedRows),
-    /// Its windows, at least one.
-    New(Fingerprint, Vec<Window>),
+    Cached(CachedAnswer),
+    /// It has to go through the model.
+    New(NewText),
+}
+
+/// A text that has to go through the model.
+#[derive(Debug)]
+pub(super) struct NewText {
+    pub(super) fingerprint: Fingerprint,
+    /// At least one.
+    pub(super) windows: Vec<Window>,
+    /// Whether the model was never taught to read such a text.
+    pub(super) is_unread: bool,
 }
 
 /// All texts of a request before the model.
@@ -58,8 +68,8 @@ pub struct Computed {
 /// What the model made of a text.
 #[derive(Debug, Default)]
 struct Answer {
-    /// None for a blank text.
-    rows: CachedRows,
+    /// No rows for a blank text.
+    kept: CachedAnswer,
     /// Whether it comes from the result cache.
     cached: bool,
 }
@@ -67,9 +77,15 @@ struct Answer {
 impl Computed {
     /// An answer for each text of the request from the rows of its windows; `None` for a blank text.
     pub fn rows<T: Clone>(&self, combine: impl Fn(&[WindowRow]) -> T) -> Vec<Option<T>> {
-        let answer = |answer: &Answer| (!answer.rows.is_empty()).then(|| combine(&answer.rows));
+        let answer = |answer: &Answer| (!answer.kept.rows.is_empty()).then(|| combine(&answer.kept.rows));
         let answers: Vec<Option<T>> = self.answers.iter().map(answer).collect();
         self.positions.iter().map(|&position| answers[position].clone()).collect()
+    }
+
+    /// Places of the texts that the model was never taught to read, ascending.
+    pub fn unread(&self) -> Vec<u32> {
+        let texts = (0..).zip(&self.positions);
+        texts.filter(|&(_, &position)| self.answers[position].kept.is_unread).map(|(text, _)| text).collect()
     }
 
     /// Tokens that went through the model, special tokens included.
@@ -89,6 +105,7 @@ struct InFlightText {
     text: usize,
     fingerprint: Fingerprint,
     windows: Vec<Window>,
+    is_unread: bool,
     /// The model's row for each window; empty until it has been computed.
     values: Vec<Vec<f32>>,
     /// Windows that have no row yet.
@@ -96,18 +113,19 @@ struct InFlightText {
 }
 
 impl InFlightText {
-    fn new(text: usize, fingerprint: Fingerprint, windows: Vec<Window>) -> Self {
+    fn new(text: usize, NewText { fingerprint, windows, is_unread }: NewText) -> Self {
         let count = windows.len();
-        Self { text, fingerprint, windows, values: vec![Vec::new(); count], missing: count }
+        Self { text, fingerprint, windows, is_unread, values: vec![Vec::new(); count], missing: count }
     }
 
-    /// Takes the row of a window; all rows, if it was the last.
-    fn receive(&mut self, window: usize, values: Vec<f32>) -> Option<CachedRows> {
+    /// Takes the row of a window; all of the answer, if it was the last.
+    fn receive(&mut self, window: usize, values: Vec<f32>) -> Option<CachedAnswer> {
         self.values[window] = values;
         self.missing -= 1;
         (self.missing == 0).then(|| {
             let rows = self.windows.iter().zip(self.values.drain(..));
-            rows.map(|(window, values)| WindowRow::new(window, values)).collect()
+            let rows = rows.map(|(window, values)| WindowRow::new(window, values)).collect();
+            CachedAnswer { rows, is_unread: self.is_unread }
         })
     }
 }
@@ -152,9 +170,9 @@ impl InferenceJob {
         for (index, text) in texts.into_iter().enumerate() {
             answers.push(match text {
                 PreparedText::Blank => Answer::default(),
-                PreparedText::Cached(rows) => Answer { rows, cached: true },
-                PreparedText::New(fingerprint, windows) => {
-                    in_flight.push(InFlightText::new(index, fingerprint, windows));
+                PreparedText::Cached(kept) => Answer { kept, cached: true },
+                PreparedText::New(text) => {
+                    in_flight.push(InFlightText::new(index, text));
                     Answer::default()
                 }
             });
@@ -212,10 +230,10 @@ impl InferenceJob {
     fn put(&mut self, slot: WindowSlot, values: Vec<f32>) {
         self.missing -= 1;
         let in_flight_text = &mut self.in_flight[slot.text];
-        if let Some(rows) = in_flight_text.receive(slot.window, values) {
+        if let Some(answer) = in_flight_text.receive(slot.window, values) {
             in_flight_text.windows = Vec::new();
-            self.results.insert(in_flight_text.fingerprint, &rows);
-            self.computed.answers[in_flight_text.text].rows = rows;
+            self.results.insert(in_flight_text.fingerprint, &answer);
+            self.computed.answers[in_flight_text.text].kept = answer;
         }
     }
 

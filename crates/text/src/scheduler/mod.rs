@@ -23,10 +23,10 @@ mod compute;
 mod job;
 mod pool;
 mod prepare;
-mod promise;
+pub(crate) mod promise;
 mod queue;
 mod tokenize;
-mod utilisation;
+pub(crate) mod utilisation;
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,7 +36,7 @@ use std::time::Instant;
 use ecommerce_ml_checkpoint::tokenizer::{TokenDetail, Tokens};
 use ecommerce_ml_predictor::ModelHandle;
 use ecommerce_ml_text_model::TextModel;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::results::ResultCache;
 use chunking::{ChunkedRequest, RequestChunks};
@@ -77,6 +77,22 @@ pub struct Scheduler {
     /// Those of them that are not tokenized yet.
     untokenized_texts: Arc<AtomicU64>,
     utilisation: Arc<Mutex<Utilisation>>,
+    turns: Turns,
+}
+
+/// Whose turn it is to compute on the processor: that of batches, or that of whoever else has something to compute there. Both let
+/// go of it after a tenth of a second or so, and then the other has it, if it waits.
+#[derive(Clone, Default)]
+pub struct Turns(Arc<Mutex<()>>);
+
+impl Turns {
+    /// Computes when it is its turn.
+    pub fn take<T>(&self, compute: impl FnOnce() -> T) -> T {
+        let turn = self.0.lock();
+        let computed = compute();
+        MutexGuard::unlock_fair(turn);
+        computed
+    }
 }
 
 impl Scheduler {
@@ -86,7 +102,8 @@ impl Scheduler {
     /// If the system refuses a thread.
     pub fn start(options: SchedulerOptions) -> io::Result<Self> {
         let utilisation = Arc::new(Mutex::new(Utilisation::new(Instant::now())));
-        let ready = compute::spawn(options.batch_tokens, Arc::clone(&utilisation))?;
+        let turns = Turns::default();
+        let ready = compute::spawn(options.batch_tokens, Arc::clone(&utilisation), turns.clone())?;
         let tokenizing_threads = options.tokenizing_threads.max(1);
         Ok(Self {
             pool: TokenizerPool::start(tokenizing_threads)?,
@@ -96,7 +113,23 @@ impl Scheduler {
             queued_texts: Arc::default(),
             untokenized_texts: Arc::default(),
             utilisation,
+            turns,
         })
+    }
+
+    /// Whose turn it is on the processor.
+    pub fn turns(&self) -> &Turns {
+        &self.turns
+    }
+
+    /// Counts texts as queued until it is dropped.
+    pub(crate) fn count_queued(&self, texts: usize) -> Counted {
+        Counted::new(texts, &self.queued_texts)
+    }
+
+    /// In which part of the last seconds models were running.
+    pub(crate) fn shared_utilisation(&self) -> &Arc<Mutex<Utilisation>> {
+        &self.utilisation
     }
 
     /// Puts texts on their way through a model.

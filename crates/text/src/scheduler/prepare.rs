@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 
 use super::chunking::ChunkedRequest;
 use super::compute::Message;
-use super::job::{Computed, InferenceJob, PreparedText, TextRequest, Tokenized};
+use super::job::{Computed, InferenceJob, NewText, PreparedText, TextRequest, Tokenized};
 use super::promise::{Counted, Promise, SharedPromise};
 use crate::results::{Fingerprint, ResultCache};
 
@@ -81,11 +81,15 @@ impl Prepare {
     }
 
     fn text(&self, text: &str, fingerprint: Fingerprint) -> Result<PreparedText, EngineError> {
-        if let Some(rows) = self.results.get(&fingerprint) {
-            return Ok(PreparedText::Cached(rows));
+        if let Some(answer) = self.results.get(&fingerprint) {
+            return Ok(PreparedText::Cached(answer));
         }
         let windows = guarded(|| self.model.windows(text))?;
-        Ok(if windows.is_empty() { PreparedText::Blank } else { PreparedText::New(fingerprint, windows) })
+        if windows.is_empty() {
+            return Ok(PreparedText::Blank);
+        }
+        let is_unread = !guarded(|| self.model.can_read(text, &windows))?;
+        Ok(PreparedText::New(NewText { fingerprint, windows, is_unread }))
     }
 
     fn enqueue(&self, tokenized: Tokenized) {

@@ -40,26 +40,26 @@ fn lost() -> EngineError {
 }
 
 /// The promise to give an answer.
-pub(super) struct Promise<T> {
+pub(crate) struct Promise<T> {
     reply: oneshot::Sender<Result<T, EngineError>>,
     /// Texts that count as queued until the answer.
     queued: Option<Counted>,
 }
 
 /// A promise and what is promised.
-pub(super) fn promise<T>(queued: Option<Counted>) -> (Promise<T>, Promised<T>) {
+pub(crate) fn promise<T>(queued: Option<Counted>) -> (Promise<T>, Promised<T>) {
     let (reply, promised) = oneshot::channel();
     (Promise { reply, queued }, Promised(promised))
 }
 
 impl<T> Promise<T> {
     /// Whether nobody waits for the answer any more.
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.reply.is_closed()
     }
 
     /// Answers.
-    pub(super) fn keep(self, outcome: Result<T, EngineError>) {
+    pub(crate) fn keep(self, outcome: Result<T, EngineError>) {
         // First, so that whoever has the answer finds the texts counted no more.
         drop(self.queued);
         // Fails if nobody waits any more.
@@ -68,33 +68,33 @@ impl<T> Promise<T> {
 }
 
 /// A promise of several threads: whoever takes it keeps it.
-pub(super) struct SharedPromise<T>(Mutex<Option<Promise<T>>>);
+pub(crate) struct SharedPromise<T>(Mutex<Option<Promise<T>>>);
 
 impl<T> SharedPromise<T> {
-    pub(super) fn new(promise: Promise<T>) -> Self {
+    pub(crate) fn new(promise: Promise<T>) -> Self {
         Self(Mutex::new(Some(promise)))
     }
 
     /// Whether it has been taken, or nobody waits for the answer any more.
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.0.lock().as_ref().is_none_or(Promise::is_over)
     }
 
     /// The promise, unless another thread has taken it.
-    pub(super) fn take(&self) -> Option<Promise<T>> {
+    pub(crate) fn take(&self) -> Option<Promise<T>> {
         self.0.lock().take()
     }
 }
 
 /// Adds texts to a total for as long as it exists.
 #[derive(Debug)]
-pub(super) struct Counted {
+pub(crate) struct Counted {
     texts: u64,
     total: Arc<AtomicU64>,
 }
 
 impl Counted {
-    pub(super) fn new(texts: usize, total: &Arc<AtomicU64>) -> Self {
+    pub(crate) fn new(texts: usize, total: &Arc<AtomicU64>) -> Self {
         total.fetch_add(texts as u64, Ordering::Relaxed);
         Self { texts: texts as u64, total: Arc::clone(total) }
     }

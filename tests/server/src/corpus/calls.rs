@@ -25,9 +25,10 @@ const LABELS: [&str; 5] = [
     "ecommerce_ml.predict_sentiment($, 'reviews')",
 ];
 
-const NUMBERS: [&str; 6] = [
+const NUMBERS: [&str; 7] = [
     "predict_sentiment_score($)",
     "predict_rating($)",
+    "predict_confidence($)",
     "token_count($)",
     "predict_value($, 'points')",
     "predict_sentiment_score($, 'shop')",

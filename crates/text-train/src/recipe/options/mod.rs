@@ -54,6 +54,15 @@ pub enum EvalStrategy {
     Epoch,
 }
 
+/// How probabilities are made to say how often the model is right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CalibrationMethod {
+    /// Not at all: they are as the loss left them.
+    None,
+    /// Logits are divided by the temperature of the least loss on the rows held out, if there are any.
+    Temperature,
+}
+
 /// Options of a training, each with its default where it isn't said otherwise.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainingOptions {
@@ -95,6 +104,8 @@ pub struct TrainingOptions {
     pub early_stopping_patience: Option<u32>,
     /// What the best epoch is found by. Default loss.
     pub metric_for_best_model: Metric,
+    /// How probabilities are calibrated. Default temperature. Not for regressions.
+    pub calibration: CalibrationMethod,
     /// What is trained. Default full.
     pub tuning: Tuning,
     /// Changes made to texts. Default none.
@@ -106,7 +117,7 @@ pub struct TrainingOptions {
 }
 
 /// All names, in the order in which an error lists them.
-const NAMES: [&str; 26] = [
+const NAMES: [&str; 27] = [
     "learning_rate",
     "num_train_epochs",
     "per_device_train_batch_size",
@@ -124,6 +135,7 @@ const NAMES: [&str; 26] = [
     "eval_strategy",
     "early_stopping_patience",
     "metric_for_best_model",
+    "calibration",
     "tuning",
     "lora_r",
     "lora_alpha",
@@ -172,6 +184,7 @@ impl TrainingOptions {
             eval_strategy,
             early_stopping_patience: patience(&reader, eval_strategy)?,
             metric_for_best_model: metric(&reader, objective, eval_strategy)?,
+            calibration: reader.choice("calibration", CalibrationMethod::Temperature, &CALIBRATIONS)?,
             tuning,
             augment: changes::read(&reader, objective)?,
             adversarial_epsilon: adversarial_epsilon(&reader, tuning)?,
@@ -185,6 +198,9 @@ const SCHEDULERS: [(&str, SchedulerType); 4] = [
     ("constant", SchedulerType::Constant),
     ("constant_with_warmup", SchedulerType::ConstantWithWarmup),
 ];
+
+const CALIBRATIONS: [(&str, CalibrationMethod); 2] =
+    [("temperature", CalibrationMethod::Temperature), ("none", CalibrationMethod::None)];
 
 fn above_zero(most: f64) -> (Bound<f64>, Bound<f64>) {
     (Bound::Excluded(0.0), Bound::Included(most))
@@ -267,7 +283,7 @@ fn metrics(objective: Objective) -> Vec<Metric> {
 fn refuse_classes(reader: &Reader<'_>, objective: Objective) -> Result<(), EngineError> {
     match objective {
         Objective::Regression => {
-            reader.refuse(&["label_smoothing", "class_weights"], "is not for regressions")
+            reader.refuse(&["label_smoothing", "class_weights", "calibration"], "is not for regressions")
         }
         Objective::Classification | Objective::Rating => Ok(()),
     }

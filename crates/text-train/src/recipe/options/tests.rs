@@ -26,7 +26,10 @@ fn nothing_given_means_defaults() {
     assert_eq!((options.hidden_dropout, options.max_length), (None, None));
     assert_eq!((options.eval_fraction, options.eval_strategy), (0.1, EvalStrategy::Epoch));
     assert_eq!((options.early_stopping_patience, options.metric_for_best_model), (None, Metric::Loss));
-    assert_eq!(options.tuning, Tuning::Full { freeze_layers: 0 });
+    assert_eq!(
+        (options.calibration, options.tuning),
+        (CalibrationMethod::Temperature, Tuning::Full { freeze_layers: 0 })
+    );
     assert_eq!((options.augment, options.adversarial_epsilon), (Changes::default(), 0.0));
 }
 
@@ -37,14 +40,14 @@ fn all_options_are_read() {
         "gradient_accumulation_steps": 2, "weight_decay": 0, "warmup_ratio": 0.5, "lr_scheduler_type": "cosine",
         "max_grad_norm": 0, "label_smoothing": 0.1, "class_weights": {"a": 2, "b": 0.5}, "hidden_dropout": 0.2,
         "max_length": 128, "seed": 7, "eval_fraction": 0.2, "eval_strategy": "epoch", "early_stopping_patience": 2,
-        "metric_for_best_model": "eval_f1", "tuning": "lora", "lora_r": 4, "lora_alpha": 8, "freeze_layers": 3,
+        "metric_for_best_model": "eval_f1", "calibration": "none", "tuning": "lora", "lora_r": 4, "lora_alpha": 8, "freeze_layers": 3,
         "augment": {"word_drop": 0.1}, "adversarial_epsilon": 0, "where": "lang = 'en'", "deploy": "never",
         "keep_versions": 0,
     }))
     .unwrap();
     assert_eq!((options.num_train_epochs, options.max_length, options.seed), (5, Some(128), 7));
     assert_eq!((options.hidden_dropout, options.early_stopping_patience), (Some(0.2), Some(2)));
-    assert_eq!(options.metric_for_best_model, Metric::F1);
+    assert_eq!((options.metric_for_best_model, options.calibration), (Metric::F1, CalibrationMethod::None));
     assert_eq!(options.tuning, Tuning::Lora { r: 4, alpha: 8.0, freeze_layers: 3 });
     assert_eq!(options.augment, Changes { word_drop: 0.1, ..Changes::default() });
     let weights = BTreeMap::from([("a".to_owned(), 2.0), ("b".to_owned(), 0.5)]);

@@ -1,0 +1,42 @@
+//! What made predictions: of a text, of a row, of many texts.
+//!
+//! # Layout
+//! - [`input`]: one text or row.
+//! - [`key_phrases`]: the phrases that drive what a model says of the texts of a relation.
+//!
+//! It must not know how contributions are computed. Invariant: a relation is read by a statement of the calling role, so privileges
+//! and row security hold.
+
+pub mod input;
+pub mod key_phrases;
+
+use crate::catalog::resolve::Resolved;
+use crate::error::Error;
+
+/// What is explained of a model that says several things: the class of this label, by its place.
+///
+/// # Errors
+/// [`Error::NoMeaning`] if it predicts nothing, or no classes; [`Error::NoSuchLabel`].
+fn class_of(model: &Resolved, label: Option<&str>) -> Result<Option<u32>, Error> {
+    let labels = &model.signature.labels;
+    let qualified = || format!("{}@{}", model.name, model.version);
+    if model.signature.task() == ecommerce_ml_protocol::Task::Embedding {
+        let wanted = "prediction to explain: it only embeds";
+        return Err(Error::NoMeaning { model: qualified(), wanted, labels: Vec::new() });
+    }
+    let Some(label) = label else { return Ok(None) };
+    if labels.is_empty() {
+        let wanted = "classes: leave the label out, and its value is explained";
+        return Err(Error::NoMeaning { model: qualified(), wanted, labels: Vec::new() });
+    }
+    let found = labels.iter().position(|own| own == label).and_then(|class| u32::try_from(class).ok());
+    let unknown = || Error::NoSuchLabel {
+        model: model.name.clone(),
+        label: label.chars().take(MAX_SHOWN_CHARS).collect(),
+        labels: labels.clone(),
+    };
+    found.map(Some).ok_or_else(unknown)
+}
+
+/// Characters of a label that an error shows.
+const MAX_SHOWN_CHARS: usize = 100;
