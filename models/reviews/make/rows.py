@@ -1,6 +1,6 @@
 """The rows of the `reviews` model: one table of texts, each with the stars it has or may have.
 
-    python rows.py --data WORK/data --shared FOLDER --out rows.csv [--leave-out clothing|foods]
+    python rows.py --data WORK/data --shared FOLDER --out rows.csv [--leave-out clothing|foods] [--all]
 
 `FOLDER` holds the archives named in `SOURCES.md` ("Reviews with true stars"). Columns of the table:
 
@@ -9,6 +9,9 @@
   nobody knows which;
 - `source`: which set;
 - `split`: `train`, `valid` or `test`. Products (hotels, IMDB films by chance) are apart, and no text is in two of them.
+
+Of the large sets of which only praise or blame is known there is a part (`SHARES`), with `--all` each row: `reviews_small` learns from those
+what `reviews` says of them.
 
 The evaluation sets of `data.py` and every text of `tests/pg_regress/sql/single_texts_as_people_read_them.sql` are in none of them. The sentences of the five
 products of Hu and Liu's first set aren't used at all: the Amazon snippets are the same sentences.
@@ -28,6 +31,8 @@ import synthesis
 from synthesis import Row, chance
 
 VALID, TEST = 0.08, 0.12
+# Parts of sets that are larger than what they teach. Of the pros and cons, validation and test rows are in it.
+SHARES = {"movieReviewSnippets": 0.6, "nytEditorialSnippets": 0.6, "imdb": 0.08, "pros and cons": 0.36, "hotels": 0.25}
 # A line of the list: text, sentiment, kind.
 SINGLE_TEXT = re.compile(r"^    \('((?:[^']|'')*)', '(?:negative|neutral|positive)', '\w+'\)[,;]$", re.M)
 SINGLE_TEXTS = Path(__file__).parents[3] / "tests/pg_regress/sql/single_texts_as_people_read_them.sql"
@@ -88,34 +93,38 @@ def foods(shared: Path, data: Path) -> list[Row]:
         rows += titled(line["summary"] or "", line["text"] or "", "foods", split, float(line["stars"]))
     others = known["train"]
     for product, text, score in zip(others["product"], others["review"], others["score"]):
-        if chance("great", text) < 0.35:
-            rows.append(Row(text, *((5.0, 5.0) if score == "great" else (1.0, 4.0)), "foods_great", "train"))
+        rows.append(Row(text, *((5.0, 5.0) if score == "great" else (1.0, 4.0)), "foods_great", "train"))
     return rows
 
 
 def rated(data: Path) -> list[Row]:
-    """Sentences with the mean of twenty raters as pseudo-stars; all tweets, half of the others."""
+    """Sentences with the mean of twenty raters as pseudo-stars."""
     rows = []
-    for name, share in (("tweets", 1.0), ("movieReviewSnippets", 0.35), ("nytEditorialSnippets", 0.45)):
+    for name in ("tweets", "movieReviewSnippets", "nytEditorialSnippets"):
         for text, mean in datasets.vader(data, name):
             stars = round(float(datasets.pseudo_stars(mean)), 2)
-            if chance("rated", text) < share:
+            if chance("rated", text) < SHARES.get(name, 1.0):
                 at = chance("side", name, text)
                 rows.append(Row(text, stars, stars, name, "valid" if at < 0.08 else "train"))
     return rows
 
 
 def films(data: Path) -> list[Row]:
-    """Film reviews that are positive or negative, apart from those held out for evaluation."""
+    """Film reviews that are positive or negative: the beginning of some and the end of the others, where the verdict is.
+
+    `evaluation_keys` has those that are held out, by their whole text.
+    """
+    held_out = evaluation_keys(data)
     rows = []
-    for row in datasets.splits(data)["train"]:
-        if row.source == "imdb" and chance("film", row.text) < 0.5:
-            rows.append(Row(row.text, *((4.0, 5.0) if row.label > 0.5 else (1.0, 2.0)), "imdb", "train"))
-    return rows
+    for text, label in datasets.imdb(data):
+        if chance("film", text) < SHARES.get("imdb", 1.0) and datasets.key(text) not in held_out:
+            cut = text if len(text) < 700 or chance("cut", text) < 0.5 else text[-600:].partition(". ")[2]
+            rows.append(Row(cut, *((4.0, 5.0) if label > 0.5 else (1.0, 2.0)), "imdb", "train"))
+    return [row for row in rows if row.text]
 
 
 def pros_and_cons(shared: Path) -> list[Row]:
-    """What people liked and disliked of products, in a few words; a third of them."""
+    """What people liked and disliked of products, in a few words."""
     rows = []
     for name, stars in (("Pros", (4.0, 5.0)), ("Cons", (1.0, 2.0))):
         text = member(shared / "nltk-bingliu.tar.xz", f"nltk-bingliu/pros_cons/Integrated{name}.txt")
@@ -123,7 +132,7 @@ def pros_and_cons(shared: Path) -> list[Row]:
             words = len(line.split())
             nothing = re.search(r"\bnone\b|\bnothing\b|\bn/?a\b|\bno cons\b", line.lower())
             at = chance("pros and cons", line)
-            if words >= 2 and not nothing and at < 0.36:
+            if words >= 2 and not nothing and at < SHARES.get("pros and cons", 1.0):
                 rows.append(Row(line.replace("&#13;&#10;", " ").strip(), *stars, name.lower(), "test" if at < 0.03 else "valid" if at < 0.04 else "train"))
     return rows
 
@@ -159,7 +168,7 @@ def sentences(shared: Path) -> list[Row]:
 
 
 def hotels(shared: Path) -> list[Row]:
-    """The good and the bad that guests wrote of hotels, apart; a quarter of them."""
+    """The good and the bad that guests wrote of hotels, apart."""
     text = member(shared / "hotel-10k.tar.xz", "hotel-10k/Reviews_sample.csv")
     rows = []
     for line in csv.DictReader(io.StringIO(text)):
@@ -167,7 +176,7 @@ def hotels(shared: Path) -> list[Row]:
         for column, stars in (("Positive_Review", (4.0, 5.0)), ("Negative_Review", (1.0, 2.0))):
             text = line[column].strip()
             nothing = re.fullmatch(r"(no (negative|positive)|nothing.*|none|n a|na|no|all good|everything.*)", text.lower())
-            if len(text.split()) >= 3 and not nothing and len(text) < 400 and chance("hotel", text) < 0.25:
+            if len(text.split()) >= 3 and not nothing and len(text) < 400 and chance("hotel", text) < SHARES.get("hotels", 1.0):
                 rows.append(Row(text, *stars, "hotels", split))
     return rows
 
@@ -208,7 +217,10 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, required=True, help="folder with the archives")
     parser.add_argument("--out", type=Path, required=True, help="file to write")
     parser.add_argument("--leave-out", choices=("clothing", "foods"))
+    parser.add_argument("--all", action="store_true")
     args = parser.parse_args()
+    if args.all:
+        SHARES.clear()
     with args.out.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["text", "stars", "source", "split"])
