@@ -185,6 +185,7 @@ fn compare_errors(new: &[f64], incumbent: &[f64], seed: u64) -> Comparison {
 mod tests {
     use super::*;
     use crate::baseline::measure;
+    use crate::targets::Stars;
 
     fn owned(labels: &[&str]) -> Vec<String> {
         labels.iter().map(|&label| label.to_owned()).collect()

@@ -292,10 +292,11 @@ fn star_range(lowest: f64, highest: f64) -> Result<Stars, EngineError> {
         return Ok(Stars::Number(lowest));
     }
     let (first, last) = (lowest.max(1.0).ceil(), highest.min(5.0).floor());
-    if first < last {
+    let is_known = !lowest.is_nan() && !highest.is_nan();
+    if is_known && first < last {
         return Ok(Stars::Range(first as u8, last as u8));
     }
-    if first == last {
+    if is_known && first == last {
         return Ok(Stars::Number(first));
     }
     Err(refused(format!("label from {lowest} to {highest} holds no number of stars from 1 to 5")))

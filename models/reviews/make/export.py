@@ -2,8 +2,7 @@
 
     python export.py --base FOLDER --checkpoint FOLDER --calibration calibration.json --out models/reviews
 
-`base` is what `symbols.py` wrote, `checkpoint` what `train.sql` exported. The numbers of `calibrate.py` go into the head: logits divided by
-the temperature, and the shift added to that of three stars. Without a checkpoint only config and tokenizer are written.
+`base` is what `symbols.py` wrote, `checkpoint` what `train.sql` exported. The map of `calibrate.py` goes into the head. Without a checkpoint only config and tokenizer are written.
 """
 
 import argparse
@@ -20,9 +19,9 @@ MAX_LENGTH = 256
 def write_weights(checkpoint: Path, out: Path, calibration: dict) -> None:
     """Put the calibration into the head, and round the weights to F16."""
     weights = load_file(checkpoint / "model.safetensors")
-    weight, bias = (weights[f"classifier.{name}"].float() / calibration["temperature"] for name in ("weight", "bias"))
-    bias[2] += calibration["shift"]
-    weights |= {"classifier.weight": weight, "classifier.bias": bias}
+    matrix = torch.tensor(calibration["matrix"])
+    weight, bias = (matrix @ weights[f"classifier.{name}"].float() for name in ("weight", "bias"))
+    weights |= {"classifier.weight": weight, "classifier.bias": bias + torch.tensor(calibration["bias"])}
     half = {name: tensor.to(torch.float16).contiguous() for name, tensor in weights.items()}
     damaged = [name for name, tensor in half.items() if not torch.isfinite(tensor).all()]
     if damaged:
@@ -68,15 +67,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--base", type=Path, required=True)
     parser.add_argument("--calibration", type=Path)
-    parser.add_argument("--checkpoint", type=Path, help="without it, only config and tokenizer are written")
+    parser.add_argument("--checkpoint", type=Path, help="goes with --calibration; without it, only config and tokenizer are written")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     write_config(args.base, args.out)
     write_tokenizer(args.base, args.out)
     if args.checkpoint:
-        calibration = json.loads(args.calibration.read_text()) if args.calibration else {"temperature": 1.0, "shift": 0.0}
-        write_weights(args.checkpoint, args.out, calibration)
+        write_weights(args.checkpoint, args.out, json.loads(args.calibration.read_text()))
 
 
 if __name__ == "__main__":

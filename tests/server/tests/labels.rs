@@ -120,7 +120,8 @@ fn stars_may_be_ranges() {
         assert!(end.starts_with("succeeded"), "{label}: {end}");
     }
     let held_out = "SELECT held_out_rows FROM ecommerce_ml.jobs ORDER BY job DESC LIMIT 1";
-    assert!((1..=4).contains(&ask::<i64>(&mut session, held_out)), "half of the rows are ranges, and aren't held out");
+    // Of the sixteen that would be, about half.
+    assert!((1..=13).contains(&ask::<i64>(&mut session, held_out)), "half of the rows are ranges, and are never held out");
     for (label, message) in [
         (ranges.replace("[4,5]", "empty"), "a label is an empty range"),
         (ranges.replace("[4,5]", "[3.2,3.8]"), "label from 3.2 to 3.8 holds no number of stars from 1 to 5"),
