@@ -121,7 +121,10 @@ fn stars_may_be_ranges() {
     }
     let held_out = "SELECT held_out_rows FROM ecommerce_ml.jobs ORDER BY job DESC LIMIT 1";
     // Of the sixteen that would be, about half.
-    assert!((1..=13).contains(&ask::<i64>(&mut session, held_out)), "half of the rows are ranges, and are never held out");
+    assert!(
+        (1..=13).contains(&ask::<i64>(&mut session, held_out)),
+        "half of the rows are ranges, and are never held out"
+    );
     for (label, message) in [
         (ranges.replace("[4,5]", "empty"), "a label is an empty range"),
         (ranges.replace("[4,5]", "[3.2,3.8]"), "label from 3.2 to 3.8 holds no number of stars from 1 to 5"),
@@ -130,12 +133,19 @@ fn stars_may_be_ranges() {
         let end = trained(&mut session, &format!("({label})::numrange"), "rating");
         assert!(end.starts_with(&format!("failed; 22023; {message}")), "{label}: {end}");
     }
-    run(&mut session, &format!("CREATE VIEW seen AS SELECT body, ({ranges})::numrange AS label FROM labelled"));
+    run(
+        &mut session,
+        &format!("CREATE VIEW seen AS SELECT body, ({ranges})::numrange AS label FROM labelled"),
+    );
     for task in ["classification", "regression"] {
         let call = train("mine", "label", task, json!({})).replace("'labelled'", "'seen'");
         fails_with(&mut session, &call, "42804");
     }
-    fails_with(&mut session, "SELECT ecommerce_ml.evaluate_model('reviews', 'seen', 'body', 'label')", "42804");
+    fails_with(
+        &mut session,
+        "SELECT ecommerce_ml.evaluate_model('reviews', 'seen', 'body', 'label')",
+        "42804",
+    );
 }
 
 #[test]
