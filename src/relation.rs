@@ -32,6 +32,8 @@ pub enum Kind {
     Decimal,
     /// `real` and `double precision`.
     Float,
+    /// Ranges of numbers.
+    Range,
 }
 
 /// A column of a relation.
@@ -202,7 +204,8 @@ impl Column {
     /// # Errors
     /// [`Error::ColumnType`] for types that are neither labels nor numbers.
     pub fn kind(&self) -> Result<Kind, Error> {
-        self.kind.ok_or_else(|| self.unfit("text, integer, boolean or a number"))
+        let is_one = |kind: &Kind| *kind != Kind::Range;
+        self.kind.filter(is_one).ok_or_else(|| self.unfit("text, integer, boolean or a number"))
     }
 
     /// Its values as text, if that is what they are.
@@ -254,6 +257,30 @@ impl Column {
         }
     }
 
+    /// Whether its values are ranges of numbers.
+    pub fn is_range(&self) -> bool {
+        self.kind == Some(Kind::Range)
+    }
+
+    /// Its values as arrays of `double precision`, if they are numbers or ranges of them: the number, or the lower and the upper
+    /// bound with whether each belongs to the range (1 or 0); no bound is an infinite one. An empty range is an empty array.
+    ///
+    /// # Errors
+    /// [`Error::ColumnType`].
+    pub fn as_number_or_range(&self) -> Result<String, Error> {
+        let Self { quoted, .. } = self;
+        if !self.is_range() {
+            return self.as_number();
+        }
+        Ok(format!(
+            "CASE WHEN {quoted} IS NULL THEN NULL WHEN pg_catalog.isempty({quoted}) THEN '{{}}'::pg_catalog.float8[] ELSE ARRAY[
+             coalesce(pg_catalog.lower({quoted})::pg_catalog.float8, '-Infinity'),
+             coalesce(pg_catalog.upper({quoted})::pg_catalog.float8, 'Infinity'),
+             pg_catalog.lower_inc({quoted})::pg_catalog.int4::pg_catalog.float8,
+             pg_catalog.upper_inc({quoted})::pg_catalog.int4::pg_catalog.float8] END"
+        ))
+    }
+
     fn unfit(&self, expected: &'static str) -> Error {
         Error::ColumnType { column: self.name.clone(), type_name: self.type_name.clone(), expected }
     }
@@ -281,6 +308,7 @@ fn kind(type_oid: pg_sys::Oid) -> Option<Kind> {
         pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID => Some(Kind::Whole),
         pg_sys::NUMERICOID => Some(Kind::Decimal),
         pg_sys::FLOAT4OID | pg_sys::FLOAT8OID => Some(Kind::Float),
+        pg_sys::INT4RANGEOID | pg_sys::INT8RANGEOID | pg_sys::NUMRANGEOID => Some(Kind::Range),
         _ => matches!(category.cast_unsigned(), pg_sys::TYPCATEGORY_STRING | pg_sys::TYPCATEGORY_ENUM)
             .then_some(Kind::Text),
     }

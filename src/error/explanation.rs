@@ -184,6 +184,9 @@ impl Error {
             Error::LabelNotFinite(_) => {
                 "Rows without a label are left out: use a view with nullif(label, 'NaN')."
             }
+            Error::LabelRangeEmpty => {
+                "Rows without a label are left out: use a view with nullif(label, 'empty')."
+            }
             Error::LabelsAlike(_) => {
                 "Compare in a view in which a class has one name, for example lower(trim(label))."
             }

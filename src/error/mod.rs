@@ -78,6 +78,8 @@ pub enum Error {
     NotFinite,
     #[error("label {0} is not a finite number")]
     LabelNotFinite(String),
+    #[error("a label is an empty range")]
+    LabelRangeEmpty,
     #[error("labels differ only in case or white space")]
     LabelsAlike(Vec<String>),
     #[error("{texts} texts are too many for one array")]

@@ -54,6 +54,7 @@ impl Error {
             | Error::NoSuchLabel { .. }
             | Error::NotFinite
             | Error::LabelNotFinite(_)
+            | Error::LabelRangeEmpty
             | Error::LabelsAlike(_)
             | Error::UnknownTask(_)
             | Error::ArgumentNegative(_)

@@ -51,7 +51,7 @@ impl Rows {
     /// without a label, a time or a text.
     ///
     /// # Errors
-    /// Those of `take`, and [`Error::LabelNotFinite`]; the server's own errors end the statement.
+    /// Those of `take`, [`Error::LabelNotFinite`] and [`Error::LabelRangeEmpty`]; the server's own errors end the statement.
     pub fn for_each_batch(
         &self,
         take: impl FnMut(TrainingRows, i64) -> Result<(), Error>,
@@ -66,7 +66,8 @@ impl Rows {
 fn query(relation: &Relation, reads: &Reads, job: &Job) -> Result<String, Error> {
     let label = match job.task {
         Objective::Classification => reads.label.as_label()?,
-        Objective::Rating | Objective::Regression => reads.label.as_number()?,
+        Objective::Rating => reads.label.as_number_or_range()?,
+        Objective::Regression => reads.label.as_number()?,
     };
     let mut columns = vec![label];
     columns.extend(reads.time.as_ref().map(|time| time.as_it_is().to_owned()));
@@ -168,6 +169,9 @@ impl<F: FnMut(TrainingRows, i64) -> Result<(), Error>> Batches<'_, F> {
                 class.iter().try_for_each(|class| self.rows.reads.label.check_label(class))?;
                 Ok(class.map(Label::Class))
             }
+            Objective::Rating if self.rows.reads.label.is_range() => {
+                tuple.get::<Vec<f64>>(1)?.map(|bounds| range(&bounds)).transpose()
+            }
             Objective::Rating | Objective::Regression => Ok(tuple.get::<f64>(1)?.map(Label::Number)),
         }
     }
@@ -197,6 +201,14 @@ impl<F: FnMut(TrainingRows, i64) -> Result<(), Error>> TakeTuples for Batches<'_
     fn pause(&mut self) -> Result<(), Error> {
         if self.batch.is_full() { self.flush() } else { Ok(()) }
     }
+}
+
+/// The label of a range with these bounds, each of which belongs to it or doesn't: the next whole number is the last one then.
+fn range(bounds: &[f64]) -> Result<Label, Error> {
+    let &[lowest, highest, has_lowest, has_highest] = bounds else { return Err(Error::LabelRangeEmpty) };
+    let lowest = if has_lowest == 0.0 && lowest.fract() == 0.0 { lowest + 1.0 } else { lowest };
+    let highest = if has_highest == 0.0 && highest.fract() == 0.0 { highest - 1.0 } else { highest };
+    Ok(Label::Range(lowest, highest))
 }
 
 /// Lets the server say what is wrong with a query of texts, and refuses one that a session of its own couldn't run.

@@ -182,7 +182,7 @@ fn check(rows: &TrainingRows) -> Result<(), EngineError> {
 fn rows_bytes(rows: &TrainingRows) -> u64 {
     let label = |label: &Label| match label {
         Label::Class(class) => class.len(),
-        Label::Number(_) => 0,
+        Label::Number(_) | Label::Range(..) => 0,
     };
     let labels: usize = rows.labels.iter().map(|one| size_of::<Label>() + label(one)).sum();
     let texts = match &rows.input {

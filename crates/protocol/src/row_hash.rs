@@ -104,6 +104,11 @@ fn begin(label: &Label) -> Sha256 {
             sha256.update(b"number");
             sha256.update(number_bytes(*number));
         }
+        Label::Range(lowest, highest) => {
+            sha256.update(b"range");
+            sha256.update(number_bytes(*lowest));
+            sha256.update(number_bytes(*highest));
+        }
     }
     sha256
 }
@@ -217,7 +222,9 @@ mod tests {
             (Some("xy"), Some("z")),
             (Some("x"), Some("yz")),
         ] {
-            for label in [class(""), class("x"), Label::Number(1.0)] {
+            for label in
+                [class(""), class("x"), Label::Number(1.0), Label::Range(1.0, 2.0), Label::Range(1.0, 1.0)]
+            {
                 for time in [None, Some(0), Some(1)] {
                     assert!(seen.insert(of(&texts(first, second), &label, time)));
                 }

@@ -49,6 +49,8 @@ pub enum Label {
     Class(String),
     /// A number: stars from 1 to 5, or the value of a regression.
     Number(f64),
+    /// For [`Objective::Rating`]: a number of stars from the first to the second, both included, nobody knows which.
+    Range(f64, f64),
 }
 
 /// Rows to learn from.

@@ -167,7 +167,11 @@ fn reply() -> impl Strategy<Value = Reply> {
 }
 
 fn training_rows() -> impl Strategy<Value = TrainingRows> {
-    let label = prop_oneof![".{0,12}".prop_map(Label::Class), (-1e9..1e9).prop_map(Label::Number)];
+    let label = prop_oneof![
+        ".{0,12}".prop_map(Label::Class),
+        (-1e9..1e9).prop_map(Label::Number),
+        (1.0..5.0, 1.0..5.0).prop_map(|(one, other)| Label::Range(one, other))
+    ];
     let labels = proptest::collection::vec(label, 0..6);
     let times = proptest::collection::vec(any::<i64>(), 0..6);
     (input(), labels, times, proptest::collection::vec(texts(), 0..3))

@@ -185,6 +185,7 @@ fn compare_errors(new: &[f64], incumbent: &[f64], seed: u64) -> Comparison {
 mod tests {
     use super::*;
     use crate::baseline::measure;
+    use crate::targets::Stars;
 
     fn owned(labels: &[&str]) -> Vec<String> {
         labels.iter().map(|&label| label.to_owned()).collect()
@@ -263,7 +264,8 @@ mod tests {
 
     #[test]
     fn stars_have_a_class_and_a_number() {
-        let targets = Targets::Stars((0..60).map(|row| f64::from([5, 5, 4, 1][row % 4])).collect());
+        let targets =
+            Targets::Stars((0..60).map(|row| Stars::Number(f64::from([5, 5, 4, 1][row % 4]))).collect());
         let baseline =
             measure(&targets, &(0..40).collect::<Vec<_>>(), &(40..60).collect::<Vec<_>>()).unwrap();
         assert_eq!((baseline.label.as_deref(), baseline.median), (Some("5 stars"), Some(4.5)));

@@ -282,10 +282,12 @@ fn content_hash(bytes: &RowBytes<'_>, row: usize) -> u128 {
 }
 
 /// Labels by what they are; both zeros are the same number.
-fn label_key(label: &Label) -> (&str, u64) {
+fn label_key(label: &Label) -> (&str, [u64; 2]) {
+    let bits = |number: f64| (number + 0.0).to_bits();
     match label {
-        Label::Class(class) => (class, 0),
-        Label::Number(number) => ("", (number + 0.0).to_bits()),
+        Label::Class(class) => (class, [0, 0]),
+        Label::Number(number) => ("", [bits(*number); 2]),
+        Label::Range(lowest, highest) => ("", [bits(*lowest), bits(*highest)]),
     }
 }
 

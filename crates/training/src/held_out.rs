@@ -38,7 +38,8 @@ pub struct Ending {
 }
 
 impl HeldOut {
-    /// Holds out a fraction of the rows: the latest, where rows have times, else some of each class.
+    /// Holds out a fraction of the rows: the latest, where rows have times, else some of each class. Of them, rows whose label is a
+    /// range are learned from all the same.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidRequest`] if all rows are of one moment, or those that would be learned from have one label.
@@ -57,6 +58,11 @@ impl HeldOut {
             split
         };
         let findings = dataset.inspect(&mut split);
+        // What may be several things can be learned from, but says of no answer whether it is right.
+        let (exact, others) = split.held_out.into_iter().partition(|&row| targets.is_exact(row));
+        split.held_out = exact;
+        split.training.extend::<Vec<usize>>(others);
+        split.training.sort_unstable();
         let baseline = measure(targets, &split.training, &split.held_out);
         Ok(Self { split, findings, baseline })
     }

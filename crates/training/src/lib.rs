@@ -40,4 +40,4 @@ pub mod temperature;
 pub use dataset::{Dataset, RowId};
 pub use held_out::HeldOut;
 pub use options::{CommonOptions, Reader};
-pub use targets::{Actual, Targets};
+pub use targets::{Actual, Stars, Targets};

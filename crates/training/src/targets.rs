@@ -34,10 +34,29 @@ pub enum Targets {
         /// One a row.
         of: Vec<u32>,
     },
-    /// One to five stars, perhaps between two of them.
-    Stars(Vec<f64>),
+    /// One to five stars.
+    Stars(Vec<Stars>),
     /// Numbers.
     Numbers(Vec<f64>),
+}
+
+/// What is known of a row's stars.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Stars {
+    /// So many, perhaps between two of them.
+    Number(f64),
+    /// A whole number from the first, which is the smaller, to the second: nobody knows which.
+    Range(u8, u8),
+}
+
+impl Stars {
+    /// The number, or the middle of what it may be.
+    pub fn middle(self) -> f64 {
+        match self {
+            Self::Number(number) => number,
+            Self::Range(lowest, highest) => f64::from(lowest + highest) / 2.0,
+        }
+    }
 }
 
 /// What a row should have been, for metrics.
@@ -82,11 +101,11 @@ impl Targets {
         self.labels().len().max(1)
     }
 
-    /// The class of a row, the nearest of stars; 0 for numbers.
+    /// The class of a row, the nearest of stars or of the middle of a range of them; 0 for numbers.
     pub fn class(&self, row: usize) -> u32 {
         match self {
             Self::Classes { of, .. } => of[row],
-            Self::Stars(stars) => stars[row].round() as u32 - 1,
+            Self::Stars(stars) => stars[row].middle().round() as u32 - 1,
             Self::Numbers(_) => 0,
         }
     }
@@ -95,9 +114,14 @@ impl Targets {
     pub fn actual(&self, row: usize) -> Actual {
         match self {
             Self::Classes { of, .. } => Actual::Class(of[row] as usize),
-            Self::Stars(stars) => Actual::Stars(stars[row]),
+            Self::Stars(stars) => Actual::Stars(stars[row].middle()),
             Self::Numbers(numbers) => Actual::Number(numbers[row]),
         }
+    }
+
+    /// Whether it is known what a row should be: nothing can be measured on one of which only a range is.
+    pub fn is_exact(&self, row: usize) -> bool {
+        !matches!(self, Self::Stars(stars) if matches!(stars[row], Stars::Range(..)))
     }
 
     /// Rows of each class.
@@ -210,7 +234,7 @@ fn classes(rows: &[Label], known: Option<&[String]>) -> Result<Targets, EngineEr
     }
     let of = rows.iter().map(|row| match row {
         Label::Class(class) => found.get(class.as_str()).copied().unwrap_or_default(),
-        Label::Number(_) => 0,
+        Label::Number(_) | Label::Range(..) => 0,
     });
     let of = of.collect();
     Ok(Targets::Classes { labels, of })
@@ -251,12 +275,31 @@ fn refuse_messy(rows: &[Label], found: &BTreeMap<&str, u32>) -> Result<(), Engin
         .with_hint("Train from a view in which a class has one name, for example lower(trim(label))."))
 }
 
-fn stars(row: &Label) -> Result<f64, EngineError> {
+fn stars(row: &Label) -> Result<Stars, EngineError> {
+    if let Label::Range(lowest, highest) = row {
+        return star_range(*lowest, *highest);
+    }
     let stars = number(row)?;
     if (1.0..=5.0).contains(&stars) {
-        return Ok(stars);
+        return Ok(Stars::Number(stars));
     }
     Err(refused(format!("label {stars} is not a number of stars from 1 to 5")))
+}
+
+/// The whole stars of a range, or the one number that it stands for. What lies beyond 1 and 5 is cut off: "at least 4" is 4 or 5.
+fn star_range(lowest: f64, highest: f64) -> Result<Stars, EngineError> {
+    if lowest == highest && (1.0..=5.0).contains(&lowest) {
+        return Ok(Stars::Number(lowest));
+    }
+    let (first, last) = (lowest.max(1.0).ceil(), highest.min(5.0).floor());
+    let is_known = !lowest.is_nan() && !highest.is_nan();
+    if is_known && first < last {
+        return Ok(Stars::Range(first as u8, last as u8));
+    }
+    if is_known && first == last {
+        return Ok(Stars::Number(first));
+    }
+    Err(refused(format!("label from {lowest} to {highest} holds no number of stars from 1 to 5")))
 }
 
 fn number(row: &Label) -> Result<f64, EngineError> {
@@ -269,6 +312,9 @@ fn number(row: &Label) -> Result<f64, EngineError> {
         Label::Class(class) => {
             let shown: String = class.chars().take(SHOWN).collect();
             Err(refused(format!("label \"{shown}\" is not a number")))
+        }
+        Label::Range(lowest, highest) => {
+            Err(refused(format!("label from {lowest} to {highest} is not a number")))
         }
     }
 }
@@ -318,6 +364,28 @@ mod tests {
     #[test]
     fn stars_have_names_that_are_stars() {
         assert!(are_stars(&star_labels()));
+    }
+
+    #[test]
+    fn ranges_of_stars_hold_whole_ones() {
+        let read = |lowest, highest| star_range(lowest, highest).ok();
+        assert_eq!(read(4.0, 5.0), Some(Stars::Range(4, 5)));
+        assert_eq!(read(4.0, f64::INFINITY), Some(Stars::Range(4, 5)));
+        assert_eq!(read(f64::NEG_INFINITY, 2.0), Some(Stars::Range(1, 2)));
+        assert_eq!(read(1.5, 3.5), Some(Stars::Range(2, 3)));
+        assert_eq!(read(2.5, 3.5), Some(Stars::Number(3.0)));
+        assert_eq!(read(2.5, 2.5), Some(Stars::Number(2.5)));
+        for (lowest, highest) in [(3.2, 3.8), (6.0, 7.0), (-2.0, 0.5), (4.0, 3.0), (f64::NAN, f64::NAN)] {
+            assert_eq!(read(lowest, highest), None, "{lowest} {highest}");
+        }
+    }
+
+    #[test]
+    fn only_ratings_have_ranges() {
+        let rows: Vec<Label> = (0..10).map(|_| Label::Range(1.0, 2.0)).collect();
+        for objective in [Objective::Classification, Objective::Regression] {
+            assert!(Targets::read(objective, &rows, None).is_err());
+        }
     }
 
     #[test]

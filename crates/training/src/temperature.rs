@@ -127,6 +127,7 @@ fn rounded(temperature: f64) -> f64 {
 mod tests {
     use super::*;
     use crate::random::hash;
+    use crate::targets::Stars;
 
     /// From 0 to 1, of a number and a purpose.
     fn uniform(number: usize, purpose: u64) -> f64 {
@@ -227,16 +228,20 @@ mod tests {
         assert!(found.value > 1.0 && found.value <= HIGHEST && found.rows == 2, "{found:?}");
     }
 
+    fn of_stars(stars: f64, rows: usize) -> Targets {
+        Targets::Stars(vec![Stars::Number(stars); rows])
+    }
+
     #[test]
     fn stars_between_two_are_of_both() {
-        let labels = Targets::Stars(vec![1.0]).labels();
+        let labels = of_stars(1.0, 1).labels();
         let said = vec![Some(vec![0.02, 0.02, 0.46, 0.46, 0.04]); 400];
         let answers = |said| Answers::Classes { labels: labels.clone(), probabilities: said };
         let rows: Vec<usize> = (0..400).collect();
-        let between = fit(&Targets::Stars(vec![3.5; 400]), &rows, &answers(said.clone())).unwrap();
-        let beside = fit(&Targets::Stars(vec![2.5; 400]), &rows, &answers(said)).unwrap();
+        let between = fit(&of_stars(3.5, 400), &rows, &answers(said.clone())).unwrap();
+        let beside = fit(&of_stars(2.5, 400), &rows, &answers(said)).unwrap();
         assert!(between.value < 0.6 && beside.value > 1.0, "{between:?} {beside:?}");
-        let last = fit(&Targets::Stars(vec![5.0; 2]), &[0, 1], &answers(vec![Some(vec![0.2; 5]); 2]));
+        let last = fit(&of_stars(5.0, 2), &[0, 1], &answers(vec![Some(vec![0.2; 5]); 2]));
         assert!((last.unwrap().value - 1.0).abs() < 0.01);
     }
 

@@ -79,7 +79,7 @@ def amazon_cells(data: Path) -> list[tuple[str, int]]:
     return [(text.strip(), int(label)) for text, label in pairs]
 
 
-def _evaluation_keys(data: Path) -> set[str]:
+def evaluation_keys(data: Path) -> set[str]:
     """Duplicate keys of every evaluation text."""
     texts = [text for text, _ in vader(data, "amazonReviewSnippets") + amazon_cells(data)]
     return {key(text) for text in texts + list(fine_foods(data, "test")["review"])}
@@ -108,7 +108,7 @@ def _rated(data: Path) -> list[Row]:
 def splits(data: Path) -> dict[str, list[Row]]:
     """The `train`, `valid` and `imdb_held_out` rows, shuffled with `SEED` and free of duplicates."""
     rng = random.Random(SEED)
-    seen = _evaluation_keys(data)
+    seen = evaluation_keys(data)
     foods = fine_foods(data, "train")
     great = [Row(t, "great", float(s == "great"), "fine_foods") for t, s in zip(foods["review"], foods["score"])]
     groups = {"stars": _rated(data), "great": great}

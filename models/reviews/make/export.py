@@ -1,6 +1,8 @@
-"""Write a checkpoint of `train.py` as the model folder: F16 weights, config and tokenizer in Hugging Face layout.
+"""Write what `train.sql` has exported as the model folder: F16 weights, config and tokenizer in Hugging Face layout.
 
-python export.py --data DATA --checkpoint FOLDER/epoch-3 --out models/reviews
+    python export.py --base FOLDER --checkpoint FOLDER --calibration calibration.json --out models/reviews
+
+`base` is what `symbols.py` wrote, `checkpoint` what `train.sql` exported. The map of `calibrate.py` goes into the head. Without a checkpoint only config and tokenizer are written.
 """
 
 import argparse
@@ -14,9 +16,12 @@ from safetensors.torch import load_file, save_file
 MAX_LENGTH = 256
 
 
-def write_weights(checkpoint: Path, out: Path) -> None:
-    """Round the F32 weights of the checkpoint to F16."""
+def write_weights(checkpoint: Path, out: Path, calibration: dict) -> None:
+    """Put the calibration into the head, and round the weights to F16."""
     weights = load_file(checkpoint / "model.safetensors")
+    matrix = torch.tensor(calibration["matrix"])
+    weight, bias = (matrix @ weights[f"classifier.{name}"].float() for name in ("weight", "bias"))
+    weights |= {"classifier.weight": weight, "classifier.bias": bias + torch.tensor(calibration["bias"])}
     half = {name: tensor.to(torch.float16).contiguous() for name, tensor in weights.items()}
     damaged = [name for name, tensor in half.items() if not torch.isfinite(tensor).all()]
     if damaged:
@@ -60,17 +65,16 @@ def write_tokenizer(base: Path, out: Path) -> None:
 def main() -> None:
     """Write everything but the documents."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder that fetch.py made")
-    parser.add_argument("--checkpoint", type=Path, help="without it, only config and tokenizer are written")
+    parser.add_argument("--base", type=Path, required=True)
+    parser.add_argument("--calibration", type=Path)
+    parser.add_argument("--checkpoint", type=Path, help="goes with --calibration; without it, only config and tokenizer are written")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    base = args.data / "base"
-    write_config(base, args.out)
-    write_tokenizer(base, args.out)
-    shutil.copyfile(base / "LICENSE", args.out / "LICENSE")
+    write_config(args.base, args.out)
+    write_tokenizer(args.base, args.out)
     if args.checkpoint:
-        write_weights(args.checkpoint, args.out)
+        write_weights(args.checkpoint, args.out, json.loads(args.calibration.read_text()))
 
 
 if __name__ == "__main__":

@@ -8,26 +8,11 @@ groups and its smoothing were designed. The training split led to the same choic
 
 import argparse
 import json
-import subprocess
 from pathlib import Path
 
 import numpy as np
 
-from evaluate import STARS, Reader, evaluation_sets, rounded
-
-
-def probabilities(engine: str, model: Path, precision: str, texts: list[str]) -> np.ndarray:
-    """Of one to five stars for each text, `-> [texts, 5]`."""
-    command = [engine, "predict", "--json", "--model", str(model), "--precision", precision]
-    lines = "".join(json.dumps(text) + "\n" for text in texts)
-    output = subprocess.run(command, input=lines, capture_output=True, text=True, check=True).stdout
-    return np.array([list(json.loads(line)["probabilities"].values()) for line in output.splitlines()])
-
-
-def reader(p: np.ndarray) -> Reader:
-    """What the probabilities say, as `evaluate.py` reads them."""
-    groups = np.stack([p[:, 0] + p[:, 1], p[:, 2], p[:, 3] + p[:, 4]], 1)
-    return Reader(p @ STARS, groups.argmax(1) - 1, p[:, 4])
+from evaluate import evaluation_sets, predict_by_engine, read, rounded
 
 
 def main() -> None:
@@ -38,13 +23,13 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True)
     args = parser.parse_args()
     for name, (texts, gold, measure) in evaluation_sets(args.data).items():
-        exact, small = (probabilities(args.engine, args.model, precision, texts) for precision in ("f32", "int8"))
+        exact, small = (predict_by_engine(args.engine, args.model, texts, precision) for precision in ("f32", "int8"))
         same_stars = (exact.argmax(1) == small.argmax(1)).mean()
-        same_sentiment = (reader(exact).classes == reader(small).classes).mean()
+        same_sentiment = (read(exact).classes == read(small).classes).mean()
         print(f"{name}: {len(texts)} texts, same stars {same_stars:.4f}, same sentiment {same_sentiment:.4f}, "
               f"probabilities differ by {np.abs(exact - small).mean():.4f}", flush=True)
         for precision, p in (("f32", exact), ("int8", small)):
-            print(f"  {precision}", json.dumps(rounded(measure(reader(p), gold))), flush=True)
+            print(f"  {precision}", json.dumps(rounded(measure(read(p), gold))), flush=True)
 
 
 if __name__ == "__main__":

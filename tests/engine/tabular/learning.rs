@@ -199,7 +199,7 @@ fn a_label_among_the_features_is_learned_to_a_finite_end() {
         .iter()
         .map(|label| match label {
             Label::Class(class) => Some(class.as_str()),
-            Label::Number(_) => None,
+            Label::Number(_) | Label::Range(..) => None,
         })
         .collect();
     rows.columns.push(texts("label", &copy));

@@ -57,6 +57,10 @@ pub fn number(text: impl Into<String>, label: f64) -> Row {
     Row { text: text.into(), label: Label::Number(label), paraphrases: Vec::new() }
 }
 
+pub fn range(text: impl Into<String>, lowest: f64, highest: f64) -> Row {
+    Row { text: text.into(), label: Label::Range(lowest, highest), paraphrases: Vec::new() }
+}
+
 /// Rows of two classes.
 pub fn two_classes(rows: usize) -> Vec<Row> {
     (0..rows).map(|at| row(text(4 * (at % 2), at / 2), ["bad", "good"][at % 2])).collect()

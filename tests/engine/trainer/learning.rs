@@ -7,7 +7,7 @@ use ecommerce_ml_protocol::{LabelScheme, Task};
 use serde_json::{Value, json};
 
 use crate::kit::{
-    Row, Said, job, job_of, number, refused, row, run, run_with, sent, stars, text, two_classes,
+    Row, Said, job, job_of, number, range, refused, row, run, run_with, sent, stars, text, two_classes,
 };
 use crate::support::root;
 
@@ -124,6 +124,25 @@ fn stars_may_lie_between_two() {
     let rows = (0..300).map(|at| number(text(at % 5, at / 5), [1.0, 1.5, 3.0, 3.5, 5.0][at % 5])).collect();
     let said = run(job("bert-embedding", Objective::Rating, options(json!({})), rows));
     assert!(said.metric("mae") < 0.3, "{:?}", said.finished().metrics);
+}
+
+#[test]
+fn stars_may_be_known_to_lie_in_a_range() {
+    let own = |at: usize| {
+        let (text, stars) = (text(at % 5, at / 5), at % 5);
+        match (at / 5 % 2, stars) {
+            (0, _) => number(text, (stars + 1) as f64),
+            (_, 0 | 1) => range(text, 1.0, 2.0),
+            (_, 2) => range(text, 2.0, 4.0),
+            _ => range(text, 4.0, f64::INFINITY),
+        }
+    };
+    let exact_options = options(json!({ "eval_fraction": 0.2 }));
+    let said = run(job("bert-embedding", Objective::Rating, exact_options, (0..400).map(own).collect()));
+    assert!(said.metric("mae") < 0.4, "{:?}", said.finished().metrics);
+    // About a fifth of the rows of which all is known.
+    let held_out = said.prepared.as_ref().unwrap().held_out_rows;
+    assert!((20..=60).contains(&held_out), "{held_out}");
 }
 
 #[test]

@@ -100,6 +100,55 @@ fn labels_that_are_no_numbers_or_never_change_are_refused() {
 }
 
 #[test]
+fn stars_may_be_ranges() {
+    let cluster = Cluster::new();
+    let mut session = cluster.session();
+    prepare(&cluster, &mut session, 80);
+    run(&mut session, "CREATE DOMAIN stars AS numrange");
+    let ranges = "CASE id % 4 WHEN 0 THEN '[4,5]' WHEN 1 THEN '[1,2]' WHEN 2 THEN '[5,5]' ELSE '[1,1]' END";
+    for label in [
+        format!("({ranges})::numrange"),
+        format!("({ranges})::int4range"),
+        format!("({ranges})::int8range"),
+        format!("({ranges})::numrange::stars"),
+        ranges.replace("[4,5]", "(3,)").replace("[1,2]", "(,3)"),
+        ranges.replace("[4,5]", "[3.5,6)").replace("'[1,1]'", "NULL"),
+        ranges.replace("[5,5]", "[4.5,4.5]"),
+    ] {
+        let label = if label.contains("::") { label } else { format!("({label})::numrange") };
+        let end = trained(&mut session, &label, "rating");
+        assert!(end.starts_with("succeeded"), "{label}: {end}");
+    }
+    let held_out = "SELECT held_out_rows FROM ecommerce_ml.jobs ORDER BY job DESC LIMIT 1";
+    // Of the sixteen that would be, about half.
+    assert!(
+        (1..=13).contains(&ask::<i64>(&mut session, held_out)),
+        "half of the rows are ranges, and are never held out"
+    );
+    for (label, message) in [
+        (ranges.replace("[4,5]", "empty"), "a label is an empty range"),
+        (ranges.replace("[4,5]", "[3.2,3.8]"), "label from 3.2 to 3.8 holds no number of stars from 1 to 5"),
+        (ranges.replace("[4,5]", "(5,9)"), "label from 6 to 8 holds no number of stars from 1 to 5"),
+    ] {
+        let end = trained(&mut session, &format!("({label})::numrange"), "rating");
+        assert!(end.starts_with(&format!("failed; 22023; {message}")), "{label}: {end}");
+    }
+    run(
+        &mut session,
+        &format!("CREATE VIEW seen AS SELECT body, ({ranges})::numrange AS label FROM labelled"),
+    );
+    for task in ["classification", "regression"] {
+        let call = train("mine", "label", task, json!({})).replace("'labelled'", "'seen'");
+        fails_with(&mut session, &call, "42804");
+    }
+    fails_with(
+        &mut session,
+        "SELECT ecommerce_ml.evaluate_model('reviews', 'seen', 'body', 'label')",
+        "42804",
+    );
+}
+
+#[test]
 fn a_scheduled_run_refuses_what_a_training_does() {
     let cluster = Cluster::new();
     let mut session = cluster.session();

@@ -164,7 +164,10 @@ fn progress_is_seen_from_another_session() {
             &[],
         )
         .unwrap();
-    assert_eq!((row.get::<_, &str>(0), row.get::<_, i32>(2), row.get::<_, i64>(4)), ("training", 1000, 160_000));
+    assert_eq!(
+        (row.get::<_, &str>(0), row.get::<_, i32>(2), row.get::<_, i64>(4)),
+        ("training", 1000, 160_000)
+    );
     assert!(row.get::<_, i32>(1) >= 1 && row.get::<_, i64>(3) >= 5);
     assert!(row.get::<_, f64>(5) > 0.0 && row.get::<_, f64>(6) > 0.0 && row.get::<_, f64>(7) > 0.0);
     assert!(row.get::<_, bool>(8) && row.get::<_, i64>(9) == 400 && row.get::<_, i64>(10) > 0);

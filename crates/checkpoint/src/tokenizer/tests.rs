@@ -33,6 +33,7 @@ fn awkward_text() -> impl Strategy<Value = String> {
         1 => "[\u{0}-\u{1f}\u{7f}-\u{a0}\u{ad}\u{200b}\u{2028}\u{fffd}]{1,2}",
         1 => "[\u{300}-\u{304}\u{5b0}\u{c0}-\u{17f}\u{130}\u{3a3}\u{1e9e}]{1,3}",
         1 => "[一-三々가-힣あ-お😀-😃،。“”—]{1,3}",
+        1 => "(😍|❤|\u{fe0f}|👍🏽|★|☆|⭐|\u{200d}|&#39;|&amp;|&|<br|/>|’){1,4}",
         1 => any::<char>().prop_map(String::from),
     ];
     prop::collection::vec(part, 0..24).prop_map(|parts| parts.concat())

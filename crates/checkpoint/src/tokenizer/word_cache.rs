@@ -115,8 +115,8 @@ impl WordCache {
 /// Cuts a text where the tokenizer does, if perhaps in larger parts.
 #[derive(Debug)]
 struct WordSplitter {
-    /// First bytes of tokens that are found before a text is cut.
-    first_bytes: Vec<u8>,
+    /// Whether a byte is the first of a token that is found before a text is cut: a vocabulary may have hundreds.
+    begins_token: Box<[bool; 256]>,
 }
 
 impl WordSplitter {
@@ -131,8 +131,15 @@ impl WordSplitter {
             let takes_space = token.lstrip || token.rstrip || token.content.contains(char::is_whitespace);
             !takes_space && !token.single_word && !token.normalized
         });
-        let first_bytes = added.values().filter_map(|token| token.content.bytes().next()).collect();
-        (is_of_bert && is_found_in_words).then_some(Self { first_bytes })
+        let first_bytes = added.values().filter_map(|token| token.content.bytes().next());
+        (is_of_bert && is_found_in_words).then(|| Self::with(first_bytes))
+    }
+
+    /// One for which tokens that begin with these bytes are found before a text is cut.
+    fn with(first_bytes: impl Iterator<Item = u8>) -> Self {
+        let mut begins_token = Box::new([false; 256]);
+        first_bytes.for_each(|byte| begins_token[usize::from(byte)] = true);
+        Self { begins_token }
     }
 
     /// The words of a text, none of them empty.
@@ -140,7 +147,7 @@ impl WordSplitter {
     /// There is more white space than this, some of which doesn't part words: the normalizer takes control characters out.
     fn words<'t>(&self, text: &'t str) -> impl Iterator<Item = &'t str> + use<'_, 't> {
         text.split([' ', '\t', '\n', '\r']).flat_map(move |word| {
-            let is_whole = word.bytes().any(|byte| self.first_bytes.contains(&byte));
+            let is_whole = word.bytes().any(|byte| self.begins_token[usize::from(byte)]);
             let mut rest = word;
             iter::from_fn(move || {
                 let end = if is_whole { rest.len() } else { end_of_part(rest) };
@@ -167,7 +174,7 @@ mod tests {
     use super::*;
 
     fn words() -> WordCache {
-        WordCache { splitter: WordSplitter { first_bytes: vec![b'['] }, cached: RwLock::default() }
+        WordCache { splitter: WordSplitter::with([b'['].into_iter()), cached: RwLock::default() }
     }
 
     /// Ids of the characters, so that anything out of place shows.

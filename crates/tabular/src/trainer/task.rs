@@ -146,8 +146,10 @@ impl LearningTask {
     fn shares(&self, targets: &Targets, row: usize) -> impl Iterator<Item = (usize, f64)> + use<> {
         let (class, upper) = match targets {
             Targets::Stars(stars) => {
-                let lower = stars[row].floor().clamp(1.0, 5.0);
-                (lower as usize - 1, stars[row] - lower)
+                // A range counts as its middle.
+                let stars = stars[row].middle();
+                let lower = stars.floor().clamp(1.0, 5.0);
+                (lower as usize - 1, stars - lower)
             }
             _ => (targets.class(row) as usize, 0.0),
         };

@@ -4,8 +4,8 @@
 //! examples they come with.
 
 use ecommerce_ml_protocol::EngineError;
-use ecommerce_ml_training::Targets;
 use ecommerce_ml_training::class_weights::ClassWeights;
+use ecommerce_ml_training::{Stars, Targets};
 
 use crate::recipe::loss::{CrossEntropy, Loss, Regression, RegressionLoss, Target};
 use crate::recipe::options::TrainingOptions;
@@ -84,10 +84,17 @@ fn gather<T: Copy>(all: &[T], rows: &[usize]) -> Vec<T> {
     rows.iter().map(|&row| all[row]).collect()
 }
 
-/// A number of stars as a target: it may lie between two.
-fn star_target(stars: f64) -> Target {
-    let lower = stars.floor().clamp(1.0, 5.0);
-    Target { class: lower as u32 - 1, towards_next: stars - lower }
+/// Stars as a target: a number may lie between two.
+fn star_target(stars: Stars) -> Target {
+    match stars {
+        Stars::Number(stars) => {
+            let lower = stars.floor().clamp(1.0, 5.0);
+            Target::Between { class: lower as u32 - 1, towards_next: stars - lower }
+        }
+        Stars::Range(lowest, highest) => {
+            Target::Among { first: u32::from(lowest) - 1, last: u32::from(highest) - 1 }
+        }
+    }
 }
 
 /// Weights by the names of the labels: stars may be written as numbers.
@@ -106,8 +113,10 @@ mod tests {
 
     #[test]
     fn stars_lie_between_two() {
-        assert_eq!(star_target(3.5), Target { class: 2, towards_next: 0.5 });
-        assert_eq!(star_target(5.0), Target { class: 4, towards_next: 0.0 });
-        assert_eq!(star_target(1.0), Target { class: 0, towards_next: 0.0 });
+        let target = |stars| star_target(Stars::Number(stars));
+        assert_eq!(target(3.5), Target::Between { class: 2, towards_next: 0.5 });
+        assert_eq!(target(5.0), Target::Between { class: 4, towards_next: 0.0 });
+        assert_eq!(target(1.0), Target::Between { class: 0, towards_next: 0.0 });
+        assert_eq!(star_target(Stars::Range(4, 5)), Target::Among { first: 3, last: 4 });
     }
 }

@@ -118,7 +118,7 @@ fn every_class_keeps_a_row_to_learn_from() {
     names.dedup();
     let class = |label: &Label| match label {
         Label::Class(name) => name.strip_prefix("only ").map_or(0, |number| number.parse().unwrap_or(0) + 1),
-        Label::Number(_) => 0,
+        Label::Number(_) | Label::Range(..) => 0,
     };
     let classes: Vec<u32> = dataset.labels.iter().map(class).collect();
     let split = dataset.split(&classes, 0.5, 1);

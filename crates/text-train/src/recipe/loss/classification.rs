@@ -7,18 +7,29 @@ use ecommerce_ml_protocol::{EngineError, ErrorKind};
 
 use super::{Loss, mismatch};
 
-/// What a row should be: a class, or, where classes have an order, something between it and the next one.
+/// What a row should be.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Target {
-    /// The class, or the lower one of two.
-    pub class: u32,
-    /// How far it is from `class` to the next one, from 0 to below 1: that part of the target is the next class's.
-    pub towards_next: f64,
+pub enum Target {
+    /// A class, or, where classes have an order, something between it and the next one.
+    Between {
+        /// The class, or the lower one of two.
+        class: u32,
+        /// How far it is from `class` to the next one, from 0 to below 1: that part of the target is the next class's.
+        towards_next: f64,
+    },
+    /// One of several classes that follow each other, nobody knows which: a partial label (Jin and Ghahramani, "Learning with
+    /// Multiple Labels", 2002).
+    Among {
+        /// The first of them.
+        first: u32,
+        /// The last of them.
+        last: u32,
+    },
 }
 
 impl From<u32> for Target {
     fn from(class: u32) -> Self {
-        Self { class, towards_next: 0.0 }
+        Self::Between { class, towards_next: 0.0 }
     }
 }
 
@@ -29,7 +40,9 @@ impl From<u32> for Target {
 /// `-(1 - s) w[y] ln p[y] - s / C * sum over c of w[c] ln p[c]`, plus `ordinal * w[y] * sum over k of (P[k] - T[k])^2`
 /// with the running sums P of p and T of the one-hot target.
 ///
-/// A target between two classes is the two one-hot targets, and their weights, mixed in its proportion.
+/// A target between two classes is the two one-hot targets, and their weights, mixed in its proportion. One among several asks
+/// for the sum of their probabilities: ln of it instead of `ln p[y]`, the mean of their weights, and no distance inside of them, so
+/// that the model itself decides between them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CrossEntropy {
     classes: usize,
@@ -77,7 +90,7 @@ impl CrossEntropy {
     /// # Errors
     /// [`ErrorKind::Internal`] if a target is none of the classes.
     pub fn denominator<T: Copy + Into<Target>>(&self, targets: &[T]) -> Result<f64, EngineError> {
-        targets.iter().map(|&target| self.weights_of(target.into()).map(|(one, next)| one + next)).sum()
+        targets.iter().map(|&target| self.weight_of(target.into())).sum()
     }
 
     /// Loss of some rows: `logits` are rows x classes, row by row; `targets` is what each row should be. Nothing is left
@@ -101,11 +114,11 @@ impl CrossEntropy {
         let rows = logits.chunks_exact(self.classes).zip(loss.gradient.chunks_exact_mut(self.classes));
         for ((logits, gradient), &target) in rows.zip(targets) {
             let target = target.into();
-            let weights = self.weights_of(target)?;
+            let weight = self.weight_of(target)?;
             row.softmax(logits);
-            loss.value += scale * row.cross_entropy(self, target, weights);
+            loss.value += scale * row.cross_entropy(self, target, weight);
             if self.ordinal != 0.0 {
-                loss.value += scale * row.squared_distance(target, self.ordinal * (weights.0 + weights.1));
+                loss.value += scale * row.squared_distance(target, self.ordinal * weight);
             }
             for (gradient, value) in gradient.iter_mut().zip(&row.gradient) {
                 *gradient = (scale * value) as f32;
@@ -114,16 +127,32 @@ impl CrossEntropy {
         Ok(loss)
     }
 
-    /// What the two classes of a target weigh in it; the second one nothing unless the target lies between both.
-    fn weights_of(&self, target: Target) -> Result<(f64, f64), EngineError> {
-        let weight = |class: usize| {
+    /// What a target weighs.
+    fn weight_of(&self, target: Target) -> Result<f64, EngineError> {
+        let weight = |class: u32| {
             let message = || format!("class {class} is none of {} classes", self.classes);
             let unknown = || EngineError::new(ErrorKind::Internal, message());
-            self.weights.get(class).copied().ok_or_else(unknown)
+            self.weights.get(class as usize).copied().ok_or_else(unknown)
         };
-        let (class, share) = (target.class as usize, target.towards_next);
-        let next = if share > 0.0 { share * weight(class + 1)? } else { 0.0 };
-        Ok(((1.0 - share) * weight(class)?, next))
+        match target {
+            Target::Between { class, towards_next: 0.0 } => weight(class),
+            Target::Between { class, towards_next } => {
+                Ok((1.0 - towards_next) * weight(class)? + towards_next * weight(class + 1)?)
+            }
+            Target::Among { first, last } => {
+                let sum: f64 = (first..=last).map(weight).sum::<Result<_, _>>()?;
+                Ok(sum / f64::from((last + 1).saturating_sub(first).max(1)))
+            }
+        }
+    }
+
+    /// What a class of a target between two weighs in it.
+    fn part_of(&self, target: (u32, f64), class: usize) -> f64 {
+        match class.checked_sub(target.0 as usize) {
+            Some(0) => (1.0 - target.1) * self.weights[class],
+            Some(1) => target.1 * self.weights[class],
+            _ => 0.0,
+        }
     }
 }
 
@@ -154,23 +183,43 @@ impl RowBuffers {
     }
 
     /// The row's cross entropy; its gradient replaces what was there: with q the smoothed and weighted target, that is
-    /// `p * (sum of q) - q`.
-    fn cross_entropy(&mut self, by: &CrossEntropy, target: Target, weights: (f64, f64)) -> f64 {
+    /// `p * (sum of q) - q`. Of a target among several, q is divided between them as p is.
+    fn cross_entropy(&mut self, by: &CrossEntropy, target: Target, weight: f64) -> f64 {
         let spread = by.smoothing / by.classes as f64;
-        let total = (1.0 - by.smoothing) * (weights.0 + weights.1) + spread * by.weights.iter().sum::<f64>();
-        let mut value = 0.0;
+        let total = (1.0 - by.smoothing) * weight + spread * by.weights.iter().sum::<f64>();
+        let among = match target {
+            Target::Among { first, last } => {
+                Some((first as usize..last as usize + 1, self.log_sum(first, last)))
+            }
+            Target::Between { .. } => None,
+        };
+        let mut value = among.as_ref().map_or(0.0, |(_, log_sum)| -(1.0 - by.smoothing) * weight * log_sum);
         for class in 0..by.classes {
-            let whole = match class.checked_sub(target.class as usize) {
-                Some(0) => (1.0 - by.smoothing) * weights.0,
-                Some(1) => (1.0 - by.smoothing) * weights.1,
-                _ => 0.0,
+            let smoothed = spread * by.weights[class];
+            let (whole, counted) = match (&among, target) {
+                (Some((classes, log_sum)), _) if classes.contains(&class) => {
+                    let share = (self.log_probabilities[class] - log_sum).exp();
+                    ((1.0 - by.smoothing) * weight * share, 0.0)
+                }
+                (None, Target::Between { class: lower, towards_next }) => {
+                    let whole = (1.0 - by.smoothing) * by.part_of((lower, towards_next), class);
+                    (whole, whole)
+                }
+                _ => (0.0, 0.0),
             };
-            let wanted = whole + spread * by.weights[class];
             // A class that nobody wants adds nothing, even if its probability is 0 and the logarithm infinite.
+            let wanted = counted + smoothed;
             value -= if wanted == 0.0 { 0.0 } else { wanted * self.log_probabilities[class] };
-            self.gradient[class] = total * self.probabilities[class] - wanted;
+            self.gradient[class] = total * self.probabilities[class] - (whole + smoothed);
         }
         value
+    }
+
+    /// Logarithm of the sum of these classes' probabilities.
+    fn log_sum(&self, first: u32, last: u32) -> f64 {
+        let some = self.log_probabilities.get(first as usize..=last as usize).unwrap_or_default();
+        let largest = some.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        some.iter().map(|log_probability| (log_probability - largest).exp()).sum::<f64>().ln() + largest
     }
 
     /// `factor` times the row's squared earth mover's distance, whose gradient is added: with `d[k] = P[k] - T[k]` and
@@ -180,10 +229,15 @@ impl RowBuffers {
         let mut slopes = vec![0.0; self.probabilities.len()];
         for (class, slope) in slopes.iter_mut().enumerate() {
             running += self.probabilities[class];
-            let difference = match class.checked_sub(target.class as usize) {
-                None => running,
-                Some(0) => running - (1.0 - target.towards_next),
-                Some(_) => running - 1.0,
+            let difference = match target {
+                Target::Between { class: lower, towards_next } => match class.checked_sub(lower as usize) {
+                    None => running,
+                    Some(0) => running - (1.0 - towards_next),
+                    Some(_) => running - 1.0,
+                },
+                Target::Among { first, .. } if class < first as usize => running,
+                Target::Among { last, .. } if class < last as usize => 0.0,
+                Target::Among { .. } => running - 1.0,
             };
             value += difference * difference;
             *slope = 2.0 * difference;
@@ -223,11 +277,16 @@ mod tests {
                 .with_weights(&[1.0, 0.5, 2.0, 0.25, 3.0])
                 .with_smoothing(smoothing)
                 .with_ordinal(ordinal);
-            let targets = [Target { class: 3, towards_next: 0.25 }, Target::from(0)];
-            let loss = by.compute(&logits, &targets, 2.0).unwrap();
-            for (at, &gradient) in loss.gradient.iter().enumerate() {
-                let slope = slope(&by, &logits, &targets, at);
-                assert!((f64::from(gradient) - slope).abs() < 2e-6, "{gradient} is not {slope}");
+            let between = Target::Between { class: 3, towards_next: 0.25 };
+            for targets in [
+                [between, Target::from(0)],
+                [Target::Among { first: 3, last: 4 }, Target::Among { first: 0, last: 2 }],
+            ] {
+                let loss = by.compute(&logits, &targets, 2.0).unwrap();
+                for (at, &gradient) in loss.gradient.iter().enumerate() {
+                    let slope = slope(&by, &logits, &targets, at);
+                    assert!((f64::from(gradient) - slope).abs() < 2e-6, "{gradient} is not {slope}");
+                }
             }
         }
     }
@@ -244,6 +303,30 @@ mod tests {
     }
 
     #[test]
+    fn a_range_asks_for_the_sum_of_its_probabilities() {
+        let by = CrossEntropy::new(5);
+        let among = |first, last| by.compute(&LOGITS, &[Target::Among { first, last }], 1.0).unwrap();
+        let exp: Vec<f64> = LOGITS.iter().map(|&logit| f64::from(logit).exp()).collect();
+        let wanted = -((exp[3] + exp[4]) / exp.iter().sum::<f64>()).ln();
+        assert!((among(3, 4).value - wanted).abs() < 1e-12);
+        // Nothing is asked of one that holds everything, and of one class what is asked of it alone.
+        assert!(
+            among(0, 4).value.abs() < 1e-12 && among(0, 4).gradient.iter().all(|slope| slope.abs() < 1e-7)
+        );
+        assert_eq!(among(2, 2).value, by.compute(&LOGITS, &[2_u32], 1.0).unwrap().value);
+        // Within a range the likelier class gains more.
+        assert!(among(3, 4).gradient[4] < among(3, 4).gradient[3] && among(3, 4).gradient[3] < 0.0);
+        let ordinal = CrossEntropy::new(5).with_ordinal(1.0);
+        let far = |logits: &[f32; 5]| {
+            ordinal.compute(logits, &[Target::Among { first: 3, last: 4 }], 1.0).unwrap().value
+        };
+        assert!(far(&[8.0, 0.0, 0.0, 0.0, 0.0]) > far(&[0.0, 0.0, 8.0, 0.0, 0.0]));
+        assert!((far(&[0.0, 0.0, 0.0, 8.0, 0.0]) - far(&[0.0, 0.0, 0.0, 0.0, 8.0])).abs() < 1e-12);
+    }
+
+    const LOGITS: [f32; 5] = [0.5, -1.25, 0.0, 1.0, 2.0];
+
+    #[test]
     fn loss_does_not_depend_on_how_rows_are_cut_into_batches() {
         let by = CrossEntropy::new(2).with_weights(&[1.0, 3.0]).with_smoothing(0.1);
         let (logits, targets) = ([0.5, -0.5, 1.0, 2.0, -1.0, 0.0], [0_u32, 1, 1]);
@@ -257,7 +340,7 @@ mod tests {
 
     #[test]
     fn half_way_between_two_classes_both_are_as_good() {
-        let target = Target { class: 1, towards_next: 0.5 };
+        let target = Target::Between { class: 1, towards_next: 0.5 };
         let gradient = CrossEntropy::new(3).compute(&[0.0; 3], &[target], 1.0).unwrap().gradient;
         assert!(gradient[0] > 0.0 && gradient[1] < 0.0);
         assert_eq!(gradient[1], gradient[2]);
@@ -275,7 +358,8 @@ mod tests {
         assert!(by.compute(&[0.0; 3], &[0_u32], 1.0).is_err());
         assert!(by.compute(&[0.0; 2], &[2_u32], 1.0).is_err());
         assert!(by.denominator(&[0_u32, 7]).is_err());
-        assert!(by.denominator(&[Target { class: 1, towards_next: 0.5 }]).is_err());
+        assert!(by.denominator(&[Target::Between { class: 1, towards_next: 0.5 }]).is_err());
+        assert!(by.denominator(&[Target::Among { first: 1, last: 2 }]).is_err());
         assert!(CrossEntropy::new(0).compute::<u32>(&[], &[], 1.0).is_err());
     }
 
