@@ -156,7 +156,7 @@ fn nothing_to_read_has_no_explanation() {
 #[test]
 fn the_words_that_say_so_contribute_the_most() {
     let model = kind().load_to_explain(&files("reviews")).unwrap();
-    let text = "Arrived broken, but support was great";
+    let text = "It arrived broken. Support was great.";
     let explanation = explain(&*model, &[text], None).remove(0).unwrap();
     let word = |span: &SpanContribution| {
         text.chars().skip(span.start as usize).take(span.length as usize).collect::<String>()

@@ -146,9 +146,19 @@ fn vocabulary_alone_cuts_like_the_whole_tokenizer() {
     let only = ["vocab.txt", "tokenizer_config.json"];
     let parts = only.map(|name| (name.to_owned(), files.get(name).unwrap().to_vec()));
     let tokenizer = Tokenizer::load(&ModelFiles::from_parts(parts.into()), &config).unwrap();
+    // Only `tokenizer.json` says that a sign such as "&amp;" is one token.
+    let whole: Value = serde_json::from_slice(files.get("tokenizer.json").unwrap()).unwrap();
+    let signs: Vec<&str> = whole["added_tokens"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|token| token["content"].as_str())
+        .collect();
+    let has_sign = |text: &str| signs.iter().any(|sign| !sign.starts_with('[') && text.contains(sign));
     let texts: Vec<String> = json_lines("texts.jsonl.gz");
     let ids: Vec<Vec<u32>> = json_lines("token_ids.jsonl.gz");
-    for (text, ids) in texts.iter().zip(ids).filter(|(text, _)| !is_blank(text)) {
+    let known = texts.iter().zip(ids).filter(|(text, _)| !is_blank(text) && !has_sign(text));
+    for (text, ids) in known {
         assert_eq!(tokenizer.tokenize(text, TokenDetail::Ids).unwrap(), Tokens::Ids(ids), "{text:?}");
     }
 }
