@@ -23,7 +23,7 @@ from sklearn.metrics import f1_score
 from transformers import AutoTokenizer, BertForSequenceClassification
 
 from evaluate import forward_logits, predict_by_engine
-from own_tests import STARRED, calibration_error, table
+from own_tests import STARRED, calibration_error, sentiments, table
 
 FOLDS, SEED = 5, 20240511
 MAE_WEIGHT, REGULARISER = 0.5, 0.03
@@ -79,14 +79,14 @@ def across_folds(logits: np.ndarray, stars: np.ndarray, shift: float) -> np.ndar
 
 def worth(p: np.ndarray, stars: np.ndarray) -> dict:
     """What the choice looks at, and what else it changes."""
-    groups = np.stack([p[:, :2].sum(1), p[:, 2], p[:, 3:].sum(1)], 1).argmax(1) - 1
+    groups = sentiments(p).argmax(1) - 1
     rating = p @ np.arange(1.0, 6.0)
     return {
         "cross_entropy": cross_entropy(p, stars),
         "macro_f1": f1_score(np.sign(stars - 3), groups, average="macro"),
         "mae": float(np.abs(rating - stars).mean()),
         "accuracy": float((p.argmax(1) + 1 == stars).mean()),
-        "calibration_error": calibration_error(p, stars),
+        "calibration_error": calibration_error(p, stars - 1),
         "one_star_positive": float((groups[stars == 1] == 1).mean()),
         "three_stars_neutral": float((groups[stars == 3] == 0).mean()),
     }

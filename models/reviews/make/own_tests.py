@@ -66,11 +66,22 @@ def vader(texts: list[str]) -> Reader:
     return found
 
 
-def calibration_error(p: np.ndarray, stars: np.ndarray, bins: int = 15) -> float:
-    """Expected calibration error of the likeliest star, over bins of equal width."""
-    sure, right = p.max(1), p.argmax(1) + 1 == stars
+def sentiments(p: np.ndarray) -> np.ndarray:
+    """Probabilities of negative, neutral and positive, `[rows, 5] -> [rows, 3]`."""
+    return np.stack([p[:, :2].sum(1), p[:, 2], p[:, 3:].sum(1)], 1)
+
+
+def calibration_error(p: np.ndarray, actual: np.ndarray, bins: int = 15) -> float:
+    """Expected calibration error of the likeliest class, over bins of equal width; `actual` are classes from 0."""
+    sure, right = p.max(1), p.argmax(1) == actual
     place = np.minimum((sure * bins).astype(int), bins - 1)
     return sum(abs(sure[place == b].mean() - right[place == b].mean()) * (place == b).mean() for b in range(bins) if (place == b).any())
+
+
+def at_coverage(p: np.ndarray, actual: np.ndarray) -> dict:
+    """Accuracy of the surest parts of the rows."""
+    right = (p.argmax(1) == actual)[np.argsort(-p.max(1), kind="stable")]
+    return {f"{part:g}": right[: int(len(right) * part)].mean() for part in (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)}
 
 
 def on_stars(found: Reader, stars: np.ndarray) -> dict:
@@ -86,9 +97,19 @@ def on_stars(found: Reader, stars: np.ndarray) -> dict:
         "r": np.corrcoef(found.stars, stars)[0, 1],
         "sentiment_macro_f1": f1_score(gold, found.classes, average="macro"),
         "sentiment_accuracy": (gold == found.classes).mean(),
-        "calibration_error": None if found.p is None else calibration_error(found.p, stars),
         "sentiment_by_star": shares,
         "confusion": [[int(((stars == n) & (found.star == m)).sum()) for m in range(1, 6)] for n in range(1, 6)],
+    } | ({} if found.p is None else on_confidence(found.p, stars.astype(int)))
+
+
+def on_confidence(p: np.ndarray, stars: np.ndarray) -> dict:
+    """How much the probabilities of stars and of sentiments are worth."""
+    gold, groups = np.sign(stars - 3) + 1, sentiments(p)
+    return {
+        "calibration_error": calibration_error(p, stars - 1),
+        "sentiment_calibration_error": calibration_error(groups, gold),
+        "accuracy_at_coverage": at_coverage(p, stars - 1),
+        "sentiment_accuracy_at_coverage": at_coverage(groups, gold),
     }
 
 
@@ -101,7 +122,7 @@ def measure(read, rows: pd.DataFrame) -> dict:
     """All that a reader is worth."""
     result = {}
     found = read(rows["text"].tolist())
-    for name, sources in [(name, (name,)) for name in STARRED] + [("polarity", POLAR)]:
+    for name, sources in [(name, (name,)) for name in STARRED] + [("both", STARRED), ("polarity", POLAR)]:
         chosen = rows["source"].isin(sources).to_numpy()
         if not chosen.any():
             continue
