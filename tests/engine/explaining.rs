@@ -156,16 +156,20 @@ fn nothing_to_read_has_no_explanation() {
 #[test]
 fn the_words_that_say_so_contribute_the_most() {
     let model = kind().load_to_explain(&files("reviews")).unwrap();
-    let text = "It arrived broken. Support was great.";
-    let explanation = explain(&*model, &[text], None).remove(0).unwrap();
-    let word = |span: &SpanContribution| {
+    let word = |text: &str, span: &SpanContribution| {
         text.chars().skip(span.start as usize).take(span.length as usize).collect::<String>()
     };
     let by_contribution =
         |one: &&SpanContribution, other: &&SpanContribution| one.contribution.total_cmp(&other.contribution);
-    let spans = spans(&explanation);
-    assert_eq!(word(spans.iter().max_by(by_contribution).unwrap()), "great");
-    assert_eq!(word(spans.iter().min_by(by_contribution).unwrap()), "broken");
+    let [mixed, plain] = ["Arrived broken, but support was great", "It arrived broken. Support was great."];
+    let explanations = explain(&*model, &[mixed, plain], None);
+    let [of_mixed, of_plain] = [0, 1].map(|at| spans(explanations[at].as_ref().unwrap()));
+    assert_eq!(word(mixed, of_mixed.iter().max_by(by_contribution).unwrap()), "great");
+    assert_eq!(word(plain, of_plain.iter().max_by(by_contribution).unwrap()), "great");
+    assert_eq!(word(plain, of_plain.iter().min_by(by_contribution).unwrap()), "broken");
+    // In the first, "but" tells more against it than the word that it stands beside.
+    let broken = of_mixed.iter().find(|span| word(mixed, span) == "broken").unwrap();
+    assert!(broken.contribution < 0.0, "{broken:?}");
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
     python export.py --base FOLDER --checkpoint FOLDER --calibration calibration.json --out models/reviews
 
-`base` is what `symbols.py` wrote, `checkpoint` what `train.sql` exported. The map of `calibrate.py` goes into the head. Without a checkpoint only config and tokenizer are written.
+`base` is what `symbols.py` wrote, `checkpoint` what `train.sql` exported. The map of `calibrate.py` goes into the head. Without
+a checkpoint only config and tokenizer are written.
 """
 
 import argparse

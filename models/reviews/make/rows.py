@@ -1,6 +1,6 @@
 """The rows of the `reviews` model: one table of texts, each with the stars it has or may have.
 
-    python rows.py --data WORK/data --shared FOLDER --out rows.csv [--leave-out clothing|foods] [--all]
+    python rows.py --data WORK/data --shared FOLDER --out rows.csv [--leave-out clothing|foods]
 
 `FOLDER` holds the archives named in `SOURCES.md` ("Reviews with true stars"). Columns of the table:
 
@@ -8,13 +8,10 @@
 - `stars`: a range of numbers as PostgreSQL writes one. `[4,4]` is four stars, `[3.4,3.4]` lies between two, `[4,5]` is four or five,
   nobody knows which;
 - `source`: which set;
-- `split`: `train`, `valid` or `test`. Products (hotels, IMDB films by chance) are apart, and no text is in two of them.
+- `split`: `train`, `valid` or `test`. Products and hotels are apart, and no text is in two of them.
 
-Of the large sets of which only praise or blame is known there is a part (`SHARES`), with `--all` each row: `reviews_small` learns from those
-what `reviews` says of them.
-
-The evaluation sets of `data.py` and every text of `tests/pg_regress/sql/single_texts_as_people_read_them.sql` are in none of them. The sentences of the five
-products of Hu and Liu's first set aren't used at all: the Amazon snippets are the same sentences.
+The evaluation sets of `data.py` and every text of `tests/pg_regress/sql/single_texts_as_people_read_them.sql` are in none of them. The
+sentences of the five products of Hu and Liu's first set aren't used at all: the Amazon snippets are the same sentences.
 """
 
 import argparse
@@ -109,15 +106,12 @@ def rated(data: Path) -> list[Row]:
     return rows
 
 
-def films(data: Path) -> list[Row]:
-    """Film reviews that are positive or negative: the beginning of some and the end of the others, where the verdict is.
-
-    `evaluation_keys` has those that are held out, by their whole text.
-    """
-    held_out = evaluation_keys(data)
+def films(data: Path, kept_back: set[str]) -> list[Row]:
+    """Film reviews that are positive or negative: the beginning of some and the end of the others, where the verdict is. Those that are kept
+    back are known by their whole text."""
     rows = []
     for text, label in datasets.imdb(data):
-        if chance("film", text) < SHARES.get("imdb", 1.0) and datasets.key(text) not in held_out:
+        if chance("film", text) < SHARES["imdb"] and datasets.key(text) not in kept_back:
             cut = text if len(text) < 700 or chance("cut", text) < 0.5 else text[-600:].partition(". ")[2]
             rows.append(Row(cut, *((4.0, 5.0) if label > 0.5 else (1.0, 2.0)), "imdb", "train"))
     return [row for row in rows if row.text]
@@ -132,7 +126,7 @@ def pros_and_cons(shared: Path) -> list[Row]:
             words = len(line.split())
             nothing = re.search(r"\bnone\b|\bnothing\b|\bn/?a\b|\bno cons\b", line.lower())
             at = chance("pros and cons", line)
-            if words >= 2 and not nothing and at < SHARES.get("pros and cons", 1.0):
+            if words >= 2 and not nothing and at < SHARES["pros and cons"]:
                 rows.append(Row(line.replace("&#13;&#10;", " ").strip(), *stars, name.lower(), "test" if at < 0.03 else "valid" if at < 0.04 else "train"))
     return rows
 
@@ -176,7 +170,7 @@ def hotels(shared: Path) -> list[Row]:
         for column, stars in (("Positive_Review", (4.0, 5.0)), ("Negative_Review", (1.0, 2.0))):
             text = line[column].strip()
             nothing = re.fullmatch(r"(no (negative|positive)|nothing.*|none|n a|na|no|all good|everything.*)", text.lower())
-            if len(text.split()) >= 3 and not nothing and len(text) < 400 and chance("hotel", text) < SHARES.get("hotels", 1.0):
+            if len(text.split()) >= 3 and not nothing and len(text) < 400 and chance("hotel", text) < SHARES["hotels"]:
                 rows.append(Row(text, *stars, "hotels", split))
     return rows
 
@@ -203,11 +197,12 @@ def distinct(rows: list[Row], seen: set[str], key_of=datasets.key) -> list[Row]:
 
 def build(data: Path, shared: Path, leave_out: str | None) -> list[Row]:
     """All rows; `leave_out` leaves a kind of goods out of the training."""
-    rows = clothing(shared) + foods(shared, data) + rated(data) + films(data)
-    rows = distinct(rows + pros_and_cons(shared) + sentences(shared) + hotels(shared), evaluation_keys(data))
+    kept_back = evaluation_keys(data)
+    rows = clothing(shared) + foods(shared, data) + rated(data) + films(data, kept_back)
+    rows = distinct(rows + pros_and_cons(shared) + sentences(shared) + hotels(shared), set(kept_back))
     if leave_out:
         rows = [row for row in rows if row.split != "train" or not row.source.startswith(leave_out)]
-    return rows + distinct(synthesis.rows(rows), evaluation_keys(data), synthesis.key)
+    return rows + distinct(synthesis.rows(rows), set(kept_back), synthesis.key)
 
 
 def main() -> None:
@@ -217,10 +212,7 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, required=True, help="folder with the archives")
     parser.add_argument("--out", type=Path, required=True, help="file to write")
     parser.add_argument("--leave-out", choices=("clothing", "foods"))
-    parser.add_argument("--all", action="store_true")
     args = parser.parse_args()
-    if args.all:
-        SHARES.clear()
     with args.out.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["text", "stars", "source", "split"])

@@ -262,7 +262,8 @@ fn a_policy_that_calls_hides_rows_from_leaky_functions() {
         "SELECT ecommerce_ml.predict_rating(body) FROM reviews WHERE leaky(body || '') AND id < 90",
     ] {
         run(&mut visitor, query);
-        let leaked = "SELECT count(*) FROM leaked WHERE ecommerce_ml.predict_sentiment(body) <> 'positive'";
+        let leaked = "SELECT count(*) FROM leaked \
+                      WHERE body LIKE 'Terrible%' OR ecommerce_ml.predict_sentiment(body) <> 'positive'";
         assert_eq!(ask::<i64>(&mut session, leaked), 0, "{query}");
     }
     assert!(ask::<i64>(&mut session, "SELECT count(*) FROM leaked") >= 90);
