@@ -795,6 +795,52 @@ CREATE FUNCTION key_phrases(
 COMMENT ON FUNCTION key_phrases(regclass, name, name, text, jsonb) IS
     'the phrases that drive what a model says of the texts of each key, most in all first';
 
+-- Planning. Arithmetic, and statistics of the rows of a relation, which are read as the calling role; no model is asked.
+
+CREATE FUNCTION safety_stock(
+    demand_mean double precision, demand_sd double precision, lead_time double precision,
+    lead_time_sd double precision DEFAULT 0, service_level double precision DEFAULT 0.95,
+    review_period double precision DEFAULT 0) RETURNS double precision
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 10
+    AS 'MODULE_PATHNAME', 'safety_stock_wrapper';
+COMMENT ON FUNCTION safety_stock(
+    double precision, double precision, double precision, double precision, double precision, double precision) IS
+    'stock beyond mean demand, so that it lasts until a delivery with probability service_level; times in the periods of the demand';
+
+CREATE FUNCTION reorder_point(
+    demand_mean double precision, demand_sd double precision, lead_time double precision,
+    lead_time_sd double precision DEFAULT 0, service_level double precision DEFAULT 0.95,
+    review_period double precision DEFAULT 0) RETURNS double precision
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 10
+    AS 'MODULE_PATHNAME', 'reorder_point_wrapper';
+COMMENT ON FUNCTION reorder_point(
+    double precision, double precision, double precision, double precision, double precision, double precision) IS
+    'the stock, on hand and on order, at which to order: mean demand until the delivery, and safety stock';
+
+CREATE FUNCTION newsvendor_quantity(
+    demand_mean double precision, demand_sd double precision, underage_cost double precision, overage_cost double precision)
+    RETURNS double precision
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 10
+    AS 'MODULE_PATHNAME', 'newsvendor_quantity_wrapper';
+COMMENT ON FUNCTION newsvendor_quantity(double precision, double precision, double precision, double precision) IS
+    'what to order once for a normally distributed demand, given what a unit too few and a unit too many cost';
+
+CREATE FUNCTION newsvendor_quantity(
+    levels double precision[], quantiles double precision[], underage_cost double precision, overage_cost double precision)
+    RETURNS double precision
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 10
+    AS 'MODULE_PATHNAME', 'newsvendor_quantity_of_quantiles_wrapper';
+COMMENT ON FUNCTION newsvendor_quantity(double precision[], double precision[], double precision, double precision) IS
+    'what to order once for a demand whose quantiles at these levels are known';
+
+CREATE FUNCTION optimal_price(
+    elasticity double precision, unit_cost double precision, lower double precision DEFAULT 0,
+    upper double precision DEFAULT 'Infinity') RETURNS double precision
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 10
+    AS 'MODULE_PATHNAME', 'optimal_price_wrapper';
+COMMENT ON FUNCTION optimal_price(double precision, double precision, double precision, double precision) IS
+    'the price of most profit between bounds, for a demand of constant elasticity';
+
 -- Evaluation. Rows are read as the calling role.
 
 CREATE FUNCTION evaluate_model(

@@ -5,6 +5,7 @@
 //! - [`aggregate`]: the summaries of many reviews.
 //! - [`explain`]: what made predictions.
 //! - [`evaluate`]: metrics of models and of predictions.
+//! - [`planning`]: what to order, at what price; what changed, and why: no model is asked.
 //! - [`training`]: trainings in the background; [`schedules`]: again and again.
 //! - [`models`]: deploying, rolling back, dropping, pinning, granting.
 //! - [`import`] and [`export`]: models to and from Hugging Face layout.
@@ -26,6 +27,7 @@ mod export;
 mod import;
 mod models;
 mod options;
+mod planning;
 mod roles;
 mod row;
 mod schedules;

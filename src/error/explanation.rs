@@ -36,6 +36,9 @@ impl Error {
             Error::NothingToEvaluate { skipped } => {
                 Some(format!("Rows with all that it takes: 0; rows left out: {skipped}."))
             }
+            Error::NoBestPrice(_) => {
+                Some("Profit rises with the price for ever where elasticity is -1 or above.".to_owned())
+            }
             Error::InvalidOption { expected, .. } | Error::ColumnType { expected, .. } => {
                 Some(format!("Expected {expected}."))
             }
@@ -195,6 +198,9 @@ impl Error {
             Error::NothingToEvaluate { .. } => {
                 "Rows are left out whose text is NULL or blank, or whose label or prediction is NULL."
             }
+            Error::NoBestPrice(_) => "Name the highest price that you would take, as in upper => 20.",
+            Error::ValueNotFinite(_) => "Leave such rows out, in a view.",
+            Error::TooManyParts { hint, .. } => hint,
             Error::VersionLive { .. } => "Deploy another version first, or drop the whole model.",
             Error::VersionBuiltIn(_) => "It is part of the extension.",
             Error::Encoding(_) => "Models read UTF-8: use a database with encoding UTF8.",

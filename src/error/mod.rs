@@ -10,6 +10,7 @@
 mod explanation;
 mod sqlstate;
 
+use ecommerce_ml_forecast::Invalid;
 use ecommerce_ml_protocol::{DecodeError, EngineError};
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{PgLogLevel, spi};
@@ -138,6 +139,16 @@ pub enum Error {
     ArgumentHasNull(&'static str),
     #[error("argument \"{0}\" must not be negative")]
     ArgumentNegative(&'static str),
+    #[error("argument \"{argument}\" must be {expected}")]
+    ArgumentValue { argument: &'static str, expected: &'static str },
+    #[error("demand with an elasticity of {0} has no best price without an upper bound")]
+    NoBestPrice(f64),
+    #[error("value out of range: overflow")]
+    Overflow,
+    #[error("column \"{0}\" has a value that is NaN or infinite")]
+    ValueNotFinite(String),
+    #[error("{what} have more than {most} {parts}")]
+    TooManyParts { what: &'static str, most: usize, parts: &'static str, hint: &'static str },
     #[error("version {version} of model \"{name}\" was not made by a training")]
     NotTrained { name: String, version: i32 },
     #[error("model \"{0}\" cannot be trained further")]
@@ -212,6 +223,16 @@ pub enum Error {
     Spi(#[from] spi::Error),
     #[error("unexpected result: {0}")]
     Unexpected(&'static str),
+}
+
+impl From<Invalid> for Error {
+    fn from(invalid: Invalid) -> Self {
+        match invalid {
+            Invalid::Argument { name, expected } => Error::ArgumentValue { argument: name, expected },
+            Invalid::NoOptimum { elasticity } => Error::NoBestPrice(elasticity),
+            Invalid::OutOfRange => Error::Overflow,
+        }
+    }
 }
 
 impl From<DecodeError> for Error {

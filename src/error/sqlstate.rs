@@ -58,6 +58,9 @@ impl Error {
             | Error::LabelsAlike(_)
             | Error::UnknownTask(_)
             | Error::ArgumentNegative(_)
+            | Error::ArgumentValue { .. }
+            | Error::NoBestPrice(_)
+            | Error::ValueNotFinite(_)
             | Error::NotTrainable(_)
             | Error::ArgumentMissing { .. }
             | Error::KeysNotTaken(_)
@@ -68,7 +71,7 @@ impl Error {
             | Error::OptionForTexts(_)
             | Error::NothingToEvaluate { .. }
             | Error::MalformedSummary(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
-            Error::CountOutOfRange => Code::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
+            Error::CountOutOfRange | Error::Overflow => Code::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
             Error::VersionLive { .. }
             | Error::VersionBuiltIn(_)
             | Error::ModelInUse { .. }
@@ -89,6 +92,7 @@ impl Error {
             Error::TextTooLong(_)
             | Error::FileTooLarge { .. }
             | Error::TooManyClasses(_)
+            | Error::TooManyParts { .. }
             | Error::ArrayTooLong { .. } => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Error::NoWorkerSlot | Error::NoJobSlot(_) => Code::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
             Error::Encoding(_) => Code::ERRCODE_FEATURE_NOT_SUPPORTED,

@@ -10,7 +10,8 @@
 //! - [`report`]: all of these as rows, under the names that SQL shows.
 //! - [`paired`]: whether two models differ on the same rows.
 //! - [`phrases`]: which phrases of many texts predictions are driven by.
-//! - `binomial`: the tail of a binomial distribution.
+//! - [`drivers`]: which segments explain that a metric differs between two groups; [`discovery`]: many tests at once.
+//! - [`normal`]: the normal distribution; `binomial`: the tail of a binomial distribution.
 //!
 //! It must not know where rows come from: no PostgreSQL, no models, no I/O. Invariant: memory doesn't grow with the number of rows,
 //! but for [`paired::bootstrap`], [`phrases::PhraseTally`] and up to 8 MiB of [`baseline::Numbers`], and what has no value, such as
@@ -25,6 +26,9 @@ pub mod confidence;
 pub mod confusion;
 pub mod coverage;
 pub mod curve;
+pub mod discovery;
+pub mod drivers;
+pub mod normal;
 pub mod paired;
 pub mod phrases;
 pub mod regression;

@@ -133,8 +133,13 @@ fn text_functions_promise_what_they_keep() {
     );
     assert_eq!(names(&mut session, &broken), BTreeSet::new());
     let immutable =
-        format!("SELECT p.oid::regprocedure::text {MEMBERS} WHERE p.provolatile = 'i' AND p.prokind = 'f'");
-    assert_eq!(names(&mut session, &immutable), BTreeSet::new(), "a deploy changes answers");
+        format!("SELECT DISTINCT p.proname::text {MEMBERS} WHERE p.provolatile = 'i' AND p.prokind = 'f'");
+    let arithmetic = ["newsvendor_quantity", "optimal_price", "reorder_point", "safety_stock"];
+    assert_eq!(
+        names(&mut session, &immutable),
+        BTreeSet::from(arithmetic.map(str::to_owned)),
+        "a deploy changes answers"
+    );
 }
 
 #[test]

@@ -1,0 +1,54 @@
+//! The arithmetic of what sells when, how much to order, and at what price.
+//!
+//! # Layout
+//! - [`calendar`]: regular periods from days.
+//! - [`trend`]: whether a series rises or falls, and by how much a period.
+//! - [`autocorrelation`]: how a series resembles itself some periods before.
+//! - [`inventory`]: safety stock, reorder point, newsvendor quantity.
+//! - [`price`]: the price of most profit where elasticity is constant.
+//!
+//! It must not know where numbers come from: no PostgreSQL, no models, no I/O. Invariant: what has no value is `None` or an error,
+//! never NaN.
+
+#![forbid(unsafe_code)]
+
+pub mod autocorrelation;
+pub mod calendar;
+pub mod inventory;
+pub mod price;
+pub mod trend;
+
+/// Why something can't be computed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Invalid {
+    /// An argument is not what it has to be.
+    Argument {
+        /// Its name.
+        name: &'static str,
+        /// What it has to be.
+        expected: &'static str,
+    },
+    /// Profit grows with the price without end.
+    NoOptimum {
+        /// Elasticity of demand.
+        elasticity: f64,
+    },
+    /// The result is larger than any number.
+    OutOfRange,
+}
+
+/// Refuses what is not a finite number of at least 0.
+///
+/// # Errors
+/// [`Invalid::Argument`].
+fn require_size(name: &'static str, value: f64) -> Result<(), Invalid> {
+    require(name, value.is_finite() && value >= 0.0, "a finite number of at least 0")
+}
+
+fn require(name: &'static str, holds: bool, expected: &'static str) -> Result<(), Invalid> {
+    if holds { Ok(()) } else { Err(Invalid::Argument { name, expected }) }
+}
+
+fn finite(value: f64) -> Result<f64, Invalid> {
+    if value.is_finite() { Ok(value) } else { Err(Invalid::OutOfRange) }
+}
