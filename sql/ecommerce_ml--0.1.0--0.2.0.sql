@@ -619,6 +619,40 @@ CREATE FUNCTION optimal_price(
 COMMENT ON FUNCTION optimal_price(double precision, double precision, double precision, double precision) IS
     'the price of most profit between bounds, for a demand of constant elasticity';
 
+CREATE FUNCTION trends(
+    relation regclass, key_column name, time_column name, value_column name, period text DEFAULT NULL,
+    aggregate text DEFAULT 'sum', season integer DEFAULT NULL, alpha double precision DEFAULT 0.05)
+    RETURNS TABLE (key text, observations bigint, periods bigint, period_unit text, season_length integer, median double precision,
+                   slope double precision, lower double precision, upper double precision, p_value double precision,
+                   q_value double precision, direction text)
+    LANGUAGE c STABLE PARALLEL UNSAFE COST 1000000 ROWS 1000
+    AS 'MODULE_PATHNAME', 'trends_wrapper';
+COMMENT ON FUNCTION trends(regclass, name, name, name, text, text, integer, double precision) IS
+    'which keys rise or fall: slope a period, tested with the rate of false discoveries under control, the surest first';
+
+CREATE FUNCTION key_drivers(
+    relation regclass, metric name, is_test name, dimensions name[], aggregate text DEFAULT 'sum',
+    max_dimensions integer DEFAULT 2, min_support double precision DEFAULT 0.01, alpha double precision DEFAULT 0.05)
+    RETURNS TABLE (segment jsonb, test_rows bigint, control_rows bigint, test_value double precision,
+                   control_value double precision, contribution double precision, share double precision,
+                   expected double precision, lift double precision, p_value double precision, q_value double precision,
+                   significant boolean)
+    LANGUAGE c STABLE PARALLEL UNSAFE COST 1000000 ROWS 100
+    AS 'MODULE_PATHNAME', 'key_drivers_wrapper';
+COMMENT ON FUNCTION key_drivers(regclass, name, name, name[], text, integer, double precision, double precision) IS
+    'which segments explain that a metric differs between two groups or periods: the whole first, then those that chance does not explain';
+
+CREATE FUNCTION rfm(
+    relation regclass, customer_column name, time_column name, amount_column name DEFAULT NULL,
+    as_of timestamp with time zone DEFAULT NULL)
+    RETURNS TABLE (customer text, last_purchase timestamp with time zone, recency double precision, frequency bigint,
+                   monetary double precision, recency_score integer, frequency_score integer, monetary_score integer,
+                   segment text)
+    LANGUAGE c STABLE PARALLEL UNSAFE COST 1000000 ROWS 1000
+    AS 'MODULE_PATHNAME', 'rfm_wrapper';
+COMMENT ON FUNCTION rfm(regclass, name, name, name, timestamp with time zone) IS
+    'customers by recency, frequency and money, with scores from 1 to 5 and a segment, as of now or another moment';
+
 -- Last, since they would fire for what is made above.
 
 CREATE FUNCTION heed_command() RETURNS event_trigger

@@ -5,6 +5,7 @@
 //! - [`aggregate`]: what they need to summarize many reviews.
 //! - [`evaluation`]: models and predictions measured on the rows of a relation.
 //! - [`explanation`]: what made predictions, of an input or of the rows of a relation.
+//! - [`planning`]: what the rows of a relation say of time, segments and customers.
 //! - [`executor`]: the plan node that sends many rows' inputs at once, and the rewriting of plans that puts it in.
 //! - [`inference`]: inputs in, answers out.
 //! - [`jobs`]: trainings in the background.
@@ -40,6 +41,7 @@ mod guc;
 mod inference;
 mod jobs;
 mod latch;
+mod planning;
 mod relation;
 mod rows;
 mod runtime;

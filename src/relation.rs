@@ -199,6 +199,17 @@ impl Column {
         }
     }
 
+    /// Refuses a column whose values are neither true nor false.
+    ///
+    /// # Errors
+    /// [`Error::ColumnType`].
+    pub fn require_truth(&self) -> Result<(), Error> {
+        match self.kind {
+            Some(Kind::Truth) => Ok(()),
+            _ => Err(self.unfit("boolean")),
+        }
+    }
+
     /// What it holds.
     ///
     /// # Errors

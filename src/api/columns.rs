@@ -33,7 +33,10 @@ pub fn column_name(name: &CStr) -> String {
 }
 
 /// The names of columns that an argument has, if it is there.
-fn column_names(
+///
+/// # Errors
+/// [`Error::ArgumentHasNull`].
+pub fn column_names(
     argument: &'static str,
     names: Option<Array<'_, &CStr>>,
 ) -> Result<Option<Vec<String>>, Error> {
