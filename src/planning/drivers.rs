@@ -18,8 +18,8 @@ use crate::rows;
 const MOST_DIMENSIONS: usize = 31;
 /// Most combinations of dimensions.
 const MOST_COMBINATIONS: usize = 1000;
-/// Most segments: they take some 300 bytes each.
-const MOST_SEGMENTS: usize = 1_000_000;
+/// Most segments: they take some 2 kB each.
+const MOST_SEGMENTS: usize = 250_000;
 
 /// What is asked.
 pub struct Question<'a> {
@@ -156,7 +156,7 @@ fn complete(question: &Question<'_>) -> Result<(String, String), Error> {
     })
 }
 
-/// How many rows there are, and the largest value, by which they are divided so that squares don't overflow; `None` of no rows.
+/// How many rows there are, and what values are divided by so that squares don't overflow; `None` of no rows.
 fn extent(question: &Question<'_>) -> Result<Option<(u64, f64)>, Error> {
     let (metric, from) = complete(question)?;
     let mut found = None;
@@ -169,9 +169,15 @@ fn extent(question: &Question<'_>) -> Result<Option<(u64, f64)>, Error> {
         (Some((_, size)), Some(metric)) if !size.is_finite() => {
             Err(Error::ValueNotFinite(metric.name().to_owned()))
         }
-        (Some((rows, size)), _) => Ok(Some((rows, if size > 0.0 { size } else { 1.0 }))),
+        (Some((rows, size)), _) => Ok(Some((rows, scale(size)))),
         (None, _) => Ok(None),
     }
+}
+
+/// The power of two that is next below the largest value: dividing by it loses no digit.
+fn scale(size: f64) -> f64 {
+    const FRACTION: u64 = (1 << 52) - 1;
+    if size < f64::MIN_POSITIVE { 1.0 } else { f64::from_bits(size.to_bits() & !FRACTION) }
 }
 
 /// Dimensions as bits, and their values in the order of all dimensions.
