@@ -139,10 +139,8 @@ fn series_of_any_kind() {
     );
     let season = "SELECT period_unit, season_length, direction, round(slope::numeric, 1) FROM ecommerce_ml.trends('months', NULL, 'at', 'n'";
     assert_eq!(lines(&mut session, &format!("{season})")), "month 12 up 0.1");
-    let one = format!(
-        "SELECT season_length IS NULL FROM ecommerce_ml.trends('months', NULL, 'at', 'n', season => 1)"
-    );
-    assert_eq!(lines(&mut session, &one), "t");
+    let one = "SELECT season_length IS NULL FROM ecommerce_ml.trends('months', NULL, 'at', 'n', season => 1)";
+    assert_eq!(lines(&mut session, one), "t");
     // A week that has just begun is no fall.
     run(
         &mut session,
