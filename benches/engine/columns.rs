@@ -17,9 +17,11 @@ use ecommerce_ml_protocol::training::{
 use ecommerce_ml_protocol::{
     Answers, Column, EngineError, Field, Input, ModelInfo, ModelSource, Output, Rows, ValueType, Values,
 };
-use ecommerce_ml_tabular::encoding::{EncodedColumn, Encoding, Scheme};
-use ecommerce_ml_tabular::model::{Head, LinearModel};
-use ecommerce_ml_tabular::{Linear, files};
+use ecommerce_ml_tabular::Head;
+use ecommerce_ml_tabular::Linear;
+use ecommerce_ml_tabular::linear::encoding::{EncodedColumn, Encoding, Scheme};
+use ecommerce_ml_tabular::linear::files;
+use ecommerce_ml_tabular::linear::model::LinearModel;
 
 const ROWS: usize = 1000;
 const CATEGORIES: usize = 50;

@@ -16,6 +16,7 @@ pub fn notices(prepared: &Prepared, of_columns: bool) -> Value {
         similar_texts,
         contradicting_texts,
         contradicting_rows,
+        ref leaking_columns,
     } = prepared.findings;
     let mut notices = Vec::new();
     if contradicting_texts > 0 {
@@ -38,6 +39,13 @@ pub fn notices(prepared: &Prepared, of_columns: bool) -> Value {
             "kind": "similar_texts", "texts": similar_texts,
             "message": format!("{similar_texts} {several} differ from others only in case or white space; they are learned from, \
                                 or held out, together with those"),
+        }));
+    }
+    for column in leaking_columns {
+        notices.push(json!({
+            "kind": "leaking_column", "column": column,
+            "message": format!("column \"{column}\" alone tells the label (area under the ROC curve above 0.99); leave it out if it is \
+                                known only afterwards"),
         }));
     }
     if prepared.held_out_rows == 0 {

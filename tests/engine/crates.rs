@@ -10,17 +10,18 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Which crates of this workspace a crate may depend on. A crate stands below those that it depends on.
-const MAY_DEPEND: [(&str, &[&str]); 16] = [
+const MAY_DEPEND: [(&str, &[&str]); 17] = [
     ("ecommerce_ml_log", &[]),
     ("ecommerce_ml_metrics", &[]),
     ("ecommerce_ml_protocol", &[]),
     ("ecommerce_ml_forecast", &["metrics"]),
     ("ecommerce_ml_tensor_cpu", &[]),
+    ("ecommerce_ml_xgboost", &[]),
     ("ecommerce_ml_checkpoint", &["protocol"]),
     ("ecommerce_ml_tensor_cuda", &["log", "protocol"]),
     ("ecommerce_ml_predictor", &["checkpoint", "protocol"]),
     ("ecommerce_ml_training", &["checkpoint", "metrics", "predictor", "protocol"]),
-    ("ecommerce_ml_tabular", &["checkpoint", "predictor", "protocol", "training"]),
+    ("ecommerce_ml_tabular", &["checkpoint", "predictor", "protocol", "training", "xgboost"]),
     ("ecommerce_ml_serving", &["checkpoint", "log", "predictor", "protocol"]),
     ("ecommerce_ml_text_model", &["checkpoint", "log", "predictor", "protocol", "tensor_cpu", "tensor_cuda"]),
     (
@@ -49,7 +50,7 @@ const MAY_DEPEND: [(&str, &[&str]); 16] = [
 ];
 
 /// Crates of others that one of ours keeps to itself.
-const ONLY_IN: [(&str, &str); 8] = [
+const ONLY_IN: [(&str, &str); 9] = [
     ("pgrx", "ecommerce_ml"),
     ("candle-core", "ecommerce_ml_text_model"),
     ("candle-nn", "ecommerce_ml_text_model"),
@@ -57,11 +58,13 @@ const ONLY_IN: [(&str, &str); 8] = [
     ("tokenizers", "ecommerce_ml_checkpoint"),
     ("gemm", "ecommerce_ml_tensor_cpu"),
     ("cudarc", "ecommerce_ml_tensor_cuda"),
+    ("libloading", "ecommerce_ml_xgboost"),
     ("ureq", "ecommerce_ml_engine"),
 ];
 
 /// Who may write `unsafe`.
-const UNSAFE: [&str; 3] = ["ecommerce_ml", "ecommerce_ml_tensor_cpu", "ecommerce_ml_tensor_cuda"];
+const UNSAFE: [&str; 4] =
+    ["ecommerce_ml", "ecommerce_ml_tensor_cpu", "ecommerce_ml_tensor_cuda", "ecommerce_ml_xgboost"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()

@@ -26,7 +26,11 @@ impl Registry {
     pub fn start(loader: ModelLoader, scheduling: SchedulerOptions) -> io::Result<Self> {
         let threads = scheduling.tokenizing_threads;
         let text = TextKind::start(Arc::new(loader), scheduling)?;
-        Ok(Self::of(vec![Box::new(text), Box::new(ecommerce_ml_tabular::Linear::new(threads))]))
+        Ok(Self::of(vec![
+            Box::new(text),
+            Box::new(ecommerce_ml_tabular::BoostedTrees::new(threads)),
+            Box::new(ecommerce_ml_tabular::Linear::new(threads)),
+        ]))
     }
 
     /// These kinds.

@@ -8,7 +8,7 @@ use sha2::Digest;
 use crate::message::{FileEntry, Sha256};
 
 /// Files that matter by their whole name: those of the Hugging Face layout, then those of models that aren't in it.
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "config.json",
     "merges.txt",
     "special_tokens_map.json",
@@ -16,6 +16,7 @@ const NAMES: [&str; 9] = [
     "tokenizer_config.json",
     "vocab.json",
     "vocab.txt",
+    "features.json",
     "model.json",
     "signature.json",
 ];

@@ -57,4 +57,4 @@ pub const MAX_TEXT_BYTES: usize = 4 << 20;
 pub const UPLOAD_CHUNK_BYTES: usize = 1 << 20;
 
 /// Build of this crate: both ends of a connection must carry the same.
-pub const BUILD: &str = concat!(env!("CARGO_PKG_VERSION"), "/10");
+pub const BUILD: &str = concat!(env!("CARGO_PKG_VERSION"), "/11");

@@ -132,7 +132,7 @@ pub struct Baseline {
 }
 
 /// Rows that say the same or contradict each other. Texts that differ only in case and white space count as the same.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Findings {
     /// Rows that are copies of others, text and label.
     pub repeated_rows: u64,
@@ -144,6 +144,8 @@ pub struct Findings {
     pub contradicting_texts: u64,
     /// Their rows.
     pub contradicting_rows: u64,
+    /// Columns that tell the label alone, as columns do that are known only afterwards.
+    pub leaking_columns: Vec<String>,
 }
 
 /// Where a training is.

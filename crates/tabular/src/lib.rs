@@ -1,15 +1,11 @@
 //! Models of table columns.
 //!
 //! # Layout
+//! - [`trees`]: boosted trees, the kind `boosted_trees`; [`linear`]: logistic and ridge regression, the kind `linear`.
 //! - `columns`: the columns that a model reads, found among those that came.
-//! - [`encoding`]: values to features.
-//! - [`model`]: a linear model: an encoding and a coefficient for each feature.
-//! - [`files`]: its files, `signature.json` and `model.json`.
-//! - `scoring`: rows to answers; `contributions`: what each column contributes to them.
-//! - [`predictor`]: a loaded model behind the boundary of all kinds.
+//! - `call`: what trainings of both are called with.
+//! - `score`: sums to answers; [`predictor`]: a loaded model behind the boundary of all kinds.
 //! - `threads`: the threads that models of this crate compute on.
-//! - [`trainer`]: rows to a model.
-//! - [`kind`]: the kind `linear`.
 //!
 //! It must not know texts to read, tokens or encoders, nor requests, clients and PostgreSQL.
 //! Invariant: what a row is answered depends on that row and the model alone: not on the other rows, their order, or the number
@@ -17,15 +13,14 @@
 
 #![forbid(unsafe_code)]
 
+mod call;
 mod columns;
-mod contributions;
-pub mod encoding;
-pub mod files;
-pub mod kind;
-pub mod model;
+pub mod linear;
 pub mod predictor;
-mod scoring;
+mod score;
 mod threads;
-pub mod trainer;
+pub mod trees;
 
-pub use kind::Linear;
+pub use linear::Linear;
+pub use score::Head;
+pub use trees::BoostedTrees;

@@ -1,40 +1,39 @@
 //! A loaded model behind the boundary of all kinds.
 //!
-//! It must not know files. Invariant: [`Predictor::submit`] takes a fraction of a millisecond, however many rows there are.
+//! It must not know files, or how rows are scored. Invariant: [`Predictor::submit`] takes a fraction of a millisecond, however many
+//! rows there are.
 
 use std::sync::Arc;
 
 use ecommerce_ml_predictor::{Answered, ModelPrecision, Pending, Predictor, guarded};
-use ecommerce_ml_protocol::{Answers, EngineError, Input, ModelInfo, Output, Rows};
+use ecommerce_ml_protocol::{EngineError, Input, ModelInfo, Output, Rows};
 use tokio::sync::oneshot;
 
 use crate::columns::{reads, refused};
-use crate::contributions::explain;
-use crate::model::LinearModel;
-use crate::scoring::{Scorer, given_up};
+use crate::score::{Score, answer_in_parts, given_up};
 use crate::threads::Threads;
 
-/// Additions that are done at once, in some 100 microseconds; more go to the threads.
+/// Steps of work that are done at once, in some 100 microseconds; more go to the threads.
 const AT_ONCE: usize = 100_000;
 
-/// A linear model that answers.
+/// A model of columns that answers.
 #[derive(Debug)]
-pub struct LinearPredictor {
+pub struct ColumnsPredictor {
     info: ModelInfo,
     precision: ModelPrecision,
-    scorer: Arc<Scorer>,
+    scorer: Arc<dyn Score>,
     threads: Arc<Threads>,
 }
 
-impl LinearPredictor {
-    /// Gets a model ready.
-    pub(crate) fn new(model: &LinearModel, threads: Arc<Threads>) -> Self {
-        let precision = ModelPrecision { name: "f64", note: String::new() };
-        Self { info: model.info(), precision, scorer: Arc::new(Scorer::new(model)), threads }
-    }
-
-    fn explain(&self, rows: &Rows, class: Option<u32>) -> Result<Answers, EngineError> {
-        explain(&self.scorer, rows, (self.info.labels().len(), class), &|| false)
+impl ColumnsPredictor {
+    /// Of a model that is ready, computed in this precision.
+    pub(crate) fn new(
+        info: ModelInfo,
+        precision: &'static str,
+        scorer: Arc<dyn Score>,
+        threads: Arc<Threads>,
+    ) -> Self {
+        Self { info, precision: ModelPrecision { name: precision, note: String::new() }, scorer, threads }
     }
 
     fn accept(&self, input: Input, output: Output) -> Result<Rows, EngineError> {
@@ -53,7 +52,7 @@ impl LinearPredictor {
     }
 }
 
-impl Predictor for LinearPredictor {
+impl Predictor for ColumnsPredictor {
     fn info(&self) -> &ModelInfo {
         &self.info
     }
@@ -67,10 +66,14 @@ impl Predictor for LinearPredictor {
             Ok(rows) => rows,
             Err(error) => return Pending::ready(Err(error)),
         };
-        if self.scorer.work(&rows) <= AT_ONCE {
-            return Pending::ready(guarded(|| match output {
-                Output::Contributions { class } => self.explain(&rows, class).map(answered),
-                _ => self.scorer.answer(&rows).map(answered),
+        let explained = match output {
+            Output::Contributions { class } => Some(class),
+            _ => None,
+        };
+        if self.scorer.work(&rows, explained.is_some()) <= AT_ONCE {
+            return Pending::ready(guarded(|| match explained {
+                Some(class) => self.scorer.explain(&rows, class, &|| false).map(Answered::computed),
+                None => self.scorer.answer(&rows, 0..rows.count as usize).map(Answered::computed),
             }));
         }
         let pool = match self.threads.pool() {
@@ -78,21 +81,16 @@ impl Predictor for LinearPredictor {
             Err(error) => return Pending::ready(Err(error)),
         };
         let (sender, receiver) = oneshot::channel();
-        let (scorer, labels) = (Arc::clone(&self.scorer), self.info.labels().len());
+        let scorer = Arc::clone(&self.scorer);
         pool.spawn(move || {
             let is_given_up = || sender.is_closed();
-            let outcome = guarded(|| match output {
-                Output::Contributions { class } => explain(&scorer, &rows, (labels, class), &is_given_up),
-                _ => scorer.answer_in_parts(&rows, &is_given_up),
+            let outcome = guarded(|| match explained {
+                Some(class) => scorer.explain(&rows, class, &is_given_up),
+                None => answer_in_parts(&*scorer, &rows, &is_given_up),
             });
-            let outcome = outcome.map(answered);
             // Nobody waits any more.
-            let _ = sender.send(outcome);
+            let _ = sender.send(outcome.map(Answered::computed));
         });
         Pending::new(async move { receiver.await.unwrap_or_else(|_| Err(given_up())) })
     }
-}
-
-fn answered(answers: Answers) -> Answered {
-    Answered::computed(answers)
 }

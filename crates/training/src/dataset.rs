@@ -141,8 +141,9 @@ impl Dataset {
     /// row to learn from isn't held out. Where [rows are no copies](Self::finds_copies) each is on its own.
     pub fn split(&self, classes: &[u32], fraction: f64, seed: u64) -> Split {
         if !self.finds_copies() {
-            let rows = self.ids.iter().zip(classes);
-            let rows: Vec<split::Row<'_>> = rows.map(|(id, &class)| split::Row { key: id, class }).collect();
+            let keys = self.keys();
+            let rows = keys.iter().zip(classes);
+            let rows: Vec<split::Row<'_>> = rows.map(|(key, &class)| split::Row { key, class }).collect();
             return split::split(&rows, fraction, seed);
         }
         let order = self.by_content();
@@ -233,6 +234,35 @@ impl Dataset {
             Input::Texts(_) => true,
             Input::Rows(_) => 2 * self.looks.iter().collect::<HashSet<_>>().len() >= self.len(),
         }
+    }
+
+    /// What tells each row from all others: what it is known by, and how many equal ones come before it. Without that number,
+    /// chance would hold out all equal rows or none.
+    pub fn keys(&self) -> Vec<[u8; 24]> {
+        let mut keys = Vec::with_capacity(self.ids.len());
+        let mut before = 0_u64;
+        for (place, id) in self.ids.iter().enumerate() {
+            before = if place > 0 && self.ids[place - 1] == *id { before + 1 } else { 0 };
+            let mut key = [0; 24];
+            key[..16].copy_from_slice(id);
+            key[16..].copy_from_slice(&before.to_be_bytes());
+            keys.push(key);
+        }
+        keys
+    }
+
+    /// What tells each row from all that aren't copies of it, for splits of one's own: its look where equal looks are
+    /// [copies](Self::finds_copies), else its [key](Self::keys).
+    pub fn fold_keys(&self) -> Vec<[u8; 24]> {
+        if !self.finds_copies() {
+            return self.keys();
+        }
+        let key = |look: &u128| {
+            let mut key = [0; 24];
+            key[..16].copy_from_slice(&look.to_be_bytes());
+            key
+        };
+        self.looks.iter().map(key).collect()
     }
 
     /// Keeps the rows at these places, in this order, each at most once.

@@ -83,7 +83,7 @@ impl HeldOut {
             memory: 0,
             options: "{}".to_owned(),
             baseline: self.baseline.clone(),
-            findings: self.findings,
+            findings: self.findings.clone(),
         }
     }
 

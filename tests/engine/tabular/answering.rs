@@ -2,7 +2,8 @@
 
 use ecommerce_ml_predictor::ModelKind;
 use ecommerce_ml_protocol::{Column, ErrorKind, Input, Output, Rows, Values};
-use ecommerce_ml_tabular::{Linear, files};
+use ecommerce_ml_tabular::Linear;
+use ecommerce_ml_tabular::linear::files;
 
 use crate::kit::{load, model, numbers, predict, probabilities, rows, texts};
 

@@ -2,8 +2,9 @@
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_protocol::ErrorKind;
-use ecommerce_ml_tabular::files;
-use ecommerce_ml_tabular::model::{Head, LinearModel};
+use ecommerce_ml_tabular::Head;
+use ecommerce_ml_tabular::linear::files;
+use ecommerce_ml_tabular::linear::model::LinearModel;
 use proptest::prelude::*;
 
 use crate::kit::{load, model, predict, rows, texts};

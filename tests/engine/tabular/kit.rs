@@ -6,9 +6,10 @@ use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_predictor::{ModelKind, Predictor};
 use ecommerce_ml_protocol::{Answers, Column, EngineError, Field, Input, ModelSource, Output, Rows};
 use ecommerce_ml_protocol::{ValueType, Values};
-use ecommerce_ml_tabular::Linear;
-use ecommerce_ml_tabular::encoding::{EncodedColumn, Encoding, Scheme};
-use ecommerce_ml_tabular::model::{Head, LinearModel};
+use ecommerce_ml_tabular::Head;
+use ecommerce_ml_tabular::linear::encoding::{EncodedColumn, Encoding, Scheme};
+use ecommerce_ml_tabular::linear::model::LinearModel;
+use ecommerce_ml_tabular::{BoostedTrees, Linear};
 
 pub fn field(name: &str, value_type: ValueType) -> Field {
     Field { name: name.to_owned(), value_type }
@@ -54,7 +55,10 @@ pub fn model() -> LinearModel {
 }
 
 pub fn load(files: &ModelFiles) -> Result<Arc<dyn Predictor>, EngineError> {
-    Linear::new(2).load(Some(&ModelSource::Builtin("test".to_owned())), files)
+    let source = ModelSource::Builtin("test".to_owned());
+    let (linear, trees) = (Linear::new(2), BoostedTrees::new(2));
+    let kind: &dyn ModelKind = if trees.recognises(files) { &trees } else { &linear };
+    kind.load(Some(&source), files)
 }
 
 pub fn predict(model: &dyn Predictor, rows: &Rows) -> Result<Answers, EngineError> {

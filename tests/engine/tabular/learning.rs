@@ -4,7 +4,7 @@ use ecommerce_ml_predictor::Job;
 use ecommerce_ml_protocol::training::{Label, Objective, Phase};
 use ecommerce_ml_protocol::{Column, Input, ModelSource, Rows, Sha256, Values};
 use ecommerce_ml_tabular::Linear;
-use ecommerce_ml_tabular::model::LinearModel;
+use ecommerce_ml_tabular::linear::model::LinearModel;
 use proptest::prelude::*;
 
 use crate::kit::{load, numbers, predict, probabilities, rows, texts};

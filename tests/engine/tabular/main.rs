@@ -1,4 +1,4 @@
-//! Models of table columns: numbers equal to scikit-learn's, damaged files, inputs that don't fit, trainings and what doesn't change
+//! Models of table columns: numbers equal to scikit-learn's and XGBoost's, damaged files, inputs that don't fit, trainings and what doesn't change
 //! them.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -11,3 +11,4 @@ mod learning;
 mod refusing;
 mod resuming;
 mod trained;
+mod trees;

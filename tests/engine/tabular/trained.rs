@@ -6,8 +6,8 @@ use ecommerce_ml_predictor::{Evaluate, Job, ModelKind};
 use ecommerce_ml_protocol::training::*;
 use ecommerce_ml_protocol::*;
 use ecommerce_ml_tabular::Linear;
-use ecommerce_ml_tabular::files;
-use ecommerce_ml_tabular::model::LinearModel;
+use ecommerce_ml_tabular::linear::files;
+use ecommerce_ml_tabular::linear::model::LinearModel;
 
 use crate::kit::load;
 
@@ -53,8 +53,14 @@ impl Trained {
     }
 }
 
-/// A training that is to be done.
+/// A training of a linear model that is to be done.
 pub fn job(objective: Objective, rows: Rows, labels: Vec<Label>, options: &str) -> Job {
+    let options = options.replacen('{', r#"{"algorithm": "linear","#, 1).replace(",}", "}");
+    job_of_trees(objective, rows, labels, &options)
+}
+
+/// A training of trees that is to be done.
+pub fn job_of_trees(objective: Objective, rows: Rows, labels: Vec<Label>, options: &str) -> Job {
     let fields: Vec<Field> = rows
         .columns
         .iter()
@@ -93,11 +99,11 @@ pub fn train(job: Job) -> Result<Trained, EngineError> {
     train_with(&Linear::new(2), job)
 }
 
-pub fn train_with(kind: &Linear, job: Job) -> Result<Trained, EngineError> {
+pub fn train_with(kind: &dyn ModelKind, job: Job) -> Result<Trained, EngineError> {
     let trainer = kind.trainer().unwrap();
     assert!(trainer.accepts(&job.plan.call));
     let checked = trainer.check(&job.plan.call)?;
-    assert_eq!(checked, TrainingChecked { kind: "linear".to_owned(), default_base: None });
+    assert_eq!(checked, TrainingChecked { kind: kind.name().to_owned(), default_base: None });
     let mut trained = Trained::default();
     let mut parts = Vec::new();
     let mut sink = |output: JobOutput| {

@@ -99,7 +99,7 @@ fn columns_of_each_task_are_learned() {
         .collect();
     assert_eq!(
         version,
-        json!({"kind": "linear", "reads": {"columns": fields}, "labels": ["no", "yes"], "base": null, "features": names,
+        json!({"kind": "boosted_trees", "reads": {"columns": fields}, "labels": ["no", "yes"], "base": null, "features": names,
                "columns": names})
     );
     let shown: String = ask(
@@ -238,7 +238,8 @@ const NOISE: &str = "
     SELECT i AS id, (i * 7919 % 1000)::text AS code, hashint4(i) / 1e9 AS amount,
            (ARRAY['a', 'b', 'c', 'd', 'e'])[1 + abs(hashint4(i + 1000000) % 5)] AS label
     FROM generate_series(1, 10000) AS i";
-const PATIENT: &str = r#"{"C": 1e9, "tol": 1e-300, "max_iter": 3000, "deploy": "always"}"#;
+const PATIENT: &str =
+    r#"{"algorithm": "linear", "C": 1e9, "tol": 1e-300, "max_iter": 3000, "deploy": "always"}"#;
 
 /// Submits such a training, and waits until it has gone on from a checkpoint.
 fn reach_checkpoint(session: &mut Client, name: &str) -> i64 {

@@ -101,6 +101,7 @@ fn copies_and_contradictions_are_counted() {
         similar_texts: 4,
         contradicting_texts: 2,
         contradicting_rows: 5,
+        ..Findings::default()
     };
     assert_eq!(dataset.inspect(&mut split), expected);
     assert_eq!(split.held_out.len(), 6);
@@ -179,6 +180,37 @@ fn rows_of_columns_are_copies_unless_most_look_like_another() {
     let mut split = dataset.split(&classes(&dataset), 0.2, 1);
     assert_eq!((split.training.len(), split.held_out.len()), (48, 12));
     assert_eq!((dataset.inspect(&mut split), split.held_out.len()), (Findings::default(), 12));
+}
+
+#[test]
+fn equal_rows_that_are_no_copies_lie_on_both_sides() {
+    // Two thirds of the members stay, half of the others: what is held out has to show it.
+    let rows: Vec<(&str, f64, &str)> = (0..1200)
+        .map(|at| {
+            let member = at % 2 == 0;
+            let stays = if member { at % 3 > 0 } else { at % 4 == 1 };
+            (["guest", "member"][usize::from(member)], 1.0, ["x", "y"][usize::from(stays)])
+        })
+        .collect();
+    let dataset = columns(&rows, 3);
+    let split = dataset.split(&classes(&dataset), 0.25, 1);
+    let kinds = |places: &[usize]| {
+        let Input::Rows(rows) = dataset.input_of(places) else { unreachable!() };
+        let Values::Text { dictionary, codes } = &rows.columns[0].values else { unreachable!() };
+        let labels = places.iter().map(|&place| label_key(&dataset.labels[place]).0.to_owned());
+        let of_rows = codes.iter().map(|code| dictionary[code.unwrap() as usize].clone()).zip(labels);
+        let mut counts = std::collections::BTreeMap::<(String, String), usize>::new();
+        of_rows.for_each(|kind| *counts.entry(kind).or_default() += 1);
+        counts
+    };
+    let (learned, held_out) = (kinds(&split.training), kinds(&split.held_out));
+    assert_eq!(held_out.len(), 4);
+    for (kind, count) in &held_out {
+        let share = *count as f64 / (*count + learned[kind]) as f64;
+        assert!((0.15..0.35).contains(&share), "{kind:?}: {share}");
+    }
+    let keys = dataset.keys();
+    assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use ecommerce_ml_protocol::{EngineError, ErrorKind};
 
 use super::design::row_bytes;
 use super::problem::{Problem, Target};
-use crate::encoding::Encoding;
+use crate::linear::encoding::Encoding;
 
 /// Vectors of parameters that a minimisation keeps: ten steps with their changes, and some to work with.
 const VECTORS: usize = 28;

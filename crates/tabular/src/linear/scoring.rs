@@ -5,32 +5,29 @@
 use std::ops::Range;
 
 use ahash::AHashMap;
-use ecommerce_ml_protocol::{Answers, EngineError, ErrorKind, Field, Rows};
-use rayon::prelude::*;
+use ecommerce_ml_protocol::{Answers, EngineError, Field, Rows};
 
-use crate::columns::{Cells, boolean, find, infinite, number, refused, seconds};
-use crate::encoding::Scheme;
-use crate::model::{Head, LinearModel};
+use crate::columns::{Cells, boolean, find, infinite, number, seconds};
+use crate::linear::encoding::Scheme;
+use crate::linear::model::LinearModel;
+use crate::score::{Head, distribution, overflow};
 
 /// Rows whose sums are computed at a time, so that they stay in the nearest cache.
 const BLOCK: usize = 256;
-
-/// Rows of a task of a thread.
-const PART: usize = 8192;
 
 /// A model, ready to be asked.
 #[derive(Debug)]
 pub(crate) struct Scorer {
     fields: Vec<Field>,
-    columns: Vec<Column>,
-    head: Head,
+    pub(crate) columns: Vec<Column>,
+    pub(crate) head: Head,
     /// `[equations]`.
-    intercepts: Vec<f64>,
+    pub(crate) intercepts: Vec<f64>,
 }
 
 /// What the values of a column add to the sums.
 #[derive(Debug)]
-enum Column {
+pub(crate) enum Column {
     /// `weights` for each unit above the mean; `missing` where there is no value. Both `[equations]`.
     Number { mean: f64, weights: Vec<f64>, missing: Vec<f64> },
     /// `[categories, equations]`: the last three categories are those of NULL, of all others, and of what adds nothing.
@@ -58,7 +55,8 @@ impl Scorer {
         let equations = model.equations();
         let of_feature = |feature: usize| model.coefficients.iter().skip(feature * equations).take(equations);
         let numbers = |feature: usize| of_feature(feature).copied().collect::<Vec<f64>>();
-        let column = |(start, column): (usize, &crate::encoding::EncodedColumn)| match &column.scheme {
+        let column = |(start, column): (usize, &crate::linear::encoding::EncodedColumn)| match &column.scheme
+        {
             Scheme::Number { mean, scale, missing } => Column::Number {
                 mean: *mean,
                 weights: of_feature(start).map(|weight| weight / scale).collect(),
@@ -85,11 +83,6 @@ impl Scorer {
         }
     }
 
-    /// About how many additions rows take.
-    pub(crate) fn work(&self, rows: &Rows) -> usize {
-        (rows.count as usize).saturating_mul((self.columns.len() + 1) * self.intercepts.len())
-    }
-
     /// Finds the columns of rows.
     ///
     /// # Errors
@@ -107,32 +100,6 @@ impl Scorer {
             (Cells::Texts { codes, .. }, Column::Number { .. }) => Values::CategoryIndices(Vec::new(), codes),
         });
         Ok(Prepared { scorer: self, values: values.collect() })
-    }
-
-    /// The answers of all rows.
-    ///
-    /// # Errors
-    /// As of [`Prepared::answer`].
-    pub(crate) fn answer(&self, rows: &Rows) -> Result<Answers, EngineError> {
-        self.prepare(rows)?.answer(0..rows.count as usize)
-    }
-
-    /// The same by the threads of the pool that this runs in, unless the answers are given up meanwhile.
-    ///
-    /// # Errors
-    /// The same, and [`ErrorKind::Cancelled`] if they were given up.
-    pub(crate) fn answer_in_parts(
-        &self,
-        rows: &Rows,
-        is_given_up: &(dyn Fn() -> bool + Sync),
-    ) -> Result<Answers, EngineError> {
-        let prepared = self.prepare(rows)?;
-        let count = rows.count as usize;
-        let parts: Vec<Range<usize>> =
-            (0..count).step_by(PART).map(|start| start..count.min(start + PART)).collect();
-        let answer = |part| if is_given_up() { Err(given_up()) } else { prepared.answer(part) };
-        let parts: Vec<Answers> = parts.into_par_iter().map(answer).collect::<Result<_, _>>()?;
-        Ok(parts.into_iter().reduce(joined).unwrap_or(prepared.answer(0..0)?))
     }
 }
 
@@ -285,44 +252,4 @@ fn add_categories(
         let row = table.get(start..start + equations).unwrap_or_default();
         sums.iter_mut().zip(row).for_each(|(sum, one)| *sum += one);
     }
-}
-
-/// Probabilities of the sums of a row, `[equations]`, which are used up; none if they overflowed.
-fn distribution(sums: &mut [f64]) -> Option<Vec<f32>> {
-    if let [sum] = sums {
-        let second = 1.0 / (1.0 + (-*sum).exp());
-        let first = 1.0 / (1.0 + sum.exp());
-        return sum.is_finite().then(|| vec![first as f32, second as f32]);
-    }
-    let most = sums.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let mut total = 0.0;
-    for sum in sums.iter_mut() {
-        *sum = (*sum - most).exp();
-        total += *sum;
-    }
-    (total.is_finite() && most.is_finite()).then(|| sums.iter().map(|one| (one / total) as f32).collect())
-}
-
-pub(crate) fn overflow() -> EngineError {
-    refused("values of a row are too large to compute with")
-}
-
-fn joined(one: Answers, other: Answers) -> Answers {
-    match (one, other) {
-        (Answers::Classes { labels, mut probabilities }, Answers::Classes { probabilities: more, .. }) => {
-            probabilities.extend(more);
-            Answers::Classes { labels, probabilities }
-        }
-        (Answers::Numbers(mut numbers), Answers::Numbers(more)) => {
-            numbers.extend(more);
-            Answers::Numbers(numbers)
-        }
-        // All parts are of one model.
-        (one, _) => one,
-    }
-}
-
-/// The error of answers that nobody waits for.
-pub(crate) fn given_up() -> EngineError {
-    EngineError::new(ErrorKind::Cancelled, "request was given up")
 }

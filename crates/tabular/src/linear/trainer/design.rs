@@ -8,7 +8,7 @@ use ecommerce_ml_protocol::{EngineError, Rows};
 use rayon::prelude::*;
 
 use crate::columns::{Cells, find};
-use crate::encoding::{Encoding, Scheme};
+use crate::linear::encoding::{Encoding, Scheme};
 
 /// A row without any of these features.
 pub(super) const NONE: u32 = u32::MAX;

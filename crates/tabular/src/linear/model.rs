@@ -2,27 +2,14 @@
 //!
 //! It must not know files. Invariant: a [`LinearModel`] that came through [`LinearModel::check`] can score any row.
 
-use std::collections::BTreeSet;
-
 use ecommerce_ml_protocol::signature::{Answer, Reads};
 use ecommerce_ml_protocol::{ModelInfo, Signature};
 
-use crate::encoding::{Encoding, Scheme};
+use crate::linear::encoding::{Encoding, Scheme};
+use crate::score::{Head, has_twice};
 
 /// What the catalog calls the kind.
 pub const KIND: &str = "linear";
-
-/// What sums of coefficients mean.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Head {
-    /// A number.
-    Number,
-    /// Logarithms of how likely each class is, up to a constant.
-    Classes {
-        /// Their names: at least two.
-        labels: Vec<String>,
-    },
-}
 
 /// A linear model. An equation adds an intercept and a coefficient for each feature of a row; there is one for each class, but for
 /// a single one, of the second, where there are two and both were seen: the first one's sum is 0 then.
@@ -147,9 +134,4 @@ impl LinearModel {
         }
         Ok(())
     }
-}
-
-fn has_twice<'a>(mut names: impl Iterator<Item = &'a String>) -> bool {
-    let mut seen = BTreeSet::new();
-    !names.all(|name| seen.insert(name))
 }

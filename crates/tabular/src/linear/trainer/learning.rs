@@ -17,9 +17,11 @@ use rayon::ThreadPool;
 use super::checkpoint::{self, Header};
 use super::lbfgs::{Lbfgs, LbfgsState, Objective};
 use super::problem::{ObjectiveValue, Problem};
-use super::setup::{EPOCH, Setup, columns_of};
-use crate::model::LinearModel;
-use crate::scoring::Scorer;
+use super::setup::{EPOCH, Setup};
+use crate::call::columns_of;
+use crate::linear::model::LinearModel;
+use crate::linear::scoring::Scorer;
+use crate::score::answer_in_parts;
 
 /// A problem that is computed by the threads of a pool.
 struct PooledObjective<'a>(&'a ThreadPool, &'a Problem);
@@ -183,7 +185,7 @@ impl<'a> TrainingRun<'a> {
             return Ok(Vec::new());
         }
         let (scorer, input) = (Scorer::new(&self.model()), columns_of(held_out_rows)?);
-        let answers = self.pool.install(|| scorer.answer_in_parts(input, &|| false))?;
+        let answers = self.pool.install(|| answer_in_parts(&scorer, input, &|| false))?;
         let metrics = metrics(targets, rows, &answers);
         let metric =
             |name: &str| metrics.iter().find(|metric| metric.name == name).map(|metric| metric.value);

@@ -1,4 +1,4 @@
-//! The kind `linear`.
+//! The kind `boosted_trees`.
 //!
 //! It must not know other kinds. Invariant: its name never changes, since versions carry it.
 
@@ -8,28 +8,29 @@ use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_predictor::{ModelKind, Predictor, Trainer};
 use ecommerce_ml_protocol::{EngineError, ModelSource};
 
-use crate::files;
-use crate::model::KIND;
-use crate::predictor::LinearPredictor;
+use super::files;
+use super::model::KIND;
+use super::scoring::Scorer;
+use super::trainer::TreesTrainer;
+use crate::predictor::ColumnsPredictor;
 use crate::threads::Threads;
-use crate::trainer::LinearTrainer;
 
-/// Linear models of table columns: logistic and ridge regression.
+/// Boosted trees over table columns. Only trainings need XGBoost's library: models answer without it.
 #[derive(Debug)]
-pub struct Linear {
+pub struct BoostedTrees {
     threads: Arc<Threads>,
-    trainer: LinearTrainer,
+    trainer: TreesTrainer,
 }
 
-impl Linear {
+impl BoostedTrees {
     /// With models that compute large inputs, and trainings, on so many threads; 0 for one a core.
     pub fn new(threads: usize) -> Self {
         let threads = Arc::new(Threads::new(threads));
-        Self { trainer: LinearTrainer::new(Arc::clone(&threads)), threads }
+        Self { trainer: TreesTrainer::new(Arc::clone(&threads)), threads }
     }
 }
 
-impl ModelKind for Linear {
+impl ModelKind for BoostedTrees {
     fn name(&self) -> &'static str {
         KIND
     }
@@ -40,7 +41,8 @@ impl ModelKind for Linear {
 
     fn load(&self, _: Option<&ModelSource>, files: &ModelFiles) -> Result<Arc<dyn Predictor>, EngineError> {
         let model = files::read(files)?;
-        Ok(Arc::new(LinearPredictor::new(&model, Arc::clone(&self.threads))))
+        let scorer = Arc::new(Scorer::new(&model));
+        Ok(Arc::new(ColumnsPredictor::new(model.info(), "f32", scorer, Arc::clone(&self.threads))))
     }
 
     fn trainer(&self) -> Option<&dyn Trainer> {

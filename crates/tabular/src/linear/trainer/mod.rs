@@ -30,12 +30,13 @@ use ecommerce_ml_protocol::training::{JobOutput, Phase, TrainingCall, TrainingCh
 use ecommerce_ml_training::held_out::Ending;
 use ecommerce_ml_training::model;
 
-use crate::files;
-use crate::model::KIND;
+use crate::call::{Algorithm, check_columns};
+use crate::linear::files;
+use crate::linear::model::KIND;
 use crate::threads::Threads;
 use learning::TrainingRun;
 use options::Options;
-use setup::{Setup, check_columns};
+use setup::Setup;
 
 /// Makes linear models.
 #[derive(Debug)]
@@ -52,7 +53,7 @@ impl LinearTrainer {
 
 impl Trainer for LinearTrainer {
     fn accepts(&self, call: &TrainingCall) -> bool {
-        matches!(call.input, TrainingInput::Columns { .. })
+        matches!(call.input, TrainingInput::Columns { .. }) && Algorithm::of(call) == Algorithm::Linear
     }
 
     fn check(&self, call: &TrainingCall) -> Result<TrainingChecked, EngineError> {

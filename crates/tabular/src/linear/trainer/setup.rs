@@ -5,8 +5,8 @@
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_predictor::Job;
-use ecommerce_ml_protocol::training::{Prepared, TrainingCall, TrainingInput};
-use ecommerce_ml_protocol::{EngineError, Input, Rows};
+use ecommerce_ml_protocol::training::{Prepared, TrainingCall};
+use ecommerce_ml_protocol::{EngineError, Input};
 use ecommerce_ml_training::{Dataset, HeldOut, Targets};
 use rayon::ThreadPool;
 
@@ -17,8 +17,9 @@ use super::memory::MemoryModel;
 use super::options::{Options, Penalty};
 use super::problem::Problem;
 use super::task::LearningTask;
+use crate::call::{bytes_of, check_columns, columns_of};
 use crate::columns::refused;
-use crate::encoding::Encoding;
+use crate::linear::encoding::Encoding;
 
 /// What a training begins with.
 #[derive(Debug)]
@@ -114,48 +115,12 @@ impl Setup {
     }
 }
 
-/// Refuses columns that can't be learned from.
-///
-/// # Errors
-/// [`ecommerce_ml_protocol::ErrorKind::InvalidRequest`].
-pub(super) fn check_columns(input: &TrainingInput) -> Result<(), EngineError> {
-    let TrainingInput::Columns { fields, text } = input else {
-        return Err(refused("a model of columns does not read a text"));
-    };
-    if let Some(text) = text {
-        return Err(refused("a model reads either a text or columns, not both")
-            .with_detail(format!("\"{text}\" was named as the text."))
-            .with_hint("Leave out the text column, or the columns of features."));
-    }
-    if fields.is_empty() {
-        return Err(refused("training needs at least one column to read"));
-    }
-    let twice =
-        fields.iter().enumerate().find(|(at, field)| fields[..*at].iter().any(|one| one.name == field.name));
-    match twice {
-        Some((_, field)) => Err(refused(format!("column \"{}\" is named twice", field.name))),
-        None => Ok(()),
-    }
-}
-
-/// The columns of an input.
-pub(super) fn columns_of(input: &Input) -> Result<&Rows, EngineError> {
-    match input {
-        Input::Rows(rows) => Ok(rows),
-        Input::Texts(_) => Err(refused("a model of columns does not read a text")),
-    }
-}
-
 /// What half a squared coefficient costs beside the mean loss.
 fn penalty(options: &Options, task: &LearningTask) -> f64 {
     match options.penalty {
         Penalty::Logistic { c } => 1.0 / (c * task.weight),
         Penalty::Ridge { alpha } => alpha / task.weight,
     }
-}
-
-fn bytes_of(files: &ModelFiles) -> usize {
-    files.iter().map(|(_, bytes)| bytes.len()).sum()
 }
 
 /// Stands for what a checkpoint can't be used without.

@@ -11,10 +11,7 @@ use ecommerce_ml_training::options::{canonical, class_weights, parse};
 use ecommerce_ml_training::{CommonOptions, Reader};
 use serde_json::{Value, json};
 
-use crate::columns::refused;
-
-/// Both names of the weights: the one of all kinds, and scikit-learn's.
-const WEIGHTS: [&str; 2] = ["class_weights", "class_weight"];
+use crate::call::{ALGORITHM, WEIGHTS, with_one_name};
 
 /// Options of a training.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,7 +47,7 @@ impl Options {
     /// [`ecommerce_ml_protocol::ErrorKind::InvalidRequest`] with the name of the option and what was expected.
     pub(super) fn read(json: &str, objective: Objective) -> Result<(Self, String, String), EngineError> {
         let value = with_one_name(parse(json)?)?;
-        let mut names = vec!["max_iter", "tol", "max_categories"];
+        let mut names = vec![ALGORITHM, "max_iter", "tol", "max_categories"];
         match objective {
             Objective::Regression => names.push("alpha"),
             Objective::Classification | Objective::Rating => names.extend(["C", WEIGHTS[0], WEIGHTS[1]]),
@@ -92,18 +89,4 @@ impl Options {
         }
         Value::Object(all)
     }
-}
-
-/// Weights of classes under the name that all kinds have.
-fn with_one_name(mut options: Value) -> Result<Value, EngineError> {
-    let Value::Object(values) = &mut options else { return Ok(options) };
-    let Some(weights) = values.remove(WEIGHTS[1]).filter(|value| !value.is_null()) else {
-        return Ok(options);
-    };
-    if values.get(WEIGHTS[0]).is_some_and(|value| !value.is_null()) {
-        let [one, other] = WEIGHTS;
-        return Err(refused(format!("training options \"{one}\" and \"{other}\" are the same")));
-    }
-    values.insert(WEIGHTS[0].to_owned(), weights);
-    Ok(options)
 }

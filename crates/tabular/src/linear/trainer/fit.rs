@@ -5,7 +5,7 @@
 use ecommerce_ml_protocol::{EngineError, Field, Rows};
 
 use crate::columns::{Cells, find, infinite, refused};
-use crate::encoding::{EncodedColumn, Encoding, Scheme};
+use crate::linear::encoding::{EncodedColumn, Encoding, Scheme};
 
 /// Largest number to learn from: the square of a larger one overflows.
 const LARGEST: f64 = 1e150;

@@ -12,8 +12,9 @@ use ecommerce_ml_protocol::{EngineError, ErrorKind, Field, Signature, ValueType}
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::encoding::{EncodedColumn, Encoding, Scheme};
-use crate::model::{Head, KIND, LinearModel};
+use crate::linear::encoding::{EncodedColumn, Encoding, Scheme};
+use crate::linear::model::{KIND, LinearModel};
+use crate::score::Head;
 
 /// What a model reads and answers, and of which kind it is.
 pub const SIGNATURE: &str = "signature.json";

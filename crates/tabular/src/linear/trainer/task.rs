@@ -7,14 +7,15 @@
 
 use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_training::Targets;
-use ecommerce_ml_training::class_weights::ClassWeights;
 
 use super::design::Design;
 use super::options::Options;
 use super::problem::{Link, Problem, Target};
+use crate::call::by_stars;
 use crate::columns::refused;
-use crate::encoding::Encoding;
-use crate::model::{Head, LinearModel};
+use crate::linear::encoding::Encoding;
+use crate::linear::model::LinearModel;
+use crate::score::Head;
 
 /// What is to be learned.
 #[derive(Debug, Clone, PartialEq)]
@@ -158,15 +159,4 @@ impl LearningTask {
             .into_iter()
             .take(if upper > 0.0 { 2 } else { 1 })
     }
-}
-
-/// Weights by the names of the labels: stars may be written as numbers.
-fn by_stars(weights: &ClassWeights, targets: &Targets) -> ClassWeights {
-    let (ClassWeights::Given(given), Targets::Stars(_)) = (weights, targets) else { return weights.clone() };
-    let labels = targets.labels();
-    let name = |label: &String| match label.parse::<usize>() {
-        Ok(stars @ 1..=5) => labels[stars - 1].clone(),
-        _ => label.clone(),
-    };
-    ClassWeights::Given(given.iter().map(|(label, &weight)| (name(label), weight)).collect())
 }

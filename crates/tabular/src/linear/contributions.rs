@@ -8,7 +8,8 @@
 use ecommerce_ml_protocol::{Answers, Contributions, EngineError, Explanation, Rows};
 
 use crate::columns::refused;
-use crate::scoring::{Prepared, Scorer, given_up, overflow};
+use crate::linear::scoring::{Prepared, Scorer};
+use crate::score::{given_up, overflow};
 
 /// Rows between two looks at whether anybody waits.
 const ROWS: u32 = 1024;

@@ -1,0 +1,77 @@
+//! The kind `linear`.
+//!
+//! It must not know other kinds. Invariant: its name never changes, since versions carry it.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use ecommerce_ml_checkpoint::files::ModelFiles;
+use ecommerce_ml_predictor::{ModelKind, Predictor, Trainer};
+use ecommerce_ml_protocol::{Answers, EngineError, ModelSource, Rows};
+
+use crate::linear::contributions::explain;
+use crate::linear::files;
+use crate::linear::model::KIND;
+use crate::linear::scoring::Scorer;
+use crate::linear::trainer::LinearTrainer;
+use crate::predictor::ColumnsPredictor;
+use crate::score::{Head, Score};
+use crate::threads::Threads;
+
+/// Linear models of table columns: logistic and ridge regression.
+#[derive(Debug)]
+pub struct Linear {
+    threads: Arc<Threads>,
+    trainer: LinearTrainer,
+}
+
+impl Linear {
+    /// With models that compute large inputs, and trainings, on so many threads; 0 for one a core.
+    pub fn new(threads: usize) -> Self {
+        let threads = Arc::new(Threads::new(threads));
+        Self { trainer: LinearTrainer::new(Arc::clone(&threads)), threads }
+    }
+}
+
+impl ModelKind for Linear {
+    fn name(&self) -> &'static str {
+        KIND
+    }
+
+    fn recognises(&self, files: &ModelFiles) -> bool {
+        files::recognises(files)
+    }
+
+    fn load(&self, _: Option<&ModelSource>, files: &ModelFiles) -> Result<Arc<dyn Predictor>, EngineError> {
+        let model = files::read(files)?;
+        let scorer = Arc::new(Scorer::new(&model));
+        Ok(Arc::new(ColumnsPredictor::new(model.info(), "f64", scorer, Arc::clone(&self.threads))))
+    }
+
+    fn trainer(&self) -> Option<&dyn Trainer> {
+        Some(&self.trainer)
+    }
+}
+
+impl Score for Scorer {
+    fn work(&self, rows: &Rows, _: bool) -> usize {
+        (rows.count as usize).saturating_mul((self.columns.len() + 1) * self.intercepts.len())
+    }
+
+    fn answer(&self, rows: &Rows, part: Range<usize>) -> Result<Answers, EngineError> {
+        self.prepare(rows)?.answer(part)
+    }
+
+    fn explain(
+        &self,
+        rows: &Rows,
+        class: Option<u32>,
+        is_given_up: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Answers, EngineError> {
+        let labels = match &self.head {
+            Head::Number => 0,
+            Head::Classes { labels } => labels.len(),
+        };
+        explain(self, rows, (labels, class), is_given_up)
+    }
+}

@@ -1,0 +1,114 @@
+//! Rows to answers, whatever the model: sums, what they mean, and how rows are shared out between threads.
+//!
+//! It must not know how sums are computed. Invariant: probabilities of a row sum to 1, or there is an error.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::ops::Range;
+
+use ecommerce_ml_protocol::{Answers, EngineError, ErrorKind, Rows};
+use rayon::prelude::*;
+
+use crate::columns::refused;
+
+/// What the sums of a model mean.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Head {
+    /// A number.
+    Number,
+    /// Logarithms of how likely each class is, up to a constant.
+    Classes {
+        /// Their names: at least two.
+        labels: Vec<String>,
+    },
+}
+
+/// Rows of a task of a thread.
+const PART: usize = 8192;
+
+/// Rows to answers.
+pub(crate) trait Score: Debug + Send + Sync {
+    /// About how many steps rows take: additions, or nodes on the way to a leaf.
+    fn work(&self, rows: &Rows, explaining: bool) -> usize;
+
+    /// The answers of some of the rows.
+    ///
+    /// # Errors
+    /// [`ecommerce_ml_protocol::ErrorKind::InvalidRequest`] if a column is missing or of another type, for infinite numbers, and
+    /// for others that sums overflow with.
+    fn answer(&self, rows: &Rows, part: Range<usize>) -> Result<Answers, EngineError>;
+
+    /// Explains all rows, unless they are given up meanwhile: a class by its place among the labels, or the likeliest.
+    ///
+    /// # Errors
+    /// As of [`answer`](Self::answer); for a class that there isn't, and when it was given up.
+    fn explain(
+        &self,
+        rows: &Rows,
+        class: Option<u32>,
+        is_given_up: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Answers, EngineError>;
+}
+
+/// The answers of all rows by the threads of the pool that this runs in, unless they are given up meanwhile.
+///
+/// # Errors
+/// Those of [`Score::answer`], and [`ecommerce_ml_protocol::ErrorKind::Cancelled`] if they were given up.
+pub(crate) fn answer_in_parts(
+    scorer: &dyn Score,
+    rows: &Rows,
+    is_given_up: &(dyn Fn() -> bool + Sync),
+) -> Result<Answers, EngineError> {
+    let count = rows.count as usize;
+    let parts: Vec<Range<usize>> =
+        (0..count).step_by(PART).map(|start| start..count.min(start + PART)).collect();
+    let answer = |part| if is_given_up() { Err(given_up()) } else { scorer.answer(rows, part) };
+    let parts: Vec<Answers> = parts.into_par_iter().map(answer).collect::<Result<_, _>>()?;
+    parts.into_iter().reduce(joined).map_or_else(|| scorer.answer(rows, 0..0), Ok)
+}
+
+/// Probabilities of the sums of a row, `[equations]`, which are used up; none if they overflowed.
+pub(crate) fn distribution(sums: &mut [f64]) -> Option<Vec<f32>> {
+    if let [sum] = sums {
+        let second = 1.0 / (1.0 + (-*sum).exp());
+        let first = 1.0 / (1.0 + sum.exp());
+        return sum.is_finite().then(|| vec![first as f32, second as f32]);
+    }
+    let most = sums.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let mut total = 0.0;
+    for sum in sums.iter_mut() {
+        *sum = (*sum - most).exp();
+        total += *sum;
+    }
+    (total.is_finite() && most.is_finite()).then(|| sums.iter().map(|one| (one / total) as f32).collect())
+}
+
+pub(crate) fn overflow() -> EngineError {
+    refused("values of a row are too large to compute with")
+}
+
+pub(crate) fn joined(one: Answers, other: Answers) -> Answers {
+    match (one, other) {
+        (Answers::Classes { labels, mut probabilities }, Answers::Classes { probabilities: more, .. }) => {
+            probabilities.extend(more);
+            Answers::Classes { labels, probabilities }
+        }
+        (Answers::Numbers(mut numbers), Answers::Numbers(more)) => {
+            numbers.extend(more);
+            Answers::Numbers(numbers)
+        }
+        // All parts are of one model.
+        (one, _) => one,
+    }
+}
+
+/// The error of answers that nobody waits for.
+pub(crate) fn given_up() -> EngineError {
+    EngineError::new(ErrorKind::Cancelled, "request was given up")
+}
+
+/// Whether a name is there twice.
+pub(crate) fn has_twice<'a>(mut names: impl Iterator<Item = &'a String>) -> bool {
+    let mut seen = BTreeSet::new();
+    !names.all(|name| seen.insert(name))
+}

@@ -1,0 +1,245 @@
+//! Rows of columns to boosted trees, grown by XGBoost's library.
+//!
+//! # Layout
+//! - `options`: what the user may choose.
+//! - `fit`: how values become features; `loss`: what labels ask, and its derivatives.
+//! - `folds`: parts of the rows to learn from and to measure on.
+//! - `search`: how deep trees should be and how many.
+//! - `calibration`: how sure probabilities should be; `leakage`: columns that tell the label alone.
+//! - `setup`: a job, read and checked; `memory`: how much it takes.
+//!
+//! It must not know PostgreSQL, or who asks. Invariant: that of all trainers: the same rows, options and seed give the same model,
+//! bit by bit, in whatever order the rows came, with any number of threads, interrupted or not. An interrupted training begins
+//! anew: it takes seconds, and a booster can't be kept to the same bits.
+
+mod calibration;
+mod fit;
+mod folds;
+mod leakage;
+mod loss;
+mod memory;
+mod options;
+mod search;
+mod setup;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use ecommerce_ml_predictor::{Evaluate, Job, Sink, Trainer};
+use ecommerce_ml_protocol::training::{
+    Epoch, JobOutput, Metric, Phase, TrainingCall, TrainingChecked, TrainingInput,
+};
+use ecommerce_ml_protocol::{EngineError, ErrorKind};
+use ecommerce_ml_training::held_out::Ending;
+use ecommerce_ml_training::model;
+use ecommerce_ml_training::progress::{Reporter, Update};
+use ecommerce_ml_xgboost::{Error, Library};
+use rayon::ThreadPool;
+
+use super::booster_file;
+use super::files;
+use super::model::{KIND, TreesModel};
+use crate::call::{Algorithm, check_columns};
+use crate::score::Head;
+use crate::threads::Threads;
+use options::Options;
+use search::{Growing, Limits, Measured};
+use setup::{Setup, check_monotone};
+
+/// Depths of which the best is taken.
+const DEPTHS: [u32; 3] = [2, 4, 6];
+
+/// Rounds where no rows are left to measure on.
+const UNMEASURED_ROUNDS: u32 = 50;
+
+/// Rounds between two reports of the last training.
+const REPORTED: u32 = 10;
+
+/// Makes boosted trees.
+#[derive(Debug)]
+pub struct TreesTrainer {
+    threads: Arc<Threads>,
+}
+
+impl TreesTrainer {
+    /// On these threads.
+    pub(crate) fn new(threads: Arc<Threads>) -> Self {
+        Self { threads }
+    }
+}
+
+impl Trainer for TreesTrainer {
+    fn accepts(&self, call: &TrainingCall) -> bool {
+        matches!(call.input, TrainingInput::Columns { .. }) && Algorithm::of(call) == Algorithm::BoostedTrees
+    }
+
+    fn check(&self, call: &TrainingCall) -> Result<TrainingChecked, EngineError> {
+        check_columns(&call.input)?;
+        let (options, _) = Options::read(call)?;
+        check_monotone(call, &options)?;
+        library()?;
+        Ok(TrainingChecked { kind: KIND.to_owned(), default_base: None })
+    }
+
+    fn train(&self, job: Job, models: &dyn Evaluate, sink: &mut dyn Sink) -> Result<(), EngineError> {
+        let library = library()?;
+        let pool = self.threads.pool()?;
+        let setup = pool.install(|| Setup::new(job, &library))?;
+        sink.send(JobOutput::Prepared(setup.prepared.clone()))?;
+        let Setup { held_out, held_out_rows, targets, .. } = &setup;
+        let incumbent = held_out.ask_incumbent(setup.incumbent.as_ref(), held_out_rows, models, sink)?;
+        sink.send(JobOutput::Phase(Phase::Training))?;
+        let mut run = Run::new(&setup, (&library, pool), sink);
+        let best = run.search()?;
+        let trained = run.finish(&best)?;
+        let epoch = run.epoch;
+        let files = files::write(&trained)?;
+        let seed = setup.options.common.seed;
+        let stopped_early = best.rounds < setup.options.n_estimators;
+        let ending = Ending { epoch, stopped_early, seed };
+        let finished = held_out.finish(
+            targets,
+            (&files, held_out_rows),
+            incumbent.as_ref(),
+            ending,
+            (models, &mut *sink),
+        )?;
+        model::send(&files, sink)?;
+        sink.send(JobOutput::Finished(Box::new(finished)))
+    }
+}
+
+/// A training under way.
+struct Run<'a> {
+    setup: &'a Setup,
+    library: &'a Arc<Library>,
+    pool: &'a ThreadPool,
+    sink: &'a mut dyn Sink,
+    reporter: Reporter,
+    /// Counted from 1: a depth that is tried, or the last training.
+    epoch: u32,
+}
+
+impl<'a> Run<'a> {
+    fn new(
+        setup: &'a Setup,
+        (library, pool): (&'a Arc<Library>, &'a ThreadPool),
+        sink: &'a mut dyn Sink,
+    ) -> Self {
+        let reporter = Reporter::new(0, setup.prepared.steps);
+        Self { setup, library, pool, sink, reporter, epoch: 0 }
+    }
+
+    /// Tries depths.
+    fn search(&mut self) -> Result<Measured, EngineError> {
+        let setup = self.setup;
+        let limits =
+            Limits { rounds: setup.options.n_estimators, patience: setup.options.early_stopping_rounds };
+        let mut best: Option<Measured> = None;
+        for &depth in &setup.depths {
+            let began = Instant::now();
+            self.epoch += 1;
+            // Several folds are grown at once.
+            let threads = if setup.folds.len() > 1 { 1 } else { self.pool.current_num_threads() };
+            let parameters = setup.parameters(depth, threads);
+            let (library, pool) = (self.library, self.pool);
+            let what = (library, parameters.as_slice(), depth);
+            let mut report = |rounds, loss| self.report(rounds, loss);
+            let measured = search::measure(&setup.folds, &setup.wanted, (what, pool), limits, &mut report)?;
+            self.end_epoch(measured.loss, Some(measured.loss), began)?;
+            if best.as_ref().is_none_or(|best| measured.loss < best.loss) {
+                best = Some(measured);
+            }
+        }
+        let unmeasured = Measured {
+            depth: setup.options.max_depth.unwrap_or(DEPTHS[0]),
+            rounds: UNMEASURED_ROUNDS.min(setup.options.n_estimators),
+            loss: f64::NAN,
+            margins: Vec::new(),
+        };
+        Ok(best.unwrap_or(unmeasured))
+    }
+
+    /// Trains on all rows to learn from.
+    fn finish(&mut self, best: &Measured) -> Result<TreesModel, EngineError> {
+        let setup = self.setup;
+        let began = Instant::now();
+        self.epoch += 1;
+        let parameters = setup.parameters(best.depth, self.pool.current_num_threads());
+        let mut growing = Growing::new(self.library, &setup.whole, &setup.wanted, &parameters)?;
+        for round in 1..=best.rounds {
+            growing.grow()?;
+            if round % REPORTED == 0 || round == best.rounds {
+                self.report(round, growing.loss())?;
+            }
+        }
+        self.end_epoch(growing.loss(), None, began)?;
+        let json = growing.to_json()?;
+        let mut forest = booster_file::read(&json, setup.encoding.features())
+            .map_err(|what| EngineError::new(ErrorKind::Internal, format!("XGBoost's model: {what}")))?;
+        if setup.wanted.is_number() {
+            let (mean, deviation) = setup.wanted.scale();
+            forest.rescale(deviation, mean);
+        } else if best.margins.is_empty() {
+            forest.base = growing.base();
+        } else {
+            let measured: Vec<usize> = setup.folds.iter().flat_map(|fold| fold.measured.clone()).collect();
+            let (factor, shift) = calibration::fit(&setup.wanted, &measured, &best.margins.concat());
+            forest.rescale(factor, factor * growing.base() + shift);
+        }
+        let labels = setup.targets.labels();
+        let head = if labels.is_empty() { Head::Number } else { Head::Classes { labels } };
+        Ok(TreesModel { encoding: setup.encoding.clone(), head, forest })
+    }
+
+    fn step(&self, rounds: u32) -> u64 {
+        u64::from(self.epoch - 1) * u64::from(self.setup.options.n_estimators) + u64::from(rounds)
+    }
+
+    fn report(&mut self, rounds: u32, loss: f64) -> Result<(), EngineError> {
+        let rows = (self.setup.whole.learned.len() * self.setup.folds.len().max(1)) as u64;
+        let update = Update {
+            epoch: self.epoch,
+            step: self.step(rounds),
+            loss,
+            learning_rate: self.setup.options.learning_rate,
+            examples: rows * u64::from(REPORTED),
+        };
+        match self.reporter.update(update) {
+            Some(progress) => self.sink.send(JobOutput::Progress(progress)),
+            None => Ok(()),
+        }
+    }
+
+    fn end_epoch(&mut self, loss: f64, measured: Option<f64>, began: Instant) -> Result<(), EngineError> {
+        let metric = |value| Metric { name: "loss".to_owned(), class: None, value };
+        self.sink.send(JobOutput::Epoch(Epoch {
+            epoch: self.epoch,
+            step: self.step(self.setup.options.n_estimators),
+            training_loss: loss,
+            evaluation: measured.map(metric).into_iter().collect(),
+            best: true,
+            seconds: began.elapsed().as_secs_f64(),
+        }))
+    }
+}
+
+/// XGBoost's library.
+///
+/// # Errors
+/// [`ErrorKind::NotCompiledIn`] if it isn't installed, with how it is.
+fn library() -> Result<Arc<Library>, EngineError> {
+    Library::get().map_err(|error| {
+        EngineError::new(
+            ErrorKind::NotCompiledIn,
+            "boosted trees need XGBoost's library, which is not installed",
+        )
+        .with_detail(format!("The system says: {error}."))
+        .with_hint("Install the package libxgboost0, or train with the option \"algorithm\": \"linear\".")
+    })
+}
+
+/// An error of the library in the middle of a training.
+fn internal(error: Error) -> EngineError {
+    EngineError::new(ErrorKind::Internal, format!("could not train trees: {error}"))
+}
