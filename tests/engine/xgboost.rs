@@ -64,3 +64,31 @@ fn what_does_not_fit_is_refused() {
         .and_then(|mut booster| booster.boost(0, 0, &mut [1.0; 2], &mut [1.0; 2]));
     assert!(matches!(refused, Err(Error::Refused(_))), "{refused:?}");
 }
+
+/// What the library remembers of a booster must not be told of a later one, whichever threads they are asked by.
+#[test]
+fn a_booster_is_not_mistaken_for_an_earlier_one() {
+    let library = Library::get().unwrap();
+    let features: Vec<f32> = (0..8).map(|row| row as f32).collect();
+    let matrix = Arc::new(Matrix::new(&library, &features, 1).unwrap());
+    let mut at_first = Vec::new();
+    for number in 0..40_u32 {
+        let mut booster = Booster::new(&library, vec![Arc::clone(&matrix)], &parameters()).unwrap();
+        for round in 0..2 {
+            // All rows are of one value, another one for each booster.
+            booster.boost(0, round, &mut [number as f32; 8], &mut [1.0; 8]).unwrap();
+        }
+        let asked = |booster: Booster| {
+            let first = booster.margins_of_round(0, 0).unwrap();
+            (booster, first[0])
+        };
+        let (booster, first) = std::thread::scope(|scope| scope.spawn(|| asked(booster)).join().unwrap());
+        let (_booster, again) = asked(booster);
+        assert!(
+            (first + number as f32).abs() < 1e-6 && (again + number as f32).abs() < 1e-6,
+            "{number}: {first}, {again}"
+        );
+        at_first.push(first);
+    }
+    assert_eq!(at_first.len(), 40);
+}

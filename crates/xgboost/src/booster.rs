@@ -2,12 +2,14 @@
 //!
 //! It must not know losses. Invariant: a booster keeps the matrices alive that it has seen, since the library remembers them.
 
+use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char};
 use std::fmt::Write;
+use std::marker::PhantomData;
 use std::ptr;
 use std::sync::Arc;
 
-use crate::library::{Boost, Error, Handle, Library};
+use crate::library::{Boost, BoosterHandle, Error, Handle, Library};
 use crate::matrix::Matrix;
 
 /// Models as JSON.
@@ -16,13 +18,12 @@ const AS_JSON: &CStr = c"{\"format\": \"json\"}";
 /// A model that grows by a round of trees at a time.
 #[derive(Debug)]
 pub struct Booster {
-    handle: Handle,
+    own: Arc<BoosterHandle>,
     matrices: Vec<Arc<Matrix>>,
     library: Arc<Library>,
+    /// It goes from thread to thread, but is used by one at a time.
+    _not_shared: PhantomData<Cell<()>>,
 }
-
-// SAFETY: the library's handles belong to no thread; it reports errors by thread, and they are read where they happen.
-unsafe impl Send for Booster {}
 
 impl Booster {
     /// Without trees. These matrices are learned from or measured on.
@@ -42,7 +43,9 @@ impl Booster {
             (library.functions.create_booster)(handles.as_ptr(), handles.len() as u64, &raw mut handle)
         };
         library.check(returned)?;
-        let booster = Self { handle, matrices, library: Arc::clone(library) };
+        let own = Arc::new(BoosterHandle { handle, library: Arc::clone(library) });
+        matrices.iter().for_each(|matrix| matrix.lock().push(Arc::clone(&own)));
+        let booster = Self { own, matrices, library: Arc::clone(library), _not_shared: PhantomData };
         if let Some(matrix) = booster.matrices.first() {
             // The library would look it up in what it remembers of this thread, and may be asked by another.
             booster.set("num_feature", &matrix.columns().to_string())?;
@@ -58,7 +61,7 @@ impl Booster {
         let (name, value) = (text(name)?, text(value)?);
         // SAFETY: two texts that end with a zero.
         let returned =
-            unsafe { (self.library.functions.set_parameter)(self.handle, name.as_ptr(), value.as_ptr()) };
+            unsafe { (self.library.functions.set_parameter)(self.own.handle, name.as_ptr(), value.as_ptr()) };
         self.library.check(returned)
     }
 
@@ -82,14 +85,20 @@ impl Booster {
         let returned = match self.library.functions.boost {
             // SAFETY: both have as many numbers as said, which aren't kept.
             Boost::Gradients(boost) => unsafe {
-                boost(self.handle, matrix.handle, first.as_mut_ptr(), second.as_mut_ptr(), first.len() as u64)
+                boost(
+                    self.own.handle,
+                    matrix.handle,
+                    first.as_mut_ptr(),
+                    second.as_mut_ptr(),
+                    first.len() as u64,
+                )
             },
             Boost::Arrays(boost) => {
                 let shape = (matrix.rows(), first.len() / matrix.rows());
                 let (first, second) = (array(first, shape)?, array(second, shape)?);
                 let round = i32::try_from(round).unwrap_or(i32::MAX);
                 // SAFETY: the texts describe numbers that outlive the call.
-                unsafe { boost(self.handle, matrix.handle, round, first.as_ptr(), second.as_ptr()) }
+                unsafe { boost(self.own.handle, matrix.handle, round, first.as_ptr(), second.as_ptr()) }
             }
         };
         self.library.check(returned)
@@ -116,7 +125,10 @@ impl Booster {
     }
 
     fn predict(&self, matrix: &Matrix, (begin, end): (u32, u32)) -> Result<Vec<f32>, Error> {
-        let _lock = matrix.lock();
+        let mut boosters = matrix.lock();
+        if !boosters.iter().any(|booster| Arc::ptr_eq(booster, &self.own)) {
+            boosters.push(Arc::clone(&self.own));
+        }
         let wanted = format!(
             "{{\"type\": 1, \"training\": false, \"iteration_begin\": {begin}, \"iteration_end\": {end}, \"strict_shape\": true}}"
         );
@@ -125,7 +137,7 @@ impl Booster {
         // SAFETY: a text that ends with a zero, and three places to write to.
         let returned = unsafe {
             (self.library.functions.predict)(
-                self.handle,
+                self.own.handle,
                 matrix.handle,
                 wanted.as_ptr(),
                 &raw mut shape,
@@ -154,7 +166,7 @@ impl Booster {
         let (mut size, mut bytes) = (0, ptr::null());
         // SAFETY: two places to write to.
         let returned = unsafe {
-            (self.library.functions.save)(self.handle, AS_JSON.as_ptr(), &raw mut size, &raw mut bytes)
+            (self.library.functions.save)(self.own.handle, AS_JSON.as_ptr(), &raw mut size, &raw mut bytes)
         };
         self.library.check(returned)?;
         if bytes.is_null() {
@@ -172,7 +184,7 @@ impl Booster {
         let booster = Self::new(library, Vec::new(), &[])?;
         // SAFETY: as many bytes as said, which aren't kept.
         let returned =
-            unsafe { (library.functions.load)(booster.handle, json.as_ptr().cast(), json.len() as u64) };
+            unsafe { (library.functions.load)(booster.own.handle, json.as_ptr().cast(), json.len() as u64) };
         library.check(returned)?;
         Ok(booster)
     }
@@ -188,13 +200,6 @@ fn array(numbers: &mut [f32], (rows, columns): (usize, usize)) -> Result<CString
         "{{\"data\": [{address}, false], \"shape\": [{rows}, {columns}], \"strides\": null, \"typestr\": \"<f4\", \"version\": 3}}"
     );
     CString::new(text).map_err(|_| Error::Invalid("a parameter has a zero byte"))
-}
-
-impl Drop for Booster {
-    fn drop(&mut self) {
-        // SAFETY: the handle was made by the library and is freed here only, before its matrices.
-        unsafe { (self.library.functions.free_booster)(self.handle) };
-    }
 }
 
 // The library takes texts as C has them.

@@ -73,6 +73,26 @@ pub(crate) struct Functions {
     last_error: LastError,
 }
 
+/// A booster's handle, freed with the last one who holds it.
+#[derive(Debug)]
+pub(crate) struct BoosterHandle {
+    pub(crate) handle: Handle,
+    pub(crate) library: Arc<Library>,
+}
+
+// SAFETY: the library's handles belong to no thread; it reports errors by thread, and they are read where they happen.
+unsafe impl Send for BoosterHandle {}
+
+// SAFETY: the handle is used only by the one `Booster` that has it, which is not shared.
+unsafe impl Sync for BoosterHandle {}
+
+impl Drop for BoosterHandle {
+    fn drop(&mut self) {
+        // SAFETY: the handle was made by the library and is freed here only.
+        unsafe { (self.library.functions.free_booster)(self.handle) };
+    }
+}
+
 /// XGBoost, open.
 #[derive(Debug)]
 pub struct Library {

@@ -1,18 +1,21 @@
 //! Rows to learn from, or to predict for.
 //!
-//! It must not know labels: gradients carry them. Invariant: a matrix has a number for each cell that its size promises.
+//! It must not know labels: gradients carry them. Invariant: a matrix has a number for each cell that its size promises, and no
+//! booster that knows it is freed before it is.
 
 use std::ptr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::library::{Error, Handle, Library};
+use crate::library::{BoosterHandle, Error, Handle, Library};
 
 /// Rows of numbers, where NaN is a missing one.
 #[derive(Debug)]
 pub struct Matrix {
     pub(crate) handle: Handle,
-    /// Locked while the library works with it: bins are made when they are first needed.
-    busy: Mutex<()>,
+    /// Locked while the library works with it: bins are made when they are first needed. And all boosters that know it: the library
+    /// remembers what it predicted, thread by thread, by the addresses of booster and matrix, so that a later booster at the
+    /// address of an earlier one would be given its predictions.
+    boosters: Mutex<Vec<Arc<BoosterHandle>>>,
     rows: usize,
     columns: usize,
     library: Arc<Library>,
@@ -46,12 +49,12 @@ impl Matrix {
             )
         };
         library.check(returned)?;
-        Ok(Self { handle, busy: Mutex::new(()), rows, columns, library: Arc::clone(library) })
+        Ok(Self { handle, boosters: Mutex::default(), rows, columns, library: Arc::clone(library) })
     }
 
     /// The right to let the library work with it.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, ()> {
-        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Vec<Arc<BoosterHandle>>> {
+        self.boosters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Number of columns.
@@ -67,7 +70,8 @@ impl Matrix {
 
 impl Drop for Matrix {
     fn drop(&mut self) {
-        // SAFETY: the handle was made by the library and is freed here only. Boosters that know it keep it alive.
+        self.lock().clear();
+        // SAFETY: the handle was made by the library and is freed here only, when no booster is left that is asked about it.
         unsafe { (self.library.functions.free_matrix)(self.handle) };
     }
 }
