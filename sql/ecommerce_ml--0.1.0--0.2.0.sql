@@ -564,6 +564,24 @@ CREATE FUNCTION explain_prediction(input jsonb, model text, label text DEFAULT N
     AS 'MODULE_PATHNAME', 'explain_prediction_of_jsonb_wrapper';
 COMMENT ON FUNCTION explain_prediction(jsonb, text, text) IS
     'what each value of an object contributes to the raw score of its class or of a label, or to its value';
+CREATE FUNCTION explain_model(model text)
+    RETURNS TABLE (feature text, importance double precision)
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100 ROWS 20
+    AS 'MODULE_PATHNAME', 'explain_model_wrapper';
+COMMENT ON FUNCTION explain_model(text) IS 'the part of each column in what a model goes by';
+
+CREATE FUNCTION predict_interval(input record, model text, level double precision DEFAULT 0.8)
+    RETURNS TABLE (value double precision, lower double precision, upper double precision)
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 10000 ROWS 1
+    AS 'MODULE_PATHNAME', 'predict_interval_of_record_wrapper';
+COMMENT ON FUNCTION predict_interval(record, text, double precision) IS
+    'value or stars of a row, and where its actual value is expected with a probability of so much';
+CREATE FUNCTION predict_interval(input jsonb, model text, level double precision DEFAULT 0.8)
+    RETURNS TABLE (value double precision, lower double precision, upper double precision)
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 10000 ROWS 1
+    AS 'MODULE_PATHNAME', 'predict_interval_of_jsonb_wrapper';
+COMMENT ON FUNCTION predict_interval(jsonb, text, double precision) IS
+    'value or stars of an object, and where its actual value is expected with a probability of so much';
 
 CREATE FUNCTION key_phrases(
     relation regclass, text_column name, key_column name DEFAULT NULL, model text DEFAULT NULL, options jsonb DEFAULT '{}')
@@ -690,7 +708,7 @@ CREATE VIEW asking_function AS
     WITH RECURSIVE ours AS (
         -- In all forms, those that aren't batched too.
         SELECT p.oid, p.proname FROM pg_catalog.pg_proc p
-        WHERE p.pronamespace = 'ecommerce_ml'::pg_catalog.regnamespace AND (p.proname = 'explain_prediction' OR p.proname IN (
+        WHERE p.pronamespace = 'ecommerce_ml'::pg_catalog.regnamespace AND (p.proname IN ('explain_prediction', 'predict_interval') OR p.proname IN (
             SELECT s.proname FROM pg_catalog.pg_proc s
             WHERE s.prosupport = 'ecommerce_ml.text_function_support'::pg_catalog.regproc))
     ), named AS (

@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 
+use ecommerce_ml_protocol::{Input, Output};
 use pgrx::iter::TableIterator;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{JsonB, name, pg_extern, pg_getarg, pg_getarg_datum, pg_sys};
@@ -12,7 +13,8 @@ use super::row::{input_error, single_row};
 use crate::error::Error;
 use crate::explanation::input::{self, Feature};
 use crate::explanation::key_phrases::{self, KeyPhrases};
-use crate::inference::{InputKind, columns_of, model_of};
+use crate::explanation::model;
+use crate::inference::{InputKind, answer, columns_of, model_of};
 use crate::relation::Relation;
 
 /// What each token of a text contributes. Of no text there is nothing to say.
@@ -72,6 +74,53 @@ fn features(fcinfo: pg_sys::FunctionCallInfo, kind: InputKind) -> Result<Feature
     let rows = unsafe { single_row(kind, row, &fields) }.map_err(|error| input_error(&model, error))?;
     let features: Vec<Feature> = input::of_row(&model, rows, label)?;
     Ok(TableIterator::new(features))
+}
+
+/// What a model goes by: each column that it reads, and its part.
+#[pg_extern]
+#[allow(clippy::type_complexity)]
+fn explain_model(
+    model: &str,
+) -> Result<TableIterator<'static, (name!(feature, String), name!(importance, f64))>, ErrorReport> {
+    let model = model_of(Some(model))?;
+    columns_of(&model)?;
+    Ok(TableIterator::new(model::importance(&model)?))
+}
+
+type Intervals = TableIterator<'static, (name!(value, f64), name!(lower, f64), name!(upper, f64))>;
+
+/// Where the actual value of a row of any composite type is expected.
+#[pg_extern]
+fn predict_interval_of_record(
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<TableIterator<'static, (name!(value, f64), name!(lower, f64), name!(upper, f64))>, ErrorReport> {
+    interval(fcinfo, InputKind::Record)
+}
+
+/// The same of an object of jsonb.
+#[pg_extern]
+fn predict_interval_of_jsonb(
+    fcinfo: pg_sys::FunctionCallInfo,
+) -> Result<TableIterator<'static, (name!(value, f64), name!(lower, f64), name!(upper, f64))>, ErrorReport> {
+    interval(fcinfo, InputKind::Json)
+}
+
+/// Of a row, which is the first argument; model and level come after it. The functions are strict.
+fn interval(fcinfo: pg_sys::FunctionCallInfo, kind: InputKind) -> Result<Intervals, ErrorReport> {
+    // SAFETY: the server called us with these arguments.
+    let (row, name, level) =
+        unsafe { (pg_getarg_datum(fcinfo, 0), pg_getarg::<&str>(fcinfo, 1), pg_getarg::<f64>(fcinfo, 2)) };
+    let (Some((row, name)), Some(level)) = (row.zip(name), level) else { return Ok(TableIterator::empty()) };
+    if !(level > 0.0 && level < 1.0) {
+        return Err(Error::InvalidLevel(level).into());
+    }
+    let model = model_of(Some(name))?;
+    let fields = columns_of(&model)?;
+    // SAFETY: the function's first argument is of a type of this kind.
+    let rows = unsafe { single_row(kind, row, &fields) }.map_err(|error| input_error(&model, error))?;
+    let answers = answer(Output::Prediction, &model, Input::Rows(rows))?;
+    let Some(prediction) = answers.prediction(0)? else { return Ok(TableIterator::empty()) };
+    Ok(TableIterator::once(model::interval(&model, prediction, level)?))
 }
 
 /// Options of [`key_phrases`].

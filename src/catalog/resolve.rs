@@ -28,6 +28,8 @@ pub struct Resolved {
     pub reference: ModelRef,
     /// What it reads and answers.
     pub signature: Signature,
+    /// What its kind says of it, a JSON object.
+    pub info: serde_json::Value,
     /// The columns that it reads, shared with those who read them; nothing of a model that reads a text.
     pub columns: Option<Rc<[Field]>>,
     /// `InvalidOid` if there is no such role.
@@ -157,7 +159,7 @@ unsafe extern "C-unwind" fn on_invalidation(_argument: pg_sys::Datum, _relation:
 const LOOK_UP: &CStr = c"
     SELECT m.owner, v.version, v.content, v.pinned,
            ARRAY(SELECT g.grantee FROM ecommerce_ml.all_grant g WHERE g.name = m.name AND g.grantee IS NOT NULL),
-           coalesce($2, l.version), v.signature
+           coalesce($2, l.version), v.signature, v.info
     FROM ecommerce_ml.all_model m
     LEFT JOIN ecommerce_ml.stored_live l ON l.name = m.name
     LEFT JOIN ecommerce_ml.all_version v ON v.name = m.name AND v.version = coalesce($2, l.version)
@@ -197,6 +199,7 @@ fn read(wanted: &ModelName, row: &Row) -> Result<Resolved, Error> {
         version,
         reference: ModelRef { source, pinned: row.get(4)?.unwrap_or_default(), purpose: Purpose::Predict },
         signature,
+        info: row.get::<JsonB>(8)?.map_or(serde_json::Value::Null, |info| info.0),
         columns,
         // Of a role that isn't there.
         owner: row.get(1)?.unwrap_or(pg_sys::InvalidOid),

@@ -43,6 +43,8 @@ pub enum Error {
     UnknownRole(String),
     #[error("model \"{model}\" has no {wanted}")]
     NoMeaning { model: String, wanted: &'static str, labels: Vec<String> },
+    #[error("level must be a number between 0 and 1, not {0}")]
+    InvalidLevel(f64),
     #[error("model \"{model}\" reads columns, not a text")]
     ReadsColumns { model: String, reads: String, call: &'static str },
     #[error("model \"{model}\" reads a text, not columns")]

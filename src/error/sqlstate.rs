@@ -45,6 +45,7 @@ impl Error {
             | Error::GrantBuiltIn(_) => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
             Error::InvalidModelName(_)
             | Error::NoMeaning { .. }
+            | Error::InvalidLevel(_)
             | Error::UnknownOption { .. }
             | Error::InvalidOption { .. }
             | Error::OptionsNotObject

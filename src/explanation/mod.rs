@@ -2,6 +2,7 @@
 //!
 //! # Layout
 //! - [`input`]: one text or row.
+//! - [`model`]: what a model as a whole goes by, and how far off it may be.
 //! - [`key_phrases`]: the phrases that drive what a model says of the texts of a relation.
 //!
 //! It must not know how contributions are computed. Invariant: a relation is read by a statement of the calling role, so privileges
@@ -9,6 +10,7 @@
 
 pub mod input;
 pub mod key_phrases;
+pub mod model;
 
 use crate::catalog::resolve::Resolved;
 use crate::error::Error;

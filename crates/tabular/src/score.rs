@@ -112,3 +112,12 @@ pub(crate) fn has_twice<'a>(mut names: impl Iterator<Item = &'a String>) -> bool
     let mut seen = BTreeSet::new();
     !names.all(|name| seen.insert(name))
 }
+
+/// Parts of a whole: they sum to 1, unless all are 0.
+pub(crate) fn shares(mut parts: Vec<f64>) -> Vec<f64> {
+    let total: f64 = parts.iter().sum();
+    if total > 0.0 && total.is_finite() {
+        parts.iter_mut().for_each(|part| *part /= total);
+    }
+    parts
+}

@@ -175,6 +175,7 @@ fn what_is_damaged_is_refused() {
         ("model.json", "{", "[", "model.json"),
         ("features.json", "\"encoding\":\"number\"", "\"encoding\":\"word\"", "unknown variant"),
         ("features.json", "f1", "f0", "column \"f0\" is there twice"),
+        ("features.json", "\"format\":1", "\"format\":1,\"residuals\":[1.0]", "201 quantiles"),
         ("signature.json", "\"no\",\"yes\"", "\"no\",\"no\"", "a label is there twice"),
         ("signature.json", "\"no\",\"yes\"", "\"a\",\"b\",\"c\"", "3 labels and 1 sums"),
     ] {
@@ -322,6 +323,35 @@ fn probabilities_are_as_sure_as_they_are_right() {
     let trained = train(job_of_trees(Objective::Classification, rows, labels, r#"{"eval_fraction": 0.5}"#));
     let error = value(&trained, "calibration_error");
     assert!(error < 0.03, "{error}");
+}
+
+#[test]
+fn most_values_are_as_near_as_on_rows_that_were_not_learned_from() {
+    let count = 3000;
+    let prices: Vec<Option<f64>> = (0..count).map(|row| Some(noise(7 * row) * 10.0)).collect();
+    let sizes: Vec<Option<f64>> = (0..count).map(|row| Some(noise(7 * row + 1))).collect();
+    let labels: Vec<f64> = (0..count)
+        .map(|row| 100.0 * prices[row].unwrap() + 50.0 * (noise(7 * row + 2) + noise(7 * row + 3) - 1.0))
+        .collect();
+    let part = |range: std::ops::Range<usize>| {
+        rows(vec![numbers("price", &prices[range.clone()]), numbers("size", &sizes[range])])
+    };
+    let learned = labels[..1500].iter().map(|label| Label::Number(*label)).collect();
+    let trained = train(job_of_trees(Objective::Regression, part(0..1500), learned, "{}"));
+    let model = files::read(&trained.files).unwrap();
+    assert_eq!(model.residuals.len(), 201);
+    let answers = values(&*load(&trained.files).unwrap(), &part(1500..count));
+    for (level, step) in [(0.5, 100), (0.8, 160), (0.95, 190)] {
+        let near = answers.iter().zip(&labels[1500..]);
+        let near = near.filter(|(answer, label)| (*answer - *label).abs() <= model.residuals[step]).count();
+        let covered = near as f64 / answers.len() as f64;
+        assert!((covered - level).abs() < 0.04, "{level}: {covered}");
+    }
+    let importance = model.importance();
+    assert!(importance[0] > 0.95 && (importance.iter().sum::<f64>() - 1.0).abs() < 1e-12, "{importance:?}");
+    let details: Value = serde_json::from_str(&trained.finished().info.details).unwrap();
+    assert_eq!(details["importance"], json!(importance));
+    assert_eq!(details["residuals"].as_array().unwrap().len(), 201);
 }
 
 #[test]

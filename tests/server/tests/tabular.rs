@@ -112,6 +112,72 @@ fn columns_of_each_task_are_learned() {
 }
 
 #[test]
+fn models_tell_what_they_go_by_and_how_far_off_they_may_be() {
+    let (_cluster, mut session) = shop(600);
+    // What one pays is twenty a visit, and something that no column tells.
+    run(&mut session, "UPDATE customers SET worth = 20 * visits + abs(hashint4(id)) % 1000 / 100.0");
+    for (name, label, task, more) in [
+        ("worth", "worth", "regression", ""),
+        ("stars", "stars", "rating", ""),
+        ("churned", "churned", "classification", ""),
+        ("ridge", "worth", "regression", ", options => '{\"algorithm\": \"linear\"}'"),
+    ] {
+        trained(&mut session, &train(name, label, &format!("task => '{task}', {FEATURES}{more}")));
+    }
+    for model in ["worth", "ridge", "churned", "worth@1"] {
+        let first: (String, f64, f64) = {
+            let query = format!(
+                "SELECT (array_agg(feature))[1], (array_agg(importance))[1], sum(importance)
+                 FROM ecommerce_ml.explain_model('{model}')"
+            );
+            let row = session.query_one(&query, &[]).expect("it is explained");
+            (row.get(0), row.get(1), row.get(2))
+        };
+        assert!(first.0 == "visits" && first.1 > 0.5 && (first.2 - 1.0).abs() < 1e-9, "{model}: {first:?}");
+    }
+    let covered = |session: &mut Client, level: f64| {
+        let query = format!(
+            "SELECT avg((c.worth BETWEEN i.lower AND i.upper)::int)::float8
+             FROM customers AS c, ecommerce_ml.predict_interval(c, 'worth', {level}) AS i"
+        );
+        ask::<f64>(session, &query)
+    };
+    for level in [0.5, 0.8, 0.9] {
+        let part = covered(&mut session, level);
+        assert!((level - 0.07..level + 0.12).contains(&part), "{level}: {part}");
+    }
+    let agrees =
+        "i.value = ecommerce_ml.predict_value(c, 'worth') AND i.lower < i.value AND i.value < i.upper";
+    let query = format!(
+        "SELECT bool_and({agrees}) FROM customers AS c, ecommerce_ml.predict_interval(to_jsonb(c), 'worth') AS i"
+    );
+    assert!(ask::<bool>(&mut session, &query));
+    let query =
+        "SELECT bool_and(stars BETWEEN i.lower AND i.upper AND i.lower <= i.value AND i.value <= i.upper)
+                 FROM customers AS c, ecommerce_ml.predict_interval(c, 'stars', 0.9) AS i";
+    assert!(ask::<bool>(&mut session, query));
+    for (call, code) in [
+        ("predict_interval(c, 'churned')", "22023"),
+        ("predict_interval(c, 'ridge')", "22023"),
+        ("predict_interval(c, 'worth', 1)", "22023"),
+        ("predict_interval(c, 'worth', 'NaN')", "22023"),
+        ("predict_interval(c, 'reviews')", "42809"),
+        ("predict_interval(ROW(1), 'worth')", "42703"),
+        ("predict_interval(c, 'nosuch')", "42704"),
+        ("explain_model('reviews')", "42809"),
+        ("explain_model('nosuch')", "42704"),
+    ] {
+        fails_with(&mut session, &format!("SELECT ecommerce_ml.{call} FROM customers AS c LIMIT 1"), code);
+    }
+    run(
+        &mut session,
+        "CREATE ROLE stranger; GRANT USAGE ON SCHEMA ecommerce_ml TO stranger; SET ROLE stranger",
+    );
+    fails_with(&mut session, "SELECT * FROM ecommerce_ml.explain_model('worth')", "42501");
+    fails_with(&mut session, "SELECT ecommerce_ml.predict_interval('{}'::jsonb, 'worth')", "42501");
+}
+
+#[test]
 fn all_columns_are_those_that_can_be_read() {
     let (cluster, mut session) = shop(200);
     let call = train("churned", "churned", "time_column => 'since', options => '{\"where\": \"id > 0\"}'");

@@ -6,7 +6,7 @@ use ecommerce_ml_protocol::signature::{Answer, Reads};
 use ecommerce_ml_protocol::{ModelInfo, Signature};
 
 use crate::linear::encoding::{Encoding, Scheme};
-use crate::score::{Head, has_twice};
+use crate::score::{Head, has_twice, shares};
 
 /// What the catalog calls the kind.
 pub const KIND: &str = "linear";
@@ -59,9 +59,37 @@ impl LinearModel {
             signature: self.signature(),
             parameters: (self.coefficients.len() + self.intercepts.len()) as u64,
             bytes: self.bytes() as u64,
-            details: serde_json::json!({ "columns": self.encoding.columns.len(), "features": features })
-                .to_string(),
+            details: serde_json::json!({
+                "columns": self.encoding.columns.len(), "features": features, "importance": self.importance(),
+            })
+            .to_string(),
         }
+    }
+
+    /// What a typical change of each column moves sums by, as a part of that of all: of a number its standard deviation, of a text
+    /// half the way from the kind that adds least to that which adds most.
+    pub fn importance(&self) -> Vec<f64> {
+        let equations = self.equations();
+        let of = |(start, column): (usize, &crate::linear::encoding::EncodedColumn)| -> f64 {
+            let numbers = match column.scheme {
+                Scheme::Number { .. } => 1,
+                Scheme::Categories { .. } => column.scheme.features(),
+            };
+            let of_equation = |equation: usize| {
+                let own = (start..start + numbers).map(|at| self.coefficients[at * equations + equation]);
+                match column.scheme {
+                    Scheme::Number { .. } => own.map(f64::abs).sum::<f64>(),
+                    Scheme::Categories { .. } => {
+                        let ends = own.fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), one| {
+                            (least.min(one), most.max(one))
+                        });
+                        if ends.0 > ends.1 { 0.0 } else { (ends.1 - ends.0) / 2.0 }
+                    }
+                }
+            };
+            (0..equations).map(of_equation).sum()
+        };
+        shares(self.encoding.offsets().map(of).collect())
     }
 
     /// About how many bytes it takes in memory, ready to answer: categories and coefficients are there twice, once to be

@@ -37,6 +37,8 @@ struct SignatureFile {
 struct FeaturesFile {
     format: u32,
     columns: Vec<EncodedColumn>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    residuals: Vec<f64>,
 }
 
 /// Whether these are the files of a model of trees, be it a damaged one.
@@ -70,7 +72,7 @@ pub fn read(files: &ModelFiles) -> Result<TreesModel, EngineError> {
     let head = if labels.is_empty() { Head::Number } else { Head::Classes { labels } };
     let forest = booster_file::read(files.require(MODEL)?, encoding.features())
         .map_err(|what| damaged(MODEL, &what))?;
-    let model = TreesModel { encoding, head, forest };
+    let model = TreesModel { encoding, head, forest, residuals: features.residuals };
     model.check().map_err(|what| damaged(MODEL, &what))?;
     if model.signature() != signature.signature {
         return Err(damaged(SIGNATURE, &format!("it does not say what \"{FEATURES}\" does")));
@@ -88,7 +90,11 @@ pub fn write(model: &TreesModel) -> Result<ModelFiles, EngineError> {
     model.check().map_err(internal)?;
     let signature = SignatureFile { kind: KIND.to_owned(), signature: model.signature() };
     let signature = serde_json::to_vec_pretty(&signature).map_err(|error| internal(error.to_string()))?;
-    let features = FeaturesFile { format: FORMAT, columns: model.encoding.columns.clone() };
+    let features = FeaturesFile {
+        format: FORMAT,
+        columns: model.encoding.columns.clone(),
+        residuals: model.residuals.clone(),
+    };
     let features = serde_json::to_vec(&features).map_err(|error| internal(error.to_string()))?;
     let is_number = matches!(model.head, Head::Number);
     let trees = booster_file::write(&model.forest, &model.encoding.feature_names(), is_number);

@@ -157,6 +157,17 @@ impl Forest {
         self.trees.iter().map(of).max().unwrap_or(0)
     }
 
+    /// What splits by each feature decreased the loss by, `[features]`.
+    pub(crate) fn gains(&self, features: usize) -> Vec<f64> {
+        let mut gains = vec![0.0; features];
+        for node in self.trees.iter().flat_map(|(_, tree)| &tree.nodes).filter(|node| !node.is_leaf()) {
+            if let Some(gain) = gains.get_mut(node.feature as usize) {
+                *gain += f64::from(node.gain).max(0.0);
+            }
+        }
+        gains
+    }
+
     /// Multiplies what leaves add, and moves the beginning.
     pub(crate) fn rescale(&mut self, factor: f64, base: f64) {
         self.base = base;

@@ -7,7 +7,7 @@ use ecommerce_ml_protocol::{ModelInfo, Signature};
 
 use super::encoding::Encoding;
 use super::forest::{Forest, Node};
-use crate::score::{Head, has_twice};
+use crate::score::{Head, has_twice, shares};
 
 /// What the catalog calls the kind.
 pub const KIND: &str = "boosted_trees";
@@ -21,7 +21,13 @@ pub struct TreesModel {
     pub head: Head,
     /// Features to sums.
     pub forest: Forest,
+    /// Of numbers: how far off it was on rows that it had not learned from, [`RESIDUALS`] quantiles of the absolute difference at even
+    /// steps from the least to the largest; none if that isn't known.
+    pub residuals: Vec<f64>,
 }
+
+/// How many quantiles of differences are kept.
+pub const RESIDUALS: usize = 201;
 
 impl TreesModel {
     /// The classes; none of a number.
@@ -51,14 +57,32 @@ impl TreesModel {
             signature: self.signature(),
             parameters: self.forest.nodes() as u64,
             bytes: self.bytes() as u64,
-            details: serde_json::json!({
-                "columns": self.encoding.columns.len(),
-                "features": self.encoding.features(),
-                "trees": self.forest.trees.len(),
-                "depth": self.forest.depth(),
-            })
-            .to_string(),
+            details: self.details().to_string(),
         }
+    }
+
+    fn details(&self) -> serde_json::Value {
+        let mut details = serde_json::json!({
+            "columns": self.encoding.columns.len(),
+            "features": self.encoding.features(),
+            "trees": self.forest.trees.len(),
+            "depth": self.forest.depth(),
+            "importance": self.importance(),
+        });
+        if !self.residuals.is_empty() {
+            details["residuals"] = serde_json::json!(self.residuals);
+        }
+        details
+    }
+
+    /// The part of each column in what all splits decreased the loss by; they sum to 1, unless nothing was split.
+    pub fn importance(&self) -> Vec<f64> {
+        let mut columns = vec![0.0; self.encoding.columns.len()];
+        let gains = self.forest.gains(self.encoding.features());
+        for (column, gain) in self.encoding.column_of_feature().into_iter().zip(gains) {
+            columns[column] += gain;
+        }
+        shares(columns)
     }
 
     /// About how many bytes it takes in memory, ready to answer.
@@ -87,6 +111,11 @@ impl TreesModel {
         }
         if self.forest.trees.iter().any(|(sum, _)| *sum >= sums) {
             return Err("a tree adds to a class that there isn't".to_owned());
+        }
+        let rising = self.residuals.windows(2).all(|pair| pair[0] <= pair[1]);
+        let fits = self.residuals.is_empty() || self.residuals.len() == RESIDUALS;
+        if !fits || !rising || !self.residuals.iter().all(|one| one.is_finite() && *one >= 0.0) {
+            return Err(format!("its residuals are not {RESIDUALS} quantiles"));
         }
         self.encoding.check()
     }

@@ -195,6 +195,13 @@ impl Wanted {
         rows.iter().zip(margins.chunks_exact(sums)).map(of_row).sum()
     }
 
+    /// How far off sums of rows are, in the unit of the labels; none of classes.
+    pub(super) fn residuals(&self, rows: &[usize], margins: &[f32]) -> Vec<f64> {
+        let Kind::Numbers { of, deviation, .. } = &self.kind else { return Vec::new() };
+        let residual = |(&row, margin): (&usize, &f32)| f64::from(of[row] - margin).abs() * deviation;
+        rows.iter().zip(margins).map(residual).collect()
+    }
+
     /// Of two classes: whether a row is of the second, and how much it counts.
     pub(super) fn binary(&self, row: usize) -> Option<(bool, f64)> {
         let Kind::Two { of } = &self.kind else { return None };

@@ -38,7 +38,7 @@ use rayon::ThreadPool;
 
 use super::booster_file;
 use super::files;
-use super::model::{KIND, TreesModel};
+use super::model::{KIND, RESIDUALS, TreesModel};
 use crate::call::{Algorithm, check_columns};
 use crate::score::Head;
 use crate::threads::Threads;
@@ -177,19 +177,22 @@ impl<'a> Run<'a> {
         let json = growing.to_json()?;
         let mut forest = booster_file::read(&json, setup.encoding.features())
             .map_err(|what| EngineError::new(ErrorKind::Internal, format!("XGBoost's model: {what}")))?;
+        let measured: Vec<usize> = setup.folds.iter().flat_map(|fold| fold.measured.clone()).collect();
+        let margins = best.margins.concat();
+        let mut residuals = Vec::new();
         if setup.wanted.is_number() {
             let (mean, deviation) = setup.wanted.scale();
             forest.rescale(deviation, mean);
+            residuals = quantiles(setup.wanted.residuals(&measured, &margins));
         } else if best.margins.is_empty() {
             forest.base = growing.base();
         } else {
-            let measured: Vec<usize> = setup.folds.iter().flat_map(|fold| fold.measured.clone()).collect();
-            let (factor, shift) = calibration::fit(&setup.wanted, &measured, &best.margins.concat());
+            let (factor, shift) = calibration::fit(&setup.wanted, &measured, &margins);
             forest.rescale(factor, factor * growing.base() + shift);
         }
         let labels = setup.targets.labels();
         let head = if labels.is_empty() { Head::Number } else { Head::Classes { labels } };
-        Ok(TreesModel { encoding: setup.encoding.clone(), head, forest })
+        Ok(TreesModel { encoding: setup.encoding.clone(), head, forest, residuals })
     }
 
     fn step(&self, rounds: u32) -> u64 {
@@ -222,6 +225,24 @@ impl<'a> Run<'a> {
             seconds: began.elapsed().as_secs_f64(),
         }))
     }
+}
+
+/// Least rows whose differences say how far off others will be.
+const LEAST_RESIDUALS: usize = 20;
+
+/// Quantiles of differences, at even steps; of each the next larger difference, one row more being counted than there is, as split
+/// conformal prediction has it (Lei and others, "Distribution-free predictive inference for regression", 2018). None of too few.
+fn quantiles(mut residuals: Vec<f64>) -> Vec<f64> {
+    if residuals.len() < LEAST_RESIDUALS {
+        return Vec::new();
+    }
+    residuals.sort_by(f64::total_cmp);
+    let count = residuals.len();
+    let at = |step: usize| {
+        let rank = ((count + 1) * step).div_ceil(RESIDUALS - 1).clamp(1, count);
+        residuals[rank - 1]
+    };
+    (0..RESIDUALS).map(at).collect()
 }
 
 /// XGBoost's library.
