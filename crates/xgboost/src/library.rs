@@ -7,8 +7,8 @@ use std::sync::{Arc, OnceLock};
 
 use libloading::Symbol;
 
-/// Under which names the library is looked for: that of Debian's package, and that of its development files.
-const NAMES: [&str; 2] = ["libxgboost.so.0", "libxgboost.so"];
+/// Under which names the library is looked for: those of Debian's packages, and that of their development files.
+const NAMES: [&str; 3] = ["libxgboost.so.0", "libxgboost.so.3", "libxgboost.so"];
 
 /// Settings of the whole process: nothing is written to the standard output, which may be a protocol's.
 const QUIET: &CStr = c"{\"verbosity\": 0}";

@@ -151,6 +151,21 @@ fn models_are_written_as_they_were_read() {
 }
 
 #[test]
+fn base_scores_may_be_lists() {
+    let mut case = golden().remove(2);
+    let expected = explain(&*load(&case.files()).unwrap(), &case.rows(), Some(0));
+    let with = |score: &str, case: &mut Case| {
+        case.model["learner"]["learner_model_param"]["base_score"] = json!(score);
+        load(&case.files())
+    };
+    let listed = with("[5E-1,5E-1,5E-1]", &mut case).unwrap();
+    assert_eq!(explain(&*listed, &case.rows(), Some(0)), expected);
+    let error = with("[5E-1,1E0,5E-1]", &mut case).map(|_| ()).unwrap_err();
+    assert!(error.message.contains("differs between classes"), "{}", error.message);
+    assert!(with("half", &mut case).is_err());
+}
+
+#[test]
 fn what_is_damaged_is_refused() {
     let files = golden()[1].files();
     let with = |name: &str, change: &dyn Fn(&str) -> String| {

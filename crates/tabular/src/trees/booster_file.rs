@@ -133,8 +133,7 @@ pub(crate) fn read(bytes: &[u8], features: usize) -> Result<Forest, String> {
         return Err(format!("it has {} features, not {features}", parameters.num_feature));
     }
     let objective = objective["name"].as_str().unwrap_or_default();
-    let base = parameters.base_score.trim_matches(['[', ']']);
-    let base: f64 = base.parse().map_err(|_| format!("base_score is \"{base}\", which is not a number"))?;
+    let base = base_score(&parameters.base_score)?;
     let base = match objective {
         "binary:logistic" => (base / (1.0 - base)).ln(),
         "multi:softprob" | "reg:squarederror" => base,
@@ -148,6 +147,18 @@ pub(crate) fn read(bytes: &[u8], features: usize) -> Result<Forest, String> {
     let trees = model.trees.iter().map(|tree| tree.read(features));
     let trees = trees.collect::<Result<Vec<Tree>, _>>()?;
     Ok(Forest { base, sums, trees: model.tree_info.into_iter().zip(trees).collect() })
+}
+
+/// The base score: since version 3.1 a list, of one a class.
+fn base_score(text: &str) -> Result<f64, String> {
+    let all = text.trim_matches(['[', ']']).split(',').map(|one| one.trim().parse::<f64>());
+    let all: Vec<f64> = all
+        .collect::<Result<_, _>>()
+        .map_err(|_| format!("base_score is \"{text}\", which is not a number"))?;
+    match all.split_first() {
+        Some((first, rest)) if rest.iter().all(|one| one == first) => Ok(*first),
+        _ => Err(format!("base_score is \"{text}\", which differs between classes")),
+    }
 }
 
 impl TreeFile {
