@@ -3,7 +3,7 @@
 //! # Layout
 //! - [`trees`]: boosted trees, the kind `boosted_trees`; [`linear`]: logistic and ridge regression, the kind `linear`.
 //! - `columns`: the columns that a model reads, found among those that came.
-//! - `call`: what trainings of both are called with.
+//! - `files`: what the files of both have in common; `call`: what trainings of both are called with.
 //! - `score`: sums to answers; [`predictor`]: a loaded model behind the boundary of all kinds.
 //! - `threads`: the threads that models of this crate compute on.
 //!
@@ -15,6 +15,7 @@
 
 mod call;
 mod columns;
+mod files;
 pub mod linear;
 pub mod predictor;
 mod score;

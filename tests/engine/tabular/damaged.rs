@@ -9,13 +9,16 @@ use proptest::prelude::*;
 
 use crate::kit::{load, model, predict, rows, texts};
 
+/// What a model reads and answers.
+const SIGNATURE: &str = "signature.json";
+
 fn parts(model: &LinearModel) -> [String; 2] {
     let files = files::write(model).unwrap();
-    [files::SIGNATURE, files::MODEL].map(|name| String::from_utf8(files.get(name).unwrap().to_vec()).unwrap())
+    [SIGNATURE, files::MODEL].map(|name| String::from_utf8(files.get(name).unwrap().to_vec()).unwrap())
 }
 
 fn with(signature: &str, model: &str) -> ModelFiles {
-    let parts = [(files::SIGNATURE, signature), (files::MODEL, model)];
+    let parts = [(SIGNATURE, signature), (files::MODEL, model)];
     ModelFiles::from_parts(parts.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec())).to_vec())
 }
 
@@ -86,7 +89,7 @@ proptest! {
             if cut % 3 == 0 {
                 part.truncate(cut % length);
             }
-            let names = [files::SIGNATURE, files::MODEL].map(str::to_owned);
+            let names = [SIGNATURE, files::MODEL].map(str::to_owned);
             let files = ModelFiles::from_parts(names.into_iter().zip(parts).collect());
             files::recognises(&files);
             match load(&files) {

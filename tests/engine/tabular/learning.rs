@@ -36,6 +36,35 @@ pub fn orders_job(options: &str) -> Job {
     job(Objective::Classification, rows, labels, options)
 }
 
+/// A job on [`orders`] whose rows come in two messages and from the last to the first of a half, with other dictionaries, and the last
+/// column first.
+pub fn rearranged(mut job: Job) -> Job {
+    let message = job.rows.pop().unwrap();
+    let Input::Rows(all) = &message.input else { unreachable!() };
+    let count = message.labels.len();
+    for places in [(count / 2..count).rev().collect::<Vec<usize>>(), (0..count / 2).collect()] {
+        let column = |column: &Column| {
+            let values = match &column.values {
+                Values::Number(values) => Values::Number(places.iter().map(|&at| values[at]).collect()),
+                Values::Text { dictionary, codes } => {
+                    let (mut dictionary, most) = (dictionary.clone(), dictionary.len() as u32 - 1);
+                    dictionary.reverse();
+                    let codes = places.iter().map(|&at| codes[at].map(|code| most - code)).collect();
+                    Values::Text { dictionary, codes }
+                }
+                _ => unreachable!(),
+            };
+            Column { name: column.name.clone(), values }
+        };
+        let mut part = message.clone();
+        let columns = all.columns.iter().map(column).rev().collect();
+        part.input = Input::Rows(Rows { count: places.len() as u32, columns });
+        part.labels = places.iter().map(|&at| message.labels[at].clone()).collect();
+        job.rows.push(part);
+    }
+    job
+}
+
 fn model_of(columns: Vec<Column>, labels: &[Label]) -> LinearModel {
     let options = r#"{"eval_fraction": 0}"#;
     train(job(Objective::Classification, rows(columns), labels.to_vec(), options)).unwrap().model()
@@ -88,34 +117,8 @@ fn an_incumbent_is_compared_on_the_same_rows() {
 #[test]
 fn the_order_of_rows_the_messages_and_the_threads_make_no_difference() {
     let whole = train(orders_job("{}")).unwrap();
-    let (all, labels) = orders(600);
-    let part = |places: Vec<usize>| {
-        let column = |column: &Column| {
-            let values = match &column.values {
-                Values::Number(values) => Values::Number(places.iter().map(|&at| values[at]).collect()),
-                Values::Text { dictionary, codes } => {
-                    let (mut dictionary, most) = (dictionary.clone(), dictionary.len() as u32 - 1);
-                    dictionary.reverse();
-                    let codes = places.iter().map(|&at| codes[at].map(|code| most - code)).collect();
-                    Values::Text { dictionary, codes }
-                }
-                _ => unreachable!(),
-            };
-            Column { name: column.name.clone(), values }
-        };
-        let rows =
-            Rows { count: places.len() as u32, columns: all.columns.iter().map(column).rev().collect() };
-        (rows, places.iter().map(|&at| labels[at].clone()).collect::<Vec<_>>())
-    };
     for threads in [1, 3, 8] {
-        let mut job = orders_job("{}");
-        let message = job.rows.pop().unwrap();
-        for places in [(300..600).rev().collect::<Vec<usize>>(), (0..300).collect()] {
-            let (rows, labels) = part(places);
-            let mut message = message.clone();
-            (message.input, message.labels) = (Input::Rows(rows), labels);
-            job.rows.push(message);
-        }
+        let job = rearranged(orders_job("{}"));
         let trained = train_with(&Linear::new(threads), job).unwrap();
         assert_eq!(trained.files, whole.files, "{threads} threads");
         assert_eq!(trained.finished().metrics, whole.finished().metrics);

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::kit::{load, numbers, predict, probabilities, rows, texts};
-use crate::learning::{noise, orders};
+use crate::learning::{noise, orders, rearranged};
 use crate::trained::{Trained, classes, job_of_trees, train_with};
 
 fn train(job: Job) -> Trained {
@@ -238,34 +238,8 @@ fn a_training_tells_what_it_does() {
 #[test]
 fn the_order_of_rows_the_messages_and_the_threads_make_no_difference() {
     let whole = train(orders_job("{}"));
-    let (all, labels) = orders(600);
-    let part = |places: Vec<usize>| {
-        let column = |column: &Column| {
-            let values = match &column.values {
-                Values::Number(values) => Values::Number(places.iter().map(|&at| values[at]).collect()),
-                Values::Text { dictionary, codes } => {
-                    let (mut dictionary, most) = (dictionary.clone(), dictionary.len() as u32 - 1);
-                    dictionary.reverse();
-                    let codes = places.iter().map(|&at| codes[at].map(|code| most - code)).collect();
-                    Values::Text { dictionary, codes }
-                }
-                _ => unreachable!(),
-            };
-            Column { name: column.name.clone(), values }
-        };
-        let rows =
-            Rows { count: places.len() as u32, columns: all.columns.iter().map(column).rev().collect() };
-        (rows, places.iter().map(|&at| labels[at].clone()).collect::<Vec<_>>())
-    };
     for threads in [1, 3, 8] {
-        let mut job = orders_job("{}");
-        let message = job.rows.pop().unwrap();
-        for places in [(300..600).rev().collect::<Vec<usize>>(), (0..300).collect()] {
-            let (rows, labels) = part(places);
-            let mut message = message.clone();
-            (message.input, message.labels) = (Input::Rows(rows), labels);
-            job.rows.push(message);
-        }
+        let job = rearranged(orders_job("{}"));
         let trained = train_with(&BoostedTrees::new(threads), job).unwrap();
         assert!(trained.files == whole.files, "{threads} threads");
         assert_eq!(trained.finished().metrics, whole.finished().metrics);

@@ -8,29 +8,21 @@
 use std::fmt::Write;
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
-use ecommerce_ml_protocol::{EngineError, ErrorKind, Field, Signature, ValueType};
-use serde::de::DeserializeOwned;
+use ecommerce_ml_protocol::{EngineError, Field, Signature, ValueType};
 use serde::{Deserialize, Serialize};
 
+use crate::files::{
+    SIGNATURE, damaged, kind_in, parse, read_signature, unsupported, unwritable, write_signature,
+};
 use crate::linear::encoding::{EncodedColumn, Encoding, Scheme};
 use crate::linear::model::{KIND, LinearModel};
 use crate::score::Head;
-
-/// What a model reads and answers, and of which kind it is.
-pub const SIGNATURE: &str = "signature.json";
 
 /// The rest of it.
 pub const MODEL: &str = "model.json";
 
 /// Of `model.json`.
 const FORMAT: u32 = 1;
-
-#[derive(Serialize, Deserialize)]
-struct SignatureFile {
-    kind: String,
-    #[serde(flatten)]
-    signature: Signature,
-}
 
 #[derive(Deserialize)]
 struct ModelFile {
@@ -79,12 +71,7 @@ struct CategoryFile {
 
 /// Whether these are the files of a linear model, be it a damaged one.
 pub fn recognises(files: &ModelFiles) -> bool {
-    #[derive(Deserialize)]
-    struct Kind {
-        kind: String,
-    }
-    let kind = |name| serde_json::from_slice::<Kind>(files.get(name)?).ok().map(|one| one.kind);
-    match kind(SIGNATURE).or_else(|| kind(MODEL)) {
+    match kind_in(files, SIGNATURE).or_else(|| kind_in(files, MODEL)) {
         Some(kind) => kind == KIND,
         None => files.get(MODEL).is_some(),
     }
@@ -93,21 +80,20 @@ pub fn recognises(files: &ModelFiles) -> bool {
 /// The model of these files.
 ///
 /// # Errors
-/// [`ErrorKind::FileMissing`] and [`ErrorKind::DamagedModel`], with what is wrong; [`ErrorKind::UnsupportedModel`] for one of a
+/// [`FileMissing`](ecommerce_ml_protocol::ErrorKind::FileMissing) and `DamagedModel`, with what is wrong; `UnsupportedModel` for one of a
 /// later version.
 pub fn read(files: &ModelFiles) -> Result<LinearModel, EngineError> {
-    let signature: SignatureFile = parse(SIGNATURE, files.require(SIGNATURE)?)?;
+    let signature = read_signature(files, KIND)?;
     let file: ModelFile = parse(MODEL, files.require(MODEL)?)?;
-    if signature.kind != KIND || file.kind != KIND {
+    if file.kind != KIND {
         return Err(damaged(MODEL, &format!("its kind is not \"{KIND}\"")));
     }
     if file.format != FORMAT {
-        let message = format!("model is of format {}, and this engine reads {FORMAT}", file.format);
-        return Err(EngineError::new(ErrorKind::UnsupportedModel, message));
+        return Err(unsupported(file.format, FORMAT));
     }
-    let model = build(file, &signature.signature).map_err(|what| damaged(MODEL, &what))?;
+    let model = build(file, &signature).map_err(|what| damaged(MODEL, &what))?;
     model.check().map_err(|what| damaged(MODEL, &what))?;
-    if model.signature() != signature.signature {
+    if model.signature() != signature {
         return Err(damaged(SIGNATURE, &format!("it does not say what \"{MODEL}\" does")));
     }
     Ok(model)
@@ -162,14 +148,11 @@ fn build(file: ModelFile, signature: &Signature) -> Result<LinearModel, String> 
 /// The files of a model.
 ///
 /// # Errors
-/// [`ErrorKind::Internal`] if it is no model.
+/// [`Internal`](ecommerce_ml_protocol::ErrorKind::Internal) if it is no model.
 pub fn write(model: &LinearModel) -> Result<ModelFiles, EngineError> {
-    let internal =
-        |what: String| EngineError::new(ErrorKind::Internal, format!("could not write a model: {what}"));
-    model.check().map_err(internal)?;
-    let signature = SignatureFile { kind: KIND.to_owned(), signature: model.signature() };
-    let signature = serde_json::to_vec_pretty(&signature).map_err(|error| internal(error.to_string()))?;
-    let text = text(model).map_err(|error| internal(error.to_string()))?;
+    model.check().map_err(unwritable)?;
+    let signature = write_signature(KIND, model.signature())?;
+    let text = text(model).map_err(|error| unwritable(error.to_string()))?;
     Ok(ModelFiles::from_parts(vec![(SIGNATURE.to_owned(), signature), (MODEL.to_owned(), text.into_bytes())]))
 }
 
@@ -231,12 +214,4 @@ fn column_text(
         let _ = write!(text, ",\"categories\":[\n{}]}}", lines.join(",\n"));
     }
     Ok(text)
-}
-
-fn parse<T: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T, EngineError> {
-    serde_json::from_slice(bytes).map_err(|error| damaged(name, &error.to_string()))
-}
-
-fn damaged(name: &str, what: &str) -> EngineError {
-    EngineError::new(ErrorKind::DamagedModel, format!("file \"{name}\" of the model is damaged: {what}"))
 }
