@@ -87,6 +87,11 @@ fn a_cancel_ends_a_window_at_once() {
                 fails_with(&mut session, query, "57014");
                 Instant::now()
             });
+            // The engine may still be busy with the statement before when there is nothing to cancel yet.
+            eventually("the statement has begun", || {
+                let begun = "SELECT coalesce(state = 'active', false) FROM pg_stat_activity WHERE pid = ";
+                ask::<bool>(&mut observer, &format!("{begun}{pid}"))
+            });
             wait_until_busy(&mut observer);
             let cancelled = Instant::now();
             assert!(ask::<bool>(&mut observer, &format!("SELECT pg_cancel_backend({pid})")));
