@@ -103,13 +103,18 @@ pub struct Library {
 }
 
 impl Library {
-    /// The library, opened when it is first asked for and never closed: its threads may outlive any caller.
+    /// The library, opened when it is first asked for and never closed: its threads may outlive any caller. One that isn't there is
+    /// looked for again the next time, when it may have been installed.
     ///
     /// # Errors
     /// [`Error::NotFound`] with what the system's loader says.
     pub fn get() -> Result<Arc<Self>, Error> {
-        static LIBRARY: OnceLock<Result<Arc<Library>, Error>> = OnceLock::new();
-        LIBRARY.get_or_init(|| Self::open(&NAMES).map(Arc::new)).clone()
+        static LIBRARY: OnceLock<Arc<Library>> = OnceLock::new();
+        if let Some(library) = LIBRARY.get() {
+            return Ok(Arc::clone(library));
+        }
+        let opened = Arc::new(Self::open(&NAMES)?);
+        Ok(Arc::clone(LIBRARY.get_or_init(|| opened)))
     }
 
     /// The first library of these names that can be opened.
