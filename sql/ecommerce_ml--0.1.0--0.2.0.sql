@@ -457,6 +457,11 @@ CREATE PROCEDURE await_job(job bigint, timeout interval DEFAULT NULL, INOUT stat
 COMMENT ON PROCEDURE await_job(bigint, interval, text) IS
     'wait until a training has ended, or the time is over, holding no snapshot meanwhile; state is that of the job';
 
+CREATE FUNCTION progress(job bigint) RETURNS text
+    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED COST 1000
+    AS 'MODULE_PATHNAME', 'progress_wrapper';
+COMMENT ON FUNCTION progress(bigint) IS 'where a training is, in a line of at most 80 columns';
+
 -- They run queries of the caller's, which need not be fit for a parallel operation.
 ALTER FUNCTION evaluate_predictions(regclass, name, name) PARALLEL UNSAFE;
 

@@ -868,6 +868,11 @@ CREATE PROCEDURE await_job(job bigint, timeout interval DEFAULT NULL, INOUT stat
 COMMENT ON PROCEDURE await_job(bigint, interval, text) IS
     'wait until a training has ended, or the time is over, holding no snapshot meanwhile; state is that of the job';
 
+CREATE FUNCTION progress(job bigint) RETURNS text
+    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED COST 1000
+    AS 'MODULE_PATHNAME', 'progress_wrapper';
+COMMENT ON FUNCTION progress(bigint) IS 'where a training is, in a line of at most 80 columns';
+
 CREATE FUNCTION schedule_training(
     name text, cron text, relation regclass, text_column name DEFAULT NULL, label_column name DEFAULT NULL,
     task text DEFAULT 'classification', base text DEFAULT NULL, options jsonb DEFAULT '{}', min_new_rows bigint DEFAULT 1,
