@@ -795,6 +795,34 @@ CREATE FUNCTION key_phrases(
 COMMENT ON FUNCTION key_phrases(regclass, name, name, text, jsonb) IS
     'the phrases that drive what a model says of the texts of each key, most in all first';
 
+-- Features and labels of customers. Rows are read as the calling role.
+
+CREATE FUNCTION training_window_statement(
+    relation regclass, customer_column name, time_column name, cutoff timestamptz, horizon interval, amount_column name,
+    complete_until timestamptz) RETURNS text
+    LANGUAGE c STABLE PARALLEL UNSAFE COST 1000
+    AS 'MODULE_PATHNAME', 'training_window_statement_wrapper';
+COMMENT ON FUNCTION training_window_statement(regclass, name, name, timestamptz, interval, name, timestamptz) IS
+    'the query that training_window runs, with cutoff and horizon as its parameters';
+
+CREATE FUNCTION training_window(
+    relation regclass, customer_column name, time_column name, cutoff timestamptz, horizon interval,
+    amount_column name DEFAULT NULL, complete_until timestamptz DEFAULT NULL)
+    RETURNS TABLE (
+        customer text, recency double precision, tenure double precision, purchases bigint,
+        purchases_30 bigint, purchases_90 bigint, purchases_365 bigint,
+        mean_gap double precision, median_gap double precision, longest_gap double precision,
+        mean_amount double precision, median_amount double precision, total_amount double precision,
+        amount_365 double precision,
+        bought_again boolean, next_purchases bigint, next_amount double precision)
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE COST 1000000 ROWS 1000
+    AS $$
+BEGIN
+    RETURN QUERY EXECUTE ecommerce_ml.training_window_statement($1, $2, $3, $4, $5, $6, $7) USING $4, $5;
+END $$;
+COMMENT ON FUNCTION training_window(regclass, name, name, timestamptz, interval, name, timestamptz) IS
+    'what was known of each customer before a moment, and whether and for how much they bought in the time after it';
+
 -- Evaluation. Rows are read as the calling role.
 
 CREATE FUNCTION evaluate_model(

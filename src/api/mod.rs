@@ -6,6 +6,7 @@
 //! - [`explain`]: what made predictions.
 //! - [`evaluate`]: metrics of models and of predictions.
 //! - [`training`]: trainings in the background; [`schedules`]: again and again.
+//! - [`training_window`]: what was known of customers at a moment, and what came after.
 //! - [`models`]: deploying, rolling back, dropping, pinning, granting.
 //! - [`import`] and [`export`]: models to and from Hugging Face layout.
 //! - [`options`]: options given as JSON.
@@ -32,6 +33,7 @@ mod schedules;
 mod stats;
 mod text;
 mod training;
+mod training_window;
 
 pub use row::input_error;
 

@@ -47,6 +47,8 @@ impl Error {
             | Error::NoMeaning { .. }
             | Error::UnknownOption { .. }
             | Error::InvalidOption { .. }
+            | Error::InvalidArgument { .. }
+            | Error::HorizonIncomplete { .. }
             | Error::OptionsNotObject
             | Error::InvalidSource(_)
             | Error::RelativePath(_)
