@@ -893,6 +893,34 @@ CREATE FUNCTION rfm(
 COMMENT ON FUNCTION rfm(regclass, name, name, name, timestamp with time zone) IS
     'customers by recency, frequency and money, with scores from 1 to 5 and a segment, as of now or another moment';
 
+-- Features and labels of customers. Rows are read as the calling role.
+
+CREATE FUNCTION training_window_statement(
+    relation regclass, customer_column name, time_column name, cutoff timestamptz, horizon interval, amount_column name,
+    complete_until timestamptz) RETURNS text
+    LANGUAGE c STABLE PARALLEL UNSAFE COST 1000
+    AS 'MODULE_PATHNAME', 'training_window_statement_wrapper';
+COMMENT ON FUNCTION training_window_statement(regclass, name, name, timestamptz, interval, name, timestamptz) IS
+    'the query that training_window runs, with cutoff and horizon as its parameters';
+
+CREATE FUNCTION training_window(
+    relation regclass, customer_column name, time_column name, cutoff timestamptz, horizon interval,
+    amount_column name DEFAULT NULL, complete_until timestamptz DEFAULT NULL)
+    RETURNS TABLE (
+        customer text, recency double precision, tenure double precision, purchases bigint,
+        purchases_30 bigint, purchases_90 bigint, purchases_365 bigint,
+        mean_gap double precision, median_gap double precision, longest_gap double precision,
+        mean_amount double precision, median_amount double precision, total_amount double precision,
+        amount_365 double precision,
+        bought_again boolean, next_purchases bigint, next_amount double precision)
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE COST 1000000 ROWS 1000
+    AS $$
+BEGIN
+    RETURN QUERY EXECUTE ecommerce_ml.training_window_statement($1, $2, $3, $4, $5, $6, $7) USING $4, $5;
+END $$;
+COMMENT ON FUNCTION training_window(regclass, name, name, timestamptz, interval, name, timestamptz) IS
+    'what was known of each customer before a moment, and whether and for how much they bought in the time after it';
+
 -- Evaluation. Rows are read as the calling role.
 
 CREATE FUNCTION evaluate_model(
@@ -965,6 +993,11 @@ CREATE PROCEDURE await_job(job bigint, timeout interval DEFAULT NULL, INOUT stat
     AS 'MODULE_PATHNAME', 'await_job_wrapper';
 COMMENT ON PROCEDURE await_job(bigint, interval, text) IS
     'wait until a training has ended, or the time is over, holding no snapshot meanwhile; state is that of the job';
+
+CREATE FUNCTION progress(job bigint) RETURNS text
+    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED COST 1000
+    AS 'MODULE_PATHNAME', 'progress_wrapper';
+COMMENT ON FUNCTION progress(bigint) IS 'where a training is, in a line of at most 80 columns';
 
 CREATE FUNCTION schedule_training(
     name text, cron text, relation regclass, text_column name DEFAULT NULL, label_column name DEFAULT NULL,

@@ -9,6 +9,7 @@
 //! - [`executor`]: the plan node that sends many rows' inputs at once, and the rewriting of plans that puts it in.
 //! - [`inference`]: inputs in, answers out.
 //! - [`jobs`]: trainings in the background.
+//! - [`training_window`]: what was known of customers at a moment, and what came after.
 //! - [`catalog`]: models, their files and trainings in our tables; who may use them.
 //! - [`commands`]: what REASSIGN OWNED and DROP OWNED are for them.
 //! - [`client`]: asks the engine on behalf of a session.
@@ -47,6 +48,7 @@ mod rows;
 mod runtime;
 mod stream;
 mod supervisor;
+mod training_window;
 
 pgrx::pg_module_magic!(name, version);
 

@@ -7,6 +7,7 @@
 //! - [`evaluate`]: metrics of models and of predictions.
 //! - [`planning`]: what to order, at what price; what changed, and why: no model is asked.
 //! - [`training`]: trainings in the background; [`schedules`]: again and again.
+//! - [`training_window`]: what was known of customers at a moment, and what came after.
 //! - [`models`]: deploying, rolling back, dropping, pinning, granting.
 //! - [`import`] and [`export`]: models to and from Hugging Face layout.
 //! - [`options`]: options given as JSON.
@@ -34,6 +35,7 @@ mod schedules;
 mod stats;
 mod text;
 mod training;
+mod training_window;
 
 pub use row::input_error;
 

@@ -139,6 +139,12 @@ fn duration(interval: Interval) -> Duration {
     Duration::from_micros(u64::try_from(interval.as_micros()).unwrap_or(0))
 }
 
+/// Where a training is, in a line for people.
+#[pg_extern]
+fn progress(job: i64) -> Result<String, ErrorReport> {
+    Ok(jobs::progress_line(job)?)
+}
+
 /// A row for each training of this database that has a worker.
 #[pg_extern]
 #[allow(clippy::type_complexity)]

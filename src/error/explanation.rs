@@ -39,7 +39,12 @@ impl Error {
             Error::NoBestPrice(_) => {
                 Some("Profit rises with the price for ever where elasticity is -1 or above.".to_owned())
             }
-            Error::InvalidOption { expected, .. } | Error::ColumnType { expected, .. } => {
+            Error::HorizonIncomplete { until, ends, .. } => Some(format!(
+                "The horizon ends at {ends}, and the rows at {until}: customers who came again after that would count as lost."
+            )),
+            Error::InvalidOption { expected, .. }
+            | Error::InvalidArgument { expected, .. }
+            | Error::ColumnType { expected, .. } => {
                 Some(format!("Expected {expected}."))
             }
             Error::TemporaryRelation(_) | Error::TemporaryFunction(_) => {
@@ -100,6 +105,12 @@ impl Error {
             }
             Error::Input { error: InputError::ColumnType { expected, .. }, .. } => {
                 return Some(format!("Cast it to {}.", type_for(*expected)));
+            }
+            Error::HorizonIncomplete { latest_cutoff, .. } => {
+                return Some(format!(
+                    "Choose a cutoff of {latest_cutoff} or earlier, or a shorter horizon. If nobody came since, say until when \
+                     rows are complete with complete_until; for features without labels, leave the horizon NULL."
+                ));
             }
             Error::UnknownJob(_) => "The view ecommerce_ml.jobs lists the jobs.",
             Error::JobDenied(_) => "Only members of the role that started it may do so.",

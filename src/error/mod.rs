@@ -139,6 +139,10 @@ pub enum Error {
     OptionForTexts(&'static str),
     #[error("argument \"{0}\" must not have NULL elements")]
     ArgumentHasNull(&'static str),
+    #[error("invalid value for argument \"{name}\"")]
+    InvalidArgument { name: &'static str, expected: &'static str },
+    #[error("rows of relation \"{relation}\" end before the horizon does")]
+    HorizonIncomplete { relation: String, until: String, ends: String, latest_cutoff: String },
     #[error("argument \"{0}\" must not be negative")]
     ArgumentNegative(&'static str),
     #[error("argument \"{argument}\" must be {expected}")]

@@ -48,6 +48,8 @@ impl Error {
             | Error::InvalidLevel(_)
             | Error::UnknownOption { .. }
             | Error::InvalidOption { .. }
+            | Error::InvalidArgument { .. }
+            | Error::HorizonIncomplete { .. }
             | Error::OptionsNotObject
             | Error::InvalidSource(_)
             | Error::RelativePath(_)

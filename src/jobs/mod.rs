@@ -5,7 +5,7 @@
 //! - [`schedule`]: trainings again and again, when there is something to do; [`cron`]: at the times that pg_cron keeps.
 //! - [`launch`]: workers for jobs that have none, at commit and after a restart of the server.
 //! - [`locks`]: which jobs have a worker, and whose turn it is.
-//! - [`progress`]: where running jobs are, for other sessions.
+//! - [`progress`]: where running jobs are, for other sessions; [`progress_line`]: in a line for people.
 //! - [`worker`]: the background worker of a job, from its start to its end.
 //! - [`transaction`]: its transactions, whatever goes wrong in them.
 //! - [`training_process`]: its engine process, in mode `train`.
@@ -29,6 +29,7 @@ pub mod launch;
 mod locks;
 mod outcome;
 mod progress;
+mod progress_line;
 mod reads;
 mod row_fingerprints;
 mod rows;
@@ -64,6 +65,19 @@ pub fn resume(job: i64) -> Result<(), Error> {
     progress::remove(unsafe { pg_sys::MyDatabaseId }, job);
     launch::at_commit(waiting);
     Ok(())
+}
+
+/// Where a job is, in a line of at most 80 columns.
+///
+/// # Errors
+/// [`Error::UnknownJob`], [`Error::JobDenied`].
+pub fn progress_line(job: i64) -> Result<String, Error> {
+    let state = jobs::state(job)?;
+    let (version, outcome) = jobs::result(job)?;
+    // SAFETY: set before this library runs in a session.
+    let database = unsafe { pg_sys::MyDatabaseId };
+    let progress = locks::has_worker(job).then(|| progress::last(database, job)).flatten();
+    Ok(progress_line::line(&progress_line::JobStatus { state, version, outcome, progress }))
 }
 
 /// Cancels a job, at commit; `false` if it has ended already.

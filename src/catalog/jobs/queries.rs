@@ -96,6 +96,18 @@ pub fn state(id: i64) -> Result<String, Error> {
     Ok(state.to_owned())
 }
 
+/// What came of a job, of those that the calling role may see: its model with the version that it made, and what was decided or
+/// went wrong. Nothing of one that is gone.
+///
+/// # Errors
+/// When our table can't be read.
+pub fn result(id: i64) -> Result<(Option<String>, Option<String>), Error> {
+    let query = "SELECT name || '@' || version, coalesce(error ->> 'message', 'by ' || cancelled_by, outcome)
+                 FROM ecommerce_ml.stored_job WHERE job = $1";
+    let read = |row: &SpiHeapTupleData<'_>| Ok((row.get::<String>(1)?, row.get::<String>(2)?));
+    Ok(reading(query, &[id.into()], read)?.pop().unwrap_or_default())
+}
+
 /// Refuses unless the calling role has the privileges of a job's owner, or of one of these predefined roles.
 ///
 /// # Errors
