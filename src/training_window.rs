@@ -29,7 +29,7 @@ pub struct Moments {
 /// The statement, whose parameters are cutoff and horizon.
 ///
 /// # Errors
-/// [`Error::InvalidArgument`], [`Error::ColumnType`], [`Error::HorizonIncomplete`]; the server's own for a relation that the role may
+/// [`Error::ArgumentValue`], [`Error::ColumnType`], [`Error::HorizonIncomplete`]; the server's own for a relation that the role may
 /// not read.
 pub fn statement(relation: &Relation, columns: &WindowColumns, moments: &Moments) -> Result<String, Error> {
     columns.time.require_time()?;
@@ -49,10 +49,13 @@ fn check_moments(moments: &Moments) -> Result<(), Error> {
         Ok::<_, Error>((found.get::<bool>(1)?, found.get::<bool>(2)?))
     })?;
     if is_finite != Some(true) {
-        return Err(Error::InvalidArgument { name: "cutoff", expected: "a finite timestamp" });
+        return Err(Error::ArgumentValue { argument: "cutoff", expected: "a finite timestamp" });
     }
     if is_ahead == Some(false) {
-        return Err(Error::InvalidArgument { name: "horizon", expected: "an interval of more than nothing" });
+        return Err(Error::ArgumentValue {
+            argument: "horizon",
+            expected: "an interval of more than nothing",
+        });
     }
     Ok(())
 }

@@ -112,7 +112,8 @@ fn interval(fcinfo: pg_sys::FunctionCallInfo, kind: InputKind) -> Result<Interva
         unsafe { (pg_getarg_datum(fcinfo, 0), pg_getarg::<&str>(fcinfo, 1), pg_getarg::<f64>(fcinfo, 2)) };
     let (Some((row, name)), Some(level)) = (row.zip(name), level) else { return Ok(TableIterator::empty()) };
     if !(level > 0.0 && level < 1.0) {
-        return Err(Error::InvalidLevel(level).into());
+        let expected = "between 0 and 1, both excluded";
+        return Err(Error::ArgumentValue { argument: "level", expected }.into());
     }
     let model = model_of(Some(name))?;
     let fields = columns_of(&model)?;

@@ -43,7 +43,6 @@ impl Error {
                 "The horizon ends at {ends}, and the rows at {until}: customers who came again after that would count as lost."
             )),
             Error::InvalidOption { expected, .. }
-            | Error::InvalidArgument { expected, .. }
             | Error::ColumnType { expected, .. } => {
                 Some(format!("Expected {expected}."))
             }

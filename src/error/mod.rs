@@ -43,8 +43,6 @@ pub enum Error {
     UnknownRole(String),
     #[error("model \"{model}\" has no {wanted}")]
     NoMeaning { model: String, wanted: &'static str, labels: Vec<String> },
-    #[error("level must be a number between 0 and 1, not {0}")]
-    InvalidLevel(f64),
     #[error("model \"{model}\" reads columns, not a text")]
     ReadsColumns { model: String, reads: String, call: &'static str },
     #[error("model \"{model}\" reads a text, not columns")]
@@ -139,8 +137,6 @@ pub enum Error {
     OptionForTexts(&'static str),
     #[error("argument \"{0}\" must not have NULL elements")]
     ArgumentHasNull(&'static str),
-    #[error("invalid value for argument \"{name}\"")]
-    InvalidArgument { name: &'static str, expected: &'static str },
     #[error("rows of relation \"{relation}\" end before the horizon does")]
     HorizonIncomplete { relation: String, until: String, ends: String, latest_cutoff: String },
     #[error("argument \"{0}\" must not be negative")]

@@ -45,10 +45,8 @@ impl Error {
             | Error::GrantBuiltIn(_) => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
             Error::InvalidModelName(_)
             | Error::NoMeaning { .. }
-            | Error::InvalidLevel(_)
             | Error::UnknownOption { .. }
             | Error::InvalidOption { .. }
-            | Error::InvalidArgument { .. }
             | Error::HorizonIncomplete { .. }
             | Error::OptionsNotObject
             | Error::InvalidSource(_)

@@ -73,7 +73,7 @@ impl Predictor for ColumnsPredictor {
         if self.scorer.work(&rows, explained.is_some()) <= AT_ONCE {
             return Pending::ready(guarded(|| match explained {
                 Some(class) => self.scorer.explain(&rows, class, &|| false).map(Answered::computed),
-                None => self.scorer.answer(&rows, 0..rows.count as usize).map(Answered::computed),
+                None => self.scorer.prepare(&rows)?.answer(0..rows.count as usize).map(Answered::computed),
             }));
         }
         let pool = match self.threads.pool() {

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::ops::Range;
 
-use ecommerce_ml_protocol::{Answers, EngineError, ErrorKind, Rows};
+use ecommerce_ml_protocol::signature::{Answer, Reads};
+use ecommerce_ml_protocol::{Answers, EngineError, ErrorKind, Field, Rows, Signature};
 use rayon::prelude::*;
 
 use crate::columns::refused;
@@ -23,6 +24,25 @@ pub enum Head {
     },
 }
 
+impl Head {
+    /// The classes; none of a number.
+    pub fn labels(&self) -> &[String] {
+        match self {
+            Head::Number => &[],
+            Head::Classes { labels } => labels,
+        }
+    }
+
+    /// What a model with such sums reads and answers.
+    pub(crate) fn signature(&self, fields: Vec<Field>) -> Signature {
+        let answer = match self {
+            Head::Number => Answer::Number,
+            Head::Classes { .. } => Answer::Classes,
+        };
+        Signature { reads: Reads::Columns(fields), answers: vec![answer], labels: self.labels().to_vec() }
+    }
+}
+
 /// Rows of a task of a thread.
 const PART: usize = 8192;
 
@@ -31,17 +51,16 @@ pub(crate) trait Score: Debug + Send + Sync {
     /// About how many steps rows take: additions, or nodes on the way to a leaf.
     fn work(&self, rows: &Rows, explaining: bool) -> usize;
 
-    /// The answers of some of the rows.
+    /// Finds the columns of rows, once for all of them.
     ///
     /// # Errors
-    /// [`ecommerce_ml_protocol::ErrorKind::InvalidRequest`] if a column is missing or of another type, for infinite numbers, and
-    /// for others that sums overflow with.
-    fn answer(&self, rows: &Rows, part: Range<usize>) -> Result<Answers, EngineError>;
+    /// [`ErrorKind::InvalidRequest`] if one is missing or of another type.
+    fn prepare<'a>(&'a self, rows: &'a Rows) -> Result<Box<dyn Answering + 'a>, EngineError>;
 
     /// Explains all rows, unless they are given up meanwhile: a class by its place among the labels, or the likeliest.
     ///
     /// # Errors
-    /// As of [`answer`](Self::answer); for a class that there isn't, and when it was given up.
+    /// As of [`prepare`](Self::prepare) and [`Answering::answer`]; for a class that there isn't, and when it was given up.
     fn explain(
         &self,
         rows: &Rows,
@@ -50,21 +69,31 @@ pub(crate) trait Score: Debug + Send + Sync {
     ) -> Result<Answers, EngineError>;
 }
 
+/// Rows whose columns were found.
+pub(crate) trait Answering: Sync {
+    /// The answers of some of them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] for infinite numbers, and for others that sums overflow with.
+    fn answer(&self, rows: Range<usize>) -> Result<Answers, EngineError>;
+}
+
 /// The answers of all rows by the threads of the pool that this runs in, unless they are given up meanwhile.
 ///
 /// # Errors
-/// Those of [`Score::answer`], and [`ecommerce_ml_protocol::ErrorKind::Cancelled`] if they were given up.
+/// Those of [`Score::prepare`] and [`Answering::answer`], and [`ecommerce_ml_protocol::ErrorKind::Cancelled`] if they were given up.
 pub(crate) fn answer_in_parts(
     scorer: &dyn Score,
     rows: &Rows,
     is_given_up: &(dyn Fn() -> bool + Sync),
 ) -> Result<Answers, EngineError> {
+    let prepared = scorer.prepare(rows)?;
     let count = rows.count as usize;
     let parts: Vec<Range<usize>> =
         (0..count).step_by(PART).map(|start| start..count.min(start + PART)).collect();
-    let answer = |part| if is_given_up() { Err(given_up()) } else { scorer.answer(rows, part) };
+    let answer = |part| if is_given_up() { Err(given_up()) } else { prepared.answer(part) };
     let parts: Vec<Answers> = parts.into_par_iter().map(answer).collect::<Result<_, _>>()?;
-    parts.into_iter().reduce(joined).map_or_else(|| scorer.answer(rows, 0..0), Ok)
+    parts.into_iter().reduce(joined).map_or_else(|| prepared.answer(0..0), Ok)
 }
 
 /// Probabilities of the sums of a row, `[equations]`, which are used up; none if they overflowed.

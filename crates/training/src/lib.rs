@@ -11,7 +11,7 @@
 //! - [`options`]: what the user may choose, whatever the kind; [`class_weights`]: how much each class counts.
 //! - [`early_stopping`]: which evaluation was the best, and when the training ends.
 //! - [`temperature`]: what makes a classifier as sure as it is right.
-//! - [`progress`]: how fast it is.
+//! - [`progress`]: how fast it is; [`memory`]: whether it fits.
 //! - [`model`]: sending the new one.
 //! - [`random`]: what a seed decides.
 //!
@@ -29,6 +29,7 @@ pub mod dataset;
 pub mod early_stopping;
 pub mod evaluation;
 pub mod held_out;
+pub mod memory;
 pub mod model;
 pub mod options;
 pub mod progress;

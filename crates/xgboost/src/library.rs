@@ -2,6 +2,7 @@
 //!
 //! It must not know matrices or boosters beyond their handles. Invariant: a [`Library`] has every function that is called.
 
+use std::error::Error as _;
 use std::ffi::{CStr, c_char, c_float, c_int, c_void};
 use std::sync::{Arc, OnceLock};
 
@@ -125,9 +126,9 @@ impl Library {
         let mut reasons = Vec::new();
         for name in names {
             // SAFETY: the library's initialisers set up its own state and OpenMP's, and are run once, by whoever comes first.
-            match unsafe { libloading::Library::new(name) } {
+            match unsafe { libloading::Library::new(*name) } {
                 Ok(library) => return Self::new(library),
-                Err(error) => reasons.push(error.to_string()),
+                Err(error) => reasons.push(reason(&error)),
             }
         }
         Err(Error::NotFound(reasons.join("; ")))
@@ -200,7 +201,12 @@ impl Library {
 unsafe fn find<F: Copy>(library: &libloading::Library, name: &[u8]) -> Result<F, Error> {
     // SAFETY: as promised by the caller.
     let symbol: Result<Symbol<'_, F>, _> = unsafe { library.get(name) };
-    symbol.map(|symbol| *symbol).map_err(|error| Error::NotFound(error.to_string()))
+    symbol.map(|symbol| *symbol).map_err(|error| Error::NotFound(reason(&error)))
+}
+
+/// What the system's loader says.
+fn reason(error: &libloading::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 #[cfg(test)]

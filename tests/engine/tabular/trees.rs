@@ -371,6 +371,11 @@ fn answers_rise_where_they_must_not_fall() {
         r#"{"monotone": {"prize": -1}}"#,
     );
     assert!(refused(misspelt).contains("names \"prize\", which is not a column"));
+    // Of three classes none is more than another.
+    let labels = classes(&["a", "b", "c", "a"].repeat(count / 4));
+    let rows = rows(vec![numbers("price", &price)]);
+    let job = job_of_trees(Objective::Classification, rows, labels, r#"{"monotone": {"price": -1}}"#);
+    assert!(refused(job).contains("classifications with two classes"));
 }
 
 #[test]

@@ -12,10 +12,10 @@ use ecommerce_ml_protocol::{Answers, EngineError, ModelSource, Rows};
 use crate::linear::contributions::explain;
 use crate::linear::files;
 use crate::linear::model::KIND;
-use crate::linear::scoring::Scorer;
+use crate::linear::scoring::{Prepared, Scorer};
 use crate::linear::trainer::LinearTrainer;
 use crate::predictor::ColumnsPredictor;
-use crate::score::{Head, Score};
+use crate::score::{Answering, Score};
 use crate::threads::Threads;
 
 /// Linear models of table columns: logistic and ridge regression.
@@ -58,8 +58,8 @@ impl Score for Scorer {
         (rows.count as usize).saturating_mul((self.columns.len() + 1) * self.intercepts.len())
     }
 
-    fn answer(&self, rows: &Rows, part: Range<usize>) -> Result<Answers, EngineError> {
-        self.prepare(rows)?.answer(part)
+    fn prepare<'a>(&'a self, rows: &'a Rows) -> Result<Box<dyn Answering + 'a>, EngineError> {
+        Ok(Box::new(Scorer::prepare(self, rows)?))
     }
 
     fn explain(
@@ -68,10 +68,12 @@ impl Score for Scorer {
         class: Option<u32>,
         is_given_up: &(dyn Fn() -> bool + Sync),
     ) -> Result<Answers, EngineError> {
-        let labels = match &self.head {
-            Head::Number => 0,
-            Head::Classes { labels } => labels.len(),
-        };
-        explain(self, rows, (labels, class), is_given_up)
+        explain(self, rows, (self.head.labels().len(), class), is_given_up)
+    }
+}
+
+impl Answering for Prepared<'_> {
+    fn answer(&self, rows: Range<usize>) -> Result<Answers, EngineError> {
+        Prepared::answer(self, rows)
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! It must not know files. Invariant: a [`LinearModel`] that came through [`LinearModel::check`] can score any row.
 
-use ecommerce_ml_protocol::signature::{Answer, Reads};
 use ecommerce_ml_protocol::{ModelInfo, Signature};
 
 use crate::linear::encoding::{Encoding, Scheme};
@@ -28,10 +27,7 @@ pub struct LinearModel {
 impl LinearModel {
     /// The classes; none of a number.
     pub fn labels(&self) -> &[String] {
-        match &self.head {
-            Head::Number => &[],
-            Head::Classes { labels } => labels,
-        }
+        self.head.labels()
     }
 
     /// How many sums there are.
@@ -41,14 +37,7 @@ impl LinearModel {
 
     /// What it reads and answers.
     pub fn signature(&self) -> Signature {
-        Signature {
-            reads: Reads::Columns(self.encoding.fields()),
-            answers: vec![match self.head {
-                Head::Number => Answer::Number,
-                Head::Classes { .. } => Answer::Classes,
-            }],
-            labels: self.labels().to_vec(),
-        }
+        self.head.signature(self.encoding.fields())
     }
 
     /// What it is.
@@ -76,12 +65,13 @@ impl LinearModel {
                 Scheme::Categories { .. } => column.scheme.features(),
             };
             let of_equation = |equation: usize| {
-                let own = (start..start + numbers).map(|at| self.coefficients[at * equations + equation]);
+                let own = (start..start + numbers)
+                    .filter_map(|at| self.coefficients.get(at * equations + equation));
                 match column.scheme {
-                    Scheme::Number { .. } => own.map(f64::abs).sum::<f64>(),
+                    Scheme::Number { .. } => own.map(|one| one.abs()).sum::<f64>(),
                     Scheme::Categories { .. } => {
                         let ends = own.fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), one| {
-                            (least.min(one), most.max(one))
+                            (f64::min(least, *one), f64::max(most, *one))
                         });
                         if ends.0 > ends.1 { 0.0 } else { (ends.1 - ends.0) / 2.0 }
                     }

@@ -2,7 +2,6 @@
 //!
 //! It must not know files. Invariant: a [`TreesModel`] that came through [`TreesModel::check`] can score any row.
 
-use ecommerce_ml_protocol::signature::{Answer, Reads};
 use ecommerce_ml_protocol::{ModelInfo, Signature};
 
 use super::encoding::Encoding;
@@ -32,22 +31,12 @@ pub const RESIDUALS: usize = 201;
 impl TreesModel {
     /// The classes; none of a number.
     pub fn labels(&self) -> &[String] {
-        match &self.head {
-            Head::Number => &[],
-            Head::Classes { labels } => labels,
-        }
+        self.head.labels()
     }
 
     /// What it reads and answers.
     pub fn signature(&self) -> Signature {
-        Signature {
-            reads: Reads::Columns(self.encoding.fields()),
-            answers: vec![match self.head {
-                Head::Number => Answer::Number,
-                Head::Classes { .. } => Answer::Classes,
-            }],
-            labels: self.labels().to_vec(),
-        }
+        self.head.signature(self.encoding.fields())
     }
 
     /// What it is.

@@ -14,7 +14,7 @@ use super::encoding::{Encoder, Found};
 use super::forest::Forest;
 use super::model::TreesModel;
 use crate::columns::refused;
-use crate::score::{Head, Score, distribution, given_up, overflow};
+use crate::score::{Answering, Head, Score, distribution, given_up, overflow};
 
 /// Rows that go through the trees together.
 const BLOCK: usize = 256;
@@ -116,27 +116,8 @@ impl Score for Scorer {
         (rows.count as usize).saturating_mul(row).saturating_mul(factor)
     }
 
-    fn answer(&self, rows: &Rows, part: Range<usize>) -> Result<Answers, EngineError> {
-        let found = self.encoder.find(rows)?;
-        let blocks = part.clone().step_by(BLOCK).map(|start| start..part.end.min(start + BLOCK));
-        match &self.head {
-            Head::Number => {
-                let mut numbers = Vec::with_capacity(part.len());
-                for block in blocks {
-                    numbers.extend(self.sums(&found, block)?.into_iter().map(Some));
-                }
-                Ok(Answers::Numbers(numbers))
-            }
-            Head::Classes { labels } => {
-                let mut probabilities = Vec::with_capacity(part.len());
-                for block in blocks {
-                    for sums in self.sums(&found, block)?.chunks_mut(self.forest.sums.max(1)) {
-                        probabilities.push(Some(distribution(sums).ok_or_else(overflow)?));
-                    }
-                }
-                Ok(Answers::Classes { labels: labels.clone(), probabilities })
-            }
-        }
+    fn prepare<'a>(&'a self, rows: &'a Rows) -> Result<Box<dyn Answering + 'a>, EngineError> {
+        Ok(Box::new(Prepared { scorer: self, found: self.encoder.find(rows)? }))
     }
 
     fn explain(
@@ -145,11 +126,7 @@ impl Score for Scorer {
         class: Option<u32>,
         is_given_up: &(dyn Fn() -> bool + Sync),
     ) -> Result<Answers, EngineError> {
-        let labels = match &self.head {
-            Head::Number => 0,
-            Head::Classes { labels } => labels.len(),
-        };
-        if class.is_some_and(|class| class as usize >= labels) {
+        if class.is_some_and(|class| class as usize >= self.head.labels().len()) {
             return Err(refused("the model has no such class"));
         }
         let found = self.encoder.find(rows)?;
@@ -161,5 +138,36 @@ impl Score for Scorer {
             explanations.push(Some(self.explain_row(&found, row as usize, class)?));
         }
         Ok(Answers::Explanations(explanations))
+    }
+}
+
+/// Rows whose columns were found.
+struct Prepared<'a> {
+    scorer: &'a Scorer,
+    found: Found<'a>,
+}
+
+impl Answering for Prepared<'_> {
+    fn answer(&self, part: Range<usize>) -> Result<Answers, EngineError> {
+        let Prepared { scorer, found } = self;
+        let blocks = part.clone().step_by(BLOCK).map(|start| start..part.end.min(start + BLOCK));
+        match &scorer.head {
+            Head::Number => {
+                let mut numbers = Vec::with_capacity(part.len());
+                for block in blocks {
+                    numbers.extend(scorer.sums(found, block)?.into_iter().map(Some));
+                }
+                Ok(Answers::Numbers(numbers))
+            }
+            Head::Classes { labels } => {
+                let mut probabilities = Vec::with_capacity(part.len());
+                for block in blocks {
+                    for sums in scorer.sums(found, block)?.chunks_mut(scorer.forest.sums.max(1)) {
+                        probabilities.push(Some(distribution(sums).ok_or_else(overflow)?));
+                    }
+                }
+                Ok(Answers::Classes { labels: labels.clone(), probabilities })
+            }
+        }
     }
 }

@@ -4,7 +4,8 @@
 //! learns on a device it is above: gradients, moments and activations are counted as if they were here.
 
 use ecommerce_ml_checkpoint::config::ModelConfig;
-use ecommerce_ml_protocol::{EngineError, ErrorKind};
+use ecommerce_ml_protocol::EngineError;
+use ecommerce_ml_training::memory::within;
 
 use super::micro_batches::MICRO_BATCH;
 
@@ -71,22 +72,18 @@ impl MemoryModel<'_> {
     /// Refuses what would take more than a limit.
     ///
     /// # Errors
-    /// [`ErrorKind::OutOfMemory`].
+    /// As of [`within`].
     pub(super) fn check(&self, limit: u64) -> Result<u64, EngineError> {
-        let estimate = self.estimate();
-        if estimate <= limit {
-            return Ok(estimate);
-        }
-        let message =
-            format!("training needs about {estimate} bytes of memory, more than the {limit} it may take");
-        let (weights, learned) = (self.parameters, self.trained);
-        let detail = format!(
-            "The model has {weights} weights, {learned} of which are trained; {} texts come to {} bytes of tokens.",
-            self.examples, self.tokens
-        );
-        let hint = "Increase ecommerce_ml.training_memory, set \"tuning\" to \"head\" or \"lora\", or lower \
-                    \"max_length\".";
-        Err(EngineError::new(ErrorKind::OutOfMemory, message).with_detail(detail).with_hint(hint))
+        within(self.estimate(), limit, || {
+            let (weights, learned) = (self.parameters, self.trained);
+            let detail = format!(
+                "The model has {weights} weights, {learned} of which are trained; {} texts come to {} bytes of tokens.",
+                self.examples, self.tokens
+            );
+            let hint = "Increase ecommerce_ml.training_memory, set \"tuning\" to \"head\" or \"lora\", or lower \
+                        \"max_length\".";
+            (detail, hint)
+        })
     }
 
     /// Numbers that the largest micro-batch needs, forward and backward.

@@ -2,7 +2,8 @@
 //!
 //! It must not know values. Invariant: the estimate is made before what it counts is allocated.
 
-use ecommerce_ml_protocol::{EngineError, ErrorKind};
+use ecommerce_ml_protocol::EngineError;
+use ecommerce_ml_training::memory::within;
 
 use super::design::row_bytes;
 use super::problem::{Problem, Target};
@@ -47,21 +48,18 @@ impl MemoryModel<'_> {
     /// Refuses what would take more than a limit.
     ///
     /// # Errors
-    /// [`ErrorKind::OutOfMemory`].
+    /// As of [`within`].
     pub(super) fn check(&self, limit: u64) -> Result<u64, EngineError> {
-        let estimate = self.estimate();
-        if estimate <= limit {
-            return Ok(estimate);
-        }
-        let message =
-            format!("training needs about {estimate} bytes of memory, more than the {limit} it may take");
-        let detail = format!(
-            "There are {} rows, {} features and {} equations.",
-            self.rows,
-            self.encoding.features(),
-            self.equations
-        );
-        let hint = "Increase ecommerce_ml.training_memory, train on fewer rows, or lower \"max_categories\".";
-        Err(EngineError::new(ErrorKind::OutOfMemory, message).with_detail(detail).with_hint(hint))
+        within(self.estimate(), limit, || {
+            let detail = format!(
+                "There are {} rows, {} features and {} equations.",
+                self.rows,
+                self.encoding.features(),
+                self.equations
+            );
+            let hint =
+                "Increase ecommerce_ml.training_memory, train on fewer rows, or lower \"max_categories\".";
+            (detail, hint)
+        })
     }
 }

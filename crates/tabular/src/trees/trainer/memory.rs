@@ -2,7 +2,8 @@
 //!
 //! It must not know values. Invariant: the estimate is made before what it counts is allocated.
 
-use ecommerce_ml_protocol::{EngineError, ErrorKind};
+use ecommerce_ml_protocol::EngineError;
+use ecommerce_ml_training::memory::within;
 
 /// Bytes that XGBoost keeps of a feature of a row beside our own copy: the number, its bin, and its share of the sketch.
 const CELL: usize = 12;
@@ -41,19 +42,15 @@ impl MemoryModel {
     /// Refuses what would take more than a limit.
     ///
     /// # Errors
-    /// [`ErrorKind::OutOfMemory`].
+    /// As of [`within`].
     pub(super) fn check(&self, limit: u64) -> Result<u64, EngineError> {
-        let estimate = self.estimate();
-        if estimate <= limit {
-            return Ok(estimate);
-        }
-        let message =
-            format!("training needs about {estimate} bytes of memory, more than the {limit} it may take");
-        let detail = format!(
-            "There are {} rows, {} features and {} sums of trees.",
-            self.rows, self.features, self.sums
-        );
-        let hint = "Increase ecommerce_ml.training_memory, train on fewer rows, or name fewer columns.";
-        Err(EngineError::new(ErrorKind::OutOfMemory, message).with_detail(detail).with_hint(hint))
+        within(self.estimate(), limit, || {
+            let detail = format!(
+                "There are {} rows, {} features and {} sums of trees.",
+                self.rows, self.features, self.sums
+            );
+            let hint = "Increase ecommerce_ml.training_memory, train on fewer rows, or name fewer columns.";
+            (detail, hint)
+        })
     }
 }

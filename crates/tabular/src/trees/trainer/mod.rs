@@ -76,7 +76,7 @@ impl Trainer for TreesTrainer {
     fn check(&self, call: &TrainingCall) -> Result<TrainingChecked, EngineError> {
         check_columns(&call.input)?;
         let (options, _) = Options::read(call)?;
-        check_monotone(call, &options)?;
+        check_monotone(call.objective, 0, &options)?;
         library()?;
         Ok(TrainingChecked { kind: KIND.to_owned(), default_base: None })
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_predictor::Job;
-use ecommerce_ml_protocol::training::{Objective, Prepared, TrainingCall};
+use ecommerce_ml_protocol::training::{Objective, Prepared};
 use ecommerce_ml_protocol::{EngineError, Field, Input, Rows, ValueType};
 use ecommerce_ml_training::{Dataset, HeldOut, Targets};
 use ecommerce_ml_xgboost::{Library, Matrix};
@@ -64,10 +64,10 @@ impl Setup {
         let call = &plan.call;
         check_columns(&call.input)?;
         let (options, effective) = Options::read(call)?;
-        check_monotone(call, &options)?;
         let fields = call.input.fields();
         let dataset = Dataset::new(call, rows)?;
         let targets = Targets::read(call.objective, &dataset.labels, None)?;
+        check_monotone(call.objective, targets.labels().len(), &options)?;
         let common = options.common;
         let mut held_out = HeldOut::choose(&dataset, &targets, common.eval_fraction, common.seed)?;
         let learned = held_out.split.training.clone();
@@ -184,12 +184,16 @@ fn most_features(fields: &[Field]) -> usize {
     fields.iter().map(of).sum()
 }
 
-/// Refuses directions where there is no number that could rise or fall.
+/// Refuses directions where there is no number that could rise or fall. How many classes there are is known by the rows alone.
 ///
 /// # Errors
 /// [`ecommerce_ml_protocol::ErrorKind::InvalidRequest`].
-pub(super) fn check_monotone(call: &TrainingCall, options: &Options) -> Result<(), EngineError> {
-    if options.monotone.is_empty() || call.objective != Objective::Rating {
+pub(super) fn check_monotone(
+    objective: Objective,
+    classes: usize,
+    options: &Options,
+) -> Result<(), EngineError> {
+    if options.monotone.is_empty() || (objective != Objective::Rating && classes <= 2) {
         return Ok(());
     }
     Err(refused("training option \"monotone\" is for regressions and for classifications with two classes"))
