@@ -46,7 +46,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--engine", type=Path, required=True, help="the program ecommerce_ml_engine, with feature cuda")
     parser.add_argument("--build", type=Path, default=default, help="folder for what is made (default: target/gpu)")
     parser.add_argument("--rounds", type=int, default=3, help="at most; fewer if time runs out")
-    parser.add_argument("--quick", action="store_true", help=f"fewer texts, {QUICK_ROUNDS} round: to try it")
+    quick = f"fewer texts, {QUICK_ROUNDS} round, no torch.compile unless --only names it: to try it"
+    parser.add_argument("--quick", action="store_true", help=quick)
     parser.add_argument("--device", default="cuda", help="cuda (default), cuda:N, or cpu to try the script")
     parser.add_argument("--precision", help="of the engine (default: f16, or f32 on the CPU)")
     parser.add_argument("--threads", type=int, default=processors(), help="of each side (default: all processors)")
@@ -69,13 +70,15 @@ def main() -> None:
     if setup.on_gpu and ask_gpu("name", setup.device) is None:
         raise SystemExit("nvidia-smi knows of no such GPU; --device cpu tries the script without one")
     sizes = FULL if setup.on_gpu and not args.quick else QUICK if setup.on_gpu else CPU
-    sides = [OURS, *(side for side in PEERS if wanted(side, args.only))]
+    sides = [OURS, *(side for side in PEERS if wanted(side, args))]
     contests: dict[str, Results] = {}
     for name, (shape, sets) in prepare(setup, sizes, args.only).items():
         note(f"{name}: measuring begins after {perf_counter() - began:.0f} s")
         contests[name] = Contest(setup, sizes, shape, sets).run(sides, args.rounds, began + DEADLINES[name])
         kept = {name: results.kept() for name, results in contests.items()}
         (setup.build / "results.json").write_text(json.dumps(kept, indent=1), "utf-8")
+        # For whoever runs out of time before all of it is done.
+        note(outcome.last_line(contests))
     print(outcome.markdown(contests, setup, machine(setup)))
     wrong = list(outcome.missed(contests))
     for message in wrong:
@@ -86,10 +89,12 @@ def main() -> None:
     sys.exit(1 if wrong else 0)
 
 
-def wanted(side: Side, only: list[str]) -> bool:
+def wanted(side: Side, args: argparse.Namespace) -> bool:
     """Whether a peer takes part; the eager one always does, since it measures the card too."""
-    words = [word for word in only if word not in NAMES]
-    return side is EAGER or not words or any(word in side.name for word in words)
+    words = [word for word in args.only if word not in NAMES]
+    named = any(word in side.name for word in words)
+    # To compile a model takes longer than all else of a quick run.
+    return side is EAGER or named or not (words or args.quick)
 
 
 def prepare(setup: Setup, sizes: Sizes, only: list[str]) -> dict[str, tuple[shapes.Shape, dict[str, TextSet]]]:

@@ -159,23 +159,30 @@ impl HalfPrecision {
     }
 }
 
-/// The kernels of `kernels/`, with their names there.
+/// The kernels of `kernels/`, by the file there, with their names in it.
 macro_rules! kernels {
-    ($($kernel:ident $name:literal),* $(,)?) => {
+    ($($file:literal: $($kernel:ident $name:literal),*;)*) => {
         /// A kernel of `kernels/`, whose source says what it does.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Kernel {
-            $(#[doc = $name] $kernel),*
+            $($(#[doc = $name] $kernel),*),*
         }
 
         impl Kernel {
             /// All kernels, in the order of their numbers.
-            pub const ALL: &'static [Kernel] = &[$(Kernel::$kernel),*];
+            pub const ALL: &'static [Kernel] = &[$($(Kernel::$kernel),*),*];
 
             /// Its name in the source.
             pub fn name(self) -> &'static str {
                 match self {
-                    $(Kernel::$kernel => $name),*
+                    $($(Kernel::$kernel => $name),*),*
+                }
+            }
+
+            /// The name of its file, without `.cu`.
+            pub fn file(self) -> &'static str {
+                match self {
+                    $($(Kernel::$kernel)|* => $file),*
                 }
             }
         }
@@ -183,46 +190,50 @@ macro_rules! kernels {
 }
 
 kernels! {
-    GatherRows "gather_rows",
-    Embed "embed",
-    AddNorm "add_norm",
-    Mean "mean",
-    Classify "classify",
-    Attend32 "attend_32",
-    Attend64 "attend_64",
-    Attend128 "attend_128",
-    EmbedF16 "embed_f16",
-    AddNormF16 "add_norm_f16",
-    MeanF16 "mean_f16",
-    ClassifyF16 "classify_f16",
-    Attend32F16 "attend_32_f16",
-    Attend64F16 "attend_64_f16",
-    Attend128F16 "attend_128_f16",
-    EmbedTraining "embed_training",
-    AddNormTraining "add_norm_training",
-    AttendTraining32 "attend_training_32",
-    AttendTraining64 "attend_training_64",
-    AttendTraining128 "attend_training_128",
-    AttendBackQueries32 "attend_back_queries_32",
-    AttendBackQueries64 "attend_back_queries_64",
-    AttendBackQueries128 "attend_back_queries_128",
-    AttendBackKeys32 "attend_back_keys_32",
-    AttendBackKeys64 "attend_back_keys_64",
-    AttendBackKeys128 "attend_back_keys_128",
-    HeadProducts "head_products",
-    NormBack "norm_back",
-    SumRows "sum_rows",
-    AddPartial "add_partial",
-    Activate "activate",
-    ActivateBack "activate_back",
-    Dropout "dropout",
-    AddToTable "add_to_table",
-    ScatterAdd "scatter_add",
-    Round "round_numbers",
-    RoundPerturbed "round_perturbed",
-    SumSquares "sum_squares",
-    Adam "adam",
-    CopyColumns "copy_columns",
+    "rows":
+        GatherRows "gather_rows",
+        Embed "embed",
+        AddNorm "add_norm",
+        Mean "mean",
+        Classify "classify",
+        EmbedF16 "embed_f16",
+        AddNormF16 "add_norm_f16",
+        MeanF16 "mean_f16",
+        ClassifyF16 "classify_f16";
+    "attention":
+        Attend32 "attend_32",
+        Attend64 "attend_64",
+        Attend128 "attend_128",
+        Attend32F16 "attend_32_f16",
+        Attend64F16 "attend_64_f16",
+        Attend128F16 "attend_128_f16",
+        AttendTraining32 "attend_training_32",
+        AttendTraining64 "attend_training_64",
+        AttendTraining128 "attend_training_128";
+    "attention_backward":
+        AttendBackQueries32 "attend_back_queries_32",
+        AttendBackQueries64 "attend_back_queries_64",
+        AttendBackQueries128 "attend_back_queries_128",
+        AttendBackKeys32 "attend_back_keys_32",
+        AttendBackKeys64 "attend_back_keys_64",
+        AttendBackKeys128 "attend_back_keys_128",
+        HeadProducts "head_products";
+    "training":
+        EmbedTraining "embed_training",
+        AddNormTraining "add_norm_training",
+        NormBack "norm_back",
+        SumRows "sum_rows",
+        AddPartial "add_partial",
+        Activate "activate",
+        ActivateBack "activate_back",
+        Dropout "dropout",
+        AddToTable "add_to_table",
+        ScatterAdd "scatter_add",
+        Round "round_numbers",
+        RoundPerturbed "round_perturbed",
+        SumSquares "sum_squares",
+        Adam "adam",
+        CopyColumns "copy_columns";
 }
 
 /// An argument of a kernel.

@@ -5,6 +5,7 @@
 //! Invariants: all work of a GPU is in one stream, so it is done in the order in which it is given; a process whose GPU can't go on
 //! ends.
 
+use std::collections::HashMap;
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -23,12 +24,12 @@ use super::backend::{
 use cublaslt::{Addresses, CublasLt};
 use pinned::{PinnedBuffer, PinnedPool};
 
-/// Our kernels for several kinds of GPUs, made by the build script.
-const KERNELS: [&[u8]; 4] = [
-    include_bytes!(concat!(env!("OUT_DIR"), "/rows.fatbin")),
-    include_bytes!(concat!(env!("OUT_DIR"), "/attention.fatbin")),
-    include_bytes!(concat!(env!("OUT_DIR"), "/attention_backward.fatbin")),
-    include_bytes!(concat!(env!("OUT_DIR"), "/training.fatbin")),
+/// Our kernels for several kinds of GPUs by the name of their file, made by the build script.
+const KERNELS: [(&str, &[u8]); 4] = [
+    ("rows", include_bytes!(concat!(env!("OUT_DIR"), "/rows.fatbin"))),
+    ("attention", include_bytes!(concat!(env!("OUT_DIR"), "/attention.fatbin"))),
+    ("attention_backward", include_bytes!(concat!(env!("OUT_DIR"), "/attention_backward.fatbin"))),
+    ("training", include_bytes!(concat!(env!("OUT_DIR"), "/training.fatbin"))),
 ];
 
 /// Freed memory that is kept for the next batch. What is above it goes back to the GPU, as when a model is dropped.
@@ -103,12 +104,17 @@ impl Gpu {
         // SAFETY: memory is used in one stream only.
         unsafe { context.disable_event_tracking() };
         let stream = context.new_stream().map_err(failed)?;
-        let load = |image: &&[u8]| context.load_module(Ptx::from_binary(image.to_vec()));
-        let modules = KERNELS.iter().map(load).collect::<Result<Vec<_>, _>>().map_err(failed)?;
-        let kernels = Kernel::ALL
-            .iter()
-            .map(|kernel| modules.iter().find_map(|module| module.load_function(kernel.name()).ok()));
-        let kernels = kernels.collect::<Option<_>>().ok_or("The GPU lacks a kernel.")?;
+        let modules = KERNELS.iter().map(|(file, image)| {
+            let module = context.load_module(Ptx::from_binary(image.to_vec())).map_err(failed)?;
+            Ok((*file, module))
+        });
+        let modules = modules.collect::<Result<HashMap<_, _>, String>>()?;
+        let load = |kernel: &Kernel| {
+            let lacking = || format!("The GPU lacks kernel {}.", kernel.name());
+            let module = modules.get(kernel.file()).ok_or_else(lacking)?;
+            module.load_function(kernel.name()).map_err(|_| lacking())
+        };
+        let kernels = Kernel::ALL.iter().map(load).collect::<Result<Vec<_>, _>>()?;
         let cublaslt = CublasLt::new(&stream)?;
         Ok(Self { stream, kernels, cublaslt, pool: PinnedPool::default(), ordinal })
     }
