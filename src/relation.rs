@@ -243,6 +243,15 @@ impl Column {
         })
     }
 
+    /// Its values as texts that tell things apart, whatever their type: the same value is the same text.
+    pub fn as_key(&self) -> String {
+        let Self { quoted, .. } = self;
+        match self.kind {
+            Some(Kind::Decimal) => format!("pg_catalog.trim_scale({quoted})::pg_catalog.text"),
+            _ => format!("{quoted}::pg_catalog.text COLLATE pg_catalog.\"C\""),
+        }
+    }
+
     /// Refuses a label of a column of numbers that is none; in a column of texts, the same is a word.
     ///
     /// # Errors

@@ -30,7 +30,7 @@ pub struct Resolved {
     pub signature: Signature,
     /// What its kind says of it, a JSON object.
     pub info: serde_json::Value,
-    /// The columns that it reads, shared with those who read them; nothing of a model that reads a text.
+    /// The columns that it reads, shared with those who read them; nothing of a model that reads a text, or nothing of its own.
     pub columns: Option<Rc<[Field]>>,
     /// `InvalidOid` if there is no such role.
     owner: pg_sys::Oid,
@@ -191,7 +191,7 @@ fn read(wanted: &ModelName, row: &Row) -> Result<Resolved, Error> {
     let source = source(&wanted.name, row.get::<Vec<u8>>(3)?)?;
     let signature = signature(row.get::<JsonB>(7)?)?;
     let columns = match &signature.reads {
-        Reads::Text => None,
+        Reads::Text | Reads::Keys(_) => None,
         Reads::Columns(fields) => Some(Rc::from(&fields[..])),
     };
     Ok(Resolved {

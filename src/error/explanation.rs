@@ -94,6 +94,9 @@ impl Error {
                      object with these keys."
                 ));
             }
+            Error::AnswersTable { model, call } | Error::NoSuchTable { model, call, .. } => {
+                return Some(format!("Ask it as in SELECT * FROM ecommerce_ml.{call}('{model}', ...)."));
+            }
             Error::ReadsText { model, call } => {
                 return Some(format!(
                     "Give it a text, as in SELECT ecommerce_ml.{call}(t.body, '{model}') FROM table_name AS t."
@@ -132,10 +135,14 @@ impl Error {
                  called a function of the extension. Or use DROP OWNED ... CASCADE to drop them too."
             }
             Error::NotUpdated => "Run ALTER EXTENSION ecommerce_ml UPDATE.",
-            Error::UnknownTask(_) => "Tasks are \"classification\", \"rating\" and \"regression\".",
+            Error::UnknownTask(_) => {
+                "Tasks are \"classification\", \"rating\", \"regression\", \"forecast\", \"recommendation\" and \"lifetime\"."
+            }
             Error::ArgumentMissing { argument, .. } => {
                 return Some(format!("Name the column, as in {argument} => 'stars'."));
             }
+            Error::TextNotTaken(_) => "Leave text_column out.",
+            Error::KeyCount { .. } => "Name them in key_columns, as in key_columns => '{customer_id}'.",
             Error::KeysNotTaken(_) => {
                 "Leave key_columns out; a column that tells rows apart can be one of feature_columns."
             }

@@ -47,6 +47,10 @@ pub enum Error {
     ReadsColumns { model: String, reads: String, call: &'static str },
     #[error("model \"{model}\" reads a text, not columns")]
     ReadsText { model: String, call: &'static str },
+    #[error("model \"{model}\" reads neither a text nor columns")]
+    AnswersTable { model: String, call: &'static str },
+    #[error("model \"{model}\" has no {table}")]
+    NoSuchTable { model: String, table: &'static str, call: &'static str },
     #[error("{error}")]
     Input { model: String, error: InputError },
     #[error("cannot drop objects owned by role \"{role}\" because models or trainings are among them")]
@@ -119,8 +123,12 @@ pub enum Error {
     ArgumentNull(&'static str),
     #[error("task \"{task}\" needs argument \"{argument}\"")]
     ArgumentMissing { argument: &'static str, task: &'static str },
+    #[error("task \"{0}\" takes no text_column")]
+    TextNotTaken(&'static str),
     #[error("task \"{0}\" takes no key_columns")]
     KeysNotTaken(&'static str),
+    #[error("task \"{task}\" needs {expected}, not {given}")]
+    KeyCount { task: &'static str, expected: &'static str, given: usize },
     #[error("column \"{column}\", which model \"{model}\" reads, is not named in feature_columns")]
     FeatureNotNamed { column: String, model: String },
     #[error("column \"{0}\" is named twice in feature_columns")]

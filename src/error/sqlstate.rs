@@ -28,6 +28,8 @@ impl Error {
             | Error::TemporaryRelation(_)
             | Error::TemporaryFunction(_)
             | Error::ReadsColumns { .. }
+            | Error::AnswersTable { .. }
+            | Error::NoSuchTable { .. }
             | Error::ReadsText { .. } => Code::ERRCODE_WRONG_OBJECT_TYPE,
             Error::Input { error, .. } => input_sqlstate(error),
             Error::ColumnTwice(_) => Code::ERRCODE_DUPLICATE_COLUMN,
@@ -65,6 +67,8 @@ impl Error {
             | Error::NotTrainable(_)
             | Error::ArgumentMissing { .. }
             | Error::KeysNotTaken(_)
+            | Error::KeyCount { .. }
+            | Error::TextNotTaken(_)
             | Error::FeatureNotNamed { .. }
             | Error::LabelIsFeature(_)
             | Error::NoFeatures(_)

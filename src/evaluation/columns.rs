@@ -8,7 +8,7 @@ use crate::api::input_error;
 use crate::catalog::resolve::Resolved;
 use crate::columns::InputError;
 use crate::error::Error;
-use crate::inference::{columns_of, require_text};
+use crate::inference::{columns_of, require_input, require_text};
 use crate::relation::{Column, Relation};
 
 /// The arguments that name columns, as `train_model` has them.
@@ -34,6 +34,7 @@ impl Columns {
     /// [`Error::ReadsText`], [`Error::ReadsColumns`], [`Error::ArgumentMissing`], [`Error::KeysNotTaken`],
     /// [`Error::FeatureNotNamed`], [`Error::Input`], and those of [`Relation`].
     pub fn of(model: &Resolved, relation: &Relation, named: &NamedColumns) -> Result<Self, Error> {
+        require_input(model)?;
         let task = model.signature.task().as_str();
         if named.keys.as_ref().is_some_and(|keys| !keys.is_empty()) {
             return Err(Error::KeysNotTaken(task));

@@ -84,7 +84,9 @@ pub unsafe fn of_calls(expressions: &[*mut Node], relations: *mut pg_sys::List) 
 fn of_text(function: ModelFunction, width: i32) -> f64 {
     let operators = match function.output() {
         Output::TokenIds | Output::TokenPieces | Output::TokenCounts => OPERATORS_PER_TOKEN_TOKENIZED,
-        Output::Prediction | Output::Embedding | Output::Contributions { .. } => OPERATORS_PER_TOKEN,
+        Output::Prediction | Output::Embedding | Output::Contributions { .. } | Output::Table(_) => {
+            OPERATORS_PER_TOKEN
+        }
     };
     let width = if width == 0 { UNKNOWN_WIDTH } else { width };
     let tokens = SPECIAL_TOKENS + f64::from(width) / BYTES_PER_TOKEN;

@@ -14,6 +14,7 @@ pub mod model;
 
 use crate::catalog::resolve::Resolved;
 use crate::error::Error;
+use crate::inference::require_input;
 
 /// What is explained of a model that says several things: the class of this label, by its place.
 ///
@@ -22,6 +23,7 @@ use crate::error::Error;
 fn class_of(model: &Resolved, label: Option<&str>) -> Result<Option<u32>, Error> {
     let labels = &model.signature.labels;
     let qualified = || format!("{}@{}", model.name, model.version);
+    require_input(model)?;
     if model.signature.task() == ecommerce_ml_protocol::Task::Embedding {
         let wanted = "prediction to explain: it only embeds";
         return Err(Error::NoMeaning { model: qualified(), wanted, labels: Vec::new() });

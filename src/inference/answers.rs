@@ -176,6 +176,17 @@ impl Answers {
         }
     }
 
+    /// A table for each row of arguments.
+    ///
+    /// # Errors
+    /// [`Error::Unexpected`] if something else was asked for, or a table is malformed.
+    pub fn into_tables(self) -> Result<Vec<protocol::Rows>, Error> {
+        match self.rows {
+            Some(protocol::Answers::Tables(tables)) if tables.iter().all(protocol::Rows::check) => Ok(tables),
+            _ => Err(UNEXPECTED_ANSWER),
+        }
+    }
+
     /// What made the prediction for an input; nothing of a blank text.
     ///
     /// # Errors
@@ -346,7 +357,9 @@ impl Answers {
 
 /// Appends rows of the same request's next part.
 fn append_rows(rows: &mut protocol::Answers, more: protocol::Answers) -> Result<(), Error> {
-    use protocol::Answers::{Classes, Explanations, Numbers, TokenCounts, TokenIds, TokenPieces, Vectors};
+    use protocol::Answers::{
+        Classes, Explanations, Numbers, Tables, TokenCounts, TokenIds, TokenPieces, Vectors,
+    };
     match (rows, more) {
         (Classes { labels, probabilities }, Classes { labels: same, probabilities: more })
             if *labels == same =>
@@ -359,6 +372,7 @@ fn append_rows(rows: &mut protocol::Answers, more: protocol::Answers) -> Result<
         (TokenPieces(rows), TokenPieces(more)) => rows.extend(more),
         (TokenCounts(rows), TokenCounts(more)) => rows.extend(more),
         (Explanations(rows), Explanations(more)) => rows.extend(more),
+        (Tables(tables), Tables(more)) => tables.extend(more),
         _ => return Err(UNEXPECTED_ANSWER),
     }
     Ok(())

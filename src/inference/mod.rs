@@ -15,6 +15,8 @@ mod memo;
 mod model_inputs;
 mod requests;
 mod result_size;
+#[expect(dead_code, reason = "the kinds that answer tables are on their way")]
+mod tables;
 mod unread;
 
 use std::rc::Rc;
@@ -32,9 +34,11 @@ pub enum InputKind {
     Json,
 }
 
-pub use model_inputs::{columns_of, require_text};
+pub use model_inputs::{columns_of, require_input, require_text};
 pub use requests::RequestStream;
 pub use result_size::check_result_size;
+#[expect(unused_imports, reason = "the kinds that answer tables are on their way")]
+pub use tables::{TableRow, tables};
 pub use unread::guess_counts;
 
 use crate::catalog::resolve::{Resolved, resolve};

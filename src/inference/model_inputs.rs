@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 
-use ecommerce_ml_protocol::{Field, Task};
+use ecommerce_ml_protocol::{Field, Reads, Task};
 
 use crate::catalog::resolve::Resolved;
 use crate::columns::error::listed;
@@ -13,8 +13,9 @@ use crate::error::Error;
 /// The columns that a model reads.
 ///
 /// # Errors
-/// [`Error::ReadsText`].
+/// [`Error::ReadsText`], [`Error::AnswersTable`].
 pub fn columns_of(model: &Resolved) -> Result<Rc<[Field]>, Error> {
+    require_input(model)?;
     let refused = || Error::ReadsText { model: model.name.clone(), call: call(model) };
     model.columns.clone().ok_or_else(refused)
 }
@@ -22,8 +23,9 @@ pub fn columns_of(model: &Resolved) -> Result<Rc<[Field]>, Error> {
 /// Refuses a model that reads columns.
 ///
 /// # Errors
-/// [`Error::ReadsColumns`].
+/// [`Error::ReadsColumns`], [`Error::AnswersTable`].
 pub fn require_text(model: &Resolved) -> Result<(), Error> {
+    require_input(model)?;
     match &model.columns {
         None => Ok(()),
         Some(fields) => {
@@ -32,11 +34,25 @@ pub fn require_text(model: &Resolved) -> Result<(), Error> {
     }
 }
 
+/// Refuses a model that is only asked for tables.
+///
+/// # Errors
+/// [`Error::AnswersTable`].
+pub fn require_input(model: &Resolved) -> Result<(), Error> {
+    match model.signature.reads {
+        Reads::Keys(_) => Err(Error::AnswersTable { model: model.name.clone(), call: call(model) }),
+        Reads::Text | Reads::Columns(_) => Ok(()),
+    }
+}
+
 /// The function that a model is for.
-fn call(model: &Resolved) -> &'static str {
+pub(super) fn call(model: &Resolved) -> &'static str {
     match model.signature.task() {
         Task::Classification => "predict_class",
         Task::Regression => "predict_value",
         Task::Embedding => "embed",
+        Task::Forecast => "forecast",
+        Task::Recommendation => "recommend",
+        Task::Lifetime => "predict_lifetime",
     }
 }

@@ -83,6 +83,7 @@ impl Measured<'_> {
     /// What it was compared with, with the numbers.
     fn than_baseline(&self, against: &BaselineComparison) -> String {
         let answer = match (self.task, self.baseline) {
+            (_, Some(Baseline { method: Some(method), .. })) => method.clone(),
             (Objective::Classification, Some(Baseline { label: Some(label), .. })) => {
                 let shown: String = label.chars().take(MAX_LABEL_CHARS).collect();
                 format!("always answering \"{shown}\"")
@@ -101,7 +102,7 @@ impl Measured<'_> {
 
 /// Whether a version is better on the rows at hand, be it by chance.
 fn is_nearer(found: &Comparison) -> bool {
-    if found.metric == "accuracy" { found.new > found.incumbent } else { found.new < found.incumbent }
+    if found.more_is_better { found.new > found.incumbent } else { found.new < found.incumbent }
 }
 
 fn figures(found: &Comparison, testable: bool) -> String {

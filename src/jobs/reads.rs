@@ -3,8 +3,8 @@
 //! It must not know what becomes of them: which kind of model can be made from them is the engine's to say. Invariant: the same
 //! arguments name the same columns when a training is asked for and when it is done, unless the relation has changed.
 
-use ecommerce_ml_protocol::Field;
 use ecommerce_ml_protocol::training::{Objective, TrainingCall, TrainingInput};
+use ecommerce_ml_protocol::{Field, ValueType};
 
 use crate::catalog::arguments::Arguments;
 use crate::catalog::jobs::task_name;
@@ -17,7 +17,8 @@ pub struct Reads {
     pub input: TrainingInput,
     /// The text, or the columns in the order of the fields.
     pub columns: Vec<Column>,
-    pub label: Column,
+    /// How much a row counts or is; none where each event counts as 1.
+    pub label: Option<Column>,
     /// When each row was.
     pub time: Option<Column>,
     /// Columns that would be read, were their types not unknown to models, with their types.
@@ -28,7 +29,7 @@ impl Reads {
     /// What these arguments name. A training that goes on reads the columns that it has read before, where it was to read all.
     ///
     /// # Errors
-    /// Those of [`Relation`], [`Error::ArgumentMissing`], [`Error::KeysNotTaken`], [`Error::ColumnTwice`],
+    /// Those of [`Relation`], [`Error::ArgumentMissing`], [`Error::KeysNotTaken`], [`Error::KeyCount`], [`Error::ColumnTwice`],
     /// [`Error::LabelIsFeature`], [`Error::NoFeatures`].
     pub fn of(
         relation: &Relation,
@@ -36,33 +37,111 @@ impl Reads {
         task: Objective,
         before: Option<&[String]>,
     ) -> Result<Self, Error> {
-        if arguments.key_columns.as_ref().is_some_and(|keys| !keys.is_empty()) && !takes_keys(task) {
-            return Err(Error::KeysNotTaken(task_name(task)));
-        }
-        let label = arguments
-            .label_column
-            .as_ref()
-            .ok_or(Error::ArgumentMissing { argument: "label_column", task: task_name(task) })?;
-        let label = relation.column_named(label)?;
+        let label = arguments.label_column.as_ref().map(|name| relation.column_named(name)).transpose()?;
         let time = arguments.time_column.as_ref().map(|name| relation.column_named(name)).transpose()?;
         time.as_ref().map_or(Ok(()), Column::require_time)?;
         let mut reads =
             Self { input: TrainingInput::Text, columns: Vec::new(), label, time, left_out: Vec::new() };
+        match event_columns(task) {
+            Some(needs) => reads.choose_events(relation, arguments, task, &needs)?,
+            None => reads.choose_rows(relation, arguments, task, before)?,
+        }
+        Ok(reads)
+    }
+
+    /// Rows that each have a label.
+    fn choose_rows(
+        &mut self,
+        relation: &Relation,
+        arguments: &Arguments,
+        task: Objective,
+        before: Option<&[String]>,
+    ) -> Result<(), Error> {
+        if arguments.key_columns.as_ref().is_some_and(|keys| !keys.is_empty()) {
+            return Err(Error::KeysNotTaken(task_name(task)));
+        }
+        self.require_label(task)?;
         match (&arguments.text_column, &arguments.feature_columns) {
             (Some(text), None) => {
-                reads.columns = vec![relation.column_named(text)?];
-                reads.columns[0].as_review()?;
-                return Ok(reads);
+                self.columns = vec![relation.column_named(text)?];
+                return self.columns[0].as_review().map(drop);
             }
-            (text, Some(names)) => reads.choose(relation, names, text.as_ref())?,
+            (text, Some(names)) => self.choose(relation, names, text.as_ref())?,
             (None, None) => match before {
-                Some(names) => reads.choose(relation, names, None)?,
-                None => reads.choose_all(relation, arguments)?,
+                Some(names) => self.choose(relation, names, None)?,
+                None => self.choose_all(relation, arguments)?,
             },
         }
-        let fields = reads.columns.iter().map(Column::as_feature).collect::<Result<Vec<_>, _>>()?;
-        reads.input = TrainingInput::Columns { fields, text: arguments.text_column.clone() };
-        Ok(reads)
+        let fields = self.columns.iter().map(Column::as_feature).collect::<Result<Vec<_>, _>>()?;
+        self.input = TrainingInput::Columns { fields, text: arguments.text_column.clone() };
+        Ok(())
+    }
+
+    /// Events that belong to what their keys name.
+    fn choose_events(
+        &mut self,
+        relation: &Relation,
+        arguments: &Arguments,
+        task: Objective,
+        needs: &EventColumns,
+    ) -> Result<(), Error> {
+        let missing = |argument| Err(Error::ArgumentMissing { argument, task: task_name(task) });
+        if arguments.text_column.is_some() {
+            return Err(Error::TextNotTaken(task_name(task)));
+        }
+        if needs.time && self.time.is_none() {
+            return missing("time_column");
+        }
+        if needs.label {
+            self.require_label(task)?;
+        }
+        let names = arguments.key_columns.as_deref().unwrap_or_default();
+        if needs.keys.is_some_and(|keys| keys != names.len()) {
+            return Err(Error::KeyCount {
+                task: task_name(task),
+                expected: needs.expected,
+                given: names.len(),
+            });
+        }
+        let mut keys = Vec::new();
+        for (at, name) in names.iter().enumerate() {
+            if names[..at].contains(name) {
+                return Err(Error::ColumnTwice(name.clone()));
+            }
+            let column = relation.column_named(name)?;
+            let value_type = column.value_type().unwrap_or(ValueType::Text);
+            keys.push(Field { name: name.clone(), value_type });
+            self.columns.push(column);
+        }
+        let mut fields: Vec<Field> =
+            keys.iter().map(|key| Field { name: key.name.clone(), value_type: ValueType::Text }).collect();
+        for name in arguments.feature_columns.iter().flatten() {
+            if fields.iter().any(|field| field.name == *name) {
+                return Err(Error::ColumnTwice(name.clone()));
+            }
+            let column = relation.column_named(name)?;
+            fields.push(column.as_feature()?);
+            self.columns.push(column);
+        }
+        self.refuse_label_as_feature()?;
+        self.input = TrainingInput::Events { keys, fields };
+        Ok(())
+    }
+
+    fn require_label(&self, task: Objective) -> Result<(), Error> {
+        match self.label {
+            Some(_) => Ok(()),
+            None => Err(Error::ArgumentMissing { argument: "label_column", task: task_name(task) }),
+        }
+    }
+
+    fn refuse_label_as_feature(&self) -> Result<(), Error> {
+        match &self.label {
+            Some(label) if self.columns.iter().any(|column| column.name() == label.name()) => {
+                Err(Error::LabelIsFeature(label.name().to_owned()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The columns that are named, and the text if it isn't among them.
@@ -80,9 +159,7 @@ impl Reads {
                 self.columns.push(column);
             }
         }
-        if self.columns.iter().any(|column| column.name() == self.label.name()) {
-            return Err(Error::LabelIsFeature(self.label.name().to_owned()));
-        }
+        self.refuse_label_as_feature()?;
         self.require_some(relation)
     }
 
@@ -122,9 +199,28 @@ impl Reads {
     }
 }
 
-/// Whether rows of such a training make series or baskets.
-fn takes_keys(task: Objective) -> bool {
+/// Which columns events need.
+struct EventColumns {
+    /// How many keys; `None` for any number.
+    keys: Option<usize>,
+    /// Which keys, in words for the user.
+    expected: &'static str,
+    time: bool,
+    label: bool,
+}
+
+/// Which columns a task needs whose rows are events; `None` if each row is an example of its own.
+fn event_columns(task: Objective) -> Option<EventColumns> {
     match task {
-        Objective::Classification | Objective::Rating | Objective::Regression => false,
+        Objective::Classification | Objective::Rating | Objective::Regression => None,
+        Objective::Forecast => Some(EventColumns { keys: None, expected: "", time: true, label: true }),
+        Objective::Recommendation => {
+            let expected = "two key columns, the customer and the item";
+            Some(EventColumns { keys: Some(2), expected, time: false, label: false })
+        }
+        Objective::Lifetime => {
+            let expected = "one key column, the customer";
+            Some(EventColumns { keys: Some(1), expected, time: true, label: false })
+        }
     }
 }

@@ -4,7 +4,8 @@
 //! the current role may see them now.
 
 use ecommerce_ml_protocol::training::{Label, Objective, TrainingInput, TrainingRows};
-use ecommerce_ml_protocol::{Input, MAX_TEXT_BYTES, is_blank};
+use ecommerce_ml_protocol::{Field, Input, MAX_TEXT_BYTES, is_blank};
+use pgrx::pg_sys;
 use serde_json::Value;
 
 use super::reads::Reads;
@@ -48,7 +49,7 @@ impl Rows {
     }
 
     /// Hands out what can be learned from, some rows at a time, with the number of rows that were passed over meanwhile: those
-    /// without a label, a time or a text.
+    /// without a label, a time, a text or a key.
     ///
     /// # Errors
     /// Those of `take`, [`Error::LabelNotFinite`] and [`Error::LabelRangeEmpty`]; the server's own errors end the statement.
@@ -64,10 +65,11 @@ impl Rows {
 
 /// Label first, then the time if there is one, then what is read.
 fn query(relation: &Relation, reads: &Reads, job: &Job) -> Result<String, Error> {
-    let label = match job.task {
-        Objective::Classification => reads.label.as_label()?,
-        Objective::Rating => reads.label.as_number_or_range()?,
-        Objective::Regression => reads.label.as_number()?,
+    let label = match (&reads.label, job.task) {
+        (None, _) => "1::pg_catalog.float8".to_owned(),
+        (Some(label), Objective::Classification) => label.as_label()?,
+        (Some(label), Objective::Rating) => label.as_number_or_range()?,
+        (Some(label), _) => label.as_number()?,
     };
     let mut columns = vec![label];
     columns.extend(reads.time.as_ref().map(|time| time.as_it_is().to_owned()));
@@ -75,6 +77,11 @@ fn query(relation: &Relation, reads: &Reads, job: &Job) -> Result<String, Error>
         TrainingInput::Text => columns.extend(reads.columns.first().map(Column::as_review).transpose()?),
         TrainingInput::Columns { .. } => {
             columns.extend(reads.columns.iter().map(|column| column.as_it_is().to_owned()));
+        }
+        TrainingInput::Events { keys, .. } => {
+            let (keyed, others) = reads.columns.split_at(keys.len().min(reads.columns.len()));
+            columns.extend(keyed.iter().map(Column::as_key));
+            columns.extend(others.iter().map(|column| column.as_it_is().to_owned()));
         }
     }
     let condition = match job.arguments.options.get("where") {
@@ -107,23 +114,39 @@ struct Batch {
 }
 
 enum BatchInput {
-    Texts { texts: Vec<String>, bytes: usize },
-    Columns { rows: RowsBuilder, reader: TupleReader },
+    Texts {
+        texts: Vec<String>,
+        bytes: usize,
+    },
+    /// The first `keys` columns say what a row belongs to.
+    Columns {
+        rows: RowsBuilder,
+        reader: TupleReader,
+        keys: i32,
+    },
 }
 
 impl Batch {
     fn new(rows: &Rows) -> Result<Self, Error> {
         let input = match &rows.reads.input {
             TrainingInput::Text => BatchInput::Texts { texts: Vec::new(), bytes: 0 },
-            TrainingInput::Columns { fields, .. } => {
-                let types: Vec<_> = rows.reads.columns.iter().map(Column::type_oid).collect();
-                // SAFETY: types that columns have exist.
-                let reader = unsafe { TupleReader::new(&types) };
-                let reader = reader.ok_or(Error::Unexpected("a column of an unknown type"))?;
-                BatchInput::Columns { rows: RowsBuilder::new(fields), reader }
-            }
+            TrainingInput::Columns { fields, .. } => Self::columns(&rows.reads.columns, fields, 0)?,
+            TrainingInput::Events { keys, fields } => Self::columns(&rows.reads.columns, fields, keys.len())?,
         };
         Ok(Self { input, labels: Vec::new(), times: Vec::new(), skipped: 0 })
+    }
+
+    /// Room for columns, of which the first `keys` come as texts.
+    fn columns(columns: &[Column], fields: &[Field], keys: usize) -> Result<BatchInput, Error> {
+        let type_oid = |(place, column): (usize, &Column)| {
+            if place < keys { pg_sys::TEXTOID } else { column.type_oid() }
+        };
+        let types: Vec<_> = columns.iter().enumerate().map(type_oid).collect();
+        // SAFETY: types that columns have exist.
+        let reader = unsafe { TupleReader::new(&types) };
+        let reader = reader.ok_or(Error::Unexpected("a column of an unknown type"))?;
+        let keys = i32::try_from(keys).unwrap_or(i32::MAX);
+        Ok(BatchInput::Columns { rows: RowsBuilder::new(fields), reader, keys })
     }
 
     fn is_full(&self) -> bool {
@@ -142,10 +165,13 @@ impl Batch {
                 *bytes += text.len();
                 texts.push(text);
             }
-            // SAFETY: a row of the query, whose last columns are those of the reader.
-            BatchInput::Columns { rows, reader } => unsafe {
-                reader.read(tuple.row(), tuple.description(), rows);
-            },
+            BatchInput::Columns { rows, reader, keys } => {
+                if (first..first.saturating_add(*keys)).any(|place| tuple.datum(place).is_none()) {
+                    return Ok(false);
+                }
+                // SAFETY: a row of the query, whose last columns are those of the reader.
+                unsafe { reader.read(tuple.row(), tuple.description(), rows) };
+            }
         }
         Ok(true)
     }
@@ -163,16 +189,16 @@ impl<F: FnMut(TrainingRows, i64) -> Result<(), Error>> Batches<'_, F> {
     }
 
     fn label(&self, tuple: &Tuple) -> Result<Option<Label>, Error> {
-        match self.rows.task {
-            Objective::Classification => {
+        match (self.rows.task, &self.rows.reads.label) {
+            (Objective::Classification, Some(column)) => {
                 let class = tuple.get::<String>(1)?;
-                class.iter().try_for_each(|class| self.rows.reads.label.check_label(class))?;
+                class.iter().try_for_each(|class| column.check_label(class))?;
                 Ok(class.map(Label::Class))
             }
-            Objective::Rating if self.rows.reads.label.is_range() => {
+            (Objective::Rating, Some(column)) if column.is_range() => {
                 tuple.get::<Vec<f64>>(1)?.map(|bounds| range(&bounds)).transpose()
             }
-            Objective::Rating | Objective::Regression => Ok(tuple.get::<f64>(1)?.map(Label::Number)),
+            _ => Ok(tuple.get::<f64>(1)?.map(Label::Number)),
         }
     }
 }

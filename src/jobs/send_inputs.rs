@@ -67,7 +67,7 @@ pub fn send_inputs(
     }
     let augment = match rows.reads.input {
         TrainingInput::Text => Augment::of(&job.arguments.options)?,
-        TrainingInput::Columns { .. } => Augment::default(),
+        TrainingInput::Columns { .. } | TrainingInput::Events { .. } => Augment::default(),
     };
     send_synonyms(process, &augment)?;
     let sent = send_rows(process, job, &rows, &augment, &mut report)?;

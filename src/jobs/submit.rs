@@ -99,7 +99,9 @@ pub fn check(request: &TrainingRequest<'_>, base: Option<&str>) -> Result<Job, E
     Rows::of(&job, None)?.require_readable()?;
     match reads.input {
         TrainingInput::Text => Augment::of(&job.arguments.options)?.require_usable()?,
-        TrainingInput::Columns { .. } => refuse_augment(&job.arguments.options)?,
+        TrainingInput::Columns { .. } | TrainingInput::Events { .. } => {
+            refuse_augment(&job.arguments.options)?;
+        }
     }
     Ok(job)
 }

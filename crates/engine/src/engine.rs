@@ -168,7 +168,7 @@ fn check(input: &Input) -> Result<(), EngineError> {
 /// Whether inputs go through the model for it; tokenizing them is no use of the model.
 fn runs_the_model(output: Output) -> bool {
     match output {
-        Output::Prediction | Output::Embedding | Output::Contributions { .. } => true,
+        Output::Prediction | Output::Embedding | Output::Contributions { .. } | Output::Table(_) => true,
         Output::TokenIds | Output::TokenPieces | Output::TokenCounts => false,
     }
 }

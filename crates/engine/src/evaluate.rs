@@ -25,7 +25,7 @@ impl Evaluate for Registry {
     ) -> Result<(ModelInfo, Option<Answers>), EngineError> {
         let model = self.load(None, files)?;
         let info = model.info().clone();
-        if info.task() == Task::Embedding || !reads(&info, input) {
+        if !matches!(info.task(), Task::Classification | Task::Regression) || !reads(&info, input) {
             return Ok((info, None));
         }
         let answers = predict(&*model, input)?;
@@ -40,7 +40,7 @@ fn reads(info: &ModelInfo, input: &Input) -> bool {
         (Reads::Columns(fields), Input::Rows(rows)) => fields.iter().all(|field| {
             rows.column(&field.name).is_some_and(|values| values.value_type() == field.value_type)
         }),
-        (Reads::Text, Input::Rows(_)) | (Reads::Columns(_), Input::Texts(_)) => false,
+        (Reads::Text, Input::Rows(_)) | (Reads::Columns(_), Input::Texts(_)) | (Reads::Keys(_), _) => false,
     }
 }
 

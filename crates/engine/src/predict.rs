@@ -75,6 +75,7 @@ fn values(answers: Answers) -> Vec<Value> {
         Answers::TokenPieces(rows) => rows.into_iter().map(Value::from).collect(),
         Answers::TokenCounts(rows) => rows.into_iter().map(Value::from).collect(),
         Answers::Explanations(rows) => rows.into_iter().map(|row| json!(row)).collect(),
+        Answers::Tables(tables) => tables.into_iter().map(|table| json!(table)).collect(),
     }
 }
 

@@ -98,10 +98,14 @@ fn untrainable(call: &TrainingCall) -> EngineError {
         Objective::Classification => "classification",
         Objective::Rating => "rating",
         Objective::Regression => "regression",
+        Objective::Forecast => "a forecast",
+        Objective::Recommendation => "recommendations",
+        Objective::Lifetime => "lifetimes",
     };
     let input = match call.input {
         TrainingInput::Text => "a text",
         TrainingInput::Columns { .. } => "these columns",
+        TrainingInput::Events { .. } => "events",
     };
     let message = format!("no kind of model can be trained for {objective} on {input}");
     EngineError::new(ErrorKind::InvalidRequest, message)

@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::input::Rows;
+
 /// What a model shall make of its input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Output {
@@ -24,6 +26,40 @@ pub enum Output {
         /// score where its labels mean such, else the likeliest class; of a regression the value.
         class: Option<u32>,
     },
+    /// A table for each row of arguments: [`Answers::Tables`].
+    Table(Table),
+}
+
+/// A question whose answer is a table. What arguments it takes, and what columns the answer has, is said here, so that whoever asks
+/// need not know which kind of model answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Table {
+    /// What each series comes to. Arguments: number `horizon` (NULL: the model's own), number `level` (of the interval, between 0 and 1),
+    /// numbers `after` (series to pass over) and `count` (series at most), and a text for each key (NULL: any). Columns: a text for each key, timestamp `time`, numbers `value`, `lower`, `upper`, text `method`;
+    /// ordered by keys and time.
+    Forecast,
+    /// What a customer may want next. Arguments: text `customer` (NULL: nobody known), text `history` (a JSON array of items; NULL: what is
+    /// known of the customer), number `count`, boolean `exclude_seen`. Columns: text `item`, number `score`, text `because` (a JSON array
+    /// of items); the best first.
+    Recommendations,
+    /// What is like an item. Arguments: text `item`, number `count`. Columns: text `item`, number `score`; the likest first.
+    SimilarItems,
+    /// What customers will do. Arguments: number `horizon` (seconds), number `after` (customers to pass over), number `count` (at most).
+    /// Columns: text `customer`, numbers `alive`, `purchases`, `value`, `lower`, `upper`; ordered by customer.
+    Lifetimes,
+}
+
+impl Table {
+    /// What is answered, in a word for users.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Table::Forecast => "forecasts",
+            Table::Recommendations => "recommendations",
+            Table::SimilarItems => "similar items",
+            Table::Lifetimes => "lifetimes",
+        }
+    }
 }
 
 /// A column of answers; none for an input that has nothing to read, such as a blank text.
@@ -48,6 +84,8 @@ pub enum Answers {
     TokenCounts(Vec<u64>),
     /// What made the predictions.
     Explanations(Vec<Option<Explanation>>),
+    /// A table for each row of arguments, in the columns that its [`Table`] names.
+    Tables(Vec<Rows>),
 }
 
 /// What a prediction is made of: a number that is the same for all inputs, or for all of a length, and what parts of the input
@@ -101,6 +139,7 @@ impl Answers {
             Answers::TokenPieces(rows) => rows.len(),
             Answers::TokenCounts(rows) => rows.len(),
             Answers::Explanations(rows) => rows.len(),
+            Answers::Tables(tables) => tables.len(),
         }
     }
 

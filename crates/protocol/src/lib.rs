@@ -34,7 +34,9 @@ pub mod signature;
 pub mod text;
 pub mod training;
 
-pub use answer::{Answers, Completed, Contributions, Explanation, Output, Prediction, SpanContribution};
+pub use answer::{
+    Answers, Completed, Contributions, Explanation, Output, Prediction, SpanContribution, Table,
+};
 pub use error::{EngineError, ErrorKind};
 pub use frame::{DecodeError, FrameDecoder, MAX_FRAME_BYTES, encode_frame};
 pub use hello::Hello;
@@ -57,4 +59,4 @@ pub const MAX_TEXT_BYTES: usize = 4 << 20;
 pub const UPLOAD_CHUNK_BYTES: usize = 1 << 20;
 
 /// Build of this crate: both ends of a connection must carry the same.
-pub const BUILD: &str = concat!(env!("CARGO_PKG_VERSION"), "/11");
+pub const BUILD: &str = concat!(env!("CARGO_PKG_VERSION"), "/12");

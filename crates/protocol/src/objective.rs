@@ -15,6 +15,12 @@ pub enum Objective {
     Rating,
     /// A number.
     Regression,
+    /// What series come to.
+    Forecast,
+    /// What customers may want next.
+    Recommendation,
+    /// What customers will do.
+    Lifetime,
 }
 
 /// What a training is to read of each row.
@@ -29,6 +35,13 @@ pub enum TrainingInput {
         /// Which of them the user named as the text, if any.
         text: Option<String>,
     },
+    /// Events that belong to something: [`crate::Input::Rows`]. Their labels are numbers, 1 where no column says how much.
+    Events {
+        /// The columns that say what a row belongs to, by name and by their type in the relation.
+        keys: Vec<Field>,
+        /// All that are read: first the keys, as texts whatever their type, then the others.
+        fields: Vec<Field>,
+    },
 }
 
 impl TrainingInput {
@@ -36,7 +49,7 @@ impl TrainingInput {
     pub fn fields(&self) -> &[Field] {
         match self {
             Self::Text => &[],
-            Self::Columns { fields, .. } => fields,
+            Self::Columns { fields, .. } | Self::Events { fields, .. } => fields,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::answer::Table;
 use crate::input::Field;
 
 /// What a model reads.
@@ -15,6 +16,9 @@ pub enum Reads {
     Text,
     /// [`crate::Input::Rows`] with these columns.
     Columns(Vec<Field>),
+    /// Nothing of its own: it is asked for tables about what it was trained on. What tells series or customers apart there, by name
+    /// and type; on the wire the values are texts.
+    Keys(Vec<Field>),
 }
 
 /// What a model answers for one input.
@@ -29,6 +33,8 @@ pub enum Answer {
     Embedding(u32),
     /// The tokens of a text.
     Tokens,
+    /// A table for each row of arguments: [`crate::Answers::Tables`].
+    Table(Table),
 }
 
 /// Inputs and outputs by name and type.
@@ -42,7 +48,7 @@ pub struct Signature {
     pub labels: Vec<String>,
 }
 
-/// What a model's head computes.
+/// What a model is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Task {
     /// A probability for each of the labels.
@@ -51,6 +57,12 @@ pub enum Task {
     Regression,
     /// No head: only embeddings.
     Embedding,
+    /// What series come to.
+    Forecast,
+    /// What customers may want next.
+    Recommendation,
+    /// What customers will do.
+    Lifetime,
 }
 
 impl Task {
@@ -60,20 +72,30 @@ impl Task {
             Task::Classification => "classification",
             Task::Regression => "regression",
             Task::Embedding => "embedding",
+            Task::Forecast => "forecast",
+            Task::Recommendation => "recommendation",
+            Task::Lifetime => "lifetime",
         }
     }
 }
 
 impl Signature {
-    /// What the head computes.
+    /// What the model is for: the first of its answers that says so.
     pub fn task(&self) -> Task {
-        if self.answers.contains(&Answer::Classes) {
-            Task::Classification
-        } else if self.answers.contains(&Answer::Number) {
-            Task::Regression
-        } else {
-            Task::Embedding
-        }
+        let task = |answer: &Answer| match answer {
+            Answer::Classes => Some(Task::Classification),
+            Answer::Number => Some(Task::Regression),
+            Answer::Table(Table::Forecast) => Some(Task::Forecast),
+            Answer::Table(Table::Recommendations | Table::SimilarItems) => Some(Task::Recommendation),
+            Answer::Table(Table::Lifetimes) => Some(Task::Lifetime),
+            Answer::Embedding(_) | Answer::Tokens => None,
+        };
+        self.answers.iter().find_map(task).unwrap_or(Task::Embedding)
+    }
+
+    /// Whether this table is among the answers.
+    pub fn answers_table(&self, table: Table) -> bool {
+        self.answers.contains(&Answer::Table(table))
     }
 
     /// The width of embeddings, if there are any.
@@ -106,7 +128,7 @@ impl ModelInfo {
         &self.signature.labels
     }
 
-    /// What the head computes.
+    /// What the model is for.
     pub fn task(&self) -> Task {
         self.signature.task()
     }

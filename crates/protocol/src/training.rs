@@ -121,6 +121,8 @@ pub struct Prepared {
 /// with the frequencies as probabilities, the median for absolute errors, the mean for squared ones.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
+    /// What it does, where that isn't always to answer the same: "recommending what sells best".
+    pub method: Option<String>,
     /// The most frequent class, of ratings the most frequent of the nearest stars; none of numbers.
     pub label: Option<String>,
     /// The mean of stars or numbers.
@@ -214,6 +216,8 @@ pub enum CheckpointPart {
 /// The new model beside another, on the same rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
+    /// Whether more of the metric is better.
+    pub more_is_better: bool,
     /// What they are compared by: `accuracy`, or `mae` for ratings and regressions.
     pub metric: String,
     /// Of the new model.

@@ -67,6 +67,16 @@ fn output() -> impl Strategy<Value = Output> {
         Just(Output::TokenPieces),
         Just(Output::TokenCounts),
         any::<Option<u32>>().prop_map(|class| Output::Contributions { class }),
+        table().prop_map(Output::Table),
+    ]
+}
+
+fn table() -> impl Strategy<Value = Table> {
+    prop_oneof![
+        Just(Table::Forecast),
+        Just(Table::Recommendations),
+        Just(Table::SimilarItems),
+        Just(Table::Lifetimes)
     ]
 }
 
@@ -82,12 +92,19 @@ fn fields() -> impl Strategy<Value = Vec<Field>> {
 }
 
 fn training_call() -> impl Strategy<Value = TrainingCall> {
-    let objective =
-        prop_oneof![Just(Objective::Classification), Just(Objective::Rating), Just(Objective::Regression)];
+    let objective = prop_oneof![
+        Just(Objective::Classification),
+        Just(Objective::Rating),
+        Just(Objective::Regression),
+        Just(Objective::Forecast),
+        Just(Objective::Recommendation),
+        Just(Objective::Lifetime)
+    ];
     let input = prop_oneof![
         Just(TrainingInput::Text),
         (fields(), proptest::option::of(".{0,9}"))
             .prop_map(|(fields, text)| TrainingInput::Columns { fields, text }),
+        (fields(), fields()).prop_map(|(keys, fields)| TrainingInput::Events { keys, fields }),
     ];
     (objective, input, any::<bool>(), ".{0,40}").prop_map(|(objective, input, has_time, options)| {
         TrainingCall { objective, input, has_time, options }
@@ -210,24 +227,39 @@ fn metrics() -> impl Strategy<Value = Vec<Metric>> {
 }
 
 fn comparison() -> impl Strategy<Value = Comparison> {
-    (any::<(u64, u64, u64, bool)>(), 0.0..1.0).prop_map(|((wins, losses, rows, better), value)| {
+    (any::<(u64, u64, u64, bool)>(), 0.0_f64..1.0).prop_map(|((wins, losses, rows, better), value)| {
         let (metric, test) = ("mae".to_owned(), "bootstrap".to_owned());
-        Comparison { metric, new: value, incumbent: -value, test, p_value: value, wins, losses, rows, better }
+        let (more_is_better, incumbent, p_value) = (better, -value, value);
+        Comparison {
+            more_is_better,
+            metric,
+            new: value,
+            incumbent,
+            test,
+            p_value,
+            wins,
+            losses,
+            rows,
+            better,
+        }
     })
 }
 
 fn baseline() -> impl Strategy<Value = Baseline> {
-    (proptest::option::of(".{0,9}"), proptest::option::of(-1e3..1e3), metrics())
-        .prop_map(|(label, mean, metrics)| Baseline { label, mean, median: mean, metrics })
+    (proptest::option::of(".{0,9}"), proptest::option::of(-1e3..1e3), metrics()).prop_map(
+        |(label, mean, metrics)| Baseline { method: label.clone(), label, mean, median: mean, metrics },
+    )
 }
 
 fn info() -> impl Strategy<Value = ModelInfo> {
-    let reads = prop_oneof![Just(Reads::Text), fields().prop_map(Reads::Columns)];
+    let reads =
+        prop_oneof![Just(Reads::Text), fields().prop_map(Reads::Columns), fields().prop_map(Reads::Keys)];
     let answer = prop_oneof![
         Just(Answer::Classes),
         Just(Answer::Number),
         any::<u32>().prop_map(Answer::Embedding),
-        Just(Answer::Tokens)
+        Just(Answer::Tokens),
+        table().prop_map(Answer::Table)
     ];
     let answers = proptest::collection::vec(answer, 0..4);
     let signature = (reads, answers, proptest::collection::vec(".{0,9}", 0..5))

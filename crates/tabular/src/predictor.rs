@@ -39,7 +39,7 @@ impl ColumnsPredictor {
     fn accept(&self, input: Input, output: Output) -> Result<Rows, EngineError> {
         let fields = match &self.info.signature.reads {
             ecommerce_ml_protocol::Reads::Columns(fields) => fields.as_slice(),
-            ecommerce_ml_protocol::Reads::Text => &[],
+            ecommerce_ml_protocol::Reads::Text | ecommerce_ml_protocol::Reads::Keys(_) => &[],
         };
         if !matches!(output, Output::Prediction | Output::Contributions { .. }) {
             let message = "model reads columns, and has neither tokens nor embeddings";

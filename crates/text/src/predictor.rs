@@ -95,6 +95,7 @@ impl Predictor for TextPredictor {
             Output::Contributions { .. } => {
                 Pending::ready(Err(invalid("the model was loaded to predict, not to explain")))
             }
+            Output::Table(_) => Pending::ready(Err(invalid("the model reads texts, and answers no tables"))),
             Output::TokenCounts => self.tokenize(texts, TokenDetail::Count, |tokens| {
                 Answers::TokenCounts(tokens.into_iter().map(count).collect())
             }),

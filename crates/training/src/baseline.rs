@@ -26,6 +26,7 @@ pub fn measure(targets: &Targets, learned: &[usize], held_out: &[usize]) -> Opti
     let (known, wanted) = (numbers(learned), numbers(held_out));
     let metrics = report::of_class_baseline(classes).chain(report::of_number_baseline(&known, &wanted));
     Some(Baseline {
+        method: None,
         label: classes.and_then(|baseline| labels.get(baseline.class).cloned()),
         mean: known.mean(),
         median: known.median(),

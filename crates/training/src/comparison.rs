@@ -66,10 +66,8 @@ pub fn compare_with_baseline(
                 Actual::Class(_) => None,
             };
             let baseline_errors: Vec<f64> = rows.iter().map(baseline_errors).collect::<Option<_>>()?;
-            let comparison = compare_errors(&errors(targets, rows, new)?, &baseline_errors, seed);
-            let testable = compare_errors(&vec![0.0; rows.len()], &baseline_errors, seed).better;
-            let beaten = if testable { comparison.better } else { comparison.new < comparison.incumbent };
-            Some(BaselineComparison { comparison, testable, beaten })
+            let errors = errors(targets, rows, new)?;
+            Some(compare_means_with_baseline("mae", false, (&errors, &baseline_errors), 0.0, seed))
         }
     }
 }
@@ -148,6 +146,7 @@ fn compare_accuracy(new: &[bool], incumbent: &[bool]) -> Comparison {
     let (wins, losses) = (only(new, incumbent), only(incumbent, new));
     let p_value = paired::mcnemar(wins, losses);
     Comparison {
+        more_is_better: true,
         metric: "accuracy".to_owned(),
         new: share(new),
         incumbent: share(incumbent),
@@ -162,23 +161,55 @@ fn compare_accuracy(new: &[bool], incumbent: &[bool]) -> Comparison {
 
 /// Both `[rows]`: how far each is off.
 fn compare_errors(new: &[f64], incumbent: &[f64], seed: u64) -> Comparison {
-    let mean = |errors: &[f64]| errors.iter().sum::<f64>() / errors.len() as f64;
-    let closer =
-        |one: &[f64], other: &[f64]| one.iter().zip(other).filter(|(one, other)| one < other).count() as u64;
-    let differences: Vec<f64> = incumbent.iter().zip(new).map(|(incumbent, new)| incumbent - new).collect();
-    let p_value = paired::bootstrap(&differences, seed);
+    compare_means("mae", false, (new, incumbent), seed)
+}
+
+/// Compares the mean of a metric over rows, series or customers by a paired bootstrap test; both `[rows]`, the new model's first.
+pub fn compare_means(
+    metric: &str,
+    more_is_better: bool,
+    (new, incumbent): (&[f64], &[f64]),
+    seed: u64,
+) -> Comparison {
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    let gain = |new: f64, incumbent: f64| if more_is_better { new - incumbent } else { incumbent - new };
+    let gains: Vec<f64> = new.iter().zip(incumbent).map(|(new, incumbent)| gain(*new, *incumbent)).collect();
+    let count = |is_one: fn(f64) -> bool| gains.iter().filter(|gain| is_one(**gain)).count() as u64;
+    let p_value = paired::bootstrap(&gains, seed);
     let (new_mean, incumbent_mean) = (mean(new), mean(incumbent));
     Comparison {
-        metric: "mae".to_owned(),
+        more_is_better,
+        metric: metric.to_owned(),
         new: new_mean,
         incumbent: incumbent_mean,
         test: "bootstrap".to_owned(),
         p_value,
-        wins: closer(new, incumbent),
-        losses: closer(incumbent, new),
+        wins: count(|gain| gain > 0.0),
+        losses: count(|gain| gain < 0.0),
         rows: new.len() as u64,
-        better: new_mean < incumbent_mean && p_value < SIGNIFICANCE_LEVEL,
+        better: gain(new_mean, incumbent_mean) > 0.0 && p_value < SIGNIFICANCE_LEVEL,
     }
+}
+
+/// The same against a baseline. `best` is what a model that is always right would reach everywhere: where so few rows speak against the
+/// baseline that not even that one would pass the test, it is enough to be better at all.
+pub fn compare_means_with_baseline(
+    metric: &str,
+    more_is_better: bool,
+    (new, baseline): (&[f64], &[f64]),
+    best: f64,
+    seed: u64,
+) -> BaselineComparison {
+    let comparison = compare_means(metric, more_is_better, (new, baseline), seed);
+    let testable =
+        compare_means(metric, more_is_better, (&vec![best; baseline.len()], baseline), seed).better;
+    let is_nearer = if more_is_better {
+        comparison.new > comparison.incumbent
+    } else {
+        comparison.new < comparison.incumbent
+    };
+    let beaten = if testable { comparison.better } else { is_nearer };
+    BaselineComparison { comparison, testable, beaten }
 }
 
 #[cfg(test)]

@@ -70,7 +70,9 @@ impl Dataset {
         }
         let input = match &call.input {
             TrainingInput::Text => Input::Texts(texts),
-            TrainingInput::Columns { fields, .. } => Input::Rows(columns::concatenated(rows, fields)?),
+            TrainingInput::Columns { fields, .. } | TrainingInput::Events { fields, .. } => {
+                Input::Rows(columns::concatenated(rows, fields)?)
+            }
         };
         let mut order: Vec<usize> = (0..labels.len()).collect();
         order.sort_unstable_by(|&one, &other| {

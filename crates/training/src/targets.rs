@@ -81,7 +81,9 @@ impl Targets {
         let targets = match objective {
             Objective::Classification => classes(rows, known)?,
             Objective::Rating => Self::Stars(rows.iter().map(stars).collect::<Result<_, _>>()?),
-            Objective::Regression => Self::Numbers(rows.iter().map(number).collect::<Result<_, _>>()?),
+            Objective::Regression | Objective::Forecast | Objective::Recommendation | Objective::Lifetime => {
+                Self::Numbers(rows.iter().map(number).collect::<Result<_, _>>()?)
+            }
         };
         targets.refuse_too_few(rows.len())?;
         Ok(targets)

@@ -54,6 +54,7 @@ fn compared(comparison: &Comparison, with: &str) -> Value {
 pub fn baseline_json(baseline: &Baseline) -> Value {
     let mut answers = json!({"metrics": metrics_json(&baseline.metrics)});
     let known = [
+        ("method", baseline.method.as_ref().map(|method| json!(method))),
         ("label", baseline.label.as_ref().map(|label| json!(label))),
         ("mean", baseline.mean.map(|mean| json!(mean))),
         ("median", baseline.median.map(|median| json!(median))),

@@ -82,14 +82,23 @@ pub fn task_name(task: Objective) -> &'static str {
         Objective::Classification => "classification",
         Objective::Rating => "rating",
         Objective::Regression => "regression",
+        Objective::Forecast => "forecast",
+        Objective::Recommendation => "recommendation",
+        Objective::Lifetime => "lifetime",
     }
 }
 
 /// The task of a word.
 pub fn task_named(name: &str) -> Option<Objective> {
-    [Objective::Classification, Objective::Rating, Objective::Regression]
-        .into_iter()
-        .find(|task| task_name(*task) == name)
+    let tasks = [
+        Objective::Classification,
+        Objective::Rating,
+        Objective::Regression,
+        Objective::Forecast,
+        Objective::Recommendation,
+        Objective::Lifetime,
+    ];
+    tasks.into_iter().find(|task| task_name(*task) == name)
 }
 
 /// Stores a job that waits for its turn, and returns its number.

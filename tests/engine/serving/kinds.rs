@@ -10,7 +10,7 @@ use ecommerce_ml_predictor::{
 use ecommerce_ml_protocol::training::{Objective, TrainingCall, TrainingChecked, TrainingInput};
 use ecommerce_ml_protocol::{
     Answer, Answers, Column, EngineError, ErrorKind, Field, Input, ModelInfo, ModelSource, Output, Reads,
-    ReplyBody, RequestBody, Rows, Signature, ValueType, Values,
+    ReplyBody, RequestBody, Rows, Signature, Table, ValueType, Values,
 };
 
 use crate::client::{error, values};
@@ -86,10 +86,20 @@ impl Predictor for Doubled {
         let Input::Rows(rows) = input else {
             return Pending::ready(Err(EngineError::new(ErrorKind::InvalidRequest, "columns wanted")));
         };
-        assert_eq!(output, Output::Prediction);
         let Some(Values::Number(numbers)) = rows.column("x") else { panic!("there is a column x") };
-        let doubled = numbers.iter().map(|number| number.map(|number| 2.0 * number)).collect();
-        Pending::ready(Ok(Answered::computed(Answers::Numbers(doubled))))
+        let doubled = |number: &Option<f64>| number.map(|number| 2.0 * number);
+        let answers = match output {
+            Output::Prediction => Answers::Numbers(numbers.iter().map(doubled).collect()),
+            // As many rows as the number says.
+            Output::Table(_) => {
+                let table = |number: &Option<f64>| {
+                    self::numbers("y", &vec![doubled(number); number.unwrap_or_default() as usize])
+                };
+                Answers::Tables(numbers.iter().map(table).collect())
+            }
+            other => panic!("{other:?} is asked of nobody"),
+        };
+        Pending::ready(Ok(Answered::computed(answers)))
     }
 }
 
@@ -124,6 +134,21 @@ fn models_of_two_kinds_answer_the_same_client() {
     assert_eq!((model.texts, model.tokens, model.precision.as_str()), (2, 0, "f64"));
     // Of one kind what it said, of the other nothing.
     assert_eq!((stats.queued_texts, stats.utilisation >= 0.5), (2, true));
+}
+
+#[test]
+fn a_model_answers_each_row_of_arguments_with_a_table() {
+    let (kit, content) = (kit(), Content::named("doubling", "1".to_owned()));
+    let mut client = kit.client();
+    let rows = numbers("x", &[Some(2.0), None, Some(1.0)]);
+    let (model, output) = (content.model(), Output::Table(Table::SimilarItems));
+    let id = client.send(RequestBody::Predict { model, input: Input::Rows(rows), output });
+    client.is_asked_for(&content);
+    client.upload(id, &content);
+    let ReplyBody::Answered { answers: Answers::Tables(tables), .. } = client.receive().body else {
+        panic!("tables were asked for");
+    };
+    assert_eq!(tables, [numbers("y", &[Some(4.0); 2]), numbers("y", &[]), numbers("y", &[Some(2.0)])]);
 }
 
 #[test]
@@ -168,6 +193,9 @@ fn a_training_is_checked_by_the_kind_that_accepts_it() {
     let refused = error(client.call(call(Objective::Rating, &TrainingInput::Text)));
     assert_eq!(refused.kind, ErrorKind::InvalidRequest);
     assert_eq!(refused.message, "no kind of model can be trained for rating on a text");
+    let events = TrainingInput::Events { keys: Vec::new(), fields: Vec::new() };
+    let refused = error(client.call(call(Objective::Lifetime, &events)));
+    assert_eq!(refused.message, "no kind of model can be trained for lifetimes on events");
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn every_model_is_saved_as_what_it_is() {
             let outputs = match objective {
                 Objective::Classification => 2,
                 Objective::Rating => 5,
-                Objective::Regression => 1,
+                _ => 1,
             };
             assert_eq!(config["id2label"].as_object().unwrap().len(), outputs, "{name}");
             assert!(config["architectures"][0].as_str().unwrap().ends_with("ForSequenceClassification"));

@@ -297,9 +297,7 @@ impl Model {
         let mean = combine::weighted_mean(rows);
         match self.info.task() {
             Task::Regression => Prediction::Number(mean.first().copied().unwrap_or_default()),
-            Task::Classification | Task::Embedding => {
-                Prediction::Probabilities(mean.into_iter().map(|value| value as f32).collect())
-            }
+            _ => Prediction::Probabilities(mean.into_iter().map(|value| value as f32).collect()),
         }
     }
 

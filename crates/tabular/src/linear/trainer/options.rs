@@ -49,8 +49,8 @@ impl Options {
         let value = with_one_name(parse(json)?)?;
         let mut names = vec![ALGORITHM, "max_iter", "tol", "max_categories"];
         match objective {
-            Objective::Regression => names.push("alpha"),
             Objective::Classification | Objective::Rating => names.extend(["C", WEIGHTS[0], WEIGHTS[1]]),
+            _ => names.push("alpha"),
         }
         names.extend(CommonOptions::NAMES);
         let reader = Reader::new(&value, &names)?;

@@ -275,7 +275,7 @@ fn metrics(objective: Objective) -> Vec<Metric> {
     match objective {
         Objective::Classification => metrics.extend(of_classes.into_iter().chain([Metric::Auc])),
         Objective::Rating => metrics.extend(of_classes.into_iter().chain(of_numbers)),
-        Objective::Regression => metrics.extend(of_numbers),
+        _ => metrics.extend(of_numbers),
     }
     metrics
 }
@@ -285,7 +285,7 @@ fn refuse_classes(reader: &Reader<'_>, objective: Objective) -> Result<(), Engin
         Objective::Regression => {
             reader.refuse(&["label_smoothing", "class_weights", "calibration"], "is not for regressions")
         }
-        Objective::Classification | Objective::Rating => Ok(()),
+        _ => Ok(()),
     }
 }
 
