@@ -596,6 +596,18 @@ CREATE FUNCTION key_phrases(
 COMMENT ON FUNCTION key_phrases(regclass, name, name, text, jsonb) IS
     'the phrases that drive what a model says of the texts of each key, most in all first';
 
+CREATE FUNCTION match_answers(
+    question text, relation regclass, question_column name, answer_column name, count integer DEFAULT 5,
+    embedding_column name DEFAULT NULL, model text DEFAULT NULL, min_confidence double precision DEFAULT 0.5,
+    lexical_weight double precision DEFAULT 0.7, config regconfig DEFAULT 'pg_catalog.simple')
+    RETURNS TABLE (rank integer, answer text, matched_question text, score double precision, semantic_score double precision,
+                   lexical_score double precision, confidence double precision)
+    LANGUAGE c STABLE PARALLEL UNSAFE COST 1000000 ROWS 5
+    AS 'MODULE_PATHNAME', 'match_answers_wrapper';
+COMMENT ON FUNCTION match_answers(
+    text, regclass, name, name, integer, name, text, double precision, double precision, regconfig) IS
+    'the answers of a relation whose questions are most like this one, the best first; none if even that is too unlikely to be right';
+
 -- Planning. Arithmetic, and statistics of the rows of a relation, which are read as the calling role; no model is asked.
 
 CREATE FUNCTION safety_stock(

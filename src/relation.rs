@@ -277,6 +277,31 @@ impl Column {
         }
     }
 
+    /// Its values as arrays of `real`, if that is what they are or what the server turns them into, such as pgvector's.
+    ///
+    /// # Errors
+    /// [`Error::ColumnType`].
+    pub fn as_embedding(&self) -> Result<String, Error> {
+        let mut function = pg_sys::InvalidOid;
+        // SAFETY: the type of a column exists.
+        let path = unsafe {
+            pg_sys::find_coercion_pathway(
+                pg_sys::FLOAT4ARRAYOID,
+                pg_sys::getBaseType(self.type_oid),
+                pg_sys::CoercionContext::COERCION_EXPLICIT,
+                &raw mut function,
+            )
+        };
+        match path {
+            // Texts that happen to look like an array are none.
+            pg_sys::CoercionPathType::COERCION_PATH_NONE
+            | pg_sys::CoercionPathType::COERCION_PATH_COERCEVIAIO => {
+                Err(self.unfit("real[], or a type that can be cast to it"))
+            }
+            _ => Ok(format!("{}::pg_catalog.float4[]", self.quoted)),
+        }
+    }
+
     /// Whether its values are ranges of numbers.
     pub fn is_range(&self) -> bool {
         self.kind == Some(Kind::Range)

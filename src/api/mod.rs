@@ -6,11 +6,12 @@
 //! - [`explain`]: what made predictions.
 //! - [`evaluate`]: metrics of models and of predictions.
 //! - [`planning`]: what to order, at what price; what changed, and why: no model is asked.
+//! - [`answers`]: answers to questions like earlier ones.
 //! - [`training`]: trainings in the background; [`schedules`]: again and again.
 //! - [`training_window`]: what was known of customers at a moment, and what came after.
 //! - [`models`]: deploying, rolling back, dropping, pinning, granting.
 //! - [`import`] and [`export`]: models to and from Hugging Face layout.
-//! - [`options`]: options given as JSON.
+//! - [`options`]: options given as JSON; [`arguments`]: counts.
 //! - [`roles`]: roles that may not be there, and what triggers and event triggers call.
 //! - [`stats`]: the engine's state as rows.
 //!
@@ -21,6 +22,8 @@
 #![allow(clippy::result_large_err)]
 
 mod aggregate;
+mod answers;
+mod arguments;
 mod columns;
 mod evaluate;
 mod explain;

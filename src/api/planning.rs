@@ -11,6 +11,7 @@ use pgrx::iter::TableIterator;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{Array, JsonB, name, pg_extern, pg_sys};
 
+use super::arguments::size;
 use super::columns::{column_name, column_names};
 use crate::error::Error;
 use crate::planning::{drivers, rfm, trends};
@@ -80,12 +81,6 @@ fn numbers(argument: &'static str, values: Array<'_, f64>) -> Result<Vec<f64>, E
 #[pg_extern]
 fn optimal_price(elasticity: f64, unit_cost: f64, lower: f64, upper: f64) -> Result<f64, ErrorReport> {
     Ok(price::optimal_price(elasticity, unit_cost, lower, upper).map_err(Error::from)?)
-}
-
-/// The number of an argument that is a count.
-fn size(argument: &'static str, value: i32) -> Result<usize, Error> {
-    let expected = "at least 1";
-    usize::try_from(value).ok().filter(|size| *size > 0).ok_or(Error::ArgumentValue { argument, expected })
 }
 
 /// What rises and what falls. Without a relation, a time or a value there is nothing to say.

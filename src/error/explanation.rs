@@ -217,6 +217,7 @@ impl Error {
             }
             Error::NoBestPrice(_) => "Name the highest price that you would take, as in upper => 20.",
             Error::ValueNotFinite(_) => "Leave such rows out, in a view.",
+            Error::EmbeddingWidth { .. } => "Name the model that made them, as in model => 'shop'.",
             Error::TooManyParts { hint, .. } => hint,
             Error::VersionLive { .. } => "Deploy another version first, or drop the whole model.",
             Error::VersionBuiltIn(_) => "It is part of the extension.",

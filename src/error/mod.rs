@@ -71,6 +71,10 @@ pub enum Error {
     UnknownColumn { relation: String, column: String },
     #[error("column \"{column}\" is of type {type_name}")]
     ColumnType { column: String, type_name: String, expected: &'static str },
+    #[error(
+        "column \"{column}\" has an embedding of {width} numbers, those of model \"{model}\" have {expected}"
+    )]
+    EmbeddingWidth { column: String, width: usize, model: String, expected: usize },
     #[error("function \"{0}\" does not give other words for a text")]
     NotAParaphraser(String),
     #[error("columns \"{}\" and \"{}\" cannot be compared", columns[0], columns[1])]

@@ -64,6 +64,7 @@ impl Error {
             | Error::ArgumentValue { .. }
             | Error::NoBestPrice(_)
             | Error::ValueNotFinite(_)
+            | Error::EmbeddingWidth { .. }
             | Error::NotTrainable(_)
             | Error::ArgumentMissing { .. }
             | Error::KeysNotTaken(_)

@@ -10,8 +10,9 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Which crates of this workspace a crate may depend on. A crate stands below those that it depends on.
-const MAY_DEPEND: [(&str, &[&str]); 17] = [
+const MAY_DEPEND: [(&str, &[&str]); 18] = [
     ("ecommerce_ml_log", &[]),
+    ("ecommerce_ml_matching", &[]),
     ("ecommerce_ml_metrics", &[]),
     ("ecommerce_ml_protocol", &[]),
     ("ecommerce_ml_forecast", &["metrics"]),
@@ -46,7 +47,7 @@ const MAY_DEPEND: [(&str, &[&str]); 17] = [
             "text_model",
         ],
     ),
-    ("ecommerce_ml", &["forecast", "metrics", "protocol"]),
+    ("ecommerce_ml", &["forecast", "matching", "metrics", "protocol"]),
 ];
 
 /// Crates of others that one of ours keeps to itself.
