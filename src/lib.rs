@@ -9,6 +9,8 @@
 //! - [`executor`]: the plan node that sends many rows' inputs at once, and the rewriting of plans that puts it in.
 //! - [`inference`]: inputs in, answers out.
 //! - [`jobs`]: trainings in the background.
+//! - [`kept_columns`]: columns of tables that hold what an expression over models says of each row.
+//! - [`background`]: what background workers have in common.
 //! - [`training_window`]: what was known of customers at a moment, and what came after.
 //! - [`catalog`]: models, their files and trainings in our tables; who may use them.
 //! - [`commands`]: what REASSIGN OWNED and DROP OWNED are for them.
@@ -29,6 +31,7 @@
 
 mod aggregate;
 mod api;
+mod background;
 mod catalog;
 mod client;
 mod columns;
@@ -41,6 +44,7 @@ mod explanation;
 mod guc;
 mod inference;
 mod jobs;
+mod kept_columns;
 mod latch;
 mod planning;
 mod relation;
