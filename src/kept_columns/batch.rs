@@ -41,6 +41,7 @@ pub struct Selection<'a> {
 /// As resolving the models; the server's own.
 pub fn score(kept: &Kept, selection: &Selection<'_>) -> Result<Scored, Error> {
     as_role(kept.owner, &kept.definition.recipe.session(), || {
+        lock(kept)?;
         with_latest_snapshot(|| {
             let versions = kept.definition.recipe.live_versions()?;
             let Some(column_type) = kept.column_type() else { return Ok(Scored::default()) };
@@ -55,6 +56,12 @@ pub fn score(kept: &Kept, selection: &Selection<'_>) -> Result<Scored, Error> {
             })
         })
     })
+}
+
+/// Takes the lock that writing takes before that of reading: whoever waits for both is not waited for.
+fn lock(kept: &Kept) -> Result<(), Error> {
+    let statement = format!("LOCK TABLE {} IN ROW EXCLUSIVE MODE", kept.from);
+    Spi::connect_mut(|_| execute(&statement, &[], false).map(drop))
 }
 
 struct Given {

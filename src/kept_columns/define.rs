@@ -80,8 +80,8 @@ pub fn keep(request: &KeepRequest<'_>) -> Result<(), Error> {
     if !fits(&request.column) {
         return Err(Error::KeptName(request.column.clone()));
     }
-    // Nobody changes the table, or keeps columns in it, until this has committed.
-    utility(&format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", table.qualified))?;
+    // What adding a column takes, at once, so that nobody who waits for it is waited for.
+    utility(&format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", table.qualified))?;
     let session = session();
     let contents = as_role(table.owner, &session, || {
         expression::examine(request.expression, table.oid, &table.from(), &quote_identifier(&table.name))
@@ -178,7 +178,7 @@ fn add_columns(table: &Table, fresh: &Definition, type_name: &str, old: Option<&
 fn require_versions(table: &Table, fresh: &Definition) -> Result<(), Error> {
     let name = fresh.model_column();
     let taken = || Error::KeptColumnTaken { relation: table.name.clone(), column: name.clone() };
-    if table.column(&name).as_deref() != Some("text") {
+    if table.column(&name).as_deref() != Some("pg_catalog.text") {
         return Err(taken());
     }
     let others = format!(

@@ -32,6 +32,11 @@ pub trait Observer {
     fn goes_on(&mut self) -> bool;
 }
 
+/// Whether other rows would fail as well: it was cancelled, met another transaction, or finds names that are gone.
+fn is_of_no_row(sqlstate: &str) -> bool {
+    sqlstate == "57014" || sqlstate.starts_with("40") || sqlstate.starts_with("42")
+}
+
 /// How a pass ended.
 #[derive(Debug, Default)]
 pub struct PassResult {
@@ -132,8 +137,7 @@ impl<O: Observer> Pass<'_, O> {
 
     /// Looks for the row that a batch failed of, and leaves it out.
     fn isolate(&mut self, start: u32, end: u32, rows: u32, failure: Failure) -> Result<(), GivenUp> {
-        // Cancelled; or names that are not there any more, whatever the row.
-        let is_of_no_row = failure.sqlstate == "57014" || failure.sqlstate.starts_with("42");
+        let is_of_no_row = is_of_no_row(&failure.sqlstate);
         let message = failure.message.clone();
         self.result.failure = Some(failure);
         if is_of_no_row {

@@ -22,6 +22,8 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// How often it looks whether it is paused still.
 const PAUSE_INTERVAL: Duration = Duration::from_millis(500);
+/// How long a column is worked on while others may have stale rows too.
+const TIME_SLICE: Duration = Duration::from_secs(5);
 /// Between two passes over the same table: what is locked or fails needs time.
 const RETRY_DELAYS: [Duration; 6] = [
     Duration::from_millis(200),
@@ -66,6 +68,17 @@ pub fn main(database: pg_sys::Oid) {
     }
 }
 
+/// How far a turn has brought a column, or all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// Nothing is stale.
+    Fresh,
+    /// Rows were scored, and there may be others.
+    Progress,
+    /// There are stale rows that can't be scored now.
+    Stuck,
+}
+
 struct Worker {
     database: pg_sys::Oid,
     status: Status,
@@ -82,29 +95,29 @@ impl Worker {
             if has_note {
                 attempt = 0;
             }
-            if has_note || is_due {
-                let is_done = self.pass_over_all();
-                idle_since = Instant::now();
-                if !is_done && self.is_paused() {
-                    (is_due, attempt) = (true, 0);
-                    continue;
+            if !has_note && !is_due {
+                let left = IDLE_TIMEOUT.saturating_sub(idle_since.elapsed());
+                if left == Duration::ZERO {
+                    return;
                 }
-                let Some(delay) = RETRY_DELAYS.get(attempt).filter(|_| !is_done) else {
-                    is_due = false;
-                    continue;
-                };
-                (is_due, attempt) = (true, attempt + 1);
-                self.wait_for_note(*delay);
-            } else if idle_since.elapsed() >= IDLE_TIMEOUT {
-                return;
-            } else {
-                self.wait_for_note(IDLE_TIMEOUT.saturating_sub(idle_since.elapsed()));
+                self.wait_for_note(left);
+                continue;
             }
+            let outcome = self.pass_over_all();
+            idle_since = Instant::now();
+            if outcome != Outcome::Fresh && self.was_paused() {
+                attempt = 0;
+                continue;
+            }
+            let delay = RETRY_DELAYS.get(attempt).filter(|_| outcome == Outcome::Stuck);
+            is_due = outcome == Outcome::Progress || delay.is_some();
+            attempt = if outcome == Outcome::Stuck { attempt + 1 } else { 0 };
+            self.wait_for_note(delay.copied().unwrap_or(Duration::ZERO));
         }
     }
 
     /// Whether it was paused; it isn't any more.
-    fn is_paused(&self) -> bool {
+    fn was_paused(&self) -> bool {
         let was_paused = guc::refresh_share() == 0;
         while guc::refresh_share() == 0 {
             latch::wait(None, Some(PAUSE_INTERVAL));
@@ -121,51 +134,47 @@ impl Worker {
         }
     }
 
-    /// Whether nothing is stale any more.
-    fn pass_over_all(&mut self) -> bool {
+    /// Gives each column its turn.
+    fn pass_over_all(&mut self) -> Outcome {
         let kept = match transaction(definition::all) {
             Ok(kept) => kept,
             Err(failure) => {
                 warning!("could not look for kept columns: {}", failure.message);
-                return true;
+                return Outcome::Fresh;
             }
         };
         let keys: Vec<String> = kept.iter().map(|kept| key(kept.relation, &kept.definition.column)).collect();
         self.status.retain(|key| keys.iter().any(|kept| kept == key));
         let leaves: Vec<&Kept> = kept.iter().filter(|kept| !kept.is_partitioned).collect();
+        let slice = (leaves.len() > 1).then_some(TIME_SLICE);
         // All of them, even if one is in trouble.
-        leaves.into_iter().map(|kept| self.pass_over(kept)).fold(true, |all, is_done| all & is_done)
+        let outcomes: Vec<Outcome> = leaves.into_iter().map(|kept| self.pass_over(kept, slice)).collect();
+        let any = |wanted| outcomes.contains(&wanted);
+        [Outcome::Progress, Outcome::Stuck].into_iter().find(|one| any(*one)).unwrap_or(Outcome::Fresh)
     }
 
-    fn pass_over(&mut self, kept: &Kept) -> bool {
+    fn pass_over(&mut self, kept: &Kept, slice: Option<Duration>) -> Outcome {
         match pass::is_stale(kept) {
             Ok(false) => {
                 self.note(kept, None);
-                return true;
+                return Outcome::Fresh;
             }
             Ok(true) => {}
             Err(failure) => {
                 self.note(kept, Some(failure));
-                return false;
+                return Outcome::Stuck;
             }
         }
-        if guc::refresh_share() == 0 {
-            return false;
-        }
-        let mut reporter = Reporter { worker: self, kept, pause: Duration::ZERO, reported: Instant::now() };
+        let now = Instant::now();
+        let until = slice.map(|slice| now + slice);
+        let mut reporter = Reporter { worker: self, kept, pause: Duration::ZERO, until, reported: now };
         let PassResult { written, failure } = pass::run(kept, &mut reporter);
-        let is_failed = failure.is_some();
-        if is_failed {
+        if failure.is_some() {
             self.note(kept, failure);
+            return Outcome::Stuck;
         }
-        // Rows that were locked, or written after the pass had gone by, are left for the next one.
-        let is_done = pass::is_stale(kept).is_ok_and(|is_stale| !is_stale);
-        if is_done {
-            self.note(kept, None);
-        } else if written > 0 && !is_failed {
-            return self.pass_over(kept);
-        }
-        is_done
+        // Rows that were locked, or written after the pass had gone by, are looked for again.
+        if written > 0 { Outcome::Progress } else { Outcome::Stuck }
     }
 
     fn note(&mut self, kept: &Kept, failure: Option<Failure>) {
@@ -195,6 +204,8 @@ struct Reporter<'a> {
     kept: &'a Kept,
     /// Before the next batch, so that others get their share of the engine.
     pause: Duration,
+    /// When others have their turn.
+    until: Option<Instant>,
     reported: Instant,
 }
 
@@ -228,6 +239,6 @@ impl Observer for Reporter<'_> {
         if pause > Duration::ZERO {
             latch::wait(None, Some(pause));
         }
-        guc::refresh_share() > 0
+        guc::refresh_share() > 0 && self.until.is_none_or(|until| Instant::now() < until)
     }
 }
