@@ -1032,6 +1032,39 @@ CREATE FUNCTION run_scheduled_training(name text) RETURNS bigint
 COMMENT ON FUNCTION run_scheduled_training(text) IS
     'train a model as its schedule says and return the number of the job; NULL if there is nothing to do';
 
+-- Kept columns. Done as the owner of the table; what is kept is told by the trigger alone.
+
+CREATE FUNCTION write_kept_row() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'write_kept_row_wrapper';
+COMMENT ON FUNCTION write_kept_row() IS
+    'the trigger of a kept column, made by keep_column: marks rows as stale, or has them answered at once';
+
+CREATE FUNCTION keep_column(
+    relation regclass, column_name name, expression text, refresh text DEFAULT 'background', options jsonb DEFAULT '{}')
+    RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE COST 100000
+    AS 'MODULE_PATHNAME', 'keep_column_wrapper';
+COMMENT ON FUNCTION keep_column(regclass, name, text, text, jsonb) IS
+    'keep what an expression over models says of each row in a column, in the background or while rows are written';
+
+CREATE FUNCTION refresh_column(relation regclass, column_name name) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE COST 1000000
+    AS 'MODULE_PATHNAME', 'refresh_column_wrapper';
+COMMENT ON FUNCTION refresh_column(regclass, name) IS 'wait until no row of a kept column is stale';
+
+CREATE FUNCTION forget_column(relation regclass, column_name name) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE COST 1000
+    AS 'MODULE_PATHNAME', 'forget_column_wrapper';
+COMMENT ON FUNCTION forget_column(regclass, name) IS 'keep a column no longer; its values stay';
+
+CREATE FUNCTION kept_column_stats(
+    OUT relation oid, OUT column_name text, OUT expression text, OUT refresh text, OUT model text, OUT rows bigint,
+    OUT fresh bigint, OUT rows_per_second double precision, OUT eta interval, OUT last_error text) RETURNS SETOF record
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 1000000 ROWS 5
+    AS 'MODULE_PATHNAME', 'kept_column_stats_wrapper';
+COMMENT ON FUNCTION kept_column_stats() IS 'kept columns of tables of the calling role, with their rows counted';
+
 -- Views
 
 CREATE FUNCTION training_progress(
@@ -1188,6 +1221,19 @@ COMMENT ON COLUMN training_schedules.last_outcome IS 'what became of the latest 
 GRANT SELECT ON models, model_versions, stat_engine, stat_models, jobs, job_metrics, stat_progress_training,
     training_schedules TO PUBLIC;
 
+CREATE VIEW kept_columns AS
+    SELECT relation::regclass AS relation, column_name::name COLLATE "C" AS column_name, expression, refresh, model, rows, fresh,
+           rows - fresh AS stale, rows_per_second, eta, last_error
+    FROM kept_column_stats();
+COMMENT ON VIEW kept_columns IS 'columns that hold what an expression over models says of each row, of tables of the calling role';
+COMMENT ON COLUMN kept_columns.model IS 'live versions of the models that the expression asks';
+COMMENT ON COLUMN kept_columns.rows IS 'rows of the table, counted when the view is read';
+COMMENT ON COLUMN kept_columns.fresh IS 'rows whose value is what the live versions answer';
+COMMENT ON COLUMN kept_columns.rows_per_second IS 'lately, while rows are being scored';
+COMMENT ON COLUMN kept_columns.eta IS 'time until all rows are fresh, as estimated';
+COMMENT ON COLUMN kept_columns.last_error IS 'why rows are stale that were to be scored; NULL if all went well';
+GRANT SELECT ON kept_columns TO PUBLIC;
+
 -- Last, since they would fire for what is made above.
 
 CREATE FUNCTION heed_command() RETURNS event_trigger
@@ -1220,6 +1266,25 @@ BEGIN
     END IF;
 END $$;
 COMMENT ON FUNCTION refuse_constraint() IS 'refuses constraints and generated columns that ask a model';
+
+-- A role that may only put triggers on a table must not have the expression of one evaluated as the owner. As whoever makes it.
+CREATE FUNCTION refuse_keeper() RETURNS event_trigger
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    place text;
+BEGIN
+    SELECT c.relname INTO place
+    FROM pg_event_trigger_ddl_commands() d
+    JOIN pg_trigger t ON t.oid = d.objid AND d.classid = 'pg_trigger'::regclass
+    JOIN pg_class c ON c.oid = t.tgrelid
+    JOIN pg_proc p ON p.oid = t.tgfoid AND p.proname = 'write_kept_row'
+    JOIN pg_namespace n ON n.oid = p.pronamespace AND n.nspname = 'ecommerce_ml'
+    WHERE NOT pg_has_role(c.relowner, 'USAGE') LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege', MESSAGE = format('must be owner of table "%s"', place);
+    END IF;
+END $$;
+COMMENT ON FUNCTION refuse_keeper() IS 'lets only owners of a table keep columns in it';
 
 CREATE VIEW asking_function AS
     WITH RECURSIVE ours AS (
@@ -1284,3 +1349,6 @@ CREATE EVENT TRIGGER ecommerce_ml_refuse_constraint ON ddl_command_end
                  'CREATE SCHEMA')
     EXECUTE FUNCTION refuse_constraint();
 COMMENT ON EVENT TRIGGER ecommerce_ml_refuse_constraint IS 'constraints that ask a model, for ecommerce_ml';
+CREATE EVENT TRIGGER ecommerce_ml_refuse_keeper ON ddl_command_end WHEN TAG IN ('CREATE TRIGGER')
+    EXECUTE FUNCTION refuse_keeper();
+COMMENT ON EVENT TRIGGER ecommerce_ml_refuse_keeper IS 'who may keep columns, for ecommerce_ml';

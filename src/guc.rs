@@ -26,6 +26,7 @@ static MAX_TRAINING_JOBS: GucSetting<i32> = GucSetting::<i32>::new(1);
 static TRAINING_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(4 << 20);
 static TRAINING_NICE: GucSetting<i32> = GucSetting::<i32>::new(19);
 static TRAINING_CHECKPOINT_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(300);
+static REFRESH_SHARE: GucSetting<i32> = GucSetting::<i32>::new(100);
 static RESULT_CACHE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(64 << 10);
 
 /// The model that a call without one uses.
@@ -87,6 +88,11 @@ pub fn training_nice() -> i32 {
 /// Time after which a training is due for a checkpoint.
 pub fn training_checkpoint_interval() -> Duration {
     Duration::from_secs(u64::try_from(TRAINING_CHECKPOINT_INTERVAL.get()).unwrap_or(0))
+}
+
+/// Part of its time that the worker of kept columns spends working, in percent; 0 pauses it.
+pub fn refresh_share() -> i32 {
+    REFRESH_SHARE.get()
 }
 
 /// What the supervisor tells the engine. A change means a new engine.
@@ -231,6 +237,15 @@ pub fn init() {
         GucFlags::UNIT_KB,
     );
     define_training();
+    define_int(
+        c"ecommerce_ml.refresh_share",
+        c"Part of its time that the worker of kept columns spends scoring rows, in percent.",
+        c"Between batches it leaves the engine to others. 0 pauses it.",
+        &REFRESH_SHARE,
+        0..=100,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
     #[cfg(not(feature = "pg14"))]
     // SAFETY: a terminated string without special characters, during library load.
     unsafe {

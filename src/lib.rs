@@ -10,6 +10,8 @@
 //! - [`executor`]: the plan node that sends many rows' inputs at once, and the rewriting of plans that puts it in.
 //! - [`inference`]: inputs in, answers out.
 //! - [`jobs`]: trainings in the background.
+//! - [`kept_columns`]: columns of tables that hold what an expression over models says of each row.
+//! - [`background`]: what background workers have in common.
 //! - [`training_window`]: what was known of customers at a moment, and what came after.
 //! - [`catalog`]: models, their files and trainings in our tables; who may use them.
 //! - [`commands`]: what REASSIGN OWNED and DROP OWNED are for them.
@@ -30,6 +32,7 @@
 
 mod aggregate;
 mod api;
+mod background;
 mod catalog;
 mod client;
 mod columns;
@@ -42,6 +45,7 @@ mod explanation;
 mod guc;
 mod inference;
 mod jobs;
+mod kept_columns;
 mod latch;
 mod matching;
 mod planning;

@@ -33,6 +33,8 @@ pub const FATAL_LOCK: &str = "pgsql_tmp_ecommerce_ml/fatal.lock";
 pub const LAUNCH_LOCK: &str = "pgsql_tmp_ecommerce_ml/launch.lock";
 /// Places in it are locked by what works on jobs.
 pub const JOB_LOCKS: &str = "pgsql_tmp_ecommerce_ml/jobs.lock";
+/// Places in it are locked by the workers of kept columns.
+pub const KEPT_COLUMNS_LOCKS: &str = "pgsql_tmp_ecommerce_ml/kept_columns.lock";
 /// Folder in which the engine keeps prepared weights; nothing is lost with it but time.
 pub const WEIGHTS: &str = "pgsql_tmp_ecommerce_ml/weights";
 

@@ -8,6 +8,7 @@
 //! - [`planning`]: what to order, at what price; what changed, and why: no model is asked.
 //! - [`answers`]: answers to questions like earlier ones.
 //! - [`training`]: trainings in the background; [`schedules`]: again and again.
+//! - [`kept_columns`]: columns that hold what models say of rows.
 //! - [`training_window`]: what was known of customers at a moment, and what came after.
 //! - [`models`]: deploying, rolling back, dropping, pinning, granting.
 //! - [`import`] and [`export`]: models to and from Hugging Face layout.
@@ -29,6 +30,7 @@ mod evaluate;
 mod explain;
 mod export;
 mod import;
+mod kept_columns;
 mod models;
 mod options;
 mod planning;

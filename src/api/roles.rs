@@ -10,6 +10,7 @@ use crate::catalog::resolve;
 use crate::catalog::roles::{RoleColumn, RoleReference};
 use crate::commands;
 use crate::error::Error;
+use crate::kept_columns;
 
 /// Reads the name of a role.
 #[pg_extern]
@@ -36,6 +37,7 @@ fn models_changed(fcinfo: pg_sys::FunctionCallInfo) -> Result<i64, ErrorReport> 
     // SAFETY: the server called us with this.
     unsafe { context::<pg_sys::TriggerData>(fcinfo, pg_sys::NodeTag::T_TriggerData)? };
     resolve::invalidate()?;
+    kept_columns::launch::at_commit_if_any()?;
     // Nobody looks at it, but it must not be NULL.
     Ok(0)
 }
@@ -88,7 +90,7 @@ fn heed_command(fcinfo: pg_sys::FunctionCallInfo) -> Result<i64, ErrorReport> {
 ///
 /// # Safety
 /// `fcinfo` is what the server calls with, and `T` the type of nodes with this tag.
-unsafe fn context<T>(fcinfo: pg_sys::FunctionCallInfo, tag: pg_sys::NodeTag) -> Result<*mut T, Error> {
+pub unsafe fn context<T>(fcinfo: pg_sys::FunctionCallInfo, tag: pg_sys::NodeTag) -> Result<*mut T, Error> {
     // SAFETY: as demanded above; the tag tells what the context is.
     unsafe {
         let context = (*fcinfo).context;

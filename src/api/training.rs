@@ -192,7 +192,7 @@ fn training_progress() -> TableIterator<
 const MAX_SECONDS: f64 = 3e9;
 
 /// Whole seconds are exact enough for an estimate.
-fn interval(seconds: f64) -> Option<Interval> {
+pub fn interval(seconds: f64) -> Option<Interval> {
     let seconds = if seconds.is_finite() { seconds.clamp(0.0, MAX_SECONDS) } else { return None };
     Interval::new(0, 0, (seconds.round() as i64).saturating_mul(1_000_000)).ok()
 }

@@ -77,6 +77,7 @@ impl Error {
                 Some("Three engines in a row died while they did nothing else.".to_owned())
             }
             Error::TrainingLost(_, words) => Some(words.clone()),
+            Error::KeptNotRefreshed { message, .. } => Some(format!("{message}.")),
             Error::EngineNotStarted(reason) => Some(reason.clone()),
             Error::MalformedSummary(detail) => Some(detail.clone()),
             Error::NotJson { reason, .. } => Some(format!("{reason}.")),
@@ -113,6 +114,15 @@ impl Error {
                     "Choose a cutoff of {latest_cutoff} or earlier, or a shorter horizon. If nobody came since, say until when \
                      rows are complete with complete_until; for features without labels, leave the horizon NULL."
                 ));
+            }
+            Error::NotKept { .. } => "The view ecommerce_ml.kept_columns lists the columns that are kept.",
+            Error::UnknownRefresh(_) => "It is \"background\" or \"immediate\".",
+            Error::KeptName(_) => {
+                "A second column is named after it, with _model at the end: both fit into 63 bytes."
+            }
+            Error::KeptColumnTaken { .. } => "Rename it, or choose another name for the kept column.",
+            Error::KeptNotRefreshed { .. } => {
+                "The view ecommerce_ml.kept_columns and the server log tell more."
             }
             Error::UnknownJob(_) => "The view ecommerce_ml.jobs lists the jobs.",
             Error::JobDenied(_) => "Only members of the role that started it may do so.",

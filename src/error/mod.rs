@@ -177,6 +177,22 @@ pub enum Error {
     TemporaryFunction(String),
     #[error("no free background worker slot for job {0}")]
     NoJobSlot(i64),
+    #[error("\"{0}\" is not a table")]
+    NotATable(String),
+    #[error("must be owner of table \"{0}\"")]
+    NotTableOwner(String),
+    #[error("expression of a kept column {0}")]
+    KeptExpression(&'static str),
+    #[error("name of kept column \"{0}\" is too long")]
+    KeptName(String),
+    #[error("column \"{column}\" of relation \"{relation}\" holds other things than versions of models")]
+    KeptColumnTaken { relation: String, column: String },
+    #[error("column \"{column}\" of relation \"{relation}\" is not kept")]
+    NotKept { relation: String, column: String },
+    #[error("unrecognized refresh \"{0}\"")]
+    UnknownRefresh(String),
+    #[error("kept column \"{column}\" could not be refreshed")]
+    KeptNotRefreshed { column: String, message: String },
     #[error("model \"{0}\" has no earlier deployment to return to")]
     NothingToRollBack(String),
     #[error("cannot change who may use the built-in model \"{0}\"")]

@@ -19,12 +19,14 @@ impl Error {
             | Error::NoLiveVersion(_)
             | Error::UnknownRole(_)
             | Error::UnknownJob(_)
+            | Error::NotKept { .. }
             | Error::UnknownSchedule(_) => Code::ERRCODE_UNDEFINED_OBJECT,
             Error::RoleOwns { .. } | Error::SchemaName => Code::ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
             Error::NotATrigger => Code::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
             Error::Concurrent(_) => Code::ERRCODE_T_R_SERIALIZATION_FAILURE,
             Error::UnknownRelation(_) => Code::ERRCODE_UNDEFINED_TABLE,
             Error::NotARelation(_)
+            | Error::NotATable(_)
             | Error::TemporaryRelation(_)
             | Error::TemporaryFunction(_)
             | Error::ReadsColumns { .. }
@@ -32,7 +34,7 @@ impl Error {
             | Error::NoSuchTable { .. }
             | Error::ReadsText { .. } => Code::ERRCODE_WRONG_OBJECT_TYPE,
             Error::Input { error, .. } => input_sqlstate(error),
-            Error::ColumnTwice(_) => Code::ERRCODE_DUPLICATE_COLUMN,
+            Error::ColumnTwice(_) | Error::KeptColumnTaken { .. } => Code::ERRCODE_DUPLICATE_COLUMN,
             Error::UnknownColumn { .. } => Code::ERRCODE_UNDEFINED_COLUMN,
             Error::ColumnType { .. }
             | Error::FeatureType { .. }
@@ -43,6 +45,7 @@ impl Error {
             | Error::JobDenied(_)
             | Error::ScheduleDenied(_)
             | Error::NotOwner(_)
+            | Error::NotTableOwner(_)
             | Error::RoleMissing { .. }
             | Error::GrantBuiltIn(_) => Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
             Error::InvalidModelName(_)
@@ -51,6 +54,8 @@ impl Error {
             | Error::InvalidOption { .. }
             | Error::HorizonIncomplete { .. }
             | Error::OptionsNotObject
+            | Error::KeptExpression(_)
+            | Error::UnknownRefresh(_)
             | Error::InvalidSource(_)
             | Error::RelativePath(_)
             | Error::UnknownLabel { .. }
@@ -90,7 +95,9 @@ impl Error {
             | Error::NotTrained { .. }
             | Error::NotUpdated
             | Error::SingleUser(_)
+            | Error::KeptNotRefreshed { .. }
             | Error::JobNotSubmitted(_) => Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            Error::KeptName(_) => Code::ERRCODE_NAME_TOO_LONG,
             Error::InTransaction(_) => Code::ERRCODE_ACTIVE_SQL_TRANSACTION,
             Error::FileMissing(_) | Error::NoModelFiles(_) => Code::ERRCODE_UNDEFINED_FILE,
             Error::DirectoryNotEmpty(_) => Code::ERRCODE_DUPLICATE_FILE,

@@ -11,14 +11,14 @@ use std::time::Duration;
 use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder, BgWorkerStartTime};
 use pgrx::{PgXactCallbackEvent, pg_guard, pg_sys, register_xact_callback, warning};
 
-use super::locks::{self, LockKey};
 use super::progress;
-use super::transaction::transaction;
 use super::worker;
+use crate::background::locks::{self, LockKey};
+use crate::background::{install_signal_handlers, transaction};
 use crate::catalog::jobs::{self, Waiting};
 use crate::catalog::privilege;
 use crate::error::Error;
-use crate::runtime;
+use crate::{kept_columns, runtime};
 
 /// Type of a job's worker, in pg_stat_activity.
 const WORKER_TYPE: &str = "ecommerce_ml job";
@@ -162,7 +162,7 @@ fn oid(number: u64) -> pg_sys::Oid {
 #[pg_guard]
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn ecommerce_ml_train(_argument: pg_sys::Datum) {
-    worker::install_signal_handlers();
+    install_signal_handlers();
     if let [database, login, job, succeeds_another] = extra()[..] {
         worker::main(oid(database), oid(login), job.cast_signed(), succeeds_another != 0);
     }
@@ -172,7 +172,7 @@ pub extern "C-unwind" fn ecommerce_ml_train(_argument: pg_sys::Datum) {
 #[pg_guard]
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn ecommerce_ml_launch_jobs(_argument: pg_sys::Datum) {
-    worker::install_signal_handlers();
+    install_signal_handlers();
     BackgroundWorker::connect_worker_to_spi(None, None);
     for database in transaction(databases).unwrap_or_default() {
         let name = format!("{LAUNCHER_TYPE} of database {}", database.to_u32());
@@ -196,13 +196,16 @@ pub extern "C-unwind" fn ecommerce_ml_launch_jobs(_argument: pg_sys::Datum) {
 #[pg_guard]
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn ecommerce_ml_launch_jobs_here(_argument: pg_sys::Datum) {
-    worker::install_signal_handlers();
+    install_signal_handlers();
     let [database] = extra()[..] else { return };
     BackgroundWorker::connect_worker_to_spi_by_oid(Some(oid(database)), None);
     let recovered =
         transaction(|| if privilege::table_oid(c"stored_job").is_ok() { recover() } else { Ok(()) });
     if let Err(failure) = recovered {
         warning!("could not start jobs: {}", failure.message);
+    }
+    if let Err(failure) = transaction(kept_columns::launch::now_if_any) {
+        warning!("could not start the worker of kept columns: {}", failure.message);
     }
 }
 

@@ -4,10 +4,8 @@
 //! - [`submit`]: what `train_model` was asked for, checked and put into the queue.
 //! - [`schedule`]: trainings again and again, when there is something to do; [`cron`]: at the times that pg_cron keeps.
 //! - [`launch`]: workers for jobs that have none, at commit and after a restart of the server.
-//! - [`locks`]: which jobs have a worker, and whose turn it is.
 //! - [`progress`]: where running jobs are, for other sessions; [`progress_line`]: in a line for people.
 //! - [`worker`]: the background worker of a job, from its start to its end.
-//! - [`transaction`]: its transactions, whatever goes wrong in them.
 //! - [`training_process`]: its engine process, in mode `train`.
 //! - [`reads`]: which columns a job reads; [`rows`]: its rows; [`row_fingerprints`]: which of them a model was trained on.
 //! - [`augment`]: synonyms and other words for texts, from where the user says.
@@ -26,7 +24,6 @@ mod deploy_decision;
 mod event_loop;
 mod findings;
 pub mod launch;
-mod locks;
 mod outcome;
 mod progress;
 mod progress_line;
@@ -37,7 +34,6 @@ mod schedule;
 mod send_inputs;
 mod submit;
 mod training_process;
-mod transaction;
 mod wait;
 mod worker;
 
@@ -48,6 +44,7 @@ pub use wait::{wait, wait_between_transactions};
 
 use pgrx::pg_sys;
 
+use crate::background::locks;
 use crate::catalog::jobs;
 use crate::error::Error;
 

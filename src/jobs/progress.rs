@@ -10,7 +10,7 @@ use pgrx::pg_sys;
 use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 
-use super::locks;
+use crate::background::locks;
 use crate::runtime;
 
 /// What a job's worker last reported.

@@ -10,9 +10,9 @@ use pgrx::{log, pg_sys, warning};
 
 use super::event_loop::{self, End};
 use super::launch;
-use super::locks::{self, Lock, LockKey};
 use super::progress::{self, Progress};
-use super::transaction::{guarded, transaction};
+use crate::background::locks::{self, Lock, LockKey};
+use crate::background::{guarded, reload_configuration, set_own_defaults, transaction};
 use crate::catalog::jobs::{self, Failure};
 use crate::error::Error;
 use crate::{guc, latch};
@@ -28,34 +28,6 @@ const STARTUP_POLLS: u32 = 5;
 
 /// SQLSTATE of a cancelled statement.
 const CANCELLED: &str = "57014";
-
-/// The server's own handlers, which take no wrapping.
-mod handlers {
-    unsafe extern "C-unwind" {
-        pub fn die(signal: i32);
-        pub fn StatementCancelHandler(signal: i32);
-        pub fn SignalHandlerForConfigReload(signal: i32);
-    }
-}
-
-/// Signals as a session treats them: SIGTERM ends the worker where it next waits, SIGINT cancels what it does.
-pub fn install_signal_handlers() {
-    handle(pg_sys::SIGTERM, handlers::die);
-    handle(pg_sys::SIGINT, handlers::StatementCancelHandler);
-    handle(pg_sys::SIGHUP, handlers::SignalHandlerForConfigReload);
-    // SAFETY: the handlers are set.
-    unsafe { pg_sys::BackgroundWorkerUnblockSignals() };
-}
-
-fn handle(signal: u32, handler: unsafe extern "C-unwind" fn(i32)) {
-    // SAFETY: one of the server's handlers, in a worker whose signals are still blocked.
-    unsafe {
-        #[cfg(not(feature = "pg18"))]
-        pg_sys::pqsignal(signal.cast_signed(), Some(handler));
-        #[cfg(feature = "pg18")]
-        pg_sys::pqsignal_be(signal.cast_signed(), Some(handler));
-    }
-}
 
 /// Runs a job, if it is there and nobody else does; a worker that succeeds another waits for that one to let go of it.
 ///
@@ -99,26 +71,6 @@ pub fn main(database: pg_sys::Oid, login: pg_sys::Oid, job: i64, succeeds_anothe
     drop(turn);
     if is_accepted {
         launch_or_warn(launch::recover);
-    }
-}
-
-/// What a database or a role has set for its sessions is not meant for the records that a worker keeps.
-fn set_own_defaults() {
-    for (name, value) in [
-        (c"default_transaction_read_only", c"off"),
-        (c"default_transaction_deferrable", c"off"),
-        (c"default_transaction_isolation", c"read committed"),
-        (c"lock_timeout", c"0"),
-    ] {
-        // SAFETY: settings that every server has, and values that they take.
-        unsafe {
-            pg_sys::SetConfigOption(
-                name.as_ptr(),
-                value.as_ptr(),
-                pg_sys::GucContext::PGC_SUSET,
-                pg_sys::GucSource::PGC_S_OVERRIDE,
-            );
-        }
     }
 }
 
@@ -182,17 +134,6 @@ fn see_to_next(job: i64) {
 fn launch_or_warn(launch: impl FnOnce() -> Result<(), Error>) {
     if let Err(failure) = transaction(launch) {
         warning!("could not start the next job: {}", failure.message);
-    }
-}
-
-/// Reloads the configuration if the server was told to.
-fn reload_configuration() {
-    // SAFETY: a flag that the handler of SIGHUP sets, and the function that the server's own workers call for it.
-    unsafe {
-        if (&raw const pg_sys::ConfigReloadPending).read_volatile() != 0 {
-            (&raw mut pg_sys::ConfigReloadPending).write_volatile(0);
-            pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP);
-        }
     }
 }
 

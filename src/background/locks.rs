@@ -1,6 +1,6 @@
-//! Which jobs have a worker, and whose turn it is: locks that the kernel takes back when a process ends.
+//! Which worker is there, and whose turn it is: locks that the kernel takes back when a process ends.
 //!
-//! They are bytes in one file of the cluster, locked with the open file, not with the process, so that a look at a lock
+//! They are bytes in files of the cluster, locked with the open file, not with the process, so that a look at a lock
 //! by its own process tells the truth too. Invariant: a job has at most one worker, and at most `max_training_jobs` have
 //! a turn, whatever is started how often.
 
@@ -23,17 +23,28 @@ pub enum LockKey {
     Queue,
     /// One of the turns of the cluster, counted from 0.
     Turn(u16),
+    /// The kept columns of this database: their worker has it.
+    KeptColumns,
 }
 
 impl LockKey {
+    /// The file.
+    fn path(self) -> &'static str {
+        match self {
+            LockKey::KeptColumns => runtime::KEPT_COLUMNS_LOCKS,
+            _ => runtime::JOB_LOCKS,
+        }
+    }
+
     /// A byte of the file. Ids of databases are never 0, numbers of jobs neither; those beyond 2^31 share locks with
     /// others, which then wait for each other.
     fn offset(self) -> libc::off_t {
-        let database = libc::off_t::from(database().to_u32()) << 31;
+        let database = libc::off_t::from(database().to_u32());
         match self {
-            LockKey::Job(job) => database | (job & 0x7FFF_FFFF),
-            LockKey::Queue => database,
+            LockKey::Job(job) => (database << 31) | (job & 0x7FFF_FFFF),
+            LockKey::Queue => database << 31,
             LockKey::Turn(turn) => libc::off_t::from(turn),
+            LockKey::KeptColumns => database,
         }
     }
 }
@@ -65,7 +76,7 @@ pub struct Lock {
 /// # Errors
 /// When the file can't be opened or locked.
 pub fn acquire(key: LockKey) -> io::Result<Option<Lock>> {
-    let file = open()?;
+    let file = open(key.path())?;
     match control(&file, key, libc::F_OFD_SETLK) {
         Ok(_) => Ok(Some(Lock { _file: file })),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
@@ -80,19 +91,13 @@ pub fn has_worker(job: i64) -> bool {
 
 /// Whether a key is locked by this or any other process.
 pub fn is_locked(key: LockKey) -> bool {
-    let found = open().and_then(|file| control(&file, key, libc::F_OFD_GETLK));
+    let found = open(key.path()).and_then(|file| control(&file, key, libc::F_OFD_GETLK));
     found.is_ok_and(|lock| libc::c_int::from(lock.l_type) != libc::F_UNLCK)
 }
 
-fn open() -> io::Result<File> {
+fn open(path: &str) -> io::Result<File> {
     runtime::make_directory()?;
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(runtime::JOB_LOCKS)
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
 /// Asks for a write lock of one byte, or what is in its way.
