@@ -11,6 +11,7 @@
 //! - [`models`]: deploying, rolling back, dropping, pinning, granting.
 //! - [`import`] and [`export`]: models to and from Hugging Face layout.
 //! - [`options`]: options given as JSON.
+//! - [`recommend`]: what customers may want next, and what is like an item.
 //! - [`roles`]: roles that may not be there, and what triggers and event triggers call.
 //! - [`stats`]: the engine's state as rows.
 //!
@@ -29,6 +30,7 @@ mod import;
 mod models;
 mod options;
 mod planning;
+mod recommend;
 mod roles;
 mod row;
 mod schedules;
