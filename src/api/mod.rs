@@ -13,6 +13,7 @@
 //! - [`models`]: deploying, rolling back, dropping, pinning, granting.
 //! - [`import`] and [`export`]: models to and from Hugging Face layout.
 //! - [`options`]: options given as JSON; [`arguments`]: counts.
+//! - [`recommend`]: what customers may want next, and what is like an item.
 //! - [`roles`]: roles that may not be there, and what triggers and event triggers call.
 //! - [`stats`]: the engine's state as rows.
 //!
@@ -34,6 +35,7 @@ mod kept_columns;
 mod models;
 mod options;
 mod planning;
+mod recommend;
 mod roles;
 mod row;
 mod schedules;

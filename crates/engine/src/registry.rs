@@ -31,7 +31,8 @@ impl Registry {
         let texts = Arc::new(SharedModels::of(Arc::clone(&text)));
         let trees = ecommerce_ml_tabular::BoostedTrees::reading_texts(threads, Arc::clone(&texts) as _);
         let linear = ecommerce_ml_tabular::Linear::reading_texts(threads, texts);
-        Ok(Self { kinds: vec![text, Arc::new(trees), Arc::new(linear)] })
+        let recommendation = ecommerce_ml_recommend::Recommendation::new(threads);
+        Ok(Self { kinds: vec![text, Arc::new(trees), Arc::new(linear), Arc::new(recommendation)] })
     }
 
     /// These kinds.
