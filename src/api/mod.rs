@@ -5,6 +5,7 @@
 //! - [`aggregate`]: the summaries of many reviews.
 //! - [`explain`]: what made predictions.
 //! - [`evaluate`]: metrics of models and of predictions.
+//! - [`forecasts`]: what series come to.
 //! - [`planning`]: what to order, at what price; what changed, and why: no model is asked.
 //! - [`training`]: trainings in the background; [`schedules`]: again and again.
 //! - [`training_window`]: what was known of customers at a moment, and what came after.
@@ -25,6 +26,7 @@ mod columns;
 mod evaluate;
 mod explain;
 mod export;
+mod forecasts;
 mod import;
 mod models;
 mod options;

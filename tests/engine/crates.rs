@@ -10,7 +10,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Which crates of this workspace a crate may depend on. A crate stands below those that it depends on.
-const MAY_DEPEND: [(&str, &[&str]); 17] = [
+const MAY_DEPEND: [(&str, &[&str]); 18] = [
     ("ecommerce_ml_log", &[]),
     ("ecommerce_ml_metrics", &[]),
     ("ecommerce_ml_protocol", &[]),
@@ -22,6 +22,7 @@ const MAY_DEPEND: [(&str, &[&str]); 17] = [
     ("ecommerce_ml_predictor", &["checkpoint", "protocol"]),
     ("ecommerce_ml_training", &["checkpoint", "metrics", "predictor", "protocol"]),
     ("ecommerce_ml_tabular", &["checkpoint", "predictor", "protocol", "training", "xgboost"]),
+    ("ecommerce_ml_forecast_model", &["checkpoint", "forecast", "predictor", "protocol", "training"]),
     ("ecommerce_ml_serving", &["checkpoint", "log", "predictor", "protocol"]),
     ("ecommerce_ml_text_model", &["checkpoint", "log", "predictor", "protocol", "tensor_cpu", "tensor_cuda"]),
     (
@@ -36,6 +37,7 @@ const MAY_DEPEND: [(&str, &[&str]); 17] = [
         "ecommerce_ml_engine",
         &[
             "checkpoint",
+            "forecast_model",
             "log",
             "predictor",
             "protocol",
