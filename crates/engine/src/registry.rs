@@ -32,7 +32,10 @@ impl Registry {
         let trees = ecommerce_ml_tabular::BoostedTrees::reading_texts(threads, Arc::clone(&texts) as _);
         let linear = ecommerce_ml_tabular::Linear::reading_texts(threads, texts);
         let recommendation = ecommerce_ml_recommend::Recommendation::new(threads);
-        Ok(Self { kinds: vec![text, Arc::new(trees), Arc::new(linear), Arc::new(recommendation)] })
+        let forecasts = ecommerce_ml_forecast_model::Forecasts::new(threads);
+        let kinds: Vec<Arc<dyn ModelKind>> =
+            vec![text, Arc::new(trees), Arc::new(linear), Arc::new(recommendation), Arc::new(forecasts)];
+        Ok(Self { kinds })
     }
 
     /// These kinds.
