@@ -4,6 +4,9 @@
 //! - [`calendar`]: regular periods from days.
 //! - [`trend`]: whether a series rises or falls, and by how much a period.
 //! - [`autocorrelation`]: how a series resembles itself some periods before.
+//! - [`series`]: regular series from rows; [`methods`]: what forecasts one; [`backtest`]: forecasts of the past.
+//! - [`selection`]: the method of a series; [`intervals`]: how far values are from forecasts; [`forecaster`]: many series forecast.
+//! - [`accuracy`]: how good forecasts are; [`parallel`]: work on several threads.
 //! - [`inventory`]: safety stock, reorder point, newsvendor quantity.
 //! - [`price`]: the price of most profit where elasticity is constant.
 //!
@@ -12,10 +15,18 @@
 
 #![forbid(unsafe_code)]
 
+pub mod accuracy;
 pub mod autocorrelation;
+pub mod backtest;
 pub mod calendar;
+pub mod forecaster;
+pub mod intervals;
 pub mod inventory;
+pub mod methods;
+pub mod parallel;
 pub mod price;
+pub mod selection;
+pub mod series;
 pub mod trend;
 
 /// Why something can't be computed.

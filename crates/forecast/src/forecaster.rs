@@ -1,0 +1,208 @@
+//! Many series forecast, each by its own method, with intervals that they share.
+//!
+//! It must not know where series come from. Invariant: the same series give the same forecasts with any number of threads, and what
+//! is measured was not known when it was forecast.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::accuracy::{Accuracy, Forecast, Scale};
+use crate::intervals::{Distribution, MOST_COVERAGE, Scores, distributions};
+use crate::methods::Model;
+use crate::methods::naive::SeasonalNaive;
+use crate::parallel::map;
+use crate::selection::{self, Fitted, Selection, select};
+use crate::series::Series;
+use crate::{Invalid, require};
+
+/// Most periods ahead.
+pub const MOST_HORIZON: usize = 1_000;
+
+/// How series are forecast.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Periods of a season; 1 for none.
+    pub season: usize,
+    /// Periods ahead for which methods are chosen and intervals are measured.
+    pub horizon: usize,
+    /// Threads to use.
+    pub threads: usize,
+}
+
+/// Fitted methods of many series.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Forecaster {
+    series: Vec<Member>,
+    /// By groups of series.
+    distributions: BTreeMap<u8, Distribution>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Member {
+    fitted: Fitted,
+    /// Periods between its end and that of all series.
+    behind: usize,
+}
+
+/// Forecasts of values that were held out, measured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluation {
+    /// Those of the chosen methods.
+    pub own: Accuracy,
+    /// Those of the seasonal naive; its intervals have no width.
+    pub naive: Accuracy,
+    /// Series that were long enough.
+    pub series: usize,
+}
+
+impl Forecaster {
+    /// Chooses and fits the method of each series; `end` is the number of the first period to come.
+    ///
+    /// # Errors
+    /// [`Invalid::Argument`] without series, and for a horizon other than 1 to [`MOST_HORIZON`].
+    pub fn fit(series: &[Series], end: i64, options: Options) -> Result<Self, Invalid> {
+        require("series", !series.is_empty(), "at least one")?;
+        check_horizon(options.horizon)?;
+        let choose = selection::Options { season: options.season, horizon: options.horizon };
+        let selections = map(series, options.threads, |one| select(&one.values, &one.missing, choose));
+        let selections: Vec<Selection> = selections.into_iter().collect::<Result<_, _>>()?;
+        let mut scores: BTreeMap<u8, Scores> = BTreeMap::new();
+        for Selection { fitted, errors, earlier_spread, .. } in &selections {
+            scores.entry(fitted.group).or_default().add(errors, *earlier_spread);
+        }
+        let distributions = distributions(&scores);
+        let member = |(selection, one): (Selection, &Series)| Member {
+            fitted: selection.fitted,
+            behind: behind(one, end),
+        };
+        Ok(Self { series: selections.into_iter().zip(series).map(member).collect(), distributions })
+    }
+
+    /// How many series there are.
+    pub fn len(&self) -> usize {
+        self.series.len()
+    }
+
+    /// Whether there is no series.
+    pub fn is_empty(&self) -> bool {
+        self.series.is_empty()
+    }
+
+    /// The method of a series; none beyond the last one.
+    pub fn method(&self, place: usize) -> Option<String> {
+        self.series.get(place).map(|member| member.fitted.method())
+    }
+
+    /// The next values of a series, `[horizon]`, with intervals that cover a part `level` of them; none for a series beyond the last.
+    ///
+    /// # Errors
+    /// [`Invalid::Argument`] for a horizon other than 1 to [`MOST_HORIZON`], and a level that is not above 0 and at most
+    /// [`MOST_COVERAGE`].
+    pub fn forecast(&self, place: usize, horizon: usize, level: f64) -> Result<Vec<Forecast>, Invalid> {
+        check_level(level)?;
+        let ends = [(1.0 - level) / 2.0, (1.0 + level) / 2.0];
+        let quantiles = self.quantiles(place, horizon, &ends)?;
+        let forecast = |(value, ends): (f64, Vec<f64>)| match ends.as_slice() {
+            // A method that has erred to one side has its interval there; what it forecasts is in it all the same.
+            [lower, upper] => Forecast { value, lower: lower.min(value), upper: upper.max(value) },
+            _ => Forecast { value, lower: value, upper: value },
+        };
+        Ok(quantiles.into_iter().map(forecast).collect())
+    }
+
+    /// The next values of a series, `[horizon]`, each with its quantiles at these levels.
+    ///
+    /// # Errors
+    /// [`Invalid::Argument`] for a horizon other than 1 to [`MOST_HORIZON`].
+    pub fn quantiles(
+        &self,
+        place: usize,
+        horizon: usize,
+        levels: &[f64],
+    ) -> Result<Vec<(f64, Vec<f64>)>, Invalid> {
+        check_horizon(horizon)?;
+        let Some(Member { fitted, behind }) = self.series.get(place) else { return Ok(Vec::new()) };
+        let distribution = self.distributions.get(&fitted.group);
+        let at = |(step, value): (usize, f64)| {
+            let error = |level: &f64| {
+                distribution.map_or(0.0, |errors| errors.quantile(step, *level)) * fitted.spread
+            };
+            (value, levels.iter().map(|level| fitted.clamp(value + error(level))).collect())
+        };
+        Ok(fitted.forecast(behind + horizon).into_iter().enumerate().skip(*behind).map(at).collect())
+    }
+}
+
+/// Forecasts the last values of each series from those before them, with intervals of this level, and measures them. Half of a
+/// series at most is held out; series of fewer than four values are passed over.
+///
+/// # Errors
+/// As [`Forecaster::fit`], and if no series is long enough.
+pub fn evaluate(series: &[Series], options: Options, level: f64) -> Result<Evaluation, Invalid> {
+    check_horizon(options.horizon)?;
+    check_level(level)?;
+    let parts: Vec<(Series, Vec<f64>, Vec<bool>)> =
+        series.iter().filter_map(|one| hold_out(one, options.horizon)).collect();
+    let training: Vec<Series> = parts.iter().map(|(training, ..)| training.clone()).collect();
+    require("series", !training.is_empty(), "at least one of four periods or more")?;
+    // Each ends where its own held-out values begin.
+    let forecaster = Forecaster::fit(&training, i64::MIN, options)?;
+    let (mut own, mut naive) = (Accuracy::default(), Accuracy::default());
+    for (place, (training, held_out, known)) in parts.iter().enumerate() {
+        let forecasts = forecaster.forecast(place, held_out.len(), level)?;
+        let season = if options.season < training.values.len() { options.season } else { 1 };
+        let model = Model::SeasonalNaive(SeasonalNaive::new(&training.values, season));
+        let simple = model.forecast(held_out.len()).into_iter().map(|value| Forecast {
+            value,
+            lower: value,
+            upper: value,
+        });
+        let scale = Scale::of(&training.values, options.season);
+        let keep = |forecasts: Vec<Forecast>| -> Vec<Forecast> {
+            forecasts
+                .into_iter()
+                .zip(known)
+                .filter_map(|(forecast, known)| known.then_some(forecast))
+                .collect()
+        };
+        let actual: Vec<f64> =
+            held_out.iter().zip(known).filter_map(|(value, known)| known.then_some(*value)).collect();
+        own.add(&actual, &keep(forecasts), scale, level);
+        naive.add(&actual, &keep(simple.collect()), scale, level);
+    }
+    Ok(Evaluation { own, naive, series: parts.len() })
+}
+
+/// A series without its last values, those, and which of them are known.
+fn hold_out(series: &Series, horizon: usize) -> Option<(Series, Vec<f64>, Vec<bool>)> {
+    let count = series.values.len();
+    let from = count - horizon.min(count / 2);
+    if count < 4 {
+        return None;
+    }
+    let is_before = |place: &&u32| usize::try_from(**place).is_ok_and(|place| place < from);
+    let training = Series {
+        key: series.key,
+        first: series.first,
+        values: series.values.get(..from)?.to_vec(),
+        missing: series.missing.iter().filter(is_before).copied().collect(),
+    };
+    let known =
+        |place: usize| u32::try_from(place).is_ok_and(|place| series.missing.binary_search(&place).is_err());
+    Some((training, series.values.get(from..)?.to_vec(), (from..count).map(known).collect()))
+}
+
+/// Periods from the end of a series to that of all.
+fn behind(series: &Series, end: i64) -> usize {
+    let own = series.first.saturating_add(i64::try_from(series.values.len()).unwrap_or(i64::MAX));
+    usize::try_from(end.saturating_sub(own)).unwrap_or(0)
+}
+
+fn check_horizon(horizon: usize) -> Result<(), Invalid> {
+    require("horizon", (1..=MOST_HORIZON).contains(&horizon), "from 1 to 1000")
+}
+
+fn check_level(level: f64) -> Result<(), Invalid> {
+    require("level", level > 0.0 && level <= MOST_COVERAGE, "above 0 and at most 0.99")
+}

@@ -1,0 +1,96 @@
+//! Methods that forecast one series.
+//!
+//! # Layout
+//! - [`naive`]: the last season again, and means of the last values.
+//! - [`theta`]: the optimised Theta method; [`ets`]: exponential smoothing as a state space model, chosen by AICc.
+//! - [`intermittent`]: demand with many zeros: Croston, SBA, TSB.
+//! - [`season`]: classical decomposition; [`search`]: minima of functions of a few numbers.
+//!
+//! It must not know calendars, keys, or how a method is chosen. Values are equally spaced, finite, and of a size whose squares are
+//! finite too. Invariant: a fitted method that is told further values forecasts from the last of them, and its parameters stay.
+
+pub mod ets;
+pub mod intermittent;
+pub mod naive;
+pub mod search;
+pub mod season;
+pub mod theta;
+
+use serde::{Deserialize, Serialize};
+
+use ets::Ets;
+use intermittent::{Croston, Tsb};
+use naive::{MovingMean, SeasonalNaive};
+use theta::Theta;
+
+/// A fitted method with what it remembers of the series.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Model {
+    /// The value of a season ago.
+    SeasonalNaive(SeasonalNaive),
+    /// The mean of the last values.
+    MovingMean(MovingMean),
+    /// The optimised Theta method.
+    Theta(Theta),
+    /// Exponential smoothing.
+    Ets(Ets),
+    /// Croston's method or that of Syntetos and Boylan.
+    Croston(Croston),
+    /// The method of Teunter, Syntetos and Babai.
+    Tsb(Tsb),
+    /// The mean of what several say.
+    Combination(Vec<Model>),
+}
+
+impl Model {
+    /// What it is called.
+    pub fn name(&self) -> String {
+        match self {
+            Self::SeasonalNaive(model) if model.season() == 1 => "naive".to_owned(),
+            Self::SeasonalNaive(_) => "seasonal_naive".to_owned(),
+            Self::MovingMean(_) => "mean".to_owned(),
+            Self::Theta(_) => "theta".to_owned(),
+            Self::Ets(model) => model.name(),
+            Self::Croston(model) => model.name().to_owned(),
+            Self::Tsb(_) => "tsb".to_owned(),
+            Self::Combination(models) => models.iter().map(Self::name).collect::<Vec<_>>().join(" + "),
+        }
+    }
+
+    /// Takes the next value in.
+    pub fn update(&mut self, value: f64) {
+        match self {
+            Self::SeasonalNaive(model) => model.update(value),
+            Self::MovingMean(model) => model.update(value),
+            Self::Theta(model) => model.update(value),
+            Self::Ets(model) => model.update(value),
+            Self::Croston(model) => model.update(value),
+            Self::Tsb(model) => model.update(value),
+            Self::Combination(models) => models.iter_mut().for_each(|model| model.update(value)),
+        }
+    }
+
+    /// The next values, `[horizon]`.
+    pub fn forecast(&self, horizon: usize) -> Vec<f64> {
+        match self {
+            Self::SeasonalNaive(model) => model.forecast(horizon),
+            Self::MovingMean(model) => vec![model.forecast(); horizon],
+            Self::Theta(model) => model.forecast(horizon),
+            Self::Ets(model) => model.forecast(horizon),
+            Self::Croston(model) => vec![model.forecast(); horizon],
+            Self::Tsb(model) => vec![model.forecast(); horizon],
+            Self::Combination(models) => mean_of(models, horizon),
+        }
+    }
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn mean_of(models: &[Model], horizon: usize) -> Vec<f64> {
+    let mut sums = vec![0.0; horizon];
+    for model in models {
+        sums.iter_mut().zip(model.forecast(horizon)).for_each(|(sum, value)| *sum += value);
+    }
+    sums.iter_mut().for_each(|sum| *sum /= models.len().max(1) as f64);
+    sums
+}
