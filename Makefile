@@ -6,6 +6,7 @@
 #   REGRESS="--with-extension"     options for `make test-regress`; scripts/test-regress lists them
 #   SQLSMITH="--statements 20000"  options for `make test-sqlsmith`; scripts/test-sqlsmith lists them
 #   BENCH_SQL="--quick"            options for `make bench-sql`; scripts/bench-sql lists them
+#   BENCH_FORECAST="--ours"        options for `make bench-forecast`
 #   BENCH_TRAINING="--quality"     options for `make bench-training`; scripts/bench-training lists them
 #   BENCH_GPU="--engine PATH"      options for `make bench-gpu`; scripts/bench-gpu lists them
 #   CARGO_TARGET_DIR=/some/folder  where artefacts are kept (default: target/, or a shared cache with CI=true)
@@ -17,7 +18,7 @@ ifdef DESTDIR
 export DESTDIR
 endif
 
-.PHONY: help build engine-cuda install install-cuda uninstall demo psql stop test test-arm test-debian test-cuda test-regress test-sqlsmith bench bench-engine bench-peers bench-sql bench-training bench-queries bench-gpu lint setup clean
+.PHONY: help build engine-cuda install install-cuda uninstall demo psql stop test test-arm test-debian test-cuda test-regress test-sqlsmith bench bench-engine bench-peers bench-sql bench-training bench-forecast bench-queries bench-gpu lint setup clean
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
@@ -79,6 +80,9 @@ bench-sql: install ## measure through SQL, beside the engine alone, PL/Python an
 
 bench-training: ## compare training with PyTorch
 	@scripts/bench-training $(BENCH_TRAINING)
+
+bench-forecast: ## forecast the M3 and Tourism competitions, beside statsforecast
+	@scripts/bench-forecast $(BENCH_FORECAST)
 
 bench-gpu: ## compare the engine on a GPU with PyTorch
 	@scripts/bench-gpu $(BENCH_GPU)

@@ -871,6 +871,16 @@ CREATE FUNCTION optimal_price(
 COMMENT ON FUNCTION optimal_price(double precision, double precision, double precision, double precision) IS
     'the price of most profit between bounds, for a demand of constant elasticity';
 
+CREATE FUNCTION forecast(
+    model text, horizon integer DEFAULT NULL, level double precision DEFAULT 0.8, keys jsonb DEFAULT NULL,
+    future regclass DEFAULT NULL)
+    RETURNS TABLE (keys jsonb, "time" timestamp with time zone, value double precision, lower double precision,
+                   upper double precision, method text)
+    LANGUAGE c STABLE PARALLEL SAFE COST 100000 ROWS 10000
+    AS 'MODULE_PATHNAME', 'forecast_wrapper';
+COMMENT ON FUNCTION forecast(text, integer, double precision, jsonb, regclass) IS
+    'what the series of a model come to, with intervals that cover a part of the values';
+
 CREATE FUNCTION trends(
     relation regclass, key_column name, time_column name, value_column name, period text DEFAULT NULL,
     aggregate text DEFAULT 'sum', season integer DEFAULT NULL, alpha double precision DEFAULT 0.05)

@@ -134,6 +134,7 @@ impl Error {
                 "Give them to another role first: LOAD 'ecommerce_ml' lets REASSIGN OWNED do so in a session that has not \
                  called a function of the extension. Or use DROP OWNED ... CASCADE to drop them too."
             }
+            Error::ReadsNoFuture(_) => "Leave future out: forecasts go by keys, time and quantity alone.",
             Error::NotUpdated => "Run ALTER EXTENSION ecommerce_ml UPDATE.",
             Error::UnknownTask(_) => {
                 "Tasks are \"classification\", \"rating\", \"regression\", \"forecast\", \"recommendation\" and \"lifetime\"."

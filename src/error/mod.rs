@@ -51,6 +51,8 @@ pub enum Error {
     AnswersTable { model: String, call: &'static str },
     #[error("model \"{model}\" has no {table}")]
     NoSuchTable { model: String, table: &'static str, call: &'static str },
+    #[error("model \"{0}\" reads nothing of the time to come")]
+    ReadsNoFuture(String),
     #[error("{error}")]
     Input { model: String, error: InputError },
     #[error("cannot drop objects owned by role \"{role}\" because models or trainings are among them")]

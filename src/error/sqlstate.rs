@@ -101,7 +101,7 @@ impl Error {
             | Error::TooManyParts { .. }
             | Error::ArrayTooLong { .. } => Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
             Error::NoWorkerSlot | Error::NoJobSlot(_) => Code::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
-            Error::Encoding(_) => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
+            Error::Encoding(_) | Error::ReadsNoFuture(_) => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
             Error::EngineNotStarted(_)
             | Error::EngineLost
             | Error::InputFatal(_)

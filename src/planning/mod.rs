@@ -2,6 +2,7 @@
 //!
 //! # Layout
 //! - [`trends`]: what rises and what falls.
+//! - [`forecasts`]: what a model's series come to.
 //! - [`drivers`]: which segments explain that a metric changed.
 //! - [`rfm`]: customers by recency, frequency and money.
 //!
@@ -10,6 +11,7 @@
 //! here grows with what is returned, not with the number of rows.
 
 pub mod drivers;
+pub mod forecasts;
 pub mod rfm;
 pub mod trends;
 

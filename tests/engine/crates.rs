@@ -23,6 +23,7 @@ const MAY_DEPEND: [(&str, &[&str]); 18] = [
     ("ecommerce_ml_predictor", &["checkpoint", "protocol"]),
     ("ecommerce_ml_training", &["checkpoint", "metrics", "predictor", "protocol"]),
     ("ecommerce_ml_tabular", &["checkpoint", "predictor", "protocol", "training", "xgboost"]),
+    ("ecommerce_ml_forecast_model", &["checkpoint", "forecast", "predictor", "protocol", "training"]),
     ("ecommerce_ml_serving", &["checkpoint", "log", "predictor", "protocol"]),
     ("ecommerce_ml_text_model", &["checkpoint", "log", "predictor", "protocol", "tensor_cpu", "tensor_cuda"]),
     (
@@ -37,6 +38,7 @@ const MAY_DEPEND: [(&str, &[&str]); 18] = [
         "ecommerce_ml_engine",
         &[
             "checkpoint",
+            "forecast_model",
             "log",
             "predictor",
             "protocol",

@@ -69,9 +69,16 @@ impl Mean {
 }
 
 impl Accuracy {
-    /// Takes in one series: what came and what was forecast, `[time]` both, with intervals of this level.
+    /// Takes in one series: what came and what was forecast, `[time]` both, with intervals of this level. Its root mean squared
+    /// scaled error, if it has one.
     #[allow(clippy::cast_precision_loss)]
-    pub fn add(&mut self, actual: &[f64], forecasts: &[Forecast], scale: Option<Scale>, level: f64) {
+    pub fn add(
+        &mut self,
+        actual: &[f64],
+        forecasts: &[Forecast],
+        scale: Option<Scale>,
+        level: f64,
+    ) -> Option<f64> {
         let (mut absolute, mut squared, mut symmetric) = (Mean::default(), Mean::default(), Mean::default());
         for (value, forecast) in actual.iter().zip(forecasts) {
             let error = (value - forecast.value).abs();
@@ -89,10 +96,11 @@ impl Accuracy {
         if let Some(mean) = symmetric.value() {
             self.smape.add(mean);
         }
-        if let (Some(scale), Some(absolute), Some(squared)) = (scale, absolute.value(), squared.value()) {
-            self.mase.add(absolute / scale.absolute);
-            self.rmsse.add((squared / scale.squared).sqrt());
-        }
+        let (scale, absolute, squared) = (scale?, absolute.value()?, squared.value()?);
+        let rmsse = (squared / scale.squared).sqrt();
+        self.mase.add(absolute / scale.absolute);
+        self.rmsse.add(rmsse);
+        Some(rmsse)
     }
 
     /// Mean absolute error over that of the seasonal naive within the series, the mean over series (Hyndman and Koehler, "Another

@@ -3,8 +3,11 @@
 //! Days are counted from 1970-01-01 of the Gregorian calendar. It must not know time zones: who has instants makes days of them.
 //! Invariant: periods are numbered without gaps, so two neighbours differ by 1 whatever their lengths.
 
+use serde::{Deserialize, Serialize};
+
 /// A kind of period.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Period {
     /// Hours, which are numbered by who makes them: they are no days.
     Hour,

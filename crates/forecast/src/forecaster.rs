@@ -13,7 +13,7 @@ use crate::methods::Model;
 use crate::methods::naive::SeasonalNaive;
 use crate::parallel::map;
 use crate::selection::{self, Fitted, Selection, select};
-use crate::series::Series;
+use crate::series::{MOST_PERIODS, Series};
 use crate::{Invalid, require};
 
 /// Most periods ahead.
@@ -54,6 +54,8 @@ pub struct Evaluation {
     pub naive: Accuracy,
     /// Series that were long enough.
     pub series: usize,
+    /// Root mean squared scaled error of the chosen method and of the naive, of each series that has one.
+    pub pairs: Vec<(f64, f64)>,
 }
 
 impl Forecaster {
@@ -77,6 +79,12 @@ impl Forecaster {
             behind: behind(one, end),
         };
         Ok(Self { series: selections.into_iter().zip(series).map(member).collect(), distributions })
+    }
+
+    /// Whether all can be forecast, which those out of a damaged file may not.
+    pub fn is_sound(&self) -> bool {
+        let near = |member: &Member| i64::try_from(member.behind).is_ok_and(|behind| behind <= MOST_PERIODS);
+        self.series.iter().all(|member| member.fitted.is_sound() && near(member))
     }
 
     /// How many series there are.
@@ -134,48 +142,86 @@ impl Forecaster {
     }
 }
 
-/// Forecasts the last values of each series from those before them, with intervals of this level, and measures them. Half of a
-/// series at most is held out; series of fewer than four values are passed over.
+/// The last values of a series, forecast from those before them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeldOut {
+    /// Its key.
+    pub key: u32,
+    /// What came, `[time]`; what is missing was filled in.
+    pub actual: Vec<f64>,
+    /// Which of them are known.
+    pub known: Vec<bool>,
+    /// What was forecast.
+    pub forecasts: Vec<Forecast>,
+    /// What the season before says.
+    pub naive: Vec<f64>,
+    /// The unit of errors; none for a series in which nothing changed.
+    pub scale: Option<Scale>,
+}
+
+impl HeldOut {
+    /// Measures forecasts of it, `[time]`, beside others: the root mean squared scaled error.
+    pub fn add_to(&self, accuracy: &mut Accuracy, forecasts: &[Forecast], level: f64) -> Option<f64> {
+        fn keep<T: Copy>(values: &[T], known: &[bool]) -> Vec<T> {
+            values.iter().zip(known).filter_map(|(value, known)| known.then_some(*value)).collect()
+        }
+        let (actual, forecasts) = (keep(&self.actual, &self.known), keep(forecasts, &self.known));
+        accuracy.add(&actual, &forecasts, self.scale, level)
+    }
+}
+
+/// A forecast without an interval.
+pub fn point(value: f64) -> Forecast {
+    Forecast { value, lower: value, upper: value }
+}
+
+/// Forecasts the last values of each series, as many as the horizon and at most half of it, from those before them, with intervals of
+/// this level. Series of fewer than four values are passed over.
 ///
 /// # Errors
 /// As [`Forecaster::fit`], and if no series is long enough.
-pub fn evaluate(series: &[Series], options: Options, level: f64) -> Result<Evaluation, Invalid> {
+pub fn hold_out(series: &[Series], options: Options, level: f64) -> Result<Vec<HeldOut>, Invalid> {
     check_horizon(options.horizon)?;
     check_level(level)?;
     let parts: Vec<(Series, Vec<f64>, Vec<bool>)> =
-        series.iter().filter_map(|one| hold_out(one, options.horizon)).collect();
+        series.iter().filter_map(|one| without_last(one, options.horizon)).collect();
     let training: Vec<Series> = parts.iter().map(|(training, ..)| training.clone()).collect();
     require("series", !training.is_empty(), "at least one of four periods or more")?;
     // Each ends where its own held-out values begin.
     let forecaster = Forecaster::fit(&training, i64::MIN, options)?;
-    let (mut own, mut naive) = (Accuracy::default(), Accuracy::default());
-    for (place, (training, held_out, known)) in parts.iter().enumerate() {
-        let forecasts = forecaster.forecast(place, held_out.len(), level)?;
+    let held_out = |(place, (training, actual, known)): (usize, (Series, Vec<f64>, Vec<bool>))| {
         let season = if options.season < training.values.len() { options.season } else { 1 };
-        let model = Model::SeasonalNaive(SeasonalNaive::new(&training.values, season));
-        let simple = model.forecast(held_out.len()).into_iter().map(|value| Forecast {
-            value,
-            lower: value,
-            upper: value,
-        });
-        let scale = Scale::of(&training.values, options.season);
-        let keep = |forecasts: Vec<Forecast>| -> Vec<Forecast> {
-            forecasts
-                .into_iter()
-                .zip(known)
-                .filter_map(|(forecast, known)| known.then_some(forecast))
-                .collect()
-        };
-        let actual: Vec<f64> =
-            held_out.iter().zip(known).filter_map(|(value, known)| known.then_some(*value)).collect();
-        own.add(&actual, &keep(forecasts), scale, level);
-        naive.add(&actual, &keep(simple.collect()), scale, level);
+        let naive = Model::SeasonalNaive(SeasonalNaive::new(&training.values, season));
+        Ok(HeldOut {
+            key: training.key,
+            forecasts: forecaster.forecast(place, actual.len(), level)?,
+            naive: naive.forecast(actual.len()),
+            scale: Scale::of(&training.values, options.season),
+            actual,
+            known,
+        })
+    };
+    parts.into_iter().enumerate().map(held_out).collect()
+}
+
+/// Measures what [`hold_out`] forecasts.
+///
+/// # Errors
+/// As there.
+pub fn evaluate(series: &[Series], options: Options, level: f64) -> Result<Evaluation, Invalid> {
+    let all = hold_out(series, options, level)?;
+    let (mut own, mut naive, mut pairs) = (Accuracy::default(), Accuracy::default(), Vec::new());
+    for one in &all {
+        let of_own = one.add_to(&mut own, &one.forecasts, level);
+        let simple: Vec<Forecast> = one.naive.iter().copied().map(point).collect();
+        let of_naive = one.add_to(&mut naive, &simple, level);
+        pairs.extend(of_own.zip(of_naive));
     }
-    Ok(Evaluation { own, naive, series: parts.len() })
+    Ok(Evaluation { own, naive, series: all.len(), pairs })
 }
 
 /// A series without its last values, those, and which of them are known.
-fn hold_out(series: &Series, horizon: usize) -> Option<(Series, Vec<f64>, Vec<bool>)> {
+fn without_last(series: &Series, horizon: usize) -> Option<(Series, Vec<f64>, Vec<bool>)> {
     let count = series.values.len();
     let from = count - horizon.min(count / 2);
     if count < 4 {

@@ -111,6 +111,11 @@ pub fn select(values: &[f64], missing: &[u32], options: Options) -> Result<Selec
 }
 
 impl Fitted {
+    /// Whether it can forecast, which one out of a damaged file may not.
+    pub fn is_sound(&self) -> bool {
+        self.model.is_sound() && self.unit > 0.0 && self.bounds.0 <= self.bounds.1
+    }
+
     /// What the method is called.
     pub fn method(&self) -> String {
         self.model.name()

@@ -5,6 +5,8 @@
 //! none is twice as long when clocks change. It must not know what a key is or which time zone that is. Invariant: the same rows give
 //! the same bits in whatever order they come.
 
+use serde::{Deserialize, Serialize};
+
 use crate::calendar::Period;
 use crate::{Invalid, finite, require};
 
@@ -12,6 +14,9 @@ use crate::{Invalid, finite, require};
 pub const MOST_PERIODS: i64 = 100_000;
 /// Most periods of all series together: they take 8 bytes each.
 pub const MOST_VALUES: usize = 250_000_000;
+
+/// No period of a moment that fits into 64 bits has a larger number.
+const MOST_INDEX: i64 = 1 << 32;
 
 const SECOND: i64 = 1_000_000;
 const HOUR: i64 = 3600 * SECOND;
@@ -73,19 +78,26 @@ pub struct Series {
     pub missing: Vec<u32>,
 }
 
+/// Numbered periods, and when they begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Calendar {
+    /// The length of a period.
+    pub period: Period,
+    /// Seconds by which hours begin earlier than those of UTC.
+    past_hour: i64,
+}
+
 /// Series with one calendar.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Panel {
-    /// The length of a period.
-    pub period: Period,
+    /// Of their periods.
+    pub calendar: Calendar,
     /// One a key that has rows in whole periods, by their keys.
     pub series: Vec<Series>,
     /// The number of the first period that no row tells of: forecasts begin here.
     pub end: i64,
     /// Rows left out with the periods of which only a part is there.
     pub left_out: usize,
-    /// Seconds by which hours begin later than those of UTC.
-    past_hour: i64,
 }
 
 impl Panel {
@@ -124,14 +136,17 @@ impl Panel {
         });
         let end = placed.iter().map(|(_, at, _)| at + 1).max().unwrap_or_default();
         let series = regular(&placed, options.gaps, end)?;
-        Ok(Self { period, series, end, left_out, past_hour })
+        Ok(Self { calendar: Calendar { period, past_hour }, series, end, left_out })
     }
+}
 
+impl Calendar {
     /// When a period begins, in microseconds since 1970: in UTC for hours, in local time for what is longer.
     pub fn start(&self, index: i64) -> i64 {
         match self.period {
             Period::Hour => index.saturating_mul(HOUR).saturating_sub(self.past_hour * SECOND),
-            _ => self.period.first_day(index).saturating_mul(DAY),
+            // Days of times that there are can be multiplied; those of a damaged file need not.
+            _ => self.period.first_day(index.clamp(-MOST_INDEX, MOST_INDEX)).saturating_mul(DAY),
         }
     }
 }

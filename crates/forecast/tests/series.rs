@@ -61,7 +61,10 @@ fn gaps_duplicates_and_partial_periods() {
     let weekly = Regular { period: Some(Period::Week), ..REGULAR };
     let panel = Panel::new(&rows, Regular { whole_periods: false, ..weekly }).unwrap();
     assert_eq!(panel.series[0].values, [3.5, 0.0, 0.0, 4.0]);
-    assert_eq!((panel.start(panel.series[0].first), panel.start(panel.end)), (week(0), week(4)));
+    assert_eq!(
+        (panel.calendar.start(panel.series[0].first), panel.calendar.start(panel.end)),
+        (week(0), week(4))
+    );
     let missing = Regular { gaps: Gaps::Missing, whole_periods: false, ..weekly };
     let panel = Panel::new(&rows, missing).unwrap();
     assert_eq!(panel.series[0].values.len(), 4);
@@ -108,7 +111,7 @@ fn the_order_of_rows_and_threads_don_t_matter() {
 fn periods_are_found() {
     let of = |times: &[i64]| {
         let rows: Vec<Row> = times.iter().map(|time| row(0, *time, 1.0)).collect();
-        Panel::new(&rows, REGULAR).unwrap().period
+        Panel::new(&rows, REGULAR).unwrap().calendar.period
     };
     let days = |some: &[i64]| some.iter().map(|day| day * DAY).collect::<Vec<i64>>();
     assert_eq!(of(&days(&[0, 1, 2, 5])), Period::Day);
@@ -131,16 +134,22 @@ fn days_of_23_hours_are_days() {
     let from = 86 * DAY - HOUR;
     let rows: Vec<Row> = (0..95).map(|hour| at(from + hour * HOUR)).collect();
     let hourly = Panel::new(&rows, REGULAR).unwrap();
-    assert_eq!((hourly.period, hourly.series[0].values.as_slice()), (Period::Hour, [1.0; 95].as_slice()));
-    assert_eq!(hourly.start(hourly.series[0].first), from);
+    assert_eq!(
+        (hourly.calendar.period, hourly.series[0].values.as_slice()),
+        (Period::Hour, [1.0; 95].as_slice())
+    );
+    assert_eq!(hourly.calendar.start(hourly.series[0].first), from);
     let daily = Panel::new(&rows, Regular { period: Some(Period::Day), ..REGULAR }).unwrap();
     assert_eq!(daily.series[0].values, [24.0, 23.0, 24.0, 24.0]);
-    assert_eq!(daily.start(daily.series[0].first), 86 * DAY, "midnight in local time");
+    assert_eq!(daily.calendar.start(daily.series[0].first), 86 * DAY, "midnight in local time");
     // In India hours begin at half past those of UTC.
     let rows: Vec<Row> =
         (0..30).map(|hour| Row { offset: 19_800, ..row(0, hour * HOUR - HOUR / 2, 1.0) }).collect();
     let hourly = Panel::new(&rows, REGULAR).unwrap();
-    assert_eq!((hourly.period, hourly.start(hourly.series[0].first)), (Period::Hour, -HOUR / 2));
+    assert_eq!(
+        (hourly.calendar.period, hourly.calendar.start(hourly.series[0].first)),
+        (Period::Hour, -HOUR / 2)
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::search::simplex;
-use super::season::{self, Season, line};
+use super::season::{Season, line};
 
 /// Longest season whose factors are states; a longer one is removed beforehand.
 const LONGEST_SEASON: usize = 24;
@@ -124,8 +124,8 @@ impl Ets {
     fn start(values: &[f64], form: Form, season: usize) -> Option<Self> {
         let factors = match form.season {
             Component::None => Season::None,
-            Component::Multiplicative => season::multiplicative(values, season)?,
-            _ => season::additions(values, season),
+            Component::Multiplicative => Season::factors(values, season)?,
+            _ => Season::additions(values, season),
         };
         let of_line = values.len().min((2 * season).max(10));
         let adjusted: Vec<f64> = values
@@ -270,6 +270,11 @@ impl Ets {
         };
         let Form { error, trend, season } = self.form;
         format!("ets({}{}{})", letter(error), letter(trend), letter(season))
+    }
+
+    pub(super) fn is_sound(&self) -> bool {
+        let seasonal = self.form.season != Component::None;
+        self.removed.is_sound() && (self.phase < self.season.len() || !seasonal && self.season.is_empty())
     }
 
     pub(super) fn update(&mut self, value: f64) {

@@ -58,6 +58,16 @@ impl Model {
         }
     }
 
+    /// Whether it can forecast, which one out of a damaged file may not.
+    pub fn is_sound(&self) -> bool {
+        match self {
+            Self::Theta(model) => model.is_sound(),
+            Self::Ets(model) => model.is_sound(),
+            Self::Combination(models) => models.iter().all(Self::is_sound),
+            Self::SeasonalNaive(_) | Self::MovingMean(_) | Self::Croston(_) | Self::Tsb(_) => true,
+        }
+    }
+
     /// Takes the next value in.
     pub fn update(&mut self, value: f64) {
         match self {

@@ -26,7 +26,7 @@ impl SeasonalNaive {
     }
 
     pub(super) fn update(&mut self, value: f64) {
-        if self.last.len() == self.season {
+        if !self.last.is_empty() && self.last.len() >= self.season {
             self.last.remove(0);
         }
         self.last.push(value);
@@ -34,7 +34,7 @@ impl SeasonalNaive {
 
     /// The next values, `[horizon]`: the last one again while there is no whole season.
     pub(super) fn forecast(&self, horizon: usize) -> Vec<f64> {
-        if self.last.len() < self.season {
+        if self.last.is_empty() || self.last.len() < self.season {
             return vec![self.last.last().copied().unwrap_or_default(); horizon];
         }
         self.last.iter().copied().cycle().take(horizon).collect()
@@ -57,7 +57,7 @@ impl MovingMean {
     }
 
     pub(super) fn update(&mut self, value: f64) {
-        if self.last.len() == self.window {
+        if !self.last.is_empty() && self.last.len() >= self.window {
             self.last.remove(0);
         }
         self.last.push(value);

@@ -22,18 +22,44 @@ pub enum Season {
 }
 
 impl Season {
-    /// That of a series, `[time]`, if it is seasonal: factors where all values are above 0, else what is added.
+    /// That of a series, `[time]`, if it is seasonal: factors where all values are above 0 and they leave less of the series
+    /// unexplained than additions do.
     pub fn of(values: &[f64], season: usize) -> Self {
         if !is_seasonal(&without_line(values), season) {
             return Self::None;
         }
-        let positive = values.iter().all(|value| *value > 0.0);
-        if positive {
-            if let Some(factors) = factors(values, season) {
-                return factors;
-            }
+        let levels = levels(values, season);
+        let additions = additions(&levels, season);
+        match Self::factors(values, season) {
+            Some(factors) if unexplained(&levels, &factors) <= unexplained(&levels, &additions) => factors,
+            _ => additions,
         }
-        additions(values, season)
+    }
+
+    /// By what each period of a season is multiplied, on average; none if a value or a factor is next to 0 or below.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn factors(values: &[f64], season: usize) -> Option<Self> {
+        if values.iter().any(|value| *value <= 0.0) {
+            return None;
+        }
+        let mut factors = averages(&levels(values, season), season, |value, level| value / level);
+        let mean = factors.iter().sum::<f64>() / season as f64;
+        factors.iter_mut().for_each(|factor| *factor /= mean);
+        let sound = factors.iter().all(|factor| *factor >= LEAST_FACTOR && factor.is_finite());
+        sound.then_some(Self::Multiplicative(factors))
+    }
+
+    /// What is added to each period of a season, on average.
+    pub fn additions(values: &[f64], season: usize) -> Self {
+        additions(&levels(values, season), season)
+    }
+
+    /// Whether it can be removed and added: there is a number for each period.
+    pub(super) fn is_sound(&self) -> bool {
+        match self {
+            Self::None => true,
+            Self::Additive(season) | Self::Multiplicative(season) => !season.is_empty(),
+        }
     }
 
     /// The value at a time without its season.
@@ -78,46 +104,53 @@ pub(super) fn line(values: &[f64]) -> Option<(f64, f64)> {
     (squares > 0.0).then(|| (mean, product / squares))
 }
 
-/// Factors by ratio to the moving mean; none if one would be next to 0.
-fn factors(values: &[f64], season: usize) -> Option<Season> {
-    let mut factors = averages(values, season, |value, level| value / level);
-    let mean = factors.iter().sum::<f64>() / season as f64;
-    factors.iter_mut().for_each(|factor| *factor /= mean);
-    let sound = factors.iter().all(|factor| *factor >= LEAST_FACTOR && factor.is_finite());
-    sound.then_some(Season::Multiplicative(factors))
+/// A value beside the centred moving mean of a season around it.
+struct Level {
+    time: usize,
+    value: f64,
+    level: f64,
 }
 
-/// What is added, by difference from the moving mean.
-pub(super) fn additions(values: &[f64], season: usize) -> Season {
-    let mut additions = averages(values, season, |value, level| value - level);
+#[allow(clippy::cast_precision_loss)]
+fn additions(levels: &[Level], season: usize) -> Season {
+    let mut additions = averages(levels, season, |value, level| value - level);
     let mean = additions.iter().sum::<f64>() / season as f64;
     additions.iter_mut().for_each(|addition| *addition -= mean);
     Season::Additive(additions)
 }
 
-pub(super) fn multiplicative(values: &[f64], season: usize) -> Option<Season> {
-    factors(values, season)
+/// Sum of squares of what level and season leave.
+fn unexplained(levels: &[Level], season: &Season) -> f64 {
+    levels.iter().map(|one| (one.value - season.add(one.time, one.level)).powi(2)).sum()
 }
 
-/// How each period of a season compares with the centred moving mean of a season, on average.
+/// All values that have a season around them.
 #[allow(clippy::cast_precision_loss)]
-fn averages(values: &[f64], season: usize, compare: impl Fn(f64, f64) -> f64) -> Vec<f64> {
-    let (mut sums, mut counts) = (vec![0.0; season], vec![0.0_f64; season]);
-    let half = season / 2;
+fn levels(values: &[f64], season: usize) -> Vec<Level> {
+    let mut levels = Vec::new();
     let mut window: f64 = values.iter().take(season).sum();
     for start in 0..values.len().saturating_sub(season - 1) {
         if start > 0 {
             window += values[start + season - 1] - values[start - 1];
         }
-        let centre = start + half;
+        let time = start + season / 2;
         // An even season has no middle: half of a period at each end.
-        let level = match (season % 2, values.get(start + season)) {
+        let sum = match (season % 2, values.get(start + season)) {
             (1, _) => window,
             (_, Some(next)) => window + (next - values[start]) / 2.0,
             (_, None) => break,
-        } / season as f64;
-        sums[centre % season] += compare(values[centre], level);
-        counts[centre % season] += 1.0;
+        };
+        levels.push(Level { time, value: values[time], level: sum / season as f64 });
+    }
+    levels
+}
+
+/// How each period of a season compares with its levels, on average.
+fn averages(levels: &[Level], season: usize, compare: impl Fn(f64, f64) -> f64) -> Vec<f64> {
+    let (mut sums, mut counts) = (vec![0.0; season], vec![0.0_f64; season]);
+    for one in levels {
+        sums[one.time % season] += compare(one.value, one.level);
+        counts[one.time % season] += 1.0;
     }
     sums.iter().zip(&counts).map(|(sum, count)| sum / count.max(1.0)).collect()
 }

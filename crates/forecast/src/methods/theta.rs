@@ -82,6 +82,10 @@ impl Theta {
         (self.alpha, 1.0 / (1.0 - self.weight))
     }
 
+    pub(super) fn is_sound(&self) -> bool {
+        self.season.is_sound()
+    }
+
     pub(super) fn update(&mut self, value: f64) {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let adjusted = self.season.remove(self.line.count as usize, value);

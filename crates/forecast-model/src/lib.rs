@@ -1,0 +1,45 @@
+//! The kind of models that forecast many series.
+//!
+//! # Layout
+//! - [`kind`]: the kind `forecast`: which files are its own, how they become a model, how one is trained.
+//! - [`model`]: fitted series with their keys and their calendar; [`files`]: as `signature.json` and `model.json`.
+//! - [`predictor`]: a loaded model that answers; [`table`]: the forecasts of some series as columns.
+//! - [`trainer`]: rows to a model, measured beside the seasonal naive; [`incumbent`]: and beside the live version; [`options`]: what the user may choose; [`keys`]: rows that
+//!   belong together.
+//!
+//! It must not know how a series is forecast, which is `crates/forecast`'s, nor PostgreSQL or clients. Invariant: that of all trainers:
+//! the same rows and options give the same model, bit by bit, in whatever order the rows came, with any number of threads.
+
+#![forbid(unsafe_code)]
+
+pub mod files;
+pub mod incumbent;
+pub mod keys;
+pub mod kind;
+pub mod model;
+pub mod options;
+pub mod predictor;
+pub mod table;
+pub mod trainer;
+
+pub use kind::Forecasts;
+
+use ecommerce_ml_forecast::Invalid;
+use ecommerce_ml_protocol::{EngineError, ErrorKind};
+
+/// The error for what can't be done as it was asked.
+fn refused(message: impl Into<String>) -> EngineError {
+    EngineError::new(ErrorKind::InvalidRequest, message.into())
+}
+
+/// The error for series that are none.
+fn invalid(error: Invalid) -> EngineError {
+    match error {
+        Invalid::Argument { name, expected } => {
+            refused(format!("\"{name}\" of a forecast must be {expected}"))
+        }
+        Invalid::OutOfRange | Invalid::NoOptimum { .. } => {
+            refused("the sum of the quantities of a period is larger than any number")
+        }
+    }
+}

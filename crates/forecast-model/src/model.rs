@@ -1,0 +1,72 @@
+//! Fitted series with their keys and their calendar.
+//!
+//! It must not know rows or files. Invariant: series are ordered by their keys, and each has as many as the model has key columns.
+
+use ecommerce_ml_forecast::forecaster::Forecaster;
+use ecommerce_ml_forecast::series::Calendar;
+use ecommerce_ml_protocol::{Answer, Field, ModelInfo, Reads, Signature, Table};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::kind::KIND;
+
+/// A model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForecastModel {
+    /// The columns that tell series apart, by name and by their type in the relation.
+    pub columns: Vec<Field>,
+    /// `[series][column]`, ascending.
+    pub keys: Vec<Vec<String>>,
+    /// Of the periods.
+    pub calendar: Calendar,
+    /// The first period to come.
+    pub end: i64,
+    /// Periods that are forecast unless a call says otherwise.
+    pub horizon: usize,
+    /// Periods of a season; 1 for none.
+    pub season: usize,
+    /// One series for each of the keys.
+    pub forecaster: Forecaster,
+}
+
+impl ForecastModel {
+    /// What it reads and answers.
+    pub fn signature(&self) -> Signature {
+        Signature {
+            reads: Reads::Keys(self.columns.clone()),
+            answers: vec![Answer::Table(Table::Forecast)],
+            labels: Vec::new(),
+        }
+    }
+
+    /// What the catalog is told of a model whose files take so many bytes.
+    pub fn info(&self, bytes: u64) -> ModelInfo {
+        let details = json!({
+            "series": self.keys.len(),
+            "frequency": self.calendar.period.name(),
+            "season_length": self.season,
+            "horizon": self.horizon,
+        });
+        ModelInfo {
+            kind: KIND.to_owned(),
+            signature: self.signature(),
+            parameters: self.keys.len() as u64,
+            bytes,
+            details: details.to_string(),
+        }
+    }
+
+    /// Whether it can be asked, which one out of a damaged file may not.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn check(&self) -> Result<(), &'static str> {
+        let ascend = self.keys.windows(2).all(|pair| pair[0] < pair[1]);
+        let fit = self.keys.iter().all(|keys| keys.len() == self.columns.len());
+        if !ascend || !fit || self.keys.len() != self.forecaster.len() || !self.forecaster.is_sound() {
+            return Err("its series are not what they should be");
+        }
+        Ok(())
+    }
+}

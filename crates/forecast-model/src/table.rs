@@ -1,0 +1,159 @@
+//! The forecasts of some series, as columns.
+//!
+//! It must not know who asks. Invariant: rows are ordered by keys and time.
+
+use ecommerce_ml_forecast::accuracy::Forecast;
+use ecommerce_ml_protocol::{Column, EngineError, Rows, Values};
+
+use crate::invalid;
+use crate::model::ForecastModel;
+use crate::refused;
+
+/// Part of the values that an interval covers, unless a call says otherwise.
+const LEVEL: f64 = 0.8;
+/// Most rows of an answer.
+const MOST_ROWS: usize = 1_000_000;
+
+/// What an answer calls its columns, and a question its arguments: no key may have such a name.
+pub const RESERVED: [&str; 10] =
+    ["horizon", "level", "after", "count", "time", "value", "lower", "upper", "method", "keys"];
+
+/// A question, as [`ecommerce_ml_protocol::Table::Forecast`] has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Question {
+    horizon: usize,
+    level: f64,
+    after: usize,
+    count: usize,
+    /// `[column]`, that of the model; none for any.
+    keys: Vec<Option<String>>,
+}
+
+impl Question {
+    /// The questions to a model, one a row of arguments.
+    ///
+    /// # Errors
+    /// [`ecommerce_ml_protocol::ErrorKind::InvalidRequest`] for an argument that can't be.
+    pub fn all(model: &ForecastModel, arguments: &Rows) -> Result<Vec<Self>, EngineError> {
+        (0..arguments.count as usize).map(|row| Self::of(model, arguments, row)).collect()
+    }
+
+    fn of(model: &ForecastModel, arguments: &Rows, row: usize) -> Result<Self, EngineError> {
+        let whole = |name: &str, default: usize| match number(arguments, name, row) {
+            None => Ok(default),
+            // More than any series.
+            Some(value) if value.fract() == 0.0 && (0.0..=1e15).contains(&value) =>
+            {
+                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+                Ok(value as usize)
+            }
+            Some(value) => {
+                Err(refused(format!("\"{name}\" must be a whole number of at least 0, not {value}")))
+            }
+        };
+        let key = |column: &ecommerce_ml_protocol::Field| text(arguments, &column.name, row);
+        Ok(Self {
+            horizon: whole("horizon", model.horizon)?,
+            level: number(arguments, "level", row).unwrap_or(LEVEL),
+            after: whole("after", 0)?,
+            count: whole("count", usize::MAX)?,
+            keys: model.columns.iter().map(key).collect(),
+        })
+    }
+
+    fn wants(&self, keys: &[String]) -> bool {
+        self.keys.iter().zip(keys).all(|(wanted, key)| wanted.as_ref().is_none_or(|wanted| wanted == key))
+    }
+}
+
+/// The answer to a question.
+///
+/// # Errors
+/// [`ecommerce_ml_protocol::ErrorKind::InvalidRequest`] for a horizon or a level that can't be, and for an answer of more than a million
+/// rows.
+pub fn forecasts(model: &ForecastModel, question: &Question) -> Result<Rows, EngineError> {
+    let wanted = model.keys.iter().enumerate().filter(|(_, keys)| question.wants(keys));
+    let places: Vec<usize> =
+        wanted.map(|(place, _)| place).skip(question.after).take(question.count).collect();
+    // What is wrong with a question is told even where there is nothing to answer.
+    model.forecaster.forecast(0, question.horizon, question.level).map_err(invalid)?;
+    if places.len().saturating_mul(question.horizon) > MOST_ROWS {
+        return Err(refused(format!("a forecast of more than {MOST_ROWS} rows at once"))
+            .with_hint("Ask for fewer series at a time."));
+    }
+    let mut table = TableBuilder::new(model);
+    for place in places {
+        let forecasts =
+            model.forecaster.forecast(place, question.horizon, question.level).map_err(invalid)?;
+        table.add(place, &forecasts);
+    }
+    Ok(table.finish())
+}
+
+struct TableBuilder<'a> {
+    model: &'a ForecastModel,
+    /// Those of the answer, and how many rows each has.
+    series: Vec<(usize, usize)>,
+    times: Vec<Option<i64>>,
+    numbers: [Vec<Option<f64>>; 3],
+}
+
+impl<'a> TableBuilder<'a> {
+    fn new(model: &'a ForecastModel) -> Self {
+        Self { model, series: Vec::new(), times: Vec::new(), numbers: Default::default() }
+    }
+
+    fn add(&mut self, place: usize, forecasts: &[Forecast]) {
+        self.series.push((place, forecasts.len()));
+        for (step, forecast) in (0..).zip(forecasts) {
+            self.times.push(Some(self.model.calendar.start(self.model.end.saturating_add(step))));
+            let numbers = [forecast.value, forecast.lower, forecast.upper];
+            self.numbers.iter_mut().zip(numbers).for_each(|(column, number)| column.push(Some(number)));
+        }
+    }
+
+    fn finish(self) -> Rows {
+        let key =
+            |at: usize| move |place: usize| self.model.keys.get(place).and_then(|keys| keys.get(at)).cloned();
+        let mut columns: Vec<Column> = Vec::new();
+        for (at, field) in self.model.columns.iter().enumerate() {
+            columns.push(Column { name: field.name.clone(), values: repeated(&self.series, key(at)) });
+        }
+        let method = repeated(&self.series, |place| self.model.forecaster.method(place));
+        let [value, lower, upper] = self.numbers;
+        let count = u32::try_from(self.times.len()).unwrap_or(u32::MAX);
+        let more = [
+            ("time", Values::Timestamp(self.times)),
+            ("value", Values::Number(value)),
+            ("lower", Values::Number(lower)),
+            ("upper", Values::Number(upper)),
+            ("method", method),
+        ];
+        columns.extend(more.map(|(name, values)| Column { name: name.to_owned(), values }));
+        Rows { count, columns }
+    }
+}
+
+/// A text of each series, for each of its rows.
+fn repeated(series: &[(usize, usize)], text: impl Fn(usize) -> Option<String>) -> Values {
+    let (mut dictionary, mut codes) = (Vec::new(), Vec::new());
+    for (place, rows) in series {
+        let text = text(*place).unwrap_or_default();
+        if dictionary.last() != Some(&text) {
+            dictionary.push(text);
+        }
+        let code = u32::try_from(dictionary.len() - 1).ok();
+        codes.extend(std::iter::repeat_n(code, *rows));
+    }
+    Values::Text { dictionary, codes }
+}
+
+fn number(rows: &Rows, name: &str, row: usize) -> Option<f64> {
+    let Values::Number(values) = rows.column(name)? else { return None };
+    values.get(row).copied().flatten()
+}
+
+fn text(rows: &Rows, name: &str, row: usize) -> Option<String> {
+    let Values::Text { dictionary, codes } = rows.column(name)? else { return None };
+    dictionary.get(usize::try_from(codes.get(row).copied().flatten()?).ok()?).cloned()
+}

@@ -1,0 +1,54 @@
+//! What series come to.
+
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::iter::TableIterator;
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{JsonB, name, pg_extern, pg_sys};
+
+use crate::error::Error;
+use crate::planning::forecasts::{Forecast, Question, find};
+
+/// Part of the values that intervals cover, unless a call says otherwise.
+const LEVEL: f64 = 0.8;
+
+/// The forecasts of a model's series. Without a model there is nothing to say.
+#[pg_extern]
+#[allow(clippy::type_complexity)]
+fn forecast(
+    model: Option<&str>,
+    horizon: Option<i32>,
+    level: Option<f64>,
+    keys: Option<JsonB>,
+    future: Option<pg_sys::Oid>,
+) -> Result<
+    TableIterator<
+        'static,
+        (
+            name!(keys, JsonB),
+            name!(time, TimestampWithTimeZone),
+            name!(value, f64),
+            name!(lower, f64),
+            name!(upper, f64),
+            name!(method, String),
+        ),
+    >,
+    ErrorReport,
+> {
+    let Some(model) = model else { return Ok(TableIterator::empty()) };
+    if future.is_some() {
+        return Err(Error::ReadsNoFuture(model.to_owned()).into());
+    }
+    let expected = "from 1 to 1000";
+    let refused = || Error::ArgumentValue { argument: "horizon", expected };
+    let size = |horizon: i32| usize::try_from(horizon).ok().filter(|size| (1..=1000).contains(size));
+    let horizon = horizon.map(|horizon| size(horizon).ok_or_else(refused)).transpose()?;
+    let level = level.unwrap_or(LEVEL);
+    if !(level > 0.0 && level <= 0.99) {
+        return Err(Error::ArgumentValue { argument: "level", expected: "above 0 and at most 0.99" }.into());
+    }
+    let found = find(&Question { model, horizon, level, keys: keys.map(|keys| keys.0) })?;
+    let row = |Forecast { keys, time, value, lower, upper, method }: Forecast| {
+        (JsonB(keys), time, value, lower, upper, method)
+    };
+    Ok(TableIterator::new(found.into_iter().map(row)))
+}

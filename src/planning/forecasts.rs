@@ -1,0 +1,137 @@
+//! What a model's series come to.
+//!
+//! It must not know how series are forecast. Invariant: series are asked for some at a time, so that no answer of the engine grows with
+//! their number.
+
+use ecommerce_ml_protocol::{Column, Field, Reads, Rows, Table, ValueType, Values};
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::pg_sys;
+use serde_json::{Map, Value};
+
+use crate::columns::EPOCH;
+use crate::error::Error;
+use crate::inference::{TableRow, model_of, tables};
+
+/// Rows of one answer of the engine, about: some megabytes.
+const ROWS_AT_ONCE: usize = 50_000;
+/// Periods of each series, where the model says how many.
+const PERIODS: usize = 100;
+
+/// What is asked.
+pub struct Question<'a> {
+    pub model: &'a str,
+    /// Periods ahead; those that the model was trained for if there are none.
+    pub horizon: Option<usize>,
+    /// Part of the values that intervals cover.
+    pub level: f64,
+    /// Values of key columns; of all series if there are none.
+    pub keys: Option<Value>,
+}
+
+/// A period of a series.
+pub struct Forecast {
+    pub keys: Value,
+    pub time: TimestampWithTimeZone,
+    pub value: f64,
+    pub lower: f64,
+    pub upper: f64,
+    pub method: String,
+}
+
+/// The forecasts of all series that are asked for, by keys and time.
+///
+/// # Errors
+/// [`Error::ArgumentValue`] for keys that the model doesn't have, those of [`tables`], and the engine's.
+pub fn find(question: &Question<'_>) -> Result<Vec<Forecast>, Error> {
+    let model = model_of(Some(question.model))?;
+    let columns = match &model.signature.reads {
+        Reads::Keys(fields) => fields.clone(),
+        Reads::Text | Reads::Columns(_) => Vec::new(),
+    };
+    let keys = wanted(question.keys.as_ref(), &columns)?;
+    let count = (ROWS_AT_ONCE / question.horizon.unwrap_or(PERIODS).max(1)).max(1);
+    let mut found = Vec::new();
+    for page in 0.. {
+        pgrx::check_for_interrupts!();
+        let arguments = arguments(question, &keys, page * count, count);
+        let answer = tables(&model, Table::Forecast, arguments)?.pop().unwrap_or_default();
+        if answer.count == 0 {
+            break;
+        }
+        for row in TableRow::all(&answer) {
+            found.push(forecast(row, &columns).ok_or(UNEXPECTED)?);
+        }
+    }
+    Ok(found)
+}
+
+const UNEXPECTED: Error = Error::Unexpected("a forecast without time or value");
+
+/// The value of each key column; none where any will do.
+fn wanted(keys: Option<&Value>, columns: &[Field]) -> Result<Vec<(String, String)>, Error> {
+    let refused = || Error::ArgumentValue {
+        argument: "keys",
+        expected: "an object of key columns of the model, each with a value",
+    };
+    let Some(keys) = keys.filter(|keys| !keys.is_null()) else { return Ok(Vec::new()) };
+    let given = keys.as_object().ok_or_else(refused)?;
+    let key = |(name, value): (&String, &Value)| {
+        let text = match value {
+            Value::String(text) => text.clone(),
+            Value::Number(number) => number.to_string(),
+            Value::Bool(is_true) => is_true.to_string(),
+            _ => return Err(refused()),
+        };
+        columns.iter().any(|column| column.name == *name).then(|| (name.clone(), text)).ok_or_else(refused)
+    };
+    given.iter().map(key).collect()
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn arguments(question: &Question<'_>, keys: &[(String, String)], after: usize, count: usize) -> Rows {
+    let number = |name: &str, value: Option<f64>| Column {
+        name: name.to_owned(),
+        values: Values::Number(vec![value]),
+    };
+    let mut columns = vec![
+        number("horizon", question.horizon.map(|horizon| horizon as f64)),
+        number("level", Some(question.level)),
+        number("after", Some(after as f64)),
+        number("count", Some(count as f64)),
+    ];
+    columns.extend(keys.iter().map(|(name, value)| Column {
+        name: name.clone(),
+        values: Values::Text { dictionary: vec![value.clone()], codes: vec![Some(0)] },
+    }));
+    Rows { count: 1, columns }
+}
+
+fn forecast(row: TableRow<'_>, columns: &[Field]) -> Option<Forecast> {
+    let key = |field: &Field| Some((field.name.clone(), key_value(row.text(&field.name)?, field.value_type)));
+    Some(Forecast {
+        keys: Value::Object(columns.iter().map(key).collect::<Option<Map<_, _>>>()?),
+        time: moment(row.timestamp("time")?),
+        value: row.number("value")?,
+        lower: row.number("lower")?,
+        upper: row.number("upper")?,
+        method: row.text("method")?.to_owned(),
+    })
+}
+
+/// A key as JSON has it.
+fn key_value(text: &str, value_type: ValueType) -> Value {
+    let typed = match value_type {
+        ValueType::Number | ValueType::Boolean => serde_json::from_str(text).ok(),
+        ValueType::Text | ValueType::Timestamp => None,
+    };
+    typed.unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+/// Microseconds since 1970 as the server has them; infinite beyond its range.
+fn moment(microseconds: i64) -> TimestampWithTimeZone {
+    let infinite = || {
+        let end = if microseconds > 0 { pg_sys::TimestampTz::MAX } else { pg_sys::TimestampTz::MIN };
+        TimestampWithTimeZone::try_from(end).unwrap_or_else(|_| pgrx::datum::to_timestamp(0.0))
+    };
+    TimestampWithTimeZone::try_from(microseconds.saturating_sub(EPOCH)).unwrap_or_else(|_| infinite())
+}

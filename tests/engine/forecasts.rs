@@ -1,0 +1,291 @@
+//! The kind `forecast`: rows to a model, its files, its answers.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+
+use ecommerce_ml_checkpoint::files::ModelFiles;
+use ecommerce_ml_forecast_model::Forecasts;
+use ecommerce_ml_predictor::{Evaluate, Job, ModelKind, Predictor};
+use ecommerce_ml_protocol::training::{
+    Finished, JobOutput, Label, Objective, Prepared, TrainingCall, TrainingInput, TrainingPlan, TrainingRows,
+};
+use ecommerce_ml_protocol::{
+    Answers, Column, EngineError, ErrorKind, Field, Input, ModelInfo, Output, Reads, Rows, Table, Task,
+    UploadPart, ValueType, Values,
+};
+
+const DAY: i64 = 86_400_000_000;
+/// A Monday.
+const START: i64 = 4 * DAY;
+
+struct Nobody;
+
+impl Evaluate for Nobody {
+    fn predict(&self, _: &ModelFiles, _: &Input) -> Result<(ModelInfo, Option<Answers>), EngineError> {
+        panic!("no other model is asked")
+    }
+}
+
+fn texts(name: &str, values: &[&str]) -> Column {
+    let dictionary = values.iter().map(|&text| text.to_owned()).collect();
+    let codes = (0..values.len()).map(|at| Some(at as u32)).collect();
+    Column { name: name.to_owned(), values: Values::Text { dictionary, codes } }
+}
+
+fn numbers(name: &str, value: Option<f64>) -> Column {
+    Column { name: name.to_owned(), values: Values::Number(vec![value]) }
+}
+
+fn call(keys: &[&str], options: &str) -> TrainingCall {
+    let field = |name: &&str| Field { name: (*name).to_owned(), value_type: ValueType::Text };
+    let fields: Vec<Field> = keys.iter().map(field).collect();
+    TrainingCall {
+        objective: Objective::Forecast,
+        input: TrainingInput::Events { keys: fields.clone(), fields },
+        has_time: true,
+        options: options.to_owned(),
+    }
+}
+
+/// What a product sells on a day: more on some days of the week, and more and more.
+fn sold(product: usize, day: i64) -> f64 {
+    let of_week = [5.0, 6.0, 7.0, 8.0, 12.0, 20.0, 3.0][day.rem_euclid(7) as usize];
+    let mixed = (day as u64 * 31 + product as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+    let noise = (mixed % 13) as f64 / 6.0;
+    (product + 1) as f64 * (of_week + 0.1 * day as f64 + noise)
+}
+
+/// Ten products, each day for twelve weeks, in any order; every sale in two parts.
+fn rows(backward: bool) -> Vec<TrainingRows> {
+    rows_of_days(84, backward)
+}
+
+fn rows_of_days(days: i64, backward: bool) -> Vec<TrainingRows> {
+    let mut all: Vec<(String, i64, f64)> = Vec::new();
+    for product in 0..10 {
+        for day in 0..days {
+            for part in [0.25, 0.75] {
+                all.push((format!("p{product}"), START + day * DAY + 3600, part * sold(product, day)));
+            }
+        }
+    }
+    if backward {
+        all.reverse();
+    }
+    let batch = |rows: &[(String, i64, f64)]| TrainingRows {
+        input: Input::Rows(Rows {
+            count: rows.len() as u32,
+            columns: vec![texts("product", &rows.iter().map(|row| row.0.as_str()).collect::<Vec<_>>())],
+        }),
+        labels: rows.iter().map(|row| Label::Number(row.2)).collect(),
+        times: rows.iter().map(|row| row.1).collect(),
+        paraphrases: Vec::new(),
+    };
+    all.chunks(97).map(batch).collect()
+}
+
+fn job(call: TrainingCall, rows: Vec<TrainingRows>) -> Job {
+    let plan =
+        TrainingPlan { call, base: None, incumbent: None, memory_limit: 1 << 28, checkpoint_interval: 60 };
+    Job { plan, base: None, incumbent: None, rows, synonyms: Vec::new(), checkpoint: Vec::new() }
+}
+
+fn train(threads: usize, job: Job) -> Result<(Prepared, Finished, ModelFiles), EngineError> {
+    let kind = Forecasts::new(threads);
+    let (mut prepared, mut finished, mut names, mut contents) = (None, None, Vec::new(), Vec::new());
+    let mut sink = |output| {
+        match output {
+            JobOutput::Prepared(some) => prepared = Some(some),
+            JobOutput::Finished(some) => finished = Some(*some),
+            JobOutput::Model(UploadPart::Begin { files }) => {
+                contents = vec![Vec::new(); files.len()];
+                names = files.into_iter().map(|file| file.name).collect();
+            }
+            JobOutput::Model(UploadPart::Chunk { file, data }) => contents[file as usize].extend(data),
+            _ => {}
+        }
+        Ok(())
+    };
+    let trainer = kind.trainer().unwrap();
+    trainer.check(&job.plan.call)?;
+    assert!(trainer.accepts(&job.plan.call));
+    trainer.train(job, &Nobody, &mut sink)?;
+    let files = ModelFiles::from_parts(names.into_iter().zip(contents).collect());
+    Ok((prepared.unwrap(), finished.unwrap(), files))
+}
+
+fn load(files: &ModelFiles) -> Result<Arc<dyn Predictor>, EngineError> {
+    let kind = Forecasts::new(1);
+    assert!(kind.recognises(files));
+    kind.load(None, files)
+}
+
+fn ask(model: &dyn Predictor, arguments: Vec<Column>) -> Result<Rows, EngineError> {
+    let input = Input::Rows(Rows { count: 1, columns: arguments });
+    let answers = model.submit(input, Output::Table(Table::Forecast)).wait()?.answers;
+    let Answers::Tables(mut tables) = answers else { panic!("{answers:?}") };
+    assert_eq!(tables.len(), 1);
+    assert!(tables[0].check());
+    Ok(tables.remove(0))
+}
+
+fn column(table: &Rows, name: &str) -> Vec<f64> {
+    let Some(Values::Number(values)) = table.column(name) else { panic!("{table:?}") };
+    values.iter().map(|value| value.unwrap()).collect()
+}
+
+#[test]
+fn a_model_beats_the_last_week_and_answers() {
+    let (prepared, finished, files) = train(2, job(call(&["product"], "{}"), rows(false))).unwrap();
+    assert_eq!((prepared.training_rows, prepared.held_out_rows), (1400, 280));
+    assert!(
+        prepared.options.contains(r#""frequency":"day""#) && prepared.options.contains(r#""horizon":14"#)
+    );
+    let against = finished.against_baseline.clone().unwrap();
+    assert!(against.testable && against.beaten, "{against:?}");
+    assert_eq!(prepared.baseline.unwrap().method.as_deref(), Some("forecasting what was a season ago"));
+    let names: Vec<&str> = finished.metrics.iter().map(|metric| metric.name.as_str()).collect();
+    assert_eq!(names, ["mase", "rmsse", "wape", "smape", "coverage", "interval_width", "pinball_loss"]);
+    assert_eq!(finished.info.task(), Task::Forecast);
+    assert!(matches!(&finished.info.signature.reads, Reads::Keys(keys) if keys[0].name == "product"));
+
+    let model = load(&files).unwrap();
+    assert_eq!(*model.info(), finished.info);
+    let all = ask(&*model, Vec::new()).unwrap();
+    assert_eq!(all.count, 140);
+    let Some(Values::Timestamp(times)) = all.column("time") else { panic!() };
+    assert_eq!((times[0], times[13]), (Some(START + 84 * DAY), Some(START + 97 * DAY)));
+    let (values, lower, upper) = (column(&all, "value"), column(&all, "lower"), column(&all, "upper"));
+    for (at, value) in values.iter().enumerate() {
+        assert!(lower[at] <= *value && *value <= upper[at]);
+        let expected = sold(at / 14, 84 + at as i64 % 14);
+        assert!((value - expected).abs() < 0.25 * expected, "{at}: {value}, not {expected}");
+    }
+    // Some of it.
+    let one = ask(&*model, vec![texts("product", &["p7"]), numbers("horizon", Some(3.0))]).unwrap();
+    assert_eq!(column(&one, "value"), values[98..101]);
+    let page = ask(&*model, vec![numbers("after", Some(9.0)), numbers("count", Some(5.0))]).unwrap();
+    assert_eq!(column(&page, "value"), values[126..]);
+    let none = ask(&*model, vec![texts("product", &["p10"])]).unwrap();
+    assert_eq!(none.count, 0);
+    let wide = ask(&*model, vec![numbers("level", Some(0.95))]).unwrap();
+    assert!(column(&wide, "upper").iter().zip(&upper).all(|(wide, narrow)| wide >= narrow));
+}
+
+#[test]
+fn the_order_of_rows_and_threads_don_t_matter() {
+    let of = |threads, backward| {
+        let (prepared, _, files) = train(threads, job(call(&["product"], "{}"), rows(backward))).unwrap();
+        (prepared.rows_sha256, files.get("model.json").unwrap().to_vec())
+    };
+    let first = of(1, false);
+    assert!(of(1, true) == first && of(3, false) == first);
+}
+
+/// The live version is asked as it is, from the end of what it knew.
+#[test]
+fn a_new_version_is_compared_with_the_live_one() {
+    let (.., live) = train(2, job(call(&["product"], "{}"), rows_of_days(56, false))).unwrap();
+    let beside = |days, keys: &[&str]| {
+        let mut job = job(call(keys, "{}"), rows_of_days(days, false));
+        job.incumbent = Some(live.clone());
+        train(2, job).unwrap().1.comparison
+    };
+    let found = beside(84, &["product"]).unwrap();
+    assert_eq!((found.metric.as_str(), found.rows, found.more_is_better), ("rmsse", 10, false));
+    assert!(found.new < found.incumbent && found.better, "{found:?}");
+    assert_eq!(beside(56, &["product"]), None, "it knows all periods");
+    assert_eq!(beside(84, &[]), None, "it has other series");
+}
+
+#[test]
+fn without_keys_there_is_one_series() {
+    let mut parts = rows(false);
+    for part in &mut parts {
+        let Input::Rows(rows) = &mut part.input else { panic!() };
+        rows.columns.clear();
+    }
+    let options = r#"{"frequency": "week", "horizon": 2, "gaps": "missing", "eval_fraction": 0}"#;
+    let (prepared, finished, files) = train(1, job(call(&[], options), parts)).unwrap();
+    assert_eq!((prepared.held_out_rows, prepared.baseline), (0, None));
+    assert!(finished.metrics.is_empty() && finished.against_baseline.is_none());
+    let table = ask(&*load(&files).unwrap(), Vec::new()).unwrap();
+    assert_eq!((table.count, table.columns.len()), (2, 5));
+}
+
+#[test]
+fn what_can_t_be_done_is_refused() {
+    let refused = |call: TrainingCall, rows| {
+        let error = train(1, job(call, rows)).err().unwrap();
+        assert_eq!(error.kind, ErrorKind::InvalidRequest);
+        error.message
+    };
+    for (options, message) in [
+        (r#"{"frequency": "fortnight"}"#, "training option \"frequency\" must be"),
+        (r#"{"horizon": 0}"#, "training option \"horizon\" must be a whole number from 1 to 1000, not 0"),
+        (
+            r#"{"horizon": 10000}"#,
+            "training option \"horizon\" must be a whole number from 1 to 1000, not 10000",
+        ),
+        (r#"{"gaps": 0}"#, "training option \"gaps\" must be"),
+        (r#"{"horizons": 1}"#, "unknown training option \"horizons\""),
+    ] {
+        let found = refused(call(&["product"], options), rows(false));
+        assert!(found.starts_with(message), "{found}");
+    }
+    assert!(refused(call(&["value"], "{}"), rows(false)).contains("is called like a column of forecasts"));
+    let mut with_feature = call(&["product"], "{}");
+    let TrainingInput::Events { fields, .. } = &mut with_feature.input else { panic!() };
+    fields.push(Field { name: "price".to_owned(), value_type: ValueType::Number });
+    assert!(refused(with_feature, rows(false)).contains("does not read column \"price\" yet"));
+    assert!(refused(call(&["product"], "{}"), Vec::new()).contains("must be at least one"));
+    let mut bad = rows(false);
+    bad[0].labels[0] = Label::Number(f64::NAN);
+    assert!(refused(call(&["product"], "{}"), bad).contains("must be finite numbers"));
+    let mut small = job(call(&["product"], "{}"), rows(false));
+    small.plan.memory_limit = 1000;
+    assert_eq!(train(1, small).err().unwrap().kind, ErrorKind::OutOfMemory);
+
+    let (.., files) = train(1, job(call(&["product"], "{}"), rows(false))).unwrap();
+    let model = load(&files).unwrap();
+    for (name, value) in [
+        ("horizon", 0.0),
+        ("horizon", 1001.0),
+        ("horizon", 1.5),
+        ("level", 0.0),
+        ("level", 1.0),
+        ("after", -1.0),
+    ] {
+        assert_eq!(
+            ask(&*model, vec![numbers(name, Some(value))]).unwrap_err().kind,
+            ErrorKind::InvalidRequest
+        );
+    }
+    let texts = model.submit(Input::Texts(vec!["p1".to_owned()]), Output::Prediction).wait();
+    assert_eq!(texts.unwrap_err().kind, ErrorKind::InvalidRequest);
+}
+
+#[test]
+fn damaged_files_are_refused() {
+    let (.., files) = train(1, job(call(&["product"], "{}"), rows(false))).unwrap();
+    let whole = String::from_utf8(files.get("model.json").unwrap().to_vec()).unwrap();
+    let signature = files.get("signature.json").unwrap().to_vec();
+    let with = |model: &str| {
+        let parts =
+            vec![("signature.json".to_owned(), signature.clone()), ("model.json".to_owned(), model.into())];
+        load(&ModelFiles::from_parts(parts)).map(drop).map_err(|error| error.kind)
+    };
+    assert_eq!(with(&whole), Ok(()));
+    assert_eq!(with(&whole[..whole.len() / 2]), Err(ErrorKind::DamagedModel));
+    assert_eq!(with(&whole.replace("\"format\":1", "\"format\":2")), Err(ErrorKind::UnsupportedModel));
+    assert_eq!(with(&whole.replacen("[\"p0\"]", "[\"p9\"]", 1)), Err(ErrorKind::DamagedModel));
+    assert_eq!(with(&whole.replacen("[\"p0\"],", "", 1)), Err(ErrorKind::DamagedModel));
+    let mut emptied = whole.clone();
+    let at = emptied.find("\"additive\":[").unwrap();
+    let end = at + emptied[at..].find(']').unwrap();
+    emptied.replace_range(at..=end, "\"additive\":[]");
+    assert_eq!(with(&emptied), Err(ErrorKind::DamagedModel));
+    let missing = ModelFiles::from_parts(vec![("signature.json".to_owned(), signature.clone())]);
+    assert_eq!(load(&missing).err().unwrap().kind, ErrorKind::FileMissing);
+}

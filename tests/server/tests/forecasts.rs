@@ -1,0 +1,170 @@
+//! Forecasts of many series in SQL: trained, measured, deployed, asked; and what can't be forecast, refused.
+
+use ecommerce_ml_server_tests::jobs::{said, succeed, wait};
+use ecommerce_ml_server_tests::statement::run;
+use ecommerce_ml_server_tests::{Cluster, ask, fails_with};
+use postgres::Client;
+use serde_json::{Value, json};
+
+/// Twelve products in two shops, sold on each day of 20 weeks, most on Saturdays, and more and more. Keys are a number and a word.
+const SALES: &str = "
+    CREATE TABLE sales (product int, shop text, day date, quantity numeric, price numeric);
+    INSERT INTO sales
+    SELECT product, shop, date '2024-01-01' + day,
+           product * ((ARRAY[5,6,7,8,12,20,3])[1 + day % 7] + 0.1 * day + (hashint4(day * 31 + product) & 15) / 8.0), 2.5
+    FROM generate_series(1, 6) AS product, unnest('{north,south}'::text[]) AS shop, generate_series(0, 139) AS day";
+
+fn shop() -> (Cluster, Client) {
+    let cluster = Cluster::new();
+    let mut session = cluster.session();
+    run(&mut session, SALES);
+    (cluster, session)
+}
+
+/// The call that trains a model from `sales`.
+fn train(name: &str, keys: &str, options: &Value) -> String {
+    format!(
+        "SELECT ecommerce_ml.train_model('{name}', 'sales', label_column => 'quantity', task => 'forecast',
+             key_columns => '{keys}', time_column => 'day', options => '{options}')"
+    )
+}
+
+/// Trains, and returns what the job says of its end.
+fn trained(session: &mut Client, call: &str) -> String {
+    let job: i64 = ask(session, call);
+    succeed(session, job);
+    said(session, job)
+}
+
+#[test]
+fn series_are_learned_measured_and_forecast() {
+    let (_cluster, mut session) = shop();
+    let outcome = trained(&mut session, &train("sales", "{product,shop}", &json!({})));
+    let expected = "succeeded; deployed: it is better than forecasting what was a season ago (rmsse ";
+    assert!(outcome.starts_with(expected), "{outcome}");
+    let metric = |session: &mut Client, name: &str| -> f64 {
+        let query = format!(
+            "SELECT (metrics ->> '{name}')::float8 FROM ecommerce_ml.model_versions WHERE name = 'sales'"
+        );
+        ask(session, &query)
+    };
+    assert!(metric(&mut session, "mase") < 0.9);
+    assert!((0.6..=1.0).contains(&metric(&mut session, "coverage")));
+    let task: String = ask(&mut session, "SELECT task FROM ecommerce_ml.models WHERE name = 'sales'");
+    assert_eq!(task, "forecast");
+
+    // Twelve series of two weeks, from the day after the last; ordered, with keys of their own types.
+    let found: Value = ask(
+        &mut session,
+        "SELECT jsonb_build_array(count(*), min(time AT TIME ZONE 'UTC'), max(time AT TIME ZONE 'UTC'),
+                    bool_and(lower <= value AND value <= upper AND lower >= 0))
+         FROM ecommerce_ml.forecast('sales')",
+    );
+    assert_eq!(found, json!([168, "2024-05-20T00:00:00", "2024-06-02T00:00:00", true]));
+    let first: Value = ask(&mut session, "SELECT keys FROM ecommerce_ml.forecast('sales') LIMIT 1");
+    assert_eq!(first, json!({"product": 1, "shop": "north"}));
+    let near: bool = ask(
+        &mut session,
+        "SELECT bool_and(abs(value - expected) < 0.25 * expected)
+         FROM ecommerce_ml.forecast('sales', 14) AS f, LATERAL (SELECT (f.time AT TIME ZONE 'UTC')::date - date '2024-01-01' AS day) AS d,
+              LATERAL (SELECT (keys ->> 'product')::int * ((ARRAY[5,6,7,8,12,20,3])[1 + day % 7] + 0.1 * day + 1) AS expected) AS e",
+    );
+    assert!(near);
+    // Some of it; a higher level is wider.
+    let query = "SELECT count(*) FROM ecommerce_ml.forecast('sales', 30, keys => '{\"product\": 3}')";
+    assert_eq!(ask::<i64>(&mut session, query), 60);
+    let query =
+        "SELECT count(*) FROM ecommerce_ml.forecast('sales', keys => '{\"product\": 3, \"shop\": \"west\"}')";
+    assert_eq!(ask::<i64>(&mut session, query), 0);
+    let wider = "SELECT bool_and(w.upper >= n.upper AND w.lower <= n.lower)
+        FROM ecommerce_ml.forecast('sales', level => 0.95) AS w JOIN ecommerce_ml.forecast('sales', level => 0.5) AS n USING (keys, time)";
+    assert!(ask::<bool>(&mut session, wider));
+    // Many rows come in several answers.
+    let long =
+        "SELECT count(*) || ' ' || count(DISTINCT (keys, time)) FROM ecommerce_ml.forecast('sales', 1000)";
+    assert_eq!(ask::<String>(&mut session, long), "12000 12000");
+    assert_eq!(ask::<i64>(&mut session, "SELECT count(*) FROM ecommerce_ml.forecast(NULL)"), 0);
+}
+
+#[test]
+fn what_can_t_be_forecast_is_refused() {
+    let (_cluster, mut session) = shop();
+    trained(&mut session, &train("sales", "{product,shop}", &json!({"deploy": "always"})));
+    for (call, sqlstate) in [
+        ("forecast('nothing')", "42704"),
+        ("forecast('reviews')", "42809"),
+        ("forecast('sales', 0)", "22023"),
+        ("forecast('sales', 10000)", "22023"),
+        ("forecast('sales', level => 1)", "22023"),
+        ("forecast('sales', level => 'NaN')", "22023"),
+        ("forecast('sales', keys => '[]')", "22023"),
+        ("forecast('sales', keys => '{\"price\": 1}')", "22023"),
+        ("forecast('sales', keys => '{\"product\": null}')", "22023"),
+        ("forecast('sales', future => 'sales')", "0A000"),
+    ] {
+        fails_with(&mut session, &format!("SELECT * FROM ecommerce_ml.{call}"), sqlstate);
+    }
+    fails_with(&mut session, "SELECT ecommerce_ml.predict_value('text', 'sales')", "42809");
+    fails_with(&mut session, "SELECT ecommerce_ml.predict_value(s, 'sales') FROM sales AS s", "42809");
+    let wrong = |arguments: &str| {
+        format!("SELECT ecommerce_ml.train_model('other', 'sales', task => 'forecast', {arguments})")
+    };
+    for (arguments, sqlstate) in [
+        ("label_column => 'quantity'", "22023"),
+        ("time_column => 'day'", "22023"),
+        ("time_column => 'day', label_column => 'quantity', key_columns => '{shop,shop}'", "42701"),
+        ("time_column => 'day', label_column => 'quantity', key_columns => '{nowhere}'", "42703"),
+        ("time_column => 'day', label_column => 'quantity', feature_columns => '{price}'", "22023"),
+        ("time_column => 'day', label_column => 'quantity', options => '{\"horizon\": 0}'", "22023"),
+        (
+            "time_column => 'day', label_column => 'quantity', options => '{\"frequency\": \"minute\"}'",
+            "22023",
+        ),
+    ] {
+        fails_with(&mut session, &wrong(arguments), sqlstate);
+    }
+    // An empty table, and numbers that are none.
+    run(&mut session, "CREATE TABLE empty (LIKE sales); CREATE TABLE odd (LIKE sales)");
+    run(
+        &mut session,
+        "INSERT INTO odd SELECT 1, 'north', date '2024-01-01' + i, 'NaN', 1 FROM generate_series(1, 9) AS i",
+    );
+    for relation in ["empty", "odd"] {
+        let call = train("other", "{product}", &json!({})).replace("'sales'", &format!("'{relation}'"));
+        let job: i64 = ask(&mut session, &call);
+        assert_eq!(wait(&mut session, job), "failed", "{relation}");
+    }
+}
+
+/// What a season ago was can't be beaten where each week is as the one before.
+#[test]
+fn what_does_not_beat_the_naive_is_not_deployed() {
+    let (_cluster, mut session) = shop();
+    run(
+        &mut session,
+        "UPDATE sales SET quantity = product * (ARRAY[5,6,7,8,12,20,3])[1 + (day - date '2024-01-01') % 7]",
+    );
+    let outcome = trained(&mut session, &train("sales", "{product,shop}", &json!({})));
+    assert!(outcome.contains("not deployed: it is not better"), "{outcome}");
+    fails_with(&mut session, "SELECT * FROM ecommerce_ml.forecast('sales')", "42704");
+    let exact = "SELECT bool_and(value = lower AND value = upper) FROM ecommerce_ml.forecast('sales@1')";
+    assert!(ask::<bool>(&mut session, exact), "what never varies is certain");
+}
+
+/// One series without keys, by the week, with gaps; rows without time or quantity are passed over.
+#[test]
+fn gaps_nulls_and_one_series() {
+    let (_cluster, mut session) = shop();
+    run(&mut session, "DELETE FROM sales WHERE day BETWEEN '2024-02-05' AND '2024-02-18';
+        INSERT INTO sales VALUES (1, 'north', NULL, 5, 1), (1, 'north', '2024-03-01', NULL, 1), (NULL, 'north', '2024-03-01', 0, 1)");
+    for gaps in ["zero", "missing"] {
+        let options = json!({"frequency": "week", "horizon": 4, "gaps": gaps, "deploy": "always"});
+        trained(&mut session, &train(gaps, "{}", &options));
+        let query = format!(
+            "SELECT jsonb_build_array(jsonb_agg(DISTINCT keys), count(*), min(time AT TIME ZONE 'UTC'), max(time AT TIME ZONE 'UTC'))
+             FROM ecommerce_ml.forecast('{gaps}')"
+        );
+        let found: Value = ask(&mut session, &query);
+        assert_eq!(found, json!([[{}], 4, "2024-05-20T00:00:00", "2024-06-10T00:00:00"]));
+    }
+}
