@@ -8,8 +8,7 @@ use ecommerce_ml_protocol::{EngineError, ErrorKind, Signature};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::kind::KIND;
-use crate::model::ForecastModel;
+use crate::model::{ForecastModel, KIND};
 
 /// What a model reads and answers, and of which kind it is.
 pub const SIGNATURE: &str = "signature.json";

@@ -10,11 +10,9 @@ use ecommerce_ml_predictor::{ModelKind, Predictor, Trainer};
 use ecommerce_ml_protocol::{EngineError, ModelSource};
 
 use crate::files;
+use crate::model::KIND;
 use crate::predictor::ForecastPredictor;
 use crate::trainer::ForecastTrainer;
-
-/// What the catalog calls it.
-pub const KIND: &str = "forecast";
 
 /// The kind.
 #[derive(Debug)]

@@ -8,7 +8,8 @@ use ecommerce_ml_protocol::{Answer, Field, ModelInfo, Reads, Signature, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::kind::KIND;
+/// What the catalog calls the kind.
+pub const KIND: &str = "forecast";
 
 /// A model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -18,8 +18,7 @@ use ecommerce_ml_training::{Dataset, model};
 
 use crate::incumbent::{New, compare};
 use crate::keys::keyed;
-use crate::kind::KIND;
-use crate::model::ForecastModel;
+use crate::model::{ForecastModel, KIND};
 use crate::options::Options;
 use crate::table::RESERVED;
 use crate::{files, invalid, refused};

@@ -196,7 +196,8 @@ pub fn hold_out(series: &[Series], options: Options, level: f64) -> Result<Vec<H
             key: training.key,
             forecasts: forecaster.forecast(place, actual.len(), level)?,
             naive: naive.forecast(actual.len()),
-            scale: Scale::of(&training.values, options.season),
+            // Where each season is as the one before, errors are compared with changes from one period to the next.
+            scale: Scale::of(&training.values, options.season).or_else(|| Scale::of(&training.values, 1)),
             actual,
             known,
         })

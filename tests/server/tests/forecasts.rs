@@ -44,7 +44,7 @@ fn series_are_learned_measured_and_forecast() {
     assert!(outcome.starts_with(expected), "{outcome}");
     let metric = |session: &mut Client, name: &str| -> f64 {
         let query = format!(
-            "SELECT (metrics ->> '{name}')::float8 FROM ecommerce_ml.model_versions WHERE name = 'sales'"
+            "SELECT (metrics -> 'held_out' ->> '{name}')::float8 FROM ecommerce_ml.model_versions WHERE name = 'sales'"
         );
         ask(session, &query)
     };
