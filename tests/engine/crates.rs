@@ -10,12 +10,16 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Which crates of this workspace a crate may depend on. A crate stands below those that it depends on.
-const MAY_DEPEND: [(&str, &[&str]); 18] = [
+const MAY_DEPEND: [(&str, &[&str]); 19] = [
     ("ecommerce_ml_log", &[]),
     ("ecommerce_ml_matching", &[]),
     ("ecommerce_ml_metrics", &[]),
     ("ecommerce_ml_protocol", &[]),
     ("ecommerce_ml_forecast", &["metrics"]),
+    (
+        "ecommerce_ml_recommend",
+        &["checkpoint", "metrics", "predictor", "protocol", "tensor_cpu", "training"],
+    ),
     ("ecommerce_ml_tensor_cpu", &[]),
     ("ecommerce_ml_xgboost", &[]),
     ("ecommerce_ml_checkpoint", &["protocol"]),
@@ -40,6 +44,7 @@ const MAY_DEPEND: [(&str, &[&str]); 18] = [
             "log",
             "predictor",
             "protocol",
+            "recommend",
             "serving",
             "tabular",
             "tensor_cpu",

@@ -30,6 +30,7 @@ impl Registry {
             Box::new(text),
             Box::new(ecommerce_ml_tabular::BoostedTrees::new(threads)),
             Box::new(ecommerce_ml_tabular::Linear::new(threads)),
+            Box::new(ecommerce_ml_recommend::Recommendation::new(threads)),
         ]))
     }
 

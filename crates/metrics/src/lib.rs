@@ -7,6 +7,7 @@
 //! - [`calibration`]: whether probabilities are what they say; [`coverage`]: how right the surest answers are; [`confidence`]: both.
 //! - [`curve`]: the area under a ROC curve, in bounded memory.
 //! - [`regression`]: numbers predicted for numbers: errors, R2, correlation.
+//! - [`ranking`]: lists of items ranked for somebody: NDCG, recall, coverage, novelty.
 //! - [`report`]: all of these as rows, under the names that SQL shows.
 //! - [`paired`]: whether two models differ on the same rows.
 //! - [`phrases`]: which phrases of many texts predictions are driven by.
@@ -31,6 +32,7 @@ pub mod drivers;
 pub mod normal;
 pub mod paired;
 pub mod phrases;
+pub mod ranking;
 pub mod regression;
 pub mod report;
 pub mod scored;

@@ -15,23 +15,44 @@ const MOST_ROWS: usize = 192;
 /// Blocks of rows are multiples of this.
 const ROWS: usize = 16;
 
+/// A number that matrices are made of: `f32` or `f64`.
+pub trait Number: sealed::Sealed + Copy + Send + Sync + 'static {
+    /// 1.
+    const ONE: Self;
+}
+
+impl Number for f32 {
+    const ONE: Self = 1.0;
+}
+
+impl Number for f64 {
+    const ONE: Self = 1.0;
+}
+
+mod sealed {
+    /// What there are products of: `gemm` panics for any other type.
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for f64 {}
+}
+
 /// A matrix within a slice.
 #[derive(Debug, Clone, Copy)]
-pub struct Matrix<'a> {
-    numbers: &'a [f32],
+pub struct Matrix<'a, T = f32> {
+    numbers: &'a [T],
     rows: usize,
     columns: usize,
     row_stride: usize,
     column_stride: usize,
 }
 
-impl<'a> Matrix<'a> {
+impl<'a, T: Number> Matrix<'a, T> {
     /// Rows of `columns` numbers, from one to the next `stride`.
     /// `numbers`: `[rows, stride]`, of the last row only `columns`.
     ///
     /// # Panics
     /// If the slice is too short.
-    pub fn new(numbers: &'a [f32], (rows, columns): (usize, usize), stride: usize) -> Self {
+    pub fn new(numbers: &'a [T], (rows, columns): (usize, usize), stride: usize) -> Self {
         assert!(
             stride >= columns && numbers.len() >= span(rows, columns, stride),
             "matrix outside its slice"
@@ -57,18 +78,24 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// `into = a b`, or `into += a b` where what is there counts; rows of `into` are `stride` apart.
+/// `into = factor a b`, or `into += factor a b` where what is there counts; rows of `into` are `stride` apart.
 /// `a`: `[rows, inner]`; `b`: `[inner, columns]`; `into`: `[rows, stride]`, of each row `columns`.
 ///
 /// # Panics
 /// If the sizes don't fit.
-pub fn multiply(a: Matrix<'_>, b: Matrix<'_>, factor: f32, (into, stride): (&mut [f32], usize), add: bool) {
+pub fn multiply<T: Number>(
+    a: Matrix<'_, T>,
+    b: Matrix<'_, T>,
+    factor: T,
+    (into, stride): (&mut [T], usize),
+    add: bool,
+) {
     assert!(a.columns == b.rows, "factors of different sizes");
     assert!(
         stride >= b.columns && into.len() >= span(a.rows, b.columns, stride),
         "product outside its slice"
     );
-    // SAFETY: a matrix lies within its slice since it was made, the product since the check above; they don't overlap, as one
+    // SAFETY: the numbers are of a type that `gemm` knows, since the trait is sealed. A matrix lies within its slice since it was made, the product since the check above; they don't overlap, as one
     // is borrowed exclusively.
     unsafe {
         gemm::gemm(
@@ -85,7 +112,7 @@ pub fn multiply(a: Matrix<'_>, b: Matrix<'_>, factor: f32, (into, stride): (&mut
             b.numbers.as_ptr(),
             b.column_stride as isize,
             b.row_stride as isize,
-            1.0,
+            T::ONE,
             factor,
             false,
             false,

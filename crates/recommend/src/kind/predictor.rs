@@ -1,0 +1,160 @@
+//! A model that answers: a table for each row of arguments.
+//!
+//! It must not know files. Invariant: [`Predictor::submit`] takes a fraction of a millisecond, however much is asked.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ecommerce_ml_predictor::{Answered, ModelPrecision, Pending, Predictor, guarded};
+use ecommerce_ml_protocol::{
+    Answers, Column, EngineError, ErrorKind, Input, ModelInfo, Output, Rows, Table, Values,
+};
+use rayon::prelude::*;
+use tokio::sync::oneshot;
+
+use super::{Threads, refused};
+use crate::model::{Query, Recommendation, Recommender};
+
+/// Most items of an answer.
+const MOST_ITEMS: f64 = 10_000.0;
+
+/// A loaded model.
+#[derive(Debug)]
+pub struct RecommenderPredictor {
+    info: ModelInfo,
+    precision: ModelPrecision,
+    model: Arc<Recommender>,
+    threads: Arc<Threads>,
+}
+
+impl RecommenderPredictor {
+    pub(crate) fn new(info: ModelInfo, model: Recommender, threads: Arc<Threads>) -> Self {
+        let precision = ModelPrecision { name: "f32", note: String::new() };
+        Self { info, precision, model: Arc::new(model), threads }
+    }
+}
+
+impl Predictor for RecommenderPredictor {
+    fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    fn precision(&self) -> &ModelPrecision {
+        &self.precision
+    }
+
+    fn submit(&self, input: Input, output: Output) -> Pending {
+        let (Input::Rows(rows), Output::Table(table)) = (input, output) else {
+            return Pending::ready(Err(refused("model recommends items, and answers nothing else")));
+        };
+        let pool = match self.threads.pool() {
+            Ok(pool) => pool,
+            Err(error) => return Pending::ready(Err(error)),
+        };
+        let (sender, receiver) = oneshot::channel();
+        let model = Arc::clone(&self.model);
+        pool.spawn(move || {
+            if !sender.is_closed() {
+                // Nobody waits any more if it can't be sent.
+                let _ = sender.send(guarded(|| answer(&model, table, &rows)).map(Answered::computed));
+            }
+        });
+        let given_up = || EngineError::new(ErrorKind::Cancelled, "request was given up");
+        Pending::new(async move { receiver.await.unwrap_or_else(|_| Err(given_up())) })
+    }
+}
+
+fn answer(model: &Recommender, table: Table, rows: &Rows) -> Result<Answers, EngineError> {
+    let arguments = Arguments(rows);
+    let of_row: fn(&Recommender, &Arguments<'_>, usize) -> Result<Rows, EngineError> = match table {
+        Table::Recommendations => recommendations,
+        Table::SimilarItems => similar_items,
+        _ => return Err(refused(format!("model has no {}", table.as_str()))),
+    };
+    let tables = (0..rows.count as usize).into_par_iter().map(|row| of_row(model, &arguments, row));
+    tables.collect::<Result<_, _>>().map(Answers::Tables)
+}
+
+fn recommendations(model: &Recommender, arguments: &Arguments<'_>, row: usize) -> Result<Rows, EngineError> {
+    let history: Option<Vec<String>> = match arguments.text("history", row) {
+        None => None,
+        Some(json) => Some(
+            serde_json::from_str::<Vec<Option<String>>>(json)
+                .map_err(|error| refused(format!("history is no array of items: {error}")))?
+                .into_iter()
+                .flatten()
+                .collect(),
+        ),
+    };
+    let found = model.recommend(Query {
+        customer: arguments.text("customer", row),
+        history: history.as_deref(),
+        count: arguments.count(row)?,
+        exclude_seen: arguments.boolean("exclude_seen", row).unwrap_or(true),
+        candidates: None,
+    });
+    let because = |one: &Recommendation<'_>| serde_json::to_string(&one.because).unwrap_or_default();
+    let reasons: Vec<String> = found.iter().map(because).collect();
+    let mut table = items(&found);
+    table.columns.push(Column { name: "because".to_owned(), values: texts(reasons.iter().map(String::as_str)) });
+    Ok(table)
+}
+
+fn similar_items(model: &Recommender, arguments: &Arguments<'_>, row: usize) -> Result<Rows, EngineError> {
+    let item = arguments.text("item", row).unwrap_or_default();
+    let found = model.similar(item, arguments.count(row)?);
+    let unknown = || {
+        refused(format!("model knows no item \"{item}\""))
+            .with_hint("Items are those of the rows that the model was trained on, as text.")
+    };
+    found.map(|found| items(&found)).ok_or_else(unknown)
+}
+
+/// The columns that both tables have.
+fn items(found: &[Recommendation<'_>]) -> Rows {
+    let scores = found.iter().map(|one| Some(f64::from(one.score))).collect();
+    Rows {
+        count: u32::try_from(found.len()).unwrap_or(u32::MAX),
+        columns: vec![
+            Column { name: "item".to_owned(), values: texts(found.iter().map(|one| one.item)) },
+            Column { name: "score".to_owned(), values: Values::Number(scores) },
+        ],
+    }
+}
+
+fn texts<'a>(values: impl Iterator<Item = &'a str>) -> Values {
+    let (mut dictionary, mut places) = (Vec::new(), HashMap::new());
+    let code = |value: &'a str| {
+        Some(*places.entry(value).or_insert_with(|| {
+            dictionary.push(value.to_owned());
+            u32::try_from(dictionary.len() - 1).unwrap_or(u32::MAX)
+        }))
+    };
+    let codes = values.map(code).collect();
+    Values::Text { dictionary, codes }
+}
+
+/// Arguments by name.
+struct Arguments<'a>(&'a Rows);
+
+impl<'a> Arguments<'a> {
+    fn text(&self, name: &str, row: usize) -> Option<&'a str> {
+        let Values::Text { dictionary, codes } = self.0.column(name)? else { return None };
+        dictionary.get(codes.get(row).copied().flatten()? as usize).map(String::as_str)
+    }
+
+    fn boolean(&self, name: &str, row: usize) -> Option<bool> {
+        let Values::Boolean(values) = self.0.column(name)? else { return None };
+        values.get(row).copied().flatten()
+    }
+
+    fn count(&self, row: usize) -> Result<usize, EngineError> {
+        let Some(Values::Number(values)) = self.0.column("count") else { return Ok(10) };
+        match values.get(row).copied().flatten() {
+            None => Ok(10),
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            Some(count) if (1.0..=MOST_ITEMS).contains(&count) => Ok(count as usize),
+            Some(count) => Err(refused(format!("count must be from 1 to {MOST_ITEMS}, not {count}"))),
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Which items a customer turns to next, learned from who had to do with which items before.
+//!
+//! # Layout
+//! From the bottom up:
+//! - [`matrix`]: sparse matrices; `cholesky`: the inverse of a large symmetric one.
+//! - [`interactions`]: rows put together to pairs of customer and item; [`weighting`]: what a pair counts, and how that fades.
+//! - [`ease`]: item-item weights in closed form; [`als`]: factors by alternating least squares; [`ranking`]: the best of many scores.
+//! - [`scorer`]: scores of all items for one history, whichever of both computes them, and what each of them is made of.
+//! - [`model`]: a scorer with names, histories and popularity: what answers.
+//! - [`split`]: which pairs are held out; [`evaluation`]: what rankings are worth on them; [`selection`]: choosing settings;
+//!   [`training`]: all of it, from interactions to a model that was measured.
+//! - [`kind`]: the kind `recommendation` of models: files, requests and jobs. Nothing else here knows these.
+//!
+//! It must not know PostgreSQL, or clients. Invariant: the same interactions and settings give the same model and the same
+//! answers, bit by bit, in whatever order the rows came and with any number of threads.
+
+#![forbid(unsafe_code)]
+
+pub mod als;
+mod cholesky;
+pub mod ease;
+pub mod evaluation;
+pub mod interactions;
+pub mod kind;
+pub mod matrix;
+pub mod model;
+pub mod ranking;
+pub mod scorer;
+pub mod selection;
+pub mod split;
+pub mod training;
+pub mod weighting;
+
+pub use cholesky::{NotPositiveDefinite, SymmetricMatrix};
+pub use kind::Recommendation;
+pub use interactions::{Event, Interactions};
+pub use matrix::SparseMatrix;
+pub use model::Recommender;
+pub use weighting::Weighting;

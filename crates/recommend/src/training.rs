@@ -1,0 +1,299 @@
+//! From interactions to a model that was measured.
+//!
+//! Settings are chosen on pairs held out of those that are learned from; the model with these settings is measured on pairs that
+//! were held out of all of this; then it is fitted once more, to all pairs, so that it knows what customers did last.
+//! It must not know where interactions come from. Invariant: no number that is told of a model was looked at while it was chosen.
+
+use std::fmt;
+
+use crate::als::{self, AlsSettings};
+use crate::ease::{self, EaseSettings, kept_entries};
+use crate::evaluation::{Evaluation, Task, evaluate, mean};
+use crate::interactions::Interactions;
+use crate::model::Recommender;
+use crate::scorer::Scorer;
+use crate::selection::{Algorithm, Settings, select};
+use crate::split::{HeldOut, Split, sampled};
+use crate::weighting::Weighting;
+
+/// Which algorithm is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Item-item weights up to so many items if they fit, factors above.
+    Auto {
+        /// Most items.
+        most_items: usize,
+    },
+    /// Item-item weights.
+    Ease,
+    /// Factors.
+    Als,
+}
+
+/// What the caller chooses; what isn't chosen is selected.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Options {
+    /// The algorithm.
+    pub algorithm: Wanted,
+    /// λ of either.
+    pub regularization: Option<f64>,
+    /// See [`EaseSettings`].
+    pub dropout: Option<f64>,
+    /// See [`EaseSettings`].
+    pub power: Option<f64>,
+    /// See [`AlsSettings`].
+    pub factors: Option<usize>,
+    /// See [`AlsSettings`].
+    pub alpha: Option<f64>,
+    /// See [`AlsSettings`].
+    pub iterations: usize,
+    /// What a pair counts.
+    pub weighting: Option<Weighting>,
+    /// How a history fades; inside, none for not at all.
+    pub half_life: Option<Option<f64>>,
+    /// Whether interactions have times: the last pairs are held out then.
+    pub has_times: bool,
+    /// The part of pairs that is held out where there are no times.
+    pub eval_fraction: f64,
+    /// Of chance.
+    pub seed: u64,
+    /// Bytes.
+    pub memory_limit: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            algorithm: Wanted::Auto { most_items: 10_000 },
+            regularization: None,
+            dropout: None,
+            power: None,
+            factors: None,
+            alpha: None,
+            iterations: 10,
+            weighting: None,
+            half_life: None,
+            has_times: false,
+            eval_fraction: 0.2,
+            seed: 42,
+            memory_limit: u64::MAX,
+        }
+    }
+}
+
+/// Why there is no model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrainingError {
+    /// Nothing can be learned from one customer or one item.
+    TooFew {
+        /// Customers that there are.
+        customers: usize,
+        /// Items that there are.
+        items: usize,
+    },
+    /// It would take more memory than it may.
+    DoesNotFit {
+        /// Bytes that it would take.
+        needed: u64,
+        /// Bytes that it may take.
+        limit: u64,
+    },
+    /// λ is too small for the weights.
+    NotPositiveDefinite,
+    /// The caller gave up.
+    Cancelled,
+}
+
+impl fmt::Display for TrainingError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TrainingError::TooFew { customers, items } => write!(
+                formatter,
+                "too few rows to recommend from: {customers} customers and {items} items, and at least 2 of both are needed"
+            ),
+            TrainingError::DoesNotFit { needed, limit } => {
+                write!(formatter, "training would take about {needed} bytes of memory, and may take {limit}")
+            }
+            TrainingError::NotPositiveDefinite => {
+                formatter.write_str("regularization is too small for these weights")
+            }
+            TrainingError::Cancelled => formatter.write_str("training was cancelled"),
+        }
+    }
+}
+
+impl std::error::Error for TrainingError {}
+
+/// A model, and what it is worth.
+#[derive(Debug, Clone)]
+pub struct Trained {
+    /// Fitted to all interactions.
+    pub model: Recommender,
+    /// What was chosen.
+    pub settings: Settings,
+    /// What the settings were worth, fitted without the pairs that were held out.
+    pub measured: Measured,
+}
+
+/// What was measured on pairs that were held out.
+#[derive(Debug, Clone)]
+pub struct Measured {
+    /// Of the model.
+    pub model: Evaluation,
+    /// Of recommending what is most popular, on the same pairs.
+    pub popularity: Evaluation,
+    /// Mean NDCG with all item-item weights, where some are left out; else that of the model.
+    pub unpruned_ndcg: f64,
+}
+
+/// A training that fits into memory, with what is held out of it.
+#[derive(Debug)]
+pub struct Training<'a> {
+    interactions: &'a Interactions,
+    options: &'a Options,
+    first: Settings,
+    split: HeldOut,
+    /// Bytes that it will take, as estimated.
+    pub memory: u64,
+    /// What recommending what is most popular is worth on what is held out.
+    pub popularity: Evaluation,
+}
+
+/// Customers that settings of factors are chosen by.
+const SELECTION_CUSTOMERS: usize = 50_000;
+
+impl<'a> Training<'a> {
+    /// Of interactions.
+    ///
+    /// # Errors
+    /// [`TrainingError::TooFew`], [`TrainingError::DoesNotFit`].
+    pub fn new(interactions: &'a Interactions, options: &'a Options) -> Result<Self, TrainingError> {
+        let (customers, items) = (interactions.customers.len(), interactions.items.len());
+        if customers < 2 || items < 2 {
+            return Err(TrainingError::TooFew { customers, items });
+        }
+        let (first, memory) = first_settings(interactions, options)?;
+        let split = split(options, options.seed).apply(interactions);
+        let seen = &split.training.matrix;
+        let task = Task { seen, histories: seen, held_out: &split.held_out };
+        let popularity = evaluate(&Scorer::Popularity { items }, task);
+        Ok(Self { interactions, options, first, split, memory, popularity })
+    }
+
+    /// Pairs to learn from, and pairs that are held out.
+    pub fn pairs(&self) -> (usize, usize) {
+        (self.split.training.pairs(), self.split.held_out.columns.len())
+    }
+
+    /// Trains the model. `go_on` is asked before each fit.
+    ///
+    /// # Errors
+    /// [`TrainingError::Cancelled`], [`TrainingError::NotPositiveDefinite`].
+    pub fn run(self, go_on: &mut dyn FnMut() -> bool) -> Result<Trained, TrainingError> {
+        let settings = selected(&self.split.training, self.first, self.options, go_on)?;
+        let kept = kept_entries(self.interactions.items.len());
+        let measured = self.measure(settings, kept, go_on)?;
+        if !go_on() {
+            return Err(TrainingError::Cancelled);
+        }
+        let scorer = settings.fit(self.interactions, kept)?;
+        let histories = settings.histories(self.interactions);
+        Ok(Trained { model: Recommender::new(self.interactions, histories, scorer), settings, measured })
+    }
+
+    fn measure(
+        &self,
+        settings: Settings,
+        kept: usize,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Measured, TrainingError> {
+        if !go_on() {
+            return Err(TrainingError::Cancelled);
+        }
+        let HeldOut { training, held_out } = &self.split;
+        let histories = settings.histories(training);
+        let task = Task { seen: &training.matrix, histories: &histories, held_out };
+        let model = evaluate(&settings.fit(training, kept)?, task);
+        let prunes = matches!(settings.algorithm, Algorithm::Ease(_)) && training.items.len() > kept;
+        let unpruned_ndcg = if prunes {
+            mean(&evaluate(&settings.fit(training, usize::MAX)?, task).ndcg)
+        } else {
+            mean(&model.ndcg)
+        };
+        Ok(Measured { model, popularity: self.popularity.clone(), unpruned_ndcg })
+    }
+}
+
+/// Trains a model. `go_on` is asked before each fit.
+///
+/// # Errors
+/// [`TrainingError`].
+pub fn train(
+    interactions: &Interactions,
+    options: &Options,
+    go_on: &mut dyn FnMut() -> bool,
+) -> Result<Trained, TrainingError> {
+    Training::new(interactions, options)?.run(go_on)
+}
+
+/// The best settings for a model of these interactions, by some of them that are held out of the others.
+///
+/// # Errors
+/// [`TrainingError`].
+pub fn selected(
+    interactions: &Interactions,
+    first: Settings,
+    options: &Options,
+    go_on: &mut dyn FnMut() -> bool,
+) -> Result<Settings, TrainingError> {
+    let sample = match first.algorithm {
+        Algorithm::Ease(_) => interactions.clone(),
+        Algorithm::Als(_) => sampled(interactions, SELECTION_CUSTOMERS, options.seed),
+    };
+    let inner = split(options, options.seed.wrapping_add(1)).apply(&sample);
+    drop(sample);
+    select(&inner, first, options, go_on)
+}
+
+fn split(options: &Options, seed: u64) -> Split {
+    if options.has_times { Split::Last { seed } } else { Split::Random { fraction: options.eval_fraction, seed } }
+}
+
+/// What a search begins with, of the algorithm that is asked for and fits, and the bytes that it takes.
+///
+/// # Errors
+/// [`TrainingError::DoesNotFit`].
+pub fn first_settings(interactions: &Interactions, options: &Options) -> Result<(Settings, u64), TrainingError> {
+    let (customers, items) = (interactions.customers.len(), interactions.items.len());
+    let rows = Interactions::bytes(interactions.pairs() as u64);
+    let of_ease = rows + ease::bytes(items);
+    let factors = options.factors.unwrap_or(64);
+    let of_als = rows + als::bytes(customers, items, factors);
+    let limit = options.memory_limit;
+    let (is_ease, needed) = match options.algorithm {
+        Wanted::Ease => (true, of_ease),
+        Wanted::Als => (false, of_als),
+        Wanted::Auto { most_items } if items <= most_items && of_ease <= limit => (true, of_ease),
+        Wanted::Auto { .. } => (false, of_als),
+    };
+    if needed > limit {
+        return Err(TrainingError::DoesNotFit { needed, limit });
+    }
+    let algorithm = if is_ease {
+        Algorithm::Ease(EaseSettings {
+            regularization: options.regularization.unwrap_or(200.0),
+            dropout: options.dropout.unwrap_or(0.4),
+            power: options.power.unwrap_or(0.5),
+        })
+    } else {
+        Algorithm::Als(AlsSettings {
+            factors,
+            regularization: options.regularization.unwrap_or(16.0),
+            alpha: options.alpha.unwrap_or(4.0),
+            iterations: options.iterations,
+            seed: options.seed,
+        })
+    };
+    let weighting = options.weighting.unwrap_or(Weighting::Events);
+    Ok((Settings { algorithm, weighting, half_life: options.half_life.unwrap_or_default() }, needed))
+}

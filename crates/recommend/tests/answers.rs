@@ -1,0 +1,124 @@
+//! What a model answers, to whomever asks whatever.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use ecommerce_ml_recommend::evaluation::mean;
+use ecommerce_ml_recommend::model::Query;
+use ecommerce_ml_recommend::training::{Options, Trained, TrainingError, Wanted, train};
+use ecommerce_ml_recommend::{Event, Interactions};
+
+/// Customers of four tastes, each with five of the ten items of theirs, and one of those that everybody has.
+fn made(weight: f64) -> Interactions {
+    let customers: Vec<String> = (0..200).map(|name| format!("c{name:03}")).collect();
+    let items: Vec<String> = (0..42).map(|name| format!("i{name:02}")).collect();
+    let mut events = Vec::new();
+    for customer in 0..200_u32 {
+        let own = (0..5).map(|at| customer % 4 * 10 + (customer / 4 * 3 + at * (1 + customer / 40 % 4)) % 10);
+        for (time, item) in own.chain([40 + customer / 100]).enumerate() {
+            events.push(Event { customer, item, weight, time: i64::try_from(time).unwrap() });
+        }
+    }
+    Interactions::new(&customers, &items, events)
+}
+
+fn trained(algorithm: Wanted, has_times: bool) -> Trained {
+    let options = Options { algorithm, has_times, ..Options::default() };
+    train(&made(1.0), &options, &mut || true).unwrap()
+}
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
+}
+
+#[test]
+fn tastes_are_learned_and_popularity_is_beaten() {
+    for algorithm in [Wanted::Ease, Wanted::Als] {
+        let Trained { model, measured, .. } = trained(algorithm, false);
+        assert!(mean(&measured.model.ndcg) > 2.0 * mean(&measured.popularity.ndcg));
+        let query = Query { customer: Some("c000"), count: 4, exclude_seen: true, ..Query::default() };
+        let found = model.recommend(query);
+        assert!(found.iter().all(|one| one.item < "i10" && !one.because.is_empty()), "{found:?}");
+        let had = model.histories.row(0).0;
+        assert!(found.iter().all(|one| had.iter().all(|&item| model.items[item as usize] != one.item)));
+        assert!(found[0].because.iter().all(|&reason| had.contains(&model.item(reason).unwrap())));
+        let similar = model.similar("i13", 3).unwrap();
+        assert!(similar.iter().all(|one| (10..20).contains(&model.item(one.item).unwrap())), "{similar:?}");
+        assert_eq!(model.similar("dropped", 3), None);
+    }
+}
+
+#[test]
+fn someone_new_is_answered_by_history_and_the_unknown_by_popularity() {
+    for algorithm in [Wanted::Ease, Wanted::Als] {
+        let model = trained(algorithm, true).model;
+        let history = names(&["i21", "gone", "i22", "i22"]);
+        let query = Query { history: Some(&history), count: 3, exclude_seen: true, ..Query::default() };
+        let found = model.recommend(query);
+        // Everybody has i40.
+        assert!((20..30).contains(&model.item(found[0].item).unwrap()), "{found:?}");
+        assert!(found.iter().all(|one| one.item == "i40" || one.item.starts_with("i2")), "{found:?}");
+        assert!(found.iter().all(|one| one.because.iter().all(|reason| ["i21", "i22"].contains(reason))));
+
+        let unknown = names(&["gone", "never was"]);
+        for query in [
+            Query { customer: Some("nobody"), count: 2, ..Query::default() },
+            Query { history: Some(&unknown), count: 2, ..Query::default() },
+            Query { history: Some(&[]), count: 2, ..Query::default() },
+        ] {
+            let found = model.recommend(query);
+            assert_eq!(found.iter().map(|one| one.item).collect::<Vec<_>>(), ["i40", "i41"]);
+            assert!(found.iter().all(|one| one.because == ["popularity"] && (one.score - 100.0 / 210.0).abs() < 1e-6));
+        }
+    }
+}
+
+#[test]
+fn candidates_and_what_was_seen_are_kept_to() {
+    let model = trained(Wanted::Ease, false).model;
+    let candidates = names(&["i30", "i05", "gone", "i40"]);
+    let query = Query { customer: Some("c000"), count: 9, candidates: Some(&candidates), ..Query::default() };
+    assert_eq!(model.recommend(query).len(), 3);
+    let found = model.recommend(Query { exclude_seen: true, ..query });
+    assert!(found.iter().all(|one| one.item != "i40"), "{found:?}");
+    assert_eq!(model.recommend(Query { candidates: Some(&[]), ..query }), []);
+    assert_eq!(model.recommend(Query { count: 0, ..query }), []);
+    assert_eq!(model.recommend(Query { count: usize::MAX, candidates: None, ..query }).len(), 42);
+}
+
+#[test]
+fn threads_and_weights_that_are_all_the_same_change_nothing() {
+    let with = |threads: usize, weight: f64| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| train(&made(weight), &Options::default(), &mut || true).unwrap().model)
+    };
+    let model = with(1, 1.0);
+    assert_eq!(model, with(3, 1.0));
+    assert_eq!(model, with(2, 5.0));
+}
+
+#[test]
+fn what_can_not_be_learned_is_refused() {
+    let all = made(1.0);
+    let error = |interactions: &Interactions, options: &Options| {
+        train(interactions, options, &mut || true).unwrap_err()
+    };
+    let names = names(&["a", "b"]);
+    let event = |customer, item| Event { customer, item, weight: 1.0, time: 0 };
+    for (events, customers, items) in [
+        (vec![event(0, 0), event(0, 1)], 1, 2),
+        (vec![event(0, 0), event(1, 0)], 2, 1),
+        (Vec::new(), 0, 0),
+    ] {
+        let interactions = Interactions::new(&names, &names, events);
+        let expected = TrainingError::TooFew { customers, items };
+        assert_eq!(error(&interactions, &Options::default()), expected);
+    }
+    let limited = Options { memory_limit: 100_000, ..Options::default() };
+    assert!(matches!(error(&all, &limited), TrainingError::DoesNotFit { needed, limit: 100_000 } if needed > 100_000));
+    assert_eq!(train(&all, &Options::default(), &mut || false).unwrap_err(), TrainingError::Cancelled);
+
+    let few = Interactions::new(&names, &names, vec![event(0, 0), event(1, 0), event(1, 1)]);
+    let trained = train(&few, &Options::default(), &mut || true).unwrap();
+    let query = Query { customer: Some("a"), count: 5, exclude_seen: true, ..Query::default() };
+    assert_eq!(trained.model.recommend(query).len(), 1);
+}
