@@ -575,6 +575,19 @@ CREATE FUNCTION explain_model(model text)
     AS 'MODULE_PATHNAME', 'explain_model_wrapper';
 COMMENT ON FUNCTION explain_model(text) IS 'the part of each column in what a model goes by';
 
+CREATE FUNCTION recommend(model text, customer text, count integer DEFAULT 10, history text[] DEFAULT NULL,
+                          exclude_seen boolean DEFAULT true)
+    RETURNS TABLE (rank integer, item text, score double precision, because text[])
+    LANGUAGE c STABLE PARALLEL SAFE COST 10000 ROWS 10
+    AS 'MODULE_PATHNAME', 'recommend_wrapper';
+COMMENT ON FUNCTION recommend(text, text, integer, text[], boolean) IS
+    'the items that a customer, or someone with a history, may want next, and the items of the history that speak for each';
+CREATE FUNCTION similar_items(model text, item text, count integer DEFAULT 10)
+    RETURNS TABLE (rank integer, item text, score double precision)
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 10000 ROWS 10
+    AS 'MODULE_PATHNAME', 'similar_items_wrapper';
+COMMENT ON FUNCTION similar_items(text, text, integer) IS 'the items that having an item speaks for most';
+
 CREATE FUNCTION predict_interval(input record, model text, level double precision DEFAULT 0.8)
     RETURNS TABLE (value double precision, lower double precision, upper double precision)
     LANGUAGE c STABLE STRICT PARALLEL SAFE COST 10000 ROWS 1

@@ -85,5 +85,7 @@ fn main() {
     let answering = began.elapsed();
     #[allow(clippy::cast_precision_loss)]
     let rate = answers as f64 / answering.as_secs_f64();
-    println!("choosing {choosing:.2?}, one fit {fitting:.3?}, {rate:.0} customers/s one at a time with reasons");
+    println!(
+        "choosing {choosing:.2?}, one fit {fitting:.3?}, {rate:.0} customers/s one at a time with reasons"
+    );
 }

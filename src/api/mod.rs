@@ -12,6 +12,7 @@
 //! - [`models`]: deploying, rolling back, dropping, pinning, granting.
 //! - [`import`] and [`export`]: models to and from Hugging Face layout.
 //! - [`options`]: options given as JSON; [`arguments`]: counts.
+//! - [`recommend`]: what customers may want next, and what is like an item.
 //! - [`roles`]: roles that may not be there, and what triggers and event triggers call.
 //! - [`stats`]: the engine's state as rows.
 //!
@@ -32,6 +33,7 @@ mod import;
 mod models;
 mod options;
 mod planning;
+mod recommend;
 mod roles;
 mod row;
 mod schedules;

@@ -15,7 +15,6 @@ mod memo;
 mod model_inputs;
 mod requests;
 mod result_size;
-#[expect(dead_code, reason = "the kinds that answer tables are on their way")]
 mod tables;
 mod unread;
 
@@ -37,7 +36,6 @@ pub enum InputKind {
 pub use model_inputs::{columns_of, require_input, require_text};
 pub use requests::RequestStream;
 pub use result_size::check_result_size;
-#[expect(unused_imports, reason = "the kinds that answer tables are on their way")]
 pub use tables::{TableRow, tables};
 pub use unread::guess_counts;
 

@@ -16,10 +16,7 @@ const MAY_DEPEND: [(&str, &[&str]); 19] = [
     ("ecommerce_ml_metrics", &[]),
     ("ecommerce_ml_protocol", &[]),
     ("ecommerce_ml_forecast", &["metrics"]),
-    (
-        "ecommerce_ml_recommend",
-        &["checkpoint", "metrics", "predictor", "protocol", "tensor_cpu", "training"],
-    ),
+    ("ecommerce_ml_recommend", &["checkpoint", "metrics", "predictor", "protocol", "tensor_cpu", "training"]),
     ("ecommerce_ml_tensor_cpu", &[]),
     ("ecommerce_ml_xgboost", &[]),
     ("ecommerce_ml_checkpoint", &["protocol"]),

@@ -115,7 +115,10 @@ impl Solver {
         };
         let width = self.factors.width;
         let mut solved = vec![0.0; weights.rows() * width];
-        solved.par_chunks_mut(width.max(1)).enumerate().for_each(|(row, into)| into.copy_from_slice(&solve(row)));
+        solved
+            .par_chunks_mut(width.max(1))
+            .enumerate()
+            .for_each(|(row, into)| into.copy_from_slice(&solve(row)));
         Factors { width, values: solved }
     }
 
@@ -130,7 +133,9 @@ impl Solver {
                 let scaled = more * f64::from(factor);
                 right[row] += scaled + f64::from(factor);
                 let into = &mut matrix[row * width + row..(row + 1) * width];
-                into.iter_mut().zip(&factors[row..]).for_each(|(one, &other)| *one += scaled * f64::from(other));
+                into.iter_mut()
+                    .zip(&factors[row..])
+                    .for_each(|(one, &other)| *one += scaled * f64::from(other));
             }
         }
         decompose(&mut matrix, width);
@@ -142,7 +147,12 @@ impl Solver {
 
     /// What each of a customer's items adds to the score of another: `c y_item' (Y' C Y + λ I)⁻¹ y_target`; all of it together is
     /// the score (section 5 of the paper).
-    pub fn contributions(&self, solved: &Solved, (items, weights): (&[u32], &[f32]), target: usize) -> Vec<f64> {
+    pub fn contributions(
+        &self,
+        solved: &Solved,
+        (items, weights): (&[u32], &[f32]),
+        target: usize,
+    ) -> Vec<f64> {
         let wanted = solved.solve(self.factors.row(target).iter().map(|&one| f64::from(one)).collect());
         let of = |(&item, &weight): (&u32, &f32)| {
             let product = dot(&wanted, self.factors.row(item as usize));

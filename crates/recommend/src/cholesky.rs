@@ -199,7 +199,8 @@ mod tests {
     fn made(size: usize) -> SymmetricMatrix {
         SymmetricMatrix::fill(size, |row, numbers| {
             for (column, number) in numbers.iter_mut().enumerate() {
-                *number = ((row * 7 + column * 13) as f64).sin() + if row == column { size as f64 } else { 0.0 };
+                *number =
+                    ((row * 7 + column * 13) as f64).sin() + if row == column { size as f64 } else { 0.0 };
             }
         })
     }

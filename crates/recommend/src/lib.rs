@@ -32,8 +32,8 @@ pub mod training;
 pub mod weighting;
 
 pub use cholesky::{NotPositiveDefinite, SymmetricMatrix};
-pub use kind::Recommendation;
 pub use interactions::{Event, Interactions};
+pub use kind::Recommendation;
 pub use matrix::SparseMatrix;
 pub use model::Recommender;
 pub use weighting::Weighting;

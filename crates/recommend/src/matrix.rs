@@ -47,10 +47,7 @@ impl SparseMatrix {
             return (&[], &[]);
         };
         let range = start as usize..end as usize;
-        (
-            self.columns.get(range.clone()).unwrap_or_default(),
-            self.values.get(range).unwrap_or_default(),
-        )
+        (self.columns.get(range.clone()).unwrap_or_default(), self.values.get(range).unwrap_or_default())
     }
 
     /// The entries of a row.

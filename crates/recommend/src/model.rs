@@ -83,7 +83,8 @@ impl Recommender {
 
     /// About how many bytes it takes.
     pub fn bytes(&self) -> u64 {
-        let names = |names: &[String]| names.iter().map(|name| name.len() + size_of::<String>()).sum::<usize>();
+        let names =
+            |names: &[String]| names.iter().map(|name| name.len() + size_of::<String>()).sum::<usize>();
         let matrix = |matrix: &SparseMatrix| 8 * (matrix.columns.len() + matrix.offsets.len());
         let scorer = match &self.scorer {
             Scorer::Ease(weights) => matrix(weights),
@@ -106,9 +107,7 @@ impl Recommender {
         let given = query.history.map(|names| self.given(names));
         let history = given.as_ref().map_or(known, |(items, weights)| (items.as_slice(), weights.as_slice()));
         let candidates = query.candidates.map(|names| self.places(names));
-        let seen = |item: u32| {
-            known.0.binary_search(&item).is_ok() || history.0.binary_search(&item).is_ok()
-        };
+        let seen = |item: u32| known.0.binary_search(&item).is_ok() || history.0.binary_search(&item).is_ok();
         let passes = |item: u32| {
             candidates.as_ref().is_none_or(|all| all.binary_search(&item).is_ok())
                 && !(query.exclude_seen && seen(item))

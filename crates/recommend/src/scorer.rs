@@ -65,7 +65,9 @@ impl Scorer {
             Scorer::Als(solver) if !items.is_empty() => {
                 let own = solver.solve(items, weights);
                 #[allow(clippy::cast_possible_truncation, reason = "scores need no more digits")]
-                for (score, factors) in scores.iter_mut().zip(solver.factors.values.chunks(solver.factors.width)) {
+                for (score, factors) in
+                    scores.iter_mut().zip(solver.factors.values.chunks(solver.factors.width))
+                {
                     *score = dot(&own.factors, factors) as f32;
                 }
                 solved = Some(own);

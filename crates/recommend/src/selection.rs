@@ -152,16 +152,21 @@ impl Search<'_> {
         change: impl Fn(EaseSettings, f64) -> Option<EaseSettings>,
     ) -> Result<(), TrainingError> {
         self.climb(|settings, direction| match settings.algorithm {
-            Algorithm::Ease(own) => change(own, direction)
-                .map(|own| Settings { algorithm: Algorithm::Ease(own), ..settings }),
+            Algorithm::Ease(own) => {
+                change(own, direction).map(|own| Settings { algorithm: Algorithm::Ease(own), ..settings })
+            }
             Algorithm::Als(_) => None,
         })
     }
 
-    fn climb_als(&mut self, change: impl Fn(AlsSettings, f64) -> Option<AlsSettings>) -> Result<(), TrainingError> {
+    fn climb_als(
+        &mut self,
+        change: impl Fn(AlsSettings, f64) -> Option<AlsSettings>,
+    ) -> Result<(), TrainingError> {
         self.climb(|settings, direction| match settings.algorithm {
-            Algorithm::Als(own) => change(own, direction)
-                .map(|own| Settings { algorithm: Algorithm::Als(own), ..settings }),
+            Algorithm::Als(own) => {
+                change(own, direction).map(|own| Settings { algorithm: Algorithm::Als(own), ..settings })
+            }
             Algorithm::Ease(_) => None,
         })
     }

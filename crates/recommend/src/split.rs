@@ -97,7 +97,8 @@ mod tests {
 
     fn made() -> Interactions {
         let names: Vec<String> = (0..200).map(|name| format!("{name:03}")).collect();
-        let event = |at: u32| Event { customer: at / 10, item: at % 10, weight: 1.0, time: i64::from(at * 7 % 10) };
+        let event =
+            |at: u32| Event { customer: at / 10, item: at % 10, weight: 1.0, time: i64::from(at * 7 % 10) };
         Interactions::new(&names, &names, (0..2000).map(event).collect())
     }
 
@@ -118,7 +119,8 @@ mod tests {
         assert!((450..550).contains(&split.held_out.columns.len()));
         assert_eq!(split.training.pairs() + split.held_out.columns.len(), 2000);
         assert_ne!(split, Split::Random { fraction: 0.25, seed: 4 }.apply(&made()));
-        let customers = sampled(&made(), 50, 1).matrix.offsets.windows(2).filter(|pair| pair[0] < pair[1]).count();
+        let customers =
+            sampled(&made(), 50, 1).matrix.offsets.windows(2).filter(|pair| pair[0] < pair[1]).count();
         assert!((30..70).contains(&customers), "{customers}");
     }
 }

@@ -256,14 +256,21 @@ pub fn selected(
 }
 
 fn split(options: &Options, seed: u64) -> Split {
-    if options.has_times { Split::Last { seed } } else { Split::Random { fraction: options.eval_fraction, seed } }
+    if options.has_times {
+        Split::Last { seed }
+    } else {
+        Split::Random { fraction: options.eval_fraction, seed }
+    }
 }
 
 /// What a search begins with, of the algorithm that is asked for and fits, and the bytes that it takes.
 ///
 /// # Errors
 /// [`TrainingError::DoesNotFit`].
-pub fn first_settings(interactions: &Interactions, options: &Options) -> Result<(Settings, u64), TrainingError> {
+pub fn first_settings(
+    interactions: &Interactions,
+    options: &Options,
+) -> Result<(Settings, u64), TrainingError> {
     let (customers, items) = (interactions.customers.len(), interactions.items.len());
     let rows = Interactions::bytes(interactions.pairs() as u64);
     let of_ease = rows + ease::bytes(items);

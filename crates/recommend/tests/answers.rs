@@ -67,7 +67,11 @@ fn someone_new_is_answered_by_history_and_the_unknown_by_popularity() {
         ] {
             let found = model.recommend(query);
             assert_eq!(found.iter().map(|one| one.item).collect::<Vec<_>>(), ["i40", "i41"]);
-            assert!(found.iter().all(|one| one.because == ["popularity"] && (one.score - 100.0 / 210.0).abs() < 1e-6));
+            assert!(
+                found
+                    .iter()
+                    .all(|one| one.because == ["popularity"] && (one.score - 100.0 / 210.0).abs() < 1e-6)
+            );
         }
     }
 }
@@ -104,17 +108,17 @@ fn what_can_not_be_learned_is_refused() {
     };
     let names = names(&["a", "b"]);
     let event = |customer, item| Event { customer, item, weight: 1.0, time: 0 };
-    for (events, customers, items) in [
-        (vec![event(0, 0), event(0, 1)], 1, 2),
-        (vec![event(0, 0), event(1, 0)], 2, 1),
-        (Vec::new(), 0, 0),
-    ] {
+    for (events, customers, items) in
+        [(vec![event(0, 0), event(0, 1)], 1, 2), (vec![event(0, 0), event(1, 0)], 2, 1), (Vec::new(), 0, 0)]
+    {
         let interactions = Interactions::new(&names, &names, events);
         let expected = TrainingError::TooFew { customers, items };
         assert_eq!(error(&interactions, &Options::default()), expected);
     }
     let limited = Options { memory_limit: 100_000, ..Options::default() };
-    assert!(matches!(error(&all, &limited), TrainingError::DoesNotFit { needed, limit: 100_000 } if needed > 100_000));
+    assert!(
+        matches!(error(&all, &limited), TrainingError::DoesNotFit { needed, limit: 100_000 } if needed > 100_000)
+    );
     assert_eq!(train(&all, &Options::default(), &mut || false).unwrap_err(), TrainingError::Cancelled);
 
     let few = Interactions::new(&names, &names, vec![event(0, 0), event(1, 0), event(1, 1)]);

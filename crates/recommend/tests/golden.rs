@@ -9,7 +9,8 @@ use ecommerce_ml_recommend::{Event, Interactions, SparseMatrix, Weighting};
 use serde_json::Value;
 
 fn reference() -> (Value, SparseMatrix) {
-    let reference: Value = serde_json::from_str(include_str!("../../../tests/reference/recommend.json")).unwrap();
+    let reference: Value =
+        serde_json::from_str(include_str!("../../../tests/reference/recommend.json")).unwrap();
     let width = reference["items"].as_u64().unwrap();
     let names: Vec<String> = (0..100).map(|name| format!("{name:03}")).collect();
     let counts = reference["counts"].as_array().unwrap().iter().zip(0_u64..);

@@ -7,9 +7,7 @@
 use std::borrow::Cow;
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
-use ecommerce_ml_protocol::{
-    Answer, EngineError, ErrorKind, Field, ModelInfo, Reads, Signature, Table,
-};
+use ecommerce_ml_protocol::{Answer, EngineError, ErrorKind, Field, ModelInfo, Reads, Signature, Table};
 use safetensors::tensor::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
@@ -97,7 +95,8 @@ fn signature(keys: &[Field]) -> Signature {
 /// # Errors
 /// [`ErrorKind::Internal`] if they can't be written.
 pub fn write(keys: &[Field], settings: &Settings, model: &Recommender) -> Result<ModelFiles, EngineError> {
-    let unwritable = |error: String| EngineError::new(ErrorKind::Internal, format!("could not write a model: {error}"));
+    let unwritable =
+        |error: String| EngineError::new(ErrorKind::Internal, format!("could not write a model: {error}"));
     let (regularization, alpha, dropout, power) = match settings.algorithm {
         Algorithm::Ease(own) => (own.regularization, None, Some(own.dropout), Some(own.power)),
         Algorithm::Als(own) => (own.regularization, Some(own.alpha), None, None),
@@ -115,7 +114,8 @@ pub fn write(keys: &[Field], settings: &Settings, model: &Recommender) -> Result
     };
     let signature = SignatureFile { kind: KIND.to_owned(), signature: signature(keys) };
     let json = |error: serde_json::Error| unwritable(error.to_string());
-    let tensors = safetensors::serialize(tensors(model), None).map_err(|error| unwritable(error.to_string()))?;
+    let tensors =
+        safetensors::serialize(tensors(model), None).map_err(|error| unwritable(error.to_string()))?;
     Ok(ModelFiles::from_parts(vec![
         (SIGNATURE.to_owned(), serde_json::to_vec_pretty(&signature).map_err(json)?),
         (MODEL.to_owned(), serde_json::to_vec_pretty(&file).map_err(json)?),
@@ -203,7 +203,8 @@ pub fn read(files: &ModelFiles) -> Result<(Vec<Field>, Recommender), EngineError
     let json = |name, error: serde_json::Error| damaged(name, &error.to_string());
     let signature: SignatureFile =
         serde_json::from_slice(files.require(SIGNATURE)?).map_err(|error| json(SIGNATURE, error))?;
-    let file: ModelFile = serde_json::from_slice(files.require(MODEL)?).map_err(|error| json(MODEL, error))?;
+    let file: ModelFile =
+        serde_json::from_slice(files.require(MODEL)?).map_err(|error| json(MODEL, error))?;
     if file.format != FORMAT {
         let message = format!("model is of format {}, and this engine reads {FORMAT}", file.format);
         return Err(EngineError::new(ErrorKind::UnsupportedModel, message));
@@ -238,7 +239,8 @@ impl Reader<'_> {
             Scorer::Ease(weights) => weights.rows(),
             other => other.items(),
         };
-        let fits = histories.rows() == customers.len() && popularity.len() == items.len() && rows == items.len();
+        let fits =
+            histories.rows() == customers.len() && popularity.len() == items.len() && rows == items.len();
         if !fits || !popularity.iter().all(|share| share.is_finite()) {
             return Err("its parts do not fit together".to_owned());
         }
@@ -258,7 +260,11 @@ impl Reader<'_> {
         Ok(Solver::new(Factors { width, values }, file.regularization, alpha))
     }
 
-    fn bytes<const N: usize>(&self, name: &str, dtype: Dtype) -> Result<impl Iterator<Item = [u8; N]>, String> {
+    fn bytes<const N: usize>(
+        &self,
+        name: &str,
+        dtype: Dtype,
+    ) -> Result<impl Iterator<Item = [u8; N]>, String> {
         let tensor = self.0.tensor(name).map_err(|error| error.to_string())?;
         if tensor.dtype() != dtype {
             return Err(format!("tensor \"{name}\" is not of type {dtype:?}"));
@@ -285,7 +291,8 @@ impl Reader<'_> {
     }
 
     fn names(&self, name: &str) -> Result<Vec<String>, String> {
-        let bytes: Vec<u8> = self.bytes::<1>(&format!("{name}.bytes"), Dtype::U8)?.map(|[byte]| byte).collect();
+        let bytes: Vec<u8> =
+            self.bytes::<1>(&format!("{name}.bytes"), Dtype::U8)?.map(|[byte]| byte).collect();
         let offsets = self.integers(&format!("{name}.offsets"))?;
         let text = |pair: &[u64]| {
             let range = usize::try_from(pair[0]).ok()?..usize::try_from(pair[1]).ok()?;

@@ -23,7 +23,15 @@ const HELD_OUT: f64 = 0.2;
 pub fn read(json: &str, has_times: bool, memory_limit: u64) -> Result<(Options, Value), EngineError> {
     let value = parse(json)?;
     let mut names = vec![
-        "algorithm", "regularization", "dropout", "power", "factors", "alpha", "iterations", "weighting", "half_life",
+        "algorithm",
+        "regularization",
+        "dropout",
+        "power",
+        "factors",
+        "alpha",
+        "iterations",
+        "weighting",
+        "half_life",
     ];
     names.extend(CommonOptions::NAMES);
     let reader = Reader::new(&value, &names)?;
@@ -78,7 +86,11 @@ pub fn shown(settings: &Settings) -> Vec<(&'static str, f64)> {
         }
         #[allow(clippy::cast_precision_loss)]
         Algorithm::Als(own) => {
-            vec![("regularization", own.regularization), ("alpha", own.alpha), ("factors", own.factors as f64)]
+            vec![
+                ("regularization", own.regularization),
+                ("alpha", own.alpha),
+                ("factors", own.factors as f64),
+            ]
         }
     };
     shown.extend(settings.half_life.map(|half_life| ("half_life", half_life)));
@@ -95,7 +107,10 @@ mod tests {
         assert_eq!(options, Options { has_times: true, memory_limit: 7, ..Options::default() });
         let given = r#"{"algorithm": "als", "factors": 16, "half_life": 5, "weighting": "log", "eval_fraction": 0.1}"#;
         let (options, given) = read(given, true, 7).unwrap();
-        assert_eq!((options.algorithm, options.factors, options.half_life), (Wanted::Als, Some(16), Some(Some(5.0))));
+        assert_eq!(
+            (options.algorithm, options.factors, options.half_life),
+            (Wanted::Als, Some(16), Some(Some(5.0)))
+        );
         assert_eq!((options.weighting, options.eval_fraction), (Some(Weighting::Log), 0.1));
         assert!(effective(&given, &options).contains("\"seed\":42"));
         for (json, has_times) in [

@@ -96,7 +96,9 @@ fn recommendations(model: &Recommender, arguments: &Arguments<'_>, row: usize) -
     let because = |one: &Recommendation<'_>| serde_json::to_string(&one.because).unwrap_or_default();
     let reasons: Vec<String> = found.iter().map(because).collect();
     let mut table = items(&found);
-    table.columns.push(Column { name: "because".to_owned(), values: texts(reasons.iter().map(String::as_str)) });
+    table
+        .columns
+        .push(Column { name: "because".to_owned(), values: texts(reasons.iter().map(String::as_str)) });
     Ok(table)
 }
 

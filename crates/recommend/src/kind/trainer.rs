@@ -8,8 +8,8 @@ use std::sync::Arc;
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_predictor::{Evaluate, Job, Sink, Trainer};
 use ecommerce_ml_protocol::training::{
-    Baseline, Epoch, Findings, Finished, JobOutput, Label, Metric, Objective, Phase, Prepared, Progress, TrainingCall,
-    TrainingChecked, TrainingInput,
+    Baseline, Epoch, Findings, Finished, JobOutput, Label, Metric, Objective, Phase, Prepared, Progress,
+    TrainingCall, TrainingChecked, TrainingInput,
 };
 use ecommerce_ml_protocol::{EngineError, ErrorKind, Field, Input, Rows, Values};
 use ecommerce_ml_training::comparison::compare_means_with_baseline;
@@ -93,7 +93,11 @@ impl Trainer for RecommendationTrainer {
 const FITS: u64 = 21;
 
 /// Trains on the threads of a pool, while this one tells how far it is.
-fn run(training: Training<'_>, pool: &rayon::ThreadPool, sink: &mut dyn Sink) -> Result<Trained, EngineError> {
+fn run(
+    training: Training<'_>,
+    pool: &rayon::ThreadPool,
+    sink: &mut dyn Sink,
+) -> Result<Trained, EngineError> {
     let began = std::time::Instant::now();
     let (sender, receiver) = std::sync::mpsc::sync_channel::<()>(0);
     let mut lost = None;
