@@ -153,6 +153,7 @@ impl Error {
             Error::NoFeatures(_) => "Name a text_column, or feature_columns.",
             Error::FeatureType { .. } => "Leave it out of feature_columns, or cast it in a view.",
             Error::BaseNotTaken(_) => "Leave out the argument base.",
+            Error::BaseReadsColumns(_) => "Name a text model as the base, or leave it out.",
             Error::NotTrained { .. } => "Train the model with ecommerce_ml.train_model().",
             Error::NotTrainable(_) => "Choose another base.",
             Error::TrainingLost(..) => {

@@ -145,6 +145,8 @@ pub enum Error {
     FeatureType { column: String, type_name: String },
     #[error("a training of kind \"{0}\" begins with no base")]
     BaseNotTaken(String),
+    #[error("model \"{0}\" reads columns, and columns of text are read by a text model")]
+    BaseReadsColumns(String),
     #[error("option \"{0}\" is for models that read a text alone")]
     OptionForTexts(&'static str),
     #[error("argument \"{0}\" must not have NULL elements")]

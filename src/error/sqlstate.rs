@@ -74,6 +74,7 @@ impl Error {
             | Error::LabelIsFeature(_)
             | Error::NoFeatures(_)
             | Error::BaseNotTaken(_)
+            | Error::BaseReadsColumns(_)
             | Error::OptionForTexts(_)
             | Error::NothingToEvaluate { .. }
             | Error::MalformedSummary(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,

@@ -179,7 +179,7 @@ fn new_version(job: &Job, content: Sha256, measured: &Measured<'_>) -> Result<Ne
         signature: versions::signature_json(&finished.info)?,
         info: versions::info_json(&finished.info),
         source: format!("job {}", job.id),
-        base: job.base.as_ref().map(ModelName::to_string),
+        base: job.base.as_ref().filter(|_| finished.uses_base).map(ModelName::to_string),
         metrics,
         training: Some(training),
     })

@@ -76,7 +76,7 @@ pub fn check(request: &TrainingRequest<'_>, base: Option<&str>) -> Result<Job, E
     keep_versions(&arguments.options)?;
     let relation = Relation::open(request.relation)?;
     let reads = Reads::of(&relation, arguments, task, None)?;
-    let base = base_of(&checked(reads.call(task, arguments))?, base)?;
+    let base = base_of(&checked(reads.call(task, arguments))?, &reads.input, base)?;
     if !reads.left_out.is_empty() {
         let left_out = reads.left_out.join(", ");
         notice!("columns that models cannot read are left out: {left_out}");
@@ -114,13 +114,20 @@ fn checked(call: TrainingCall) -> Result<TrainingChecked, Error> {
     }
 }
 
-/// The version that a training begins with, if it begins with one: that of the model that is named, or of the default.
-fn base_of(checked: &TrainingChecked, named: Option<&str>) -> Result<Option<ModelName>, Error> {
+/// The version that a training begins with, or reads texts by, if there is one: that of the model that is named, or of the default.
+fn base_of(
+    checked: &TrainingChecked,
+    input: &TrainingInput,
+    named: Option<&str>,
+) -> Result<Option<ModelName>, Error> {
     match (&checked.default_base, named) {
         (None, None) => Ok(None),
         (None, Some(_)) => Err(Error::BaseNotTaken(checked.kind.clone())),
         (Some(default), named) => {
             let base = resolve(named.unwrap_or(default))?;
+            if base.columns.is_some() && matches!(input, TrainingInput::Columns { .. }) {
+                return Err(Error::BaseReadsColumns(base.name.clone()));
+            }
             Ok(Some(ModelName { name: base.name.clone(), version: Some(base.version) }))
         }
     }

@@ -1,7 +1,7 @@
 //! The engine of `ecommerce_ml`: everything about models, nothing about PostgreSQL. This crate is the program around the others.
 //!
 //! # Layout
-//! - [`registry`]: the kinds of models.
+//! - [`registry`]: the kinds of models; [`shared`]: models that other models hold.
 //! - [`engine`]: what each request means.
 //! - [`hub`]: downloads from a Hugging Face hub.
 //! - [`evaluate`]: what a training's models say of what was held out.
@@ -26,4 +26,5 @@ pub mod predict;
 pub mod process;
 pub mod registry;
 pub mod serve;
+pub mod shared;
 pub mod train;

@@ -13,9 +13,11 @@ use ecommerce_ml_protocol::{EngineError, ErrorKind, ModelSource};
 use ecommerce_ml_text::scheduler::SchedulerOptions;
 use ecommerce_ml_text::{ModelLoader, TextKind};
 
+use crate::shared::SharedModels;
+
 /// Kinds of models, in the order in which they are asked.
 pub struct Registry {
-    kinds: Vec<Box<dyn ModelKind>>,
+    kinds: Vec<Arc<dyn ModelKind>>,
 }
 
 impl Registry {
@@ -25,17 +27,16 @@ impl Registry {
     /// If the system refuses a thread.
     pub fn start(loader: ModelLoader, scheduling: SchedulerOptions) -> io::Result<Self> {
         let threads = scheduling.tokenizing_threads;
-        let text = TextKind::start(Arc::new(loader), scheduling)?;
-        Ok(Self::of(vec![
-            Box::new(text),
-            Box::new(ecommerce_ml_tabular::BoostedTrees::new(threads)),
-            Box::new(ecommerce_ml_tabular::Linear::new(threads)),
-        ]))
+        let text: Arc<dyn ModelKind> = Arc::new(TextKind::start(Arc::new(loader), scheduling)?);
+        let texts = Arc::new(SharedModels::of(Arc::clone(&text)));
+        let trees = ecommerce_ml_tabular::BoostedTrees::reading_texts(threads, Arc::clone(&texts) as _);
+        let linear = ecommerce_ml_tabular::Linear::reading_texts(threads, texts);
+        Ok(Self { kinds: vec![text, Arc::new(trees), Arc::new(linear)] })
     }
 
     /// These kinds.
     pub fn of(kinds: Vec<Box<dyn ModelKind>>) -> Self {
-        Self { kinds }
+        Self { kinds: kinds.into_iter().map(Arc::from).collect() }
     }
 
     /// Who does such a training.

@@ -21,6 +21,10 @@ use crate::registry::Registry;
 /// Bytes that are read at a time.
 const READ_BYTES: usize = 256 << 10;
 
+/// Bytes for what a text model says of texts: those of the rows held out are read while features are made, and again when the new
+/// model is asked as queries will.
+const RESULT_CACHE: u64 = 64 << 20;
+
 /// Messages off standard input.
 struct MessageReader<R> {
     stream: R,
@@ -57,7 +61,7 @@ pub fn run(options: Train) -> io::Result<()> {
     };
     exit_with_worker(reader)?;
     let tokenizing_threads = options.compute.count_threads();
-    let scheduling = SchedulerOptions { tokenizing_threads, batch_tokens: None, result_cache: 0 };
+    let scheduling = SchedulerOptions { tokenizing_threads, batch_tokens: None, result_cache: RESULT_CACHE };
     let registry = Registry::start(ModelLoader::new(&options.compute, None), scheduling)?;
     match guarded(|| registry.trainer(&job.plan.call)?.train(*job, &registry, &mut writer)) {
         Ok(()) => Ok(()),

@@ -8,7 +8,7 @@ use sha2::Digest;
 use crate::message::{FileEntry, Sha256};
 
 /// Files that matter by their whole name: those of the Hugging Face layout, then those of models that aren't in it.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 11] = [
     "config.json",
     "merges.txt",
     "special_tokens_map.json",
@@ -19,6 +19,7 @@ const NAMES: [&str; 10] = [
     "features.json",
     "model.json",
     "signature.json",
+    "texts.json",
 ];
 
 /// Files that matter by the end of their name.

@@ -72,6 +72,6 @@ pub struct TrainingCall {
 pub struct TrainingChecked {
     /// The name of the kind that does it.
     pub kind: String,
-    /// The built-in model that it begins with unless another is named; none if it begins with nothing, and takes no base.
+    /// The built-in model that it begins with, or reads texts by, unless another is named; none if it begins with nothing, and takes no base.
     pub default_base: Option<String>,
 }

@@ -260,6 +260,8 @@ pub struct Finished {
     pub epoch: u32,
     /// Whether it ended before its last epoch because no later one got better.
     pub stopped_early: bool,
+    /// Whether anything of [`TrainingPlan::base`] is in the model: what might have been read by it may be nothing that it reads.
+    pub uses_base: bool,
     /// How it compares with the incumbent, if there is one that reads the same and rows are held out.
     pub comparison: Option<Comparison>,
     /// How it compares with [`Prepared::baseline`], if rows are held out.

@@ -3,7 +3,7 @@
 //! It must not know models. Invariant: each call is one algorithm's.
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
-use ecommerce_ml_protocol::training::{TrainingCall, TrainingInput};
+use ecommerce_ml_protocol::training::{TrainingCall, TrainingChecked, TrainingInput};
 use ecommerce_ml_protocol::{EngineError, Input, Rows};
 use ecommerce_ml_training::Targets;
 use ecommerce_ml_training::class_weights::ClassWeights;
@@ -11,6 +11,7 @@ use ecommerce_ml_training::options::parse;
 use serde_json::Value;
 
 use crate::columns::refused;
+use crate::texts::{Choice, DEFAULT_BASE};
 
 /// The option that names the algorithm.
 pub(crate) const ALGORITHM: &str = "algorithm";
@@ -46,14 +47,9 @@ impl Algorithm {
 /// # Errors
 /// [`ecommerce_ml_protocol::ErrorKind::InvalidRequest`].
 pub(crate) fn check_columns(input: &TrainingInput) -> Result<(), EngineError> {
-    let TrainingInput::Columns { fields, text } = input else {
+    let TrainingInput::Columns { fields, .. } = input else {
         return Err(refused("a model of columns does not read a text"));
     };
-    if let Some(text) = text {
-        return Err(refused("a model reads either a text or columns, not both")
-            .with_detail(format!("\"{text}\" was named as the text."))
-            .with_hint("Leave out the text column, or the columns of features."));
-    }
     if fields.is_empty() {
         return Err(refused("training needs at least one column to read"));
     }
@@ -71,6 +67,16 @@ pub(crate) fn columns_of(input: &Input) -> Result<&Rows, EngineError> {
         Input::Rows(rows) => Ok(rows),
         Input::Texts(_) => Err(refused("a model of columns does not read a text")),
     }
+}
+
+/// What is known of a training of this kind before it begins.
+///
+/// # Errors
+/// Those of [`Choice::of`].
+pub(crate) fn checked(call: &TrainingCall, kind: &str) -> Result<TrainingChecked, EngineError> {
+    let may_read = Choice::of(call)?.may_read(call.input.fields());
+    let default_base = may_read.then(|| DEFAULT_BASE.to_owned());
+    Ok(TrainingChecked { kind: kind.to_owned(), default_base })
 }
 
 /// Bytes of the files of a model.

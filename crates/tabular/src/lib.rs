@@ -4,10 +4,11 @@
 //! - [`trees`]: boosted trees, the kind `boosted_trees`; [`linear`]: logistic and ridge regression, the kind `linear`.
 //! - `columns`: the columns that a model reads, found among those that came.
 //! - `files`: what the files of both have in common; `call`: what trainings of both are called with.
+//! - [`texts`]: columns of text that a text model reads, before any other model sees them.
 //! - `score`: sums to answers; [`predictor`]: a loaded model behind the boundary of all kinds.
 //! - `threads`: the threads that models of this crate compute on.
 //!
-//! It must not know texts to read, tokens or encoders, nor requests, clients and PostgreSQL.
+//! It must not know tokens or encoders, nor requests, clients and PostgreSQL.
 //! Invariant: what a row is answered depends on that row and the model alone: not on the other rows, their order, or the number
 //! of threads.
 
@@ -19,6 +20,7 @@ mod files;
 pub mod linear;
 pub mod predictor;
 mod score;
+pub mod texts;
 mod threads;
 pub mod trees;
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use ecommerce_ml_predictor::{Answered, ModelPrecision, Pending, Predictor, guarded};
-use ecommerce_ml_protocol::{EngineError, Input, ModelInfo, Output, Rows};
+use ecommerce_ml_protocol::{EngineError, Input, ModelInfo, Output, Reads, Rows};
 use tokio::sync::oneshot;
 
 use crate::columns::{reads, refused};
@@ -35,20 +35,24 @@ impl ColumnsPredictor {
     ) -> Self {
         Self { info, precision: ModelPrecision { name: precision, note: String::new() }, scorer, threads }
     }
+}
 
-    fn accept(&self, input: Input, output: Output) -> Result<Rows, EngineError> {
-        let fields = match &self.info.signature.reads {
-            ecommerce_ml_protocol::Reads::Columns(fields) => fields.as_slice(),
-            ecommerce_ml_protocol::Reads::Text | ecommerce_ml_protocol::Reads::Keys(_) => &[],
-        };
-        if !matches!(output, Output::Prediction | Output::Contributions { .. }) {
-            let message = "model reads columns, and has neither tokens nor embeddings";
-            return Err(refused(message).with_detail(reads(fields)));
-        }
-        match input {
-            Input::Rows(rows) => Ok(rows),
-            Input::Texts(_) => Err(refused("model reads columns, not a text").with_detail(reads(fields))),
-        }
+/// The rows, if a model of columns can answer.
+///
+/// # Errors
+/// [`ecommerce_ml_protocol::ErrorKind::InvalidRequest`] if it can't, with what it reads.
+pub(crate) fn accept(info: &ModelInfo, input: Input, output: Output) -> Result<Rows, EngineError> {
+    let fields = match &info.signature.reads {
+        Reads::Columns(fields) => fields.as_slice(),
+        Reads::Text | Reads::Keys(_) => &[],
+    };
+    if !matches!(output, Output::Prediction | Output::Contributions { .. }) {
+        let message = "model reads columns, and has neither tokens nor embeddings";
+        return Err(refused(message).with_detail(reads(fields)));
+    }
+    match input {
+        Input::Rows(rows) => Ok(rows),
+        Input::Texts(_) => Err(refused("model reads columns, not a text").with_detail(reads(fields))),
     }
 }
 
@@ -62,7 +66,7 @@ impl Predictor for ColumnsPredictor {
     }
 
     fn submit(&self, input: Input, output: Output) -> Pending {
-        let rows = match self.accept(input, output) {
+        let rows = match accept(&self.info, input, output) {
             Ok(rows) => rows,
             Err(error) => return Pending::ready(Err(error)),
         };

@@ -19,6 +19,9 @@ use crate::scheduler::{Scheduler, SchedulerOptions, Turns};
 /// Files that only a text model has; any of them is enough, so that what lacks the others is said to be damaged.
 const FILES: [&str; 4] = ["config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt"];
 
+/// What says that files are of another kind, which may hold a text model.
+const SIGNATURE: &str = "signature.json";
+
 /// Text models.
 pub struct TextKind {
     loader: Arc<ModelLoader>,
@@ -52,7 +55,7 @@ impl ModelKind for TextKind {
     }
 
     fn recognises(&self, files: &ModelFiles) -> bool {
-        FILES.iter().any(|name| files.get(name).is_some())
+        files.get(SIGNATURE).is_none() && FILES.iter().any(|name| files.get(name).is_some())
     }
 
     fn load(

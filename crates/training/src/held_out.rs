@@ -35,6 +35,8 @@ pub struct Ending {
     pub stopped_early: bool,
     /// Of the training.
     pub seed: u64,
+    /// Whether anything of the base is in the model.
+    pub uses_base: bool,
 }
 
 impl HeldOut {
@@ -146,7 +148,7 @@ impl HeldOut {
         targets: &Targets,
         (info, new): (ModelInfo, Option<&Answers>),
         incumbent: Option<&Answers>,
-        Ending { epoch, stopped_early, seed }: Ending,
+        Ending { epoch, stopped_early, seed, uses_base }: Ending,
     ) -> Finished {
         let rows = &self.split.held_out;
         let compare = |new, incumbent| compare(targets, rows, new, incumbent, seed);
@@ -156,6 +158,7 @@ impl HeldOut {
             metrics: new.map_or_else(Vec::new, |answers| metrics(targets, rows, answers)),
             epoch,
             stopped_early,
+            uses_base,
             comparison: new.zip(incumbent).and_then(|(new, incumbent)| compare(new, incumbent)),
             against_baseline: new
                 .zip(self.baseline.as_ref())
@@ -231,7 +234,7 @@ mod tests {
         };
         let incumbent = Models { reads: incumbent_reads };
         let incumbent = held_out.ask_incumbent(Some(&files), &input, &incumbent, &mut sink).unwrap();
-        let ending = Ending { epoch: 1, stopped_early: false, seed: 1 };
+        let ending = Ending { epoch: 1, stopped_early: false, seed: 1, uses_base: false };
         let new = Models { reads: true };
         let new = (&new as &dyn Evaluate, &mut sink as &mut dyn Sink);
         let finished = held_out.finish(&targets, (&files, &input), incumbent.as_ref(), ending, new);

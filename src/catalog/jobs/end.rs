@@ -21,11 +21,19 @@ pub fn succeed(id: i64, version: i32, outcome: &str, finished: &Finished) -> Res
     let statement = "
         UPDATE ecommerce_ml.stored_job
         SET state = 'succeeded', ended = clock_timestamp(), version = $2, outcome = $3, comparison = $4,
-            baseline = baseline || jsonb_build_object('comparison', $5::jsonb), error = NULL
+            baseline = baseline || jsonb_build_object('comparison', $5::jsonb), error = NULL,
+            base = CASE WHEN $6 THEN base END
         WHERE job = $1 AND state = 'running'";
     let comparison = finished.comparison.as_ref().map(|found| JsonB(comparison_json(found)));
     let against = finished.against_baseline.as_ref().map(|found| JsonB(baseline_comparison_json(found)));
-    let arguments = [id.into(), version.into(), outcome.into(), comparison.into(), against.into()];
+    let arguments = [
+        id.into(),
+        version.into(),
+        outcome.into(),
+        comparison.into(),
+        against.into(),
+        finished.uses_base.into(),
+    ];
     Ok(run(statement, &arguments)? > 0)
 }
 

@@ -10,5 +10,6 @@ mod kit;
 mod learning;
 mod refusing;
 mod resuming;
+mod texts;
 mod trained;
 mod trees;

@@ -2,7 +2,7 @@
 
 use ecommerce_ml_predictor::ModelKind;
 use ecommerce_ml_protocol::training::{Label, Objective, TrainingInput};
-use ecommerce_ml_protocol::{EngineError, ErrorKind, ModelSource};
+use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_tabular::Linear;
 
 use crate::kit::{numbers, rows};
@@ -78,25 +78,17 @@ fn columns_are_checked() {
 }
 
 #[test]
-fn texts_bases_and_twice_the_same_column_are_refused() {
+fn texts_and_twice_the_same_column_are_refused() {
     let kind = Linear::new(1);
     let trainer = kind.trainer().unwrap();
     let mut call = orders_job("{}").plan.call;
-    let TrainingInput::Columns { text, .. } = &mut call.input else { unreachable!() };
-    *text = Some("country".to_owned());
-    let both = trainer.check(&call).unwrap_err();
-    assert_eq!(both.message, "a model reads either a text or columns, not both");
-    let TrainingInput::Columns { fields: again, text } = &mut call.input else { unreachable!() };
-    *text = None;
+    let TrainingInput::Columns { fields: again, .. } = &mut call.input else { unreachable!() };
     again.push(again[0].clone());
     assert_eq!(trainer.check(&call).unwrap_err().message, "column \"price\" is named twice");
     call.input = TrainingInput::Columns { fields: Vec::new(), text: None };
     assert_eq!(trainer.check(&call).unwrap_err().message, "training needs at least one column to read");
     call.input = TrainingInput::Text;
     assert!(!trainer.accepts(&call));
-    let mut job = orders_job("{}");
-    job.plan.base = Some(ModelSource::Builtin("reviews".to_owned()));
-    assert_eq!(refused(train(job)), "a model of columns begins with nothing, and takes no base");
 }
 
 #[test]

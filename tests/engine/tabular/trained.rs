@@ -2,7 +2,7 @@
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_checkpoint::upload::Upload;
-use ecommerce_ml_predictor::{Evaluate, Job, ModelKind};
+use ecommerce_ml_predictor::{Evaluate, Job, ModelKind, Sink};
 use ecommerce_ml_protocol::training::*;
 use ecommerce_ml_protocol::*;
 use ecommerce_ml_tabular::Linear;
@@ -103,7 +103,14 @@ pub fn train_with(kind: &dyn ModelKind, job: Job) -> Result<Trained, EngineError
     let trainer = kind.trainer().unwrap();
     assert!(trainer.accepts(&job.plan.call));
     let checked = trainer.check(&job.plan.call)?;
-    assert_eq!(checked, TrainingChecked { kind: kind.name().to_owned(), default_base: None });
+    assert_eq!(checked.kind, kind.name());
+    let trained = collect(|sink| trainer.train(job, &Models, sink))?;
+    assert_eq!(load(&trained.files).unwrap().info(), &trained.finished().info);
+    Ok(trained)
+}
+
+/// What a training sends.
+pub fn collect(train: impl FnOnce(&mut dyn Sink) -> Result<(), EngineError>) -> Result<Trained, EngineError> {
     let mut trained = Trained::default();
     let mut parts = Vec::new();
     let mut sink = |output: JobOutput| {
@@ -125,9 +132,8 @@ pub fn train_with(kind: &dyn ModelKind, job: Job) -> Result<Trained, EngineError
         }
         Ok(())
     };
-    trainer.train(job, &Models, &mut sink)?;
+    train(&mut sink)?;
     trained.files = received(parts);
-    assert_eq!(load(&trained.files).unwrap().info(), &trained.finished().info);
     Ok(trained)
 }
 

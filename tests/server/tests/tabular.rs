@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use ecommerce_ml_server_tests::fixtures::import_statement;
+use ecommerce_ml_server_tests::fixtures::{import_reference, import_statement};
 use ecommerce_ml_server_tests::installation::give_to_server;
 use ecommerce_ml_server_tests::jobs::{losses, reach, said, succeed, wait};
 use ecommerce_ml_server_tests::processes::signal;
@@ -518,4 +518,154 @@ fn versions_travel_in_dumps_and_in_folders() {
         "ecommerce_ml.predict_probabilities(c, 'other') = ecommerce_ml.predict_probabilities(c, 'churned')",
     );
     assert!((share - 1.0).abs() < f64::EPSILON);
+}
+
+/// What people wrote, and what became of the goods: kept by those who praise them and are young enough. Some wrote nothing.
+const FEEDBACK: &str = "
+    CREATE TABLE feedback (id int PRIMARY KEY, age int, channel text, body text, kept boolean, stars int, worth float8);
+    INSERT INTO feedback
+    SELECT i, age, (ARRAY['shop', 'web', NULL])[1 + i % 3],
+           CASE WHEN i % 40 = 0 THEN NULL WHEN i % 40 = 1 THEN '  ' ELSE
+                (ARRAY['Number %s is wonderful, it fits well and the cloth is soft, I love it',
+                       'Number %s is awful, it tore at once and the cloth is thin, do not buy it'])[1 + bad] END,
+           bad = 0 AND age < 50, CASE WHEN bad = 0 THEN 5 ELSE 1 + i % 2 END, 10.0 * age + 100 * bad
+    FROM generate_series(1, 240) AS i, LATERAL (SELECT 20 + i * 7 % 60 AS age, abs(hashint4(i)) % 2 AS bad) AS v;
+    UPDATE feedback SET body = format(body, id)";
+
+/// The number that a linear model of one equation, exported to a folder, makes of a row of `feedback`: from what SQL says of its text.
+fn by_hand(session: &mut Client, folder: &std::path::Path, base: &str, id: i32) -> f64 {
+    let json = |name: &str| -> Value {
+        serde_json::from_slice(&std::fs::read(folder.join(name)).expect("it was exported"))
+            .expect("it is JSON")
+    };
+    let (texts, model) = (json("texts.json"), json("model.json"));
+    let said: Value = ask(
+        session,
+        &format!(
+            "SELECT jsonb_build_object('age', age, 'embedding', ecommerce_ml.embed(body, '{base}'),
+                        'body stars', ecommerce_ml.predict_rating(body, '{base}'),
+                        'labels', ecommerce_ml.predict_probabilities(body, '{base}'))
+             FROM feedback WHERE id = {id}"
+        ),
+    );
+    let numbers = |value: &Value| -> Vec<f64> {
+        value.as_array().into_iter().flatten().filter_map(Value::as_f64).collect()
+    };
+    let (mean, embedding) = (numbers(&texts["columns"][0]["mean"]), numbers(&said["embedding"]));
+    let component = |name: &str| -> Option<f64> {
+        let number: usize = name.strip_prefix("body component ")?.parse().ok()?;
+        let along = numbers(&texts["columns"][0]["components"][number - 1]);
+        Some(along.iter().zip(&embedding).zip(&mean).map(|((one, value), mean)| one * (value - mean)).sum())
+    };
+    let value = |name: &str| {
+        let label = name.strip_prefix("body ").unwrap_or_default();
+        let known = said[name].as_f64().or_else(|| said["labels"][label].as_f64());
+        known.or_else(|| component(name)).unwrap_or_else(|| panic!("{name}: {said}"))
+    };
+    let number = |column: &Value, key: &str| column[key].as_f64().expect("it is a number");
+    let term = |column: &Value| {
+        let name = column["name"].as_str().expect("it has a name");
+        let distance = (value(name) - number(column, "mean")) / number(column, "scale");
+        distance * column["coefficients"][0].as_f64().expect("it is a number")
+    };
+    let columns = model["columns"].as_array().expect("they are a list");
+    assert!(columns.len() > 8, "{columns:?}");
+    number(&model["equations"][0], "intercept") + columns.iter().map(term).sum::<f64>()
+}
+
+#[test]
+fn a_text_model_reads_texts_beside_columns() {
+    let cluster = Cluster::new();
+    let mut session = cluster.session();
+    run(&mut session, FEEDBACK);
+    let train = |name: &str, label: &str, more: &str| {
+        format!("SELECT ecommerce_ml.train_model('{name}', 'feedback', label_column => '{label}', {more})")
+    };
+    // By the built-in model, which is found by what the texts look like; the channel is none.
+    let all = "feature_columns => '{age,channel,body}'";
+    let (_, outcome) = trained(&mut session, &train("kept", "kept", all));
+    assert!(outcome.starts_with("succeeded; deployed"), "{outcome}");
+    let made: Value = ask(
+        &mut session,
+        "SELECT jsonb_build_object('base', v.base, 'job', j.base, 'texts', v.signature -> 'reads' -> 'columns' -> 2)
+         FROM ecommerce_ml.model_versions AS v, ecommerce_ml.jobs AS j WHERE v.name = 'kept' AND j.name = 'kept'",
+    );
+    let field = json!({"name": "body", "type": "text"});
+    assert_eq!(made, json!({"base": "reviews@1", "job": "reviews@1", "texts": field}));
+    let right: f64 = ask(
+        &mut session,
+        "SELECT avg((ecommerce_ml.predict_class(f, 'kept') = kept::text)::int)::float8 FROM feedback AS f WHERE id % 40 > 1",
+    );
+    assert!(right > 0.9, "{right}");
+    let columns: Vec<String> = ask(
+        &mut session,
+        "SELECT array_agg(e.feature ORDER BY e.feature)
+         FROM feedback AS f, ecommerce_ml.explain_prediction(f, 'kept') AS e WHERE f.id = 3",
+    );
+    assert_eq!(columns, ["age", "body", "channel"]);
+    let same: bool = ask(
+        &mut session,
+        "SELECT count(DISTINCT ecommerce_ml.predict_probabilities(
+                    jsonb_build_object('age', 30, 'channel', 'web', 'body', body), 'kept')) = 1
+         FROM unnest(ARRAY[NULL, '', ' ']) AS body",
+    );
+    assert!(same, "nothing to read is nothing to read");
+    // Answers stay when the version is asked by another engine, and by another database.
+    let probabilities = "SELECT string_agg(ecommerce_ml.predict_probabilities(f, 'kept')::text, ' ' ORDER BY id) FROM feedback AS f";
+    let before: String = ask(&mut session, probabilities);
+
+    // By a model of one's own, which is dropped meanwhile.
+    import_reference(&cluster, &mut session, "tiny", "bert-stars-sharded");
+    let linear = "task => 'regression', text_column => 'body', feature_columns => '{age}', base => 'tiny',
+                  options => '{\"algorithm\": \"linear\", \"deploy\": \"always\", \"eval_fraction\": 0.2}'";
+    trained(&mut session, &train("worth", "worth", linear));
+    let folder = cluster.folder("exports").join("worth");
+    run(&mut session, &format!("SELECT ecommerce_ml.export_model('worth', '{}')", folder.display()));
+    let worth = |session: &mut Client, model: &str, id: i32| -> f64 {
+        ask(
+            session,
+            &format!("SELECT ecommerce_ml.predict_value(f, '{model}') FROM feedback AS f WHERE id = {id}"),
+        )
+    };
+    for id in [2, 3, 17, 100] {
+        let (hand, found) = (by_hand(&mut session, &folder, "tiny", id), worth(&mut session, "worth", id));
+        assert!((hand - found).abs() < 1e-3 * found.abs(), "{id}: {found}, by hand {hand}");
+    }
+    let apart: f64 = ask(
+        &mut session,
+        "SELECT max(abs(value - contributions - base)) FROM (
+             SELECT value, contributions, avg(value - contributions) OVER () AS base FROM (
+                 SELECT ecommerce_ml.predict_value(f, 'worth') AS value,
+                        (SELECT sum(contribution) FROM ecommerce_ml.explain_prediction(f, 'worth')) AS contributions
+                 FROM feedback AS f WHERE id < 60) AS one) AS all_of_them",
+    );
+    assert!(apart < 1e-6, "{apart}");
+    run(&mut session, "SELECT ecommerce_ml.drop_model('tiny')");
+    let found = worth(&mut session, "worth", 17);
+    give_to_server(&folder);
+    assert_eq!(ask::<i32>(&mut session, &import_statement("other", &folder)), 1);
+    assert_eq!(worth(&mut session, "other", 17).to_bits(), found.to_bits());
+
+    for (call, sqlstate) in [
+        (train("x", "kept", &format!("base => 'tiny', {all}")), "42704"),
+        (train("x", "kept", &format!("base => 'kept', {all}")), "22023"),
+        (train("x", "kept", "base => 'reviews', feature_columns => '{age}'"), "22023"),
+        (train("x", "kept", &format!("options => '{{\"text_features\": [\"age\"]}}', {all}")), "22023"),
+    ] {
+        fails_with(&mut session, &call, sqlstate);
+    }
+    let (job, _) = trained(
+        &mut session,
+        &train("plain", "kept", &format!("options => '{{\"text_features\": []}}', {all}")),
+    );
+    let base: Option<String> =
+        ask(&mut session, &format!("SELECT base FROM ecommerce_ml.jobs WHERE job = {job}"));
+    assert_eq!(base, None);
+
+    let file = cluster.folder("transfer").join("feedback.dump").display().to_string();
+    cluster.output("pg_dump", &["-Fc", "-d", "postgres", "-f", &file]);
+    run(&mut session, "CREATE DATABASE restored");
+    cluster.output("pg_restore", &["--exit-on-error", "-d", "restored", &file]);
+    let mut restored = cluster.session_in("restored");
+    assert_eq!(ask::<String>(&mut restored, probabilities), before);
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
-use ecommerce_ml_predictor::{ModelKind, Predictor, Trainer};
+use ecommerce_ml_predictor::{Load, ModelKind, Predictor, Trainer};
 use ecommerce_ml_protocol::{Answers, EngineError, ModelSource, Rows};
 
 use crate::linear::contributions::explain;
@@ -16,20 +16,31 @@ use crate::linear::scoring::{Prepared, Scorer};
 use crate::linear::trainer::LinearTrainer;
 use crate::predictor::ColumnsPredictor;
 use crate::score::{Answering, Score};
+use crate::texts::{self, TextModels};
 use crate::threads::Threads;
 
 /// Linear models of table columns: logistic and ridge regression.
 #[derive(Debug)]
 pub struct Linear {
     threads: Arc<Threads>,
+    texts: TextModels,
     trainer: LinearTrainer,
 }
 
 impl Linear {
     /// With models that compute large inputs, and trainings, on so many threads; 0 for one a core.
     pub fn new(threads: usize) -> Self {
+        Self::with(threads, TextModels::default())
+    }
+
+    /// The same, with columns of text that are read by text models.
+    pub fn reading_texts(threads: usize, models: Arc<dyn Load>) -> Self {
+        Self::with(threads, TextModels::new(models))
+    }
+
+    fn with(threads: usize, texts: TextModels) -> Self {
         let threads = Arc::new(Threads::new(threads));
-        Self { trainer: LinearTrainer::new(Arc::clone(&threads)), threads }
+        Self { trainer: LinearTrainer::new(Arc::clone(&threads), texts.clone()), threads, texts }
     }
 }
 
@@ -43,9 +54,12 @@ impl ModelKind for Linear {
     }
 
     fn load(&self, _: Option<&ModelSource>, files: &ModelFiles) -> Result<Arc<dyn Predictor>, EngineError> {
-        let model = files::read(files)?;
-        let scorer = Arc::new(Scorer::new(&model));
-        Ok(Arc::new(ColumnsPredictor::new(model.info(), "f64", scorer, Arc::clone(&self.threads))))
+        texts::load(files, self.texts.get(), |files| {
+            let model = files::read(files)?;
+            let scorer = Arc::new(Scorer::new(&model));
+            let threads = Arc::clone(&self.threads);
+            Ok(Arc::new(ColumnsPredictor::new(model.info(), "f64", scorer, threads)))
+        })
     }
 
     fn trainer(&self) -> Option<&dyn Trainer> {

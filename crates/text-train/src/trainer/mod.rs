@@ -94,8 +94,12 @@ impl<D: Devices> Trainer for TextTrainer<D> {
             interval,
         };
         let learned = Training::new(task, learner, setup.checkpoint.take())?.run(sink)?;
-        let ending =
-            Ending { epoch: learned.epoch, stopped_early: learned.stopped_early, seed: setup.options.seed };
+        let ending = Ending {
+            epoch: learned.epoch,
+            stopped_early: learned.stopped_early,
+            seed: setup.options.seed,
+            uses_base: true,
+        };
         let (network, mut parameters) = learned.learner.into_parts()?;
         setup::unscale(&network, &mut parameters, setup.scale);
         let output = file_layout.output_names(&network, &parameters);

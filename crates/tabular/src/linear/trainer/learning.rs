@@ -179,12 +179,12 @@ impl<'a> TrainingRun<'a> {
 
     /// Metrics of the rows held out, the loss first.
     fn evaluate(&self) -> Result<Vec<Metric>, EngineError> {
-        let Setup { held_out, held_out_rows, targets, .. } = self.setup;
+        let Setup { held_out, measured_rows, targets, .. } = self.setup;
         let rows = &held_out.split.held_out;
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let (scorer, input) = (Scorer::new(&self.model()), columns_of(held_out_rows)?);
+        let (scorer, input) = (Scorer::new(&self.model()), columns_of(measured_rows)?);
         let answers = self.pool.install(|| answer_in_parts(&scorer, input, &|| false))?;
         let metrics = metrics(targets, rows, &answers);
         let metric =

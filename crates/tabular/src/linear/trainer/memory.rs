@@ -15,6 +15,15 @@ const VECTORS: usize = 28;
 /// Bytes of a coefficient in a file, and where it is read.
 const WRITTEN: usize = 48;
 
+/// Refuses texts that would take more than a limit alone, before they are read.
+///
+/// # Errors
+/// As of [`within`].
+pub(super) fn within_texts(bytes: usize, limit: u64) -> Result<(), EngineError> {
+    let why = || ("A text model reads columns of text.".to_owned(), "Increase ecommerce_ml.training_memory.");
+    within(bytes as u64, limit, why).map(drop)
+}
+
 /// What is there to be counted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MemoryModel<'a> {
@@ -23,6 +32,8 @@ pub(super) struct MemoryModel<'a> {
     pub(super) held_out: usize,
     /// Bytes of what is read of all rows.
     pub(super) input: usize,
+    /// Bytes of what a text model says of texts, and of that model.
+    pub(super) texts: usize,
     pub(super) encoding: &'a Encoding,
     pub(super) equations: usize,
     pub(super) labels: usize,
@@ -42,7 +53,8 @@ impl MemoryModel<'_> {
         let design = self.learned * (row_bytes(self.encoding) + size_of::<Target>());
         let scores = Problem::rows_at_a_time(self.equations).min(self.learned) * self.equations * 8;
         let vectors = parameters * (VECTORS * 8 + WRITTEN) + self.encoding.bytes() * 4;
-        (rows + held_out + design + scores + vectors + 4 * self.incumbent + self.checkpoint) as u64
+        (rows + self.texts + held_out + design + scores + vectors + 4 * self.incumbent + self.checkpoint)
+            as u64
     }
 
     /// Refuses what would take more than a limit.

@@ -30,9 +30,10 @@ use ecommerce_ml_protocol::training::{JobOutput, Phase, TrainingCall, TrainingCh
 use ecommerce_ml_training::held_out::Ending;
 use ecommerce_ml_training::model;
 
-use crate::call::{Algorithm, check_columns};
+use crate::call::{Algorithm, check_columns, checked};
 use crate::linear::files;
 use crate::linear::model::KIND;
+use crate::texts::TextModels;
 use crate::threads::Threads;
 use learning::TrainingRun;
 use options::Options;
@@ -42,12 +43,13 @@ use setup::Setup;
 #[derive(Debug)]
 pub struct LinearTrainer {
     threads: Arc<Threads>,
+    texts: TextModels,
 }
 
 impl LinearTrainer {
-    /// On these threads.
-    pub(crate) fn new(threads: Arc<Threads>) -> Self {
-        Self { threads }
+    /// On these threads, with columns of text that are read by these models.
+    pub(crate) fn new(threads: Arc<Threads>, texts: TextModels) -> Self {
+        Self { threads, texts }
     }
 }
 
@@ -59,21 +61,23 @@ impl Trainer for LinearTrainer {
     fn check(&self, call: &TrainingCall) -> Result<TrainingChecked, EngineError> {
         check_columns(&call.input)?;
         Options::read(&call.options, call.objective)?;
-        Ok(TrainingChecked { kind: KIND.to_owned(), default_base: None })
+        checked(call, KIND)
     }
 
     fn train(&self, job: Job, models: &dyn Evaluate, sink: &mut dyn Sink) -> Result<(), EngineError> {
         let pool = self.threads.pool()?;
         let interval = Duration::from_secs(job.plan.checkpoint_interval);
-        let setup = Setup::new(job, pool)?;
+        let setup = Setup::new(job, pool, &self.texts)?;
         sink.send(JobOutput::Prepared(setup.prepared.clone()))?;
         let Setup { held_out, held_out_rows, targets, .. } = &setup;
         let incumbent = held_out.ask_incumbent(setup.incumbent.as_ref(), held_out_rows, models, sink)?;
         sink.send(JobOutput::Phase(Phase::Training))?;
         let learned = TrainingRun::new(&setup, pool).run(interval, sink)?;
         let files = files::write(&learned.model)?;
+        let files = setup.texts.as_ref().map_or(Ok(files.clone()), |texts| texts.files(&files))?;
         let seed = setup.options.common.seed;
-        let ending = Ending { epoch: learned.epoch, stopped_early: learned.converged, seed };
+        let uses_base = setup.texts.is_some();
+        let ending = Ending { epoch: learned.epoch, stopped_early: learned.converged, seed, uses_base };
         let finished = held_out.finish(
             targets,
             (&files, held_out_rows),

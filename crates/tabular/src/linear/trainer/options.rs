@@ -12,6 +12,7 @@ use ecommerce_ml_training::{CommonOptions, Reader};
 use serde_json::{Value, json};
 
 use crate::call::{ALGORITHM, WEIGHTS, with_one_name};
+use crate::texts::TEXT_FEATURES;
 
 /// Options of a training.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,7 +48,7 @@ impl Options {
     /// [`ecommerce_ml_protocol::ErrorKind::InvalidRequest`] with the name of the option and what was expected.
     pub(super) fn read(json: &str, objective: Objective) -> Result<(Self, String, String), EngineError> {
         let value = with_one_name(parse(json)?)?;
-        let mut names = vec![ALGORITHM, "max_iter", "tol", "max_categories"];
+        let mut names = vec![ALGORITHM, "max_iter", "tol", "max_categories", TEXT_FEATURES];
         match objective {
             Objective::Classification | Objective::Rating => names.extend(["C", WEIGHTS[0], WEIGHTS[1]]),
             _ => names.push("alpha"),

@@ -7,28 +7,33 @@ use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_predictor::Job;
 use ecommerce_ml_protocol::training::{Prepared, TrainingCall};
 use ecommerce_ml_protocol::{EngineError, Input};
+use ecommerce_ml_training::columns::picked;
 use ecommerce_ml_training::{Dataset, HeldOut, Targets};
 use rayon::ThreadPool;
 
 use super::checkpoint::Checkpoint;
 use super::design::Design;
 use super::fit::fit;
-use super::memory::MemoryModel;
+use super::memory::{MemoryModel, within_texts};
 use super::options::{Options, Penalty};
 use super::problem::Problem;
 use super::task::LearningTask;
 use crate::call::{bytes_of, check_columns, columns_of};
 use crate::columns::refused;
 use crate::linear::encoding::Encoding;
+use crate::texts::{Learned, Plan, TextModels};
 
 /// What a training begins with.
-#[derive(Debug)]
 pub(super) struct Setup {
     pub(super) options: Options,
     pub(super) targets: Targets,
     pub(super) held_out: HeldOut,
     /// What is read of the rows held out.
     pub(super) held_out_rows: Input,
+    /// The same as the equations see it, with numbers in the place of texts that a text model reads.
+    pub(super) measured_rows: Input,
+    /// What was learned of those texts.
+    pub(super) texts: Option<Learned>,
     pub(super) ids: Vec<[u8; 16]>,
     pub(super) encoding: Encoding,
     pub(super) task: LearningTask,
@@ -47,11 +52,8 @@ impl Setup {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn new(job: Job, pool: &ThreadPool) -> Result<Self, EngineError> {
+    pub(super) fn new(job: Job, pool: &ThreadPool, texts: &TextModels) -> Result<Self, EngineError> {
         let Job { plan, base, incumbent, rows, checkpoint, .. } = job;
-        if plan.base.is_some() || base.is_some() {
-            return Err(refused("a model of columns begins with nothing, and takes no base"));
-        }
         let call = &plan.call;
         check_columns(&call.input)?;
         let (options, effective, canonical) = Options::read(&call.options, call.objective)?;
@@ -68,13 +70,21 @@ impl Setup {
         let held_out = HeldOut::choose(&dataset, &targets, common.eval_fraction, common.seed)?;
         let columns = columns_of(&dataset.input)?;
         let learned = &held_out.split.training;
-        let encoding = fit(columns, call.input.fields(), learned, options.max_categories)?;
+        let texts = Plan::of(call, (columns, learned), base, texts.get())?;
+        let text_bytes = texts.as_ref().map_or(0, |plan| plan.bytes(dataset.len()));
+        within_texts(text_bytes, plan.memory_limit)?;
+        let texts = texts.map(|plan| pool.install(|| plan.learn(columns, learned))).transpose()?;
+        let fields = call.input.fields();
+        let (columns, fields) =
+            texts.as_ref().map_or((columns, fields), |texts| (&texts.rows, &texts.fields));
+        let encoding = fit(columns, fields, learned, options.max_categories)?;
         let task = LearningTask::new(&targets, learned, &options)?;
         let sizes = MemoryModel {
             rows: dataset.len(),
             learned: learned.len(),
             held_out: held_out.split.held_out.len(),
             input: dataset.input.bytes(),
+            texts: text_bytes,
             encoding: &encoding,
             equations: task.equations,
             labels: targets.labels().len(),
@@ -98,11 +108,15 @@ impl Setup {
             ..held_out.prepared(&dataset, &targets)
         };
         let held_out_rows = dataset.input_of(&held_out.split.held_out);
+        let measured_rows = Input::Rows(picked(columns, &held_out.split.held_out));
+        let texts = texts.map(Learned::without_rows);
         Ok(Self {
             options,
             targets,
             held_out,
             held_out_rows,
+            measured_rows,
+            texts,
             ids: dataset.ids,
             encoding,
             task,

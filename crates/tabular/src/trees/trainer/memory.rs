@@ -26,6 +26,8 @@ pub(super) struct MemoryModel {
     pub(super) rounds: usize,
     /// Bytes of what is read of all rows.
     pub(super) input: usize,
+    /// Bytes of what a text model says of texts, and of that model.
+    pub(super) texts: usize,
     /// Bytes of the files of the incumbent.
     pub(super) incumbent: usize,
 }
@@ -36,7 +38,7 @@ impl MemoryModel {
         let rows = 2 * self.input + self.rows * 120;
         let matrix = self.learned * (self.features * CELL + self.sums * ROW);
         let trees = self.rounds.min(300) * self.sums * TREE / 8;
-        (rows + (matrix + trees) * (self.folds + 1) + 4 * self.incumbent) as u64
+        (rows + self.texts + (matrix + trees) * (self.folds + 1) + 4 * self.incumbent) as u64
     }
 
     /// Refuses what would take more than a limit.

@@ -39,8 +39,9 @@ use rayon::ThreadPool;
 use super::booster_file;
 use super::files;
 use super::model::{KIND, RESIDUALS, TreesModel};
-use crate::call::{Algorithm, check_columns};
+use crate::call::{Algorithm, check_columns, checked};
 use crate::score::Head;
+use crate::texts::TextModels;
 use crate::threads::Threads;
 use options::Options;
 use search::{Growing, Limits, Measured};
@@ -59,12 +60,13 @@ const REPORTED: u32 = 10;
 #[derive(Debug)]
 pub struct TreesTrainer {
     threads: Arc<Threads>,
+    texts: TextModels,
 }
 
 impl TreesTrainer {
-    /// On these threads.
-    pub(crate) fn new(threads: Arc<Threads>) -> Self {
-        Self { threads }
+    /// On these threads, with columns of text that are read by these models.
+    pub(crate) fn new(threads: Arc<Threads>, texts: TextModels) -> Self {
+        Self { threads, texts }
     }
 }
 
@@ -78,13 +80,13 @@ impl Trainer for TreesTrainer {
         let (options, _) = Options::read(call)?;
         check_monotone(call.objective, 0, &options)?;
         library()?;
-        Ok(TrainingChecked { kind: KIND.to_owned(), default_base: None })
+        checked(call, KIND)
     }
 
     fn train(&self, job: Job, models: &dyn Evaluate, sink: &mut dyn Sink) -> Result<(), EngineError> {
         let library = library()?;
         let pool = self.threads.pool()?;
-        let setup = pool.install(|| Setup::new(job, &library))?;
+        let setup = pool.install(|| Setup::new(job, &library, &self.texts))?;
         sink.send(JobOutput::Prepared(setup.prepared.clone()))?;
         let Setup { held_out, held_out_rows, targets, .. } = &setup;
         let incumbent = held_out.ask_incumbent(setup.incumbent.as_ref(), held_out_rows, models, sink)?;
@@ -94,9 +96,10 @@ impl Trainer for TreesTrainer {
         let trained = run.finish(&best)?;
         let epoch = run.epoch;
         let files = files::write(&trained)?;
+        let files = setup.texts.as_ref().map_or(Ok(files.clone()), |texts| texts.files(&files))?;
         let seed = setup.options.common.seed;
         let stopped_early = best.rounds < setup.options.n_estimators;
-        let ending = Ending { epoch, stopped_early, seed };
+        let ending = Ending { epoch, stopped_early, seed, uses_base: setup.texts.is_some() };
         let finished = held_out.finish(
             targets,
             (&files, held_out_rows),

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::call::{ALGORITHM, Algorithm, WEIGHTS, with_one_name};
 use crate::columns::refused;
+use crate::texts::TEXT_FEATURES;
 
 /// Rounds that are grown at most unless the user says otherwise: early stopping ends most trainings long before.
 const ROUNDS: u32 = 1000;
@@ -58,6 +59,7 @@ impl Options {
             "reg_lambda",
             "early_stopping_rounds",
             "monotone",
+            TEXT_FEATURES,
         ];
         if call.objective != Objective::Regression {
             names.extend(WEIGHTS);

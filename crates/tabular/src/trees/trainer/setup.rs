@@ -23,6 +23,7 @@ use super::search::Fold;
 use super::{DEPTHS, internal};
 use crate::call::{bytes_of, check_columns, columns_of};
 use crate::columns::refused;
+use crate::texts::{Learned, Plan, TextModels};
 use crate::trees::encoding::{Encoder, Encoding};
 
 /// From so many numbers on one fold and one depth are tried: what chance does to a choice shrinks with the rows.
@@ -49,6 +50,8 @@ pub(super) struct Setup {
     pub(super) prepared: Prepared,
     pub(super) incumbent: Option<ModelFiles>,
     monotone: String,
+    /// What was learned of texts that a text model reads.
+    pub(super) texts: Option<Learned>,
 }
 
 impl Setup {
@@ -56,11 +59,8 @@ impl Setup {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn new(job: Job, library: &Arc<Library>) -> Result<Self, EngineError> {
+    pub(super) fn new(job: Job, library: &Arc<Library>, texts: &TextModels) -> Result<Self, EngineError> {
         let Job { plan, base, incumbent, rows, .. } = job;
-        if plan.base.is_some() || base.is_some() {
-            return Err(refused("a model of columns begins with nothing, and takes no base"));
-        }
         let call = &plan.call;
         check_columns(&call.input)?;
         let (options, effective) = Options::read(call)?;
@@ -72,7 +72,12 @@ impl Setup {
         let mut held_out = HeldOut::choose(&dataset, &targets, common.eval_fraction, common.seed)?;
         let learned = held_out.split.training.clone();
         let wanted = Wanted::new(&targets, &learned, dataset.len(), &options.class_weights)?;
-        let features = most_features(fields);
+        let columns = columns_of(&dataset.input)?;
+        let texts = Plan::of(call, (columns, &learned), base, texts.get())?;
+        let features = match &texts {
+            Some(plan) => plan.numbers() + most_features(&plan.others()),
+            None => most_features(fields),
+        };
         let many = learned.len() * features >= MANY;
         let sizes = MemoryModel {
             rows: dataset.len(),
@@ -82,10 +87,13 @@ impl Setup {
             folds: if many { 1 } else { usize::from(FOLDS) },
             rounds: options.n_estimators as usize,
             input: dataset.input.bytes(),
+            texts: texts.as_ref().map_or(0, |plan| plan.bytes(dataset.len())),
             incumbent: incumbent.as_ref().map_or(0, bytes_of),
         };
         let memory = sizes.check(plan.memory_limit)?;
-        let columns = columns_of(&dataset.input)?;
+        let texts = texts.map(|plan| plan.learn(columns, &learned)).transpose()?;
+        let (columns, fields) =
+            texts.as_ref().map_or((columns, fields), |texts| (&texts.rows, &texts.fields));
         let row_folds = of_rows(&dataset, &targets, &learned, common.seed);
         let (of, values) = wanted.means(&targets.labels(), &targets);
         let means = Means { of: &of, values: &values, folds: &row_folds, count: FOLDS };
@@ -93,7 +101,9 @@ impl Setup {
         if encoding.features() == 0 {
             return Err(refused("no column to learn from has a value"));
         }
-        held_out.findings.leaking_columns = leaking_columns(&encoding, &own, &learned, &wanted);
+        let leaking = leaking_columns(&encoding, &own, &learned, &wanted);
+        held_out.findings.leaking_columns =
+            texts.as_ref().map_or(leaking.clone(), |texts| texts.outer_names(leaking));
         let matrix = Matrix::new(library, &own, encoding.features()).map_err(internal)?;
         drop(own);
         let whole = Fold { learned: learned.clone(), measured: Vec::new(), matrices: vec![Arc::new(matrix)] };
@@ -120,6 +130,7 @@ impl Setup {
         };
         let held_out_rows = dataset.input_of(&held_out.split.held_out);
         let monotone = monotone(&encoding, &options);
+        let texts = texts.map(Learned::without_rows);
         Ok(Self {
             options,
             targets,
@@ -133,6 +144,7 @@ impl Setup {
             prepared,
             incumbent,
             monotone,
+            texts,
         })
     }
 
