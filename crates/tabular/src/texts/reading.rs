@@ -153,7 +153,7 @@ pub(crate) fn head(info: &ModelInfo) -> usize {
     match info.task() {
         Task::Classification => info.labels().len(),
         Task::Regression => 1,
-        Task::Embedding => 0,
+        _ => 0,
     }
 }
 
