@@ -11,6 +11,7 @@ use serde_json::Value;
 
 /// Which crates of this workspace a crate may depend on. A crate stands below those that it depends on.
 const MAY_DEPEND: [(&str, &[&str]); 19] = [
+    ("ecommerce_ml_customer", &[]),
     ("ecommerce_ml_log", &[]),
     ("ecommerce_ml_matching", &[]),
     ("ecommerce_ml_metrics", &[]),

@@ -1,0 +1,90 @@
+//! Maximum likelihood from several starts, or why there is none.
+//!
+//! Invariant: parameters are searched by their logarithms, so they stay above 0.
+
+use std::fmt;
+
+use crate::minimize::{End, Objective, minimize};
+
+/// Largest gradient of the mean log likelihood of a customer at what is called its maximum.
+const TOLERANCE: f64 = 1e-8;
+/// Logarithm of a parameter beyond which it is taken to have no bound.
+const BEYOND: f64 = 12.0;
+/// Below so many customers a likelihood of three or four parameters says little.
+pub const MIN_CUSTOMERS: usize = 20;
+
+/// Why there are no parameters.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum FitError {
+    /// Too few customers to learn from.
+    TooFew {
+        /// Customers that can be learned from.
+        customers: usize,
+    },
+    /// Nobody has bought twice, so nothing is known of how often customers do.
+    NoRepeats,
+    /// A time is negative, not finite, or a last purchase after the end.
+    Times,
+    /// The likelihood grows without end as this parameter does, or as it nears 0: customers don't differ in what it stands for.
+    Unbounded {
+        /// Its name.
+        parameter: &'static str,
+        /// How far it came.
+        value: f64,
+    },
+    /// No start led to a maximum.
+    NotConverged {
+        /// Starts.
+        starts: usize,
+    },
+}
+
+impl fmt::Display for FitError {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooFew { customers } => {
+                write!(to, "{customers} customers are too few to learn from: it takes {MIN_CUSTOMERS}")
+            }
+            Self::NoRepeats => write!(to, "no customer has bought twice"),
+            Self::Times => write!(to, "a time is negative or not finite, or a purchase is after the end"),
+            Self::Unbounded { parameter, value } => {
+                write!(
+                    to,
+                    "the likelihood has no maximum: it still grows where parameter {parameter} is {value:.3e}"
+                )
+            }
+            Self::NotConverged { starts } => {
+                write!(to, "none of {starts} starts led to a maximum of the likelihood")
+            }
+        }
+    }
+}
+
+impl std::error::Error for FitError {}
+
+/// The parameters, by the names given, of the least value that was reached from any of the starts.
+///
+/// # Errors
+/// [`FitError::Unbounded`], [`FitError::NotConverged`].
+pub(crate) fn best<const N: usize>(
+    objective: &impl Objective<N>,
+    starts: &[[f64; N]],
+    names: [&'static str; N],
+) -> Result<[f64; N], FitError> {
+    let ends: Vec<End<N>> = starts
+        .iter()
+        .map(|start| minimize(objective, start.map(f64::ln), TOLERANCE))
+        .filter(|end| end.value.is_finite())
+        .collect();
+    let lowest = ends.iter().min_by(|one, other| one.value.total_cmp(&other.value));
+    let Some(lowest) = lowest else { return Err(FitError::NotConverged { starts: starts.len() }) };
+    // Where the likelihood is flat towards infinity the gradient is small, too.
+    let beyond = lowest.point.iter().zip(names).find(|(logarithm, _)| logarithm.abs() > BEYOND);
+    if let Some((logarithm, parameter)) = beyond {
+        return Err(FitError::Unbounded { parameter, value: logarithm.exp() });
+    }
+    if !lowest.converged {
+        return Err(FitError::NotConverged { starts: starts.len() });
+    }
+    Ok(lowest.point.map(f64::exp))
+}
