@@ -52,7 +52,6 @@ impl<'a> TableRow<'a> {
     }
 
     /// A moment, in microseconds since 1970 began in UTC; `None` for NULL, and where there is no such column.
-    #[expect(dead_code, reason = "the kinds that answer moments are on their way")]
     pub fn timestamp(&self, column: &str) -> Option<i64> {
         let protocol::Values::Timestamp(values) = self.table.column(column)? else { return None };
         values.get(self.row).copied().flatten()

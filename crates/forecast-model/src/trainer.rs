@@ -76,6 +76,7 @@ impl Trainer for ForecastTrainer {
             metrics: evaluation.as_ref().map_or_else(Vec::new, |found| metrics(&found.own, true)),
             epoch: 1,
             stopped_early: false,
+            uses_base: false,
             comparison,
             against_baseline: evaluation.as_ref().and_then(|found| against_baseline(found, seed)),
         };

@@ -166,6 +166,7 @@ fn end(keys: &[Field], options: &Options, trained: &Trained, sink: &mut dyn Sink
         metrics: found,
         epoch: 1,
         stopped_early: false,
+        uses_base: false,
         comparison: None,
         against_baseline,
     })))
