@@ -5,7 +5,7 @@
 The file is in `recbole==1.2.1` from PyPI (`recbole/dataset_example/ml-100k/ml-100k.inter`); GroupLens' terms don't allow to pass it on.
 Random 75/25: any quarter of the rows is held out. Leave last out: each user's last row; of rows of the same second that of the
 greatest item number, which is how the figures that others are compared with are made.
-All items are ranked but those that the user has in the rows that are learned from.
+Of `implicit` there is what it does as it comes, and one setting picked by hand. All items are ranked but those that the user has in the rows that are learned from.
 """
 import subprocess
 import sys

@@ -100,7 +100,7 @@ fn customers_are_recommended_what_those_like_them_have() {
     let shown: String = ask(
         &mut session,
         "SELECT concat_ws(' ', kind, task, signature -> 'reads' -> 'keys' -> 0 ->> 'name')
-         FROM ecommerce_ml.model_versions JOIN ecommerce_ml.models USING (name) WHERE name = 'basket'",
+         FROM ecommerce_ml.model_versions WHERE name = 'basket'",
     );
     assert_eq!(shown, "recommendation recommendation customer");
 
