@@ -7,8 +7,8 @@
 //! - [`ease`]: item-item weights in closed form; [`als`]: factors by alternating least squares; [`ranking`]: the best of many scores.
 //! - [`scorer`]: scores of all items for one history, whichever of both computes them, and what each of them is made of.
 //! - [`model`]: a scorer with names, histories and popularity: what answers.
-//! - [`split`]: which pairs are held out; [`evaluation`]: what rankings are worth on them; [`selection`]: choosing settings;
-//!   [`training`]: all of it, from interactions to a model that was measured.
+//! - [`split`]: which pairs are held out; [`evaluation`]: what rankings are worth on them; [`options`]: what a training is asked to do; [`selection`]: choosing
+//!   settings; [`training`]: all of it, from interactions to a model that was measured.
 //! - [`kind`]: the kind `recommendation` of models: files, requests and jobs. Nothing else here knows these.
 //!
 //! It must not know PostgreSQL, or clients. Invariant: the same interactions and settings give the same model and the same
@@ -24,6 +24,7 @@ pub mod interactions;
 pub mod kind;
 pub mod matrix;
 pub mod model;
+pub mod options;
 pub mod ranking;
 pub mod scorer;
 pub mod selection;

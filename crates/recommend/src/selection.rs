@@ -7,9 +7,9 @@ use crate::ease::{self, EaseSettings};
 use crate::evaluation::{Task, evaluate, mean};
 use crate::interactions::Interactions;
 use crate::matrix::SparseMatrix;
+use crate::options::{Options, TrainingError};
 use crate::scorer::Scorer;
 use crate::split::HeldOut;
-use crate::training::{Options, TrainingError};
 use crate::weighting::{Weighting, faded};
 
 /// How a scorer is fitted.
