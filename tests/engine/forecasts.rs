@@ -96,7 +96,7 @@ fn train(threads: usize, job: Job) -> Result<(Prepared, Finished, ModelFiles), E
     let (mut prepared, mut finished, mut names, mut contents) = (None, None, Vec::new(), Vec::new());
     let mut sink = |output| {
         match output {
-            JobOutput::Prepared(some) => prepared = Some(some),
+            JobOutput::Prepared(some) => prepared = Some(*some),
             JobOutput::Finished(some) => finished = Some(*some),
             JobOutput::Model(UploadPart::Begin { files }) => {
                 contents = vec![Vec::new(); files.len()];

@@ -59,7 +59,7 @@ impl Trainer for ForecastTrainer {
 
     fn train(&self, job: Job, _: &dyn Evaluate, sink: &mut dyn Sink) -> Result<(), EngineError> {
         let Setup { series, prepared, evaluation, incumbent, seed } = Setup::new(job, self.threads)?;
-        sink.send(JobOutput::Prepared(prepared))?;
+        sink.send(JobOutput::Prepared(Box::new(prepared)))?;
         let comparison = match incumbent.filter(|_| evaluation.is_some()) {
             None => None,
             Some(incumbent) => {

@@ -283,7 +283,7 @@ pub enum Phase {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum JobOutput {
     /// All has been read and checked.
-    Prepared(Prepared),
+    Prepared(Box<Prepared>),
     /// It is busy with something else now.
     Phase(Phase),
     /// Several times a second.

@@ -305,7 +305,7 @@ fn job_output() -> impl Strategy<Value = JobOutput> {
             |(labels, (epochs, rows, steps), sha, baseline)| {
                 let findings =
                     Findings { repeated_rows: rows, contradicting_texts: steps, ..Findings::default() };
-                JobOutput::Prepared(Prepared {
+                JobOutput::Prepared(Box::new(Prepared {
                     training_rows: rows,
                     held_out_rows: steps,
                     labels,
@@ -318,7 +318,7 @@ fn job_output() -> impl Strategy<Value = JobOutput> {
                     options: "{}".to_owned(),
                     baseline,
                     findings,
-                })
+                }))
             }
         ),
         (numbers(), -1e3..1e3).prop_map(|((epoch, step, examples), value)| {

@@ -129,13 +129,13 @@ impl SymmetricMatrix {
     fn inverse_triangle(&self, diagonal: &[Vec<f64>]) -> Vec<Vec<Vec<f64>>> {
         let column_of = |column: usize| {
             let mut tiles: Vec<Vec<f64>> = vec![diagonal[column].clone()];
-            for row in column + 1..self.blocks() {
+            for (row, inverse) in diagonal.iter().enumerate().skip(column + 1) {
                 let mut sum = vec![0.0; TILE * TILE];
                 for (above, done) in (column..row).zip(&tiles) {
                     multiply(tile(&self.tiles[at(row, above)]), tile(done), 1.0, (&mut sum, TILE), true);
                 }
                 let mut solved = vec![0.0; TILE * TILE];
-                multiply(tile(&diagonal[row]), tile(&sum), -1.0, (&mut solved, TILE), false);
+                multiply(tile(inverse), tile(&sum), -1.0, (&mut solved, TILE), false);
                 tiles.push(solved);
             }
             tiles

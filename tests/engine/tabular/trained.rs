@@ -115,7 +115,7 @@ pub fn collect(train: impl FnOnce(&mut dyn Sink) -> Result<(), EngineError>) -> 
     let mut parts = Vec::new();
     let mut sink = |output: JobOutput| {
         match output {
-            JobOutput::Prepared(prepared) => trained.prepared = Some(prepared),
+            JobOutput::Prepared(prepared) => trained.prepared = Some(*prepared),
             JobOutput::Phase(phase) => trained.phases.push(phase),
             JobOutput::Progress(progress) => trained.progress.push(progress),
             JobOutput::Epoch(epoch) => trained.epochs.push(epoch),

@@ -108,7 +108,7 @@ pub struct Said {
 impl Said {
     pub fn take(&mut self, output: JobOutput) {
         match output {
-            JobOutput::Prepared(prepared) => self.prepared = Some(prepared),
+            JobOutput::Prepared(prepared) => self.prepared = Some(*prepared),
             JobOutput::Phase(phase) => self.phases.push(phase),
             JobOutput::Progress(progress) => self.progress.push(progress),
             JobOutput::Epoch(epoch) => self.epochs.push(epoch),

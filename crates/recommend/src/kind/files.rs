@@ -253,8 +253,8 @@ impl Reader<'_> {
         let (&[_, width @ 1..=1024], Some(alpha)) = (&shape[..], file.alpha) else {
             return Err("factors are not complete".to_owned());
         };
-        let positive = file.regularization > 0.0 && file.regularization.is_finite();
-        if !positive || !(alpha >= 0.0 && alpha.is_finite()) || !values.iter().all(|one| one.is_finite()) {
+        let mut numbers = values.iter().copied().map(f64::from).chain([file.regularization, alpha]);
+        if !numbers.all(f64::is_finite) || file.regularization <= 0.0 || alpha < 0.0 {
             return Err("factors cannot be computed with".to_owned());
         }
         Ok(Solver::new(Factors { width, values }, file.regularization, alpha))

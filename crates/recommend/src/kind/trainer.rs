@@ -69,7 +69,7 @@ impl Trainer for RecommendationTrainer {
             median: None,
             metrics: metrics(&training.popularity),
         });
-        sink.send(JobOutput::Prepared(Prepared {
+        sink.send(JobOutput::Prepared(Box::new(Prepared {
             training_rows: training_rows as u64,
             held_out_rows: held_out_rows as u64,
             labels: Vec::new(),
@@ -82,7 +82,7 @@ impl Trainer for RecommendationTrainer {
             options: options::effective(&given, &options),
             baseline,
             findings: Findings::default(),
-        }))?;
+        })))?;
         sink.send(JobOutput::Phase(Phase::Training))?;
         let trained = run(training, pool, sink)?;
         end(&keys, &options, &trained, sink)

@@ -167,11 +167,11 @@ fn rotate(matrix: &mut [Vec<f64>], vectors: &mut [Vec<f64>], p: usize, q: usize)
     for row in matrix.iter_mut() {
         (row[p], row[q]) = turn(row[p], row[q]);
     }
-    for column in 0..matrix.len() {
-        (matrix[p][column], matrix[q][column]) = turn(matrix[p][column], matrix[q][column]);
-    }
-    for column in 0..matrix.len() {
-        (vectors[p][column], vectors[q][column]) = turn(vectors[p][column], vectors[q][column]);
+    for rows in [matrix, vectors] {
+        let Ok([one, other]) = rows.get_disjoint_mut([p, q]) else { continue };
+        for (one, other) in one.iter_mut().zip(other) {
+            (*one, *other) = turn(*one, *other);
+        }
     }
 }
 

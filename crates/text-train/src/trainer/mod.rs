@@ -76,7 +76,7 @@ impl<D: Devices> Trainer for TextTrainer<D> {
         let files = job.base.take().ok_or_else(without_base)?;
         let base = OpenModel::open(&files)?;
         let mut setup = Setup::new(job, &base)?;
-        sink.send(JobOutput::Prepared(setup.prepared.clone()))?;
+        sink.send(JobOutput::Prepared(Box::new(setup.prepared.clone())))?;
         let incumbent = setup.incumbent.take();
         let incumbent =
             setup.held_out.ask_incumbent(incumbent.as_ref(), &setup.held_out_texts, models, sink)?;

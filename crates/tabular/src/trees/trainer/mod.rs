@@ -87,7 +87,7 @@ impl Trainer for TreesTrainer {
         let library = library()?;
         let pool = self.threads.pool()?;
         let setup = pool.install(|| Setup::new(job, &library, &self.texts))?;
-        sink.send(JobOutput::Prepared(setup.prepared.clone()))?;
+        sink.send(JobOutput::Prepared(Box::new(setup.prepared.clone())))?;
         let Setup { held_out, held_out_rows, targets, .. } = &setup;
         let incumbent = held_out.ask_incumbent(setup.incumbent.as_ref(), held_out_rows, models, sink)?;
         sink.send(JobOutput::Phase(Phase::Training))?;
