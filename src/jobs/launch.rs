@@ -204,7 +204,12 @@ pub extern "C-unwind" fn ecommerce_ml_launch_jobs_here(_argument: pg_sys::Datum)
     if let Err(failure) = recovered {
         warning!("could not start jobs: {}", failure.message);
     }
-    if let Err(failure) = transaction(kept_columns::launch::now_if_any) {
+    let kept = transaction(|| match privilege::table_oid(c"kept_columns") {
+        Ok(_) => kept_columns::launch::now_if_any(),
+        // Not here, or of an earlier version.
+        Err(_) => Ok(()),
+    });
+    if let Err(failure) = kept {
         warning!("could not start the worker of kept columns: {}", failure.message);
     }
 }

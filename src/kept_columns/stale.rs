@@ -79,8 +79,7 @@ pub unsafe fn write_row(trigger: *mut pg_sys::TriggerData) -> Result<HeapTuple, 
         if WRITING.get().is_some_and(|depth| trigger_depth() == depth + 1) {
             return Ok(row.new);
         }
-        let is_applied =
-            pg_sys::SessionReplicationRole as u32 == pg_sys::SESSION_REPLICATION_ROLE_REPLICA;
+        let is_applied = pg_sys::SessionReplicationRole as u32 == pg_sys::SESSION_REPLICATION_ROLE_REPLICA;
         if !row.becomes_stale(kept, reads, is_applied) {
             // Whoever is about to write an answer for it doesn't find it.
             if row.is_null(row.new, kept.versions) {
