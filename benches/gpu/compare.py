@@ -29,7 +29,7 @@ NAMES = ("minilm", "base")
 # Seconds that a run may take until the rounds of each model end: the session that it was made for is limited to ten
 # minutes. At least one round is always measured.
 DEADLINES = {"minilm": 190.0, "base": 450.0}
-QUICK_ROUNDS = 1
+ROUNDS, QUICK_ROUNDS = 3, 1
 BUDGETS = [8192, 16384, 32768, 65536, 131072]
 FULL = Sizes({"minilm": 60000, "base": 20000}, {32: 16384, 128: 16384, 512: 2048}, 1000, BUDGETS, 8192, 150)
 QUICK = Sizes({"minilm": 12000, "base": 6000}, {32: 4096, 128: 4096, 512: 512}, 200, BUDGETS[1:4], 8192, 150)
@@ -45,8 +45,9 @@ def arguments() -> argparse.Namespace:
     default = ROOT / "target/gpu"
     parser.add_argument("--engine", type=Path, required=True, help="the program ecommerce_ml_engine, with feature cuda")
     parser.add_argument("--build", type=Path, default=default, help="folder for what is made (default: target/gpu)")
-    parser.add_argument("--rounds", type=int, default=3, help="at most; fewer if time runs out")
-    quick = f"fewer texts, {QUICK_ROUNDS} round, no torch.compile unless --only names it: to try it"
+    rounds = f"at most; fewer if time runs out (default: {ROUNDS}, or {QUICK_ROUNDS} with --quick)"
+    parser.add_argument("--rounds", type=int, help=rounds)
+    quick = "fewer texts, no torch.compile unless --only names it: to try it"
     parser.add_argument("--quick", action="store_true", help=quick)
     parser.add_argument("--device", default="cuda", help="cuda (default), cuda:N, or cpu to try the script")
     parser.add_argument("--precision", help="of the engine (default: f16, or f32 on the CPU)")
@@ -55,8 +56,7 @@ def arguments() -> argparse.Namespace:
         "--only", nargs="+", metavar="WORD", default=[], help="only models (minilm, base) or peers (eager, compile)"
     )
     args = parser.parse_args()
-    if args.quick:
-        args.rounds = QUICK_ROUNDS
+    args.rounds = args.rounds or (QUICK_ROUNDS if args.quick else ROUNDS)
     if not args.engine.is_file():
         parser.error(f"{args.engine} is not there")
     return args
