@@ -95,8 +95,13 @@ impl Error {
                      object with these keys."
                 ));
             }
-            Error::AnswersTable { model, call } | Error::NoSuchTable { model, call, .. } => {
+            Error::AnswersTable { model, call } => {
                 return Some(format!("Ask it as in SELECT * FROM ecommerce_ml.{call}('{model}', ...)."));
+            }
+            Error::NoSuchTable { call, .. } => {
+                return Some(format!(
+                    "It is a model for ecommerce_ml.{call}(); name one that was trained for this task."
+                ));
             }
             Error::ReadsText { model, call } => {
                 return Some(format!(
@@ -153,7 +158,7 @@ impl Error {
                 return Some(format!("Name the column, as in {argument} => 'stars'."));
             }
             Error::TextNotTaken(_) => "Leave text_column out.",
-            Error::KeyCount { .. } => "Name them in key_columns, as in key_columns => '{customer_id}'.",
+            Error::KeyCount { .. } => "Name them in key_columns, as in key_columns => '{customer,item}'.",
             Error::KeysNotTaken(_) => {
                 "Leave key_columns out; a column that tells rows apart can be one of feature_columns."
             }

@@ -6,7 +6,7 @@
 //! - `files`: what the files of both have in common; `call`: what trainings of both are called with.
 //! - [`texts`]: columns of text that a text model reads, before any other model sees them.
 //! - `score`: sums to answers; [`predictor`]: a loaded model behind the boundary of all kinds.
-//! - `threads`: the threads that models of this crate compute on.
+//! - `threads`: the threads that models of this crate compute on; `dot`: sums of products.
 //!
 //! It must not know tokens or encoders, nor requests, clients and PostgreSQL.
 //! Invariant: what a row is answered depends on that row and the model alone: not on the other rows, their order, or the number
@@ -16,6 +16,7 @@
 
 mod call;
 mod columns;
+mod dot;
 mod files;
 pub mod linear;
 pub mod predictor;

@@ -7,6 +7,8 @@
 use ecommerce_ml_training::random::SplitMix64;
 use rayon::prelude::*;
 
+use crate::dot::dot;
+
 /// Directions that are followed beside those that are wanted: convergence depends on how much less the first of them matters.
 const MORE: usize = 16;
 
@@ -182,20 +184,6 @@ fn point(direction: &mut [f64]) {
     if largest < 0.0 {
         direction.iter_mut().for_each(|one| *one = -*one);
     }
-}
-
-/// Both `[n]`.
-fn dot(one: &[f64], other: &[f64]) -> f64 {
-    let mut lanes = [0.0; 4];
-    let (ones, rest) = one.as_chunks::<4>();
-    let (others, other_rest) = other.as_chunks::<4>();
-    for (one, other) in ones.iter().zip(others) {
-        for ((lane, one), other) in lanes.iter_mut().zip(one).zip(other) {
-            *lane += one * other;
-        }
-    }
-    let rest: f64 = rest.iter().zip(other_rest).map(|(one, other)| one * other).sum();
-    (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]) + rest
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@
 
 use std::collections::VecDeque;
 
-use super::problem::{ObjectiveValue, dot};
+use super::problem::ObjectiveValue;
+use crate::dot::dot;
 
 /// Steps that are remembered.
 const MEMORY: usize = 10;

@@ -11,6 +11,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::design::{Block, Design};
+use crate::dot::dot;
 
 /// Scores that are kept at a time.
 const SCORES: usize = 1 << 20;
@@ -229,21 +230,6 @@ fn add_slope(block: &Block, rows: Range<usize>, residuals: &[f64], slopes: &mut 
             }
         }
     }
-}
-
-/// A sum of products in four lanes, which is always the same order.
-/// Both slices `[n]`.
-pub(super) fn dot(one: &[f64], other: &[f64]) -> f64 {
-    let mut lanes = [0.0; 4];
-    let (ones, rest) = one.as_chunks::<4>();
-    let (others, other_rest) = other.as_chunks::<4>();
-    for (one, other) in ones.iter().zip(others) {
-        for ((lane, one), other) in lanes.iter_mut().zip(one).zip(other) {
-            *lane += one * other;
-        }
-    }
-    let rest: f64 = rest.iter().zip(other_rest).map(|(one, other)| one * other).sum();
-    (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]) + rest
 }
 
 /// The loss of a row with these scores, which become its derivatives by them.
