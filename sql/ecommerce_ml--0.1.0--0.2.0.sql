@@ -575,6 +575,14 @@ CREATE FUNCTION explain_model(model text)
     AS 'MODULE_PATHNAME', 'explain_model_wrapper';
 COMMENT ON FUNCTION explain_model(text) IS 'the part of each column in what a model goes by';
 
+CREATE FUNCTION detect_anomalies(model text, relation regclass DEFAULT NULL, budget integer DEFAULT NULL)
+    RETURNS TABLE (keys jsonb, "time" timestamp with time zone, observed double precision, expected double precision,
+                   lower double precision, upper double precision, score double precision, reason jsonb)
+    LANGUAGE c STABLE PARALLEL UNSAFE COST 10000000 ROWS 100
+    AS 'MODULE_PATHNAME', 'detect_anomalies_wrapper';
+COMMENT ON FUNCTION detect_anomalies(text, regclass, integer) IS
+    'the rows of a relation that are most unlike those that a model has learned from, and the columns that speak for it';
+
 CREATE FUNCTION recommend(model text, customer text, count integer DEFAULT 10, history text[] DEFAULT NULL,
                           exclude_seen boolean DEFAULT true)
     RETURNS TABLE (rank integer, item text, score double precision, because text[])

@@ -3,7 +3,7 @@
 //! # Layout
 //! - [`text`]: the functions of review text; [`row`]: those of rows.
 //! - [`aggregate`]: the summaries of many reviews.
-//! - [`explain`]: what made predictions.
+//! - [`explain`]: what made predictions; [`anomalies`]: what is unlike the rest.
 //! - [`evaluate`]: metrics of models and of predictions.
 //! - [`forecasts`]: what series come to.
 //! - [`planning`]: what to order, at what price; what changed, and why: no model is asked.
@@ -25,6 +25,7 @@
 #![allow(clippy::result_large_err)]
 
 mod aggregate;
+mod anomalies;
 mod answers;
 mod arguments;
 mod columns;

@@ -399,6 +399,15 @@ pub fn recipe(name: &str) -> Result<Recipe, Error> {
     training.and_then(read).ok_or_else(|| Error::NotTrained { name: name.to_owned(), version })
 }
 
+/// The column that said when each row was that a version was trained on, if it was.
+///
+/// # Errors
+/// When our tables can't be read.
+pub fn time_column(name: &str, version: i32) -> Result<Option<String>, Error> {
+    let query = "SELECT training #>> '{arguments,time_column}' FROM ecommerce_ml.all_version WHERE name = $1 AND version = $2";
+    returning_one::<String>(query, &[name.into(), version.into()])
+}
+
 /// The content of a version that must exist; `None` for the built-in one.
 fn require_version(name: &str, version: i32) -> Result<Option<Vec<u8>>, Error> {
     if name == BUILT_IN && version == BUILT_IN_VERSION {

@@ -152,12 +152,16 @@ impl Error {
             Error::ReadsNoFuture(_) => "Leave future out: forecasts go by keys, time and quantity alone.",
             Error::NotUpdated => "Run ALTER EXTENSION ecommerce_ml UPDATE.",
             Error::UnknownTask(_) => {
-                "Tasks are \"classification\", \"rating\", \"regression\", \"forecast\" and \"recommendation\"."
+                "Tasks are \"classification\", \"rating\", \"regression\", \"forecast\", \"recommendation\" and \"anomaly\"."
             }
             Error::ArgumentMissing { argument, .. } => {
                 return Some(format!("Name the column, as in {argument} => 'stars'."));
             }
+            Error::NoAnomalies { .. } => "Name a model that was trained with task => 'anomaly'.",
             Error::TextNotTaken(_) => "Leave text_column out.",
+            Error::LabelNotTaken(_) => {
+                "Leave label_column out, or train a classification; evaluate_model() takes labels, to measure by."
+            }
             Error::KeyCount { .. } => "Name them in key_columns, as in key_columns => '{customer,item}'.",
             Error::KeysNotTaken(_) => {
                 "Leave key_columns out; a column that tells rows apart can be one of feature_columns."

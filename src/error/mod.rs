@@ -51,6 +51,8 @@ pub enum Error {
     AnswersTable { model: String, call: &'static str },
     #[error("model \"{model}\" has no {table}")]
     NoSuchTable { model: String, table: &'static str, call: &'static str },
+    #[error("model \"{model}\" is for task \"{task}\", and finds no anomalies")]
+    NoAnomalies { model: String, task: &'static str },
     #[error("model \"{0}\" reads nothing of the time to come")]
     ReadsNoFuture(String),
     #[error("{error}")]
@@ -131,6 +133,8 @@ pub enum Error {
     ArgumentMissing { argument: &'static str, task: &'static str },
     #[error("task \"{0}\" takes no text_column")]
     TextNotTaken(&'static str),
+    #[error("task \"{0}\" takes no label_column")]
+    LabelNotTaken(&'static str),
     #[error("task \"{0}\" takes no key_columns")]
     KeysNotTaken(&'static str),
     #[error("task \"{task}\" needs {expected}, not {given}")]

@@ -31,6 +31,7 @@ impl Error {
             | Error::TemporaryFunction(_)
             | Error::ReadsColumns { .. }
             | Error::AnswersTable { .. }
+            | Error::NoAnomalies { .. }
             | Error::NoSuchTable { .. }
             | Error::ReadsText { .. } => Code::ERRCODE_WRONG_OBJECT_TYPE,
             Error::Input { error, .. } => input_sqlstate(error),
@@ -73,6 +74,7 @@ impl Error {
             | Error::NotTrainable(_)
             | Error::ArgumentMissing { .. }
             | Error::KeysNotTaken(_)
+            | Error::LabelNotTaken(_)
             | Error::KeyCount { .. }
             | Error::TextNotTaken(_)
             | Error::FeatureNotNamed { .. }

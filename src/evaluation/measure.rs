@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 use ecommerce_ml_metrics::baseline::{self, Numbers};
 use ecommerce_ml_metrics::report::{self, Cell, Metric};
-use ecommerce_ml_metrics::{Confidence, Regression, Scored};
+use ecommerce_ml_metrics::{Confidence, Curve, Regression, Scored};
 use ecommerce_ml_protocol::{Prediction, Task};
 use pgrx::FromDatum;
 use pgrx::IntoDatum;
@@ -27,6 +27,9 @@ use crate::rows::{self, TakeTuples, Tuple};
 
 /// Characters of a label that an error shows.
 const MAX_SHOWN_CHARS: usize = 100;
+
+/// Different scores that are told apart.
+const SCORES: usize = 1 << 20;
 
 /// A model and the rows to measure it on.
 struct Evaluation {
@@ -58,6 +61,10 @@ pub fn measure(model: &str, relation: Relation, named: &NamedColumns) -> Result<
         let (values, actual, skipped) = evaluation.evaluate_numbers()?;
         let baseline = report::of_number_baseline(&actual, &actual).map(report::named_baseline);
         return Ok(report::of_numbers(&values, skipped).into_iter().chain(baseline).collect());
+    }
+    if evaluation.model.signature.task() == Task::Anomaly {
+        let (curve, skipped) = evaluation.evaluate_anomalies()?;
+        return Ok(report::of_anomalies(&curve, skipped));
     }
     let Classified { classes, scored, sentiments, rating, stars, skipped } = evaluation.evaluate_classes()?;
     let mut metrics = report::of_classes(&classes.names, scored.confusion(), skipped);
@@ -132,6 +139,19 @@ impl Evaluation {
         })?;
         require_rows(regression.rows(), skipped)?;
         Ok((regression, actual, skipped))
+    }
+
+    /// Labels say which rows are anomalies.
+    fn evaluate_anomalies(&self) -> Result<(Curve, u64), Error> {
+        self.columns.label.require_truth()?;
+        let mut curve = Curve::new(SCORES);
+        let skipped = self.predict_rows(self.columns.label.as_it_is(), Ok, |label: bool, prediction| {
+            let Prediction::Number(score) = prediction else { return Err(UNEXPECTED_PREDICTION) };
+            curve.add(score as f32, label).map_err(|_| Error::NotFinite)
+        })?;
+        let (anomalies, others) = curve.counts();
+        require_rows(anomalies + others, skipped)?;
+        Ok((curve, skipped))
     }
 
     /// Sends all rows through the model and returns how many were left out. `target` reads a label before its input is

@@ -3,11 +3,13 @@
 //! # Layout
 //! - [`input`]: one text or row.
 //! - [`model`]: what a model as a whole goes by, and how far off it may be.
+//! - [`anomalies`]: the rows of a relation that are unlike the others.
 //! - [`key_phrases`]: the phrases that drive what a model says of the texts of a relation.
 //!
 //! It must not know how contributions are computed. Invariant: a relation is read by a statement of the calling role, so privileges
 //! and row security hold.
 
+pub mod anomalies;
 pub mod input;
 pub mod key_phrases;
 pub mod model;

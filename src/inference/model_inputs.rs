@@ -49,7 +49,7 @@ pub fn require_input(model: &Resolved) -> Result<(), Error> {
 pub(super) fn call(model: &Resolved) -> &'static str {
     match model.signature.task() {
         Task::Classification => "predict_class",
-        Task::Regression => "predict_value",
+        Task::Regression | Task::Anomaly => "predict_value",
         Task::Embedding => "embed",
         Task::Forecast => "forecast",
         Task::Recommendation => "recommend",

@@ -1,7 +1,7 @@
 //! Whether a new version is deployed, and why.
 //!
 //! It must not know how it was measured. Invariant: what `if_better` deploys is better than what the labels alone are worth,
-//! and than the live version if there is one.
+//! and than the live version if there is one. What has no labels can't be measured, and is deployed.
 
 use ecommerce_ml_protocol::training::{Baseline, BaselineComparison, Comparison, Finished, Objective};
 
@@ -33,8 +33,12 @@ pub fn decide(wish: Deploy, live: Option<i32>, measured: &Measured<'_>) -> Deplo
     let beaten = against.is_some_and(|against| against.beaten);
     let (deploy, outcome) = match wish {
         Deploy::Always if beaten => (true, "deployed".to_owned()),
+        Deploy::Always if measured.task == Objective::Anomaly => (true, "deployed".to_owned()),
         Deploy::Always => (true, format!("deployed, as asked, although {}", measured.shortcoming())),
         Deploy::Never => (false, "not deployed, as asked".to_owned()),
+        Deploy::IfBetter if measured.task == Objective::Anomaly => {
+            (true, "deployed: without labels there is nothing to measure".to_owned())
+        }
         Deploy::IfBetter => match (live, &measured.finished.comparison) {
             (None, _) => match against.filter(|against| against.beaten) {
                 Some(against) => {
@@ -50,7 +54,8 @@ pub fn decide(wish: Deploy, live: Option<i32>, measured: &Measured<'_>) -> Deplo
             (Some(live), Some(found)) => beside_live(live, found, measured),
         },
     };
-    DeployDecision { deploy, outcome, is_doubtful: deploy && !beaten }
+    let is_doubtful = deploy && !beaten && measured.task != Objective::Anomaly;
+    DeployDecision { deploy, outcome, is_doubtful }
 }
 
 /// A version that is better than the live one has to be better than the baseline, too.

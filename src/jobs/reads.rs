@@ -29,7 +29,7 @@ impl Reads {
     /// What these arguments name. A training that goes on reads the columns that it has read before, where it was to read all.
     ///
     /// # Errors
-    /// Those of [`Relation`], [`Error::ArgumentMissing`], [`Error::KeysNotTaken`], [`Error::KeyCount`], [`Error::ColumnTwice`],
+    /// Those of [`Relation`], [`Error::ArgumentMissing`], [`Error::KeysNotTaken`], [`Error::LabelNotTaken`], [`Error::KeyCount`], [`Error::ColumnTwice`],
     /// [`Error::LabelIsFeature`], [`Error::NoFeatures`].
     pub fn of(
         relation: &Relation,
@@ -49,7 +49,7 @@ impl Reads {
         Ok(reads)
     }
 
-    /// Rows that each have a label.
+    /// Rows that each are an example of their own.
     fn choose_rows(
         &mut self,
         relation: &Relation,
@@ -60,7 +60,11 @@ impl Reads {
         if arguments.key_columns.as_ref().is_some_and(|keys| !keys.is_empty()) {
             return Err(Error::KeysNotTaken(task_name(task)));
         }
-        self.require_label(task)?;
+        if task == Objective::Anomaly {
+            self.refuse_labels_and_texts(arguments, task)?;
+        } else {
+            self.require_label(task)?;
+        }
         match (&arguments.text_column, &arguments.feature_columns) {
             (Some(text), None) => {
                 self.columns = vec![relation.column_named(text)?];
@@ -132,6 +136,15 @@ impl Reads {
         match self.label {
             Some(_) => Ok(()),
             None => Err(Error::ArgumentMissing { argument: "label_column", task: task_name(task) }),
+        }
+    }
+
+    /// Of a task that goes by columns alone.
+    fn refuse_labels_and_texts(&self, arguments: &Arguments, task: Objective) -> Result<(), Error> {
+        match (&arguments.text_column, &self.label) {
+            (Some(_), _) => Err(Error::TextNotTaken(task_name(task))),
+            (None, Some(_)) => Err(Error::LabelNotTaken(task_name(task))),
+            (None, None) => Ok(()),
         }
     }
 
@@ -212,7 +225,7 @@ struct EventColumns {
 /// Which columns a task needs whose rows are events; `None` if each row is an example of its own.
 fn event_columns(task: Objective) -> Option<EventColumns> {
     match task {
-        Objective::Classification | Objective::Rating | Objective::Regression => None,
+        Objective::Classification | Objective::Rating | Objective::Regression | Objective::Anomaly => None,
         Objective::Forecast => Some(EventColumns { keys: None, expected: "", time: true, label: true }),
         Objective::Recommendation => {
             let expected = "two key columns, the customer and the item";

@@ -31,10 +31,11 @@ impl Registry {
         let texts = Arc::new(SharedModels::of(Arc::clone(&text)));
         let trees = ecommerce_ml_tabular::BoostedTrees::reading_texts(threads, Arc::clone(&texts) as _);
         let linear = ecommerce_ml_tabular::Linear::reading_texts(threads, texts);
+        let isolation = ecommerce_ml_tabular::IsolationForest::new(threads);
         let recommendation = ecommerce_ml_recommend::Recommendation::new(threads);
         let forecasts = ecommerce_ml_forecast_model::Forecasts::new(threads);
         let kinds: Vec<Arc<dyn ModelKind>> =
-            vec![text, Arc::new(trees), Arc::new(linear), Arc::new(recommendation), Arc::new(forecasts)];
+            vec![text, Arc::new(trees), Arc::new(linear), Arc::new(isolation), Arc::new(recommendation), Arc::new(forecasts)];
         Ok(Self { kinds })
     }
 
@@ -106,6 +107,7 @@ fn untrainable(call: &TrainingCall) -> EngineError {
         Objective::Forecast => "a forecast",
         Objective::Recommendation => "recommendations",
         Objective::Lifetime => "lifetimes",
+        Objective::Anomaly => "anomalies",
     };
     let input = match call.input {
         TrainingInput::Text => "a text",

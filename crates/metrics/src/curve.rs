@@ -72,6 +72,26 @@ impl Curve {
         (all > 0).then(|| pairs as f64 / all as f64)
     }
 
+    /// Rows of the class, and others.
+    pub fn counts(&self) -> (u64, u64) {
+        let sum = |(of_class, others), rows: &Rows| (of_class + rows.of_class, others + rows.others);
+        self.rows.values().fold((0, 0), sum)
+    }
+
+    /// The average precision: over all scores from the highest on, what part of the rows down to there is of the class, weighted by the
+    /// part of the class that has this score; as scikit-learn's `average_precision_score`. None unless there are rows of the class.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn average_precision(&self) -> Option<f64> {
+        let (all, _) = self.counts();
+        let (mut sum, mut of_class, mut seen) = (0.0, 0, 0);
+        for rows in self.rows.values().rev() {
+            of_class += rows.of_class;
+            seen += rows.of_class + rows.others;
+            sum += rows.of_class as f64 * of_class as f64 / seen as f64;
+        }
+        (all > 0).then(|| sum / all as f64)
+    }
+
     /// Whether scores that differ may have been counted as ties.
     pub fn is_coarse(&self) -> bool {
         self.dropped > 0

@@ -4,7 +4,7 @@
 //! value has no row.
 
 use crate::baseline::{ClassBaseline, Numbers};
-use crate::{ClassScores, Confidence, Confusion, Regression, Scored};
+use crate::{ClassScores, Confidence, Confusion, Curve, Regression, Scored};
 
 /// Name, class, value.
 pub type Metric = (String, Option<String>, f64);
@@ -104,6 +104,21 @@ pub fn of_numbers(numbers: &Regression, skipped: u64) -> Vec<Metric> {
         overall("pearson_r", numbers.pearson()),
     ]);
     metrics.into_iter().flatten().collect()
+}
+
+/// What scores are worth that are to be high where something is true; the baseline is that of scores by chance.
+#[allow(clippy::cast_precision_loss)]
+pub fn of_anomalies(curve: &Curve, skipped: u64) -> Vec<Metric> {
+    let (anomalies, others) = curve.counts();
+    let rows = anomalies + others;
+    let share = (rows > 0).then(|| anomalies as f64 / rows as f64);
+    let mut metrics = Vec::from(counts(rows, skipped));
+    metrics.extend([
+        overall("average_precision", curve.average_precision()),
+        overall("roc_auc", curve.area()),
+    ]);
+    let baseline = overall("average_precision", share).map(named_baseline);
+    metrics.into_iter().chain([baseline]).flatten().collect()
 }
 
 /// What always answering the most frequent class is worth.

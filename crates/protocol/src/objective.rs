@@ -21,6 +21,8 @@ pub enum Objective {
     Recommendation,
     /// What customers will do.
     Lifetime,
+    /// Rows unlike the others. They have no labels.
+    Anomaly,
 }
 
 /// What a training is to read of each row.

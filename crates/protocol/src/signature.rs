@@ -35,6 +35,8 @@ pub enum Answer {
     Tokens,
     /// A table for each row of arguments: [`crate::Answers::Tables`].
     Table(Table),
+    /// How unlike the rows that were learned from, from 0 to 1: [`crate::Answers::Numbers`].
+    AnomalyScore,
 }
 
 /// Inputs and outputs by name and type.
@@ -63,6 +65,8 @@ pub enum Task {
     Recommendation,
     /// What customers will do.
     Lifetime,
+    /// How unlike others a row is.
+    Anomaly,
 }
 
 impl Task {
@@ -75,6 +79,7 @@ impl Task {
             Task::Forecast => "forecast",
             Task::Recommendation => "recommendation",
             Task::Lifetime => "lifetime",
+            Task::Anomaly => "anomaly",
         }
     }
 }
@@ -88,6 +93,7 @@ impl Signature {
             Answer::Table(Table::Forecast) => Some(Task::Forecast),
             Answer::Table(Table::Recommendations | Table::SimilarItems) => Some(Task::Recommendation),
             Answer::Table(Table::Lifetimes) => Some(Task::Lifetime),
+            Answer::AnomalyScore => Some(Task::Anomaly),
             Answer::Embedding(_) | Answer::Tokens => None,
         };
         self.answers.iter().find_map(task).unwrap_or(Task::Embedding)

@@ -98,7 +98,8 @@ fn training_call() -> impl Strategy<Value = TrainingCall> {
         Just(Objective::Regression),
         Just(Objective::Forecast),
         Just(Objective::Recommendation),
-        Just(Objective::Lifetime)
+        Just(Objective::Lifetime),
+        Just(Objective::Anomaly)
     ];
     let input = prop_oneof![
         Just(TrainingInput::Text),
@@ -257,6 +258,7 @@ fn info() -> impl Strategy<Value = ModelInfo> {
     let answer = prop_oneof![
         Just(Answer::Classes),
         Just(Answer::Number),
+        Just(Answer::AnomalyScore),
         any::<u32>().prop_map(Answer::Embedding),
         Just(Answer::Tokens),
         table().prop_map(Answer::Table)

@@ -3,7 +3,7 @@
 //! It must not know models. Invariant: each call is one algorithm's.
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
-use ecommerce_ml_protocol::training::{TrainingCall, TrainingChecked, TrainingInput};
+use ecommerce_ml_protocol::training::{Objective, TrainingCall, TrainingChecked, TrainingInput};
 use ecommerce_ml_protocol::{EngineError, Input, Rows};
 use ecommerce_ml_training::Targets;
 use ecommerce_ml_training::class_weights::ClassWeights;
@@ -40,6 +40,13 @@ impl Algorithm {
         let found = Self::CHOICES.iter().find(|(name, _)| Some(*name) == named);
         found.map_or(Algorithm::BoostedTrees, |(_, algorithm)| *algorithm)
     }
+}
+
+/// Whether a training goes by labels of rows of columns.
+pub(crate) fn reads_labelled_columns(call: &TrainingCall) -> bool {
+    let labelled =
+        matches!(call.objective, Objective::Classification | Objective::Rating | Objective::Regression);
+    labelled && matches!(call.input, TrainingInput::Columns { .. })
 }
 
 /// Refuses columns that can't be learned from.

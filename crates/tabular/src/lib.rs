@@ -2,6 +2,7 @@
 //!
 //! # Layout
 //! - [`trees`]: boosted trees, the kind `boosted_trees`; [`linear`]: logistic and ridge regression, the kind `linear`.
+//! - [`isolation`]: how unlike others rows are, the kind `isolation_forest`.
 //! - `columns`: the columns that a model reads, found among those that came.
 //! - `files`: what the files of both have in common; `call`: what trainings of both are called with.
 //! - [`texts`]: columns of text that a text model reads, before any other model sees them.
@@ -18,6 +19,7 @@ mod call;
 mod columns;
 mod dot;
 mod files;
+pub mod isolation;
 pub mod linear;
 pub mod predictor;
 mod score;
@@ -25,6 +27,7 @@ pub mod texts;
 mod threads;
 pub mod trees;
 
+pub use isolation::IsolationForest;
 pub use linear::Linear;
 pub use score::Head;
 pub use trees::BoostedTrees;

@@ -17,6 +17,8 @@ use crate::columns::refused;
 pub enum Head {
     /// A number.
     Number,
+    /// The logarithm to the base 2 of how unlike others a row is, from 0 to 1.
+    AnomalyScore,
     /// Logarithms of how likely each class is, up to a constant.
     Classes {
         /// Their names: at least two.
@@ -28,7 +30,7 @@ impl Head {
     /// The classes; none of a number.
     pub fn labels(&self) -> &[String] {
         match self {
-            Head::Number => &[],
+            Head::Number | Head::AnomalyScore => &[],
             Head::Classes { labels } => labels,
         }
     }
@@ -37,6 +39,7 @@ impl Head {
     pub(crate) fn signature(&self, fields: Vec<Field>) -> Signature {
         let answer = match self {
             Head::Number => Answer::Number,
+            Head::AnomalyScore => Answer::AnomalyScore,
             Head::Classes { .. } => Answer::Classes,
         };
         Signature { reads: Reads::Columns(fields), answers: vec![answer], labels: self.labels().to_vec() }

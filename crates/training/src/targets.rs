@@ -81,7 +81,11 @@ impl Targets {
         let targets = match objective {
             Objective::Classification => classes(rows, known)?,
             Objective::Rating => Self::Stars(rows.iter().map(stars).collect::<Result<_, _>>()?),
-            Objective::Regression | Objective::Forecast | Objective::Recommendation | Objective::Lifetime => {
+            Objective::Regression
+            | Objective::Forecast
+            | Objective::Recommendation
+            | Objective::Lifetime
+            | Objective::Anomaly => {
                 Self::Numbers(rows.iter().map(number).collect::<Result<_, _>>()?)
             }
         };

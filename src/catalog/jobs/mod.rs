@@ -85,6 +85,7 @@ pub fn task_name(task: Objective) -> &'static str {
         Objective::Forecast => "forecast",
         Objective::Recommendation => "recommendation",
         Objective::Lifetime => "lifetime",
+        Objective::Anomaly => "anomaly",
     }
 }
 
@@ -96,6 +97,7 @@ pub fn task_named(name: &str) -> Option<Objective> {
         Objective::Regression,
         Objective::Forecast,
         Objective::Recommendation,
+        Objective::Anomaly,
     ];
     tasks.into_iter().find(|task| task_name(*task) == name)
 }

@@ -9,7 +9,7 @@ use ecommerce_ml_protocol::{ValueType, Values};
 use ecommerce_ml_tabular::Head;
 use ecommerce_ml_tabular::linear::encoding::{EncodedColumn, Encoding, Scheme};
 use ecommerce_ml_tabular::linear::model::LinearModel;
-use ecommerce_ml_tabular::{BoostedTrees, Linear};
+use ecommerce_ml_tabular::{BoostedTrees, IsolationForest, Linear};
 
 pub fn field(name: &str, value_type: ValueType) -> Field {
     Field { name: name.to_owned(), value_type }
@@ -56,8 +56,8 @@ pub fn model() -> LinearModel {
 
 pub fn load(files: &ModelFiles) -> Result<Arc<dyn Predictor>, EngineError> {
     let source = ModelSource::Builtin("test".to_owned());
-    let (linear, trees) = (Linear::new(2), BoostedTrees::new(2));
-    let kind: &dyn ModelKind = if trees.recognises(files) { &trees } else { &linear };
+    let kinds: [&dyn ModelKind; 3] = [&IsolationForest::new(2), &BoostedTrees::new(2), &Linear::new(2)];
+    let kind = kinds.into_iter().find(|kind| kind.recognises(files)).unwrap_or(kinds[2]);
     kind.load(Some(&source), files)
 }
 

@@ -6,6 +6,7 @@
 mod answering;
 mod damaged;
 mod golden;
+mod isolation;
 mod kit;
 mod learning;
 mod refusing;

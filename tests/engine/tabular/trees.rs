@@ -8,6 +8,7 @@ use ecommerce_ml_protocol::{
 };
 use ecommerce_ml_tabular::BoostedTrees;
 use ecommerce_ml_tabular::trees::files;
+use ecommerce_ml_tabular::trees::model::KIND;
 use ecommerce_ml_xgboost::{Booster, Library, Matrix};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -137,8 +138,8 @@ fn sums_and_contributions_are_those_of_xgboost() {
 #[test]
 fn models_are_written_as_they_were_read() {
     for case in golden() {
-        let model = files::read(&case.files()).unwrap();
-        let again = files::read(&files::write(&model).unwrap()).unwrap();
+        let model = files::read(&case.files(), KIND).unwrap();
+        let again = files::read(&files::write(&model).unwrap(), KIND).unwrap();
         assert_eq!(again.encoding, model.encoding);
         let (one, other) = (load(&case.files()).unwrap(), load(&files::write(&model).unwrap()).unwrap());
         assert_eq!(one.info(), other.info());
@@ -327,7 +328,7 @@ fn most_values_are_as_near_as_on_rows_that_were_not_learned_from() {
     };
     let learned = labels[..1500].iter().map(|label| Label::Number(*label)).collect();
     let trained = train(job_of_trees(Objective::Regression, part(0..1500), learned, "{}"));
-    let model = files::read(&trained.files).unwrap();
+    let model = files::read(&trained.files, KIND).unwrap();
     assert_eq!(model.residuals.len(), 201);
     let answers = values(&*load(&trained.files).unwrap(), &part(1500..count));
     for (level, step) in [(0.5, 100), (0.8, 160), (0.95, 190)] {

@@ -669,3 +669,70 @@ fn a_text_model_reads_texts_beside_columns() {
     let mut restored = cluster.session_in("restored");
     assert_eq!(ask::<String>(&mut restored, probabilities), before);
 }
+
+#[test]
+fn rows_unlike_the_others_are_found_and_told_why() {
+    let (_cluster, mut session) = shop(400);
+    run(&mut session, "UPDATE customers SET visits = 900 WHERE id = 17; UPDATE customers SET plan = NULL WHERE id = 40");
+    let columns = "feature_columns => '{visits,spent,plan,member}'";
+    let train = |more: &str| {
+        format!("SELECT ecommerce_ml.train_model('odd', 'customers', task => 'anomaly', {columns}{more})")
+    };
+    let (_, outcome) = trained(&mut session, &train(", time_column => 'since'"));
+    assert_eq!(outcome, "succeeded; deployed: without labels there is nothing to measure");
+    let (_, outcome) = trained(&mut session, &train(", options => '{\"deploy\": \"never\"}'"));
+    assert_eq!(outcome, "succeeded; not deployed, as asked");
+
+    let found = session.query("SELECT keys, score, reason, time::date::text, expected FROM ecommerce_ml.detect_anomalies('odd', budget => 2)", &[]).unwrap();
+    let first: Value = found[0].get(0);
+    assert_eq!((found.len(), first), (2, json!({"id": 17})));
+    let reason: Value = found[0].get(2);
+    assert_eq!((&reason[0]["column"], &reason[0]["value"]), (&json!("visits"), &json!("900")));
+    let (time, expected): (String, Option<f64>) = (found[0].get(3), found[0].get(4));
+    assert_eq!((time.as_str(), expected), ("2024-01-18", None));
+    let score: f64 = ask(&mut session, "SELECT ecommerce_ml.predict_value(c, 'odd') FROM customers AS c WHERE id = 17");
+    assert_eq!(score, found[0].get::<_, f64>(1));
+    let sum: f64 = ask(
+        &mut session,
+        "SELECT sum(contribution) FROM customers AS c, ecommerce_ml.explain_prediction(c, 'odd') WHERE id IN (17, 18) GROUP BY id ORDER BY id LIMIT 1",
+    );
+    assert!(sum > 0.1, "{sum}");
+    let unknown: i32 = ask(
+        &mut session,
+        "SELECT (keys ->> 'id')::int FROM ecommerce_ml.detect_anomalies('odd', 'customers', 400) WHERE reason -> 0 ->> 'column' = 'plan' LIMIT 1",
+    );
+    assert_eq!(unknown, 40, "a value that is missing where none was");
+
+    // A view has no primary key: its rows are named by all that they have.
+    run(&mut session, "CREATE VIEW some AS SELECT visits, spent, plan, member FROM customers WHERE id < 30");
+    let keys: Value = ask(&mut session, "SELECT keys FROM ecommerce_ml.detect_anomalies('odd', 'some', 1)");
+    assert_eq!(keys["visits"], json!(900));
+    run(&mut session, "CREATE VIEW marked AS SELECT *, id = 17 AS is_odd FROM customers");
+    let evaluated = "SELECT value FROM ecommerce_ml.evaluate_model('odd', 'marked', label_column => 'is_odd') WHERE metric =";
+    let measured = ["roc_auc", "average_precision", "baseline_average_precision"]
+        .map(|metric| ask::<f64>(&mut session, &format!("{evaluated} '{metric}'")));
+    assert_eq!(measured, [1.0, 1.0, 1.0 / 400.0]);
+
+    for (call, sqlstate) in [
+        (train(", label_column => 'churned'"), "22023"),
+        (train(", text_column => 'note'"), "22023"),
+        (train(", key_columns => '{id}'"), "22023"),
+        (train(", options => '{\"contamination\": 0.1}'"), "22023"),
+        ("SELECT * FROM ecommerce_ml.detect_anomalies('reviews', 'customers')".to_owned(), "42809"),
+        ("SELECT * FROM ecommerce_ml.detect_anomalies('odd', budget => 0)".to_owned(), "22023"),
+        ("SELECT * FROM ecommerce_ml.detect_anomalies('gone')".to_owned(), "42704"),
+        ("SELECT * FROM ecommerce_ml.evaluate_model('odd', 'customers', label_column => 'churned')".to_owned(), "42804"),
+    ] {
+        fails_with(&mut session, &call, sqlstate);
+    }
+    run(
+        &mut session,
+        "CREATE ROLE clerk; GRANT SELECT ON customers TO clerk; GRANT USAGE ON SCHEMA ecommerce_ml TO clerk;
+         SELECT ecommerce_ml.grant_model('odd', 'clerk');
+         ALTER TABLE customers ENABLE ROW LEVEL SECURITY;
+         CREATE POLICY ordinary ON customers TO clerk USING (visits < 900); SET ROLE clerk",
+    );
+    let most: f64 = ask(&mut session, "SELECT score FROM ecommerce_ml.detect_anomalies('odd', 'customers', 1)");
+    assert!(most < score, "a row that the caller may not see is not named");
+    fails_with(&mut session, "SELECT * FROM ecommerce_ml.detect_anomalies('odd')", "42501");
+}

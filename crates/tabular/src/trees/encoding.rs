@@ -3,7 +3,8 @@
 //! A number or a boolean (0 or 1) is one feature. A moment is five: days since the first one that was learned from, and hour,
 //! weekday (0 is Monday), day and month in UTC. A text of few kinds is a feature a kind, 1 or 0. A text of many is what the labels
 //! of its kind were on average, drawn towards the average of all (Micci-Barreca, "A preprocessing scheme for high-cardinality
-//! categorical attributes in classification and prediction problems", 2001), and how frequent it was.
+//! categorical attributes in classification and prediction problems", 2001), and how frequent it was; where there are no labels, the
+//! logarithm of how frequent it was.
 //! It must not know trees. Invariant: features are numbered column by column, and each of a row is computed from that row alone.
 
 use ahash::AHashMap;
@@ -28,6 +29,13 @@ pub enum Scheme {
     OneHot {
         /// Each with a feature, in the order of their bytes.
         categories: Vec<String>,
+    },
+    /// Of texts whose labels say nothing: how frequent each is.
+    Frequency {
+        /// The natural logarithm of the part of a kind that wasn't seen.
+        unseen: f32,
+        /// Kinds in the order of their bytes, with the natural logarithm of the part of the rows that have each.
+        categories: Vec<(String, f32)>,
     },
     /// Of texts of many kinds.
     TargetMean {
@@ -56,7 +64,7 @@ impl Scheme {
     /// How many features it has.
     pub fn features(&self) -> usize {
         match self {
-            Scheme::Number => 1,
+            Scheme::Number | Scheme::Frequency { .. } => 1,
             Scheme::Moment { .. } => MOMENT_FEATURES.len(),
             Scheme::OneHot { categories } => categories.len(),
             Scheme::TargetMean { prior, .. } => prior.len() + 1,
@@ -68,13 +76,16 @@ impl Scheme {
         match self {
             Scheme::Number => matches!(value_type, ValueType::Number | ValueType::Boolean),
             Scheme::Moment { .. } => value_type == ValueType::Timestamp,
-            Scheme::OneHot { .. } | Scheme::TargetMean { .. } => value_type == ValueType::Text,
+            Scheme::OneHot { .. } | Scheme::Frequency { .. } | Scheme::TargetMean { .. } => {
+                value_type == ValueType::Text
+            }
         }
     }
 
     fn names(&self, column: &str) -> Vec<String> {
         match self {
             Scheme::Number => vec![column.to_owned()],
+            Scheme::Frequency { .. } => vec![format!("{column} frequency")],
             Scheme::Moment { .. } => {
                 MOMENT_FEATURES.iter().map(|part| format!("{column} {part}").trim_end().to_owned()).collect()
             }
@@ -94,6 +105,9 @@ impl Scheme {
             Scheme::Number | Scheme::Moment { .. } => 0,
             Scheme::OneHot { categories } => {
                 categories.iter().map(|category| text(category) + 4 * categories.len()).sum()
+            }
+            Scheme::Frequency { categories, .. } => {
+                categories.iter().map(|(category, _)| text(category) + 32).sum()
             }
             Scheme::TargetMean { categories, .. } => {
                 categories.iter().map(|one| text(&one.category) + 2 * (4 * one.means.len() + 32)).sum()
@@ -174,6 +188,12 @@ impl Encoding {
             }
             let sorted = match scheme {
                 Scheme::OneHot { categories } => categories.windows(2).all(|pair| pair[0] < pair[1]),
+                Scheme::Frequency { unseen, categories } => {
+                    if !unseen.is_finite() || !categories.iter().all(|(_, part)| part.is_finite()) {
+                        return Err(format!("a frequency of column \"{name}\" is not finite"));
+                    }
+                    categories.windows(2).all(|pair| pair[0].0 < pair[1].0)
+                }
                 Scheme::TargetMean { of, prior, categories } => {
                     let fits = categories.iter().all(|one| one.means.len() == prior.len());
                     if !fits || of.len() != prior.len() || prior.is_empty() {
@@ -250,6 +270,11 @@ impl Encoder {
                 (0..width).for_each(|kind| table[kind * width + kind] = 1.0);
                 Column::Table { kinds: categories.iter().cloned().zip(0..).collect(), table, width }
             }
+            Scheme::Frequency { unseen, categories } => Column::Table {
+                kinds: categories.iter().map(|(category, _)| category.clone()).zip(0..).collect(),
+                table: categories.iter().map(|(_, part)| *part).chain([*unseen]).collect(),
+                width: 1,
+            },
             Scheme::TargetMean { prior, categories, .. } => {
                 let known = categories.iter().flat_map(|one| one.means.iter().chain([&one.frequency]));
                 let table = known.copied().chain(prior.iter().copied()).chain([0.0]).collect();

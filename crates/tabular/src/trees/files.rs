@@ -6,11 +6,12 @@
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_protocol::EngineError;
+use ecommerce_ml_protocol::signature::Answer;
 use serde::{Deserialize, Serialize};
 
 use super::booster_file;
 use super::encoding::{EncodedColumn, Encoding};
-use super::model::{KIND, TreesModel};
+use super::model::TreesModel;
 use crate::files::{
     SIGNATURE, damaged, kind_in, parse, read_signature, unsupported, unwritable, write_signature,
 };
@@ -33,18 +34,18 @@ struct FeaturesFile {
     residuals: Vec<f64>,
 }
 
-/// Whether these are the files of a model of trees, be it a damaged one.
-pub fn recognises(files: &ModelFiles) -> bool {
-    kind_in(files, SIGNATURE).map_or_else(|| files.get(FEATURES).is_some(), |kind| kind == KIND)
+/// Whether these are the files of a model of this kind, be it a damaged one.
+pub fn recognises(files: &ModelFiles, kind: &str) -> bool {
+    kind_in(files, SIGNATURE).map_or_else(|| files.get(FEATURES).is_some(), |found| found == kind)
 }
 
-/// The model of these files.
+/// The model of these files, which is of this kind.
 ///
 /// # Errors
 /// [`FileMissing`](ecommerce_ml_protocol::ErrorKind::FileMissing) and `DamagedModel`, with what is wrong; `UnsupportedModel` for one of a
 /// later version.
-pub fn read(files: &ModelFiles) -> Result<TreesModel, EngineError> {
-    let signature = read_signature(files, KIND)?;
+pub fn read(files: &ModelFiles, kind: &'static str) -> Result<TreesModel, EngineError> {
+    let signature = read_signature(files, kind)?;
     let features: FeaturesFile = parse(FEATURES, files.require(FEATURES)?)?;
     if features.format != FORMAT {
         return Err(unsupported(features.format, FORMAT));
@@ -52,10 +53,14 @@ pub fn read(files: &ModelFiles) -> Result<TreesModel, EngineError> {
     let encoding = Encoding { columns: features.columns };
     encoding.check().map_err(|what| damaged(FEATURES, &what))?;
     let labels = signature.labels.clone();
-    let head = if labels.is_empty() { Head::Number } else { Head::Classes { labels } };
+    let head = match signature.answers.as_slice() {
+        [Answer::AnomalyScore] => Head::AnomalyScore,
+        _ if labels.is_empty() => Head::Number,
+        _ => Head::Classes { labels },
+    };
     let forest = booster_file::read(files.require(MODEL)?, encoding.features())
         .map_err(|what| damaged(MODEL, &what))?;
-    let model = TreesModel { encoding, head, forest, residuals: features.residuals };
+    let model = TreesModel { kind, encoding, head, forest, residuals: features.residuals };
     model.check().map_err(|what| damaged(MODEL, &what))?;
     if model.signature() != signature {
         return Err(damaged(SIGNATURE, &format!("it does not say what \"{FEATURES}\" does")));
@@ -69,14 +74,14 @@ pub fn read(files: &ModelFiles) -> Result<TreesModel, EngineError> {
 /// [`Internal`](ecommerce_ml_protocol::ErrorKind::Internal) if it is no model.
 pub fn write(model: &TreesModel) -> Result<ModelFiles, EngineError> {
     model.check().map_err(unwritable)?;
-    let signature = write_signature(KIND, model.signature())?;
+    let signature = write_signature(model.kind, model.signature())?;
     let features = FeaturesFile {
         format: FORMAT,
         columns: model.encoding.columns.clone(),
         residuals: model.residuals.clone(),
     };
     let features = serde_json::to_vec(&features).map_err(|error| unwritable(error.to_string()))?;
-    let is_number = matches!(model.head, Head::Number);
+    let is_number = !matches!(model.head, Head::Classes { .. });
     let trees = booster_file::write(&model.forest, &model.encoding.feature_names(), is_number);
     let trees = serde_json::to_vec(&trees).map_err(|error| unwritable(error.to_string()))?;
     Ok(ModelFiles::from_parts(vec![

@@ -47,12 +47,12 @@ impl ModelKind for BoostedTrees {
     }
 
     fn recognises(&self, files: &ModelFiles) -> bool {
-        files::recognises(files)
+        files::recognises(files, KIND)
     }
 
     fn load(&self, _: Option<&ModelSource>, files: &ModelFiles) -> Result<Arc<dyn Predictor>, EngineError> {
         texts::load(files, self.texts.get(), |files| {
-            let model = files::read(files)?;
+            let model = files::read(files, KIND)?;
             let scorer = Arc::new(Scorer::new(&model));
             let threads = Arc::clone(&self.threads);
             Ok(Arc::new(ColumnsPredictor::new(model.info(), "f32", scorer, threads)))

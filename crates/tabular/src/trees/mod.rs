@@ -12,14 +12,14 @@
 //! It must not know other models. Invariant: what trees say is computed here, the same with and without the library that grew them.
 
 mod booster_file;
-mod contributions;
+pub(crate) mod contributions;
 pub mod encoding;
 pub mod files;
-mod forest;
+pub(crate) mod forest;
 pub mod kind;
 pub mod model;
 mod moment;
-mod scoring;
+pub(crate) mod scoring;
 pub mod trainer;
 
 pub use kind::BoostedTrees;

@@ -1,4 +1,4 @@
-//! A model of trees: an encoding, trees over its features, and how far off it was.
+//! A model of trees, whoever grew them: an encoding, trees over its features, and how far off it was.
 //!
 //! It must not know files. Invariant: a [`TreesModel`] that came through [`TreesModel::check`] can score any row.
 
@@ -14,6 +14,8 @@ pub const KIND: &str = "boosted_trees";
 /// A model of trees. There is a sum for each class, but for a single one, of the second, where there are two.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TreesModel {
+    /// What the catalog calls its kind.
+    pub kind: &'static str,
     /// Values to features.
     pub encoding: Encoding,
     /// Sums to answers.
@@ -42,7 +44,7 @@ impl TreesModel {
     /// What it is.
     pub fn info(&self) -> ModelInfo {
         ModelInfo {
-            kind: KIND.to_owned(),
+            kind: self.kind.to_owned(),
             signature: self.signature(),
             parameters: self.forest.nodes() as u64,
             bytes: self.bytes() as u64,
@@ -86,7 +88,7 @@ impl TreesModel {
     pub fn check(&self) -> Result<(), String> {
         let labels = self.labels();
         let sums = match (&self.head, labels.len()) {
-            (Head::Number, _) | (_, 2) => 1,
+            (Head::Number | Head::AnomalyScore, _) | (_, 2) => 1,
             (_, labels) => labels,
         };
         if sums != self.forest.sums || (matches!(self.head, Head::Classes { .. }) && labels.len() < 2) {

@@ -1,6 +1,6 @@
 //! Rows to answers, and to what each column contributes to them.
 //!
-//! What is explained is the raw score: the value of a regression; of two classes the logarithm of the odds of one of them; of several
+//! What is explained is the raw score: the value of a regression; of how unlike others a row is its logarithm to the base 2; of two classes the logarithm of the odds of one of them; of several
 //! the sum whose softmax is the probability. What the features of a column add is added up.
 //! It must not know where rows come from. Invariant: the trees of a row are added in the same order whatever rows it comes with;
 //! baseline and contributions add up to the raw score.
@@ -152,10 +152,12 @@ impl Answering for Prepared<'_> {
         let Prepared { scorer, found } = self;
         let blocks = part.clone().step_by(BLOCK).map(|start| start..part.end.min(start + BLOCK));
         match &scorer.head {
-            Head::Number => {
+            Head::Number | Head::AnomalyScore => {
+                let is_score = scorer.head == Head::AnomalyScore;
+                let value = |sum: f64| Some(if is_score { sum.exp2() } else { sum });
                 let mut numbers = Vec::with_capacity(part.len());
                 for block in blocks {
-                    numbers.extend(scorer.sums(found, block)?.into_iter().map(Some));
+                    numbers.extend(scorer.sums(found, block)?.into_iter().map(value));
                 }
                 Ok(Answers::Numbers(numbers))
             }

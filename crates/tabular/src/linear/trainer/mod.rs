@@ -26,11 +26,11 @@ use std::time::Duration;
 
 use ecommerce_ml_predictor::{Evaluate, Job, Sink, Trainer};
 use ecommerce_ml_protocol::EngineError;
-use ecommerce_ml_protocol::training::{JobOutput, Phase, TrainingCall, TrainingChecked, TrainingInput};
+use ecommerce_ml_protocol::training::{JobOutput, Phase, TrainingCall, TrainingChecked};
 use ecommerce_ml_training::held_out::Ending;
 use ecommerce_ml_training::model;
 
-use crate::call::{Algorithm, check_columns, checked};
+use crate::call::{Algorithm, check_columns, checked, reads_labelled_columns};
 use crate::linear::files;
 use crate::linear::model::KIND;
 use crate::texts::TextModels;
@@ -55,7 +55,7 @@ impl LinearTrainer {
 
 impl Trainer for LinearTrainer {
     fn accepts(&self, call: &TrainingCall) -> bool {
-        matches!(call.input, TrainingInput::Columns { .. }) && Algorithm::of(call) == Algorithm::Linear
+        reads_labelled_columns(call) && Algorithm::of(call) == Algorithm::Linear
     }
 
     fn check(&self, call: &TrainingCall) -> Result<TrainingChecked, EngineError> {

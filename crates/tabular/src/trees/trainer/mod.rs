@@ -27,7 +27,7 @@ use std::time::Instant;
 
 use ecommerce_ml_predictor::{Evaluate, Job, Sink, Trainer};
 use ecommerce_ml_protocol::training::{
-    Epoch, JobOutput, Metric, Phase, TrainingCall, TrainingChecked, TrainingInput,
+    Epoch, JobOutput, Metric, Phase, TrainingCall, TrainingChecked,
 };
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_training::held_out::Ending;
@@ -39,7 +39,7 @@ use rayon::ThreadPool;
 use super::booster_file;
 use super::files;
 use super::model::{KIND, RESIDUALS, TreesModel};
-use crate::call::{Algorithm, check_columns, checked};
+use crate::call::{Algorithm, check_columns, checked, reads_labelled_columns};
 use crate::score::Head;
 use crate::texts::TextModels;
 use crate::threads::Threads;
@@ -72,7 +72,7 @@ impl TreesTrainer {
 
 impl Trainer for TreesTrainer {
     fn accepts(&self, call: &TrainingCall) -> bool {
-        matches!(call.input, TrainingInput::Columns { .. }) && Algorithm::of(call) == Algorithm::BoostedTrees
+        reads_labelled_columns(call) && Algorithm::of(call) == Algorithm::BoostedTrees
     }
 
     fn check(&self, call: &TrainingCall) -> Result<TrainingChecked, EngineError> {
@@ -195,7 +195,7 @@ impl<'a> Run<'a> {
         }
         let labels = setup.targets.labels();
         let head = if labels.is_empty() { Head::Number } else { Head::Classes { labels } };
-        Ok(TreesModel { encoding: setup.encoding.clone(), head, forest, residuals })
+        Ok(TreesModel { kind: KIND, encoding: setup.encoding.clone(), head, forest, residuals })
     }
 
     fn step(&self, rounds: u32) -> u64 {
