@@ -42,8 +42,7 @@ fn detect_anomalies(
         return Err(Error::ArgumentValue { argument: "budget", expected: "from 1 to 100000" }.into());
     }
     let relation = relation.map(Relation::open).transpose()?;
-    let row = |Anomaly { keys, time, score, reason }: Anomaly| {
-        (keys, time, None, None, None, None, score, reason)
-    };
+    let row =
+        |Anomaly { keys, time, score, reason }: Anomaly| (keys, time, None, None, None, None, score, reason);
     Ok(TableIterator::new(find(model, relation, budget)?.into_iter().map(row).collect::<Vec<_>>()))
 }

@@ -3,10 +3,10 @@
 //! Invariant: a row that can't be scored isn't left out in silence: the statement fails.
 
 use ecommerce_ml_protocol::Task;
-use pgrx::datum::TimestampWithTimeZone;
-use pgrx::spi::{self, SpiHeapTupleData};
 use pgrx::JsonB;
+use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::quote_identifier;
+use pgrx::spi::{self, SpiHeapTupleData};
 
 use crate::catalog::resolve::{Resolved, resolve};
 use crate::catalog::statement::returning_one;

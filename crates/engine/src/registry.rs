@@ -34,8 +34,14 @@ impl Registry {
         let isolation = ecommerce_ml_tabular::IsolationForest::new(threads);
         let recommendation = ecommerce_ml_recommend::Recommendation::new(threads);
         let forecasts = ecommerce_ml_forecast_model::Forecasts::new(threads);
-        let kinds: Vec<Arc<dyn ModelKind>> =
-            vec![text, Arc::new(trees), Arc::new(linear), Arc::new(isolation), Arc::new(recommendation), Arc::new(forecasts)];
+        let kinds: Vec<Arc<dyn ModelKind>> = vec![
+            text,
+            Arc::new(trees),
+            Arc::new(linear),
+            Arc::new(isolation),
+            Arc::new(recommendation),
+            Arc::new(forecasts),
+        ];
         Ok(Self { kinds })
     }
 

@@ -113,10 +113,8 @@ pub fn of_anomalies(curve: &Curve, skipped: u64) -> Vec<Metric> {
     let rows = anomalies + others;
     let share = (rows > 0).then(|| anomalies as f64 / rows as f64);
     let mut metrics = Vec::from(counts(rows, skipped));
-    metrics.extend([
-        overall("average_precision", curve.average_precision()),
-        overall("roc_auc", curve.area()),
-    ]);
+    metrics
+        .extend([overall("average_precision", curve.average_precision()), overall("roc_auc", curve.area())]);
     let baseline = overall("average_precision", share).map(named_baseline);
     metrics.into_iter().chain([baseline]).flatten().collect()
 }

@@ -35,6 +35,11 @@ impl Head {
         }
     }
 
+    /// The number that a sum stands for, where there are no classes.
+    pub(crate) fn number(&self, sum: f64) -> f64 {
+        if *self == Head::AnomalyScore { sum.exp2() } else { sum }
+    }
+
     /// What a model with such sums reads and answers.
     pub(crate) fn signature(&self, fields: Vec<Field>) -> Signature {
         let answer = match self {

@@ -85,9 +85,7 @@ impl Targets {
             | Objective::Forecast
             | Objective::Recommendation
             | Objective::Lifetime
-            | Objective::Anomaly => {
-                Self::Numbers(rows.iter().map(number).collect::<Result<_, _>>()?)
-            }
+            | Objective::Anomaly => Self::Numbers(rows.iter().map(number).collect::<Result<_, _>>()?),
         };
         targets.refuse_too_few(rows.len())?;
         Ok(targets)

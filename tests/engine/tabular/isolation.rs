@@ -60,7 +60,8 @@ fn scores_are_those_of_scikit_learn() {
     let rows = rows((0..10).map(column).collect());
     let trained = train(&rows, r#"{"n_estimators": 2000}"#);
     let scores = scores(&trained, &rows);
-    let most = scores.iter().zip(&golden.scores).map(|(own, theirs)| (own - theirs).abs()).fold(0.0, f64::max);
+    let most =
+        scores.iter().zip(&golden.scores).map(|(own, theirs)| (own - theirs).abs()).fold(0.0, f64::max);
     assert!(most < 0.012, "a score differs by {most}");
     let mut curve = Curve::new(1000);
     for (row, score) in scores.iter().enumerate() {
@@ -68,7 +69,11 @@ fn scores_are_those_of_scikit_learn() {
     }
     let (area, precision) = (curve.area().unwrap(), curve.average_precision().unwrap());
     assert!((area - golden.roc_auc).abs() < 0.01, "area {area}, theirs {}", golden.roc_auc);
-    assert!((precision - golden.average_precision).abs() < 0.05, "{precision}, not {}", golden.average_precision);
+    assert!(
+        (precision - golden.average_precision).abs() < 0.05,
+        "{precision}, not {}",
+        golden.average_precision
+    );
 }
 
 /// Payments: small ones by card in the country, and what comes now and then.
@@ -125,7 +130,8 @@ fn the_same_rows_give_the_same_model_in_any_order_on_any_threads() {
     let metrics: Vec<&str> = once.finished().metrics.iter().map(|metric| metric.name.as_str()).collect();
     assert_eq!(metrics, ["score_p50", "score_p95", "score_p99"]);
     let details: serde_json::Value = serde_json::from_str(&once.finished().info.details).unwrap();
-    let importance: f64 = details["importance"].as_array().unwrap().iter().map(|part| part.as_f64().unwrap()).sum();
+    let importance: f64 =
+        details["importance"].as_array().unwrap().iter().map(|part| part.as_f64().unwrap()).sum();
     assert!((importance - 1.0).abs() < 1e-6);
 }
 

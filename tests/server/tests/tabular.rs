@@ -673,7 +673,10 @@ fn a_text_model_reads_texts_beside_columns() {
 #[test]
 fn rows_unlike_the_others_are_found_and_told_why() {
     let (_cluster, mut session) = shop(400);
-    run(&mut session, "UPDATE customers SET visits = 900 WHERE id = 17; UPDATE customers SET plan = NULL WHERE id = 40");
+    run(
+        &mut session,
+        "UPDATE customers SET visits = 900 WHERE id = 17; UPDATE customers SET plan = NULL WHERE id = 40",
+    );
     let columns = "feature_columns => '{visits,spent,plan,member}'";
     let train = |more: &str| {
         format!("SELECT ecommerce_ml.train_model('odd', 'customers', task => 'anomaly', {columns}{more})")
@@ -690,7 +693,8 @@ fn rows_unlike_the_others_are_found_and_told_why() {
     assert_eq!((&reason[0]["column"], &reason[0]["value"]), (&json!("visits"), &json!("900")));
     let (time, expected): (String, Option<f64>) = (found[0].get(3), found[0].get(4));
     assert_eq!((time.as_str(), expected), ("2024-01-18", None));
-    let score: f64 = ask(&mut session, "SELECT ecommerce_ml.predict_value(c, 'odd') FROM customers AS c WHERE id = 17");
+    let score: f64 =
+        ask(&mut session, "SELECT ecommerce_ml.predict_value(c, 'odd') FROM customers AS c WHERE id = 17");
     assert_eq!(score, found[0].get::<_, f64>(1));
     let sum: f64 = ask(
         &mut session,
@@ -721,7 +725,11 @@ fn rows_unlike_the_others_are_found_and_told_why() {
         ("SELECT * FROM ecommerce_ml.detect_anomalies('reviews', 'customers')".to_owned(), "42809"),
         ("SELECT * FROM ecommerce_ml.detect_anomalies('odd', budget => 0)".to_owned(), "22023"),
         ("SELECT * FROM ecommerce_ml.detect_anomalies('gone')".to_owned(), "42704"),
-        ("SELECT * FROM ecommerce_ml.evaluate_model('odd', 'customers', label_column => 'churned')".to_owned(), "42804"),
+        (
+            "SELECT * FROM ecommerce_ml.evaluate_model('odd', 'customers', label_column => 'churned')"
+                .to_owned(),
+            "42804",
+        ),
     ] {
         fails_with(&mut session, &call, sqlstate);
     }
@@ -732,7 +740,8 @@ fn rows_unlike_the_others_are_found_and_told_why() {
          ALTER TABLE customers ENABLE ROW LEVEL SECURITY;
          CREATE POLICY ordinary ON customers TO clerk USING (visits < 900); SET ROLE clerk",
     );
-    let most: f64 = ask(&mut session, "SELECT score FROM ecommerce_ml.detect_anomalies('odd', 'customers', 1)");
+    let most: f64 =
+        ask(&mut session, "SELECT score FROM ecommerce_ml.detect_anomalies('odd', 'customers', 1)");
     assert!(most < score, "a row that the caller may not see is not named");
     fails_with(&mut session, "SELECT * FROM ecommerce_ml.detect_anomalies('odd')", "42501");
 }

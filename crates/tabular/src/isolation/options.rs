@@ -3,11 +3,11 @@
 //! It must not know rows. Invariant: every [`Options`] that there is can be trained with.
 
 use ecommerce_ml_protocol::EngineError;
+use ecommerce_ml_protocol::training::DEFAULT_SEED;
 use ecommerce_ml_protocol::training::TrainingCall;
+use ecommerce_ml_training::options::SQL_OPTIONS;
 use ecommerce_ml_training::options::parse;
 use ecommerce_ml_training::options::reader::Reader;
-use ecommerce_ml_training::options::SQL_OPTIONS;
-use ecommerce_ml_protocol::training::DEFAULT_SEED;
 use serde_json::{Value, json};
 
 /// Options of a training.
@@ -28,7 +28,8 @@ impl Options {
     /// [`ecommerce_ml_protocol::ErrorKind::InvalidRequest`] with the name of the option and what was expected.
     pub(super) fn read(call: &TrainingCall) -> Result<(Self, String), EngineError> {
         let value = parse(&call.options)?;
-        let names: Vec<&str> = ["seed", "n_estimators", "max_samples"].into_iter().chain(SQL_OPTIONS).collect();
+        let names: Vec<&str> =
+            ["seed", "n_estimators", "max_samples"].into_iter().chain(SQL_OPTIONS).collect();
         let reader = Reader::new(&value, &names)?;
         let count = |name, most, default| {
             reader.integer(name, 2..=most).map(|count| count.map_or(default, |count| count as usize))

@@ -98,7 +98,7 @@ impl LinearModel {
         let labels = self.labels();
         let equations = self.equations();
         let (fits, may_be_infinite) = match &self.head {
-            Head::Number => (equations == 1, false),
+            Head::Number | Head::AnomalyScore => (equations == 1, false),
             Head::Classes { labels } => {
                 let one = labels.len() == 2 && equations == 1;
                 (labels.len() >= 2 && (one || equations == labels.len()), !one)

@@ -112,14 +112,14 @@ impl Prepared<'_> {
         let mut sums = vec![0.0; BLOCK.min(rows.len()) * self.scorer.intercepts.len()];
         let blocks = rows.clone().step_by(BLOCK).map(|start| start..rows.end.min(start + BLOCK));
         match &self.scorer.head {
-            Head::Number => {
+            head @ (Head::Number | Head::AnomalyScore) => {
                 let mut numbers = Vec::with_capacity(rows.len());
                 for block in blocks {
                     let sums = self.sums(block, &mut sums)?;
                     if !sums.iter().all(|sum| sum.is_finite()) {
                         return Err(overflow());
                     }
-                    numbers.extend(sums.iter().copied().map(Some));
+                    numbers.extend(sums.iter().map(|sum| Some(head.number(*sum))));
                 }
                 Ok(Answers::Numbers(numbers))
             }

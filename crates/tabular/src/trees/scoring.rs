@@ -152,12 +152,10 @@ impl Answering for Prepared<'_> {
         let Prepared { scorer, found } = self;
         let blocks = part.clone().step_by(BLOCK).map(|start| start..part.end.min(start + BLOCK));
         match &scorer.head {
-            Head::Number | Head::AnomalyScore => {
-                let is_score = scorer.head == Head::AnomalyScore;
-                let value = |sum: f64| Some(if is_score { sum.exp2() } else { sum });
+            head @ (Head::Number | Head::AnomalyScore) => {
                 let mut numbers = Vec::with_capacity(part.len());
                 for block in blocks {
-                    numbers.extend(scorer.sums(found, block)?.into_iter().map(value));
+                    numbers.extend(scorer.sums(found, block)?.into_iter().map(|sum| Some(head.number(sum))));
                 }
                 Ok(Answers::Numbers(numbers))
             }

@@ -26,9 +26,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ecommerce_ml_predictor::{Evaluate, Job, Sink, Trainer};
-use ecommerce_ml_protocol::training::{
-    Epoch, JobOutput, Metric, Phase, TrainingCall, TrainingChecked,
-};
+use ecommerce_ml_protocol::training::{Epoch, JobOutput, Metric, Phase, TrainingCall, TrainingChecked};
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_training::held_out::Ending;
 use ecommerce_ml_training::model;
