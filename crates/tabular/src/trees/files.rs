@@ -5,15 +5,15 @@
 //! what is wrong.
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
+use ecommerce_ml_predictor::files::{
+    SIGNATURE, damaged, kind_in, parse, read_signature, unsupported, unwritable, write_signature,
+};
 use ecommerce_ml_protocol::EngineError;
 use serde::{Deserialize, Serialize};
 
 use super::booster_file;
 use super::encoding::{EncodedColumn, Encoding};
 use super::model::{KIND, TreesModel};
-use crate::files::{
-    SIGNATURE, damaged, kind_in, parse, read_signature, unsupported, unwritable, write_signature,
-};
 use crate::score::Head;
 
 /// How columns become features.
