@@ -33,8 +33,15 @@ impl Registry {
         let linear = ecommerce_ml_tabular::Linear::reading_texts(threads, texts);
         let recommendation = ecommerce_ml_recommend::Recommendation::new(threads);
         let forecasts = ecommerce_ml_forecast_model::Forecasts::new(threads);
-        let kinds: Vec<Arc<dyn ModelKind>> =
-            vec![text, Arc::new(trees), Arc::new(linear), Arc::new(recommendation), Arc::new(forecasts)];
+        let lifetimes = ecommerce_ml_customer::kind::Lifetimes::default();
+        let kinds: Vec<Arc<dyn ModelKind>> = vec![
+            text,
+            Arc::new(trees),
+            Arc::new(linear),
+            Arc::new(recommendation),
+            Arc::new(forecasts),
+            Arc::new(lifetimes),
+        ];
         Ok(Self { kinds })
     }
 
