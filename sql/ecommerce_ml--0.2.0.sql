@@ -902,6 +902,14 @@ CREATE FUNCTION forecast(
 COMMENT ON FUNCTION forecast(text, integer, double precision, jsonb, regclass) IS
     'what the series of a model come to, with intervals that cover a part of the values';
 
+CREATE FUNCTION predict_lifetime(model text, horizon interval)
+    RETURNS TABLE (customer text, alive double precision, purchases double precision, value double precision,
+                   lower double precision, upper double precision)
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100000 ROWS 1000
+    AS 'MODULE_PATHNAME', 'predict_lifetime_wrapper';
+COMMENT ON FUNCTION predict_lifetime(text, interval) IS
+    'what each customer of a model will do in the time after the last purchase that it knows: still buy, how often, for how much, with an 80 % interval';
+
 CREATE FUNCTION trends(
     relation regclass, key_column name, time_column name, value_column name, period text DEFAULT NULL,
     aggregate text DEFAULT 'sum', season integer DEFAULT NULL, alpha double precision DEFAULT 0.05)

@@ -9,7 +9,7 @@
 
 use std::time::Instant;
 
-use ecommerce_ml_customer::{History, Purchases};
+use ecommerce_ml_customer::{History, Loss, Purchases};
 
 fn main() {
     let Some(path) = std::env::args().skip(1).find(|argument| argument.ends_with(".csv")) else {
@@ -25,7 +25,7 @@ fn main() {
     };
     let customers: Vec<History> = text.lines().skip(1).filter(|line| !line.is_empty()).map(history).collect();
     let start = Instant::now();
-    let fitted = Purchases::fit(&customers).unwrap_or_else(|error| panic!("{error}"));
+    let fitted = Purchases::fit(&customers, Loss::AfterRepeats).unwrap_or_else(|error| panic!("{error}"));
     println!(
         "{} customers: {fitted:.4?}, log likelihood {:.1}, {:?}",
         customers.len(),

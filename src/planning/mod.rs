@@ -3,15 +3,17 @@
 //! # Layout
 //! - [`trends`]: what rises and what falls.
 //! - [`forecasts`]: what a model's series come to.
+//! - [`lifetimes`]: what a model's customers will do.
 //! - [`drivers`]: which segments explain that a metric changed.
 //! - [`rfm`]: customers by recency, frequency and money.
 //!
-//! It must not know how these are computed: that is `ecommerce_ml_forecast`'s and `ecommerce_ml_metrics`'. Invariant: a relation is
+//! It must not know how these are computed: that is `ecommerce_ml_forecast`'s and `ecommerce_ml_metrics`', and models' own. Invariant: a relation is
 //! read by statements of the calling role, so privileges and row security hold, and the server groups and sorts the rows, so memory
 //! here grows with what is returned, not with the number of rows.
 
 pub mod drivers;
 pub mod forecasts;
+pub mod lifetimes;
 pub mod rfm;
 pub mod trends;
 

@@ -11,7 +11,6 @@ use serde_json::Value;
 
 /// Which crates of this workspace a crate may depend on. A crate stands below those that it depends on.
 const MAY_DEPEND: [(&str, &[&str]); 21] = [
-    ("ecommerce_ml_customer", &[]),
     ("ecommerce_ml_log", &[]),
     ("ecommerce_ml_matching", &[]),
     ("ecommerce_ml_metrics", &[]),
@@ -23,6 +22,7 @@ const MAY_DEPEND: [(&str, &[&str]); 21] = [
     ("ecommerce_ml_tensor_cuda", &["log", "protocol"]),
     ("ecommerce_ml_predictor", &["checkpoint", "protocol"]),
     ("ecommerce_ml_training", &["checkpoint", "metrics", "predictor", "protocol"]),
+    ("ecommerce_ml_customer", &["checkpoint", "predictor", "protocol", "training"]),
     ("ecommerce_ml_recommend", &["checkpoint", "metrics", "predictor", "protocol", "tensor_cpu", "training"]),
     ("ecommerce_ml_tabular", &["checkpoint", "predictor", "protocol", "training", "xgboost"]),
     ("ecommerce_ml_forecast_model", &["checkpoint", "forecast", "predictor", "protocol", "training"]),
@@ -40,6 +40,7 @@ const MAY_DEPEND: [(&str, &[&str]); 21] = [
         "ecommerce_ml_engine",
         &[
             "checkpoint",
+            "customer",
             "forecast_model",
             "log",
             "predictor",

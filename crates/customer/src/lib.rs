@@ -1,20 +1,25 @@
 //! What customers will do, learned from when they bought, and for how much.
 //!
 //! # Layout
-//! - [`history`]: what is known of a customer.
-//! - [`purchases`]: how often a customer buys, and whether he still does: BG/NBD.
+//! - [`history`]: what is known of a customer; [`ledger`]: the purchases of all.
+//! - [`purchases`]: how often a customer buys, and whether he still does: BG/NBD and MBG/NBD.
 //! - [`spend`]: what a purchase is worth: Gamma-Gamma.
 //! - [`value`]: both together: what a customer will spend, with an interval.
+//! - [`learning`]: how much of the past to learn from, and what that is worth on the time that is held out, beside past rates carried on.
+//! - [`kind`]: models of all of this: files, options, trainings, answers.
 //! - [`fit`]: maximum likelihood from several starts, or why there is none; [`minimize`]: the method.
 //! - [`special`]: functions that the standard library lacks; [`random`]: random numbers.
 //!
-//! It must not know where purchases come from: no PostgreSQL, no I/O. Invariant: parameters are those of a maximum that was reached,
-//! or there are none; the same histories give the same parameters, in whatever order they come.
+//! It must not know PostgreSQL or clients, nor other kinds; what is not in [`kind`] knows no messages either. Invariant: parameters are
+//! those of a maximum that was reached, or there are none; the same histories give the same parameters, in whatever order they come.
 
 #![forbid(unsafe_code)]
 
 pub mod fit;
 pub mod history;
+pub mod kind;
+pub mod learning;
+pub mod ledger;
 pub mod minimize;
 pub mod purchases;
 pub mod random;
@@ -24,5 +29,5 @@ pub mod value;
 
 pub use fit::FitError;
 pub use history::History;
-pub use purchases::Purchases;
+pub use purchases::{Loss, Purchases};
 pub use spend::Spend;

@@ -1,16 +1,43 @@
-//! How often a customer buys, and whether he still does: BG/NBD (Fader, Hardie and Lee, "Counting Your Customers the Easy Way", 2005).
+//! How often a customer buys, and whether he still does: BG/NBD (Fader, Hardie and Lee, "Counting Your Customers the Easy Way", 2005) and
+//! MBG/NBD (Batislam, Denizel and Filiztekin, "Empirical Validation and Comparison of Models for Customer Base Analysis", 2007).
 //!
 //! While alive a customer buys at a rate of his own, gamma distributed, and after each purchase is lost with a probability of his own,
-//! beta distributed. So who has never bought again is alive by this model. Invariant: what is computed is finite.
+//! beta distributed. By BG/NBD the first purchase loses nobody, so who has never bought again is alive; by MBG/NBD it may. Invariant: what
+//! is computed is finite.
+
+use serde::{Deserialize, Serialize};
 
 use crate::fit::{self, FitError, MIN_CUSTOMERS};
 use crate::history::History;
 use crate::minimize::Objective;
 use crate::special::{digamma, hypergeometric, ln_gamma};
 
+/// After which purchases a customer may be lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Loss {
+    /// After those that follow the first: BG/NBD.
+    AfterRepeats,
+    /// After each: MBG/NBD.
+    AfterAny,
+}
+
+impl Loss {
+    /// Purchases of a customer that may have lost him.
+    pub(crate) fn chances(self, repeats: f64) -> f64 {
+        match self {
+            Self::AfterRepeats => repeats,
+            Self::AfterAny => repeats + 1.0,
+        }
+    }
+}
+
 /// The parameters: shape `r` and inverse scale `alpha` of rates, in purchases a unit of time; `a` and `b` of the probability to be lost.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Purchases {
+    /// When that may be.
+    pub loss: Loss,
     /// Shape of the rates.
     pub r: f64,
     /// Inverse scale of the rates.
@@ -22,14 +49,38 @@ pub struct Purchases {
 }
 
 /// Histories in one order, equal ones together, with how many there are of each.
-struct Grouped(Vec<(History, f64)>, f64);
+#[derive(Debug, Clone)]
+struct Grouped {
+    histories: Vec<(History, f64)>,
+    customers: f64,
+    loss: Loss,
+}
+
+/// Different histories from which a maximum is looked for from several starts; of more, a part of so many first.
+const MOST_HISTORIES: usize = 20_000;
 
 impl Purchases {
+    /// Those under which the histories are likeliest, by the model under which they are likelier: both have as many parameters.
+    ///
+    /// # Errors
+    /// [`FitError`], if neither can be learned that of BG/NBD.
+    pub fn choose(histories: &[History]) -> Result<Self, FitError> {
+        let all = [Loss::AfterRepeats, Loss::AfterAny].map(|loss| Self::fit(histories, loss));
+        match all {
+            [Ok(one), Ok(other)] => {
+                let is_likelier = other.log_likelihood(histories) > one.log_likelihood(histories);
+                Ok(if is_likelier { other } else { one })
+            }
+            [Ok(only), Err(_)] | [Err(_), Ok(only)] => Ok(only),
+            [Err(error), Err(_)] => Err(error),
+        }
+    }
+
     /// Those under which the histories are likeliest.
     ///
     /// # Errors
     /// [`FitError`].
-    pub fn fit(histories: &[History]) -> Result<Self, FitError> {
+    pub fn fit(histories: &[History], loss: Loss) -> Result<Self, FitError> {
         let fits = |one: &History| one.recency >= 0.0 && one.recency <= one.age && one.age.is_finite();
         if !histories.iter().all(fits) {
             return Err(FitError::Times);
@@ -40,31 +91,28 @@ impl Purchases {
         if histories.iter().all(|one| one.repeats == 0) {
             return Err(FitError::NoRepeats);
         }
-        let grouped = Grouped::of(histories);
-        let mean_age = grouped.0.iter().map(|(one, count)| one.age * count).sum::<f64>() / grouped.1;
-        let starts = [(1.0, 1.0, 1.0), (0.3, 0.5, 2.0), (3.0, 1.0, 5.0), (0.3, 2.0, 1.0)]
-            .map(|(r, a, b)| [r, r * mean_age.max(f64::MIN_POSITIVE), a, b]);
-        let [r, alpha, a, b] = fit::best(&grouped, &starts, ["r", "alpha", "a", "b"])?;
-        Ok(Self { r, alpha, a, b })
+        let [r, alpha, a, b] = Grouped::of(histories, loss).likeliest()?;
+        Ok(Self { loss, r, alpha, a, b })
     }
 
     /// The log likelihood of histories.
     #[must_use]
     pub fn log_likelihood(&self, histories: &[History]) -> f64 {
-        let grouped = Grouped::of(histories);
+        let grouped = Grouped::of(histories, self.loss);
         let (value, _) = grouped.at(&[self.r, self.alpha, self.a, self.b].map(f64::ln));
-        -value * grouped.1
+        -value * grouped.customers
     }
 
     /// The probability that a customer still buys.
     #[must_use]
     pub fn alive(&self, history: &History) -> f64 {
-        if history.repeats == 0 {
+        let x = f64::from(history.repeats);
+        let chances = self.loss.chances(x);
+        if chances <= 0.0 {
             return 1.0;
         }
-        let x = f64::from(history.repeats);
         let longer = ((self.alpha + history.age) / (self.alpha + history.recency)).ln();
-        let odds = self.a.ln() - (self.b + x - 1.0).ln() + (self.r + x) * longer;
+        let odds = self.a.ln() - (self.b + chances - 1.0).ln() + (self.r + x) * longer;
         1.0 / (1.0 + odds.exp())
     }
 
@@ -85,11 +133,11 @@ impl Purchases {
         Some(self.expected_while_alive(history, horizon)? * self.alive(history))
     }
 
-    /// Equation 10 of the paper without its denominator, by Euler's transformation of the hypergeometric function: with z as below,
-    /// (1 - z)^(r + x) 2F1(r + x, b + x; c; z) is (1 - z)^(a - 1) 2F1(c - r - x, a - 1; c; z).
+    /// Equation 10 of the paper without its denominator, with n chances to be lost, by Euler's transformation of the hypergeometric function:
+    /// with z as below, (1 - z)^(r + x) 2F1(r + x, b + n; c; z) is (1 - z)^(a - 1) 2F1(c - r - x, a - 1; c; z).
     fn expected_while_alive(&self, history: &History, horizon: f64) -> Option<f64> {
         let x = f64::from(history.repeats);
-        let mut c = self.a + self.b + x - 1.0;
+        let mut c = self.a + self.b + self.loss.chances(x) - 1.0;
         if c.abs() < 1e-9 {
             c = 1e-9;
         }
@@ -102,7 +150,7 @@ impl Purchases {
 }
 
 impl Grouped {
-    fn of(histories: &[History]) -> Self {
+    fn of(histories: &[History], loss: Loss) -> Self {
         let mut sorted: Vec<History> =
             histories.iter().map(|one| History { mean_spend: None, ..*one }).collect();
         sorted.sort_by(|one, other| {
@@ -116,17 +164,36 @@ impl Grouped {
                 _ => grouped.push((history, 1.0)),
             }
         }
-        let customers = grouped.iter().map(|(_, count)| count).sum();
-        Self(grouped, customers)
+        Self::new(grouped, loss)
+    }
+
+    fn new(histories: Vec<(History, f64)>, loss: Loss) -> Self {
+        let customers = histories.iter().map(|(_, count)| count).sum();
+        Self { histories, customers, loss }
+    }
+
+    fn likeliest(&self) -> Result<[f64; 4], FitError> {
+        let names = ["r", "alpha", "a", "b"];
+        if self.histories.len() > 2 * MOST_HISTORIES {
+            let step = self.histories.len() / MOST_HISTORIES;
+            let part = self.histories.iter().step_by(step).copied().collect();
+            let start = Self::new(part, self.loss).likeliest()?;
+            return fit::best(self, &[start], names);
+        }
+        let ages: f64 = self.histories.iter().map(|(one, count)| one.age * count).sum();
+        let mean_age = ages / self.customers;
+        let starts = [(1.0, 1.0, 1.0), (0.3, 0.5, 2.0), (3.0, 1.0, 5.0), (0.3, 2.0, 1.0)]
+            .map(|(r, a, b)| [r, r * mean_age.max(f64::MIN_POSITIVE), a, b]);
+        fit::best(self, &starts, names)
     }
 }
 
-/// What depends on the number of repeats alone: the value, and its derivatives by `r`, `a` and `b`.
-fn of_repeats(x: f64, r: f64, a: f64, b: f64) -> (f64, [f64; 3]) {
+/// What depends on the number of repeats, and of chances to be lost, alone: the value, and its derivatives by `r`, `a` and `b`.
+fn of_repeats((x, n): (f64, f64), r: f64, a: f64, b: f64) -> (f64, [f64; 3]) {
     let value =
-        ln_gamma(r + x) - ln_gamma(r) + ln_gamma(a + b) + ln_gamma(b + x) - ln_gamma(b) - ln_gamma(a + b + x);
-    let lost = digamma(a + b) - digamma(a + b + x);
-    (value, [digamma(r + x) - digamma(r), lost, lost + digamma(b + x) - digamma(b)])
+        ln_gamma(r + x) - ln_gamma(r) + ln_gamma(a + b) + ln_gamma(b + n) - ln_gamma(b) - ln_gamma(a + b + n);
+    let lost = digamma(a + b) - digamma(a + b + n);
+    (value, [digamma(r + x) - digamma(r), lost, lost + digamma(b + n) - digamma(b)])
 }
 
 impl Objective<4> for Grouped {
@@ -135,18 +202,19 @@ impl Objective<4> for Grouped {
         let [r, alpha, a, b] = point.map(f64::exp);
         let (mut sum, mut slopes) = (0.0, [0.0; 4]);
         let mut repeats = (None, (0.0, [0.0; 3]));
-        for (history, count) in &self.0 {
+        for (history, count) in &self.histories {
             let x = f64::from(history.repeats);
+            let n = self.loss.chances(x);
             if repeats.0 != Some(history.repeats) {
-                repeats = (Some(history.repeats), of_repeats(x, r, a, b));
+                repeats = (Some(history.repeats), of_repeats((x, n), r, a, b));
             }
             let (common, [by_r, by_a, by_b]) = repeats.1;
             let (until_end, until_last) = (alpha + history.age, alpha + history.recency);
             let still = -(r + x) * until_end.ln();
-            let (either, lost) = if history.repeats == 0 {
+            let (either, lost) = if n <= 0.0 {
                 (still, 0.0)
             } else {
-                let gone = a.ln() - (b + x - 1.0).ln() - (r + x) * until_last.ln();
+                let gone = a.ln() - (b + n - 1.0).ln() - (r + x) * until_last.ln();
                 let either = still.max(gone) + (-(still - gone).abs()).exp().ln_1p();
                 (either, (gone - either).exp())
             };
@@ -156,10 +224,10 @@ impl Objective<4> for Grouped {
             slopes[0] += count * (by_r + alpha.ln() - logarithm);
             slopes[1] += count * (r / alpha - (r + x) * inverse);
             slopes[2] += count * (by_a + lost / a);
-            slopes[3] += count * (by_b - if lost > 0.0 { lost / (b + x - 1.0) } else { 0.0 });
+            slopes[3] += count * (by_b - if lost > 0.0 { lost / (b + n - 1.0) } else { 0.0 });
         }
-        let by_logarithm = std::array::from_fn(|at| -slopes[at] * [r, alpha, a, b][at] / self.1);
-        (-sum / self.1, by_logarithm)
+        let by_logarithm = std::array::from_fn(|at| -slopes[at] * [r, alpha, a, b][at] / self.customers);
+        (-sum / self.customers, by_logarithm)
     }
 }
 
@@ -176,24 +244,26 @@ mod tests {
 
     #[test]
     fn the_gradient_is_that_of_the_likelihood() {
-        let grouped = Grouped::of(&some());
-        assert_eq!((grouped.0.len(), grouped.1), (5, 6.0));
-        let point = [-1.4, 1.5, -0.2, 0.9];
-        let (_, gradient) = grouped.at(&point);
-        for at in 0..4 {
-            let moved = |by: f64| {
-                let mut moved = point;
-                moved[at] += by;
-                grouped.at(&moved).0
-            };
-            let slope = (moved(1e-6) - moved(-1e-6)) / 2e-6;
-            assert!((slope - gradient[at]).abs() < 1e-7, "{at}: {slope} {gradient:?}");
+        for loss in [Loss::AfterRepeats, Loss::AfterAny] {
+            let grouped = Grouped::of(&some(), loss);
+            assert_eq!((grouped.histories.len(), grouped.customers), (5, 6.0));
+            let point = [-1.4, 1.5, -0.2, 0.9];
+            let (_, gradient) = grouped.at(&point);
+            for at in 0..4 {
+                let moved = |by: f64| {
+                    let mut moved = point;
+                    moved[at] += by;
+                    grouped.at(&moved).0
+                };
+                let slope = (moved(1e-6) - moved(-1e-6)) / 2e-6;
+                assert!((slope - gradient[at]).abs() < 1e-7, "{at}: {slope} {gradient:?}");
+            }
         }
     }
 
     #[test]
     fn where_the_formula_is_no_number_it_is_smooth() {
-        let at = |a: f64, b: f64| Purchases { r: 0.24, alpha: 4.4, a, b };
+        let at = |a: f64, b: f64| Purchases { loss: Loss::AfterRepeats, r: 0.24, alpha: 4.4, a, b };
         let history = some()[1];
         let near = at(1.0 + 3e-5, 2.4).expected(&history, 39.0).unwrap_or(f64::NAN);
         let one = at(1.0, 2.4).expected(&history, 39.0).unwrap_or(f64::NAN);
@@ -209,14 +279,14 @@ mod tests {
         let once: Vec<History> = (0..30)
             .map(|at| History { repeats: 0, recency: 0.0, age: f64::from(at), mean_spend: None })
             .collect();
-        assert_eq!(Purchases::fit(&once), Err(FitError::NoRepeats));
-        assert_eq!(Purchases::fit(&some()), Err(FitError::TooFew { customers: 6 }));
+        assert_eq!(Purchases::choose(&once), Err(FitError::NoRepeats));
+        assert_eq!(Purchases::choose(&some()), Err(FitError::TooFew { customers: 6 }));
         let mut wrong = once.clone();
         wrong[3].recency = 1e9;
-        assert_eq!(Purchases::fit(&wrong), Err(FitError::Times));
+        assert_eq!(Purchases::choose(&wrong), Err(FitError::Times));
         // All alike: nothing says how customers differ.
         let alike = vec![History { repeats: 5, recency: 30.0, age: 33.0, mean_spend: None }; 50];
-        let refused = Purchases::fit(&alike);
+        let refused = Purchases::choose(&alike);
         assert!(
             matches!(refused, Err(FitError::Unbounded { .. } | FitError::NotConverged { .. })),
             "{refused:?}"

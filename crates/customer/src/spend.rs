@@ -3,13 +3,16 @@
 //! Purchases of a customer are worth a gamma distributed amount around a mean of his own, and means vary between customers, whatever
 //! how often they buy. Invariant: only customers who came again with a mean above 0 are learned from.
 
+use serde::{Deserialize, Serialize};
+
 use crate::fit::{self, FitError, MIN_CUSTOMERS};
 use crate::history::History;
 use crate::minimize::Objective;
 use crate::special::{digamma, ln_gamma};
 
 /// The parameters: shape `p` of worths, shape `q` and inverse scale `v` of the inverse scales of worths.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Spend {
     /// Shape of the worths of a customer's purchases.
     pub p: f64,

@@ -3,6 +3,8 @@
 //! The mean is by the formulas, the interval by simulation of the customer: rate, loss and worths are drawn from what his history
 //! leaves open. Parameters are taken to be known. Invariant: a customer's interval depends on his history and the seed alone.
 
+use serde::{Deserialize, Serialize};
+
 use crate::history::History;
 use crate::purchases::Purchases;
 use crate::random::Random;
@@ -27,7 +29,8 @@ pub struct Expected {
 }
 
 /// How customers buy and, where amounts are known, what for.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Model {
     /// How often.
     pub purchases: Purchases,
@@ -63,12 +66,12 @@ impl Model {
 
     /// What a customer comes to in one simulated future.
     fn future(&self, history: &History, horizon: f64, random: &mut Random) -> f64 {
-        let Purchases { r, alpha, a, b } = self.purchases;
+        let Purchases { loss, r, alpha, a, b } = self.purchases;
         let x = f64::from(history.repeats);
         if random.uniform() > self.purchases.alive(history) {
             return 0.0;
         }
-        let (rate, loss) = (random.gamma(r + x) / (alpha + history.age), random.beta(a, b + x));
+        let (rate, loss) = (random.gamma(r + x) / (alpha + history.age), random.beta(a, b + loss.chances(x)));
         let (mut time, mut bought) = (0.0, 0);
         while bought < MOST {
             time += random.exponential() / rate;
@@ -102,9 +105,10 @@ fn quantile(sorted: &[f64], p: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::purchases::Loss;
 
     const MODEL: Model = Model {
-        purchases: Purchases { r: 0.8, alpha: 6.0, a: 0.7, b: 2.5 },
+        purchases: Purchases { loss: Loss::AfterRepeats, r: 0.8, alpha: 6.0, a: 0.7, b: 2.5 },
         spend: Some(Spend { p: 6.0, q: 4.0, v: 15.0 }),
     };
 
@@ -114,7 +118,8 @@ mod tests {
         for (repeats, recency) in [(0, 0.0), (3, 20.0), (6, 35.0)] {
             let mean_spend = (repeats > 0).then_some(30.0);
             let history = History { repeats, recency, age: 39.0, mean_spend };
-            for model in [MODEL, Model { spend: None, ..MODEL }] {
+            let modified = Purchases { loss: Loss::AfterAny, ..MODEL.purchases };
+            for model in [MODEL, Model { spend: None, ..MODEL }, Model { purchases: modified, ..MODEL }] {
                 let expected = model.expect(&history, 52.0, 0.8, 1);
                 let mean = if model.spend.is_some() { expected.value } else { expected.purchases };
                 let mut random = Random::of(7);

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use ecommerce_ml_customer::{History, Purchases, Spend};
+use ecommerce_ml_customer::{History, Loss, Purchases, Spend};
 use serde_json::Value;
 
 fn golden() -> Value {
@@ -30,8 +30,9 @@ fn parameters_are_those_of_lifetimes() {
     let golden = golden();
     let histories = histories(&golden);
     let of = |set: &str, name: &str| golden[set][name].as_f64().unwrap();
-    let purchases = Purchases::fit(&histories).unwrap();
+    let purchases = Purchases::fit(&histories, Loss::AfterRepeats).unwrap();
     let expected = Purchases {
+        loss: Loss::AfterRepeats,
         r: of("purchases", "r"),
         alpha: of("purchases", "alpha"),
         a: of("purchases", "a"),
@@ -55,7 +56,7 @@ fn parameters_are_those_of_lifetimes() {
     // Whatever the order, and in another unit of time and worth.
     let mut turned: Vec<History> = histories.clone();
     turned.reverse();
-    assert_eq!(Purchases::fit(&turned).unwrap(), purchases);
+    assert_eq!(Purchases::fit(&turned, Loss::AfterRepeats).unwrap(), purchases);
     let days = |one: &History| History {
         recency: one.recency * 7.0,
         age: one.age * 7.0,
@@ -63,7 +64,7 @@ fn parameters_are_those_of_lifetimes() {
         ..*one
     };
     let days: Vec<History> = histories.iter().map(days).collect();
-    let scaled = Purchases::fit(&days).unwrap();
+    let scaled = Purchases::fit(&days, Loss::AfterRepeats).unwrap();
     near("r in days", scaled.r, purchases.r, 1e-3);
     near("alpha in days", scaled.alpha, purchases.alpha * 7.0, 1e-3);
     near("v in cents", Spend::fit(&days).unwrap().v, spend.v * 100.0, 1e-2);
@@ -75,6 +76,7 @@ fn predictions_are_those_of_lifetimes() {
     let histories = histories(&golden);
     let of = |set: &str, name: &str| golden[set][name].as_f64().unwrap();
     let purchases = Purchases {
+        loss: Loss::AfterRepeats,
         r: of("purchases", "r"),
         alpha: of("purchases", "alpha"),
         a: of("purchases", "a"),
@@ -86,7 +88,17 @@ fn predictions_are_those_of_lifetimes() {
     };
     let (alive, expected, mean) = (list("alive"), list("expected"), list("mean_spend"));
     assert_eq!(alive.len(), 25);
+    let modified = Purchases {
+        loss: Loss::AfterAny,
+        r: of("modified", "r"),
+        alpha: of("modified", "alpha"),
+        a: of("modified", "a"),
+        b: of("modified", "b"),
+    };
+    let (modified_alive, modified_expected) = (list("modified_alive"), list("modified_expected"));
     for (at, history) in histories.iter().take(25).enumerate() {
+        near("modified alive", modified.alive(history), modified_alive[at], 1e-9);
+        near("modified expected", modified.expected(history, 39.0).unwrap(), modified_expected[at], 1e-8);
         near("alive", purchases.alive(history), alive[at], 1e-9);
         near("expected", purchases.expected(history, 39.0).unwrap(), expected[at], 1e-8);
         near("mean spend", spend.expected(history).unwrap(), mean[at], 1e-9);

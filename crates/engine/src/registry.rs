@@ -34,6 +34,7 @@ impl Registry {
         let isolation = ecommerce_ml_tabular::IsolationForest::new(threads);
         let recommendation = ecommerce_ml_recommend::Recommendation::new(threads);
         let forecasts = ecommerce_ml_forecast_model::Forecasts::new(threads);
+        let lifetimes = ecommerce_ml_customer::kind::Lifetimes::default();
         let kinds: Vec<Arc<dyn ModelKind>> = vec![
             text,
             Arc::new(trees),
@@ -41,6 +42,7 @@ impl Registry {
             Arc::new(isolation),
             Arc::new(recommendation),
             Arc::new(forecasts),
+            Arc::new(lifetimes),
         ];
         Ok(Self { kinds })
     }

@@ -3,6 +3,7 @@
 //! # Layout
 //! - [`kind`]: a kind: which files are its own, how they become a model, how a model is made from rows.
 //! - [`predictor`]: a loaded model; [`pending`]: its answer, which may take a while.
+//! - [`files`]: `signature.json`, which says of which kind a model is, and how files are read.
 //! - [`trainer`]: how a model is trained; [`job`]: what a training is asked to do, put together from messages.
 //! - [`guarded`]: calls into what isn't trusted not to panic.
 //!
@@ -12,6 +13,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod files;
 pub mod guarded;
 pub mod job;
 pub mod kind;

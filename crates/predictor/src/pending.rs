@@ -5,8 +5,12 @@
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::thread;
 
-use ecommerce_ml_protocol::{Answers, EngineError};
+use ecommerce_ml_protocol::{Answers, EngineError, ErrorKind};
+use tokio::sync::oneshot;
+
+use crate::guarded::guarded;
 
 /// Answers to the inputs of one request.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +46,23 @@ impl Pending {
     /// An answer that is there.
     pub fn ready(outcome: Outcome) -> Self {
         Self::new(std::future::ready(outcome))
+    }
+
+    /// An answer that a thread of its own computes: of models whose answers take long enough for that.
+    pub fn on_thread(
+        name: &str,
+        work: impl FnOnce() -> Result<Answers, EngineError> + Send + 'static,
+    ) -> Self {
+        let no_thread = || EngineError::new(ErrorKind::Internal, "could not start a thread for an answer");
+        let (sender, receiver) = oneshot::channel();
+        let work = move || {
+            // Nobody may wait any more.
+            let _ = sender.send(guarded(work).map(Answered::computed));
+        };
+        match thread::Builder::new().name(name.to_owned()).spawn(work) {
+            Ok(_) => Self::new(async move { receiver.await.unwrap_or_else(|_| Err(no_thread())) }),
+            Err(_) => Self::ready(Err(no_thread())),
+        }
     }
 
     /// Waits for the answer, outside of an asynchronous runtime.

@@ -4,7 +4,7 @@
 //! - [`trees`]: boosted trees, the kind `boosted_trees`; [`linear`]: logistic and ridge regression, the kind `linear`.
 //! - [`isolation`]: how unlike others rows are, the kind `isolation_forest`.
 //! - `columns`: the columns that a model reads, found among those that came.
-//! - `files`: what the files of both have in common; `call`: what trainings of both are called with.
+//! - `call`: what trainings of both are called with.
 //! - [`texts`]: columns of text that a text model reads, before any other model sees them.
 //! - `score`: sums to answers; [`predictor`]: a loaded model behind the boundary of all kinds.
 //! - `threads`: the threads that models of this crate compute on; `dot`: sums of products.
@@ -18,7 +18,6 @@
 mod call;
 mod columns;
 mod dot;
-mod files;
 pub mod isolation;
 pub mod linear;
 pub mod predictor;

@@ -97,6 +97,7 @@ pub fn task_named(name: &str) -> Option<Objective> {
         Objective::Regression,
         Objective::Forecast,
         Objective::Recommendation,
+        Objective::Lifetime,
         Objective::Anomaly,
     ];
     tasks.into_iter().find(|task| task_name(*task) == name)

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pandas as pd
-from lifetimes import BetaGeoFitter, GammaGammaFitter
+from lifetimes import BetaGeoFitter, GammaGammaFitter, ModifiedBetaGeoFitter
 
 random = np.random.default_rng(11)
 customers = 400
@@ -29,6 +29,7 @@ for _ in range(customers):
     rows.append((len(times), times[-1] if times else 0.0, age, float(np.mean(worth)) if worth else 0.0))
 data = pd.DataFrame([[round(x, 3) for x in row] for row in rows], columns=["repeats", "recency", "age", "mean_spend"])
 purchases = BetaGeoFitter(penalizer_coef=0.0).fit(data["repeats"], data["recency"], data["age"])
+modified = ModifiedBetaGeoFitter(penalizer_coef=0.0).fit(data["repeats"], data["recency"], data["age"])
 again = data[data["repeats"] > 0]
 spend = GammaGammaFitter(penalizer_coef=0.0).fit(again["repeats"], again["mean_spend"])
 shown = data.head(25)
@@ -41,6 +42,10 @@ json.dump({
         np.ones(customers), 0.0)) * customers,
     "alive": [float(x) for x in purchases.conditional_probability_alive(shown["repeats"], shown["recency"], shown["age"])],
     "expected": [float(x) for x in purchases.conditional_expected_number_of_purchases_up_to_time(
+        39.0, shown["repeats"], shown["recency"], shown["age"])],
+    "modified": dict(modified.params_),
+    "modified_alive": [float(x) for x in modified.conditional_probability_alive(shown["repeats"], shown["recency"], shown["age"])],
+    "modified_expected": [float(x) for x in modified.conditional_expected_number_of_purchases_up_to_time(
         39.0, shown["repeats"], shown["recency"], shown["age"])],
     "mean_spend": [float(x) for x in spend.conditional_expected_average_profit(shown["repeats"], shown["mean_spend"])],
 }, sys.stdout)

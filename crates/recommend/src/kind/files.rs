@@ -7,7 +7,10 @@
 use std::borrow::Cow;
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
-use ecommerce_ml_protocol::{Answer, EngineError, ErrorKind, Field, ModelInfo, Reads, Signature, Table};
+use ecommerce_ml_predictor::files::{
+    SIGNATURE, damaged, kind_in, parse, read_signature, unsupported, unwritable, write_signature,
+};
+use ecommerce_ml_protocol::{Answer, EngineError, Field, ModelInfo, Reads, Signature, Table};
 use safetensors::tensor::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
@@ -18,19 +21,11 @@ use crate::model::Recommender;
 use crate::scorer::Scorer;
 use crate::selection::{Algorithm, Settings};
 
-const SIGNATURE: &str = "signature.json";
 const MODEL: &str = "model.json";
 const TENSORS: &str = "model.safetensors";
 
 /// Of `model.json`.
 const FORMAT: u32 = 1;
-
-#[derive(Serialize, Deserialize)]
-struct SignatureFile {
-    kind: String,
-    #[serde(flatten)]
-    signature: Signature,
-}
 
 #[derive(Serialize, Deserialize)]
 struct ModelFile {
@@ -54,12 +49,7 @@ struct ModelFile {
 
 /// Whether these are the files of such a model, be it a damaged one.
 pub fn recognises(files: &ModelFiles) -> bool {
-    #[derive(Deserialize)]
-    struct Kind {
-        kind: String,
-    }
-    let kind = |name| serde_json::from_slice::<Kind>(files.get(name)?).ok().map(|file| file.kind);
-    kind(SIGNATURE).or_else(|| kind(MODEL)).is_some_and(|kind| kind == KIND)
+    kind_in(files, SIGNATURE).or_else(|| kind_in(files, MODEL)).is_some_and(|kind| kind == KIND)
 }
 
 /// What a model reads and answers; its keys are customer and item.
@@ -93,10 +83,8 @@ fn signature(keys: &[Field]) -> Signature {
 /// The files of a model.
 ///
 /// # Errors
-/// [`ErrorKind::Internal`] if they can't be written.
+/// [`Internal`](ecommerce_ml_protocol::ErrorKind::Internal) if they can't be written.
 pub fn write(keys: &[Field], settings: &Settings, model: &Recommender) -> Result<ModelFiles, EngineError> {
-    let unwritable =
-        |error: String| EngineError::new(ErrorKind::Internal, format!("could not write a model: {error}"));
     let (regularization, alpha, dropout, power) = match settings.algorithm {
         Algorithm::Ease(own) => (own.regularization, None, Some(own.dropout), Some(own.power)),
         Algorithm::Als(own) => (own.regularization, Some(own.alpha), None, None),
@@ -112,13 +100,12 @@ pub fn write(keys: &[Field], settings: &Settings, model: &Recommender) -> Result
         weighting: settings.weighting.name().to_owned(),
         half_life: settings.half_life,
     };
-    let signature = SignatureFile { kind: KIND.to_owned(), signature: signature(keys) };
-    let json = |error: serde_json::Error| unwritable(error.to_string());
+    let file = serde_json::to_vec_pretty(&file).map_err(|error| unwritable(error.to_string()))?;
     let tensors =
         safetensors::serialize(tensors(model), None).map_err(|error| unwritable(error.to_string()))?;
     Ok(ModelFiles::from_parts(vec![
-        (SIGNATURE.to_owned(), serde_json::to_vec_pretty(&signature).map_err(json)?),
-        (MODEL.to_owned(), serde_json::to_vec_pretty(&file).map_err(json)?),
+        (SIGNATURE.to_owned(), write_signature(KIND, signature(keys))?),
+        (MODEL.to_owned(), file),
         (TENSORS.to_owned(), tensors),
     ]))
 }
@@ -197,29 +184,21 @@ fn floats(values: &[f32], shape: Vec<usize>) -> Tensor {
 /// The model of these files, and its keys: customer and item.
 ///
 /// # Errors
-/// [`ErrorKind::FileMissing`] and [`ErrorKind::DamagedModel`], with what is wrong; [`ErrorKind::UnsupportedModel`] for one of a later
-/// version.
+/// [`FileMissing`](ecommerce_ml_protocol::ErrorKind::FileMissing) and `DamagedModel`, with what is wrong; `UnsupportedModel` for one of a
+/// later version.
 pub fn read(files: &ModelFiles) -> Result<(Vec<Field>, Recommender), EngineError> {
-    let json = |name, error: serde_json::Error| damaged(name, &error.to_string());
-    let signature: SignatureFile =
-        serde_json::from_slice(files.require(SIGNATURE)?).map_err(|error| json(SIGNATURE, error))?;
-    let file: ModelFile =
-        serde_json::from_slice(files.require(MODEL)?).map_err(|error| json(MODEL, error))?;
+    let signature = read_signature(files, KIND)?;
+    let file: ModelFile = parse(MODEL, files.require(MODEL)?)?;
     if file.format != FORMAT {
-        let message = format!("model is of format {}, and this engine reads {FORMAT}", file.format);
-        return Err(EngineError::new(ErrorKind::UnsupportedModel, message));
+        return Err(unsupported(file.format, FORMAT));
     }
-    let Reads::Keys(keys) = signature.signature.reads else {
+    let Reads::Keys(keys) = signature.reads else {
         return Err(damaged(SIGNATURE, "it does not read keys"));
     };
     let bytes = files.require(TENSORS)?;
     let tensors = SafeTensors::deserialize(bytes).map_err(|error| damaged(TENSORS, &error.to_string()))?;
     let model = Reader(&tensors).model(&file).map_err(|what| damaged(TENSORS, &what))?;
     Ok((keys, model))
-}
-
-fn damaged(name: &str, what: &str) -> EngineError {
-    EngineError::new(ErrorKind::DamagedModel, format!("file \"{name}\" of the model is damaged: {what}"))
 }
 
 struct Reader<'a>(&'a SafeTensors<'a>);
@@ -308,7 +287,7 @@ impl Reader<'_> {
 
 #[cfg(test)]
 mod tests {
-    use ecommerce_ml_protocol::ValueType;
+    use ecommerce_ml_protocol::{ErrorKind, ValueType};
 
     use super::*;
     use crate::interactions::{Event, Interactions};

@@ -9,11 +9,11 @@ use ecommerce_ml_predictor::{ModelKind, Predictor, Trainer};
 use ecommerce_ml_protocol::{EngineError, ModelSource};
 
 use super::trainer::IsolationTrainer;
-use crate::files::{SIGNATURE, kind_in};
 use crate::predictor::ColumnsPredictor;
 use crate::threads::Threads;
 use crate::trees::files;
 use crate::trees::scoring::Scorer;
+use ecommerce_ml_predictor::files::{SIGNATURE, kind_in};
 
 /// What the catalog calls the kind.
 pub const KIND: &str = "isolation_forest";

@@ -22,7 +22,6 @@ use super::kind::KIND;
 use super::options::Options;
 use crate::call::{check_columns, columns_of};
 use crate::columns::refused;
-use crate::files::unwritable;
 use crate::score::Head;
 use crate::threads::Threads;
 use crate::trees::contributions::add;
@@ -30,6 +29,7 @@ use crate::trees::encoding::{Encoder, Encoding};
 use crate::trees::files;
 use crate::trees::forest::{Forest, Tree};
 use crate::trees::model::TreesModel;
+use ecommerce_ml_predictor::files::unwritable;
 
 /// Rows whose scores the quantiles are of, and rows whose contributions importances are of, at most.
 const SCORED: usize = 100_000;

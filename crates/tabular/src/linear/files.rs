@@ -8,12 +8,12 @@
 use std::fmt::Write;
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
+use ecommerce_ml_predictor::files::{
+    SIGNATURE, damaged, kind_in, parse, read_signature, unsupported, unwritable, write_signature,
+};
 use ecommerce_ml_protocol::{EngineError, Field, Signature, ValueType};
 use serde::{Deserialize, Serialize};
 
-use crate::files::{
-    SIGNATURE, damaged, kind_in, parse, read_signature, unsupported, unwritable, write_signature,
-};
 use crate::linear::encoding::{EncodedColumn, Encoding, Scheme};
 use crate::linear::model::{KIND, LinearModel};
 use crate::score::Head;

@@ -7,14 +7,14 @@
 //! what is wrong.
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
+use ecommerce_ml_predictor::files::{
+    SIGNATURE, damaged, kind_in, parse, read_signature, unsupported, unwritable, write_signature,
+};
 use ecommerce_ml_protocol::{EngineError, ErrorKind, ModelInfo, Reads, Signature};
 use serde::{Deserialize, Serialize};
 
 use super::encoding::{Head, TextColumn, TextEncoding};
 use super::reading::embedding_width;
-use crate::files::{
-    SIGNATURE, damaged, kind_in, parse, read_signature, unsupported, unwritable, write_signature,
-};
 
 /// How texts become numbers.
 pub const TEXTS: &str = "texts.json";

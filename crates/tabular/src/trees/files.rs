@@ -5,6 +5,9 @@
 //! what is wrong.
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
+use ecommerce_ml_predictor::files::{
+    SIGNATURE, damaged, kind_in, parse, read_signature, unsupported, unwritable, write_signature,
+};
 use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_protocol::signature::Answer;
 use serde::{Deserialize, Serialize};
@@ -12,9 +15,6 @@ use serde::{Deserialize, Serialize};
 use super::booster_file;
 use super::encoding::{EncodedColumn, Encoding};
 use super::model::TreesModel;
-use crate::files::{
-    SIGNATURE, damaged, kind_in, parse, read_signature, unsupported, unwritable, write_signature,
-};
 use crate::score::Head;
 
 /// How columns become features.

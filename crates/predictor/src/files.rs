@@ -1,6 +1,6 @@
-//! What the files of all models of columns have in common: `signature.json`, and how a file is read.
+//! What the files of kinds that have no layout of their own have in common: `signature.json`, and how a file is read.
 //!
-//! It must not know models. Invariant: what is wrong with a file is told with its name.
+//! It must not know a kind. Invariant: what is wrong with a file is told with its name.
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_protocol::{EngineError, ErrorKind, Signature};
@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// What a model reads and answers, and of which kind it is.
-pub(crate) const SIGNATURE: &str = "signature.json";
+pub const SIGNATURE: &str = "signature.json";
 
 #[derive(Serialize, Deserialize)]
 struct SignatureFile {
@@ -18,7 +18,7 @@ struct SignatureFile {
 }
 
 /// The kind that a file says that it is of.
-pub(crate) fn kind_in(files: &ModelFiles, name: &str) -> Option<String> {
+pub fn kind_in(files: &ModelFiles, name: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Kind {
         kind: String,
@@ -30,7 +30,7 @@ pub(crate) fn kind_in(files: &ModelFiles, name: &str) -> Option<String> {
 ///
 /// # Errors
 /// [`ErrorKind::FileMissing`] and [`ErrorKind::DamagedModel`], with what is wrong.
-pub(crate) fn read_signature(files: &ModelFiles, kind: &str) -> Result<Signature, EngineError> {
+pub fn read_signature(files: &ModelFiles, kind: &str) -> Result<Signature, EngineError> {
     let file: SignatureFile = parse(SIGNATURE, files.require(SIGNATURE)?)?;
     if file.kind != kind {
         return Err(damaged(SIGNATURE, &format!("its kind is not \"{kind}\"")));
@@ -42,7 +42,7 @@ pub(crate) fn read_signature(files: &ModelFiles, kind: &str) -> Result<Signature
 ///
 /// # Errors
 /// [`ErrorKind::Internal`] if it can't be written.
-pub(crate) fn write_signature(kind: &str, signature: Signature) -> Result<Vec<u8>, EngineError> {
+pub fn write_signature(kind: &str, signature: Signature) -> Result<Vec<u8>, EngineError> {
     let file = SignatureFile { kind: kind.to_owned(), signature };
     serde_json::to_vec_pretty(&file).map_err(|error| unwritable(error.to_string()))
 }
@@ -51,22 +51,22 @@ pub(crate) fn write_signature(kind: &str, signature: Signature) -> Result<Vec<u8
 ///
 /// # Errors
 /// [`ErrorKind::DamagedModel`].
-pub(crate) fn parse<T: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T, EngineError> {
+pub fn parse<T: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T, EngineError> {
     serde_json::from_slice(bytes).map_err(|error| damaged(name, &error.to_string()))
 }
 
 /// The error for a file of a later version of this engine, which reads another format.
-pub(crate) fn unsupported(found: u32, read: u32) -> EngineError {
+pub fn unsupported(found: u32, read: u32) -> EngineError {
     let message = format!("model is of format {found}, and this engine reads {read}");
     EngineError::new(ErrorKind::UnsupportedModel, message)
 }
 
 /// The error for a file with something wrong in it.
-pub(crate) fn damaged(name: &str, what: &str) -> EngineError {
+pub fn damaged(name: &str, what: &str) -> EngineError {
     EngineError::new(ErrorKind::DamagedModel, format!("file \"{name}\" of the model is damaged: {what}"))
 }
 
 /// The error for a model that is none.
-pub(crate) fn unwritable(what: String) -> EngineError {
+pub fn unwritable(what: String) -> EngineError {
     EngineError::new(ErrorKind::Internal, format!("could not write a model: {what}"))
 }
