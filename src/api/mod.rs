@@ -3,7 +3,7 @@
 //! # Layout
 //! - [`text`]: the functions of review text; [`row`]: those of rows.
 //! - [`aggregate`]: the summaries of many reviews.
-//! - [`explain`]: what made predictions.
+//! - [`explain`]: what made predictions. [`aspects`]: the aspects that reviews speak of.
 //! - [`evaluate`]: metrics of models and of predictions.
 //! - [`forecasts`]: what series come to.
 //! - [`planning`]: what to order, at what price; what changed, and why: no model is asked.
@@ -27,6 +27,7 @@
 mod aggregate;
 mod answers;
 mod arguments;
+mod aspects;
 mod columns;
 mod evaluate;
 mod explain;
