@@ -826,6 +826,21 @@ CREATE FUNCTION predict_interval(input jsonb, model text, level double precision
 COMMENT ON FUNCTION predict_interval(jsonb, text, double precision) IS
     'value or stars of an object, and where its actual value is expected with a probability of so much';
 
+CREATE FUNCTION predict_aspects(review text, aspects text[] DEFAULT NULL, model text DEFAULT NULL)
+    RETURNS TABLE (aspect text, sentiment text, score real, start integer, length integer)
+    LANGUAGE c STABLE PARALLEL SAFE COST 10000 ROWS 4
+    AS 'MODULE_PATHNAME', 'predict_aspects_wrapper';
+COMMENT ON FUNCTION predict_aspects(text, text[], text) IS
+    'the aspects of shops, or those that are named, that a review speaks of, clause by clause, with their sentiment';
+CREATE FUNCTION summarize_aspects(
+    relation regclass, text_column name, key_column name DEFAULT NULL, aspects text[] DEFAULT NULL, model text DEFAULT NULL)
+    RETURNS TABLE (key text, aspect text, reviews bigint, negative bigint, neutral bigint, positive bigint, score double precision,
+                   worst text, best text)
+    LANGUAGE c STABLE PARALLEL UNSAFE COST 10000000 ROWS 100
+    AS 'MODULE_PATHNAME', 'summarize_aspects_wrapper';
+COMMENT ON FUNCTION summarize_aspects(regclass, name, name, text[], text) IS
+    'what the reviews of each key say of each aspect, those first that most reviews speak of';
+
 CREATE FUNCTION key_phrases(
     relation regclass, text_column name, key_column name DEFAULT NULL, model text DEFAULT NULL, options jsonb DEFAULT '{}')
     RETURNS TABLE (key text, phrase text, sentiment text, reviews bigint, contribution double precision, example text)
@@ -1329,7 +1344,7 @@ CREATE VIEW asking_function AS
     WITH RECURSIVE ours AS (
         -- In all forms, those that aren't batched too.
         SELECT p.oid, p.proname FROM pg_catalog.pg_proc p
-        WHERE p.pronamespace = 'ecommerce_ml'::pg_catalog.regnamespace AND (p.proname IN ('explain_prediction', 'predict_interval') OR p.proname IN (
+        WHERE p.pronamespace = 'ecommerce_ml'::pg_catalog.regnamespace AND (p.proname IN ('explain_prediction', 'predict_aspects', 'predict_interval') OR p.proname IN (
             SELECT s.proname FROM pg_catalog.pg_proc s
             WHERE s.prosupport = 'ecommerce_ml.text_function_support'::pg_catalog.regproc))
     ), named AS (

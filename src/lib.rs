@@ -5,6 +5,7 @@
 //! - [`aggregate`]: what they need to summarize many reviews.
 //! - [`evaluation`]: models and predictions measured on the rows of a relation.
 //! - [`explanation`]: what made predictions, of an input or of the rows of a relation.
+//! - [`aspects`]: the aspects that a review speaks of, and what a model says of each.
 //! - [`planning`]: what the rows of a relation say of time, segments and customers.
 //! - [`matching`]: answers to questions like those that a relation has answers to.
 //! - [`executor`]: the plan node that sends many rows' inputs at once, and the rewriting of plans that puts it in.
@@ -32,6 +33,7 @@
 
 mod aggregate;
 mod api;
+mod aspects;
 mod background;
 mod catalog;
 mod client;

@@ -3,7 +3,7 @@
 //! # Layout
 //! - [`text`]: the functions of review text; [`row`]: those of rows.
 //! - [`aggregate`]: the summaries of many reviews.
-//! - [`explain`]: what made predictions; [`anomalies`]: what is unlike the rest.
+//! - [`explain`]: what made predictions; [`aspects`]: the aspects that reviews speak of; [`anomalies`]: what is unlike the rest.
 //! - [`evaluate`]: metrics of models and of predictions.
 //! - [`forecasts`]: what series come to; [`lifetimes`]: what customers will do.
 //! - [`planning`]: what to order, at what price; what changed, and why: no model is asked.
@@ -28,6 +28,7 @@ mod aggregate;
 mod anomalies;
 mod answers;
 mod arguments;
+mod aspects;
 mod columns;
 mod evaluate;
 mod explain;

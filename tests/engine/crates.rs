@@ -10,7 +10,8 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Which crates of this workspace a crate may depend on. A crate stands below those that it depends on.
-const MAY_DEPEND: [(&str, &[&str]); 21] = [
+const MAY_DEPEND: [(&str, &[&str]); 22] = [
+    ("ecommerce_ml_aspects", &[]),
     ("ecommerce_ml_log", &[]),
     ("ecommerce_ml_matching", &[]),
     ("ecommerce_ml_metrics", &[]),
@@ -53,7 +54,7 @@ const MAY_DEPEND: [(&str, &[&str]); 21] = [
             "text_model",
         ],
     ),
-    ("ecommerce_ml", &["forecast", "matching", "metrics", "protocol"]),
+    ("ecommerce_ml", &["aspects", "forecast", "matching", "metrics", "protocol"]),
 ];
 
 /// Crates of others that one of ours keeps to itself.

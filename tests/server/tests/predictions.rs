@@ -1,5 +1,6 @@
 //! What SQL returns is what the engine computed, and what the reference computed before it.
 
+use ecommerce_ml_server_tests::fixtures::{CLASSIFIER, import_reference};
 use ecommerce_ml_server_tests::statement::run;
 use ecommerce_ml_server_tests::{Cluster, ask, fails_with};
 use postgres::Client;
@@ -142,4 +143,84 @@ fn only_databases_in_utf8_are_served() {
     let expected: Vec<i32> = ask(&mut session, query);
     run(&mut session, "SET client_encoding = 'LATIN1'");
     assert_eq!(ask::<Vec<i32>>(&mut session, query), expected);
+}
+
+/// Reviews with two aspects each.
+const TWO_ASPECTS: &str = "CREATE TABLE \"odd Schema\".\"re views\" AS
+    SELECT n AS id, format('The price of number %s is great, but the delivery was terrible.', n) AS \"the Body\"
+    FROM generate_series(1, 200) AS n";
+
+#[test]
+fn aspects_work_wherever_a_function_may_stand() {
+    let cluster = Cluster::new();
+    let mut session = cluster.session();
+    run(&mut session, "CREATE SCHEMA \"odd Schema\"");
+    run(&mut session, TWO_ASPECTS);
+    let from = "\"odd Schema\".\"re views\" AS r";
+    for query in [
+        format!("SELECT count(*) FROM {from}, LATERAL ecommerce_ml.predict_aspects(r.\"the Body\")"),
+        format!("SELECT count(*) FROM (SELECT ecommerce_ml.predict_aspects(\"the Body\") FROM {from}) AS s"),
+        format!(
+            "SELECT count(*) FROM {from} LEFT JOIN LATERAL ecommerce_ml.predict_aspects(r.\"the Body\", '{{delivery,price}}') AS a
+             ON a.sentiment IS NOT NULL"
+        ),
+        format!(
+            "SELECT sum(n)::bigint FROM {from}, LATERAL (SELECT count(*) AS n FROM ecommerce_ml.predict_aspects(\"the Body\", NULL, 'reviews@1')) AS a"
+        ),
+    ] {
+        assert_eq!(ask::<i64>(&mut session, &query), 400, "{query}");
+    }
+    let aspects = session.prepare(
+        "SELECT string_agg(aspect || ' ' || sentiment, ', ' ORDER BY start) FROM ecommerce_ml.predict_aspects($1, $2)",
+    );
+    let aspects = aspects.expect("a statement can be prepared");
+    let text = "Great price, slow delivery";
+    for _ in 0..7 {
+        let row = session.query_one(&aspects, &[&text, &None::<Vec<String>>]).expect("it runs");
+        assert_eq!(row.get::<_, &str>(0), "price positive, delivery negative");
+        let row = session.query_one(&aspects, &[&text, &Some(vec!["Price"])]).expect("it runs");
+        assert_eq!(row.get::<_, &str>(0), "Price positive");
+    }
+    import_reference(&cluster, &mut session, "shop", CLASSIFIER);
+    run(&mut session, "CREATE ROLE guest LOGIN");
+    let foreign = "SELECT count(*) FROM ecommerce_ml.predict_aspects('Nothing to say', model => 'shop')";
+    assert_eq!(ask::<i64>(&mut session, foreign), 0);
+    let mut guest = cluster.session_as("guest", "postgres");
+    fails_with(&mut guest, foreign, "42501");
+    // What a relation's rows say is read with the privileges of whoever asks, row by row.
+    let reviews = "SELECT coalesce(max(reviews), 0) FROM ecommerce_ml.summarize_aspects('\"odd Schema\".\"re views\"', 'the Body')";
+    assert_eq!(ask::<i64>(&mut session, reviews), 200);
+    run(&mut session, "GRANT USAGE ON SCHEMA \"odd Schema\" TO guest");
+    fails_with(&mut guest, reviews, "42501");
+    run(
+        &mut session,
+        "GRANT SELECT ON \"odd Schema\".\"re views\" TO guest; ALTER TABLE \"odd Schema\".\"re views\" ENABLE ROW LEVEL SECURITY;
+         CREATE POLICY some ON \"odd Schema\".\"re views\" USING (id <= 70)",
+    );
+    assert_eq!(ask::<i64>(&mut guest, reviews), 70);
+}
+
+#[test]
+fn aspects_of_a_huge_text_end_with_the_statement() {
+    let cluster = Cluster::new();
+    let mut session = cluster.session();
+    let long = "repeat('the price is fair and 质量也好 but shipping was slow ', 2000)";
+    let found: i64 = ask(
+        &mut session,
+        &format!(
+            "SELECT count(*) FROM ecommerce_ml.predict_aspects({long}) AS a
+             WHERE position(CASE aspect WHEN 'price' THEN 'price' WHEN 'quality' THEN '质量' ELSE 'shipping' END IN substr({long}, start, length)) > 0"
+        ),
+    );
+    assert!(found >= 5900, "{found} of 6000 aspects");
+    run(&mut session, "SET statement_timeout = '1s'");
+    let endless = "SELECT count(*) FROM generate_series(1, 100000) AS n,
+        ecommerce_ml.predict_aspects(format('The price of number %s is great, but the delivery was terrible.', n))";
+    fails_with(&mut session, endless, "57014");
+    run(&mut session, "RESET statement_timeout");
+    fails_with(
+        &mut session,
+        "SELECT * FROM ecommerce_ml.predict_aspects(repeat('price ', 1000000))",
+        "54000",
+    );
 }
