@@ -78,18 +78,25 @@ impl Sample<'_> {
             let value = self.value(*row, feature);
             if value.is_nan() { default_left } else { value < threshold }
         };
+        let all_known = !rows.iter().any(|row| self.value(*row, feature).is_nan());
         let (left, right): (Vec<usize>, Vec<usize>) = rows.into_iter().partition(goes_left);
-        // What has no value where all had one is unlike the others: it goes where fewer rows went.
-        let seen = left.iter().chain(&right).any(|row| self.value(*row, feature).is_nan());
-        let default_left = if seen { default_left } else { left.len() < right.len() };
+        let here = if all_known { self.part_unknown(nodes, here, (feature, depth)) } else { here };
         let first = nodes.len();
         self.grow_node(nodes, left, depth + 1, random);
         let second = nodes.len();
         self.grow_node(nodes, right, depth + 1, random);
-        if let Some(node) = nodes.get_mut(here) {
-            node.children = Some((first, second));
-            (node.feature, node.value, node.default_left) = (feature as u32, threshold, default_left);
-        }
+        set_split(nodes, here, (feature, threshold, default_left), (first, second));
+    }
+
+    /// Where all rows have a value, one without is alone after this split. Returns the node that all others go on from.
+    fn part_unknown(&self, nodes: &mut Vec<RawNode>, here: usize, (feature, depth): (usize, usize)) -> usize {
+        let Some(known) = nodes.get(here).copied() else { return here };
+        let value = ((depth + 1) as f64 * self.step) as f32;
+        let alone = nodes.len();
+        nodes.push(RawNode { value, cover: 0.0, ..known });
+        nodes.push(known);
+        set_split(nodes, here, (feature, f32::MIN, true), (alone, alone + 1));
+        alone + 1
     }
 
     fn value(&self, row: usize, feature: usize) -> f32 {
@@ -136,6 +143,19 @@ impl Sample<'_> {
     }
 }
 
+/// Makes a node one that splits: its children, and what goes left.
+fn set_split(
+    nodes: &mut [RawNode],
+    here: usize,
+    (feature, threshold, default_left): (usize, f32, bool),
+    children: (usize, usize),
+) {
+    if let Some(node) = nodes.get_mut(here) {
+        node.children = Some(children);
+        (node.feature, node.value, node.default_left) = (feature as u32, threshold, default_left);
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
@@ -176,7 +196,10 @@ mod tests {
         let features = [1.0_f32, 1.0_f32.next_up(), f32::MAX, f32::MIN];
         for seed in 0..50 {
             let tree = grown(&features, 1, seed);
-            assert!(tree.nodes.iter().filter(|node| node.is_leaf()).count() == 4, "seed {seed}");
+            assert!(
+                tree.nodes.iter().filter(|node| node.is_leaf() && node.cover > 0.0).count() == 4,
+                "seed {seed}"
+            );
         }
     }
 

@@ -30,10 +30,11 @@ pub enum Scheme {
         /// Each with a feature, in the order of their bytes.
         categories: Vec<String>,
     },
-    /// Of texts whose labels say nothing: how frequent each is.
+    /// Of texts whose labels say nothing: how frequent each is. A kind that wasn't seen has no feature.
     Frequency {
-        /// The natural logarithm of the part of a kind that wasn't seen.
-        unseen: f32,
+        /// The natural logarithm of the part of the rows without a text; none if all had one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        missing: Option<f32>,
         /// Kinds in the order of their bytes, with the natural logarithm of the part of the rows that have each.
         categories: Vec<(String, f32)>,
     },
@@ -188,8 +189,10 @@ impl Encoding {
             }
             let sorted = match scheme {
                 Scheme::OneHot { categories } => categories.windows(2).all(|pair| pair[0] < pair[1]),
-                Scheme::Frequency { unseen, categories } => {
-                    if !unseen.is_finite() || !categories.iter().all(|(_, part)| part.is_finite()) {
+                Scheme::Frequency { missing, categories } => {
+                    if missing.is_some_and(|part| !part.is_finite())
+                        || !categories.iter().all(|(_, part)| part.is_finite())
+                    {
                         return Err(format!("a frequency of column \"{name}\" is not finite"));
                     }
                     categories.windows(2).all(|pair| pair[0].0 < pair[1].0)
@@ -232,11 +235,14 @@ enum Column {
     Moment {
         first: i64,
     },
-    /// Features by kind, `[kinds + 1, width]`, those of a kind that wasn't seen last.
+    /// Features by kind, `[kinds + 1, width]`, those of a kind that wasn't seen last; behind them, if there are any, those of rows
+    /// without a text.
     Table {
         kinds: AHashMap<String, u32>,
         table: Vec<f32>,
         width: usize,
+        /// The number of the kind that rows without a text have.
+        missing: Option<u32>,
     },
 }
 
@@ -255,6 +261,7 @@ enum FoundColumn<'a> {
         codes: &'a [Option<u32>],
         table: &'a [f32],
         width: usize,
+        missing: Option<u32>,
     },
 }
 
@@ -268,18 +275,23 @@ impl Encoder {
                 let width = categories.len();
                 let mut table = vec![0.0; (width + 1) * width];
                 (0..width).for_each(|kind| table[kind * width + kind] = 1.0);
-                Column::Table { kinds: categories.iter().cloned().zip(0..).collect(), table, width }
+                let kinds = categories.iter().cloned().zip(0..).collect();
+                Column::Table { kinds, table, width, missing: None }
             }
-            Scheme::Frequency { unseen, categories } => Column::Table {
-                kinds: categories.iter().map(|(category, _)| category.clone()).zip(0..).collect(),
-                table: categories.iter().map(|(_, part)| *part).chain([*unseen]).collect(),
-                width: 1,
-            },
+            Scheme::Frequency { missing, categories } => {
+                let known = categories.iter().map(|(_, part)| *part);
+                Column::Table {
+                    kinds: categories.iter().map(|(category, _)| category.clone()).zip(0..).collect(),
+                    table: known.chain([f32::NAN]).chain(*missing).collect(),
+                    width: 1,
+                    missing: missing.map(|_| categories.len() as u32 + 1),
+                }
+            }
             Scheme::TargetMean { prior, categories, .. } => {
                 let known = categories.iter().flat_map(|one| one.means.iter().chain([&one.frequency]));
                 let table = known.copied().chain(prior.iter().copied()).chain([0.0]).collect();
                 let kinds = categories.iter().map(|one| one.category.clone()).zip(0..).collect();
-                Column::Table { kinds, table, width: prior.len() + 1 }
+                Column::Table { kinds, table, width: prior.len() + 1, missing: None }
             }
         };
         Self {
@@ -301,11 +313,11 @@ impl Encoder {
     pub(crate) fn find<'a>(&'a self, rows: &'a Rows) -> Result<Found<'a>, EngineError> {
         let cells = find(rows, &self.fields)?;
         let columns = cells.into_iter().zip(&self.columns).map(|(cells, column)| match (column, cells) {
-            (Column::Table { kinds, table, width }, Cells::Texts { dictionary, codes }) => {
+            (Column::Table { kinds, table, width, missing }, Cells::Texts { dictionary, codes }) => {
                 let unseen = kinds.len() as u32;
                 let kind = |text: &String| kinds.get(text).copied().unwrap_or(unseen);
                 let kinds = dictionary.iter().map(kind).collect();
-                FoundColumn::Table { kinds, codes, table, width: *width }
+                FoundColumn::Table { kinds, codes, table, width: *width, missing: *missing }
             }
             (Column::Moment { first }, cells) => FoundColumn::Moment(cells, *first),
             (_, cells) => FoundColumn::Number(cells),
@@ -380,10 +392,11 @@ impl FoundColumn<'_> {
                 }
                 !value.is_some_and(|micros| micros == i64::MIN || micros == i64::MAX)
             }
-            FoundColumn::Table { kinds, codes, table, width } => {
+            FoundColumn::Table { kinds, codes, table, width, missing } => {
                 let code = codes.get(row).copied().flatten();
-                let kind = code.and_then(|code| kinds.get(code as usize)).map(|kind| *kind as usize * width);
-                match kind.and_then(|start| table.get(start..start + width)) {
+                let kind = code.map_or(*missing, |code| kinds.get(code as usize).copied());
+                match kind.map(|kind| kind as usize * width).and_then(|start| table.get(start..start + width))
+                {
                     Some(known) => features.copy_from_slice(known),
                     None => features.fill(f32::NAN),
                 }
