@@ -917,6 +917,18 @@ CREATE FUNCTION forecast(
 COMMENT ON FUNCTION forecast(text, integer, double precision, jsonb, regclass) IS
     'what the series of a model come to, with intervals that cover a part of the values';
 
+CREATE FUNCTION plan_orders(
+    model text, stock regclass, lead_time double precision DEFAULT NULL, service_level double precision DEFAULT 0.95,
+    underage_cost double precision DEFAULT NULL, overage_cost double precision DEFAULT NULL,
+    review_period double precision DEFAULT 1)
+    RETURNS TABLE (keys jsonb, order_quantity double precision, reorder_point double precision, stockout_risk double precision,
+                   expected_cost double precision, why text)
+    LANGUAGE c STABLE PARALLEL UNSAFE COST 1000000 ROWS 1000
+    AS 'MODULE_PATHNAME', 'plan_orders_wrapper';
+COMMENT ON FUNCTION plan_orders(
+    text, regclass, double precision, double precision, double precision, double precision, double precision) IS
+    'what to order now of each series of a forecasting model, given a relation of what is in stock: enough for the time until the next order has come';
+
 CREATE FUNCTION predict_lifetime(model text, horizon interval)
     RETURNS TABLE (customer text, alive double precision, purchases double precision, value double precision,
                    lower double precision, upper double precision)

@@ -1,6 +1,6 @@
 //! What customers bought beside what was expected of them.
 //!
-//!     cargo bench -p ecommerce_ml_customer --bench lifetimes -- FILE CUTOFF
+//!     cargo run --release -p ecommerce_ml_customer --example customer_lifetimes -- FILE CUTOFF
 //!
 //! The file has a line for each purchase: customer, microseconds since 1970, amount; `data.py` writes such. What comes after CUTOFF, days after
 //! the first purchase, is predicted as a training before it would, which holds out as long a time of its own, at most half.

@@ -5,7 +5,7 @@
 //! - [`aggregate`]: the summaries of many reviews.
 //! - [`explain`]: what made predictions; [`aspects`]: the aspects that reviews speak of; [`anomalies`]: what is unlike the rest.
 //! - [`evaluate`]: metrics of models and of predictions.
-//! - [`forecasts`]: what series come to; [`lifetimes`]: what customers will do.
+//! - [`forecasts`]: what series come to; [`orders`]: what to order of them; [`lifetimes`]: what customers will do.
 //! - [`planning`]: what to order, at what price; what changed, and why: no model is asked.
 //! - [`answers`]: answers to questions like earlier ones.
 //! - [`training`]: trainings in the background; [`schedules`]: again and again.
@@ -39,6 +39,7 @@ mod kept_columns;
 mod lifetimes;
 mod models;
 mod options;
+mod orders;
 mod planning;
 mod recommend;
 mod roles;

@@ -119,7 +119,7 @@ fn forecast(row: TableRow<'_>, columns: &[Field]) -> Option<Forecast> {
 }
 
 /// A key as JSON has it.
-fn key_value(text: &str, value_type: ValueType) -> Value {
+pub(super) fn key_value(text: &str, value_type: ValueType) -> Value {
     let typed = match value_type {
         ValueType::Number | ValueType::Boolean => serde_json::from_str(text).ok(),
         ValueType::Text | ValueType::Timestamp => None,

@@ -3,6 +3,7 @@
 //! # Layout
 //! - [`trends`]: what rises and what falls.
 //! - [`forecasts`]: what a model's series come to.
+//! - [`orders`]: what to order of them now.
 //! - [`lifetimes`]: what a model's customers will do.
 //! - [`drivers`]: which segments explain that a metric changed.
 //! - [`rfm`]: customers by recency, frequency and money.
@@ -14,6 +15,7 @@
 pub mod drivers;
 pub mod forecasts;
 pub mod lifetimes;
+pub mod orders;
 pub mod rfm;
 pub mod trends;
 

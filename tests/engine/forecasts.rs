@@ -122,8 +122,12 @@ fn load(files: &ModelFiles) -> Result<Arc<dyn Predictor>, EngineError> {
 }
 
 fn ask(model: &dyn Predictor, arguments: Vec<Column>) -> Result<Rows, EngineError> {
+    ask_for(model, Table::Forecast, arguments)
+}
+
+fn ask_for(model: &dyn Predictor, table: Table, arguments: Vec<Column>) -> Result<Rows, EngineError> {
     let input = Input::Rows(Rows { count: 1, columns: arguments });
-    let answers = model.submit(input, Output::Table(Table::Forecast)).wait()?.answers;
+    let answers = model.submit(input, Output::Table(table)).wait()?.answers;
     let Answers::Tables(mut tables) = answers else { panic!("{answers:?}") };
     assert_eq!(tables.len(), 1);
     assert!(tables[0].check());
@@ -171,6 +175,18 @@ fn a_model_beats_the_last_week_and_answers() {
     assert_eq!(none.count, 0);
     let wide = ask(&*model, vec![numbers("level", Some(0.95))]).unwrap();
     assert!(column(&wide, "upper").iter().zip(&upper).all(|(wide, narrow)| wide >= narrow));
+    // In all, with a distribution; and nothing for what isn't there.
+    let total = |product: &str, horizon: f64| {
+        let arguments = vec![texts("product", &[product]), numbers("horizon", Some(horizon))];
+        ask_for(&*model, Table::TotalDemand, arguments)
+    };
+    let week = total("p7", 7.0).unwrap();
+    let (levels, quantities) = (column(&week, "level"), column(&week, "quantity"));
+    assert_eq!((levels.len(), levels[50]), (101, 0.5));
+    let sum: f64 = values[98..105].iter().sum();
+    assert!((quantities[50] - sum).abs() < 0.1 * sum && quantities[0] < quantities[100], "{quantities:?}");
+    assert_eq!(total("p10", 7.0).unwrap().count, 0);
+    assert_eq!(total("p7", 0.0).unwrap_err().kind, ErrorKind::InvalidRequest);
 }
 
 #[test]
@@ -278,7 +294,7 @@ fn damaged_files_are_refused() {
     };
     assert_eq!(with(&whole), Ok(()));
     assert_eq!(with(&whole[..whole.len() / 2]), Err(ErrorKind::DamagedModel));
-    assert_eq!(with(&whole.replace("\"format\":1", "\"format\":2")), Err(ErrorKind::UnsupportedModel));
+    assert_eq!(with(&whole.replace("\"format\":2", "\"format\":3")), Err(ErrorKind::UnsupportedModel));
     assert_eq!(with(&whole.replacen("[\"p0\"]", "[\"p9\"]", 1)), Err(ErrorKind::DamagedModel));
     assert_eq!(with(&whole.replacen("[\"p0\"],", "", 1)), Err(ErrorKind::DamagedModel));
     let mut emptied = whole.clone();

@@ -232,9 +232,14 @@ fn what_can_not_be_learned_is_refused_with_the_reason() {
     let mut odd = purchases(60, DAYS);
     odd[3].2 = f64::INFINITY;
     assert!(said(&odd).contains("no finite number"));
-    // What each purchase is worth never varies.
-    let fixed: Vec<_> = purchases(200, DAYS).into_iter().map(|one| Purchase(one.0, one.1, 9.0)).collect();
-    assert!(said(&fixed).contains("what purchases are worth cannot be learned"), "{}", said(&fixed));
+    // Of one customer who came again nothing is known of amounts.
+    let few: Vec<_> =
+        (0..30).flat_map(|customer| [row(customer, 1.0, 5.0), row(customer.min(3), 9.0, 5.0)]).collect();
+    assert!(
+        said(&few).contains("what purchases are worth cannot be learned: 4 customers are too few"),
+        "{}",
+        said(&few)
+    );
     // Returns and what lies ahead are passed over.
     let mut some = purchases(200, DAYS);
     let (prepared, ..) = train(job("{}", &some)).unwrap();
@@ -242,6 +247,31 @@ fn what_can_not_be_learned_is_refused_with_the_reason() {
     let (more, ..) = train(job("{}", &some)).unwrap();
     assert_eq!((more.ignored_rows, more.training_rows), (2, prepared.training_rows));
     assert!(train(job(r#"{"penalizer": 1}"#, &some)).unwrap_err().message.contains("penalizer"));
+}
+
+/// Where customers don't differ in something, the likelihood has no maximum.
+#[test]
+fn what_is_all_alike_is_no_obstacle() {
+    // What each purchase is worth never varies.
+    let fixed: Vec<_> = purchases(400, DAYS).into_iter().map(|one| Purchase(one.0, one.1, 9.0)).collect();
+    let (.., files) = train(job(r#"{"correction": "none"}"#, &fixed)).unwrap();
+    let table = ask(&files, 100.0, None).unwrap();
+    for (purchases, value) in column(&table, "purchases").iter().zip(column(&table, "value")) {
+        let (purchases, value) = (purchases.unwrap(), value.unwrap());
+        assert!((value - 9.0 * purchases).abs() < 0.5 * purchases, "{purchases} {value}");
+    }
+    // Everybody buys each ten days, for ever.
+    let clockwork: Vec<_> = (0..50)
+        .flat_map(|customer| (0..20).map(move |n| (customer, f64::from(n) * 10.0)))
+        .map(|(customer, day)| Purchase(format!("c{customer}"), (day * DAY) as i64, 1.0))
+        .collect();
+    let (_, finished, files) = train(job("{}", &clockwork)).unwrap();
+    assert!(!finished.against_baseline.unwrap().beaten);
+    let table = ask(&files, 100.0, None).unwrap();
+    assert!(column(&table, "purchases").iter().flatten().all(|one| (7.0..11.5).contains(one)), "{table:?}");
+    for days in [1.0, 3650.0, 36_000.0] {
+        assert!(column(&ask(&files, days, None).unwrap(), "purchases").iter().all(Option::is_some), "{days}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Maximum likelihood from several starts, or why there is none.
 //!
-//! Invariant: parameters are searched by their logarithms, so they stay above 0.
+//! Where customers hardly differ in something the likelihood has its maximum at infinity, and is flat long before: parameters are held back
+//! there. Invariant: parameters are searched by their logarithms, so they stay above 0.
 
 use std::fmt;
 
@@ -9,7 +10,9 @@ use crate::minimize::{End, Objective, minimize};
 /// Largest gradient of the mean log likelihood of a customer at what is called its maximum.
 const TOLERANCE: f64 = 1e-8;
 /// Logarithm of a parameter beyond which it is taken to have no bound.
-const BEYOND: f64 = 12.0;
+const BEYOND: f64 = 25.0;
+/// How much it takes from the mean log likelihood of a customer that the logarithm of a parameter is beyond its bounds by 1.
+const PENALTY: f64 = 1e-3;
 /// Below so many customers a likelihood of three or four parameters says little.
 pub const MIN_CUSTOMERS: usize = 20;
 
@@ -62,26 +65,54 @@ impl fmt::Display for FitError {
 
 impl std::error::Error for FitError {}
 
-/// The parameters, by the names given, of the least value that was reached from any of the starts.
+/// A parameter as it is searched.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Parameter {
+    pub name: &'static str,
+    /// Logarithms beyond which it is held back; none where its size depends on units.
+    pub bounds: Option<(f64, f64)>,
+}
+
+/// A function that is larger the farther parameters are beyond their bounds.
+struct HeldBack<'a, O, const N: usize> {
+    objective: &'a O,
+    parameters: &'a [Parameter; N],
+}
+
+impl<O: Objective<N>, const N: usize> Objective<N> for HeldBack<'_, O, N> {
+    fn at(&self, point: &[f64; N]) -> (f64, [f64; N]) {
+        let (mut value, mut gradient) = self.objective.at(point);
+        for ((at, slope), parameter) in point.iter().zip(&mut gradient).zip(self.parameters) {
+            let Some((lowest, highest)) = parameter.bounds else { continue };
+            let beyond = (at - highest).max(0.0) + (at - lowest).min(0.0);
+            value += PENALTY * beyond * beyond;
+            *slope += 2.0 * PENALTY * beyond;
+        }
+        (value, gradient)
+    }
+}
+
+/// The parameters of the least value that was reached from any of the starts.
 ///
 /// # Errors
 /// [`FitError::Unbounded`], [`FitError::NotConverged`].
 pub(crate) fn best<const N: usize>(
     objective: &impl Objective<N>,
     starts: &[[f64; N]],
-    names: [&'static str; N],
+    parameters: &[Parameter; N],
 ) -> Result<[f64; N], FitError> {
+    let objective = HeldBack { objective, parameters };
     let ends: Vec<End<N>> = starts
         .iter()
-        .map(|start| minimize(objective, start.map(f64::ln), TOLERANCE))
+        .map(|start| minimize(&objective, start.map(f64::ln), TOLERANCE))
         .filter(|end| end.value.is_finite())
         .collect();
     let lowest = ends.iter().min_by(|one, other| one.value.total_cmp(&other.value));
     let Some(lowest) = lowest else { return Err(FitError::NotConverged { starts: starts.len() }) };
     // Where the likelihood is flat towards infinity the gradient is small, too.
-    let beyond = lowest.point.iter().zip(names).find(|(logarithm, _)| logarithm.abs() > BEYOND);
+    let beyond = lowest.point.iter().zip(parameters).find(|(logarithm, _)| logarithm.abs() > BEYOND);
     if let Some((logarithm, parameter)) = beyond {
-        return Err(FitError::Unbounded { parameter, value: logarithm.exp() });
+        return Err(FitError::Unbounded { parameter: parameter.name, value: logarithm.exp() });
     }
     if !lowest.converged {
         return Err(FitError::NotConverged { starts: starts.len() });

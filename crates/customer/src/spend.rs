@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::fit::{self, FitError, MIN_CUSTOMERS};
+use crate::fit::{self, FitError, MIN_CUSTOMERS, Parameter};
 use crate::history::History;
 use crate::minimize::Objective;
 use crate::special::{digamma, ln_gamma};
@@ -21,6 +21,14 @@ pub struct Spend {
     /// Inverse scale of these, in units of worth.
     pub v: f64,
 }
+
+/// Between about 1/1000 and 3000: with more, purchases, or customers, are alike for all purposes.
+const BOUNDS: Option<(f64, f64)> = Some((-7.0, 8.0));
+const PARAMETERS: [Parameter; 3] = [
+    Parameter { name: "p", bounds: BOUNDS },
+    Parameter { name: "q", bounds: BOUNDS },
+    Parameter { name: "v", bounds: None },
+];
 
 /// Repeats and mean worths.
 struct Means(Vec<(f64, f64)>);
@@ -38,7 +46,7 @@ impl Spend {
         let typical = means.0.iter().map(|(_, mean)| mean).sum::<f64>() / means.0.len() as f64;
         let starts = [(1.0, 2.0), (6.0, 4.0), (3.0, 10.0), (10.0, 1.5)]
             .map(|(p, q)| [p, q, typical * f64::max(q - 1.0, 0.5) / p]);
-        let [p, q, v] = fit::best(&means, &starts, ["p", "q", "v"])?;
+        let [p, q, v] = fit::best(&means, &starts, &PARAMETERS)?;
         Ok(Self { p, q, v })
     }
 

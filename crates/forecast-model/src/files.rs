@@ -15,8 +15,8 @@ use crate::model::{ForecastModel, KIND};
 /// The rest of it.
 pub const MODEL: &str = "model.json";
 
-/// Of `model.json`.
-const FORMAT: u32 = 1;
+/// Of `model.json`; 1 had no totals.
+const FORMAT: u32 = 2;
 
 #[derive(Deserialize)]
 struct Format {

@@ -3,7 +3,7 @@
 //! # Layout
 //! - [`kind`]: the kind `forecast`: which files are its own, how they become a model, how one is trained.
 //! - [`model`]: fitted series with their keys and their calendar; [`files`]: as `signature.json` and `model.json`.
-//! - [`predictor`]: a loaded model that answers; [`table`]: the forecasts of some series as columns.
+//! - [`predictor`]: a loaded model that answers; [`table`]: the forecasts of some series as columns; [`demand`]: what each comes to in all.
 //! - [`trainer`]: rows to a model, measured beside the seasonal naive; [`incumbent`]: and beside the live version; [`options`]: what the user may choose; [`keys`]: rows that
 //!   belong together.
 //!
@@ -12,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod demand;
 pub mod files;
 pub mod incumbent;
 pub mod keys;

@@ -36,7 +36,7 @@ impl ForecastModel {
     pub fn signature(&self) -> Signature {
         Signature {
             reads: Reads::Keys(self.columns.clone()),
-            answers: vec![Answer::Table(Table::Forecast)],
+            answers: vec![Answer::Table(Table::Forecast), Answer::Table(Table::TotalDemand)],
             labels: Vec::new(),
         }
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ecommerce_ml_predictor::{ModelPrecision, Pending, Predictor};
 use ecommerce_ml_protocol::{Answers, EngineError, Input, ModelInfo, Output, Rows, Table};
 
+use crate::demand::totals;
 use crate::model::ForecastModel;
 use crate::refused;
 use crate::table::{Question, forecasts};
@@ -37,16 +38,19 @@ impl Predictor for ForecastPredictor {
     }
 
     fn submit(&self, input: Input, output: Output) -> Pending {
-        let (Input::Rows(arguments), Output::Table(Table::Forecast)) = (input, output) else {
-            return Pending::ready(Err(refused("model only answers forecasts of its series")));
+        let answer = match output {
+            Output::Table(Table::Forecast) => forecasts_of_series,
+            Output::Table(Table::TotalDemand) => totals,
+            _ => return Pending::ready(Err(refused("model only answers forecasts of its series"))),
+        };
+        let Input::Rows(arguments) = input else {
+            return Pending::ready(Err(refused("model does not read a text")));
         };
         let model = Arc::clone(&self.model);
-        Pending::on_thread("forecast", move || answer(&model, &arguments))
+        Pending::on_thread("forecast", move || answer(&model, &arguments).map(Answers::Tables))
     }
 }
 
-fn answer(model: &ForecastModel, arguments: &Rows) -> Result<Answers, EngineError> {
-    let questions = Question::all(model, arguments)?;
-    let tables = questions.iter().map(|question| forecasts(model, question)).collect::<Result<_, _>>()?;
-    Ok(Answers::Tables(tables))
+fn forecasts_of_series(model: &ForecastModel, arguments: &Rows) -> Result<Vec<Rows>, EngineError> {
+    Question::all(model, arguments)?.iter().map(|question| forecasts(model, question)).collect()
 }

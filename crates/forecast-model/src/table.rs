@@ -148,12 +148,12 @@ fn repeated(series: &[(usize, usize)], text: impl Fn(usize) -> Option<String>) -
     Values::Text { dictionary, codes }
 }
 
-fn number(rows: &Rows, name: &str, row: usize) -> Option<f64> {
+pub(crate) fn number(rows: &Rows, name: &str, row: usize) -> Option<f64> {
     let Values::Number(values) = rows.column(name)? else { return None };
     values.get(row).copied().flatten()
 }
 
-fn text(rows: &Rows, name: &str, row: usize) -> Option<String> {
+pub(crate) fn text(rows: &Rows, name: &str, row: usize) -> Option<String> {
     let Values::Text { dictionary, codes } = rows.column(name)? else { return None };
     dictionary.get(usize::try_from(codes.get(row).copied().flatten()?).ok()?).cloned()
 }

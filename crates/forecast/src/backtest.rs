@@ -52,6 +52,19 @@ impl<'a> Window<'a> {
     }
 }
 
+/// Errors of sums: at each step that of all values until then, and none once one is missing. How errors of successive steps go together is in
+/// them.
+pub fn cumulated(errors: &Errors) -> Errors {
+    let of_origin = |origin: &Vec<Option<f64>>| {
+        let add = |sum: &mut Option<f64>, error: &Option<f64>| {
+            *sum = sum.zip(*error).map(|(sum, error)| sum + error);
+            Some(*sum)
+        };
+        origin.iter().scan(Some(0.0), add).collect()
+    };
+    errors.iter().map(of_origin).collect()
+}
+
 /// Mean absolute error, each step counting the same; none without errors.
 pub fn mean_absolute(errors: &Errors) -> Option<f64> {
     mean_of_steps(errors, f64::abs)

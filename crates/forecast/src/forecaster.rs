@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::accuracy::{Accuracy, Forecast, Scale};
+use crate::backtest::cumulated;
 use crate::intervals::{Distribution, MOST_COVERAGE, Scores, distributions};
 use crate::methods::Model;
 use crate::methods::naive::SeasonalNaive;
@@ -34,8 +35,10 @@ pub struct Options {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Forecaster {
     series: Vec<Member>,
-    /// By groups of series.
+    /// Of errors, by groups of series.
     distributions: BTreeMap<u8, Distribution>,
+    /// Of errors of sums from the first step on.
+    totals: BTreeMap<u8, Distribution>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -69,16 +72,18 @@ impl Forecaster {
         let choose = selection::Options { season: options.season, horizon: options.horizon };
         let selections = map(series, options.threads, |one| select(&one.values, &one.missing, choose));
         let selections: Vec<Selection> = selections.into_iter().collect::<Result<_, _>>()?;
-        let mut scores: BTreeMap<u8, Scores> = BTreeMap::new();
+        let (mut scores, mut sums): (BTreeMap<u8, Scores>, BTreeMap<u8, Scores>) = Default::default();
         for Selection { fitted, errors, earlier_spread, .. } in &selections {
             scores.entry(fitted.group).or_default().add(errors, *earlier_spread);
+            sums.entry(fitted.group).or_default().add(&cumulated(errors), *earlier_spread);
         }
-        let distributions = distributions(&scores);
+        let (distributions, totals) = (distributions(&scores), distributions(&sums));
         let member = |(selection, one): (Selection, &Series)| Member {
             fitted: selection.fitted,
             behind: behind(one, end),
         };
-        Ok(Self { series: selections.into_iter().zip(series).map(member).collect(), distributions })
+        let series = selections.into_iter().zip(series).map(member).collect();
+        Ok(Self { series, distributions, totals })
     }
 
     /// Whether all can be forecast, which those out of a damaged file may not.
@@ -139,6 +144,32 @@ impl Forecaster {
             (value, levels.iter().map(|level| fitted.clamp(value + error(level))).collect())
         };
         Ok(fitted.forecast(behind + horizon).into_iter().enumerate().skip(*behind).map(at).collect())
+    }
+
+    /// The sum of the next values of a series, with its quantiles at these levels; none for a series beyond the last.
+    ///
+    /// How much sums vary is what sums of errors of the past varied by, whichever way the errors of successive periods go together; of a series
+    /// that ended before the others, as of all periods since.
+    ///
+    /// # Errors
+    /// [`Invalid::Argument`] for a horizon other than 1 to [`MOST_HORIZON`].
+    #[allow(clippy::cast_precision_loss)]
+    pub fn total(
+        &self,
+        place: usize,
+        horizon: usize,
+        levels: &[f64],
+    ) -> Result<Option<(f64, Vec<f64>)>, Invalid> {
+        check_horizon(horizon)?;
+        let Some(Member { fitted, behind }) = self.series.get(place) else { return Ok(None) };
+        let sum: f64 = fitted.forecast(behind + horizon).iter().skip(*behind).sum();
+        let errors = self.totals.get(&fitted.group);
+        let periods = horizon as f64;
+        let quantile = |level: &f64| {
+            let error = errors.map_or(0.0, |errors| errors.quantile(behind + horizon - 1, *level));
+            fitted.clamp((sum + error * fitted.spread) / periods) * periods
+        };
+        Ok(Some((sum, levels.iter().map(quantile).collect())))
     }
 }
 

@@ -79,7 +79,7 @@ impl Costs {
     ///
     /// # Errors
     /// [`Invalid::Argument`] for what is negative or not finite, and for two zeros.
-    fn critical_ratio(self) -> Result<f64, Invalid> {
+    pub fn critical_ratio(self) -> Result<f64, Invalid> {
         require_size("underage_cost", self.underage)?;
         require_size("overage_cost", self.overage)?;
         let costs = self.underage > 0.0 || self.overage > 0.0;

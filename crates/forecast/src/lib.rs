@@ -7,7 +7,7 @@
 //! - [`series`]: regular series from rows; [`methods`]: what forecasts one; [`backtest`]: forecasts of the past.
 //! - [`selection`]: the method of a series; [`intervals`]: how far values are from forecasts; [`forecaster`]: many series forecast.
 //! - [`accuracy`]: how good forecasts are; [`parallel`]: work on several threads.
-//! - [`inventory`]: safety stock, reorder point, newsvendor quantity.
+//! - [`inventory`]: safety stock, reorder point, newsvendor quantity; [`orders`]: what to order now, by the quantiles of demand.
 //! - [`price`]: the price of most profit where elasticity is constant.
 //!
 //! It must not know where numbers come from: no PostgreSQL, no models, no I/O. Invariant: what has no value is `None` or an error,
@@ -23,6 +23,7 @@ pub mod forecaster;
 pub mod intervals;
 pub mod inventory;
 pub mod methods;
+pub mod orders;
 pub mod parallel;
 pub mod price;
 pub mod selection;

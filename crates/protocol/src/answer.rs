@@ -48,6 +48,9 @@ pub enum Table {
     /// What customers will do. Arguments: number `horizon` (seconds), number `after` (customers to pass over), number `count` (at most).
     /// Columns: text `customer`, numbers `alive`, `purchases`, `value`, `lower`, `upper`; ordered by customer.
     Lifetimes,
+    /// What a series comes to in all over its next periods. Arguments: number `horizon` (periods), and a text for each key. Columns: numbers
+    /// `level` and `quantity`, both ascending: the quantity that the sum is below with this probability; no row for keys without a series.
+    TotalDemand,
 }
 
 impl Table {
@@ -58,6 +61,7 @@ impl Table {
             Table::Recommendations => "recommendations",
             Table::SimilarItems => "similar items",
             Table::Lifetimes => "lifetimes",
+            Table::TotalDemand => "demand of several periods",
         }
     }
 }

@@ -76,7 +76,8 @@ fn table() -> impl Strategy<Value = Table> {
         Just(Table::Forecast),
         Just(Table::Recommendations),
         Just(Table::SimilarItems),
-        Just(Table::Lifetimes)
+        Just(Table::Lifetimes),
+        Just(Table::TotalDemand)
     ]
 }
 

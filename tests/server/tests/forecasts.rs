@@ -1,4 +1,4 @@
-//! Forecasts of many series in SQL: trained, measured, deployed, asked; and what can't be forecast, refused.
+//! Forecasts of many series in SQL: trained, measured, deployed, asked, ordered by; and what can't be forecast, refused.
 
 use ecommerce_ml_server_tests::jobs::{said, succeed, wait};
 use ecommerce_ml_server_tests::statement::run;
@@ -167,4 +167,109 @@ fn gaps_nulls_and_one_series() {
         let found: Value = ask(&mut session, &query);
         assert_eq!(found, json!([[{}], 4, "2024-05-20T00:00:00", "2024-06-10T00:00:00"]));
     }
+}
+
+/// What is in stock, in a schema and with key columns in another order than the model's; of one key nothing is known, one has no series, two rows have
+/// one key.
+const STOCK: &str = "
+    CREATE SCHEMA \"Ware House\";
+    CREATE TABLE \"Ware House\".stock (gone int, shop text, product int, note text, on_hand int, on_order numeric, lead_time float4, pack_size int,
+                                       minimum_order int);
+    ALTER TABLE \"Ware House\".stock DROP COLUMN gone;
+    INSERT INTO \"Ware House\".stock
+    SELECT shop, product, 'x', 10 * product, 5, 2, 1, NULL FROM generate_series(1, 6) AS product, unnest('{north,south}'::text[]) AS shop
+    WHERE (product, shop) <> (6, 'south');
+    UPDATE \"Ware House\".stock SET on_hand = NULL WHERE product = 5 AND shop = 'north';
+    UPDATE \"Ware House\".stock SET on_hand = 100000 WHERE product = 4;
+    UPDATE \"Ware House\".stock SET pack_size = 24 WHERE product = 3;
+    UPDATE \"Ware House\".stock SET lead_time = NULL WHERE product = 2;
+    INSERT INTO \"Ware House\".stock VALUES ('north', 99, NULL, 1, NULL, 2), ('south', 1, NULL, 1, NULL, 2), (NULL, 1, NULL, 1, NULL, 2)";
+
+#[test]
+fn orders_are_planned_for_each_series_and_each_row_of_stock() {
+    let (_cluster, mut session) = shop();
+    trained(&mut session, &train("sales", "{product,shop}", &json!({"deploy": "always"})));
+    run(&mut session, STOCK);
+    let plan = |session: &mut Client, arguments: &str, query: &str| -> Value {
+        let call = format!("ecommerce_ml.plan_orders('sales', '\"Ware House\".stock'{arguments})");
+        ask(session, &format!("SELECT {query} FROM {call}"))
+    };
+    let why = "jsonb_object_agg(coalesce(keys ->> 'product', '') || coalesce(keys ->> 'shop', '-'), why) FILTER (WHERE order_quantity IS NULL)";
+    let said = plan(&mut session, "", why);
+    let expected = json!({
+        "1-": "a key is NULL",
+        "1south": "the stock relation has 2 rows of this key",
+        "2north": "there is no lead time",
+        "2south": "there is no lead time",
+        "5north": "on_hand is NULL",
+        "6south": "the stock relation has no row of this key",
+        "99north": "the model has no series of this key",
+    });
+    assert_eq!(said, expected);
+    let sound = "to_jsonb(count(*) = 15 AND bool_and(order_quantity IS NULL OR order_quantity >= 0 AND reorder_point > 0
+        AND stockout_risk BETWEEN 0 AND 0.1 AND expected_cost IS NULL AND why LIKE '%on hand and on order are %'))";
+    assert_eq!(plan(&mut session, "", sound), json!(true));
+    // Three days of a product that is known: its orders reach the quantile, in packs, and none is made where there is enough.
+    let of = |session: &mut Client, product: i32, arguments: &str| {
+        let columns = "ARRAY[order_quantity, reorder_point, stockout_risk, expected_cost]";
+        let found = plan(
+            session,
+            arguments,
+            &format!(
+                "to_jsonb(array_agg({columns} ORDER BY keys ->> 'shop') FILTER (WHERE keys ->> 'product' = '{product}'))"
+            ),
+        );
+        found[0].as_array().unwrap().iter().map(|one| one.as_f64().unwrap_or(f64::NAN)).collect::<Vec<_>>()
+    };
+    let third = of(&mut session, 3, "");
+    assert!(
+        third[0] % 24.0 == 0.0 && third[0] + 35.0 >= third[1] && third[0] + 35.0 - 24.0 < third[1],
+        "{third:?}"
+    );
+    assert_eq!(of(&mut session, 4, "")[0], 0.0);
+    let mean: f64 = ask(
+        &mut session,
+        "SELECT sum(value) FROM ecommerce_ml.forecast('sales', 3, keys => '{\"product\": 3, \"shop\": \"north\"}')",
+    );
+    assert!(third[1] > mean && third[1] < 1.5 * mean, "{third:?} {mean}");
+    let (low, high) =
+        (of(&mut session, 3, ", service_level => 0.5"), of(&mut session, 3, ", service_level => 0.99"));
+    assert!(low[1] < third[1] && third[1] < high[1]);
+    let longer = of(&mut session, 2, ", lead_time => 9, review_period => 7");
+    assert!(longer[1] > 4.0 * mean * 2.0 / 3.0, "{longer:?}");
+    let costs = of(&mut session, 3, ", underage_cost => 9, overage_cost => 1");
+    assert!(costs[3] > 0.0 && costs[1] < third[1] && costs[1] > low[1], "{costs:?}");
+    run(&mut session, "UPDATE \"Ware House\".stock SET minimum_order = 100000 WHERE product = 3");
+    assert_eq!(of(&mut session, 3, "")[0], 100_008.0);
+    assert_eq!(of(&mut session, 3, ", underage_cost => 9, overage_cost => 1")[0], 0.0);
+
+    let none = "SELECT count(*) FROM ecommerce_ml.plan_orders(NULL, '\"Ware House\".stock')";
+    assert_eq!(ask::<i64>(&mut session, none), 0);
+    for (arguments, sqlstate) in [
+        ("'sales', '\"Ware House\".stock', service_level => 1", "22023"),
+        ("'sales', '\"Ware House\".stock', service_level => 'NaN'", "22023"),
+        ("'sales', '\"Ware House\".stock', lead_time => -1", "22023"),
+        ("'sales', '\"Ware House\".stock', review_period => 'Infinity'", "22023"),
+        ("'sales', '\"Ware House\".stock', underage_cost => 1", "22004"),
+        ("'sales', '\"Ware House\".stock', underage_cost => 1, overage_cost => -1", "22023"),
+        ("'sales', 'sales'", "42703"),
+        ("'reviews', '\"Ware House\".stock'", "42809"),
+        ("'nothing', '\"Ware House\".stock'", "42704"),
+    ] {
+        fails_with(&mut session, &format!("SELECT * FROM ecommerce_ml.plan_orders({arguments})"), sqlstate);
+    }
+    // What is read is read as the caller: rows that he may not see have no orders.
+    run(
+        &mut session,
+        "ALTER TABLE \"Ware House\".stock ENABLE ROW LEVEL SECURITY; CREATE POLICY north ON \"Ware House\".stock USING (shop = 'north');
+         CREATE ROLE buyer; GRANT USAGE ON SCHEMA \"Ware House\", ecommerce_ml TO buyer; SELECT ecommerce_ml.grant_model('sales', 'buyer'); SET ROLE buyer",
+    );
+    fails_with(
+        &mut session,
+        "SELECT * FROM ecommerce_ml.plan_orders('sales', '\"Ware House\".stock')",
+        "42501",
+    );
+    run(&mut session, "RESET ROLE; GRANT SELECT ON \"Ware House\".stock TO buyer; SET ROLE buyer");
+    let seen = "to_jsonb(bool_and(keys ->> 'shop' = 'north') FILTER (WHERE why NOT LIKE 'the stock relation has no row%'))";
+    assert_eq!(plan(&mut session, "", seen), json!(true));
 }

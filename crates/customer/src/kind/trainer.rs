@@ -19,7 +19,6 @@ use super::incumbent::compare;
 use super::model::{KIND, LifetimeModel};
 use super::options::Options;
 use super::{files, refused};
-use crate::fit::FitError;
 use crate::learning::{Correction, HeldOut, LearnError, Learned, Past};
 use crate::ledger::{Event, Ledger};
 
@@ -235,13 +234,7 @@ fn against_baseline(found: &HeldOut, seed: u64) -> BaselineComparison {
 fn refusal(error: LearnError) -> EngineError {
     let (what, error, hint) = match error {
         LearnError::Purchases(error) => {
-            let hint = match error {
-                FitError::Unbounded { .. } => {
-                    "Customers may not differ, or none may be lost: past rates say what there is to say then."
-                }
-                _ => "Learn from more customers, or over a longer time.",
-            };
-            ("how often customers buy", error, hint)
+            ("how often customers buy", error, "Learn from more customers, or over a longer time.")
         }
         LearnError::Spend(error) => {
             let hint = "Leave label_column out to learn how often customers buy, and multiply by what a purchase is worth.";
