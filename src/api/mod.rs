@@ -5,6 +5,7 @@
 //! - [`aggregate`]: the summaries of many reviews.
 //! - [`explain`]: what made predictions.
 //! - [`evaluate`]: metrics of models and of predictions.
+//! - [`drift`]: whether rows, and what a model says of them, are still what they were.
 //! - [`forecasts`]: what series come to.
 //! - [`planning`]: what to order, at what price; what changed, and why: no model is asked.
 //! - [`answers`]: answers to questions like earlier ones.
@@ -28,6 +29,7 @@ mod aggregate;
 mod answers;
 mod arguments;
 mod columns;
+mod drift;
 mod evaluate;
 mod explain;
 mod export;

@@ -94,6 +94,7 @@ impl Error {
             | Error::JobState { .. }
             | Error::SchedulerMissing
             | Error::NotTrained { .. }
+            | Error::NoReference { .. }
             | Error::NotUpdated
             | Error::SingleUser(_)
             | Error::KeptNotRefreshed { .. }
