@@ -96,6 +96,8 @@ CREATE TABLE stored_version (
     source text NOT NULL,
     role name NOT NULL DEFAULT session_user,
     created timestamptz NOT NULL DEFAULT now(),
+    -- What later rows are compared with.
+    reference jsonb,
     PRIMARY KEY (name, version)
 );
 CREATE INDEX ON stored_version (content);
@@ -947,6 +949,18 @@ CREATE FUNCTION trends(
     AS 'MODULE_PATHNAME', 'trends_wrapper';
 COMMENT ON FUNCTION trends(regclass, name, name, name, text, text, integer, double precision) IS
     'which keys rise or fall: slope a period, tested with the rate of false discoveries under control, the surest first';
+
+CREATE FUNCTION measure_drift(
+    model text, relation regclass, text_column name DEFAULT NULL, feature_columns name[] DEFAULT NULL,
+    baseline text DEFAULT NULL, current text DEFAULT NULL, label_column name DEFAULT NULL,
+    alpha double precision DEFAULT 0.001, sample_rows integer DEFAULT 10000)
+    RETURNS TABLE (measure text, value double precision, threshold double precision, drifted boolean, feature text,
+                   baseline_value double precision, current_value double precision, lower double precision,
+                   upper double precision, p_value double precision, baseline_rows bigint, current_rows bigint)
+    LANGUAGE c STABLE PARALLEL UNSAFE COST 10000000 ROWS 20
+    AS 'MODULE_PATHNAME', 'measure_drift_wrapper';
+COMMENT ON FUNCTION measure_drift(text, regclass, name, name[], text, text, name, double precision, integer) IS
+    'whether rows, and what a model says of them, have drifted from other rows or from those that it was measured on in training';
 
 CREATE FUNCTION key_drivers(
     relation regclass, metric name, is_test name, dimensions name[], aggregate text DEFAULT 'sum',

@@ -4,6 +4,7 @@
 //! - [`api`]: the SQL functions, thin.
 //! - [`aggregate`]: what they need to summarize many reviews.
 //! - [`evaluation`]: models and predictions measured on the rows of a relation.
+//! - [`drift`]: whether rows, and what a model says of them, are still what they were.
 //! - [`explanation`]: what made predictions, of an input or of the rows of a relation.
 //! - [`aspects`]: the aspects that a review speaks of, and what a model says of each.
 //! - [`planning`]: what the rows of a relation say of time, segments and customers.
@@ -39,6 +40,7 @@ mod catalog;
 mod client;
 mod columns;
 mod commands;
+mod drift;
 mod engine_process;
 mod error;
 mod evaluation;

@@ -55,6 +55,7 @@ fn import(name: &str, source: &str, folder: &Path, options: &ImportOptions) -> R
         base: None,
         metrics: None,
         training: None,
+        reference: None,
     };
     let version = versions::add(name, &version)?;
     if is_new || options.deploy {

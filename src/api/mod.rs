@@ -5,6 +5,7 @@
 //! - [`aggregate`]: the summaries of many reviews.
 //! - [`explain`]: what made predictions; [`aspects`]: the aspects that reviews speak of; [`anomalies`]: what is unlike the rest.
 //! - [`evaluate`]: metrics of models and of predictions.
+//! - [`drift`]: whether rows, and what a model says of them, are still what they were.
 //! - [`forecasts`]: what series come to; [`orders`]: what to order of them; [`lifetimes`]: what customers will do.
 //! - [`planning`]: what to order, at what price; what changed, and why: no model is asked.
 //! - [`answers`]: answers to questions like earlier ones.
@@ -30,6 +31,7 @@ mod answers;
 mod arguments;
 mod aspects;
 mod columns;
+mod drift;
 mod evaluate;
 mod explain;
 mod export;

@@ -13,6 +13,7 @@ use super::arguments::Arguments;
 use super::name::ModelName;
 use super::privilege::{acts_as, as_owner, current_user, role_name, table_oid};
 use super::roles::PUBLIC;
+use super::snapshot::Visibility;
 use super::statement::{cascade, returning, returning_one, run};
 use super::{content, jobs, resolve, schedules};
 use crate::error::Error;
@@ -38,6 +39,8 @@ pub struct NewVersion {
     pub metrics: Option<serde_json::Value>,
     /// How it was trained, as a JSON object.
     pub training: Option<serde_json::Value>,
+    /// What later rows are compared with, as a JSON object.
+    pub reference: Option<serde_json::Value>,
 }
 
 /// How a version was trained.
@@ -107,8 +110,8 @@ fn owner(name: &str) -> Result<Option<pg_sys::Oid>, Error> {
 pub fn add(name: &str, version: &NewVersion) -> Result<i32, Error> {
     let statement = "
         INSERT INTO ecommerce_ml.stored_version (name, version, content, info, source, base, metrics, training, kind,
-                                                 signature)
-        SELECT $1, coalesce(max(v.version), 0) + 1, $2, $3, $4, $5, $6, $7, $8, $9
+                                                 signature, reference)
+        SELECT $1, coalesce(max(v.version), 0) + 1, $2, $3, $4, $5, $6, $7, $8, $9, $10
         FROM ecommerce_ml.all_version v WHERE v.name = $1
         ON CONFLICT (name, version) DO NOTHING
         RETURNING version";
@@ -122,8 +125,20 @@ pub fn add(name: &str, version: &NewVersion) -> Result<i32, Error> {
         version.training.clone().map(JsonB).into(),
         version.kind.as_str().into(),
         JsonB(version.signature.clone()).into(),
+        version.reference.clone().map(JsonB).into(),
     ];
     returning_one(statement, &arguments)?.ok_or_else(|| Error::Concurrent(name.to_owned()))
+}
+
+/// What later rows are compared with that a version reads; none if nothing is known of the rows that it was trained on.
+///
+/// # Errors
+/// When our table can't be read.
+pub fn reference(name: &str, version: i32) -> Result<Option<serde_json::Value>, Error> {
+    let query = c"SELECT reference FROM ecommerce_ml.stored_version WHERE name = $1 AND version = $2";
+    let read = |row: &super::statement::Row| row.get::<JsonB>(1);
+    let found = super::statement::query(query, &[name.into(), version.into()], Visibility::Latest, read)?;
+    Ok(found.into_iter().flatten().next().map(|reference| reference.0))
 }
 
 /// Makes a version live.

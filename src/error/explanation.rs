@@ -33,6 +33,9 @@ impl Error {
             Error::NotAParaphraser(_) => {
                 Some("Expected a function of a text that returns one text.".to_owned())
             }
+            Error::NoReference { .. } => Some(
+                "It was not trained here, or by an earlier release, or without rows held out.".to_owned(),
+            ),
             Error::NothingToEvaluate { skipped } => {
                 Some(format!("Rows with all that it takes: 0; rows left out: {skipped}."))
             }
@@ -233,6 +236,9 @@ impl Error {
             }
             Error::ArrayTooLong { .. } => "Call the function for each text, with unnest().",
             Error::TooManyClasses(_) => "Cast numbers that are no classes to double precision, in a view.",
+            Error::NoReference { .. } => {
+                "Name the rows to compare with, as in baseline => $$created_at < '2026-01-01'$$."
+            }
             Error::NothingToEvaluate { .. } => {
                 "Rows are left out whose text is NULL or blank, or whose label or prediction is NULL."
             }

@@ -41,6 +41,8 @@ pub enum Error {
     RoleMissing { action: &'static str, role: &'static str },
     #[error("role \"{0}\" does not exist")]
     UnknownRole(String),
+    #[error("version {version} of model \"{model}\" has no training reference")]
+    NoReference { model: String, version: i32 },
     #[error("model \"{model}\" has no {wanted}")]
     NoMeaning { model: String, wanted: &'static str, labels: Vec<String> },
     #[error("model \"{model}\" reads columns, not a text")]

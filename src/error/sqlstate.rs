@@ -96,6 +96,7 @@ impl Error {
             | Error::JobState { .. }
             | Error::SchedulerMissing
             | Error::NotTrained { .. }
+            | Error::NoReference { .. }
             | Error::NotUpdated
             | Error::SingleUser(_)
             | Error::KeptNotRefreshed { .. }

@@ -34,22 +34,10 @@ impl Columns {
     /// [`Error::ReadsText`], [`Error::ReadsColumns`], [`Error::ArgumentMissing`], [`Error::KeysNotTaken`],
     /// [`Error::FeatureNotNamed`], [`Error::Input`], and those of [`Relation`].
     pub fn of(model: &Resolved, relation: &Relation, named: &NamedColumns) -> Result<Self, Error> {
-        require_input(model)?;
-        let task = model.signature.task().as_str();
-        if named.keys.as_ref().is_some_and(|keys| !keys.is_empty()) {
-            return Err(Error::KeysNotTaken(task));
-        }
-        let missing = |argument| Error::ArgumentMissing { argument, task };
-        let inputs = if model.columns.is_none() && named.features.is_none() {
-            let text = named.text.as_ref().ok_or_else(|| missing("text_column"))?;
-            let text = relation.column_named(text)?;
-            vec![text]
-        } else {
-            let fields = columns_of(model)?;
-            require_named(model, &fields, named)?;
-            fields.iter().map(|field| column(model, relation, field)).collect::<Result<_, _>>()?
-        };
-        let label = relation.column_named(named.label.as_ref().ok_or_else(|| missing("label_column"))?)?;
+        let inputs = inputs_of(model, relation, named)?;
+        let missing =
+            || Error::ArgumentMissing { argument: "label_column", task: model.signature.task().as_str() };
+        let label = relation.column_named(named.label.as_ref().ok_or_else(missing)?)?;
         named.time.as_ref().map_or(Ok(()), |time| relation.column_named(time)?.require_time())?;
         Ok(Self { label, inputs })
     }
@@ -59,11 +47,37 @@ impl Columns {
     /// # Errors
     /// [`Error::ColumnType`] for a text that is none.
     pub fn selected(&self, model: &Resolved) -> Result<String, Error> {
-        let selected: Vec<String> = match model.columns {
-            None => self.inputs.iter().map(Column::as_review).collect::<Result<_, _>>()?,
-            Some(_) => self.inputs.iter().map(|column| column.as_it_is().to_owned()).collect(),
-        };
-        Ok(selected.join(", "))
+        Ok(selected(model, &self.inputs)?.join(", "))
+    }
+}
+
+/// The text, or what a model reads, in its order.
+///
+/// # Errors
+/// As [`Columns::of`], but for the label.
+pub fn inputs_of(model: &Resolved, relation: &Relation, named: &NamedColumns) -> Result<Vec<Column>, Error> {
+    require_input(model)?;
+    let task = model.signature.task().as_str();
+    if named.keys.as_ref().is_some_and(|keys| !keys.is_empty()) {
+        return Err(Error::KeysNotTaken(task));
+    }
+    if model.columns.is_none() && named.features.is_none() {
+        let missing = || Error::ArgumentMissing { argument: "text_column", task };
+        return Ok(vec![relation.column_named(named.text.as_ref().ok_or_else(missing)?)?]);
+    }
+    let fields = columns_of(model)?;
+    require_named(model, &fields, named)?;
+    fields.iter().map(|field| column(model, relation, field)).collect()
+}
+
+/// The inputs as a query selects them, one each.
+///
+/// # Errors
+/// [`Error::ColumnType`] for a text that is none.
+pub fn selected(model: &Resolved, inputs: &[Column]) -> Result<Vec<String>, Error> {
+    match model.columns {
+        None => inputs.iter().map(Column::as_review).collect(),
+        Some(_) => Ok(inputs.iter().map(|column| column.as_it_is().to_owned()).collect()),
     }
 }
 

@@ -16,6 +16,7 @@ mod model_classes;
 mod pipeline;
 mod predictions;
 
-pub use columns::NamedColumns;
+pub use columns::{NamedColumns, inputs_of, selected};
 pub use measure::{confusion, measure};
+pub use model_classes::ModelClasses;
 pub use predictions::compare;

@@ -182,6 +182,7 @@ fn new_version(job: &Job, content: Sha256, measured: &Measured<'_>) -> Result<Ne
         base: job.base.as_ref().filter(|_| finished.uses_base).map(ModelName::to_string),
         metrics,
         training: Some(training),
+        reference: finished.reference.as_deref().and_then(|reference| serde_json::from_str(reference).ok()),
     })
 }
 

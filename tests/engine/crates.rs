@@ -10,19 +10,20 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Which crates of this workspace a crate may depend on. A crate stands below those that it depends on.
-const MAY_DEPEND: [(&str, &[&str]); 22] = [
+const MAY_DEPEND: [(&str, &[&str]); 23] = [
     ("ecommerce_ml_aspects", &[]),
     ("ecommerce_ml_log", &[]),
     ("ecommerce_ml_matching", &[]),
     ("ecommerce_ml_metrics", &[]),
     ("ecommerce_ml_protocol", &[]),
+    ("ecommerce_ml_drift", &["metrics", "protocol"]),
     ("ecommerce_ml_forecast", &["metrics"]),
     ("ecommerce_ml_tensor_cpu", &[]),
     ("ecommerce_ml_xgboost", &[]),
     ("ecommerce_ml_checkpoint", &["protocol"]),
     ("ecommerce_ml_tensor_cuda", &["log", "protocol"]),
     ("ecommerce_ml_predictor", &["checkpoint", "protocol"]),
-    ("ecommerce_ml_training", &["checkpoint", "metrics", "predictor", "protocol"]),
+    ("ecommerce_ml_training", &["checkpoint", "drift", "metrics", "predictor", "protocol"]),
     ("ecommerce_ml_customer", &["checkpoint", "predictor", "protocol", "training"]),
     ("ecommerce_ml_recommend", &["checkpoint", "metrics", "predictor", "protocol", "tensor_cpu", "training"]),
     ("ecommerce_ml_tabular", &["checkpoint", "predictor", "protocol", "training", "xgboost"]),
@@ -54,7 +55,7 @@ const MAY_DEPEND: [(&str, &[&str]); 22] = [
             "text_model",
         ],
     ),
-    ("ecommerce_ml", &["aspects", "forecast", "matching", "metrics", "protocol"]),
+    ("ecommerce_ml", &["aspects", "drift", "forecast", "matching", "metrics", "protocol"]),
 ];
 
 /// Crates of others that one of ours keeps to itself.

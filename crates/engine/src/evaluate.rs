@@ -31,6 +31,20 @@ impl Evaluate for Registry {
         let answers = predict(&*model, input)?;
         Ok((info, Some(answers)))
     }
+
+    fn describe(
+        &self,
+        files: &ModelFiles,
+        texts: &[String],
+        outputs: &[Output],
+    ) -> Result<Vec<Answers>, EngineError> {
+        let model = self.load(None, files)?;
+        if model.info().signature.reads != Reads::Text {
+            return Ok(Vec::new());
+        }
+        let ask = |output: &Output| Ok(model.submit(Input::Texts(texts.to_vec()), *output).wait()?.answers);
+        outputs.iter().map(ask).collect()
+    }
 }
 
 /// Whether a model reads such an input.

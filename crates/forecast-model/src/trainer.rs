@@ -79,6 +79,7 @@ impl Trainer for ForecastTrainer {
             uses_base: false,
             comparison,
             against_baseline: evaluation.as_ref().and_then(|found| against_baseline(found, seed)),
+            reference: None,
         };
         model::send(&files, sink)?;
         sink.send(JobOutput::Finished(Box::new(finished)))

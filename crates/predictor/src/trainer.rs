@@ -5,7 +5,7 @@
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_protocol::training::{JobOutput, TrainingCall, TrainingChecked};
-use ecommerce_ml_protocol::{Answers, EngineError, Input, ModelInfo};
+use ecommerce_ml_protocol::{Answers, EngineError, Input, ModelInfo, Output};
 
 use crate::job::Job;
 
@@ -36,6 +36,20 @@ pub trait Evaluate {
     /// If the model can't be loaded or fails.
     fn predict(&self, files: &ModelFiles, input: &Input)
     -> Result<(ModelInfo, Option<Answers>), EngineError>;
+
+    /// What the model says of texts beside predictions, an answer for each output, in their order; none at all if it doesn't read
+    /// texts, or those who ask know of predictions only.
+    ///
+    /// # Errors
+    /// If the model can't be loaded or fails, or doesn't answer that.
+    fn describe(
+        &self,
+        _files: &ModelFiles,
+        _texts: &[String],
+        _outputs: &[Output],
+    ) -> Result<Vec<Answers>, EngineError> {
+        Ok(Vec::new())
+    }
 }
 
 /// Where what becomes of a training goes.

@@ -266,6 +266,8 @@ pub struct Finished {
     pub comparison: Option<Comparison>,
     /// How it compares with [`Prepared::baseline`], if rows are held out.
     pub against_baseline: Option<BaselineComparison>,
+    /// What later rows are compared with, as JSON: what is kept of the rows held out, and of what the new model says of them.
+    pub reference: Option<String>,
 }
 
 /// What a training is busy with.

@@ -282,15 +282,19 @@ fn finished() -> impl Strategy<Value = Finished> {
     let against_baseline = (comparison(), any::<(bool, bool)>())
         .prop_map(|(comparison, (testable, beaten))| BaselineComparison { comparison, testable, beaten });
     let comparisons = (proptest::option::of(comparison()), proptest::option::of(against_baseline));
-    (info(), metrics(), any::<(u32, bool, bool)>(), comparisons).prop_map(
-        |(info, metrics, (epoch, stopped_early, uses_base), (comparison, against_baseline))| Finished {
-            info,
-            metrics,
-            epoch,
-            stopped_early,
-            uses_base,
-            comparison,
-            against_baseline,
+    let reference = proptest::option::of(".{0,20}");
+    (info(), metrics(), any::<(u32, bool, bool)>(), comparisons, reference).prop_map(
+        |(info, metrics, (epoch, stopped_early, uses_base), (comparison, against_baseline), reference)| {
+            Finished {
+                info,
+                metrics,
+                epoch,
+                stopped_early,
+                uses_base,
+                comparison,
+                against_baseline,
+                reference,
+            }
         },
     )
 }

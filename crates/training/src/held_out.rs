@@ -11,6 +11,7 @@ use crate::baseline::measure;
 use crate::comparison::{compare, compare_with_baseline};
 use crate::dataset::Dataset;
 use crate::evaluation::metrics;
+use crate::reference;
 use crate::split::Split;
 use crate::targets::Targets;
 use crate::temperature::{self, Temperature};
@@ -140,7 +141,13 @@ impl HeldOut {
     ) -> Result<Finished, EngineError> {
         sink.send(JobOutput::Phase(Phase::Evaluating))?;
         let (info, answers) = models.predict(files, input)?;
-        Ok(self.finished(targets, (info, answers.as_ref()), incumbent, ending))
+        let mut finished = self.finished(targets, (info, answers.as_ref()), incumbent, ending);
+        if let Some(answers) = answers.filter(|_| !self.split.held_out.is_empty()) {
+            let sample =
+                reference::sample(targets, &self.split.held_out, (input, &answers), (models, files))?;
+            finished.reference = serde_json::to_string(&sample.summarise()).ok();
+        }
+        Ok(finished)
     }
 
     fn finished(
@@ -163,6 +170,7 @@ impl HeldOut {
             against_baseline: new
                 .zip(self.baseline.as_ref())
                 .and_then(|(new, baseline)| with_baseline(new, baseline)),
+            reference: None,
         }
     }
 }
@@ -176,7 +184,7 @@ fn one_moment() -> EngineError {
 #[cfg(test)]
 mod tests {
     use ecommerce_ml_protocol::training::{Label, Objective, TrainingCall, TrainingInput, TrainingRows};
-    use ecommerce_ml_protocol::{Answer, Reads, Signature};
+    use ecommerce_ml_protocol::{Answer, Output, Reads, Signature};
 
     use super::*;
 
@@ -205,6 +213,20 @@ mod tests {
             let row = |text: &String| Some(if text.ends_with('a') { vec![0.9, 0.1] } else { vec![0.1, 0.9] });
             let probabilities = texts.iter().map(row).collect();
             Ok((info, self.reads.then_some(Answers::Classes { labels, probabilities })))
+        }
+
+        fn describe(
+            &self,
+            _: &ModelFiles,
+            texts: &[String],
+            outputs: &[Output],
+        ) -> Result<Vec<Answers>, EngineError> {
+            let pieces = |text: &String| vec![text.clone(), "[UNK]".to_owned()];
+            let answer = |output: &Output| match output {
+                Output::Embedding => Answers::Vectors(texts.iter().map(|_| Some(vec![1.0, 0.0])).collect()),
+                _ => Answers::TokenPieces(texts.iter().map(pieces).collect()),
+            };
+            Ok(outputs.iter().map(answer).collect())
         }
     }
 
@@ -248,6 +270,17 @@ mod tests {
         assert_eq!((comparison.rows, comparison.new, comparison.incumbent), (20, 1.0, 1.0));
         assert!(finished.against_baseline.unwrap().beaten && !finished.metrics.is_empty());
         assert_eq!(said, [Phase::EvaluatingIncumbent, Phase::Evaluating].map(JobOutput::Phase));
+    }
+
+    #[test]
+    fn what_later_rows_are_compared_with_is_of_the_rows_held_out() {
+        let (finished, _) = trained(true, 0.2);
+        let reference: serde_json::Value = serde_json::from_str(&finished.reference.unwrap()).unwrap();
+        assert_eq!(reference["unanswered"], serde_json::json!({"part": 0, "rows": 20}));
+        assert_eq!(reference["accuracy"]["mean"], 1.0);
+        assert_eq!(reference["unknown_pieces"]["mean"], 0.5);
+        assert_eq!(reference["embeddings"]["data"].as_str().unwrap().len(), 20 * 2 * 2);
+        assert_eq!(trained(true, 0.0).0.reference, None);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! - [`held_out`]: the rows held out of a training, and what models are worth on them, to the end of the training.
 //! - [`baseline`]: what the labels alone are worth.
 //! - [`evaluation`]: metrics of predictions.
+//! - [`reference`]: what is kept of the rows held out, for later ones to be compared with.
 //! - [`comparison`]: whether what the new model says is better than what another does, and than the baseline.
 //! - [`options`]: what the user may choose, whatever the kind; [`class_weights`]: how much each class counts.
 //! - [`early_stopping`]: which evaluation was the best, and when the training ends.
@@ -34,6 +35,7 @@ pub mod model;
 pub mod options;
 pub mod progress;
 pub mod random;
+pub mod reference;
 pub mod split;
 pub mod targets;
 pub mod temperature;

@@ -169,6 +169,7 @@ fn end(keys: &[Field], options: &Options, trained: &Trained, sink: &mut dyn Sink
         uses_base: false,
         comparison: None,
         against_baseline,
+        reference: None,
     })))
 }
 

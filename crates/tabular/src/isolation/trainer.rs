@@ -103,6 +103,7 @@ impl Trainer for IsolationTrainer {
             uses_base: false,
             comparison: None,
             against_baseline: None,
+            reference: None,
         };
         model::send(&files, sink)?;
         sink.send(JobOutput::Finished(Box::new(finished)))
