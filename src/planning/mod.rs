@@ -3,6 +3,7 @@
 //! # Layout
 //! - [`trends`]: what rises and what falls.
 //! - [`forecasts`]: what a model's series come to.
+//! - [`plot`]: one of them as a picture.
 //! - [`drivers`]: which segments explain that a metric changed.
 //! - [`rfm`]: customers by recency, frequency and money.
 //!
@@ -12,6 +13,7 @@
 
 pub mod drivers;
 pub mod forecasts;
+pub mod plot;
 pub mod rfm;
 pub mod trends;
 

@@ -10,13 +10,14 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Which crates of this workspace a crate may depend on. A crate stands below those that it depends on.
-const MAY_DEPEND: [(&str, &[&str]); 21] = [
+const MAY_DEPEND: [(&str, &[&str]); 22] = [
     ("ecommerce_ml_customer", &[]),
     ("ecommerce_ml_log", &[]),
     ("ecommerce_ml_matching", &[]),
     ("ecommerce_ml_metrics", &[]),
     ("ecommerce_ml_protocol", &[]),
     ("ecommerce_ml_forecast", &["metrics"]),
+    ("ecommerce_ml_report", &["forecast", "metrics"]),
     ("ecommerce_ml_tensor_cpu", &[]),
     ("ecommerce_ml_xgboost", &[]),
     ("ecommerce_ml_checkpoint", &["protocol"]),
@@ -52,7 +53,7 @@ const MAY_DEPEND: [(&str, &[&str]); 21] = [
             "text_model",
         ],
     ),
-    ("ecommerce_ml", &["forecast", "matching", "metrics", "protocol"]),
+    ("ecommerce_ml", &["forecast", "matching", "metrics", "protocol", "report"]),
 ];
 
 /// Crates of others that one of ours keeps to itself.
