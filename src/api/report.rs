@@ -100,7 +100,7 @@ fn settings(options: &Options) -> Result<Settings, Error> {
     Ok(Settings {
         title: options.text("title", "a text", |title| Some(title.to_owned()))?,
         alpha: options.rate("alpha")?.unwrap_or(0.05),
-        products: size("products", 1..=1000, "a whole number from 1 to 1000", 20)?,
+        products: size("products", 1..=1000, "a whole number from 1 to 1000", 10)?,
         phrases: size("phrases", 1..=100, "a whole number from 1 to 100", 10)?,
         examples: size("examples", 0..=20, "a whole number from 0 to 20", 2)?,
         explain: size("explain", 0..=1000, "a whole number from 0 to 1000", 0)?,

@@ -96,7 +96,11 @@ pub fn percent(share: f64) -> String {
 
 /// A probability.
 pub fn probability(value: f64) -> String {
-    if value < 0.0001 { "< 0.0001".to_owned() } else { format!("= {}", fixed(value, 4)) }
+    match value {
+        _ if value < 0.0001 => "< 0.0001".to_owned(),
+        _ if value < 0.1 => format!("= {}", fixed(value, 4)),
+        _ => format!("= {}", fixed(value, 2)),
+    }
 }
 
 /// A number in as few digits as tell it: for axes.

@@ -60,17 +60,22 @@ pub enum Direction {
 /// Three cells: now, before, and what is to be said of the difference.
 pub fn change(change: &Change, unit: Unit, direction: Direction) -> String {
     let show = |value: Option<f64>| cell(value.map(|value| unit.show(value)));
-    format!("{}{}<td>{}</td>", show(change.current), show(change.before), verdict(change, unit, direction))
+    format!(
+        "{}{}<td>{}</td>",
+        show(change.current),
+        show(change.before),
+        verdict(change, unit, direction, "chance")
+    )
 }
 
-/// The difference if it is more than chance; else that it isn't, or that nothing was tested.
-pub fn verdict(change: &Change, unit: Unit, direction: Direction) -> String {
+/// The difference if it is more than chance; else that it isn't, in the words for that, or that nothing was tested.
+pub fn verdict(change: &Change, unit: Unit, direction: Direction, chance: &str) -> String {
     let Some((q, difference)) = change.q_value.zip(change.difference) else {
         return "<span class=\"chance\">too few to test</span>".to_owned();
     };
     if !change.significant {
         return format!(
-            "<span class=\"chance\">chance explains it <span class=\"q\">(q {})</span></span>",
+            "<span class=\"chance\">{chance} <span class=\"q\">q {}</span></span>",
             escape(&probability(q))
         );
     }
@@ -82,7 +87,7 @@ pub fn verdict(change: &Change, unit: Unit, direction: Direction) -> String {
     };
     let arrow = if difference > 0.0 { "\u{25b2}" } else { "\u{25bc}" };
     format!(
-        "<span class=\"{class}\"><span aria-hidden=\"true\">{arrow}</span> {} <span class=\"q\">(q {})</span></span>",
+        "<span class=\"{class}\"><span aria-hidden=\"true\">{arrow}</span> {} <span class=\"q\">q {}</span></span>",
         unit.difference(difference),
         escape(&probability(q))
     )

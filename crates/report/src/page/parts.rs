@@ -64,7 +64,8 @@ pub fn findings(report: &Report) -> String {
 /// How it went over time.
 pub fn periods(report: &Report) -> String {
     let Some(chart) = picture::periods::periods(&report.periods) else { return String::new() };
-    let shaded = "The last period is shaded, and the one before that it is compared with.";
+    let shaded = "The last period is shaded, and the one before that it is compared with. Stars given are those of customers; stars \
+                  read are what the texts say to the model.";
     let inside = format!(
         "<figure>\n{chart}<figcaption>{shaded}</figcaption>\n</figure>\n<details>\n<summary>All numbers of the picture</summary>\n{}</details>\n",
         tables::periods(&report.periods)
@@ -79,7 +80,7 @@ pub fn products(report: &Report) -> String {
     }
     let stars = if report.overview.stars_source == Some("given") { "given" } else { "read" };
     let rank = "Ranked by excess: negative reviews beyond what the average product would have got with as many reviews. Shares of few \
-                reviews are drawn towards the average, so one bad review doesn't lead.";
+                reviews are drawn towards the average, so one bad review doesn't lead. Where chance explains a change, the table says so.";
     let inside = format!(
         "<p>{rank}</p>\n{}{}",
         tables::products(&report.products, stars),

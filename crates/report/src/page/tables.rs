@@ -5,7 +5,7 @@
 use super::cells::{Direction, Unit, cell, change, number, verdict};
 use crate::markup::name;
 use crate::numbers::{count, fixed, percent, signed};
-use crate::report::{PeriodRow, ProductRow, Report, TopicRow, WordRow};
+use crate::report::{PeriodRow, ProductRow, ProductTopicRow, Report, TopicRow, WordRow};
 use crate::sentences::NO_PRODUCT;
 
 /// The name of a product.
@@ -13,10 +13,10 @@ pub fn product(product: Option<&String>) -> String {
     product.map_or_else(|| NO_PRODUCT.to_owned(), |product| name(product))
 }
 
-fn table(caption: &str, head: &str, rows: impl Iterator<Item = String>) -> String {
+fn table((caption, class): (&str, &str), head: &str, rows: impl Iterator<Item = String>) -> String {
     let rows: String = rows.collect();
     format!(
-        "<div class=\"wide\" role=\"region\" tabindex=\"0\" aria-label=\"{caption}\">\n<table>\n<caption>{caption}</caption>\n<thead>\n{head}\n</thead>\n\
+        "<div class=\"wide\" role=\"region\" tabindex=\"0\" aria-label=\"{caption}\">\n<table>\n<caption><span class=\"{class}\">{caption}</span></caption>\n<thead>\n{head}\n</thead>\n\
          <tbody>\n{rows}</tbody>\n</table>\n</div>\n"
     )
 }
@@ -37,8 +37,8 @@ pub fn products(rows: &[ProductRow], stars: &str) -> String {
         "<tr><th scope=\"col\" rowspan=\"2\">Product</th><th scope=\"col\" rowspan=\"2\">Excess</th>\
          <th scope=\"colgroup\" colspan=\"2\">Reviews</th><th scope=\"colgroup\" colspan=\"3\">Mean stars {stars}</th>\
          <th scope=\"colgroup\" colspan=\"3\">Negative</th></tr>\n<tr>{0}{1}{1}</tr>",
-        "<th scope=\"col\">now</th><th scope=\"col\">before</th>",
-        "<th scope=\"col\">now</th><th scope=\"col\">before</th><th scope=\"col\">change</th>"
+        "<th scope=\"col\" class=\"num\">now</th><th scope=\"col\" class=\"num\">before</th>",
+        "<th scope=\"col\" class=\"num\">now</th><th scope=\"col\" class=\"num\">before</th><th scope=\"col\">change</th>"
     );
     let row = |row: &ProductRow| {
         format!(
@@ -53,7 +53,7 @@ pub fn products(rows: &[ProductRow], stars: &str) -> String {
             change(&row.negative, Unit::Share, Direction::Bad),
         )
     };
-    table("Products, those to look at first", &head, rows.iter().map(row))
+    table(("Products, those to look at first", "hidden"), &head, rows.iter().map(row))
 }
 
 /// Topics, the most frequent ones first.
@@ -61,7 +61,7 @@ pub fn topics(rows: &[TopicRow]) -> String {
     let head = format!(
         "<tr><th scope=\"col\" rowspan=\"2\">Topic</th><th scope=\"colgroup\" colspan=\"3\">Reviews that mention it</th>\
          <th scope=\"colgroup\" colspan=\"3\">Negative among these</th></tr>\n<tr>{0}{0}</tr>",
-        "<th scope=\"col\">now</th><th scope=\"col\">before</th><th scope=\"col\">change</th>"
+        "<th scope=\"col\" class=\"num\">now</th><th scope=\"col\" class=\"num\">before</th><th scope=\"col\">change</th>"
     );
     let row = |row: &TopicRow| {
         format!(
@@ -71,38 +71,44 @@ pub fn topics(rows: &[TopicRow]) -> String {
             change(&row.negative, Unit::Share, Direction::Bad),
         )
     };
-    table("What reviews are about", &head, rows.iter().map(row))
+    table(("What reviews are about", "hidden"), &head, rows.iter().map(row))
 }
+
+/// Products whose topics are shown, and topics of each.
+const PRODUCTS_WITH_TOPICS: usize = 5;
+const TOPICS: usize = 3;
 
 /// Topics of the first products.
 pub fn product_topics(report: &Report) -> String {
-    let head = "<tr><th scope=\"col\">Product</th><th scope=\"col\">Topic</th><th scope=\"col\">Reviews now</th>\
-                <th scope=\"col\">negative</th><th scope=\"col\">Reviews before</th><th scope=\"col\">negative</th></tr>";
-    let shown: Vec<_> = report.products.iter().take(5).map(|row| &row.product).collect();
-    let rows =
-        report.product_topics.iter().filter(|row| shown.contains(&&row.product) && row.negative_current > 0);
-    let rows = rows.map(|row| {
-        format!(
-            "<tr><th scope=\"row\">{}</th><td>{}</td>{}{}{}{}</tr>\n",
-            product(row.product.as_ref()),
-            name(&row.topic),
-            cell(Some(count(row.reviews_current))),
-            cell(Some(count(row.negative_current))),
-            cell(Some(count(row.reviews_before))),
-            cell(Some(count(row.negative_before))),
-        )
+    let head = "<tr><th scope=\"col\">Product</th><th scope=\"col\">Topic</th><th scope=\"col\" class=\"num\">Reviews now</th>\
+                <th scope=\"col\" class=\"num\">negative</th><th scope=\"col\" class=\"num\">Reviews before</th>\
+                <th scope=\"col\" class=\"num\">negative</th></tr>";
+    let shown = report.products.iter().take(PRODUCTS_WITH_TOPICS).flat_map(|product| {
+        let own = |row: &&ProductTopicRow| row.product == product.product && row.negative_current > 0;
+        report.product_topics.iter().filter(own).take(TOPICS)
     });
-    let rows: Vec<String> = rows.collect();
+    let rows: Vec<String> = shown
+        .map(|row| {
+            format!(
+                "<tr><th scope=\"row\">{}</th><td>{}</td>{}{}{}{}</tr>\n",
+                product(row.product.as_ref()),
+                name(&row.topic),
+                cell(Some(count(row.reviews_current))),
+                cell(Some(count(row.negative_current))),
+                cell(Some(count(row.reviews_before))),
+                cell(Some(count(row.negative_before))),
+            )
+        })
+        .collect();
     if rows.is_empty() {
-        String::new()
-    } else {
-        table("What negative reviews of these products are about", head, rows.into_iter())
+        return String::new();
     }
+    table(("What negative reviews of the first products are about", "caption"), head, rows.into_iter())
 }
 
 /// Words whose frequency changed.
 pub fn words(rows: &[&WordRow]) -> String {
-    let head = "<tr><th scope=\"col\">Word</th><th scope=\"col\">now</th><th scope=\"col\">before</th><th scope=\"col\">change</th>\
+    let head = "<tr><th scope=\"col\">Word</th><th scope=\"col\" class=\"num\">now</th><th scope=\"col\" class=\"num\">before</th><th scope=\"col\">change</th>\
                 <th scope=\"col\">mean score of reviews with it</th></tr>";
     let row = |row: &&WordRow| {
         format!(
@@ -112,7 +118,7 @@ pub fn words(rows: &[&WordRow]) -> String {
             cell(row.score.map(|score| signed(score, 2))),
         )
     };
-    table("Share of reviews with a word", head, rows.iter().map(row))
+    table(("Share of reviews with a word", "hidden"), head, rows.iter().map(row))
 }
 
 /// Every period.
@@ -141,7 +147,7 @@ pub fn periods(rows: &[PeriodRow]) -> String {
             cell(row.negative_share.map(percent)),
         )
     };
-    table("All periods", &head, rows.iter().map(row))
+    table(("All periods", "hidden"), &head, rows.iter().map(row))
 }
 
 /// A number in a tile with what is to be said of its change.
@@ -155,7 +161,7 @@ pub fn change_tile(title: &str, own: &crate::report::Change, unit: Unit, directi
     let before = own.before.map(|value| format!("before: {}; {}", unit.show(value), super::cells::of(own)));
     let mut lines: Vec<String> = before.into_iter().collect();
     if own.before.is_some() {
-        lines.push(verdict(own, unit, direction));
+        lines.push(verdict(own, unit, direction, "no change beyond chance"));
     }
     tile(title, own.current.map(|value| unit.show(value)), &lines)
 }

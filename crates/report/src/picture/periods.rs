@@ -10,7 +10,7 @@ use crate::report::PeriodRow;
 
 const WIDTH: f64 = 960.0;
 const LEFT: f64 = 56.0;
-const RIGHT: f64 = 840.0;
+const RIGHT: f64 = 824.0;
 /// Top and bottom of each part.
 const STARS: (f64, f64) = (34.0, 170.0);
 const NEGATIVE: (f64, f64) = (222.0, 322.0);
@@ -32,11 +32,7 @@ pub fn periods(rows: &[PeriodRow]) -> Option<String> {
     }
     let given =
         Line { class: "given", name: "given", values: rows.iter().map(|row| row.stars_given).collect() };
-    let read = Line {
-        class: "read",
-        name: "read in texts",
-        values: rows.iter().map(|row| row.stars_read).collect(),
-    };
+    let read = Line { class: "read", name: "read", values: rows.iter().map(|row| row.stars_read).collect() };
     let negative =
         Line { class: "bad", name: "negative", values: rows.iter().map(|row| row.negative_share).collect() };
     let mut svg = format!(
