@@ -58,6 +58,9 @@ fn no_change(report: &Report) -> String {
         Some(format!("{test}, {n}, q {}", probability(q)))
     });
     let whole = whole.collect::<Vec<_>>().join("; ");
+    if whole.is_empty() && tests == 0 {
+        return format!("Too few reviews of {} and {} for any test.", label(before), label(current));
+    }
     let of_all = if whole.is_empty() {
         "too few reviews for a test of all of them".to_owned()
     } else {

@@ -47,7 +47,9 @@ impl Spans {
         let (first, current) = kind.whole(days)?;
         // Two halves of periods have no whole one: then the later one is reported on.
         let (first, current) = if first > current { (current, current) } else { (first, current) };
-        Some(Self { kind: Some(kind), first, current })
+        // Nor is one without rows reported on, as where a date of long ago makes the periods long.
+        let has_rows = days.iter().any(|day| kind.index(*day) == current);
+        Some(Self { kind: Some(kind), first, current: if has_rows { current } else { kind.index(last) } })
     }
 
     /// The one before, if there is one.
