@@ -84,7 +84,7 @@ pub fn product_topics(report: &Report) -> String {
                 <th scope=\"col\" class=\"num\">negative</th><th scope=\"col\" class=\"num\">Reviews before</th>\
                 <th scope=\"col\" class=\"num\">negative</th></tr>";
     let shown = report.products.iter().take(PRODUCTS_WITH_TOPICS).flat_map(|product| {
-        let own = |row: &&ProductTopicRow| row.product == product.product && row.negative_current > 0;
+        let own = move |row: &&ProductTopicRow| row.product == product.product && row.negative_current > 0;
         report.product_topics.iter().filter(own).take(TOPICS)
     });
     let rows: Vec<String> = shown

@@ -10,7 +10,7 @@ use crate::numbers::short;
 const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 400.0;
 const LEFT: f64 = 64.0;
-const RIGHT: f64 = 936.0;
+const RIGHT: f64 = 908.0;
 const TOP: f64 = 56.0;
 const BOTTOM: f64 = 352.0;
 
@@ -157,7 +157,7 @@ fn times(svg: &mut String, plot: &Plot, x: impl Fn(usize) -> f64) {
     for (place, time) in times.iter().enumerate().filter(|(place, _)| is_shown(*place)) {
         svg.push_str(&format!(
             "<text class=\"tick\" x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>\n",
-            at(x(place).clamp(LEFT + 20.0, RIGHT - 30.0)),
+            at(x(place)),
             at(BOTTOM + 24.0),
             escape(time)
         ));
