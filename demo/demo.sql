@@ -64,6 +64,14 @@ SELECT CASE WHEN great THEN 'five stars' ELSE 'one to four stars' END AS custome
        count(*) AS reviews, round(avg(rating)::numeric, 2) AS avg_rating
 FROM reviews GROUP BY great ORDER BY great DESC;
 
+-- The sample has no dates, and one review of each product. So that there is something to report on, products are what is written
+-- about, dates are made up, and the angry reviews of coffee and chocolate are moved to the last quarter.
+CREATE OR REPLACE VIEW dated_reviews AS
+SELECT product, review,
+       CASE WHEN product IN ('coffee', 'chocolate') AND sentiment = 'negative' THEN date '2011-10-01' + (id % 92)::int
+            ELSE date '2010-01-01' + (id * 7919 % 730)::int END AS written
+FROM reviews JOIN unnest('{coffee,tea,chocolate,sauce,oil,cookies}'::text[]) AS product ON review ~* ('\m' || product || '?\M');
+
 \echo '== Per product (this sample has one review of each; yours will have more)'
 SELECT product_id, count(*) AS reviews, round(avg(score)::numeric, 2) AS avg_score
 FROM reviews GROUP BY product_id ORDER BY reviews DESC, avg_score, product_id LIMIT 5;

@@ -851,6 +851,23 @@ CREATE FUNCTION key_phrases(
 COMMENT ON FUNCTION key_phrases(regclass, name, name, text, jsonb) IS
     'the phrases that drive what a model says of the texts of each key, most in all first';
 
+CREATE FUNCTION report_reviews(
+    relation regclass, text_column name, product_column name DEFAULT NULL, time_column name DEFAULT NULL,
+    options jsonb DEFAULT '{}')
+    RETURNS TABLE (section text, title text, body jsonb)
+    LANGUAGE c STABLE PARALLEL UNSAFE COST 10000000 ROWS 200
+    AS 'MODULE_PATHNAME', 'report_reviews_wrapper';
+COMMENT ON FUNCTION report_reviews(regclass, name, name, name, jsonb) IS
+    'what reviews say by product, topic and period, what changed against the period before and whether chance explains it';
+
+CREATE FUNCTION render_report(
+    relation regclass, text_column name, product_column name DEFAULT NULL, time_column name DEFAULT NULL,
+    options jsonb DEFAULT '{}') RETURNS text
+    LANGUAGE c STABLE PARALLEL UNSAFE COST 10000000
+    AS 'MODULE_PATHNAME', 'render_report_wrapper';
+COMMENT ON FUNCTION render_report(regclass, name, name, name, jsonb) IS
+    'the same as one HTML page, with pictures, that needs nothing else';
+
 CREATE FUNCTION match_answers(
     question text, relation regclass, question_column name, answer_column name, count integer DEFAULT 5,
     embedding_column name DEFAULT NULL, model text DEFAULT NULL, min_confidence double precision DEFAULT 0.5,
@@ -938,6 +955,12 @@ CREATE FUNCTION predict_lifetime(model text, horizon interval)
     AS 'MODULE_PATHNAME', 'predict_lifetime_wrapper';
 COMMENT ON FUNCTION predict_lifetime(text, interval) IS
     'what each customer of a model will do in the time after the last purchase that it knows: still buy, how often, for how much, with an 80 % interval';
+CREATE FUNCTION plot_forecast(
+    model text, keys jsonb DEFAULT NULL, horizon integer DEFAULT NULL, level double precision DEFAULT 0.8) RETURNS text
+    LANGUAGE c STABLE PARALLEL UNSAFE COST 1000000
+    AS 'MODULE_PATHNAME', 'plot_forecast_wrapper';
+COMMENT ON FUNCTION plot_forecast(text, jsonb, integer, double precision) IS
+    'one series of a model as a picture in SVG: the past, if the calling role may read it, what it comes to, and intervals';
 
 CREATE FUNCTION trends(
     relation regclass, key_column name, time_column name, value_column name, period text DEFAULT NULL,

@@ -8,6 +8,7 @@
 //! - [`explanation`]: what made predictions, of an input or of the rows of a relation.
 //! - [`aspects`]: the aspects that a review speaks of, and what a model says of each.
 //! - [`planning`]: what the rows of a relation say of time, segments and customers.
+//! - [`reporting`]: what the reviews of a relation say, in a report.
 //! - [`matching`]: answers to questions like those that a relation has answers to.
 //! - [`executor`]: the plan node that sends many rows' inputs at once, and the rewriting of plans that puts it in.
 //! - [`inference`]: inputs in, answers out.
@@ -54,6 +55,7 @@ mod latch;
 mod matching;
 mod planning;
 mod relation;
+mod reporting;
 mod rows;
 mod runtime;
 mod stream;

@@ -7,6 +7,7 @@ use pgrx::{JsonB, name, pg_extern, pg_sys};
 
 use crate::error::Error;
 use crate::planning::forecasts::{Forecast, Question, find};
+use crate::planning::plot;
 
 /// Part of the values that intervals cover, unless a call says otherwise.
 const LEVEL: f64 = 0.8;
@@ -38,17 +39,38 @@ fn forecast(
     if future.is_some() {
         return Err(Error::ReadsNoFuture(model.to_owned()).into());
     }
+    let found = find(&question(model, horizon, level, keys)?)?;
+    let row = |Forecast { keys, time, value, lower, upper, method }: Forecast| {
+        (JsonB(keys), time, value, lower, upper, method)
+    };
+    Ok(TableIterator::new(found.into_iter().map(row)))
+}
+
+fn question(
+    model: &str,
+    horizon: Option<i32>,
+    level: Option<f64>,
+    keys: Option<JsonB>,
+) -> Result<Question<'_>, Error> {
     let expected = "from 1 to 1000";
     let refused = || Error::ArgumentValue { argument: "horizon", expected };
     let size = |horizon: i32| usize::try_from(horizon).ok().filter(|size| (1..=1000).contains(size));
     let horizon = horizon.map(|horizon| size(horizon).ok_or_else(refused)).transpose()?;
     let level = level.unwrap_or(LEVEL);
     if !(level > 0.0 && level <= 0.99) {
-        return Err(Error::ArgumentValue { argument: "level", expected: "above 0 and at most 0.99" }.into());
+        return Err(Error::ArgumentValue { argument: "level", expected: "above 0 and at most 0.99" });
     }
-    let found = find(&Question { model, horizon, level, keys: keys.map(|keys| keys.0) })?;
-    let row = |Forecast { keys, time, value, lower, upper, method }: Forecast| {
-        (JsonB(keys), time, value, lower, upper, method)
-    };
-    Ok(TableIterator::new(found.into_iter().map(row)))
+    Ok(Question { model, horizon, level, keys: keys.map(|keys| keys.0) })
+}
+
+/// One of a model's series as a picture. Without a model, or such a series, there is none.
+#[pg_extern]
+fn plot_forecast(
+    model: Option<&str>,
+    keys: Option<JsonB>,
+    horizon: Option<i32>,
+    level: Option<f64>,
+) -> Result<Option<String>, ErrorReport> {
+    let Some(model) = model else { return Ok(None) };
+    Ok(plot::plot(&question(model, horizon, level, keys)?)?)
 }

@@ -16,6 +16,7 @@
 //! - [`import`] and [`export`]: models to and from Hugging Face layout.
 //! - [`options`]: options given as JSON; [`arguments`]: counts.
 //! - [`recommend`]: what customers may want next, and what is like an item.
+//! - [`report`]: what many reviews say, in tables and on a page.
 //! - [`roles`]: roles that may not be there, and what triggers and event triggers call.
 //! - [`stats`]: the engine's state as rows.
 //!
@@ -44,6 +45,7 @@ mod options;
 mod orders;
 mod planning;
 mod recommend;
+mod report;
 mod roles;
 mod row;
 mod schedules;

@@ -2,6 +2,8 @@
 //!
 //! Invariant: an option that isn't known is refused, so that a misspelt one isn't passed over in silence.
 
+use std::ops::RangeInclusive;
+
 use ecommerce_ml_protocol::is_blank;
 use serde_json::{Map, Value};
 
@@ -43,6 +45,67 @@ impl Options {
         expected: &'static str,
     ) -> Result<Option<u64>, Error> {
         self.get(name, expected, |value| value.as_u64().filter(|count| *count >= least))
+    }
+
+    /// An option that is a whole number in a range.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`].
+    pub fn count_in(
+        &self,
+        name: &'static str,
+        range: RangeInclusive<u64>,
+        expected: &'static str,
+    ) -> Result<Option<u64>, Error> {
+        self.get(name, expected, |value| value.as_u64().filter(|count| range.contains(count)))
+    }
+
+    /// An option that is a number between 0 and 1, both excluded.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`].
+    pub fn rate(&self, name: &'static str) -> Result<Option<f64>, Error> {
+        self.get(name, "a number between 0 and 1, both excluded", |value| {
+            value.as_f64().filter(|rate| *rate > 0.0 && *rate < 1.0)
+        })
+    }
+
+    /// An option that is a text which can be read as something.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`].
+    pub fn text<T>(
+        &self,
+        name: &'static str,
+        expected: &'static str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, Error> {
+        self.get(name, expected, |value| value.as_str().and_then(&read))
+    }
+
+    /// An option that is an object of lists of texts, `most` at most, each of which is as it has to be.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`].
+    pub fn lists(
+        &self,
+        name: &'static str,
+        expected: &'static str,
+        most: usize,
+        fits: impl Fn(&str) -> bool,
+    ) -> Result<Option<Vec<(String, Vec<String>)>>, Error> {
+        self.get(name, expected, |value| {
+            let lists = value.as_object().filter(|lists| !lists.is_empty() && lists.len() <= most)?;
+            let list = |(name, list): (&String, &Value)| {
+                let texts = list
+                    .as_array()?
+                    .iter()
+                    .map(|text| text.as_str().filter(|text| fits(text)).map(str::to_owned));
+                let texts: Vec<String> = texts.collect::<Option<_>>()?;
+                (!texts.is_empty() && !is_blank(name)).then(|| (name.clone(), texts))
+            };
+            lists.iter().map(list).collect()
+        })
     }
 
     /// An option that is a list of different, non-empty texts.

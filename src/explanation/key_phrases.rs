@@ -6,12 +6,12 @@
 use std::rc::Rc;
 
 use ecommerce_ml_metrics::phrases::{CountedPhrase, PhraseTally, Piece, extract};
-use ecommerce_ml_protocol::{Contributions, LabelScheme, Output, Sentiment};
+use ecommerce_ml_protocol::{Contributions, Output, Sentiment};
 
-use super::class_of;
+use super::sentiment_scheme;
 use crate::catalog::resolve::Resolved;
 use crate::error::Error;
-use crate::inference::{RequestStream, check_length, model_of, require_text};
+use crate::inference::{RequestStream, check_length, model_of};
 use crate::relation::{Column, Relation};
 use crate::rows;
 
@@ -46,27 +46,25 @@ pub fn find(
     options: &KeyPhrases,
 ) -> Result<Vec<Row>, Error> {
     let model = model_of(model)?;
-    require_text(&model)?;
-    class_of(&model, None)?;
-    let scheme = LabelScheme::of(&model.signature.labels);
-    if !scheme.has_sentiment() {
-        let (model, labels) = (format!("{}@{}", model.name, model.version), model.signature.labels.clone());
-        return Err(Error::NoMeaning { model, wanted: "labels that mean sentiment", labels });
-    }
-    // Of 4 stars between the first and the fifth, of 2 between a score of -1 and 1.
-    let range = if scheme.has_rating() { 4.0 } else { 2.0 };
-    let mut reading = Reading {
-        model: &model,
-        options,
-        least: LEAST * range,
-        key: None,
-        tally: PhraseTally::default(),
-        batch: Vec::new(),
-        in_flight: None,
-        found: Vec::new(),
-    };
+    let mut reading = Reading::new(&model, options)?;
     let query = query(relation, text, key, options.reviews_per_key)?;
     rows::for_each(&query, &[], rows::read_pair::<String, String>, |(key, text)| reading.take(key, text))?;
+    reading.finish()
+}
+
+/// The phrases of texts that are given with their keys, those of each key together.
+///
+/// # Errors
+/// As [`find`], but for those of a relation.
+pub fn of_texts(
+    model: &Rc<Resolved>,
+    options: &KeyPhrases,
+    texts: impl Iterator<Item = (Option<String>, String)>,
+) -> Result<Vec<Row>, Error> {
+    let mut reading = Reading::new(model, options)?;
+    for (key, text) in texts {
+        reading.take(key, Some(text))?;
+    }
     reading.finish()
 }
 
@@ -106,7 +104,22 @@ struct Reading<'a> {
     found: Vec<Row>,
 }
 
-impl Reading<'_> {
+impl<'a> Reading<'a> {
+    fn new(model: &'a Rc<Resolved>, options: &'a KeyPhrases) -> Result<Self, Error> {
+        // Of 4 stars between the first and the fifth, of 2 between a score of -1 and 1.
+        let range = if sentiment_scheme(model)?.has_rating() { 4.0 } else { 2.0 };
+        Ok(Self {
+            model,
+            options,
+            least: LEAST * range,
+            key: None,
+            tally: PhraseTally::default(),
+            batch: Vec::new(),
+            in_flight: None,
+            found: Vec::new(),
+        })
+    }
+
     fn take(&mut self, key: Option<String>, text: Option<String>) -> Result<(), Error> {
         let Some(text) = text else { return Ok(()) };
         check_length(&text)?;

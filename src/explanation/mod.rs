@@ -14,9 +14,11 @@ pub mod input;
 pub mod key_phrases;
 pub mod model;
 
+use ecommerce_ml_protocol::LabelScheme;
+
 use crate::catalog::resolve::Resolved;
 use crate::error::Error;
-use crate::inference::require_input;
+use crate::inference::{require_input, require_text};
 
 /// What is explained of a model that says several things: the class of this label, by its place.
 ///
@@ -42,6 +44,21 @@ fn class_of(model: &Resolved, label: Option<&str>) -> Result<Option<u32>, Error>
         labels: labels.clone(),
     };
     found.map(Some).ok_or_else(unknown)
+}
+
+/// What the labels of a model that reads texts mean, which have to mean sentiment.
+///
+/// # Errors
+/// [`Error::ReadsColumns`], [`Error::NoMeaning`].
+pub fn sentiment_scheme(model: &Resolved) -> Result<LabelScheme, Error> {
+    require_text(model)?;
+    class_of(model, None)?;
+    let scheme = LabelScheme::of(&model.signature.labels);
+    if scheme.has_sentiment() {
+        return Ok(scheme);
+    }
+    let (model, labels) = (format!("{}@{}", model.name, model.version), model.signature.labels.clone());
+    Err(Error::NoMeaning { model, wanted: "labels that mean sentiment", labels })
 }
 
 /// Characters of a label that an error shows.

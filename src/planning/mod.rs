@@ -5,6 +5,7 @@
 //! - [`forecasts`]: what a model's series come to.
 //! - [`orders`]: what to order of them now.
 //! - [`lifetimes`]: what a model's customers will do.
+//! - [`plot`]: one of them as a picture.
 //! - [`drivers`]: which segments explain that a metric changed.
 //! - [`rfm`]: customers by recency, frequency and money.
 //!
@@ -16,6 +17,7 @@ pub mod drivers;
 pub mod forecasts;
 pub mod lifetimes;
 pub mod orders;
+pub mod plot;
 pub mod rfm;
 pub mod trends;
 

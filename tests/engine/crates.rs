@@ -10,7 +10,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Which crates of this workspace a crate may depend on. A crate stands below those that it depends on.
-const MAY_DEPEND: [(&str, &[&str]); 23] = [
+const MAY_DEPEND: [(&str, &[&str]); 24] = [
     ("ecommerce_ml_aspects", &[]),
     ("ecommerce_ml_log", &[]),
     ("ecommerce_ml_matching", &[]),
@@ -18,6 +18,7 @@ const MAY_DEPEND: [(&str, &[&str]); 23] = [
     ("ecommerce_ml_protocol", &[]),
     ("ecommerce_ml_drift", &["metrics", "protocol"]),
     ("ecommerce_ml_forecast", &["metrics"]),
+    ("ecommerce_ml_report", &["forecast", "metrics"]),
     ("ecommerce_ml_tensor_cpu", &[]),
     ("ecommerce_ml_xgboost", &[]),
     ("ecommerce_ml_checkpoint", &["protocol"]),
@@ -55,7 +56,7 @@ const MAY_DEPEND: [(&str, &[&str]); 23] = [
             "text_model",
         ],
     ),
-    ("ecommerce_ml", &["aspects", "drift", "forecast", "matching", "metrics", "protocol"]),
+    ("ecommerce_ml", &["aspects", "drift", "forecast", "matching", "metrics", "protocol", "report"]),
 ];
 
 /// Crates of others that one of ours keeps to itself.

@@ -12,7 +12,8 @@
 //! - [`paired`]: whether two models differ on the same rows.
 //! - [`phrases`]: which phrases of many texts predictions are driven by.
 //! - [`drivers`]: which segments explain that a metric differs between two groups; [`discovery`]: many tests at once.
-//! - [`normal`]: the normal distribution; `binomial`: the tail of a binomial distribution.
+//! - [`two_samples`]: whether means or shares of two samples differ by more than chance.
+//! - [`normal`]: the normal distribution; [`student`]: Student's t; `binomial`: the tail of a binomial distribution.
 //!
 //! It must not know where rows come from: no PostgreSQL, no models, no I/O. Invariant: memory doesn't grow with the number of rows,
 //! but for [`paired::bootstrap`], [`phrases::PhraseTally`] and up to 8 MiB of [`baseline::Numbers`], and what has no value, such as
@@ -36,6 +37,8 @@ pub mod ranking;
 pub mod regression;
 pub mod report;
 pub mod scored;
+pub mod student;
+pub mod two_samples;
 
 pub use calibration::Calibration;
 pub use confidence::Confidence;

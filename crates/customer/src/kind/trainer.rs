@@ -75,6 +75,7 @@ impl Trainer for LifetimeTrainer {
             uses_base: false,
             comparison,
             against_baseline: held_out.as_ref().map(|found| against_baseline(found, options.common.seed)),
+            reference: None,
         })))
     }
 }

@@ -22,6 +22,11 @@ const STOP_WORDS: &[&str] = &[
     "will", "with", "would", "you", "your",
 ];
 
+/// Whether a word, in lower case, is one of those that say nothing by themselves.
+pub fn means_nothing(word: &str) -> bool {
+    STOP_WORDS.binary_search(&word).is_ok()
+}
+
 /// A phrase of one text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Phrase {
@@ -103,7 +108,7 @@ fn phrase(characters: &[char], words: &[Word]) -> Phrase {
 }
 
 fn is_stop_word(word: &Word) -> bool {
-    STOP_WORDS.binary_search(&word.folded.as_str()).is_ok()
+    means_nothing(&word.folded)
 }
 
 #[cfg(test)]

@@ -12,6 +12,6 @@ pub mod extraction;
 pub mod tally;
 pub mod words;
 
-pub use extraction::{Phrase, extract};
+pub use extraction::{Phrase, extract, means_nothing};
 pub use tally::{CountedPhrase, PhraseTally};
 pub use words::Piece;
