@@ -1,6 +1,7 @@
 """psycopg 3."""
 
 import json
+import time
 
 import psycopg
 import pytest
@@ -9,7 +10,7 @@ from psycopg.rows import dict_row
 from psycopg.types.composite import CompositeInfo, register_composite
 from psycopg.types.json import Jsonb
 
-from conftest import SLOW, TEXTS, cancel_when_active, expected, kept_mood_of_inbox, scores, seen, single, texts
+from conftest import SLOW, TEXTS, cancel_when_active, expected, kept_mood_of_inbox, scores, seen, single, texts, wait_until_active
 
 
 @pytest.fixture
@@ -191,7 +192,7 @@ def test_summaries_as_columns_and_as_one_value(connection):
 
 
 def test_executemany_asks_for_each_row(connection):
-    bodies = connection.execute("SELECT id, body FROM reviews WHERE id <= 40").fetchall()
+    bodies = connection.execute("SELECT id, body FROM reviews WHERE id <= 40 ORDER BY id").fetchall()
     with connection.cursor() as cursor:
         cursor.executemany("INSERT INTO inbox (id, body) VALUES (%s, %s) RETURNING ecommerce_ml.predict_sentiment_score(body)",
                            bodies, returning=True)
@@ -256,3 +257,15 @@ def test_statement_timeout(connection):
     connection.execute("SET statement_timeout = '1s'")
     with pytest.raises(errors.QueryCanceled):
         connection.execute(SLOW)
+
+
+@pytest.mark.timeout(120)
+def test_client_that_goes_away_without_cancelling():
+    """As a closed tab does. Without client_connection_check_interval the server would notice when it has something to send."""
+    connection = psycopg.connect(application_name="gone", options="-c client_connection_check_interval=200ms")
+    connection.pgconn.send_query(SLOW.encode())
+    wait_until_active(SLOW, "gone")
+    connection.pgconn.finish()
+    with psycopg.connect(autocommit=True) as other:
+        while other.execute("SELECT 1 FROM pg_stat_activity WHERE application_name = 'gone'").fetchone():
+            time.sleep(0.1)
