@@ -5,6 +5,7 @@
 #   BENCH_PEERS="--quick"          options for `make bench-peers`; scripts/bench-peers lists them
 #   REGRESS="--with-extension"     options for `make test-regress`; scripts/test-regress lists them
 #   SQLSMITH="--statements 20000"  options for `make test-sqlsmith`; scripts/test-sqlsmith lists them
+#   CLIENTS="psycopg dbt"          which of them for `make test-clients`; scripts/test-clients lists them
 #   BENCH_SQL="--quick"            options for `make bench-sql`; scripts/bench-sql lists them
 #   BENCH_FORECAST="--ours"        options for `make bench-forecast`
 #   BENCH_TRAINING="--quality"     options for `make bench-training`; scripts/bench-training lists them
@@ -18,7 +19,7 @@ ifdef DESTDIR
 export DESTDIR
 endif
 
-.PHONY: help build engine-cuda install install-cuda uninstall demo psql stop test test-arm test-debian test-cuda test-regress test-sqlsmith bench bench-engine bench-peers bench-sql bench-training bench-forecast bench-queries bench-gpu lint setup clean
+.PHONY: help build engine-cuda install install-cuda uninstall demo psql stop test test-arm test-debian test-cuda test-regress test-sqlsmith test-clients bench bench-engine bench-peers bench-sql bench-training bench-forecast bench-queries bench-gpu lint setup clean
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
@@ -65,6 +66,9 @@ test-regress: install ## run PostgreSQL's own tests with and without the library
 
 test-sqlsmith: install ## send random statements to a server with the library
 	@scripts/test-sqlsmith $(SQLSMITH)
+
+test-clients: install ## drive drivers, poolers and BI tools against a server with the extension
+	@scripts/test-clients $(CLIENTS)
 
 bench-engine: setup ## measure kernels and encoder against the machine's peak, tokenization, and models of columns
 	@cargo bench --locked -p ecommerce_ml_text_model -p ecommerce_ml_checkpoint -p ecommerce_ml_tabular --bench kernels --bench tokenizer --bench columns

@@ -1,0 +1,3 @@
+{{ config(materialized='table') }}
+SELECT id, ecommerce_ml.predict_class(v, 'buyers') AS class
+FROM {{ source('shop', 'visits') }} AS v
