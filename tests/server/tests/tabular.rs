@@ -675,7 +675,7 @@ fn rows_unlike_the_others_are_found_and_told_why() {
     let (_cluster, mut session) = shop(400);
     run(
         &mut session,
-        "UPDATE customers SET visits = 900 WHERE id = 17; UPDATE customers SET plan = NULL WHERE id = 40",
+        "UPDATE customers SET visits = 900 WHERE id = 18; UPDATE customers SET plan = NULL WHERE id = 40",
     );
     let columns = "feature_columns => '{visits,spent,plan,member}'";
     let train = |more: &str| {
@@ -688,17 +688,17 @@ fn rows_unlike_the_others_are_found_and_told_why() {
 
     let found = session.query("SELECT keys, score, reason, time::date::text, expected FROM ecommerce_ml.detect_anomalies('odd', budget => 2)", &[]).unwrap();
     let first: Value = found[0].get(0);
-    assert_eq!((found.len(), first), (2, json!({"id": 17})));
+    assert_eq!((found.len(), first), (2, json!({"id": 18})));
     let reason: Value = found[0].get(2);
     assert_eq!((&reason[0]["column"], &reason[0]["value"]), (&json!("visits"), &json!("900")));
     let (time, expected): (String, Option<f64>) = (found[0].get(3), found[0].get(4));
-    assert_eq!((time.as_str(), expected), ("2024-01-18", None));
+    assert_eq!((time.as_str(), expected), ("2024-01-19", None));
     let score: f64 =
-        ask(&mut session, "SELECT ecommerce_ml.predict_value(c, 'odd') FROM customers AS c WHERE id = 17");
+        ask(&mut session, "SELECT ecommerce_ml.predict_value(c, 'odd') FROM customers AS c WHERE id = 18");
     assert_eq!(score, found[0].get::<_, f64>(1));
     let sum: f64 = ask(
         &mut session,
-        "SELECT sum(contribution) FROM customers AS c, ecommerce_ml.explain_prediction(c, 'odd') WHERE id IN (17, 18) GROUP BY id ORDER BY id LIMIT 1",
+        "SELECT sum(contribution) FROM customers AS c, ecommerce_ml.explain_prediction(c, 'odd') WHERE id IN (18, 19) GROUP BY id ORDER BY id LIMIT 1",
     );
     assert!(sum > 0.1, "{sum}");
     let unknown: i32 = ask(
@@ -711,7 +711,7 @@ fn rows_unlike_the_others_are_found_and_told_why() {
     run(&mut session, "CREATE VIEW some AS SELECT visits, spent, plan, member FROM customers WHERE id < 30");
     let keys: Value = ask(&mut session, "SELECT keys FROM ecommerce_ml.detect_anomalies('odd', 'some', 1)");
     assert_eq!(keys["visits"], json!(900));
-    run(&mut session, "CREATE VIEW marked AS SELECT *, id = 17 AS is_odd FROM customers");
+    run(&mut session, "CREATE VIEW marked AS SELECT *, id = 18 AS is_odd FROM customers");
     let evaluated = "SELECT value FROM ecommerce_ml.evaluate_model('odd', 'marked', label_column => 'is_odd') WHERE metric =";
     let measured = ["roc_auc", "average_precision", "baseline_average_precision"]
         .map(|metric| ask::<f64>(&mut session, &format!("{evaluated} '{metric}'")));
