@@ -195,7 +195,7 @@ fn aspects_work_wherever_a_function_may_stand() {
     run(
         &mut session,
         "GRANT SELECT ON \"odd Schema\".\"re views\" TO guest; ALTER TABLE \"odd Schema\".\"re views\" ENABLE ROW LEVEL SECURITY;
-         CREATE POLICY some ON \"odd Schema\".\"re views\" USING (id <= 70)",
+         CREATE POLICY few ON \"odd Schema\".\"re views\" USING (id <= 70)",
     );
     assert_eq!(ask::<i64>(&mut guest, reviews), 70);
 }
