@@ -260,6 +260,9 @@ mod tests {
             of_shops("Pros:<br /><br />- cheap, <b>soft</b><br />Cons: ugly"),
             [row("cheap", &["price"]), row("soft", &["comfort"]), row("Cons: ugly", &["look"])]
         );
+        let all = "Price, taste and packaging are all terrible";
+        assert_eq!(of_shops(all), [row(all, &["price", "packaging", "taste"])]);
+        assert_eq!(of_shops("See https://shop.example/price?size=3 or write to service@shop.example"), []);
         assert_eq!(of_shops("My husband bought it for me."), []);
         assert_eq!(of_shops(""), []);
     }

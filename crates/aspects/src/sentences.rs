@@ -22,7 +22,7 @@ pub fn sentences(text: &str) -> impl Iterator<Item = &str> {
 fn end(text: &str) -> usize {
     let mut previous = None;
     let mut characters = text.char_indices().peekable();
-    let (mut ended, mut spaced) = (false, false);
+    let (mut ended, mut spaced, mut address) = (false, false, false);
     while let Some((place, character)) = characters.next() {
         // What follows an end belongs to it as long as it can't begin a sentence.
         let belongs = ends_alone(character) || character == '.' || (is_closing(character) && !spaced);
@@ -34,14 +34,23 @@ fn end(text: &str) -> usize {
         }
         spaced = character.is_whitespace();
         let next = characters.peek().map(|(_, next)| *next);
-        ended |=
-            ends_alone(character) || (character == '.' && full_stop(previous, next)) || character == '\n';
+        address = character.is_ascii_graphic() && (address || text.get(place..).is_some_and(begins_address));
+        let inside = address && next.is_some_and(|next| next.is_ascii_graphic());
+        ended |= !inside
+            && (ends_alone(character)
+                || (character == '.' && full_stop(previous, next))
+                || character == '\n');
         if place >= MAX_BYTES && (character.is_whitespace() || place >= 2 * MAX_BYTES) {
             return place + character.len_utf8();
         }
         previous = Some(character);
     }
     text.len()
+}
+
+/// Whether an address of the web goes on here, in which signs end nothing.
+fn begins_address(text: &str) -> bool {
+    text.starts_with("://") || text.starts_with("www.")
 }
 
 /// Whether a text begins with a tag of HTML that begins a line, as many reviews have them.
@@ -95,6 +104,17 @@ mod tests {
             ]
         );
         assert_eq!(sentences("").count(), 0);
+    }
+
+    #[test]
+    fn addresses_have_no_sentences() {
+        let found: Vec<&str> =
+            sentences("See https://shop.example/a?size=3;b!c. Good?Bad 看www.shop.example/?q=1！好")
+                .collect();
+        assert_eq!(
+            found,
+            ["See https://shop.example/a?size=3;b!c. ", "Good?", "Bad 看www.shop.example/?q=1！", "好"]
+        );
     }
 
     #[test]

@@ -97,10 +97,11 @@ impl Vocabulary {
         };
         let fitting: Vec<&Term> = terms.filter(fits).collect();
         let longest = fitting.iter().map(|term| term.rest.len()).max()?;
-        let mut hit = Hit { first, count: 1 + longest, aspects: Vec::new(), judges: false };
+        // What is a thing as well, like "look" beside "looks", says nothing by itself.
+        let mut hit = Hit { first, count: 1 + longest, aspects: Vec::new(), judges: true };
         for term in fitting.into_iter().filter(|term| term.rest.len() == longest) {
             hit.aspects.extend(term.aspect);
-            hit.judges |= term.judges;
+            hit.judges &= term.judges;
         }
         hit.aspects.sort_unstable();
         hit.aspects.dedup();

@@ -1,7 +1,7 @@
 -- What a review says of each aspect, clause by clause. Positions are those of substr.
 CREATE TABLE reviews (id int, product text, body text);
 INSERT INTO reviews VALUES
-    (1, 'dress', 'Love the color 😍, but it runs small. Took 3 weeks to arrive!'),
+    (1, 'dress', 'Love the color 😍, but terribly tight. Took 3 weeks to arrive!'),
     (2, 'dress', 'Great quality, fast delivery and a fair price.'),
     (3, 'dress', 'The fabric is awful, the customer service was wonderful'),
     (4, 'kettle', 'It broke after two days. Refund refused!!'),
@@ -30,7 +30,7 @@ SELECT * FROM ecommerce_ml.predict_aspects('Great price', '{}');
 SELECT * FROM ecommerce_ml.predict_aspects('Great price', ARRAY['price', NULL]);
 SELECT * FROM ecommerce_ml.predict_aspects('Great price', ARRAY['price', ' ']);
 SELECT * FROM ecommerce_ml.predict_aspects('Great price', ARRAY['price', 'PRICE']);
-SELECT * FROM ecommerce_ml.predict_aspects('Great price', array_agg('aspect ' || n)) FROM generate_series(1, 1000) AS n;
+SELECT * FROM ecommerce_ml.predict_aspects('Great price', (SELECT array_agg('aspect ' || n) FROM generate_series(1, 1000) AS n));
 -- The model must know sentiments.
 SELECT * FROM ecommerce_ml.predict_aspects('Great price', model => 'nobody');
 \set embedding 'file://' :models '/bert-embedding'
