@@ -247,6 +247,7 @@ fn rights_and_mistakes() {
     );
     assert_eq!((rows(&mut analyst), rows(&mut superuser)), (Some(240), Some(960)));
     import_reference(&cluster, &mut superuser, "private", CLASSIFIER);
+    import_reference(&cluster, &mut superuser, "value", "bert-regression");
     let with = |options: &str| {
         format!(
             "SELECT * FROM ecommerce_ml.report_reviews('shop', 'body', 'product', options => '{options}')"
@@ -282,7 +283,7 @@ fn rights_and_mistakes() {
         (with(r#"{"rating_column": "nothing"}"#), "42703"),
         (with(r#"{"rating_column": "body"}"#), "42804"),
         (with(r#"{"model": "nothing"}"#), "42704"),
-        (with(r#"{"model": "private"}"#), "22023"),
+        (with(r#"{"model": "value"}"#), "22023"),
         ("SELECT * FROM ecommerce_ml.report_reviews('shop', 'nothing')".to_owned(), "42703"),
         ("SELECT * FROM ecommerce_ml.report_reviews('shop', 'stars')".to_owned(), "42804"),
         ("SELECT * FROM ecommerce_ml.report_reviews('shop', 'body', NULL, 'product')".to_owned(), "42804"),
@@ -290,6 +291,10 @@ fn rights_and_mistakes() {
     ] {
         fails_with(session, &wrong, sqlstate);
     }
+    let private =
+        "ecommerce_ml.report_reviews('shop', 'body', 'product', options => '{\"model\": \"private\"}')";
+    let overview = &body(session, private, "overview")[0];
+    assert!(overview["stars_source"].is_null() && overview["negative"]["n_current"] == 960, "{overview}");
     let topics = r#"{"topics": {"water": ["leak*", "water"], "feeling": ["love"]}, "explain": 0}"#;
     let query = format!(
         "SELECT string_agg(title, ' ' ORDER BY title) FROM ({}) AS r WHERE section = 'topics'",

@@ -49,7 +49,9 @@ pub fn examples(input: &Input, settings: &Settings, report: &Report, order: &[us
         let bit = settings.topics.names().iter().position(|name| *name == row.topic).unwrap_or_default();
         let own: Vec<_> =
             current.iter().filter(|(_, text, _)| text.topics & 1 << bit != 0).copied().collect();
-        found.extend(choice.best(own.iter(), majority(&own), each, ("topic", Some(&row.topic))));
+        // Most may praise it still: those that do not show what changed.
+        let tone = if row.negative.is_up() { Tone::Negative } else { majority(&own) };
+        found.extend(choice.best(own.iter(), tone, each, ("topic", Some(&row.topic))));
     }
     for row in report.words.iter().filter(|row| row.reviews.is_up()).take(CHANGES) {
         let own: Vec<_> =

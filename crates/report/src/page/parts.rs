@@ -37,11 +37,17 @@ pub fn overview(report: &Report) -> String {
     section("overview", "At a glance", &format!("<dl class=\"tiles\">\n{tiles}</dl>\n"))
 }
 
+/// Words that are told of among what changed; the others are in a table of their own.
+const WORDS: usize = 3;
+
 /// What changed.
 pub fn findings(report: &Report) -> String {
-    let items: String = report
-        .findings
-        .iter()
+    let mut words = 0;
+    let shown = report.findings.iter().filter(|finding| {
+        words += usize::from(finding.kind == "word");
+        finding.kind != "word" || words <= WORDS
+    });
+    let mut items: String = shown
         .map(|finding| {
             let (class, mark) = match (finding.direction, finding.is_bad) {
                 ("none", _) => ("chance", "\u{25cf}"),
@@ -58,6 +64,12 @@ pub fn findings(report: &Report) -> String {
             )
         })
         .collect();
+    if words > WORDS {
+        items.push_str(&format!(
+            "<li><span class=\"mark moved\" aria-hidden=\"true\">\u{2026}</span> And {} more words: <a href=\"#words\">all of them</a>.</li>\n",
+            words - WORDS
+        ));
+    }
     section("findings", "What changed", &format!("<ul class=\"findings\">\n{items}</ul>\n"))
 }
 
