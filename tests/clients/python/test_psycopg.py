@@ -269,3 +269,12 @@ def test_client_that_goes_away_without_cancelling():
     with psycopg.connect(autocommit=True) as other:
         while other.execute("SELECT 1 FROM pg_stat_activity WHERE application_name = 'gone'").fetchone():
             time.sleep(0.1)
+
+
+@pytest.mark.parametrize("wrapped", ["SELECT * FROM ({}) AS t LIMIT 0", "SELECT * FROM ({}) AS t WHERE 1 = 0", "SELECT count(*) FROM ({}) AS t"])
+def test_what_tools_ask_before_they_ask(connection, wrapped):
+    """The columns of a query, and how many rows it has, cost no text."""
+    query = wrapped.format(TEXTS + " ORDER BY id")
+    connection.execute(query)
+    lines = [line for (line,) in connection.execute("EXPLAIN (ANALYZE, TIMING OFF) " + query)]
+    assert not any("Texts:" in line and "Texts: 0" not in line for line in lines), lines
