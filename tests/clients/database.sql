@@ -1,10 +1,10 @@
 -- The database that the clients work in. Run by psql as a superuser in a new database that belongs to role analyst, with
--- variables reviews (a CSV file) and model (a folder of the server).
+-- the reviews (CSV) as standard input and variable model (where a model is imported from).
 \set ON_ERROR_STOP on
 CREATE EXTENSION ecommerce_ml;
 
 -- A second model whose answers differ, for everybody, to tell which one answered.
-SELECT ecommerce_ml.import_model('moods', 'file://' || :'model');
+SELECT ecommerce_ml.import_model('moods', :'model');
 SELECT ecommerce_ml.grant_model('moods', 'public');
 
 SET ROLE analyst;

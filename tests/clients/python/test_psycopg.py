@@ -1,6 +1,7 @@
 """psycopg 3."""
 
 import json
+import os
 import time
 
 import psycopg
@@ -46,6 +47,26 @@ def test_prepared_statement_heeds_default_model(connection):
     assert ask() == by_moods
     connection.execute("RESET ecommerce_ml.default_model")
     assert ask() == by_reviews
+
+
+def test_prepared_statement_heeds_a_deployment(connection):
+    statement = "SELECT ecommerce_ml.predict_sentiment(body, 'turned') FROM reviews WHERE id <= %s ORDER BY id"
+    as_imported = [row["sentiment"] for row in expected("moods")[:30]]
+    turned = [{"negative": "positive", "positive": "negative"}.get(mood, mood) for mood in as_imported]
+    assert turned != as_imported
+    with psycopg.connect(user="postgres", autocommit=True) as owner:
+        owner.execute("SELECT ecommerce_ml.import_model('turned', %s)", [os.environ["MODEL"]])
+        owner.execute("SELECT ecommerce_ml.import_model('turned', %s, %s)",
+                      [os.environ["MODEL"], Jsonb({"labels": ["positive", "neutral", "negative"]})])
+        owner.execute("SELECT ecommerce_ml.grant_model('turned', 'analyst')")
+        ask = lambda: [mood for (mood,) in connection.execute(statement, [30], prepare=True)]
+        for _ in range(7):
+            assert ask() == as_imported
+        owner.execute("SELECT ecommerce_ml.deploy_model('turned', 2)")
+        assert ask() == turned
+        owner.execute("SELECT ecommerce_ml.rollback_model('turned')")
+        assert ask() == as_imported
+        owner.execute("SELECT ecommerce_ml.drop_model('turned')")
 
 
 def test_parameters_as_texts(connection):
@@ -269,3 +290,12 @@ def test_client_that_goes_away_without_cancelling():
     with psycopg.connect(autocommit=True) as other:
         while other.execute("SELECT 1 FROM pg_stat_activity WHERE application_name = 'gone'").fetchone():
             time.sleep(0.1)
+
+
+@pytest.mark.parametrize("wrapped", ["SELECT * FROM ({}) AS t LIMIT 0", "SELECT * FROM ({}) AS t WHERE 1 = 0", "SELECT count(*) FROM ({}) AS t"])
+def test_what_tools_ask_before_they_ask(connection, wrapped):
+    """The columns of a query, and how many rows it has, cost no text."""
+    query = wrapped.format(TEXTS + " ORDER BY id")
+    connection.execute(query)
+    lines = [line for (line,) in connection.execute("EXPLAIN (ANALYZE, TIMING OFF) " + query)]
+    assert not any("Texts:" in line and "Texts: 0" not in line for line in lines), lines
