@@ -36,7 +36,7 @@ fn main() {
     let begin = Instant::now();
     let held_out = HeldOut::best(&ledger, &[Past::All, Past::Half], horizon.min(ledger.days() / 2.0), 42);
     let held_out = held_out.unwrap();
-    let learned = Learned::until(&ledger, held_out.past, ledger.days()).unwrap();
+    let learned = Learned::until(&ledger, held_out.past, Some(held_out.loss), ledger.days()).unwrap();
     println!(
         "{} customers, {horizon:.0} days ahead, learned in {:?} from past {:?}: {:.3?}",
         ledger.customers.len(),

@@ -260,12 +260,12 @@ fn what_is_all_alike_is_no_obstacle() {
         let (purchases, value) = (purchases.unwrap(), value.unwrap());
         assert!((value - 9.0 * purchases).abs() < 0.5 * purchases, "{purchases} {value}");
     }
-    // Everybody buys each ten days, for ever.
+    // Everybody buys each ten days, for ever: past rates have it all.
     let clockwork: Vec<_> = (0..50)
         .flat_map(|customer| (0..20).map(move |n| (customer, f64::from(n) * 10.0)))
         .map(|(customer, day)| Purchase(format!("c{customer}"), (day * DAY) as i64, 1.0))
         .collect();
-    let (_, finished, files) = train(job("{}", &clockwork)).unwrap();
+    let (_, finished, files) = train(job(r#"{"history": "all"}"#, &clockwork)).unwrap();
     assert!(!finished.against_baseline.unwrap().beaten);
     let table = ask(&files, 100.0, None).unwrap();
     assert!(column(&table, "purchases").iter().flatten().all(|one| (7.0..11.5).contains(one)), "{table:?}");

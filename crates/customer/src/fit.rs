@@ -11,8 +11,11 @@ use crate::minimize::{End, Objective, minimize};
 const TOLERANCE: f64 = 1e-8;
 /// Logarithm of a parameter beyond which it is taken to have no bound.
 const BEYOND: f64 = 25.0;
-/// How much it takes from the mean log likelihood of a customer that the logarithm of a parameter is beyond its bounds by 1.
-const PENALTY: f64 = 1e-3;
+/// How much it takes from the mean log likelihood of a customer that the logarithm of a parameter is beyond its bounds by 1: more than the
+/// likelihood can gain there, also where all amounts are equal and it grows with the logarithm for ever.
+const PENALTY: f64 = 1.0;
+/// Part of the value by which two ends of searches differ where both are the same maximum.
+const SAME: f64 = 1e-9;
 /// Below so many customers a likelihood of three or four parameters says little.
 pub const MIN_CUSTOMERS: usize = 20;
 
@@ -114,8 +117,9 @@ pub(crate) fn best<const N: usize>(
     if let Some((logarithm, parameter)) = beyond {
         return Err(FitError::Unbounded { parameter: parameter.name, value: logarithm.exp() });
     }
-    if !lowest.converged {
-        return Err(FitError::NotConverged { starts: starts.len() });
-    }
-    Ok(lowest.point.map(f64::exp))
+    // Where it is flat, a search may end a few digits before another that reached the same maximum.
+    let near = lowest.value + SAME * lowest.value.abs().max(1.0);
+    let converged = ends.iter().filter(|end| end.converged && end.value <= near);
+    let best = converged.min_by(|one, other| one.value.total_cmp(&other.value));
+    best.map(|end| end.point.map(f64::exp)).ok_or(FitError::NotConverged { starts: starts.len() })
 }

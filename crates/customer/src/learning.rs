@@ -1,14 +1,14 @@
 //! How much of the past to learn from, and what that is worth on the time that is held out.
 //!
-//! Customers change, so that what is long past may tell little of them: all of the time is learned from, or the last half of it, whichever
-//! foretells the time held out better. How far the sum of all was missed there is made good by half (its square root): what one period
+//! Customers change, so that what is long past may tell little of them: all of the time is learned from, or the last half of it, and after each
+//! purchase, or each but the first, customers may be lost: whatever foretells the time held out better. How far the sum of all was missed there is made good by half (its square root): what one period
 //! says of the level may not be true of the next. It must not know messages. Invariant: what is measured was not known, and its level is
 //! not made good.
 
 use crate::fit::FitError;
 use crate::history::History;
 use crate::ledger::Ledger;
-use crate::purchases::Purchases;
+use crate::purchases::{Loss, Purchases};
 use crate::spend::Spend;
 use crate::value::{Expected, Model};
 
@@ -68,14 +68,18 @@ pub struct Learned {
 }
 
 impl Learned {
-    /// Learns from purchases until a moment, in days since the first of all.
+    /// Learns from purchases until a moment, in days since the first of all; of no loss in particular, of the likelier.
     ///
     /// # Errors
     /// [`LearnError`].
-    pub fn until(ledger: &Ledger, past: Past, until: f64) -> Result<Self, LearnError> {
+    pub fn until(ledger: &Ledger, past: Past, loss: Option<Loss>, until: f64) -> Result<Self, LearnError> {
         let histories = ledger.histories(past.begin(until), until);
         let known: Vec<History> = histories.iter().flatten().copied().collect();
-        let purchases = Purchases::choose(&known).map_err(LearnError::Purchases)?;
+        let purchases = match loss {
+            Some(loss) => Purchases::fit(&known, loss),
+            None => Purchases::choose(&known),
+        };
+        let purchases = purchases.map_err(LearnError::Purchases)?;
         let spend = ledger.has_amounts.then(|| Spend::fit(&known)).transpose().map_err(LearnError::Spend)?;
         Ok(Self { model: Model { purchases, spend }, histories, past })
     }
@@ -121,6 +125,8 @@ struct Outcome {
 pub struct HeldOut {
     /// From which time it was learned.
     pub past: Past,
+    /// When customers may be lost.
+    pub loss: Loss,
     /// The moment at which it ended, in days since the first purchase of all.
     pub cutoff: f64,
     outcomes: Vec<Outcome>,
@@ -135,7 +141,8 @@ impl HeldOut {
     #[must_use]
     pub fn best(ledger: &Ledger, pasts: &[Past], horizon: f64, seed: u64) -> Option<Self> {
         let cutoff = ledger.days() - horizon;
-        let all = pasts.iter().filter_map(|past| Learned::until(ledger, *past, cutoff).ok());
+        let ways = pasts.iter().flat_map(|past| Loss::ALL.map(|loss| (*past, loss)));
+        let all = ways.filter_map(|(past, loss)| Learned::until(ledger, past, Some(loss), cutoff).ok());
         let measured = all.map(|learned| (Self::measure(ledger, &learned, cutoff, horizon), learned));
         let (mut best, learned) =
             measured.min_by(|one, other| one.0.mean_error().total_cmp(&other.0.mean_error()))?;
@@ -155,7 +162,8 @@ impl HeldOut {
             })
         };
         let outcomes = both.filter_map(outcome).collect();
-        Self { past: learned.past, cutoff, outcomes, has_amounts: ledger.has_amounts, coverage: None }
+        let (past, loss) = (learned.past, learned.model.purchases.loss);
+        Self { past, loss, cutoff, outcomes, has_amounts: ledger.has_amounts, coverage: None }
     }
 
     /// Customers who were known.

@@ -23,6 +23,9 @@ pub enum Loss {
 }
 
 impl Loss {
+    /// All.
+    pub const ALL: [Self; 2] = [Self::AfterRepeats, Self::AfterAny];
+
     /// Purchases of a customer that may have lost him.
     pub(crate) fn chances(self, repeats: f64) -> f64 {
         match self {
@@ -74,7 +77,7 @@ impl Purchases {
     /// # Errors
     /// [`FitError`], if neither can be learned that of BG/NBD.
     pub fn choose(histories: &[History]) -> Result<Self, FitError> {
-        let all = [Loss::AfterRepeats, Loss::AfterAny].map(|loss| Self::fit(histories, loss));
+        let all = Loss::ALL.map(|loss| Self::fit(histories, loss));
         match all {
             [Ok(one), Ok(other)] => {
                 let is_likelier = other.log_likelihood(histories) > one.log_likelihood(histories);

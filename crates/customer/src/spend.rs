@@ -30,6 +30,9 @@ const PARAMETERS: [Parameter; 3] = [
     Parameter { name: "v", bounds: None },
 ];
 
+/// Customers from whom a maximum is looked for from several starts; of more, a part of so many first.
+const MOST_MEANS: usize = 20_000;
+
 /// Repeats and mean worths.
 struct Means(Vec<(f64, f64)>);
 
@@ -43,10 +46,7 @@ impl Spend {
         if means.0.len() < MIN_CUSTOMERS {
             return Err(FitError::TooFew { customers: means.0.len() });
         }
-        let typical = means.0.iter().map(|(_, mean)| mean).sum::<f64>() / means.0.len() as f64;
-        let starts = [(1.0, 2.0), (6.0, 4.0), (3.0, 10.0), (10.0, 1.5)]
-            .map(|(p, q)| [p, q, typical * f64::max(q - 1.0, 0.5) / p]);
-        let [p, q, v] = fit::best(&means, &starts, &PARAMETERS)?;
+        let [p, q, v] = means.likeliest()?;
         Ok(Self { p, q, v })
     }
 
@@ -85,6 +85,18 @@ impl Means {
         means.sort_by(|one, other| one.0.total_cmp(&other.0).then(one.1.total_cmp(&other.1)));
         Self(means)
     }
+
+    fn likeliest(&self) -> Result<[f64; 3], FitError> {
+        let count = self.0.len();
+        if count > 2 * MOST_MEANS {
+            let part = self.0.iter().step_by(count / MOST_MEANS).copied().collect();
+            return fit::best(self, &[Self(part).likeliest()?], &PARAMETERS);
+        }
+        let typical = self.0.iter().map(|(_, mean)| mean).sum::<f64>() / count as f64;
+        let starts = [(1.0, 2.0), (6.0, 4.0), (3.0, 10.0), (10.0, 1.5)]
+            .map(|(p, q)| [p, q, typical * f64::max(q - 1.0, 0.5) / p]);
+        fit::best(self, &starts, &PARAMETERS)
+    }
 }
 
 impl Objective<3> for Means {
@@ -93,16 +105,19 @@ impl Objective<3> for Means {
         let [p, q, v] = point.map(f64::exp);
         let (mut sum, mut slopes) = (0.0, [0.0; 3]);
         let (of_q, by_q) = (ln_gamma(q), digamma(q));
+        // What depends on repeats alone; equal ones stand together.
+        let mut repeats = (f64::NAN, [0.0; 3]);
         for (x, mean) in &self.0 {
             let (shape, whole) = (p * x, x * mean + v);
-            sum += ln_gamma(shape + q) - ln_gamma(shape) - of_q
-                + q * v.ln()
-                + (shape - 1.0) * mean.ln()
-                + shape * x.ln()
-                - (shape + q) * whole.ln();
-            let joint = digamma(shape + q);
-            slopes[0] += x * (joint - digamma(shape) + mean.ln() + x.ln() - whole.ln());
-            slopes[1] += joint - by_q + v.ln() - whole.ln();
+            if repeats.0.total_cmp(x).is_ne() {
+                let value = ln_gamma(shape + q) - ln_gamma(shape) - of_q + q * v.ln() + shape * x.ln();
+                repeats = (*x, [value, digamma(shape + q), digamma(shape) - x.ln()]);
+            }
+            let [value, joint, single] = repeats.1;
+            let (of_mean, of_whole) = (mean.ln(), whole.ln());
+            sum += value + (shape - 1.0) * of_mean - (shape + q) * of_whole;
+            slopes[0] += x * (joint - single + of_mean - of_whole);
+            slopes[1] += joint - by_q + v.ln() - of_whole;
             slopes[2] += q / v - (shape + q) / whole;
         }
         let customers = self.0.len() as f64;

@@ -192,7 +192,7 @@ fn what_can_not_be_learned_is_refused() {
         "CREATE TABLE clockwork AS SELECT c AS customer, timestamptz '2023-01-01' + n * (10 + c) * interval '1 day' AS ordered
          FROM generate_series(1, 40) AS c, generate_series(0, 400 / (10 + c)) AS n",
     );
-    let call = train("clock", "", &json!({}))
+    let call = train("clock", "", &json!({"history": "all"}))
         .replace("\"My Shop\".orders", "clockwork")
         .replace("{Customer}", "{customer}");
     let job: i64 = ask(&mut session, &call);

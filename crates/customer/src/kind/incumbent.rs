@@ -28,7 +28,7 @@ pub(super) fn compare(
     // Half of the new time at most: of the other half the new model has learned.
     let horizon = options.held_out(ledger.days()).min(since / 2.0);
     let cutoff = ledger.days() - horizon;
-    let new = Learned::until(ledger, held_out.past, cutoff).ok()?;
+    let new = Learned::until(ledger, held_out.past, Some(held_out.loss), cutoff).ok()?;
     let error = |(customer, name): (usize, &String)| {
         let known = incumbent.customers.binary_search(name).ok()?;
         let theirs = incumbent.histories.get(known)?;

@@ -201,12 +201,13 @@ fn memory(dataset: &Dataset, ledger: &Ledger, limit: u64) -> Result<u64, EngineE
     Ok(bytes as u64)
 }
 
-/// Learns from all purchases, of the past that was the best; if that can't be, of all.
+/// Learns from all purchases as was the best; if that can't be, in another way.
 fn learn(ledger: &Ledger, options: &Options, held_out: Option<&HeldOut>) -> Result<Learned, EngineError> {
     let chosen = held_out.map(|found| found.past).or(options.past).unwrap_or(Past::All);
-    let learned = match Learned::until(ledger, chosen, ledger.days()) {
-        Err(_) if chosen == Past::Half && options.past.is_none() => {
-            Learned::until(ledger, Past::All, ledger.days())
+    let loss = held_out.map(|found| found.loss);
+    let learned = match Learned::until(ledger, chosen, loss, ledger.days()) {
+        Err(_) if held_out.is_some() => {
+            Learned::until(ledger, options.past.unwrap_or(Past::All), None, ledger.days())
         }
         found => found,
     };
