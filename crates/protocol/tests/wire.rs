@@ -281,15 +281,17 @@ fn finished() -> impl Strategy<Value = Finished> {
     let comparisons = (proptest::option::of(comparison()), proptest::option::of(against_baseline));
     let reference = proptest::option::of(".{0,20}");
     (info(), metrics(), any::<(u32, bool, bool)>(), comparisons, reference).prop_map(
-        |(info, metrics, (epoch, stopped_early, uses_base), (comparison, against_baseline), reference)| Finished {
-            info,
-            metrics,
-            epoch,
-            stopped_early,
-            uses_base,
-            comparison,
-            against_baseline,
-            reference,
+        |(info, metrics, (epoch, stopped_early, uses_base), (comparison, against_baseline), reference)| {
+            Finished {
+                info,
+                metrics,
+                epoch,
+                stopped_early,
+                uses_base,
+                comparison,
+                against_baseline,
+                reference,
+            }
         },
     )
 }
