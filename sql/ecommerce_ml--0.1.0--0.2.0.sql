@@ -16,6 +16,21 @@ SET LOCAL search_path = ecommerce_ml, pg_temp;
 ALTER TABLE stored_job ADD settings jsonb NOT NULL DEFAULT '{}';
 ALTER TABLE stored_schedule ADD settings jsonb NOT NULL DEFAULT '{}';
 
+-- Schedules know what makes a training due, and what was measured of drift.
+ALTER TABLE stored_schedule ADD retrain_if jsonb, ADD drift jsonb, ADD drift_measured timestamptz;
+
+CREATE TABLE stored_alert (
+    name text COLLATE "C",
+    -- Counted from 1 within a model.
+    alert integer,
+    created timestamptz NOT NULL DEFAULT clock_timestamp(),
+    kind text NOT NULL,
+    message text NOT NULL,
+    detail jsonb NOT NULL,
+    PRIMARY KEY (name, alert)
+);
+COMMENT ON TABLE stored_alert IS 'what somebody should look at, of models with schedules; the newest of each';
+
 -- What a new version is held against, besides the live one.
 ALTER TABLE stored_job ADD baseline jsonb;
 
@@ -169,9 +184,10 @@ SELECT pg_catalog.pg_extension_config_dump('stored_pin', '');
 SELECT pg_catalog.pg_extension_config_dump('stored_deployment', '');
 SELECT pg_catalog.pg_extension_config_dump('stored_grant', '');
 SELECT pg_catalog.pg_extension_config_dump('stored_job_number', '');
+SELECT pg_catalog.pg_extension_config_dump('stored_alert', '');
 SELECT pg_catalog.pg_extension_config_dump('stored_job_seen', '');
 GRANT SELECT ON stored_model, stored_content, stored_part, stored_chunk, stored_version, stored_pin, stored_deployment,
-    stored_grant, stored_job, stored_epoch, stored_checkpoint, stored_schedule, stored_job_seen, stored_seen TO pg_database_owner;
+    stored_grant, stored_job, stored_epoch, stored_checkpoint, stored_schedule, stored_alert, stored_job_seen, stored_seen TO pg_database_owner;
 GRANT SELECT ON SEQUENCE stored_job_number TO pg_database_owner;
 
 -- The model that comes with the extension is there without being stored.
@@ -313,7 +329,7 @@ CREATE OR REPLACE VIEW training_schedules AS
                 THEN ARRAY(SELECT jsonb_array_elements_text(s.arguments -> 'feature_columns')::name) END AS feature_columns,
            CASE WHEN s.arguments ? 'key_columns'
                 THEN ARRAY(SELECT jsonb_array_elements_text(s.arguments -> 'key_columns')::name) END AS key_columns,
-           (s.arguments ->> 'time_column')::name COLLATE "C" AS time_column
+           (s.arguments ->> 'time_column')::name COLLATE "C" AS time_column, s.retrain_if
     FROM stored_schedule s
     WHERE pg_has_role(role_id(s.owner), 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
 COMMENT ON VIEW training_schedules IS 'models that are trained again and again';
@@ -321,6 +337,27 @@ COMMENT ON COLUMN training_schedules.relation IS 'NULL if nothing has the name n
 COMMENT ON COLUMN training_schedules.cron IS 'when pg_cron runs it; NULL if another scheduler does';
 COMMENT ON COLUMN training_schedules.last_job IS 'the training of the latest run that had something to do';
 COMMENT ON COLUMN training_schedules.last_outcome IS 'what became of the latest run that did not fail';
+COMMENT ON COLUMN training_schedules.retrain_if IS 'what makes a training due; NULL if enough new rows do';
+
+CREATE VIEW drift AS
+    SELECT s.name, (s.drift ->> 'version')::integer AS version, s.drift_measured AS measured, m.measure, m.feature, m.value,
+           m.threshold, m.drifted, m.baseline_value, m.current_value, m.p_value, m.baseline_rows, m.current_rows
+    FROM stored_schedule s,
+         jsonb_to_recordset(s.drift -> 'measures') AS m(
+             measure text, feature text, value double precision, threshold double precision, drifted boolean,
+             baseline_value double precision, current_value double precision, p_value double precision, baseline_rows bigint,
+             current_rows bigint)
+    WHERE pg_has_role(role_id(s.owner), 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
+COMMENT ON VIEW drift IS 'what was measured of new rows when a schedule with retrain_if ran last';
+COMMENT ON COLUMN drift.drifted IS 'NULL if there were too few rows to tell';
+
+CREATE VIEW alerts AS
+    SELECT a.name, a.alert, a.created, a.kind, a.message, a.detail
+    FROM stored_alert a JOIN stored_schedule s ON s.name = a.name
+    WHERE pg_has_role(role_id(s.owner), 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
+COMMENT ON VIEW alerts IS 'what somebody should look at; those who LISTEN ecommerce_ml_alerts are told of new ones';
+
+GRANT SELECT ON drift, alerts TO PUBLIC;
 
 ALTER TABLE stored_version DROP pinned;
 ALTER TABLE stored_model DROP owner_before;

@@ -8,13 +8,11 @@ use pgrx::{Array, name, pg_extern, pg_sys};
 
 use super::arguments::size;
 use super::columns::named_columns;
-use crate::drift::{self, Question};
+use crate::drift::{self, ALPHA, Question};
 use crate::relation::Relation;
 
-/// The probability of a false alarm, unless a call names one.
-pub const ALPHA: f64 = 0.001;
 /// Rows of either group that are read, unless a call says so.
-pub const SAMPLE_ROWS: i32 = 10_000;
+const SAMPLE_ROWS: i32 = 10_000;
 
 /// Compares rows with those of another condition, or with those that the model was measured on. Without a model or a relation there
 /// is nothing to say.

@@ -8,6 +8,7 @@
 //! - [`arguments`]: what a training was called with.
 //! - [`jobs`] and [`checkpoints`]: trainings, and where they go on.
 //! - [`schedules`] and [`trained_rows`]: trainings again and again, and the fingerprints of the rows that they were trained on.
+//! - [`alerts`]: what somebody should look at.
 //! - [`roles`]: roles that rows name, and how the server knows of them.
 //! - [`statement`]: statements against our own tables; [`snapshot`]: what they see.
 //! - [`privilege`]: working with our own tables on behalf of any role; [`session`]: what names and conditions mean to it.
@@ -15,6 +16,7 @@
 //! It must not know how an engine is reached. Invariant: a version's content never changes, and has the SHA-256 that
 //! names it.
 
+pub mod alerts;
 pub mod arguments;
 pub mod checkpoints;
 mod chunking;

@@ -5,6 +5,7 @@
 
 use pgrx::spi::SpiHeapTupleData;
 use pgrx::{JsonB, pg_sys};
+use serde_json::Value;
 
 use super::arguments::Arguments;
 use super::privilege::acts_as;
@@ -24,6 +25,10 @@ pub struct Schedule {
     /// As they were given.
     pub arguments: Arguments,
     pub min_new_rows: i64,
+    /// What makes a training due, as a JSON object; `None` if new rows do.
+    pub retrain_if: Option<Value>,
+    /// What was measured of drift last, as [`record_drift`] was given it.
+    pub drift: Option<Value>,
     /// The role that rows are read as; `InvalidOid` if it isn't there any more.
     pub owner: pg_sys::Oid,
     /// Its name, or the last that is known.
@@ -49,7 +54,7 @@ impl Schedule {
 pub fn lock(name: &str) -> Result<Option<Schedule>, Error> {
     let query = "
         SELECT name, cron, relation, arguments, min_new_rows,
-               coalesce(ecommerce_ml.role_id(owner)::bigint, 0), search_path, settings, owner::text
+               coalesce(ecommerce_ml.role_id(owner)::bigint, 0), search_path, settings, owner::text, retrain_if, drift
         FROM ecommerce_ml.stored_schedule WHERE name = $1 FOR UPDATE";
     Ok(returning(query, &[name.into()], read)?.pop())
 }
@@ -66,6 +71,8 @@ fn read(row: &SpiHeapTupleData<'_>) -> Result<Schedule, Error> {
         owner: row.get::<i64>(6)?.map(role).ok_or(DAMAGED)?,
         session: Session::from_json(text(7)?, &row.get::<JsonB>(8)?.ok_or(DAMAGED)?.0),
         owner_name: text(9)?,
+        retrain_if: row.get::<JsonB>(10)?.map(|value| value.0),
+        drift: row.get::<JsonB>(11)?.map(|value| value.0),
     })
 }
 
@@ -75,11 +82,13 @@ fn read(row: &SpiHeapTupleData<'_>) -> Result<Schedule, Error> {
 /// When our table can't be written.
 pub fn store(schedule: &Schedule) -> Result<(), Error> {
     let statement = "
-        INSERT INTO ecommerce_ml.stored_schedule (name, cron, relation, arguments, min_new_rows, owner, search_path, settings)
-        VALUES ($1, $2, $3, $4, $5, $6::ecommerce_ml.role_reference, $7, $8)
+        INSERT INTO ecommerce_ml.stored_schedule (name, cron, relation, arguments, min_new_rows, owner, search_path, settings,
+                                                  retrain_if)
+        VALUES ($1, $2, $3, $4, $5, $6::ecommerce_ml.role_reference, $7, $8, $9)
         ON CONFLICT (name) DO UPDATE
         SET cron = excluded.cron, relation = excluded.relation, arguments = excluded.arguments,
-            min_new_rows = excluded.min_new_rows, owner = excluded.owner, search_path = excluded.search_path, settings = excluded.settings";
+            min_new_rows = excluded.min_new_rows, owner = excluded.owner, search_path = excluded.search_path, settings = excluded.settings,
+            retrain_if = excluded.retrain_if";
     let arguments = [
         schedule.name.as_str().into(),
         schedule.cron.as_deref().into(),
@@ -89,6 +98,7 @@ pub fn store(schedule: &Schedule) -> Result<(), Error> {
         schedule.owner_name.as_str().into(),
         schedule.session.search_path.as_str().into(),
         schedule.session.to_json().into(),
+        schedule.retrain_if.clone().map(JsonB).into(),
     ];
     run(statement, &arguments).map(drop)
 }
@@ -98,7 +108,18 @@ pub fn store(schedule: &Schedule) -> Result<(), Error> {
 /// # Errors
 /// When our table can't be written.
 pub fn delete(name: &str) -> Result<(), Error> {
+    run("DELETE FROM ecommerce_ml.stored_alert WHERE name = $1", &[name.into()])?;
     run("DELETE FROM ecommerce_ml.stored_schedule WHERE name = $1", &[name.into()]).map(drop)
+}
+
+/// Records what was measured of drift: version and measures, as a JSON object.
+///
+/// # Errors
+/// When our table can't be written.
+pub fn record_drift(name: &str, drift: &Value) -> Result<(), Error> {
+    let statement = "
+        UPDATE ecommerce_ml.stored_schedule SET drift = $2, drift_measured = clock_timestamp() WHERE name = $1";
+    run(statement, &[name.into(), JsonB(drift.clone()).into()]).map(drop)
 }
 
 /// Whether a model has a schedule.

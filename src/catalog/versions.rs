@@ -141,6 +141,21 @@ pub fn reference(name: &str, version: i32) -> Result<Option<serde_json::Value>, 
     Ok(found.into_iter().flatten().next().map(|reference| reference.0))
 }
 
+/// Whether a version was made longer ago than an interval, and how long ago, in words.
+///
+/// # Errors
+/// When our table can't be read.
+pub fn age(name: &str, version: i32, interval: &str) -> Result<(bool, String), Error> {
+    let query = "
+        SELECT v.created < now() - $3::interval, justify_interval(date_trunc('minute', now() - v.created))::text
+        FROM ecommerce_ml.stored_version v WHERE v.name = $1 AND v.version = $2";
+    let read = |row: &SpiHeapTupleData<'_>| -> Result<(bool, String), Error> {
+        Ok((row.get(1)?.unwrap_or_default(), row.get(2)?.unwrap_or_default()))
+    };
+    let found = returning(query, &[name.into(), version.into(), interval.into()], read)?;
+    Ok(found.into_iter().next().unwrap_or_default())
+}
+
 /// Makes a version live.
 ///
 /// # Errors

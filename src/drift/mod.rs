@@ -10,6 +10,8 @@
 mod predictions;
 mod reading;
 
+pub use predictions::{Predictions, Target};
+
 use std::rc::Rc;
 
 use ecommerce_ml_drift::reference::FORMAT;
@@ -21,6 +23,9 @@ use crate::catalog::versions;
 use crate::error::Error;
 use crate::evaluation::{NamedColumns, inputs_of};
 use crate::relation::{Column, Relation};
+
+/// The probability of a false alarm, unless a call names one.
+pub const ALPHA: f64 = 0.001;
 
 /// What is asked.
 pub struct Question<'a> {
@@ -77,7 +82,10 @@ fn require_condition(argument: &'static str, condition: Option<&str>) -> Result<
 }
 
 /// What a version knows of its training.
-fn stored(model: &Rc<Resolved>) -> Result<Reference, Error> {
+///
+/// # Errors
+/// [`Error::NoReference`].
+pub fn stored(model: &Rc<Resolved>) -> Result<Reference, Error> {
     let stored = versions::reference(&model.name, model.version)?;
     let known = stored.and_then(|reference| serde_json::from_value::<Reference>(reference).ok());
     let known = known.filter(|reference| reference.format == FORMAT);

@@ -26,9 +26,9 @@ pub struct Predictions<'a> {
     model: &'a Rc<Resolved>,
     sample: Sample,
     in_flight: Option<(RequestStream, Vec<Option<Target>>)>,
-    /// Those whose embeddings are compared, evenly spread over all texts.
+    /// Those whose embeddings are compared.
     described: Vec<String>,
-    step: usize,
+    expected: usize,
     texts: usize,
 }
 
@@ -40,7 +40,7 @@ impl<'a> Predictions<'a> {
             sample: Sample::new(model.columns.is_none()),
             in_flight: None,
             described: Vec::new(),
-            step: expected.div_ceil(energy::MOST).max(1),
+            expected,
             texts: 0,
         }
     }
@@ -78,7 +78,7 @@ impl<'a> Predictions<'a> {
 
     fn describe_some(&mut self, texts: &[String]) {
         for text in texts {
-            if self.texts.is_multiple_of(self.step) && self.described.len() < energy::MOST {
+            if energy::is_chosen(self.texts, self.expected) && self.described.len() < energy::MOST {
                 self.described.push(text.clone());
             }
             self.texts += 1;

@@ -2,7 +2,8 @@
 //!
 //! # Layout
 //! - [`submit`]: what `train_model` was asked for, checked and put into the queue.
-//! - [`schedule`]: trainings again and again, when there is something to do; [`cron`]: at the times that pg_cron keeps.
+//! - [`schedule`]: trainings again and again, when there is something to do; [`cron`]: at the times that pg_cron keeps; [`retrain_if`]: what makes one due;
+//!   [`drift_check`]: drift of new rows.
 //! - [`launch`]: workers for jobs that have none, at commit and after a restart of the server.
 //! - [`progress`]: where running jobs are, for other sessions; [`progress_line`]: in a line for people.
 //! - [`worker`]: the background worker of a job, from its start to its end.
@@ -21,6 +22,7 @@
 mod augment;
 mod cron;
 mod deploy_decision;
+mod drift_check;
 mod event_loop;
 mod findings;
 pub mod launch;
@@ -28,6 +30,7 @@ mod outcome;
 mod progress;
 mod progress_line;
 mod reads;
+mod retrain_if;
 mod row_fingerprints;
 mod rows;
 mod schedule;

@@ -58,9 +58,13 @@ impl RowFingerprints {
         Ok(())
     }
 
-    /// How many of these rows are not among those of [`by`](Self::by).
-    pub fn missing(&self, rows: &TrainingRows, fields: &[Field]) -> usize {
-        hashes(rows, fields).filter(|hash| self.hashes.binary_search(hash).is_err()).count()
+    /// Which of these rows are not among those of [`by`](Self::by), by place and hash.
+    pub fn missing<'a>(
+        &'a self,
+        rows: &'a TrainingRows,
+        fields: &'a [Field],
+    ) -> impl Iterator<Item = (usize, u64)> + 'a {
+        hashes(rows, fields).enumerate().filter(move |(_, hash)| self.hashes.binary_search(hash).is_err())
     }
 }
 

@@ -5,13 +5,15 @@
 
 use pgrx::pg_sys;
 
+use super::drift_check::DriftCheck;
+use super::retrain_if::{self, LiveSince, RetrainIf};
 use super::row_fingerprints::RowFingerprints;
 use super::rows::Rows;
 use super::submit::{self, TrainingRequest};
 use super::{cron, launch};
 use crate::catalog::privilege::{as_role, role_name};
 use crate::catalog::schedules::{self, Schedule};
-use crate::catalog::{jobs, versions};
+use crate::catalog::{alerts, jobs, versions};
 use crate::error::Error;
 use crate::relation::Relation;
 
@@ -23,6 +25,9 @@ pub fn schedule(request: &TrainingRequest<'_>, cron: Option<&str>, min_new_rows:
     if min_new_rows < 0 {
         return Err(Error::ArgumentNegative("min_new_rows"));
     }
+    let mut arguments = request.arguments.clone();
+    let retrain_if = retrain_if::take(&mut arguments)?;
+    let request = &TrainingRequest { name: request.name, relation: request.relation, arguments };
     let job = submit::check(request, starting_point(request)?)?;
     let fresh = Schedule {
         name: job.name,
@@ -30,6 +35,8 @@ pub fn schedule(request: &TrainingRequest<'_>, cron: Option<&str>, min_new_rows:
         relation: job.relation,
         arguments: job.arguments,
         min_new_rows,
+        retrain_if,
+        drift: None,
         owner: job.owner,
         owner_name: job.owner_name,
         session: job.session,
@@ -107,35 +114,63 @@ pub fn run(name: &str) -> Result<Run, Error> {
     launch::recover()?;
     let run = match jobs::open_of(name)? {
         Some((job, state)) => Run { job: None, outcome: format!("job {job} is still {state}") },
-        None => as_role(schedule.owner, &schedule.session, || train_if_due(&schedule))?,
+        None => {
+            let (run, drift) = as_role(schedule.owner, &schedule.session, || train_if_due(&schedule))?;
+            if let Some(drift) = drift {
+                schedules::record_drift(name, &drift.to_json())?;
+                if let Some((message, detail)) = drift.news(schedule.drift.as_ref()) {
+                    alerts::add(name, "drift", &message, detail)?;
+                }
+            }
+            run
+        }
     };
     schedules::record_run(name, run.job, &run.outcome)?;
     Ok(run)
 }
 
-fn train_if_due(schedule: &Schedule) -> Result<Run, Error> {
+/// What becomes of a run, and what was measured of drift, which is also measured where there is nothing to do.
+fn train_if_due(schedule: &Schedule) -> Result<(Run, Option<DriftCheck>), Error> {
     let request = TrainingRequest {
         name: &schedule.name,
         relation: Relation::named(&schedule.relation)?.oid(),
         arguments: schedule.arguments.clone(),
     };
     let job = submit::check(&request, starting_point(&request)?)?;
-    let new = new_rows(&schedule.name, &Rows::of(&job, None)?)?;
+    let read = Rows::of(&job, None)?;
+    let fingerprints = RowFingerprints::by(&schedule.name)?;
+    let new = new_rows(&fingerprints, &read)?;
+    let live = versions::live(&schedule.name)?;
+    let conditions = schedule.retrain_if.as_ref().map(RetrainIf::read).transpose()?;
+    let wants_drift = conditions.as_ref().is_some_and(|one| one.drift.is_some()) && live.is_some();
+    let drift = match wants_drift {
+        true => Some(DriftCheck::of(&schedule.name, &read, (&fingerprints, new))?),
+        false => None,
+    };
     let rows = if new == 1 { "1 new row".to_owned() } else { format!("{new} new rows") };
     if new < schedule.min_new_rows {
         let outcome = format!("{rows} of at least {}: nothing to do", schedule.min_new_rows);
-        return Ok(Run { job: None, outcome });
+        return Ok((Run { job: None, outcome }, drift));
+    }
+    let mut why = String::new();
+    if let Some(conditions) = conditions {
+        let live = live.map(|version| LiveSince { name: schedule.name.clone(), version });
+        let (due, words) = conditions.decide(new, drift.as_ref(), live.as_ref())?;
+        if !due {
+            return Ok((Run { job: None, outcome: format!("{rows}; {words}: nothing to do") }, drift));
+        }
+        why = format!("; {words}");
     }
     let job = submit::enqueue(&job)?;
-    Ok(Run { job: Some(job), outcome: format!("{rows}: job {job}") })
+    Ok((Run { job: Some(job), outcome: format!("{rows}{why}: job {job}") }, drift))
 }
 
 /// How many rows the latest training of a model has not seen, neither themselves nor their like.
-fn new_rows(model: &str, rows: &Rows) -> Result<i64, Error> {
-    let fingerprints = RowFingerprints::by(model)?;
+fn new_rows(fingerprints: &RowFingerprints, rows: &Rows) -> Result<i64, Error> {
     let mut new = 0;
     rows.for_each_batch(|batch, _| {
-        new += i64::try_from(fingerprints.missing(&batch, rows.reads.fields())).unwrap_or(i64::MAX);
+        let missing = fingerprints.missing(&batch, rows.reads.fields()).count();
+        new += i64::try_from(missing).unwrap_or(i64::MAX);
         Ok(())
     })?;
     Ok(new)

@@ -91,9 +91,9 @@ fn decide(findings: Vec<Finding>, alpha: f64) -> Vec<Measure> {
         let is_told = has_rows(&finding);
         let Finding { mut measure, null, least } = finding;
         if let Some(value) = measure.value.filter(|_| is_told) {
-            let chance = null.map(|null| null.threshold(alpha / tests.max(1) as f64));
+            let chance = null.as_ref().map(|null| null.threshold(alpha / tests.max(1) as f64));
             let threshold = chance.map_or(least, |chance| chance.max(least));
-            measure.p_value = null.map(|null| null.p_value(value));
+            measure.p_value = null.as_ref().map(|null| null.p_value(value));
             measure.threshold = Some(threshold);
             measure.drifted = Some(value.abs() > threshold);
         }
@@ -173,8 +173,8 @@ fn of_mean(name: &'static str, [baseline, current]: [&Mean; 2], least: f64) -> O
 
 fn changed(measure: Measure, change: Option<Change>, least: f64) -> Finding {
     let measure = Measure {
-        value: change.map(|change| change.value),
-        interval: change.map(|change| change.interval),
+        value: change.as_ref().map(|change| change.value),
+        interval: change.as_ref().map(|change| change.interval),
         ..measure
     };
     Finding { measure, null: change.map(|change| change.null), least }

@@ -13,6 +13,9 @@ use crate::stability::Counts;
 const FEW_NUMBERS: usize = 20;
 /// Parts of equal size that more numbers are cut into.
 const PARTS: usize = 10;
+/// Where probabilities are cut. Not at quantiles: where a model is sure, those lie so close together that what nobody would call a change
+/// crosses all of them.
+const PROBABILITIES: [f64; 13] = [0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99];
 /// Categories that are kept.
 const MOST_CATEGORIES: usize = 1_000;
 /// Categories that are compared, each by itself; the others are one.
@@ -23,6 +26,8 @@ const COMPARED_CATEGORIES: usize = 50;
 pub enum Observed {
     /// As they came.
     Numbers(Vec<f64>),
+    /// The same, from 0 to 1.
+    Probabilities(Vec<f64>),
     /// Rows of each category, by [`hash`].
     Categories(HashMap<u64, u64>),
 }
@@ -65,7 +70,7 @@ impl Observed {
 
     /// Adds a number.
     pub fn add_number(&mut self, number: f64) {
-        if let Self::Numbers(values) = self {
+        if let Self::Numbers(values) | Self::Probabilities(values) = self {
             values.push(number);
         }
     }
@@ -73,7 +78,7 @@ impl Observed {
     /// Rows.
     pub fn rows(&self) -> u64 {
         match self {
-            Self::Numbers(values) => values.len() as u64,
+            Self::Numbers(values) | Self::Probabilities(values) => values.len() as u64,
             Self::Categories(counts) => counts.values().sum(),
         }
     }
@@ -83,6 +88,10 @@ impl Observed {
         match self {
             Self::Numbers(values) => {
                 let edges = edges(values);
+                Distribution::Numbers { counts: count(&edges, values), edges }
+            }
+            Self::Probabilities(values) => {
+                let edges = PROBABILITIES.to_vec();
                 Distribution::Numbers { counts: count(&edges, values), edges }
             }
             Self::Categories(counts) => {
@@ -111,9 +120,10 @@ impl Distribution {
     /// Both, in the same cells, each with enough rows; none of values of another kind.
     pub fn beside(&self, current: &Observed) -> Option<Counts> {
         match (self, current) {
-            (Self::Numbers { edges, counts }, Observed::Numbers(values)) => {
-                Some(Counts { baseline: counts.clone(), current: count(edges, values) }.merged())
-            }
+            (
+                Self::Numbers { edges, counts },
+                Observed::Numbers(values) | Observed::Probabilities(values),
+            ) => Some(Counts { baseline: counts.clone(), current: count(edges, values) }.merged()),
             (Self::Categories { .. }, Observed::Categories(_)) => {
                 let (mut pairs, others) = self.pairs(current)?;
                 // The most frequent of both groups together, so that neither decides.

@@ -17,6 +17,12 @@ const PERMUTATIONS: usize = 1_000;
 /// What a number of an embedding is divided into.
 const STEPS: f32 = 127.0;
 
+/// Whether the text at this place, of so many, is one of about [`MOST`] whose embeddings are compared. Chosen by chance and not evenly
+/// spread, since rows often come in turns.
+pub fn is_chosen(place: usize, of: usize) -> bool {
+    of <= MOST || Random(place as u64).below(of) < MOST
+}
+
 /// Embeddings of like width, each number in a byte: what is compared has to be as exact on both sides.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Embeddings {
@@ -164,6 +170,22 @@ impl Random {
         for at in 0..count {
             let other = at + self.below(values.len() - at);
             values.swap(at, other);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_come_in_turns_are_chosen_alike() {
+        assert!((0..MOST).all(|place| is_chosen(place, MOST)));
+        for turns in [2, 3, 10] {
+            let chosen =
+                |turn| (0..4000).filter(|place| place % turns == turn && is_chosen(*place, 4000)).count();
+            let each = MOST / turns;
+            assert!((0..turns).all(|turn| chosen(turn).abs_diff(each) <= each / 2), "{turns}");
         }
     }
 }

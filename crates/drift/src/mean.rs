@@ -22,7 +22,7 @@ pub struct Mean {
 }
 
 /// A change of a mean or a share.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Change {
     /// Current minus baseline.
     pub value: f64,

@@ -7,7 +7,7 @@ use ecommerce_ml_metrics::normal;
 use crate::gamma;
 
 /// How a measure is distributed where nothing has changed.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum NullDistribution {
     /// Its size, to this power and divided by `scale`, is chi-squared with so many degrees of freedom.
     ChiSquared {
@@ -34,15 +34,8 @@ pub enum NullDistribution {
         /// Its skewness.
         skewness: f64,
     },
-    /// A sum around `mean` of unlikely parts, none above `largest`, by Bernstein's inequality.
-    Bernstein {
-        /// Where nothing has changed.
-        mean: f64,
-        /// At most.
-        variance: f64,
-        /// The largest part that is not all but impossible.
-        largest: f64,
-    },
+    /// A share of rows: the probability that at least so many have it, from none to all.
+    Rows(Vec<f64>),
 }
 
 /// Skewness below which a gamma distribution is as good as normal.
@@ -50,8 +43,8 @@ const LEAST_SKEWNESS: f64 = 1e-3;
 
 impl NullDistribution {
     /// What the size of the measure exceeds with this probability.
-    pub fn threshold(self, probability: f64) -> f64 {
-        match self {
+    pub fn threshold(&self, probability: f64) -> f64 {
+        match *self {
             Self::ChiSquared { degrees, scale, power } => {
                 let x = 2.0 * gamma::upper_quantile(degrees / 2.0, probability) * scale;
                 if power == 2 { x.sqrt() } else { x }
@@ -70,17 +63,16 @@ impl NullDistribution {
                 };
                 (mean + deviation * standard).max(0.0).sqrt()
             }
-            Self::Bernstein { mean, variance, largest } => {
-                let bits = -probability.ln();
-                let linear = largest * bits / 3.0;
-                mean + linear + (linear * linear + 2.0 * variance * bits).sqrt()
+            Self::Rows(ref tail) => {
+                let exceeded = tail.iter().skip(1).take_while(|above| **above > probability).count();
+                exceeded as f64 / rows_of(tail)
             }
         }
     }
 
     /// The probability of a measure of at least this size.
-    pub fn p_value(self, value: f64) -> f64 {
-        let p = match self {
+    pub fn p_value(&self, value: f64) -> f64 {
+        let p = match *self {
             Self::ChiSquared { degrees, scale, power } => {
                 gamma::upper(degrees / 2.0, value.abs().powi(power) / scale / 2.0)
             }
@@ -95,12 +87,18 @@ impl NullDistribution {
                     gamma::upper(shape, shape + standard * shape.sqrt())
                 }
             }
-            Self::Bernstein { mean, variance, largest } => {
-                let above = (value - mean).max(0.0);
-                let spread = 2.0 * (variance + largest * above / 3.0);
-                if above == 0.0 { 1.0 } else { (-above * above / spread.max(f64::MIN_POSITIVE)).exp() }
+            Self::Rows(ref tail) => {
+                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+                let rows = (value * rows_of(tail)).round().max(0.0) as usize;
+                tail.get(rows).copied().unwrap_or_default()
             }
         };
         p.clamp(0.0, 1.0)
     }
+}
+
+/// All rows, where the tail begins with that of none.
+#[allow(clippy::cast_precision_loss)]
+fn rows_of(tail: &[f64]) -> f64 {
+    tail.len().saturating_sub(1).max(1) as f64
 }

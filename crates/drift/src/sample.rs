@@ -71,8 +71,8 @@ impl Sample {
             self.confidence.add(f64::from(confidence));
         }
         if let [_, second] = probabilities {
-            let numbers = || Observed::Numbers(Vec::new());
-            self.prediction.get_or_insert_with(numbers).add_number(f64::from(*second));
+            let probabilities = || Observed::Probabilities(Vec::new());
+            self.prediction.get_or_insert_with(probabilities).add_number(f64::from(*second));
         } else if let Some(label) = likeliest(probabilities).and_then(|class| labels.get(class)) {
             let categories = || Observed::Categories(HashMap::new());
             self.prediction.get_or_insert_with(categories).add_category(label.as_bytes());

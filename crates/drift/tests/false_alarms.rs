@@ -72,12 +72,15 @@ fn row(random: &mut Random) -> Row {
 fn sample(rows: &[Row]) -> Sample {
     let labels = ["a", "b", "c"].map(str::to_owned);
     let mut sample = Sample::new(false);
-    for row in rows {
+    for (at, row) in rows.iter().enumerate() {
         sample.add_prediction(Some(Prediction::Class { labels: &labels, probabilities: &row.probabilities }));
         sample.add_answer(row.right);
         sample.add_error(row.visits - 2.0);
         sample.add_pieces(row.pieces.0, row.pieces.1);
-        sample.add_embedding(&row.embedding);
+        // Fewer than are kept, so that it takes seconds.
+        if at < 100 {
+            sample.add_embedding(&row.embedding);
+        }
     }
     let texts = |of: fn(&Row) -> &String| Values::Text {
         dictionary: rows.iter().map(|row| of(row).clone()).collect(),

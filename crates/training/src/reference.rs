@@ -48,14 +48,14 @@ fn class(actual: Actual) -> Option<usize> {
     }
 }
 
-/// Adds embeddings and pieces of some of the texts, evenly spread.
+/// Adds embeddings and pieces of some of the texts.
 fn describe(
     sample: &mut Sample,
     texts: &[String],
     (models, files): (&dyn Evaluate, &ModelFiles),
 ) -> Result<(), EngineError> {
-    let step = texts.len().div_ceil(energy::MOST).max(1);
-    let some: Vec<String> = texts.iter().step_by(step).cloned().collect();
+    let some = texts.iter().enumerate().filter(|(place, _)| energy::is_chosen(*place, texts.len()));
+    let some: Vec<String> = some.map(|(_, text)| text.clone()).collect();
     for answers in models.describe(files, &some, &[Output::Embedding, Output::TokenPieces])? {
         match answers {
             Answers::Vectors(rows) => rows.iter().flatten().for_each(|row| sample.add_embedding(row)),

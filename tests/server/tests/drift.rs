@@ -43,7 +43,7 @@ fn rows_drift_from_those_of_the_training() {
     run(&mut session, CUSTOMERS);
     let job: i64 = ask(
         &mut session,
-        "SELECT ecommerce_ml.train_model('churn', 'customers', label_column => 'churned', key_columns => NULL,
+        "SELECT ecommerce_ml.train_model('churn', 'customers', label_column => 'churned', options => '{\"eval_fraction\": 0.2}',
                 feature_columns => '{visits,spent,plan,\"Same \\\"one\\\"\",since}')",
     );
     succeed(&mut session, job);
@@ -63,7 +63,7 @@ fn rows_drift_from_those_of_the_training() {
         ("visits = 1", "population_stability"),
         ("visits = visits / 3", "population_stability visits"),
         ("spent = spent * 2 + 5000", "jensen_shannon spent"),
-        ("spent = CASE WHEN id % 10 > 0 THEN spent END", "null_share spent"),
+        ("spent = CASE WHEN id % 3 > 0 THEN spent END", "null_share spent"),
         ("plan = CASE WHEN id % 5 > 0 THEN plan ELSE 'gold' END", "unseen_categories plan"),
         ("\"Same \"\"one\"\"\" = 2", "population_stability Same \"one\""),
         ("churned = CASE WHEN id % 3 > 0 THEN churned ELSE 'a new word' END", "accuracy"),
@@ -139,7 +139,9 @@ fn texts_drift_from_those_of_the_training() {
     let call = |current: &str| {
         format!("'shop', 'labelled', 'body', label_column => 'label', current => $c${current}$c$")
     };
-    let (drifted, steady) = measured(&mut session, &call("id % 3 = 0"));
+    // Of rows that it was trained on, a model is surer than of others.
+    run(&mut session, "SELECT fill(601, 1000)");
+    let (drifted, steady) = measured(&mut session, &call("id > 600"));
     assert_eq!(drifted, Vec::<String>::new());
     let all = [
         "population_stability",
@@ -152,15 +154,15 @@ fn texts_drift_from_those_of_the_training() {
     ];
     assert_eq!(steady, all);
     // Only what is bad is left.
-    let (drifted, _) = measured(&mut session, &call("label = 'bad'"));
+    let (drifted, _) = measured(&mut session, &call("id > 600 AND label = 'bad'"));
     for measure in ["population_stability", "embedding_distance"] {
         assert!(drifted.iter().any(|one| one == measure), "{measure} is not among {drifted:?}");
     }
-    run(&mut session, "UPDATE labelled SET body = NULL WHERE id > 300 AND id % 4 = 0");
-    let (drifted, _) = measured(&mut session, &call("id > 300"));
+    run(&mut session, "UPDATE labelled SET body = NULL WHERE id > 600 AND id % 4 = 0");
+    let (drifted, _) = measured(&mut session, &call("id > 600"));
     assert!(drifted.iter().any(|one| one == "unanswered"), "{drifted:?}");
-    run(&mut session, "UPDATE labelled SET body = repeat('\u{4f60}\u{597d} ', 5) WHERE id > 300");
-    let (drifted, _) = measured(&mut session, &call("id > 300"));
+    run(&mut session, "UPDATE labelled SET body = repeat('\u{4f60}\u{597d} ', 5) WHERE id > 600");
+    let (drifted, _) = measured(&mut session, &call("id > 600"));
     assert!(drifted.iter().any(|one| one == "unknown_pieces" || one == "unanswered"), "{drifted:?}");
 
     // A version that replaces it is compared with its own training, which held out no row.
@@ -215,4 +217,136 @@ fn without_a_training_other_rows_are_the_baseline() {
     let none: i64 =
         ask(&mut session, "SELECT count(*) FROM ecommerce_ml.measure_drift(NULL, 'reviews', 'body')");
     assert_eq!(none, 0);
+}
+
+fn outcome(session: &mut Client) -> String {
+    ask(session, "SELECT last_outcome FROM ecommerce_ml.training_schedules WHERE name = 'churn'")
+}
+
+/// Runs the schedule; the number of the job, if there is one.
+fn run_scheduled(session: &mut Client) -> Option<i64> {
+    ask(session, "SELECT ecommerce_ml.run_scheduled_training('churn')")
+}
+
+fn schedule(session: &mut Client, conditions: &str) {
+    run(
+        session,
+        &format!(
+            "SELECT ecommerce_ml.schedule_training('churn', NULL, 'customers', label_column => 'churned',
+                    feature_columns => '{{visits,spent,plan}}', options => '{{\"deploy\": \"always\", \"retrain_if\": {conditions}}}')"
+        ),
+    );
+}
+
+#[test]
+fn a_schedule_trains_when_its_new_rows_have_drifted() {
+    let cluster = Cluster::new();
+    let mut session = cluster.session();
+    run(&mut session, CUSTOMERS);
+    schedule(&mut session, r#"{"drift": 0.2, "new_rows": 2000, "older_than": "1 day"}"#);
+    let job = run_scheduled(&mut session).expect("there is no version yet");
+    succeed(&mut session, job);
+    assert!(outcome(&mut session).contains("no live version: job "), "{}", outcome(&mut session));
+    let mut listener = cluster.session();
+    run(&mut listener, "LISTEN ecommerce_ml_alerts");
+
+    // Too few, then enough of the same.
+    run(&mut session, "SELECT add_customers(1501, 1510)");
+    assert_eq!(run_scheduled(&mut session), None);
+    let told = outcome(&mut session);
+    let begins = "10 new rows; 10 of 2000 new rows, drift unknown, of too few new rows, live version is 00:0";
+    assert!(told.starts_with(begins) && told.ends_with(" old, of 1 day: nothing to do"), "{told}");
+    run(&mut session, "SELECT add_customers(1511, 1900)");
+    assert_eq!(run_scheduled(&mut session), None);
+    assert!(
+        outcome(&mut session).contains(", which has not drifted, live version"),
+        "{}",
+        outcome(&mut session)
+    );
+    let measured: (i64, i64) = {
+        let row = session
+            .query_one(
+                "SELECT count(*), count(*) FILTER (WHERE drifted) FROM ecommerce_ml.drift WHERE version = 1",
+                &[],
+            )
+            .unwrap();
+        (row.get(0), row.get(1))
+    };
+    assert!(measured.0 > 8 && measured.1 == 0, "{measured:?}");
+    let alerts: i64 = ask(&mut session, "SELECT count(*) FROM ecommerce_ml.alerts");
+    assert_eq!(alerts, 0);
+
+    // What has drifted is told once, while it lasts.
+    run(
+        &mut session,
+        "SELECT add_customers(1901, 2600); UPDATE customers SET visits = 1, churned = 'no' WHERE id > 1900",
+    );
+    run(&mut session, "BEGIN");
+    let job = run_scheduled(&mut session).expect("drift makes it due");
+    let first = outcome(&mut session);
+    assert!(first.contains("drift of predictions") || first.contains("drift of \"visits\""), "{first}");
+    assert!(first.ends_with(&format!(": job {job}")), "{first}");
+    let alert: (String, String) = {
+        let row = session.query_one(
+            "SELECT message, kind FROM ecommerce_ml.alerts WHERE name = 'churn' AND alert = 1",
+            &[],
+        );
+        let row = row.unwrap();
+        (row.get(0), row.get(1))
+    };
+    assert!(
+        alert.0.contains("population_stability of \"visits\"") && alert.0.contains("accuracy"),
+        "{}",
+        alert.0
+    );
+    assert_eq!(alert.1, "drift");
+    run(&mut session, "ROLLBACK");
+    schedule(&mut session, r#"{"drift": 50}"#);
+    for _ in 0..2 {
+        assert_eq!(run_scheduled(&mut session), None, "{}", outcome(&mut session));
+        let alerts: i64 = ask(&mut session, "SELECT count(*) FROM ecommerce_ml.alerts");
+        assert_eq!(alerts, 1);
+    }
+    told_once(&mut listener);
+    only_those_of_a_schedule_see_it(&cluster, &mut session);
+    refuses_mistakes(&mut session);
+    run(&mut session, "SELECT ecommerce_ml.unschedule_training('churn')");
+    let left: i64 = ask(&mut session, "SELECT count(*) FROM ecommerce_ml.stored_alert");
+    assert_eq!(left, 0);
+}
+
+fn told_once(listener: &mut Client) {
+    use postgres::fallible_iterator::FallibleIterator;
+    run(listener, "SELECT 1");
+    let told: Vec<String> =
+        listener.notifications().iter().map(|one| Ok(one.payload().to_owned())).collect().unwrap();
+    assert_eq!(told, [r#"{"alert":1,"kind":"drift","name":"churn"}"#]);
+}
+
+fn only_those_of_a_schedule_see_it(cluster: &Cluster, session: &mut Client) {
+    run(session, "CREATE ROLE stranger LOGIN; CREATE ROLE monitor LOGIN IN ROLE pg_read_all_stats");
+    for (role, seen) in [("stranger", false), ("monitor", true)] {
+        let mut other = cluster.session_as(role, "postgres");
+        let sees: bool = ask(
+            &mut other,
+            "SELECT EXISTS (SELECT FROM ecommerce_ml.drift) AND EXISTS (SELECT FROM ecommerce_ml.alerts)",
+        );
+        assert_eq!(sees, seen, "{role}");
+    }
+}
+
+fn refuses_mistakes(session: &mut Client) {
+    for conditions in ["{}", "3", r#"{"drift": 0}"#, r#"{"new_rows": 1.5}"#, r#"{"older": "1 day"}"#] {
+        let call = format!(
+            "SELECT ecommerce_ml.schedule_training('churn', NULL, 'customers', label_column => 'churned',
+                    options => '{{\"retrain_if\": {conditions}}}')"
+        );
+        refused(session, &call, "22023", "retrain_if");
+    }
+    let call = "SELECT ecommerce_ml.schedule_training('churn', NULL, 'customers', label_column => 'churned',
+                       options => '{\"retrain_if\": {\"older_than\": \"soon\"}}')";
+    refused(session, call, "22007", "invalid input syntax for type interval");
+    let call = "SELECT ecommerce_ml.train_model('other', 'customers', label_column => 'churned',
+                       options => '{\"retrain_if\": {\"drift\": 1}}')";
+    refused(session, call, "22023", "retrain_if");
 }

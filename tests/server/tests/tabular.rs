@@ -708,8 +708,12 @@ fn rows_unlike_the_others_are_found_and_told_why() {
     assert_eq!(unknown, 40, "a value that is missing where none was");
 
     // A view has no primary key: its rows are named by all that they have.
-    run(&mut session, "CREATE VIEW some AS SELECT visits, spent, plan, member FROM customers WHERE id < 30");
-    let keys: Value = ask(&mut session, "SELECT keys FROM ecommerce_ml.detect_anomalies('odd', 'some', 1)");
+    run(
+        &mut session,
+        "CREATE VIEW unkeyed AS SELECT visits, spent, plan, member FROM customers WHERE id < 30",
+    );
+    let keys: Value =
+        ask(&mut session, "SELECT keys FROM ecommerce_ml.detect_anomalies('odd', 'unkeyed', 1)");
     assert_eq!(keys["visits"], json!(900));
     run(&mut session, "CREATE VIEW marked AS SELECT *, id = 18 AS is_odd FROM customers");
     let evaluated = "SELECT value FROM ecommerce_ml.evaluate_model('odd', 'marked', label_column => 'is_odd') WHERE metric =";
