@@ -76,7 +76,7 @@ def neighbours(path: Path) -> dict[str, list[tuple[str, float]]]:
 
 
 def praise(chinese: dict[str, float], rows: Path) -> dict[str, float]:
-    """How much likelier each piece is in praising training rows, as the logarithm of the ratio."""
+    """How much likelier a praising training row has each piece than another one, as the logarithm of the ratio."""
     tokenizer = cutter(chinese)
     counts, texts = {True: Counter(), False: Counter()}, Counter()
     with rows.open(newline="", encoding="utf-8") as file:
@@ -84,7 +84,7 @@ def praise(chinese: dict[str, float], rows: Path) -> dict[str, float]:
             if row["source"] == "chinese" and row["split"] == "train":
                 positive = row["stars"].startswith("[4")
                 texts[positive] += 1
-                counts[positive].update(token for run in RUN.findall(row["text"]) for token in tokenizer.encode(run).tokens)
+                counts[positive].update({token for run in RUN.findall(row["text"]) for token in tokenizer.encode(run).tokens})
     return {piece: math.log((counts[True][piece] + 2) / (texts[True] + 4)) - math.log((counts[False][piece] + 2) / (texts[False] + 4))
             for piece in chinese}
 
