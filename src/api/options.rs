@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 
 use crate::error::Error;
 
+/// Lists of texts, each with its name.
+pub type NamedLists = Vec<(String, Vec<String>)>;
+
 /// Options that have been checked for unknown names.
 pub struct Options(Map<String, Value>);
 
@@ -93,7 +96,7 @@ impl Options {
         expected: &'static str,
         most: usize,
         fits: impl Fn(&str) -> bool,
-    ) -> Result<Option<Vec<(String, Vec<String>)>>, Error> {
+    ) -> Result<Option<NamedLists>, Error> {
         self.get(name, expected, |value| {
             let lists = value.as_object().filter(|lists| !lists.is_empty() && lists.len() <= most)?;
             let list = |(name, list): (&String, &Value)| {

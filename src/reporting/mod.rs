@@ -77,11 +77,8 @@ pub fn report(question: Question<'_>) -> Result<Report, Error> {
     let mut input =
         Input { source: source(columns, &model), days, spans, sample: question.sample, ..Input::default() };
     if let Some(spans) = spans {
-        let rows = |whole: bool| {
-            let own = input.days.iter().filter(|day| spans.contains(spans.index(day.day)) == whole);
-            own.map(|day| day.rows).sum::<u64>()
-        };
-        counts.outside = rows(false);
+        let outside = input.days.iter().filter(|day| !spans.contains(spans.index(day.day)));
+        counts.outside = outside.map(|day| day.rows).sum();
         input.products = counts::by_product(columns, &sources, spans)?;
         let nameless =
             input.products.iter().filter(|product| product.name.is_none() && columns.product.is_some());

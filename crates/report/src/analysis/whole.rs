@@ -142,16 +142,17 @@ fn row(span: &crate::spans::Span, tally: &Tally) -> PeriodRow {
     }
 }
 
+/// A number of a period, and the reviews that it is of.
+type PeriodMeasure = fn(&PeriodRow) -> (Option<f64>, u64);
+
 /// What a trend is looked for in: a number of each period that has enough reviews.
 pub fn trend_values(periods: &[PeriodRow]) -> Option<(&'static str, Vec<(i64, f64)>)> {
-    let measures: [(&'static str, fn(&PeriodRow) -> (Option<f64>, u64)); 3] = [
+    let measures: [(&'static str, PeriodMeasure); 3] = [
         ("mean stars given", |period| (period.stars_given, period.stars_given_n)),
         ("mean stars read", |period| (period.stars_read, period.stars_read_n)),
         ("share of negative reviews", |period| (period.negative_share, period.read)),
     ];
-    let has = |measure: &fn(&PeriodRow) -> (Option<f64>, u64)| {
-        periods.iter().any(|period| measure(period).0.is_some())
-    };
+    let has = |measure: &PeriodMeasure| periods.iter().any(|period| measure(period).0.is_some());
     let (name, measure) = measures.into_iter().find(|(_, measure)| has(measure))?;
     let point = |(at, period): (i64, &PeriodRow)| {
         let (value, rows) = measure(period);

@@ -51,7 +51,7 @@ pub fn periods(rows: &[PeriodRow]) -> Option<String> {
     if lines.is_empty() {
         svg.push_str(&text((LEFT, STARS.0 + 20.0), "note", "no stars, given or read"));
     }
-    part(&mut svg, "Mean stars", STARS, &axis, &lines, |value, decimals| fixed(value, decimals));
+    part(&mut svg, "Mean stars", STARS, &axis, &lines, fixed);
     let axis = Axis::around(
         negative.values.iter().flatten().copied().chain([0.0]),
         (0.0, 1.0),
