@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::runtime;
 
+/// Workers in a row that may end before they are connected.
+const CONNECTION_ATTEMPTS: u32 = 3;
+
 /// Of a kept column in a table.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -32,8 +35,8 @@ pub struct ColumnStatus {
 pub struct Status {
     /// Of the worker.
     pub pid: i32,
-    /// It has no connection yet.
-    pub connecting: bool,
+    /// Workers in a row that had no connection yet, this one the last; 0 once it has one.
+    pub connecting: u32,
     pub columns: BTreeMap<String, ColumnStatus>,
 }
 
@@ -44,10 +47,11 @@ impl Status {
         report.and_then(|report| serde_json::from_slice(&report).ok()).unwrap_or_default()
     }
 
-    /// Whether it is that of a worker that ended before it was connected.
-    pub fn died_connecting(&self) -> bool {
+    /// Whether so many workers in a row have ended before they were connected that no other will be. A single one may have ended with
+    /// its server.
+    pub fn cannot_connect(&self) -> bool {
         let is_gone = Pid::from_raw(self.pid).is_none_or(|pid| test_kill_process(pid).is_err());
-        self.connecting && is_gone
+        self.connecting >= CONNECTION_ATTEMPTS && is_gone
     }
 
     /// What is known of a column.

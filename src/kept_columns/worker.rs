@@ -39,19 +39,20 @@ pub fn main(database: pg_sys::Oid) {
     let last = Status::last(database);
     work_for(database);
     // Where a connection isn't possible, the server would start this worker again and again.
-    if last.died_connecting() {
+    if last.cannot_connect() {
         log!("the worker of kept columns could not connect to its database, giving up");
-        Status { connecting: false, ..last }.report(database);
+        Status { connecting: 0, ..last }.report(database);
         return;
     }
     let Ok(Some(mut lock)) = acquire(LockKey::KeptColumns) else { return launch::has_started(database) };
     launch::has_started(database);
     // SAFETY: set once when this process starts.
-    let mut status = Status { pid: unsafe { pg_sys::MyProcPid }, connecting: true, ..last };
+    let mut status =
+        Status { pid: unsafe { pg_sys::MyProcPid }, connecting: last.connecting.saturating_add(1), ..last };
     status.report(database);
     BackgroundWorker::connect_worker_to_spi_by_oid(Some(database), None);
     set_own_defaults();
-    status.connecting = false;
+    status.connecting = 0;
     status.report(database);
     let mut worker = Worker { database, status };
     loop {
