@@ -47,8 +47,8 @@ pub fn main(database: pg_sys::Oid) {
     let Ok(Some(mut lock)) = acquire(LockKey::KeptColumns) else { return launch::has_started(database) };
     launch::has_started(database);
     // SAFETY: set once when this process starts.
-    let mut status =
-        Status { pid: unsafe { pg_sys::MyProcPid }, connecting: last.connecting.saturating_add(1), ..last };
+    let pid = unsafe { pg_sys::MyProcPid };
+    let mut status = Status { pid, connecting: last.connecting.saturating_add(1), ..last };
     status.report(database);
     BackgroundWorker::connect_worker_to_spi_by_oid(Some(database), None);
     set_own_defaults();
