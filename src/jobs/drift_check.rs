@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 
 use ecommerce_ml_drift::Measure;
 use ecommerce_ml_protocol::training::{Label, TrainingRows};
-use ecommerce_ml_protocol::{Column, Input, Rows as Columns, Values};
 use serde_json::{Value, json};
 
 use super::row_fingerprints::RowFingerprints;
@@ -56,7 +55,7 @@ impl DriftCheck {
                 .map(|(place, _)| place)
                 .collect();
             let targets = places.iter().map(|place| target(&batch, *place, classes.as_ref())).collect();
-            predictions.add(select(&batch.input, &places), targets)
+            predictions.add(batch.input.picked(&places), targets)
         })?;
         let measures = ecommerce_ml_drift::compare(&reference, &predictions.finish()?, ALPHA);
         Ok(Self { version, measures: Some(measures) })
@@ -152,30 +151,5 @@ fn target(batch: &TrainingRows, place: usize, classes: Option<&ModelClasses>) ->
         (Label::Number(number), None) => Some(Target::Number(*number)),
         // Nobody knows which of them it is.
         (Label::Range(..) | Label::Class(_), _) => None,
-    }
-}
-
-/// Some rows of a batch.
-fn select(input: &Input, places: &[usize]) -> Input {
-    fn chosen<T: Clone>(values: &[T], places: &[usize]) -> Vec<T> {
-        places.iter().filter_map(|place| values.get(*place).cloned()).collect()
-    }
-    let column = |column: &Column| Column {
-        name: column.name.clone(),
-        values: match &column.values {
-            Values::Text { dictionary, codes } => {
-                Values::Text { dictionary: dictionary.clone(), codes: chosen(codes, places) }
-            }
-            Values::Number(values) => Values::Number(chosen(values, places)),
-            Values::Boolean(values) => Values::Boolean(chosen(values, places)),
-            Values::Timestamp(values) => Values::Timestamp(chosen(values, places)),
-        },
-    };
-    match input {
-        Input::Texts(texts) => Input::Texts(chosen(texts, places)),
-        Input::Rows(rows) => Input::Rows(Columns {
-            count: u32::try_from(places.len()).unwrap_or(u32::MAX),
-            columns: rows.columns.iter().map(column).collect(),
-        }),
     }
 }

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::fit::{self, FitError, MIN_CUSTOMERS, Parameter};
 use crate::history::History;
 use crate::minimize::Objective;
-use crate::special::{digamma, hypergeometric, ln_gamma};
+use crate::special::{digamma, hypergeometric};
+use ecommerce_ml_metrics::gamma::ln_gamma;
 
 /// After which purchases a customer may be lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::fit::{self, FitError, MIN_CUSTOMERS, Parameter};
 use crate::history::History;
 use crate::minimize::Objective;
-use crate::special::{digamma, ln_gamma};
+use crate::special::digamma;
+use ecommerce_ml_metrics::gamma::ln_gamma;
 
 /// The parameters: shape `p` of worths, shape `q` and inverse scale `v` of the inverse scales of worths.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -2,24 +2,12 @@
 //!
 //! It must not know what is distributed so. Invariant: a tail is computed by itself and not as 1 minus the other where it is small.
 
-use std::f64::consts::TAU;
+use ecommerce_ml_metrics::gamma::ln_gamma;
 
 /// Terms after which a series or a continued fraction has long converged.
 const TERMS: u32 = 10_000;
 /// Steps of a bisection, more than a number has bits.
 const HALVINGS: u32 = 200;
-
-/// ln of the gamma function, for a positive number: Stirling's series, beyond 15 where it has all digits.
-pub fn ln_gamma(a: f64) -> f64 {
-    let (mut x, mut product) = (a, 1.0);
-    while x < 15.0 {
-        product *= x;
-        x += 1.0;
-    }
-    let square = 1.0 / (x * x);
-    let series = (1.0 / 12.0 - square * (1.0 / 360.0 - square * (1.0 / 1260.0 - square / 1680.0))) / x;
-    (x - 0.5) * x.ln() - x + TAU.ln() / 2.0 + series - product.ln()
-}
 
 /// P(X < x) of shape `a`.
 pub fn lower(a: f64, x: f64) -> f64 {

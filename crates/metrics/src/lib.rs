@@ -13,7 +13,8 @@
 //! - [`phrases`]: which phrases of many texts predictions are driven by.
 //! - [`drivers`]: which segments explain that a metric differs between two groups; [`discovery`]: many tests at once.
 //! - [`two_samples`]: whether means or shares of two samples differ by more than chance.
-//! - [`normal`]: the normal distribution; [`student`]: Student's t; `binomial`: the tail of a binomial distribution.
+//! - [`normal`]: the normal distribution; [`student`]: Student's t; `binomial`: the tail of a binomial distribution; [`gamma`]: the
+//!   gamma function.
 //!
 //! It must not know where rows come from: no PostgreSQL, no models, no I/O. Invariant: memory doesn't grow with the number of rows,
 //! but for [`paired::bootstrap`], [`phrases::PhraseTally`] and up to 8 MiB of [`baseline::Numbers`], and what has no value, such as
@@ -30,6 +31,7 @@ pub mod coverage;
 pub mod curve;
 pub mod discovery;
 pub mod drivers;
+pub mod gamma;
 pub mod normal;
 pub mod paired;
 pub mod phrases;

@@ -5,6 +5,8 @@
 
 use std::f64::consts::PI;
 
+use crate::gamma::ln_gamma;
+
 /// Terms of the continued fraction, at most: far more than it takes.
 const MOST_TERMS: usize = 10_000;
 
@@ -86,25 +88,4 @@ fn continued_fraction(a: f64, b: f64, x: f64) -> f64 {
         }
     }
     fraction
-}
-
-/// The logarithm of the gamma function of a number above 0: Stirling's series (Abramowitz and Stegun 6.1.41) from 12 on.
-pub(crate) fn ln_gamma(mut x: f64) -> f64 {
-    const SERIES: [f64; 7] = [
-        1.0 / 12.0,
-        -1.0 / 360.0,
-        1.0 / 1260.0,
-        -1.0 / 1680.0,
-        1.0 / 1188.0,
-        -691.0 / 360_360.0,
-        1.0 / 156.0,
-    ];
-    let mut product = 1.0;
-    while x < 12.0 {
-        product *= x;
-        x += 1.0;
-    }
-    let square = 1.0 / (x * x);
-    let series = SERIES.iter().rev().fold(0.0, |sum, term| sum * square + term) / x;
-    (x - 0.5) * x.ln() - x + 0.5 * std::f64::consts::TAU.ln() + series - f64::ln(product)
 }

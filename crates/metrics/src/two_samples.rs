@@ -3,8 +3,9 @@
 //! It must not know what was measured. Invariant: swapping the samples turns signs and changes no probability.
 
 use crate::drivers::Sums;
+use crate::gamma::ln_gamma;
 use crate::normal;
-use crate::student::{self, ln_gamma};
+use crate::student;
 
 /// Values that each sample has to have: with fewer, values of five stars are no normal distribution's, nor is their mean.
 pub const LEAST_VALUES: u64 = 5;

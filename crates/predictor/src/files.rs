@@ -55,6 +55,19 @@ pub fn parse<T: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T, EngineE
     serde_json::from_slice(bytes).map_err(|error| damaged(name, &error.to_string()))
 }
 
+/// Reads a file that says of which format it is, which is looked at before anything else.
+///
+/// # Errors
+/// [`ErrorKind::UnsupportedModel`] for another one, and as [`parse`].
+pub fn parse_format<T: DeserializeOwned>(name: &str, bytes: &[u8], format: u32) -> Result<T, EngineError> {
+    #[derive(Deserialize)]
+    struct Format {
+        format: u32,
+    }
+    let Format { format: found } = parse(name, bytes)?;
+    if found == format { parse(name, bytes) } else { Err(unsupported(found, format)) }
+}
+
 /// The error for a file of a later version of this engine, which reads another format.
 pub fn unsupported(found: u32, read: u32) -> EngineError {
     let message = format!("model is of format {found}, and this engine reads {read}");

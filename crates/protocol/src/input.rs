@@ -110,6 +110,16 @@ impl Values {
         }
     }
 
+    /// Those at these places, in this order.
+    fn picked(&self, places: &[usize]) -> Self {
+        match self {
+            Values::Text { dictionary, codes } => texts(dictionary, &pick(codes, places)),
+            Values::Number(values) => Values::Number(pick(values, places)),
+            Values::Boolean(values) => Values::Boolean(pick(values, places)),
+            Values::Timestamp(values) => Values::Timestamp(pick(values, places)),
+        }
+    }
+
     /// About how many bytes they take.
     pub fn bytes(&self) -> usize {
         match self {
@@ -146,6 +156,14 @@ impl Rows {
     /// The column of this name.
     pub fn column(&self, name: &str) -> Option<&Values> {
         self.columns.iter().find(|column| column.name == name).map(|column| &column.values)
+    }
+
+    /// The rows at these places, in this order. A dictionary is sorted, and has no text that no row has.
+    #[must_use]
+    pub fn picked(&self, places: &[usize]) -> Self {
+        let column =
+            |column: &Column| Column { name: column.name.clone(), values: column.values.picked(places) };
+        Self { count: places.len() as u32, columns: self.columns.iter().map(column).collect() }
     }
 
     /// Whether all columns are as long as they should be and every code is one of its dictionary.
@@ -199,6 +217,17 @@ impl Input {
         }
     }
 
+    /// Those at these places, in this order.
+    #[must_use]
+    pub fn picked(&self, places: &[usize]) -> Self {
+        match self {
+            Input::Texts(texts) => {
+                Input::Texts(places.iter().filter_map(|&place| texts.get(place).cloned()).collect())
+            }
+            Input::Rows(rows) => Input::Rows(rows.picked(places)),
+        }
+    }
+
     /// About how many bytes it takes, beside what each item costs.
     pub fn bytes(&self) -> usize {
         match self {
@@ -208,6 +237,31 @@ impl Input {
             }
         }
     }
+}
+
+fn pick<T: Copy>(values: &[Option<T>], places: &[usize]) -> Vec<Option<T>> {
+    places.iter().map(|&place| values.get(place).copied().flatten()).collect()
+}
+
+/// Texts with a dictionary of their own.
+fn texts(dictionary: &[String], codes: &[Option<u32>]) -> Values {
+    let text = |code: &u32| dictionary.get(*code as usize).map(String::as_str);
+    let mut found: BTreeMap<&str, u32> = BTreeMap::new();
+    let mut used = vec![false; dictionary.len()];
+    for code in codes.iter().flatten() {
+        if let Some(used) = used.get_mut(*code as usize) {
+            *used = true;
+        }
+    }
+    let those = dictionary.iter().zip(&used).filter(|(_, used)| **used);
+    found.extend(those.map(|(text, _)| (text.as_str(), 0)));
+    found.values_mut().zip(0..).for_each(|(code, number)| *code = number);
+    // One look into the tree for each text, not for each row.
+    let new: Vec<Option<u32>> = (0..dictionary.len() as u32)
+        .map(|code| text(&code).and_then(|text| found.get(text).copied()))
+        .collect();
+    let codes = codes.iter().map(|code| code.and_then(|code| new.get(code as usize).copied().flatten()));
+    Values::Text { codes: codes.collect(), dictionary: found.into_keys().map(str::to_owned).collect() }
 }
 
 /// Those of the items that there are.

@@ -1,9 +1,9 @@
-//! Rows of typed columns, put together and picked.
+//! Rows of typed columns, put together.
 //!
-//! It must not know labels. Invariant: the same rows in the same order are the same columns: a dictionary is sorted, and has no
-//! text that no row has.
+//! It must not know labels. Invariant: rows that were put together and then [picked](Rows::picked) are the same columns, in whatever
+//! parts they came.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use ecommerce_ml_protocol::{Column, EngineError, ErrorKind, Field, Rows, Values};
 
@@ -26,13 +26,6 @@ pub fn concatenated(parts: Vec<Rows>, fields: &[Field]) -> Result<Rows, EngineEr
         Ok(Column { name: field.name.clone(), values })
     });
     Ok(Rows { count, columns: columns.collect::<Result<_, EngineError>>()? })
-}
-
-/// The rows at these places, in this order.
-pub fn picked(rows: &Rows, places: &[usize]) -> Rows {
-    let column =
-        |column: &Column| Column { name: column.name.clone(), values: values(&column.values, places) };
-    Rows { count: places.len() as u32, columns: rows.columns.iter().map(column).collect() }
 }
 
 fn empty(field: &Field) -> Values {
@@ -59,40 +52,6 @@ fn append(all: &mut Values, own: Values) -> Result<(), ()> {
         _ => return Err(()),
     }
     Ok(())
-}
-
-fn values(values: &Values, places: &[usize]) -> Values {
-    match values {
-        Values::Text { dictionary, codes } => texts(dictionary, &pick(codes, places)),
-        Values::Number(values) => Values::Number(pick(values, places)),
-        Values::Boolean(values) => Values::Boolean(pick(values, places)),
-        Values::Timestamp(values) => Values::Timestamp(pick(values, places)),
-    }
-}
-
-fn pick<T: Copy>(values: &[Option<T>], places: &[usize]) -> Vec<Option<T>> {
-    places.iter().map(|&place| values.get(place).copied().flatten()).collect()
-}
-
-/// Texts with a dictionary of their own.
-fn texts(dictionary: &[String], codes: &[Option<u32>]) -> Values {
-    let text = |code: &u32| dictionary.get(*code as usize).map(String::as_str);
-    let mut found: BTreeMap<&str, u32> = BTreeMap::new();
-    let mut used = vec![false; dictionary.len()];
-    for code in codes.iter().flatten() {
-        if let Some(used) = used.get_mut(*code as usize) {
-            *used = true;
-        }
-    }
-    let those = dictionary.iter().zip(&used).filter(|(_, used)| **used);
-    found.extend(those.map(|(text, _)| (text.as_str(), 0)));
-    found.values_mut().zip(0..).for_each(|(code, number)| *code = number);
-    // One look into the tree for each text, not for each row.
-    let new: Vec<Option<u32>> = (0..dictionary.len() as u32)
-        .map(|code| text(&code).and_then(|text| found.get(text).copied()))
-        .collect();
-    let codes = codes.iter().map(|code| code.and_then(|code| new.get(code as usize).copied().flatten()));
-    Values::Text { codes: codes.collect(), dictionary: found.into_keys().map(str::to_owned).collect() }
 }
 
 fn refused(field: &Field, what: &str) -> EngineError {
@@ -129,10 +88,10 @@ mod tests {
         let parts = vec![text(&[Some("red"), None]), text(&[Some("blue"), Some("red")])];
         let all = concatenated(parts, &colour()).unwrap();
         assert_eq!(all.count, 4);
-        let values = picked(&all, &[3, 1, 2]).columns.remove(0).values;
+        let values = all.picked(&[3, 1, 2]).columns.remove(0).values;
         let dictionary = vec!["blue".to_owned(), "red".to_owned()];
         assert_eq!(values, Values::Text { dictionary, codes: vec![Some(1), None, Some(0)] });
-        let Values::Text { dictionary, .. } = picked(&all, &[0]).columns.remove(0).values else {
+        let Values::Text { dictionary, .. } = all.picked(&[0]).columns.remove(0).values else {
             unreachable!()
         };
         assert_eq!(dictionary, ["red"]);

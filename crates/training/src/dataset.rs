@@ -103,10 +103,7 @@ impl Dataset {
 
     /// What is read of the rows at these places, in this order.
     pub fn input_of(&self, places: &[usize]) -> Input {
-        match &self.input {
-            Input::Texts(texts) => Input::Texts(places.iter().map(|&place| texts[place].clone()).collect()),
-            Input::Rows(rows) => Input::Rows(columns::picked(rows, places)),
-        }
+        self.input.picked(places)
     }
 
     /// Keeps the rows that are known by these, which are sorted; how many were left out.
@@ -276,7 +273,7 @@ impl Dataset {
         self.paraphrases = picked(std::mem::take(&mut self.paraphrases), places);
         match &mut self.input {
             Input::Texts(texts) => *texts = picked(std::mem::take(texts), places),
-            Input::Rows(rows) => *rows = columns::picked(rows, places),
+            Input::Rows(rows) => *rows = rows.picked(places),
         }
     }
 

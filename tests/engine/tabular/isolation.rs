@@ -4,9 +4,7 @@ use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_metrics::Curve;
 use ecommerce_ml_predictor::{Job, ModelKind};
 use ecommerce_ml_protocol::training::{Label, Objective};
-use ecommerce_ml_protocol::{
-    Answers, Column, Contributions, ErrorKind, Input, Output, Rows, ValueType, Values,
-};
+use ecommerce_ml_protocol::{Answers, Contributions, ErrorKind, Input, Output, Rows, ValueType};
 use ecommerce_ml_tabular::{BoostedTrees, IsolationForest};
 use serde::Deserialize;
 
@@ -108,22 +106,9 @@ fn what_is_unlike_the_rest_is_found_and_told_by_which_column() {
 #[test]
 fn the_same_rows_give_the_same_model_in_any_order_on_any_threads() {
     let all = payments();
-    let picked = |places: Vec<usize>| {
-        let column = |column: &Column| {
-            let values = match &column.values {
-                Values::Number(values) => Values::Number(places.iter().map(|&at| values[at]).collect()),
-                Values::Text { dictionary, codes } => Values::Text {
-                    dictionary: dictionary.clone(),
-                    codes: places.iter().map(|&at| codes[at]).collect(),
-                },
-                other => other.clone(),
-            };
-            Column { name: column.name.clone(), values }
-        };
-        Rows { count: all.count, columns: all.columns.iter().map(column).collect() }
-    };
+    let reversed = all.picked(&(0..1000).rev().collect::<Vec<_>>());
     let once = train(&all, "{}");
-    let again = train_with(&IsolationForest::new(1), job(picked((0..1000).rev().collect()), "{}")).unwrap();
+    let again = train_with(&IsolationForest::new(1), job(reversed, "{}")).unwrap();
     assert!(once.files == again.files);
     let other: ModelFiles = train(&all, r#"{"seed": 7}"#).files;
     assert!(once.files != other);

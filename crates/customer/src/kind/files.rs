@@ -5,7 +5,7 @@
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_predictor::files::{
-    SIGNATURE, damaged, kind_in, parse, read_signature, unsupported, unwritable, write_signature,
+    SIGNATURE, damaged, kind_in, parse_format, read_signature, unwritable, write_signature,
 };
 use ecommerce_ml_protocol::EngineError;
 use serde::{Deserialize, Serialize};
@@ -17,11 +17,6 @@ pub const MODEL: &str = "model.json";
 
 /// Of `model.json`.
 const FORMAT: u32 = 1;
-
-#[derive(Deserialize)]
-struct Format {
-    format: u32,
-}
 
 #[derive(Serialize, Deserialize)]
 struct ModelFile<M> {
@@ -42,12 +37,8 @@ pub fn recognises(files: &ModelFiles) -> bool {
 /// later version.
 pub fn read(files: &ModelFiles) -> Result<(LifetimeModel, u64), EngineError> {
     let signature = read_signature(files, KIND)?;
-    let bytes = files.require(MODEL)?;
-    let Format { format } = parse(MODEL, bytes)?;
-    if format != FORMAT {
-        return Err(unsupported(format, FORMAT));
-    }
-    let ModelFile { model, .. }: ModelFile<LifetimeModel> = parse(MODEL, bytes)?;
+    let ModelFile { model, .. }: ModelFile<LifetimeModel> =
+        parse_format(MODEL, files.require(MODEL)?, FORMAT)?;
     model.check().map_err(|what| damaged(MODEL, what))?;
     if model.signature() != signature {
         return Err(damaged(SIGNATURE, &format!("it does not say what \"{MODEL}\" does")));

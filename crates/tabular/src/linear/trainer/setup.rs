@@ -7,7 +7,6 @@ use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_predictor::Job;
 use ecommerce_ml_protocol::training::{Prepared, TrainingCall};
 use ecommerce_ml_protocol::{EngineError, Input};
-use ecommerce_ml_training::columns::picked;
 use ecommerce_ml_training::{Dataset, HeldOut, Targets};
 use rayon::ThreadPool;
 
@@ -108,7 +107,7 @@ impl Setup {
             ..held_out.prepared(&dataset, &targets)
         };
         let held_out_rows = dataset.input_of(&held_out.split.held_out);
-        let measured_rows = Input::Rows(picked(columns, &held_out.split.held_out));
+        let measured_rows = Input::Rows(columns.picked(&held_out.split.held_out));
         let texts = texts.map(Learned::without_rows);
         Ok(Self {
             options,
