@@ -620,12 +620,44 @@ CREATE FUNCTION detect_anomalies(model text, relation regclass DEFAULT NULL, bud
 COMMENT ON FUNCTION detect_anomalies(text, regclass, integer) IS
     'the rows of a relation that are most unlike those that a model has learned from, and the columns that speak for it';
 
-CREATE FUNCTION recommend(model text, customer text, count integer DEFAULT 10, history text[] DEFAULT NULL,
-                          exclude_seen boolean DEFAULT true)
+-- How recommend asks: a value for each customer, which the executor asks a model for many at once, and rows of it.
+CREATE TYPE recommendation_query AS (
+    customer text,
+    history text,
+    count integer,
+    exclude_seen boolean,
+    candidates text
+);
+COMMENT ON TYPE recommendation_query IS 'what recommend asks a model for one customer';
+CREATE FUNCTION recommendations_as_text(query recommendation_query, model text) RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 1000 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'recommendations_as_text_wrapper';
+COMMENT ON FUNCTION recommendations_as_text(recommendation_query, text) IS
+    'what a model recommends for one customer, to be read by recommendations_from_text';
+CREATE FUNCTION recommendations_from_text(recommendations text)
     RETURNS TABLE (rank integer, item text, score double precision, because text[])
-    LANGUAGE c STABLE PARALLEL SAFE COST 10000 ROWS 10
-    AS 'MODULE_PATHNAME', 'recommend_wrapper';
-COMMENT ON FUNCTION recommend(text, text, integer, text[], boolean) IS
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100 ROWS 10
+    AS 'MODULE_PATHNAME', 'recommendations_from_text_wrapper';
+COMMENT ON FUNCTION recommendations_from_text(text) IS 'what recommendations_as_text gave, as rows';
+CREATE FUNCTION recommendation_candidates(model text, relation regclass) RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED COST 100000
+    AS 'MODULE_PATHNAME', 'recommendation_candidates_wrapper';
+COMMENT ON FUNCTION recommendation_candidates(text, regclass) IS
+    'the items of a relation that a model may recommend, to be read by recommendations_as_text';
+CREATE FUNCTION recommend(model text, customer text, count integer DEFAULT 10, history text[] DEFAULT NULL,
+                          exclude_seen boolean DEFAULT true, candidates regclass DEFAULT NULL)
+    RETURNS TABLE (rank integer, item text, score double precision, because text[])
+    LANGUAGE sql STABLE PARALLEL RESTRICTED COST 10000 ROWS 10
+BEGIN ATOMIC
+    -- Without volatile or strict parts, so that it is inlined, and its calls are batched; the subquery is run once a statement.
+    SELECT found.rank, found.item, found.score, found.because
+    FROM recommendations_from_text(recommendations_as_text(
+        ROW(recommend.customer, pg_catalog.to_json(recommend.history)::text, recommend.count, recommend.exclude_seen,
+            CASE WHEN recommend.candidates IS NOT NULL
+                 THEN (SELECT recommendation_candidates(recommend.model, recommend.candidates)) END)::recommendation_query,
+        recommend.model)) AS found;
+END;
+COMMENT ON FUNCTION recommend(text, text, integer, text[], boolean, regclass) IS
     'the items that a customer, or someone with a history, may want next, and the items of the history that speak for each';
 CREATE FUNCTION similar_items(model text, item text, count integer DEFAULT 10)
     RETURNS TABLE (rank integer, item text, score double precision)

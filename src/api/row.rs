@@ -11,10 +11,16 @@ use pgrx::{JsonB, PgMemoryContexts, pg_extern, pg_getarg, pg_getarg_datum, pg_sy
 use crate::catalog::resolve::Resolved;
 use crate::columns::{self, InputError, RecordReaders, RowsBuilder};
 use crate::error::Error;
-use crate::inference::{Answers, InputKind, ModelFunction, answer, columns_of, model_of};
+use crate::inference::{Answers, InputKind, ModelFunction, answer, arguments_of, model_of};
 
 /// Reads the value of one row off the answers.
 type AnswerReader<T> = fn(&Answers, usize) -> Result<Option<T>, Error>;
+
+/// What is recommended for a row of arguments, as a text.
+#[pg_extern]
+fn recommendations_as_text(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<String>, ErrorReport> {
+    call_with_row(fcinfo, InputKind::Record, ModelFunction::Recommendations, Answers::recommendations)
+}
 
 /// A function of a row: the first argument is the row, the second the model's name. The functions are strict.
 fn call_with_row<T>(
@@ -27,7 +33,7 @@ fn call_with_row<T>(
     let (row, name) = unsafe { (pg_getarg_datum(fcinfo, 0), pg_getarg::<&str>(fcinfo, 1)) };
     let (Some(row), Some(name)) = (row, name) else { return Ok(None) };
     let model = model_of(Some(name))?;
-    let fields = columns_of(&model)?;
+    let fields = arguments_of(&model, function.output())?;
     let mut rows = RowsBuilder::new(&fields);
     // SAFETY: the function's first argument is of a type of this kind.
     let added = unsafe { add(fcinfo, kind, row, &fields, &mut rows) };
@@ -139,6 +145,9 @@ const ROW_FUNCTIONS: [(SqlFunction, SqlFunction, ModelFunction); 5] = [
 /// Which function is at this address, if it is one of these.
 pub fn function_at(address: usize) -> Option<(ModelFunction, InputKind)> {
     let is = |function: SqlFunction| function as usize == address;
+    if is(recommendations_as_text_wrapper) {
+        return Some((ModelFunction::Recommendations, InputKind::Record));
+    }
     ROW_FUNCTIONS.iter().find_map(|(record, json, function)| {
         let kind = if is(*record) { InputKind::Record } else { InputKind::Json };
         (is(*record) || is(*json)).then_some((*function, kind))

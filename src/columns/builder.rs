@@ -62,6 +62,15 @@ impl RowsBuilder {
         self.columns.iter().map(ColumnBuilder::bytes).sum()
     }
 
+    /// What the last row has in a column of numbers, if there is one of this name.
+    pub fn last_number(&self, name: &str) -> Option<f64> {
+        let at = self.names.iter().position(|one| one == name)?;
+        match self.columns.get(at)? {
+            ColumnBuilder::Number(values) => values.last().copied().flatten(),
+            _ => None,
+        }
+    }
+
     /// The rows.
     pub fn finish(self) -> Rows {
         let columns = self.names.into_iter().zip(self.columns);

@@ -13,13 +13,14 @@ use std::rc::Rc;
 use ecommerce_ml_metrics::baseline::{self, Numbers};
 use ecommerce_ml_metrics::report::{self, Cell, Metric};
 use ecommerce_ml_metrics::{Confidence, Curve, Regression, Scored};
-use ecommerce_ml_protocol::{Prediction, Task};
+use ecommerce_ml_protocol::{Prediction, Table, Task};
 use pgrx::FromDatum;
 use pgrx::IntoDatum;
 
 use super::columns::{Columns, NamedColumns};
 use super::model_classes::{ModelClasses, Target};
 use super::pipeline::Pipeline;
+use super::recommendations;
 use crate::catalog::resolve::{Resolved, resolve};
 use crate::error::Error;
 use crate::relation::Relation;
@@ -56,6 +57,10 @@ struct Classified {
 /// Those of [`resolve`] and [`Columns`], [`Error::NoMeaning`], [`Error::UnknownLabel`], [`Error::LabelNotFinite`], [`Error::NothingToEvaluate`]
 /// and the engine's.
 pub fn measure(model: &str, relation: Relation, named: &NamedColumns) -> Result<Vec<Metric>, Error> {
+    let resolved = resolve(model)?;
+    if resolved.signature.answers_table(Table::RankingQuality) {
+        return recommendations::measure(&resolved, &relation, named);
+    }
     let evaluation = Evaluation::new(model, relation, named)?;
     if evaluation.model.signature.task() == Task::Regression {
         let (values, actual, skipped) = evaluation.evaluate_numbers()?;

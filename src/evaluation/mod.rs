@@ -5,6 +5,7 @@
 //! - [`columns`]: which columns of a relation a model is measured on.
 //! - [`pipeline`]: rows through a model while the next are read.
 //! - [`measure`]: a model against labels.
+//! - [`recommendations`]: rankings against what customers turned to.
 //! - [`predictions`]: two columns against each other.
 //!
 //! It must not know how a metric is computed: that is `ecommerce_ml_metrics`. Invariant: rows are read by a statement
@@ -15,6 +16,7 @@ mod measure;
 mod model_classes;
 mod pipeline;
 mod predictions;
+mod recommendations;
 
 pub use columns::{NamedColumns, inputs_of, selected};
 pub use measure::{confusion, measure};

@@ -7,7 +7,7 @@ use pgrx::pg_sys::{self, Node, NodeTag, OUTER_VAR, ParamKind, Plan, PlannedStmt}
 
 use super::call_pushdown::{add_call_columns, distinct};
 use super::expression::{always_evaluated, any, column, copy, replace, same};
-use super::plan_walker::{elements, tag};
+use super::plan_walker::{self, cells, elements, integers, tag};
 use super::prefetch_safety::Subplans;
 
 type Call = *mut pg_sys::FuncExpr;
@@ -25,18 +25,20 @@ pub unsafe fn move_to_outer(
 ) {
     // SAFETY: as the caller promises; the tags tell the types.
     unsafe {
-        if tag(plan) != NodeTag::T_NestLoop || tag((*plan).righttree) != NodeTag::T_FunctionScan {
+        if tag(plan) != NodeTag::T_NestLoop {
             return;
         }
-        let scan = (*plan).righttree.cast::<pg_sys::FunctionScan>();
+        let Some(scan) = function_scan((*plan).righttree) else { return };
         let functions = elements::<pg_sys::RangeTblFunction>((*scan).functions);
-        let calls = calls_about_outer(plan.cast(), &functions);
+        let calls = calls_about_outer(plan.cast(), &functions, statement);
         let outer: Vec<Call> = calls.iter().map(|call| about_columns(*call, plan.cast())).collect();
         let Some(columns) =
             add_call_columns(&raw mut (*plan).lefttree, &outer, subplans, drained, next_node_id)
         else {
             return;
         };
+        // Rows that were kept by what the function was about are kept by its calls now: of equal ones a window asks once.
+        (*plan).righttree = scan.cast();
         for (call, number) in calls.into_iter().zip(columns) {
             let id = add_parameter(statement, plan.cast(), call.cast(), number);
             let parameter = parameter(id, call.cast());
@@ -53,21 +55,38 @@ pub unsafe fn move_to_outer(
     }
 }
 
-/// Calls that refer to the left side of the loop and to nothing else.
+/// The function that is scanned, be its rows kept or not.
+unsafe fn function_scan(plan: *mut Plan) -> Option<*mut pg_sys::FunctionScan> {
+    // SAFETY: the tag tells the type.
+    unsafe {
+        let scan = if tag(plan) == NodeTag::T_Memoize { (*plan).lefttree } else { plan };
+        (!scan.is_null() && tag(scan) == NodeTag::T_FunctionScan).then_some(scan.cast())
+    }
+}
+
+/// Calls that refer to the left side of the loop and to nothing else, but for what the statement computes once.
 unsafe fn calls_about_outer(
     join: *mut pg_sys::NestLoop,
     functions: &[*mut pg_sys::RangeTblFunction],
+    statement: *mut PlannedStmt,
 ) -> Vec<Call> {
     // SAFETY: as the caller promises.
     unsafe {
         let mut calls = Vec::new();
         functions.iter().for_each(|function| always_evaluated((**function).funcexpr, &mut calls));
+        let mut initial = None;
         calls.retain(|call| {
             let mut parameters = 0;
             let foreign = any(call.cast(), |node| match tag(node) {
-                NodeTag::T_Param => {
+                NodeTag::T_Param if column_for(join, node).is_some() => {
                     parameters += 1;
-                    column_for(join, node).is_none()
+                    false
+                }
+                NodeTag::T_Param => {
+                    let parameter = node.cast::<pg_sys::Param>();
+                    let initial = initial.get_or_insert_with(|| initial_parameters(statement));
+                    (*parameter).paramkind != ParamKind::PARAM_EXEC
+                        || !initial.contains(&(*parameter).paramid)
                 }
                 NodeTag::T_Var | NodeTag::T_SubPlan => true,
                 _ => false,
@@ -75,6 +94,25 @@ unsafe fn calls_about_outer(
             parameters > 0 && !foreign
         });
         distinct(calls)
+    }
+}
+
+/// What subqueries that are about nothing else give: wherever it is asked for, it is computed if it hasn't been.
+unsafe fn initial_parameters(statement: *mut PlannedStmt) -> Vec<i32> {
+    // SAFETY: as the caller of `move_to_outer` promises.
+    unsafe {
+        let mut numbers = Vec::new();
+        let mut collect = |plan: *mut Plan| {
+            for subplan in elements::<pg_sys::SubPlan>((*plan).initPlan) {
+                numbers.extend(integers((*subplan).setParam));
+            }
+            false
+        };
+        plan_walker::any((*statement).planTree, &mut collect);
+        for subplan in cells((*statement).subplans) {
+            plan_walker::any(*subplan, &mut collect);
+        }
+        numbers
     }
 }
 

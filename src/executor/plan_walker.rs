@@ -12,6 +12,18 @@ pub unsafe fn elements<T>(list: *mut pg_sys::List) -> Vec<*mut T> {
     unsafe { PgList::<T>::from_pg(list).iter_ptr().collect() }
 }
 
+/// Elements of a list of integers.
+///
+/// # Safety
+/// `list` is null or a list of integers.
+pub unsafe fn integers(list: *mut pg_sys::List) -> Vec<i32> {
+    // SAFETY: the list has as many cells as its length says.
+    unsafe {
+        let length = if list.is_null() { 0 } else { usize::try_from((*list).length).unwrap_or(0) };
+        (0..length).map(|index| (*(*list).elements.add(index)).int_value).collect()
+    }
+}
+
 /// A list of these pointers.
 pub fn list<T>(elements: impl IntoIterator<Item = *mut T>) -> *mut pg_sys::List {
     let mut list = PgList::<T>::new();

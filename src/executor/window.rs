@@ -19,7 +19,7 @@ use crate::api::input_error;
 use crate::catalog::resolve::Resolved;
 use crate::columns::{InputError, RowsBuilder, json};
 use crate::error::Error;
-use crate::inference::{Answers, RequestStream, check_length, columns_of, require_text};
+use crate::inference::{Answers, RequestStream, arguments_of, check_length, require_text};
 
 /// Where the answer to what is asked about one row is.
 #[derive(Clone, Copy)]
@@ -194,7 +194,8 @@ impl Window {
         models: &mut Models,
     ) -> AnswerLocation {
         let begin = |name: Option<&str>| {
-            let found = models.version_of(name).and_then(|model| Ok((columns_of(&model)?, model)));
+            let output = input.output;
+            let found = models.version_of(name).and_then(|model| Ok((arguments_of(&model, output)?, model)));
             match found {
                 Ok((fields, model)) => RequestState::Rows { model, rows: RowsBuilder::new(&fields), fields },
                 Err(error) => RequestState::Failed(Some(error)),
@@ -216,7 +217,7 @@ impl Window {
         let bytes = rows.bytes().saturating_sub(before);
         match added {
             Ok(row) => {
-                self.bytes += bytes + answer_bytes(model);
+                self.bytes += bytes + answer_bytes(model, input.output, rows);
                 self.input_bytes += bytes;
                 AnswerLocation::At { group: narrow(group), row: narrow(row) }
             }
@@ -327,10 +328,19 @@ impl Window {
 
 const UNANSWERED: Error = Error::Unexpected("a row without answer");
 
-/// Of an answer of this model.
-fn answer_bytes(model: &Resolved) -> usize {
-    size_of::<Option<Vec<f32>>>() + model.signature.labels.len() * size_of::<f32>()
+/// Of the answer to the last of these rows, about.
+fn answer_bytes(model: &Resolved, output: Output, rows: &RowsBuilder) -> usize {
+    let Output::Table(_) = output else {
+        return size_of::<Option<Vec<f32>>>() + model.signature.labels.len() * size_of::<f32>();
+    };
+    // No table is longer than is asked for.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let count = rows.last_number("count").map_or(1, |count| count.max(1.0) as usize);
+    count.saturating_mul(TABLE_ROW_BYTES)
 }
+
+/// Of a row of a table, about.
+const TABLE_ROW_BYTES: usize = 128;
 
 /// A window has fewer rows, by far, than there are numbers.
 fn narrow(number: usize) -> u32 {

@@ -7,11 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use ecommerce_ml_protocol::{
-    self as protocol, Completed, Explanation, LabelScheme, Output, Prediction, Reading, ReplyBody,
+    self as protocol, Completed, Explanation, LabelScheme, Output, Prediction, Reading, ReplyBody, Table,
 };
 use pgrx::{IntoDatum, JsonB, pg_sys};
 use serde_json::{Map, Value, json};
 
+use super::recommendation::Recommendation;
 use super::unread;
 use crate::catalog::resolve::Resolved;
 use crate::client::{InputDigest, PartOutcome};
@@ -45,6 +46,7 @@ pub enum ModelFunction {
     Value,
     Confidence,
     Embedding,
+    Recommendations,
 }
 
 impl ModelFunction {
@@ -55,6 +57,7 @@ impl ModelFunction {
             ModelFunction::TokenIds => Output::TokenIds,
             ModelFunction::TokenCount => Output::TokenCounts,
             ModelFunction::Embedding => Output::Embedding,
+            ModelFunction::Recommendations => Output::Table(Table::Recommendations),
             ModelFunction::Sentiment
             | ModelFunction::SentimentScore
             | ModelFunction::Rating
@@ -82,6 +85,7 @@ impl ModelFunction {
             ModelFunction::Value => answers.value(row)?.into_datum(),
             ModelFunction::Confidence => answers.confidence(row)?.into_datum(),
             ModelFunction::Embedding => answers.embedding(row)?.into_datum(),
+            ModelFunction::Recommendations => answers.recommendations(row)?.into_datum(),
         })
     }
 }
@@ -183,6 +187,21 @@ impl Answers {
     pub fn into_tables(self) -> Result<Vec<protocol::Rows>, Error> {
         match self.rows {
             Some(protocol::Answers::Tables(tables)) if tables.iter().all(protocol::Rows::check) => Ok(tables),
+            _ => Err(UNEXPECTED_ANSWER),
+        }
+    }
+
+    /// What is recommended for a row of arguments, as [`Recommendation`] reads it.
+    ///
+    /// # Errors
+    /// [`Error::Unexpected`] if something else was asked for, or a table is malformed.
+    pub fn recommendations(&self, row: usize) -> Result<Option<String>, Error> {
+        let row = self.answer_index(row)?;
+        match &self.rows {
+            Some(protocol::Answers::Tables(tables)) => {
+                let table = tables.get(row).filter(|table| table.check()).ok_or(UNEXPECTED_ANSWER)?;
+                Ok(Some(Recommendation::write_all(table)))
+            }
             _ => Err(UNEXPECTED_ANSWER),
         }
     }

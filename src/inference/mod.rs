@@ -3,6 +3,7 @@
 //! # Layout
 //! - [`model_inputs`]: what a model reads.
 //! - [`answers`]: what came back, and what each SQL function reads off it.
+//! - [`recommendation`]: those for one customer as a text, which a call hands to another.
 //! - [`requests`]: many inputs, cut into requests of bounded size, two of them in flight.
 //! - [`unread`]: texts that a model can't read.
 //! - [`memo`]: the latest answer to a single input.
@@ -13,6 +14,7 @@
 mod answers;
 mod memo;
 mod model_inputs;
+mod recommendation;
 mod requests;
 mod result_size;
 mod tables;
@@ -33,7 +35,8 @@ pub enum InputKind {
     Json,
 }
 
-pub use model_inputs::{columns_of, require_input, require_text};
+pub use model_inputs::{arguments_of, columns_of, require_input, require_text};
+pub use recommendation::Recommendation;
 pub use requests::RequestStream;
 pub use result_size::check_result_size;
 pub use tables::{TableRow, tables};

@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 
-use ecommerce_ml_protocol::{Field, Reads, Task};
+use ecommerce_ml_protocol::{Field, Output, Reads, Table, Task};
 
 use crate::catalog::resolve::Resolved;
 use crate::columns::error::listed;
@@ -18,6 +18,28 @@ pub fn columns_of(model: &Resolved) -> Result<Rc<[Field]>, Error> {
     require_input(model)?;
     let refused = || Error::ReadsText { model: model.name.clone(), call: call(model) };
     model.columns.clone().ok_or_else(refused)
+}
+
+/// What a model reads of a row that is asked for this: its columns, or the arguments of a table.
+///
+/// # Errors
+/// Those of [`columns_of`] and [`require_table`].
+pub fn arguments_of(model: &Resolved, output: Output) -> Result<Rc<[Field]>, Error> {
+    let Output::Table(table) = output else { return columns_of(model) };
+    require_table(model, table)?;
+    let field = |&(name, value_type): &(&str, _)| Field { name: name.to_owned(), value_type };
+    Ok(table.arguments().iter().map(field).collect())
+}
+
+/// Refuses a model that doesn't answer a table.
+///
+/// # Errors
+/// [`Error::NoSuchTable`].
+pub fn require_table(model: &Resolved, table: Table) -> Result<(), Error> {
+    if model.signature.answers_table(table) {
+        return Ok(());
+    }
+    Err(Error::NoSuchTable { model: model.name.clone(), table: table.as_str(), call: call(model) })
 }
 
 /// Refuses a model that reads columns.
@@ -46,7 +68,7 @@ pub fn require_input(model: &Resolved) -> Result<(), Error> {
 }
 
 /// The function that a model is for.
-pub(super) fn call(model: &Resolved) -> &'static str {
+fn call(model: &Resolved) -> &'static str {
     match model.signature.task() {
         Task::Classification => "predict_class",
         Task::Regression | Task::Anomaly => "predict_value",

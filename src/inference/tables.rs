@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use ecommerce_ml_protocol::{self as protocol, Input, Output, Rows, Table};
 
-use super::model_inputs::call;
+use super::model_inputs::require_table;
 use super::requests::RequestStream;
 use crate::catalog::resolve::Resolved;
 use crate::error::Error;
@@ -16,11 +16,7 @@ use crate::error::Error;
 /// # Errors
 /// [`Error::NoSuchTable`], and as [`RequestStream::finish`].
 pub fn tables(model: &Rc<Resolved>, table: Table, arguments: Rows) -> Result<Vec<Rows>, Error> {
-    if !model.signature.answers_table(table) {
-        let refused =
-            Error::NoSuchTable { model: model.name.clone(), table: table.as_str(), call: call(model) };
-        return Err(refused);
-    }
+    require_table(model, table)?;
     let answers = RequestStream::submit(Output::Table(table), model, Input::Rows(arguments))?.finish()?;
     answers.into_tables()
 }

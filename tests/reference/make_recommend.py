@@ -45,7 +45,7 @@ def initial(rows, width, seed):
 
 def als(factors, regularization, alpha, iterations, seed):
     confidence = sp.csr_matrix(np.where(counts > 0, 1 + alpha * x, 0.0))
-    model = AlternatingLeastSquares(factors, regularization=regularization, alpha=1.0, dtype=np.float64, use_cg=False,
+    model = AlternatingLeastSquares(factors, regularization=regularization, alpha=1.0, dtype=np.float64, use_cg=True,
                                     iterations=iterations, num_threads=1)
     model.item_factors = initial(items, factors, seed)
     model.user_factors = np.zeros((customers, factors))

@@ -2,6 +2,8 @@
 //!
 //! It must not know how items are ranked. Invariant: values are between 0 and 1, but for novelty, which is in bits.
 
+use std::collections::HashSet;
+
 /// Normalised discounted cumulative gain of the first `count` places with gains of 0 and 1 (Järvelin and Kekäläinen, "Cumulated
 /// gain-based evaluation of IR techniques", 2002): `hits` says of each place whether it is a relevant item, of which there are
 /// `relevant` in all. None if there is none.
@@ -40,6 +42,57 @@ pub fn novelty(recommended: &[u64], shares: &[f64]) -> Option<f64> {
     crate::ratio(bits, times)
 }
 
+/// What the rankings for many customers are worth, each of which has been measured.
+#[derive(Debug, Clone, Default)]
+pub struct Rankings {
+    ndcg: f64,
+    recall: f64,
+    bits: f64,
+    customers: u64,
+    places: u64,
+    shown: HashSet<String>,
+    items: u64,
+}
+
+impl Rankings {
+    /// Adds a customer's: NDCG, recall, the items in the first places and how little known they are in all, of so many items in all.
+    pub fn add(&mut self, ndcg: f64, recall: f64, (shown, bits): (Vec<String>, f64), items: u64) {
+        self.ndcg += ndcg;
+        self.recall += recall;
+        self.bits += bits;
+        self.customers += 1;
+        self.places += shown.len() as u64;
+        self.shown.extend(shown);
+        self.items = items;
+    }
+
+    /// How many were added.
+    pub fn customers(&self) -> u64 {
+        self.customers
+    }
+
+    /// Mean.
+    pub fn ndcg(&self) -> Option<f64> {
+        crate::ratio(self.ndcg, self.customers)
+    }
+
+    /// Mean.
+    pub fn recall(&self) -> Option<f64> {
+        crate::ratio(self.recall, self.customers)
+    }
+
+    /// As [`coverage`].
+    #[allow(clippy::cast_precision_loss)]
+    pub fn coverage(&self) -> Option<f64> {
+        crate::ratio(self.shown.len() as f64, self.items)
+    }
+
+    /// As [`novelty`].
+    pub fn novelty(&self) -> Option<f64> {
+        crate::ratio(self.bits, self.places)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,5 +116,16 @@ mod tests {
         assert_eq!(coverage(&[]), None);
         assert_eq!(novelty(&[3, 1, 5], &[0.5, 0.125, 0.0]), Some(6.0 / 4.0));
         assert_eq!(novelty(&[0, 0], &[0.5, 0.5]), None);
+    }
+
+    #[test]
+    fn many_customers_are_put_together() {
+        let mut rankings = Rankings::default();
+        assert_eq!((rankings.ndcg(), rankings.coverage(), rankings.novelty()), (None, None, None));
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        rankings.add(1.0, 0.5, (names(&["a", "b"]), 6.0), 8);
+        rankings.add(0.0, 1.0, (names(&["b"]), 3.0), 8);
+        assert_eq!((rankings.customers(), rankings.ndcg(), rankings.recall()), (2, Some(0.5), Some(0.75)));
+        assert_eq!((rankings.coverage(), rankings.novelty()), (Some(0.25), Some(3.0)));
     }
 }

@@ -4,6 +4,7 @@
 //! value has no row.
 
 use crate::baseline::{ClassBaseline, Numbers};
+use crate::ranking::Rankings;
 use crate::{ClassScores, Confidence, Confusion, Curve, Regression, Scored};
 
 /// Name, class, value.
@@ -117,6 +118,24 @@ pub fn of_anomalies(curve: &Curve, skipped: u64) -> Vec<Metric> {
         .extend([overall("average_precision", curve.average_precision()), overall("roc_auc", curve.area())]);
     let baseline = overall("average_precision", share).map(named_baseline);
     metrics.into_iter().chain([baseline]).flatten().collect()
+}
+
+/// What rankings for customers are worth, of so many pairs of customer and item; the baseline is that of the most popular items.
+#[allow(clippy::cast_precision_loss)]
+pub fn of_rankings(model: &Rankings, baseline: &Rankings, pairs: u64, skipped: u64) -> Vec<Metric> {
+    let measures = |rankings: &Rankings| {
+        [
+            overall("ndcg", rankings.ndcg()),
+            overall("recall", rankings.recall()),
+            overall("coverage", rankings.coverage()),
+            overall("novelty", rankings.novelty()),
+        ]
+    };
+    let mut metrics = Vec::from(counts(pairs, skipped));
+    metrics.push(overall("customers", Some(model.customers() as f64)));
+    metrics.extend(measures(model));
+    metrics.extend(measures(baseline).map(|metric| metric.map(named_baseline)));
+    metrics.into_iter().flatten().collect()
 }
 
 /// What always answering the most frequent class is worth.

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::input::Rows;
+use crate::input::{Rows, ValueType};
 
 /// What a model shall make of its input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -40,7 +40,8 @@ pub enum Table {
     /// ordered by keys and time.
     Forecast,
     /// What a customer may want next. Arguments: text `customer` (NULL: nobody known), text `history` (a JSON array of items; NULL: what is
-    /// known of the customer), number `count`, boolean `exclude_seen`. Columns: text `item`, number `score`, text `because` (a JSON array
+    /// known of the customer), number `count` (NULL: 10), boolean `exclude_seen` (NULL: true), text `candidates` (an item set of the model; NULL:
+    /// all of its items). Columns: text `item`, number `score`, text `because` (a JSON array
     /// of items); the best first.
     Recommendations,
     /// What is like an item. Arguments: text `item`, number `count`. Columns: text `item`, number `score`; the likest first.
@@ -51,6 +52,14 @@ pub enum Table {
     /// What a series comes to in all over its next periods. Arguments: number `horizon` (periods), and a text for each key. Columns: numbers
     /// `level` and `quantity`, both ascending: the quantity that the sum is below with this probability; no row for keys without a series.
     TotalDemand,
+    /// What rankings for a customer are worth, given what the customer turned to. Arguments: text `customer`, text `items` (a JSON array).
+    /// One row: numbers `new` and `known` (of these items, those that the model doesn't know the customer to have had, and those that it
+    /// does and doesn't recommend), `ndcg` (of ten places), `recall` (of twenty), `bits` (how little known the first ten are, summed), text
+    /// `shown` (a JSON array of these ten), the same of the most popular items as `baseline_ndcg` and so on, and number `items` (that may be
+    /// recommended).
+    RankingQuality,
+    /// Items as a set that other questions to the same model take. Arguments: text `items` (a JSON array). One row: text `item_set`.
+    ItemSet,
 }
 
 impl Table {
@@ -62,6 +71,22 @@ impl Table {
             Table::SimilarItems => "similar items",
             Table::Lifetimes => "lifetimes",
             Table::TotalDemand => "demand of several periods",
+            Table::RankingQuality => "measures of rankings",
+            Table::ItemSet => "sets of items",
+        }
+    }
+
+    /// The arguments, by name, of a table that the rows of a query are asked for; of others none.
+    pub fn arguments(self) -> &'static [(&'static str, ValueType)] {
+        match self {
+            Table::Recommendations => &[
+                ("customer", ValueType::Text),
+                ("history", ValueType::Text),
+                ("count", ValueType::Number),
+                ("exclude_seen", ValueType::Boolean),
+                ("candidates", ValueType::Text),
+            ],
+            _ => &[],
         }
     }
 }

@@ -91,7 +91,9 @@ impl Signature {
             Answer::Classes => Some(Task::Classification),
             Answer::Number => Some(Task::Regression),
             Answer::Table(Table::Forecast | Table::TotalDemand) => Some(Task::Forecast),
-            Answer::Table(Table::Recommendations | Table::SimilarItems) => Some(Task::Recommendation),
+            Answer::Table(
+                Table::Recommendations | Table::SimilarItems | Table::RankingQuality | Table::ItemSet,
+            ) => Some(Task::Recommendation),
             Answer::Table(Table::Lifetimes) => Some(Task::Lifetime),
             Answer::AnomalyScore => Some(Task::Anomaly),
             Answer::Embedding(_) | Answer::Tokens => None,

@@ -77,7 +77,9 @@ fn table() -> impl Strategy<Value = Table> {
         Just(Table::Recommendations),
         Just(Table::SimilarItems),
         Just(Table::Lifetimes),
-        Just(Table::TotalDemand)
+        Just(Table::TotalDemand),
+        Just(Table::RankingQuality),
+        Just(Table::ItemSet)
     ]
 }
 

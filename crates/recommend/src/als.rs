@@ -2,8 +2,8 @@
 //! feedback datasets", ICDM 2008).
 //!
 //! Minimises `Σ c (p - x y)² + λ (Σ x² + Σ y²)` over all pairs of customers and items, with p = 1 and c = 1 + α weight where
-//! there is an interaction, p = 0 and c = 1 elsewhere. Customers' factors are solved of the items' exactly, so that those of
-//! someone new are as good as those of the others, and needn't be kept.
+//! there is an interaction, p = 0 and c = 1 elsewhere. In a fit, both sides come nearer to it by a few steps a round; then customers'
+//! factors are solved of the items' exactly, so that those of someone new are as good as those of the others, and needn't be kept.
 //!
 //! It must not know where weights come from. Invariant: a customer's factors depend on that customer's weights and the items'
 //! factors alone.
@@ -11,6 +11,8 @@
 use ecommerce_ml_tensor_cpu::product::{Matrix, multiply};
 use rayon::prelude::*;
 
+use crate::conjugate::{Round, Scratch};
+use crate::factors::Factors;
 use crate::matrix::SparseMatrix;
 
 /// What is to be chosen.
@@ -33,15 +35,6 @@ pub fn bytes(customers: usize, items: usize, factors: usize) -> u64 {
     (customers + 2 * items) as u64 * (factors * size_of::<f32>()) as u64
 }
 
-/// Vectors of one side, without gaps.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Factors {
-    /// Length of each.
-    pub width: usize,
-    /// `[rows, width]`.
-    pub values: Vec<f32>,
-}
-
 /// Items' factors and what solving for a customer needs of them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Solver {
@@ -61,24 +54,33 @@ pub struct Solved {
     triangle: Vec<f64>,
 }
 
-impl Factors {
-    /// The vector of a row.
-    pub fn row(&self, row: usize) -> &[f32] {
-        self.values.get(row * self.width..(row + 1) * self.width).unwrap_or_default()
-    }
+/// Takes all vectors nearer to what the others' and the weights make of them. `weights`: `[rows, rows of others]`.
+fn improve(
+    factors: &mut Factors,
+    others: &Factors,
+    weights: &SparseMatrix,
+    (regularization, alpha): (f64, f64),
+) {
+    let round = Round::new(others, &gram(others, regularization), alpha);
+    let width = factors.width;
+    let solve = |scratch: &mut Scratch, (row, solution): (usize, &mut [f32])| {
+        let (others, values) = weights.row(row);
+        round.improve(others, values, solution, scratch);
+    };
+    let rows = factors.values.par_chunks_mut(width.max(1)).enumerate();
+    rows.for_each_init(|| Scratch::new(width), solve);
+}
 
-    /// Numbers around 0, far smaller than what they become: the same of the same seed on every machine.
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
-    pub fn initial(rows: usize, width: usize, seed: u64) -> Self {
-        let number = |at: usize| {
-            let mut mixed = seed.wrapping_add((at as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            let unit = ((mixed ^ (mixed >> 31)) >> 40) as f32 / (1_u64 << 24) as f32;
-            (unit - 0.5) * 0.02
-        };
-        Self { width, values: (0..rows * width).map(number).collect() }
-    }
+/// `Y' Y + λ I`: `[width, width]`.
+fn gram(factors: &Factors, regularization: f64) -> Vec<f64> {
+    let width = factors.width;
+    let rows = factors.values.len() / width.max(1);
+    let wide: Vec<f64> = factors.values.iter().map(|&value| f64::from(value)).collect();
+    let mut gram = vec![0.0; width * width];
+    let all = Matrix::new(&wide, (rows, width), width);
+    multiply(all.transposed(), all, 1.0, (&mut gram, width), false);
+    gram.iter_mut().step_by(width + 1).for_each(|diagonal| *diagonal += regularization);
+    gram
 }
 
 /// Factors of the items of weights of customers and items.
@@ -87,9 +89,10 @@ pub fn fit(weights: &SparseMatrix, settings: AlsSettings) -> Solver {
     let AlsSettings { factors, regularization, alpha, iterations, seed } = settings;
     let customers_of = weights.transposed();
     let mut items = Factors::initial(weights.width, factors, seed);
+    let mut customers = Factors { width: factors, values: vec![0.0; weights.rows() * factors] };
     for _ in 0..iterations {
-        let customers = Solver::new(items, regularization, alpha).solve_all(weights);
-        items = Solver::new(customers, regularization, alpha).solve_all(&customers_of);
+        improve(&mut customers, &items, weights, (regularization, alpha));
+        improve(&mut items, &customers, &customers_of, (regularization, alpha));
     }
     Solver::new(items, regularization, alpha)
 }
@@ -97,29 +100,8 @@ pub fn fit(weights: &SparseMatrix, settings: AlsSettings) -> Solver {
 impl Solver {
     /// Of factors.
     pub fn new(factors: Factors, regularization: f64, alpha: f64) -> Self {
-        let width = factors.width;
-        let rows = factors.values.len() / width.max(1);
-        let wide: Vec<f64> = factors.values.iter().map(|&value| f64::from(value)).collect();
-        let mut gram = vec![0.0; width * width];
-        let all = Matrix::new(&wide, (rows, width), width);
-        multiply(all.transposed(), all, 1.0, (&mut gram, width), false);
-        gram.iter_mut().step_by(width + 1).for_each(|diagonal| *diagonal += regularization);
+        let gram = gram(&factors, regularization);
         Self { factors, gram, alpha }
-    }
-
-    fn solve_all(&self, weights: &SparseMatrix) -> Factors {
-        #[allow(clippy::cast_possible_truncation, reason = "factors are kept so")]
-        let solve = |row: usize| {
-            let (others, values) = weights.row(row);
-            self.solve(others, values).factors.into_iter().map(|one| one as f32).collect::<Vec<_>>()
-        };
-        let width = self.factors.width;
-        let mut solved = vec![0.0; weights.rows() * width];
-        solved
-            .par_chunks_mut(width.max(1))
-            .enumerate()
-            .for_each(|(row, into)| into.copy_from_slice(&solve(row)));
-        Factors { width, values: solved }
     }
 
     /// Factors of one who has these items: places and weights. Zeros of one who has none.
@@ -200,5 +182,31 @@ fn decompose(matrix: &mut [f64], width: usize) {
             let into = &mut row[step + offset + 1..];
             into.iter_mut().zip(own).for_each(|(one, other)| *one -= factor * other);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn enough_rounds_reach_the_solution() {
+        let others = Factors::initial(20, 11, 3);
+        let others = Factors { values: others.values.iter().map(|one| one * 100.0).collect(), ..others };
+        let (items, weights) = ([1, 4, 5, 17], [1.0, 0.5, 2.0, 1.0]);
+        let exact = Solver::new(others.clone(), 0.7, 3.0);
+        let expected = exact.solve(&items, &weights).factors;
+        let round = Round::new(&others, &exact.gram, 3.0);
+        let (mut found, mut scratch) = (vec![0.0; 11], Scratch::new(11));
+        for _ in 0..12 {
+            round.improve(&items, &weights, &mut found, &mut scratch);
+        }
+        for (&found, expected) in found.iter().zip(expected) {
+            assert!((f64::from(found) - expected).abs() < 1e-4, "{found} {expected}");
+        }
+        // One who has nothing is at 0.
+        let mut nothing = vec![0.0; 11];
+        round.improve(&[], &[], &mut nothing, &mut scratch);
+        assert_eq!(nothing, [0.0; 11]);
     }
 }

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use crate::matrix::SparseMatrix;
 use crate::model::popularity;
-use crate::ranking::best;
+use crate::ranking::{Ranked, best};
 use crate::scorer::Scorer;
 
 /// Places that NDCG, coverage and novelty look at.
@@ -77,12 +77,31 @@ fn measure(scorer: &Scorer, task: Task<'_>, by_popularity: &[f32], customer: usi
     let scores = scorer.scores(history).scores;
     let seen = task.seen.row(customer).0;
     let ranked = best(&scores, by_popularity, RECALLED, |item| seen.binary_search(&item).is_err());
-    let relevant = task.held_out.row(customer).0;
-    let hits: Vec<bool> = ranked.iter().map(|one| relevant.binary_search(&one.item).is_ok()).collect();
+    let worth = Worth::of(&ranked, task.held_out.row(customer).0);
     Measured {
-        ndcg: ndcg(&hits, relevant.len(), SHOWN).unwrap_or_default(),
-        recall: recall(&hits, relevant.len(), RECALLED).unwrap_or_default(),
+        ndcg: worth.ndcg,
+        recall: worth.recall,
         shown: ranked.iter().take(SHOWN).map(|one| one.item).collect(),
+    }
+}
+
+/// What one ranking is worth.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Worth {
+    /// Of the first ten places.
+    pub ndcg: f64,
+    /// Of the first twenty.
+    pub recall: f64,
+}
+
+impl Worth {
+    /// Of a ranking of at least twenty places, as far as there are as many items; `relevant`: places of items, ascending.
+    pub fn of(ranked: &[Ranked], relevant: &[u32]) -> Self {
+        let hits: Vec<bool> = ranked.iter().map(|one| relevant.binary_search(&one.item).is_ok()).collect();
+        Self {
+            ndcg: ndcg(&hits, relevant.len(), SHOWN).unwrap_or_default(),
+            recall: recall(&hits, relevant.len(), RECALLED).unwrap_or_default(),
+        }
     }
 }
 

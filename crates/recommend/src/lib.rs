@@ -4,11 +4,12 @@
 //! From the bottom up:
 //! - [`matrix`]: sparse matrices; `cholesky`: the inverse of a large symmetric one.
 //! - [`interactions`]: rows put together to pairs of customer and item; [`weighting`]: what a pair counts, and how that fades.
-//! - [`ease`]: item-item weights in closed form; [`als`]: factors by alternating least squares; [`ranking`]: the best of many scores.
+//! - [`ease`]: item-item weights in closed form; [`factors`]: vectors, [`als`]: those by alternating least squares, `conjugate`: its steps; [`ranking`]: the best of many scores.
 //! - [`scorer`]: scores of all items for one history, whichever of both computes them, and what each of them is made of.
-//! - [`model`]: a scorer with names, histories and popularity: what answers.
-//! - [`split`]: which pairs are held out; [`evaluation`]: what rankings are worth on them; [`options`]: what a training is asked to do; [`selection`]: choosing
-//!   settings; [`training`]: all of it, from interactions to a model that was measured.
+//! - [`item_set`]: items to choose from; [`model`]: a scorer with names, histories and popularity: what answers.
+//! - [`split`]: which pairs are held out; [`evaluation`]: what rankings are worth on them; [`quality`]: what those of a model are worth on pairs that came later;
+//!   [`options`]: what a training is asked to do; [`selection`]: choosing settings; [`incumbent`]: a new model beside the live one; [`training`]: all of it, from
+//!   interactions to a model that was measured.
 //! - [`kind`]: the kind `recommendation` of models: files, requests and jobs. Nothing else here knows these.
 //!
 //! It must not know PostgreSQL, or clients. Invariant: the same interactions and settings give the same model and the same
@@ -18,13 +19,18 @@
 
 pub mod als;
 mod cholesky;
+mod conjugate;
 pub mod ease;
 pub mod evaluation;
+pub mod factors;
+pub mod incumbent;
 pub mod interactions;
+pub mod item_set;
 pub mod kind;
 pub mod matrix;
 pub mod model;
 pub mod options;
+pub mod quality;
 pub mod ranking;
 pub mod scorer;
 pub mod selection;

@@ -4,6 +4,7 @@
 //! known.
 
 use crate::interactions::Interactions;
+use crate::item_set::ItemSet;
 use crate::matrix::SparseMatrix;
 use crate::ranking::{Ranked, best};
 use crate::scorer::{History, Scorer};
@@ -44,7 +45,7 @@ pub struct Query<'a> {
     /// Whether items of the history are left out.
     pub exclude_seen: bool,
     /// The items to choose from, if not all.
-    pub candidates: Option<&'a [String]>,
+    pub candidates: Option<&'a ItemSet>,
 }
 
 /// An item of an answer.
@@ -100,22 +101,47 @@ impl Recommender {
         place(&self.items, name)
     }
 
+    /// What a customer is known to have had; nothing of somebody unknown.
+    pub fn history(&self, customer: &str) -> History<'_> {
+        place(&self.customers, customer).map_or((&[], &[]), |row| self.histories.row(row as usize))
+    }
+
+    /// The best items for a history, best first, but for those that the function keeps out; the most popular ones without one.
+    pub fn ranked(&self, history: History<'_>, count: usize, passes: impl Fn(u32) -> bool) -> Vec<Ranked> {
+        if self.goes_by_popularity(history) {
+            return self.most_popular(count, passes);
+        }
+        best(&self.scorer.scores(history).scores, &self.popularity, count, passes)
+    }
+
+    /// The most popular items, but for those that the function keeps out.
+    pub fn most_popular(&self, count: usize, passes: impl Fn(u32) -> bool) -> Vec<Ranked> {
+        best(&self.popularity, &[], count, passes)
+    }
+
+    /// How little known an item is: 0 if everybody has it, 10 if one of 1,024 customers has.
+    pub fn bits(&self, item: u32) -> f64 {
+        let share = self.popularity.get(item as usize).copied().unwrap_or_default();
+        if share > 0.0 { -f64::from(share.min(1.0)).log2() } else { 0.0 }
+    }
+
+    fn goes_by_popularity(&self, history: History<'_>) -> bool {
+        history.0.is_empty() || matches!(self.scorer, Scorer::Popularity { .. })
+    }
+
     /// The best items for a customer or a history, best first; the most popular ones of somebody unknown.
     pub fn recommend(&self, query: Query<'_>) -> Vec<Recommendation<'_>> {
-        let known = query.customer.and_then(|name| place(&self.customers, name));
-        let known = known.map_or((&[][..], &[][..]), |row| self.histories.row(row as usize));
+        let known = query.customer.map_or((&[][..], &[][..]), |name| self.history(name));
         let given = query.history.map(|names| self.given(names));
         let history = given.as_ref().map_or(known, |(items, weights)| (items.as_slice(), weights.as_slice()));
-        let candidates = query.candidates.map(|names| self.places(names));
         let seen = |item: u32| known.0.binary_search(&item).is_ok() || history.0.binary_search(&item).is_ok();
         let passes = |item: u32| {
-            candidates.as_ref().is_none_or(|all| all.binary_search(&item).is_ok())
-                && !(query.exclude_seen && seen(item))
+            query.candidates.is_none_or(|all| all.contains(item)) && !(query.exclude_seen && seen(item))
         };
         let scores = self.scorer.scores(history);
-        let of_popularity = history.0.is_empty() || matches!(self.scorer, Scorer::Popularity { .. });
+        let of_popularity = self.goes_by_popularity(history);
         let ranked = if of_popularity {
-            best(&self.popularity, &[], query.count, passes)
+            self.most_popular(query.count, passes)
         } else {
             best(&scores.scores, &self.popularity, query.count, passes)
         };
@@ -147,7 +173,8 @@ impl Recommender {
         )
     }
 
-    fn name(&self, item: u32) -> &str {
+    /// The name of an item; nothing of one that there isn't.
+    pub fn name(&self, item: u32) -> &str {
         self.items.get(item as usize).map_or("", String::as_str)
     }
 
@@ -167,11 +194,9 @@ impl Recommender {
         places.chunk_by(u32::eq).map(|same| (same[0], same.len() as f32)).unzip()
     }
 
-    /// Places of names, ascending.
-    fn places(&self, names: &[String]) -> Vec<u32> {
-        let mut places: Vec<u32> = names.iter().filter_map(|name| self.item(name)).collect();
-        places.sort_unstable();
-        places
+    /// The set of the items of these names; unknown ones are left out.
+    pub fn item_set(&self, names: &[String]) -> ItemSet {
+        ItemSet::of(self.items.len(), names.iter().filter_map(|name| self.item(name)))
     }
 }
 

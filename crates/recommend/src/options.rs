@@ -6,6 +6,9 @@ use std::fmt;
 
 use crate::weighting::Weighting;
 
+/// Of factors, if that isn't chosen.
+pub const DEFAULT_ITERATIONS: usize = 10;
+
 /// Which algorithm is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
@@ -60,7 +63,7 @@ impl Default for Options {
             power: None,
             factors: None,
             alpha: None,
-            iterations: 10,
+            iterations: DEFAULT_ITERATIONS,
             weighting: None,
             half_life: None,
             has_times: false,

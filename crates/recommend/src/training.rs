@@ -7,6 +7,7 @@
 use crate::als::{self, AlsSettings};
 use crate::ease::{self, EaseSettings, kept_entries};
 use crate::evaluation::{Evaluation, Task, evaluate, mean};
+use crate::incumbent::{Beside, Incumbent};
 use crate::interactions::Interactions;
 use crate::model::Recommender;
 pub use crate::options::{Options, TrainingError, Wanted};
@@ -35,6 +36,8 @@ pub struct Measured {
     pub popularity: Evaluation,
     /// Mean NDCG with all item-item weights, where some are left out; else that of the model.
     pub unpruned_ndcg: f64,
+    /// Beside the live version, if there is one and anything to compare by.
+    pub beside: Option<Beside>,
 }
 
 /// A training that fits into memory, with what is held out of it.
@@ -76,14 +79,18 @@ impl<'a> Training<'a> {
         (self.split.training.pairs(), self.split.held_out.columns.len())
     }
 
-    /// Trains the model. `go_on` is asked before each fit.
+    /// Trains the model, and compares it with the live version. `go_on` is asked before each fit.
     ///
     /// # Errors
     /// [`TrainingError::Cancelled`], [`TrainingError::NotPositiveDefinite`].
-    pub fn run(self, go_on: &mut dyn FnMut() -> bool) -> Result<Trained, TrainingError> {
+    pub fn run(
+        self,
+        incumbent: Option<&Incumbent>,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Trained, TrainingError> {
         let settings = selected(&self.split.training, self.first, self.options, go_on)?;
         let kept = kept_entries(self.interactions.items.len());
-        let measured = self.measure(settings, kept, go_on)?;
+        let measured = self.measure(settings, kept, incumbent, go_on)?;
         if !go_on() {
             return Err(TrainingError::Cancelled);
         }
@@ -96,6 +103,7 @@ impl<'a> Training<'a> {
         &self,
         settings: Settings,
         kept: usize,
+        incumbent: Option<&Incumbent>,
         go_on: &mut dyn FnMut() -> bool,
     ) -> Result<Measured, TrainingError> {
         if !go_on() {
@@ -104,14 +112,26 @@ impl<'a> Training<'a> {
         let HeldOut { training, held_out } = &self.split;
         let histories = settings.histories(training);
         let task = Task { seen: &training.matrix, histories: &histories, held_out };
-        let model = evaluate(&settings.fit(training, kept)?, task);
+        let scorer = settings.fit(training, kept)?;
+        let model = evaluate(&scorer, task);
+        let fits =
+            |settings: &Settings| memory(self.interactions, settings.algorithm) <= self.options.memory_limit;
+        let beside = match incumbent {
+            None => None,
+            Some(live) => match live.on_what_is_new(&self.split, (&scorer, &histories)) {
+                Some(beside) => Some(beside),
+                None if !go_on() => return Err(TrainingError::Cancelled),
+                None => live.by_settings(&self.split, &model.ndcg, fits)?,
+            },
+        };
+        drop(scorer);
         let prunes = matches!(settings.algorithm, Algorithm::Ease(_)) && training.items.len() > kept;
         let unpruned_ndcg = if prunes {
             mean(&evaluate(&settings.fit(training, usize::MAX)?, task).ndcg)
         } else {
             mean(&model.ndcg)
         };
-        Ok(Measured { model, popularity: self.popularity.clone(), unpruned_ndcg })
+        Ok(Measured { model, popularity: self.popularity.clone(), unpruned_ndcg, beside })
     }
 }
 
@@ -124,7 +144,7 @@ pub fn train(
     options: &Options,
     go_on: &mut dyn FnMut() -> bool,
 ) -> Result<Trained, TrainingError> {
-    Training::new(interactions, options)?.run(go_on)
+    Training::new(interactions, options)?.run(None, go_on)
 }
 
 /// The best settings for a model of these interactions, by some of them that are held out of the others.
@@ -154,6 +174,23 @@ fn split(options: &Options, seed: u64) -> Split {
     }
 }
 
+/// Bytes that a training takes by this algorithm.
+fn memory(interactions: &Interactions, algorithm: Algorithm) -> u64 {
+    let (pairs, items) = (interactions.pairs() as u64, interactions.items.len());
+    match algorithm {
+        Algorithm::Ease(_) => bytes_of_ease(pairs, items),
+        Algorithm::Als(own) => bytes_of_als(pairs, interactions.customers.len(), items, own.factors),
+    }
+}
+
+fn bytes_of_ease(pairs: u64, items: usize) -> u64 {
+    Interactions::bytes(pairs) + ease::bytes(items)
+}
+
+fn bytes_of_als(pairs: u64, customers: usize, items: usize, factors: usize) -> u64 {
+    Interactions::bytes(pairs) + als::bytes(customers, items, factors)
+}
+
 /// What a search begins with, of the algorithm that is asked for and fits, and the bytes that it takes.
 ///
 /// # Errors
@@ -162,11 +199,11 @@ pub fn first_settings(
     interactions: &Interactions,
     options: &Options,
 ) -> Result<(Settings, u64), TrainingError> {
-    let (customers, items) = (interactions.customers.len(), interactions.items.len());
-    let rows = Interactions::bytes(interactions.pairs() as u64);
-    let of_ease = rows + ease::bytes(items);
+    let items = interactions.items.len();
+    let (customers, pairs) = (interactions.customers.len(), interactions.pairs() as u64);
+    let of_ease = bytes_of_ease(pairs, items);
     let factors = options.factors.unwrap_or(64);
-    let of_als = rows + als::bytes(customers, items, factors);
+    let of_als = bytes_of_als(pairs, customers, items, factors);
     let limit = options.memory_limit;
     let (is_ease, needed) = match options.algorithm {
         Wanted::Ease => (true, of_ease),

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use ecommerce_ml_recommend::evaluation::mean;
+use ecommerce_ml_recommend::incumbent::Incumbent;
 use ecommerce_ml_recommend::model::Query;
-use ecommerce_ml_recommend::training::{Options, Trained, TrainingError, Wanted, train};
+use ecommerce_ml_recommend::quality::Quality;
+use ecommerce_ml_recommend::training::{Options, Trained, Training, TrainingError, Wanted, train};
 use ecommerce_ml_recommend::{Event, Interactions};
 
 /// Customers of four tastes, each with five of the ten items of theirs, and one of those that everybody has.
@@ -76,15 +78,69 @@ fn someone_new_is_answered_by_history_and_the_unknown_by_popularity() {
     }
 }
 
+/// All events but those of some customers after a time.
+fn before(interactions: &Interactions, customers: usize, time: i64) -> Interactions {
+    interactions.filtered(|customer, _, place| customer >= customers || interactions.times[place] < time)
+}
+
+#[test]
+fn a_live_version_is_asked_for_what_came_since() {
+    let all = made(1.0);
+    let options = Options { has_times: true, ..Options::default() };
+    let live = |interactions: &Interactions| {
+        let Trained { model, settings, .. } = train(interactions, &options, &mut || true).unwrap();
+        Incumbent { model, settings: Some(settings) }
+    };
+    let compared = |live: &Incumbent| {
+        let training = Training::new(&all, &options).unwrap();
+        training.run(Some(live), &mut || true).unwrap().measured.beside.unwrap()
+    };
+    // The last event of each is of an item that everybody has, which the live version doesn't know of half of them.
+    let found = compared(&live(&before(&all, 100, 5)));
+    assert_eq!((found.metric, found.new.len(), found.incumbent.len()), ("ndcg", 100, 100));
+    assert!(mean(&found.new) > 0.5, "{found:?}");
+    // One of other items knows nothing of what they want.
+    let other = all.filtered(|_, item, _| item < 20);
+    let found = compared(&live(&other));
+    assert!(found.metric == "ndcg" && mean(&found.new) > mean(&found.incumbent), "{found:?}");
+    // One that knows all is compared by its settings, which are the same here.
+    let found = compared(&live(&all));
+    assert_eq!((found.metric, found.new.len()), ("ndcg_of_settings", 200));
+    assert_eq!(found.new, found.incumbent);
+}
+
+#[test]
+fn rankings_are_measured_on_what_came_after() {
+    let all = made(1.0);
+    let options = Options::default();
+    let model = train(&before(&all, 200, 5), &options, &mut || true).unwrap().model;
+    let first = Quality::of(&model, "c000", &names(&["i40", "i40", "never was"]));
+    assert_eq!((first.new, first.known), (2, 0));
+    let had: Vec<String> = model.history("c000").0.iter().map(|&item| model.name(item).to_owned()).collect();
+    let known = Quality::of(&model, "c000", &had);
+    assert_eq!((known.new, known.known, known.model.worth.ndcg), (0, 5, 0.0));
+    assert!(known.model.shown.len() == 10 && known.model.bits > 0.0, "{known:?}");
+    // Somebody unknown is shown what is popular.
+    let stranger = Quality::of(&model, "nobody", &names(&["i00"]));
+    assert_eq!(stranger.model, stranger.baseline);
+    let theirs = Quality::of(
+        &model,
+        "c001",
+        &names(&["i10", "i11", "i12", "i13", "i14", "i15", "i16", "i17", "i18", "i19"]),
+    );
+    assert!(theirs.model.worth.ndcg > 0.9 && theirs.baseline.worth.ndcg < 0.9, "{theirs:?}");
+}
+
 #[test]
 fn candidates_and_what_was_seen_are_kept_to() {
     let model = trained(Wanted::Ease, false).model;
-    let candidates = names(&["i30", "i05", "gone", "i40"]);
+    let candidates = model.item_set(&names(&["i30", "i05", "gone", "i40"]));
+    let nothing = model.item_set(&names(&["gone"]));
     let query = Query { customer: Some("c000"), count: 9, candidates: Some(&candidates), ..Query::default() };
     assert_eq!(model.recommend(query).len(), 3);
     let found = model.recommend(Query { exclude_seen: true, ..query });
     assert!(found.iter().all(|one| one.item != "i40"), "{found:?}");
-    assert_eq!(model.recommend(Query { candidates: Some(&[]), ..query }), []);
+    assert_eq!(model.recommend(Query { candidates: Some(&nothing), ..query }), []);
     assert_eq!(model.recommend(Query { count: 0, ..query }), []);
     assert_eq!(model.recommend(Query { count: usize::MAX, candidates: None, ..query }).len(), 42);
 }

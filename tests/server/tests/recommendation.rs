@@ -115,6 +115,184 @@ fn customers_are_recommended_what_those_like_them_have() {
 }
 
 #[test]
+fn many_customers_are_asked_for_together() {
+    let cluster = Cluster::new();
+    let mut session = cluster.session();
+    run(&mut session, PURCHASES);
+    trained(&mut session, &train("basket", ""));
+    run(
+        &mut session,
+        "CREATE TABLE customers (id int, had text[], n int);
+         INSERT INTO customers SELECT c, CASE WHEN c % 7 = 0 THEN ARRAY['21', '22'] END, 1 + c % 4 FROM generate_series(0, 199) AS c;
+         INSERT INTO customers VALUES (NULL, NULL, NULL);
+         CREATE TABLE \"in stock\" (item int, note text); INSERT INTO \"in stock\" SELECT i, 'x' FROM generate_series(10, 29) AS i;
+         ANALYZE customers",
+    );
+    for from in [
+        "customers AS c, ecommerce_ml.recommend('basket', c.id::text, 3) AS r",
+        "customers AS c CROSS JOIN LATERAL ecommerce_ml.recommend('basket', c.id::text, c.n, c.had) AS r",
+        "customers AS c LEFT JOIN LATERAL ecommerce_ml.recommend('basket', c.id::text, 5, exclude_seen => false) AS r ON r.rank < 3",
+        "(SELECT id FROM customers ORDER BY id DESC LIMIT 90) AS c, ecommerce_ml.recommend('basket', c.id::text, candidates => '\"in stock\"') AS r",
+        "(SELECT DISTINCT id % 10 AS id FROM customers) AS c, ecommerce_ml.recommend('basket', c.id::text) AS r WHERE r.item <> '11'",
+        // The same customer again and again, which the planner may keep the rows of.
+        "generate_series(0, 199) AS c (n), ecommerce_ml.recommend('basket', (c.n % 3)::text, 2) AS r",
+    ] {
+        let all =
+            format!("SELECT md5(string_agg(concat_ws(' ', c, r), ',' ORDER BY c::text, r.rank)) FROM {from}");
+        let plan: String = session
+            .query(&format!("EXPLAIN (ANALYZE, TIMING off) {all}"), &[])
+            .unwrap()
+            .iter()
+            .map(|row| row.get::<_, String>(0) + "\n")
+            .collect();
+        let windows =
+            plan.lines().find_map(|line| line.trim().strip_prefix("Windows: ")).map(str::parse::<u32>);
+        assert!(matches!(windows, Some(Ok(1..=9))), "{plan}");
+        let batched: String = ask(&mut session, &all);
+        run(&mut session, "SET ecommerce_ml.batch_execution = off");
+        assert_eq!(batched, ask::<String>(&mut session, &all), "{from}");
+        run(&mut session, "RESET ecommerce_ml.batch_execution");
+    }
+    // What can't be inlined is answered all the same.
+    let each: i64 = ask(
+        &mut session,
+        "SELECT count(*) FROM (SELECT ecommerce_ml.recommend('basket', id::text, 3) FROM customers) AS s",
+    );
+    assert_eq!(each, 603);
+    let numbered: i64 = ask(
+        &mut session,
+        "SELECT sum(r.n)::bigint FROM customers AS c, ecommerce_ml.recommend('basket', c.id::text, 2) WITH ORDINALITY AS r (rank, item, score, because, n)",
+    );
+    assert_eq!(numbered, 603);
+    fails_with(
+        &mut session,
+        "SELECT * FROM customers AS c, ecommerce_ml.recommend('basket', c.id::text, c.n - 1) AS r",
+        "22023",
+    );
+    run(
+        &mut session,
+        "REVOKE EXECUTE ON FUNCTION ecommerce_ml.recommendations_as_text FROM PUBLIC; CREATE ROLE other;
+         GRANT SELECT ON customers TO other; SET ROLE other",
+    );
+    fails_with(
+        &mut session,
+        "SELECT * FROM customers AS c, ecommerce_ml.recommend('basket', c.id::text) AS r",
+        "42501",
+    );
+}
+
+#[test]
+fn only_candidates_are_recommended() {
+    let cluster = Cluster::new();
+    let mut session = cluster.session();
+    run(&mut session, PURCHASES);
+    trained(&mut session, &train("basket", ""));
+    run(
+        &mut session,
+        "CREATE SCHEMA \"the Shop\"; CREATE TABLE \"the Shop\".stock (note text, item numeric, pieces int);
+         INSERT INTO \"the Shop\".stock SELECT 'x', i, i % 2 FROM generate_series(0, 99) AS i;
+         INSERT INTO \"the Shop\".stock VALUES ('no item', NULL, 1), ('twice', 5.00, 1);
+         ALTER TABLE \"the Shop\".stock DROP COLUMN note;
+         CREATE VIEW in_stock AS SELECT item FROM \"the Shop\".stock WHERE pieces > 0;
+         CREATE TABLE nothing (item int); CREATE TABLE others (sku int); INSERT INTO others VALUES (1)",
+    );
+    let found = items(&mut session, "recommend('basket', '1', 15, candidates => 'in_stock')");
+    assert!(found.len() == 15 && found.iter().all(|item| item.parse::<u32>().unwrap() % 2 == 1), "{found:?}");
+    let all =
+        items(&mut session, "recommend('basket', '1', 1000, candidates => '\"the Shop\".stock'::regclass)");
+    assert_eq!(all, items(&mut session, "recommend('basket', '1', 1000)"));
+    assert_eq!(
+        items(&mut session, "recommend('basket', 'nobody', 3, candidates => 'nothing')"),
+        Vec::<String>::new()
+    );
+    fails_with(
+        &mut session,
+        "SELECT * FROM ecommerce_ml.recommend('basket', '1', candidates => 'others')",
+        "42703",
+    );
+    fails_with(
+        &mut session,
+        "SELECT * FROM ecommerce_ml.recommend('basket', '1', candidates => 'gone')",
+        "42P01",
+    );
+    let damaged = "ecommerce_ml.recommendations_as_text(ROW('1', NULL, 1, true, '42:ff'), 'basket')";
+    fails_with(&mut session, &format!("SELECT {damaged}"), "22023");
+    fails_with(&mut session, "SELECT ecommerce_ml.recommendation_candidates('reviews', 'nothing')", "42809");
+    // Rows count that the caller may see.
+    run(
+        &mut session,
+        "CREATE ROLE buyer; GRANT SELECT ON nothing TO buyer; SELECT ecommerce_ml.grant_model('basket', 'buyer');
+         INSERT INTO nothing VALUES (11), (12); ALTER TABLE nothing ENABLE ROW LEVEL SECURITY;
+         CREATE POLICY one ON nothing TO buyer USING (item = 12); SET ROLE buyer",
+    );
+    fails_with(
+        &mut session,
+        "SELECT * FROM ecommerce_ml.recommend('basket', '3', candidates => 'in_stock')",
+        "42501",
+    );
+    assert_eq!(items(&mut session, "recommend('basket', '3', candidates => 'nothing')"), ["12"]);
+    assert_eq!(items(&mut session, "recommend('basket', '3', candidates => NULL, count => NULL)").len(), 10);
+}
+
+#[test]
+fn a_new_version_is_compared_with_the_live_one() {
+    let cluster = Cluster::new();
+    let mut session = cluster.session();
+    run(&mut session, PURCHASES);
+    // What there was before the last purchase of each.
+    run(
+        &mut session,
+        "CREATE TABLE later AS SELECT * FROM purchases WHERE at >= '2024-01-05'; DELETE FROM purchases WHERE at >= '2024-01-05'",
+    );
+    let call = train("basket", ", time_column => 'at'");
+    assert!(trained(&mut session, &call).starts_with("succeeded; deployed: it is better than recommending"));
+    let metrics = |session: &mut Client, relation: &str| -> Vec<f64> {
+        ask(
+            session,
+            &format!(
+                "SELECT array_agg(value ORDER BY metric) FROM ecommerce_ml.evaluate_model('basket', '{relation}', time_column => 'at')
+                 WHERE metric IN ('baseline_ndcg', 'count', 'customers', 'ndcg', 'skipped')"
+            ),
+        )
+    };
+    let before = metrics(&mut session, "later");
+    let [baseline, count, customers, ndcg, skipped] = before[..] else { panic!("{before:?}") };
+    assert!(ndcg > 2.0 * baseline && baseline > 0.0, "{before:?}");
+    assert_eq!((count, customers, skipped), (241.0, 200.0, 0.0));
+    fails_with(&mut session, "SELECT ecommerce_ml.evaluate_model('basket', 'purchases')", "22023");
+    fails_with(&mut session, "SELECT ecommerce_ml.evaluate_model('basket', 'later', 'item')", "22023");
+    fails_with(
+        &mut session,
+        "SELECT ecommerce_ml.evaluate_model('basket', 'later', key_columns => '{customer}')",
+        "22023",
+    );
+    fails_with(
+        &mut session,
+        "SELECT ecommerce_ml.evaluate_model('basket', 'later', key_columns => '{customer,gone}')",
+        "42703",
+    );
+    fails_with(&mut session, "SELECT ecommerce_ml.confusion_matrix('basket', 'later')", "42809");
+
+    // The same rows again: nothing came that the live version doesn't know.
+    let outcome = trained(&mut session, &call);
+    assert!(
+        outcome.contains("not deployed: it is not better than version 1 (ndcg_of_settings "),
+        "{outcome}"
+    );
+    // It doesn't know what those bought who came since.
+    run(
+        &mut session,
+        "INSERT INTO purchases SELECT * FROM later;
+         INSERT INTO purchases SELECT 1000 + c, 100 + c % 4 * 10 + (c / 4 * 3 + n * (1 + c / 40 % 4)) % 10, timestamptz '2024-03-01' + n * interval '1 day', 1
+         FROM generate_series(0, 199) AS c, generate_series(0, 5) AS n",
+    );
+    let outcome = trained(&mut session, &call);
+    assert!(outcome.contains("deployed: it is better than version 1 (ndcg 0."), "{outcome}");
+    let live: i32 = ask(&mut session, "SELECT live_version FROM ecommerce_ml.models WHERE name = 'basket'");
+    assert_eq!(live, 3);
+}
+
+#[test]
 fn what_can_not_be_learned_is_refused_and_what_is_no_better_is_not_deployed() {
     let cluster = Cluster::new();
     let mut session = cluster.session();

@@ -15,11 +15,16 @@ use safetensors::tensor::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
 use super::KIND;
-use crate::als::{Factors, Solver};
+use crate::als::{AlsSettings, Solver};
+use crate::ease::EaseSettings;
+use crate::factors::Factors;
+use crate::incumbent::Incumbent;
 use crate::matrix::SparseMatrix;
 use crate::model::Recommender;
+use crate::options::DEFAULT_ITERATIONS;
 use crate::scorer::Scorer;
 use crate::selection::{Algorithm, Settings};
+use crate::weighting::Weighting;
 
 const MODEL: &str = "model.json";
 const TENSORS: &str = "model.safetensors";
@@ -37,6 +42,9 @@ struct ModelFile {
     /// α of factors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     alpha: Option<f64>,
+    /// Of factors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    iterations: Option<usize>,
     /// Of item-item weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     dropout: Option<f64>,
@@ -45,6 +53,51 @@ struct ModelFile {
     power: Option<f64>,
     weighting: String,
     half_life: Option<f64>,
+}
+
+impl ModelFile {
+    fn new(settings: &Settings, model: &Recommender) -> Self {
+        let file = Self {
+            format: FORMAT,
+            kind: KIND.to_owned(),
+            algorithm: model.scorer.name().to_owned(),
+            regularization: 0.0,
+            alpha: None,
+            iterations: None,
+            dropout: None,
+            power: None,
+            weighting: settings.weighting.name().to_owned(),
+            half_life: settings.half_life,
+        };
+        match settings.algorithm {
+            Algorithm::Ease(EaseSettings { regularization, dropout, power }) => {
+                Self { regularization, dropout: Some(dropout), power: Some(power), ..file }
+            }
+            Algorithm::Als(AlsSettings { regularization, alpha, iterations, .. }) => {
+                Self { regularization, alpha: Some(alpha), iterations: Some(iterations), ..file }
+            }
+        }
+    }
+
+    /// What the model was made by; none of a model that nothing was better than popularity for.
+    fn settings(&self, scorer: &Scorer, seed: u64) -> Option<Settings> {
+        let regularization = self.regularization;
+        let algorithm = match scorer {
+            Scorer::Ease(_) => {
+                Algorithm::Ease(EaseSettings { regularization, dropout: self.dropout?, power: self.power? })
+            }
+            Scorer::Als(solver) => Algorithm::Als(AlsSettings {
+                factors: solver.factors.width,
+                regularization,
+                alpha: self.alpha?,
+                iterations: self.iterations.unwrap_or(DEFAULT_ITERATIONS),
+                seed,
+            }),
+            Scorer::Popularity { .. } => return None,
+        };
+        let weighting = Weighting::CHOICES.iter().find(|(name, _)| *name == self.weighting)?.1;
+        Some(Settings { algorithm, weighting, half_life: self.half_life })
+    }
 }
 
 /// Whether these are the files of such a model, be it a damaged one.
@@ -75,7 +128,9 @@ pub fn info(keys: &[Field], model: &Recommender) -> ModelInfo {
 fn signature(keys: &[Field]) -> Signature {
     Signature {
         reads: Reads::Keys(keys.to_vec()),
-        answers: vec![Answer::Table(Table::Recommendations), Answer::Table(Table::SimilarItems)],
+        answers: [Table::Recommendations, Table::SimilarItems, Table::RankingQuality, Table::ItemSet]
+            .map(Answer::Table)
+            .to_vec(),
         labels: Vec::new(),
     }
 }
@@ -85,21 +140,7 @@ fn signature(keys: &[Field]) -> Signature {
 /// # Errors
 /// [`Internal`](ecommerce_ml_protocol::ErrorKind::Internal) if they can't be written.
 pub fn write(keys: &[Field], settings: &Settings, model: &Recommender) -> Result<ModelFiles, EngineError> {
-    let (regularization, alpha, dropout, power) = match settings.algorithm {
-        Algorithm::Ease(own) => (own.regularization, None, Some(own.dropout), Some(own.power)),
-        Algorithm::Als(own) => (own.regularization, Some(own.alpha), None, None),
-    };
-    let file = ModelFile {
-        format: FORMAT,
-        kind: KIND.to_owned(),
-        algorithm: model.scorer.name().to_owned(),
-        regularization,
-        alpha,
-        dropout,
-        power,
-        weighting: settings.weighting.name().to_owned(),
-        half_life: settings.half_life,
-    };
+    let file = ModelFile::new(settings, model);
     let file = serde_json::to_vec_pretty(&file).map_err(|error| unwritable(error.to_string()))?;
     let tensors =
         safetensors::serialize(tensors(model), None).map_err(|error| unwritable(error.to_string()))?;
@@ -187,6 +228,20 @@ fn floats(values: &[f32], shape: Vec<usize>) -> Tensor {
 /// [`FileMissing`](ecommerce_ml_protocol::ErrorKind::FileMissing) and `DamagedModel`, with what is wrong; `UnsupportedModel` for one of a
 /// later version.
 pub fn read(files: &ModelFiles) -> Result<(Vec<Field>, Recommender), EngineError> {
+    parsed(files).map(|(keys, _, model)| (keys, model))
+}
+
+/// The live version, to be compared with a new one: its keys and what it is. `seed`: of what is made by its settings.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_incumbent(files: &ModelFiles, seed: u64) -> Result<(Vec<Field>, Incumbent), EngineError> {
+    let (keys, file, model) = parsed(files)?;
+    let settings = file.settings(&model.scorer, seed);
+    Ok((keys, Incumbent { model, settings }))
+}
+
+fn parsed(files: &ModelFiles) -> Result<(Vec<Field>, ModelFile, Recommender), EngineError> {
     let signature = read_signature(files, KIND)?;
     let file: ModelFile = parse(MODEL, files.require(MODEL)?)?;
     if file.format != FORMAT {
@@ -198,7 +253,7 @@ pub fn read(files: &ModelFiles) -> Result<(Vec<Field>, Recommender), EngineError
     let bytes = files.require(TENSORS)?;
     let tensors = SafeTensors::deserialize(bytes).map_err(|error| damaged(TENSORS, &error.to_string()))?;
     let model = Reader(&tensors).model(&file).map_err(|what| damaged(TENSORS, &what))?;
-    Ok((keys, model))
+    Ok((keys, file, model))
 }
 
 struct Reader<'a>(&'a SafeTensors<'a>);
@@ -298,28 +353,30 @@ mod tests {
         vec![field("customer"), field("product")]
     }
 
-    fn written(algorithm: Wanted) -> (Recommender, ModelFiles) {
+    fn written(algorithm: Wanted) -> (Settings, Recommender, ModelFiles) {
         let names: Vec<String> = (0..30).map(|name| format!("né{name:02}")).collect();
         let event = |at: u32| Event { customer: at / 5, item: at * 7 % 30, weight: 1.0, time: 0 };
         let interactions = Interactions::new(&names, &names, (0..150).map(event).collect());
         let options = Options { algorithm, factors: Some(8), ..Options::default() };
         let trained = train(&interactions, &options, &mut || true).unwrap();
         let files = write(&keys(), &trained.settings, &trained.model).unwrap();
-        (trained.model, files)
+        (trained.settings, trained.model, files)
     }
 
     #[test]
     fn a_model_comes_back_as_it_was_written() {
         for algorithm in [Wanted::Ease, Wanted::Als] {
-            let (model, files) = written(algorithm);
+            let (settings, model, files) = written(algorithm);
             assert!(recognises(&files));
-            assert_eq!(read(&files).unwrap(), (keys(), model));
+            assert_eq!(read(&files).unwrap(), (keys(), model.clone()));
+            let (_, incumbent) = read_incumbent(&files, 42).unwrap();
+            assert_eq!(incumbent, Incumbent { model, settings: Some(settings) });
         }
     }
 
     #[test]
     fn damage_is_told() {
-        let (_, files) = written(Wanted::Ease);
+        let (.., files) = written(Wanted::Ease);
         for name in [SIGNATURE, MODEL, TENSORS] {
             let mut damaged = files.clone();
             let bytes = damaged.get_mut(name).unwrap();

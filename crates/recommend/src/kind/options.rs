@@ -9,6 +9,7 @@ use ecommerce_ml_training::options::parse;
 use ecommerce_ml_training::{CommonOptions, Reader};
 use serde_json::{Value, json};
 
+use crate::options::DEFAULT_ITERATIONS;
 use crate::selection::{Algorithm, Settings};
 use crate::training::{Options, Wanted};
 use crate::weighting::Weighting;
@@ -58,7 +59,9 @@ pub fn read(json: &str, has_times: bool, memory_limit: u64) -> Result<(Options, 
         power: number("power", (Bound::Included(0.0), Bound::Included(1.0)))?,
         factors: reader.integer("factors", 1..=512)?.map(|factors| factors as usize),
         alpha: number("alpha", positive)?,
-        iterations: reader.integer("iterations", 1..=1000)?.unwrap_or(10) as usize,
+        iterations: reader
+            .integer("iterations", 1..=1000)?
+            .map_or(DEFAULT_ITERATIONS, |count| count as usize),
         weighting: reader.choice("weighting", None, &weightings)?,
         half_life: number("half_life", positive)?.map(Some),
         has_times,

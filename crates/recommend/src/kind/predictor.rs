@@ -13,7 +13,9 @@ use rayon::prelude::*;
 use tokio::sync::oneshot;
 
 use super::{Threads, refused};
+use crate::item_set::ItemSet;
 use crate::model::{Query, Recommendation, Recommender};
+use crate::quality::Quality;
 
 /// Most items of an answer.
 const MOST_ITEMS: f64 = 10_000.0;
@@ -65,10 +67,12 @@ impl Predictor for RecommenderPredictor {
 }
 
 fn answer(model: &Recommender, table: Table, rows: &Rows) -> Result<Answers, EngineError> {
-    let arguments = Arguments(rows);
+    let arguments = Arguments { rows, candidates: candidates(model, rows) };
     let of_row: fn(&Recommender, &Arguments<'_>, usize) -> Result<Rows, EngineError> = match table {
         Table::Recommendations => recommendations,
         Table::SimilarItems => similar_items,
+        Table::RankingQuality => ranking_quality,
+        Table::ItemSet => item_set,
         _ => return Err(refused(format!("model has no {}", table.as_str()))),
     };
     let tables = (0..rows.count as usize).into_par_iter().map(|row| of_row(model, &arguments, row));
@@ -76,22 +80,13 @@ fn answer(model: &Recommender, table: Table, rows: &Rows) -> Result<Answers, Eng
 }
 
 fn recommendations(model: &Recommender, arguments: &Arguments<'_>, row: usize) -> Result<Rows, EngineError> {
-    let history: Option<Vec<String>> = match arguments.text("history", row) {
-        None => None,
-        Some(json) => Some(
-            serde_json::from_str::<Vec<Option<String>>>(json)
-                .map_err(|error| refused(format!("history is no array of items: {error}")))?
-                .into_iter()
-                .flatten()
-                .collect(),
-        ),
-    };
+    let history = arguments.names("history", row)?;
     let found = model.recommend(Query {
         customer: arguments.text("customer", row),
         history: history.as_deref(),
         count: arguments.count(row)?,
         exclude_seen: arguments.boolean("exclude_seen", row).unwrap_or(true),
-        candidates: None,
+        candidates: arguments.candidates(row)?,
     });
     let because = |one: &Recommendation<'_>| serde_json::to_string(&one.because).unwrap_or_default();
     let reasons: Vec<String> = found.iter().map(because).collect();
@@ -110,6 +105,34 @@ fn similar_items(model: &Recommender, arguments: &Arguments<'_>, row: usize) -> 
             .with_hint("Items are those of the rows that the model was trained on, as text.")
     };
     found.map(|found| items(&found)).ok_or_else(unknown)
+}
+
+fn ranking_quality(model: &Recommender, arguments: &Arguments<'_>, row: usize) -> Result<Rows, EngineError> {
+    let items = arguments.names("items", row)?.unwrap_or_default();
+    let found = Quality::of(model, arguments.text("customer", row).unwrap_or_default(), &items);
+    let number =
+        |name: &str, value: f64| Column { name: name.to_owned(), values: Values::Number(vec![Some(value)]) };
+    #[allow(clippy::cast_precision_loss)]
+    let mut columns = [("new", found.new), ("known", found.known), ("items", model.items.len())]
+        .map(|(name, count)| number(name, count as f64))
+        .to_vec();
+    for (prefix, list) in [("", &found.model), ("baseline_", &found.baseline)] {
+        let shown: Vec<&str> = list.shown.iter().map(|&item| model.name(item)).collect();
+        let shown = serde_json::to_string(&shown).unwrap_or_default();
+        columns.extend(
+            [("ndcg", list.worth.ndcg), ("recall", list.worth.recall), ("bits", list.bits)]
+                .map(|(name, value)| number(&format!("{prefix}{name}"), value)),
+        );
+        columns
+            .push(Column { name: format!("{prefix}shown"), values: texts(std::iter::once(shown.as_str())) });
+    }
+    Ok(Rows { count: 1, columns })
+}
+
+fn item_set(model: &Recommender, arguments: &Arguments<'_>, row: usize) -> Result<Rows, EngineError> {
+    let set = model.item_set(&arguments.names("items", row)?.unwrap_or_default()).to_string();
+    let values = texts(std::iter::once(set.as_str()));
+    Ok(Rows { count: 1, columns: vec![Column { name: "item_set".to_owned(), values }] })
 }
 
 /// The columns that both tables have.
@@ -137,21 +160,45 @@ fn texts<'a>(values: impl Iterator<Item = &'a str>) -> Values {
 }
 
 /// Arguments by name.
-struct Arguments<'a>(&'a Rows);
+struct Arguments<'a> {
+    rows: &'a Rows,
+    /// Each set of candidates that a row has, by its place in the dictionary: many rows have the same one.
+    candidates: Vec<Option<ItemSet>>,
+}
+
+fn candidates(model: &Recommender, rows: &Rows) -> Vec<Option<ItemSet>> {
+    let Some(Values::Text { dictionary, .. }) = rows.column("candidates") else { return Vec::new() };
+    dictionary.iter().map(|text| ItemSet::parse(text, model.items.len())).collect()
+}
 
 impl<'a> Arguments<'a> {
     fn text(&self, name: &str, row: usize) -> Option<&'a str> {
-        let Values::Text { dictionary, codes } = self.0.column(name)? else { return None };
+        let Values::Text { dictionary, codes } = self.rows.column(name)? else { return None };
         dictionary.get(codes.get(row).copied().flatten()? as usize).map(String::as_str)
     }
 
+    /// A JSON array of names; NULLs in it are left out.
+    fn names(&self, name: &str, row: usize) -> Result<Option<Vec<String>>, EngineError> {
+        let Some(json) = self.text(name, row) else { return Ok(None) };
+        let names = serde_json::from_str::<Vec<Option<String>>>(json)
+            .map_err(|error| refused(format!("{name} is no array of items: {error}")))?;
+        Ok(Some(names.into_iter().flatten().collect()))
+    }
+
+    fn candidates(&self, row: usize) -> Result<Option<&ItemSet>, EngineError> {
+        let Some(Values::Text { codes, .. }) = self.rows.column("candidates") else { return Ok(None) };
+        let Some(code) = codes.get(row).copied().flatten() else { return Ok(None) };
+        let set = self.candidates.get(code as usize).and_then(Option::as_ref);
+        set.map(Some).ok_or_else(|| refused("candidates are no set of the items of this model"))
+    }
+
     fn boolean(&self, name: &str, row: usize) -> Option<bool> {
-        let Values::Boolean(values) = self.0.column(name)? else { return None };
+        let Values::Boolean(values) = self.rows.column(name)? else { return None };
         values.get(row).copied().flatten()
     }
 
     fn count(&self, row: usize) -> Result<usize, EngineError> {
-        let Some(Values::Number(values)) = self.0.column("count") else { return Ok(10) };
+        let Some(Values::Number(values)) = self.rows.column("count") else { return Ok(10) };
         match values.get(row).copied().flatten() {
             None => Ok(10),
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]

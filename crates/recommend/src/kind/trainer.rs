@@ -12,11 +12,12 @@ use ecommerce_ml_protocol::training::{
     TrainingCall, TrainingChecked, TrainingInput,
 };
 use ecommerce_ml_protocol::{EngineError, ErrorKind, Field, Input, Rows, Values};
-use ecommerce_ml_training::comparison::compare_means_with_baseline;
+use ecommerce_ml_training::comparison::{compare_means, compare_means_with_baseline};
 use ecommerce_ml_training::{Dataset, model};
 
 use super::{KIND, Threads, files, options, refused};
 use crate::evaluation::{Evaluation, mean};
+use crate::incumbent::Incumbent;
 use crate::interactions::{Event, Interactions};
 use crate::training::{Options, Trained, Training, TrainingError};
 
@@ -47,7 +48,7 @@ impl Trainer for RecommendationTrainer {
     }
 
     fn train(&self, job: Job, _: &dyn Evaluate, sink: &mut dyn Sink) -> Result<(), EngineError> {
-        let Job { plan, base, rows, .. } = job;
+        let Job { plan, base, incumbent, rows, .. } = job;
         let call = &plan.call;
         if plan.base.is_some() || base.is_some() {
             return Err(refused("a model that recommends begins with nothing, and takes no base"));
@@ -83,18 +84,26 @@ impl Trainer for RecommendationTrainer {
             baseline,
             findings: Findings::default(),
         })))?;
+        let incumbent = match incumbent.filter(files::recognises) {
+            None => None,
+            Some(found) => {
+                let (their_keys, incumbent) = files::read_incumbent(&found, options.seed)?;
+                (their_keys == keys && held_out_rows > 0).then_some(incumbent)
+            }
+        };
         sink.send(JobOutput::Phase(Phase::Training))?;
-        let trained = run(training, pool, sink)?;
+        let trained = run(training, incumbent.as_ref(), pool, sink)?;
         end(&keys, &options, &trained, sink)
     }
 }
 
 /// Fits that a training has at most, about.
-const FITS: u64 = 21;
+const FITS: u64 = 22;
 
 /// Trains on the threads of a pool, while this one tells how far it is.
 fn run(
     training: Training<'_>,
+    incumbent: Option<&Incumbent>,
     pool: &rayon::ThreadPool,
     sink: &mut dyn Sink,
 ) -> Result<Trained, EngineError> {
@@ -105,7 +114,7 @@ fn run(
         let (result, done) = std::sync::mpsc::channel();
         scope.spawn(move |_| {
             let mut go_on = || sender.send(()).is_ok();
-            let trained = training.run(&mut go_on);
+            let trained = training.run(incumbent, &mut go_on);
             // The other end waits for it.
             let _ = result.send(trained);
         });
@@ -158,6 +167,9 @@ fn end(keys: &[Field], options: &Options, trained: &Trained, sink: &mut dyn Sink
         let values = (&measured.model.ndcg[..], &measured.popularity.ndcg[..]);
         compare_means_with_baseline("ndcg", true, values, 1.0, options.seed)
     });
+    let beside = measured.beside.as_ref().filter(|beside| !beside.new.is_empty());
+    let comparison = beside
+        .map(|beside| compare_means(beside.metric, true, (&beside.new, &beside.incumbent), options.seed));
     let files: ModelFiles = files::write(keys, settings, model)?;
     let info = files::info(keys, model);
     model::send(&files, sink)?;
@@ -167,7 +179,7 @@ fn end(keys: &[Field], options: &Options, trained: &Trained, sink: &mut dyn Sink
         epoch: 1,
         stopped_early: false,
         uses_base: false,
-        comparison: None,
+        comparison,
         against_baseline,
         reference: None,
     })))
