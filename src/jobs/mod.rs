@@ -9,7 +9,7 @@
 //! - [`worker`]: the background worker of a job, from its start to its end.
 //! - [`training_process`]: its engine process, in mode `train`.
 //! - [`reads`]: which columns a job reads; [`rows`]: its rows; [`row_fingerprints`]: which of them a model was trained on.
-//! - [`augment`]: synonyms and other words for texts, from where the user says.
+//! - [`augment`]: synonyms and other words for texts, [`descriptions`]: texts about what keys name, both from where the user says.
 //! - [`send_inputs`]: what that process is told: plan, models, rows.
 //! - [`event_loop`]: what that process says, and what is kept of it.
 //! - [`findings`]: what to know of a job's rows.
@@ -22,6 +22,7 @@
 mod augment;
 mod cron;
 mod deploy_decision;
+mod descriptions;
 mod drift_check;
 mod event_loop;
 mod findings;

@@ -10,6 +10,7 @@ use ecommerce_ml_protocol::training::{JobInput, Role, TrainingInput, TrainingPla
 use ecommerce_ml_protocol::{Input, ModelSource, Sha256, UploadPart};
 
 use super::augment::Augment;
+use super::descriptions::Descriptions;
 use super::outcome::Deploy;
 use super::row_fingerprints::RowFingerprints;
 use super::rows::Rows;
@@ -22,8 +23,9 @@ use crate::catalog::{checkpoints, content, versions};
 use crate::error::Error;
 use crate::guc;
 
-/// Most pairs of words of a message.
+/// Most pairs of words, or of names and texts, of a message, and bytes after which it is full.
 const MAX_PAIRS: usize = 256;
+const MAX_PAIRS_BYTES: usize = 1 << 20;
 
 /// Which rows were sent, what was read of them, and how many had no text, no label or no time.
 #[derive(Default)]
@@ -70,6 +72,7 @@ pub fn send_inputs(
         TrainingInput::Columns { .. } | TrainingInput::Events { .. } => Augment::default(),
     };
     send_synonyms(process, &augment)?;
+    send_descriptions(process, &Descriptions::of(&rows.reads, &job.arguments.options)?)?;
     let sent = send_rows(process, job, &rows, &augment, &mut report)?;
     checkpoints::for_each_chunk(job.id, |chunk| process.send(&JobInput::Checkpoint(chunk)).map(drop))?;
     process.send(&JobInput::Start)?;
@@ -163,6 +166,20 @@ fn send_synonyms(process: &mut TrainingProcess, augment: &Augment) -> Result<(),
         process.send(&JobInput::Synonyms(std::mem::take(&mut pairs))).map(drop)
     })?;
     if pairs.is_empty() { Ok(()) } else { process.send(&JobInput::Synonyms(pairs)).map(drop) }
+}
+
+fn send_descriptions(process: &mut TrainingProcess, descriptions: &Descriptions) -> Result<(), Error> {
+    let (mut pairs, mut bytes) = (Vec::new(), 0);
+    descriptions.for_each(|(name, text)| {
+        bytes += name.len() + text.len();
+        pairs.push((name, text));
+        if pairs.len() < MAX_PAIRS && bytes < MAX_PAIRS_BYTES {
+            return Ok(());
+        }
+        bytes = 0;
+        process.send(&JobInput::Descriptions(std::mem::take(&mut pairs))).map(drop)
+    })?;
+    if pairs.is_empty() { Ok(()) } else { process.send(&JobInput::Descriptions(pairs)).map(drop) }
 }
 
 fn require_running(job: &Job) -> Result<(), Error> {

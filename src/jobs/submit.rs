@@ -8,6 +8,7 @@ use pgrx::{notice, pg_sys};
 use serde_json::Value;
 
 use super::augment::Augment;
+use super::descriptions::Descriptions;
 use super::launch;
 use super::outcome::{Deploy, keep_versions};
 use super::reads::Reads;
@@ -103,6 +104,7 @@ pub fn check(request: &TrainingRequest<'_>, base: Option<&str>) -> Result<Job, E
             refuse_augment(&job.arguments.options)?;
         }
     }
+    Descriptions::of(&reads, &job.arguments.options)?.require_readable()?;
     Ok(job)
 }
 

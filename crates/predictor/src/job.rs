@@ -23,6 +23,8 @@ pub struct Job {
     pub rows: Vec<TrainingRows>,
     /// Words with others that may stand for them.
     pub synonyms: Vec<(String, String)>,
+    /// What the last key of events names, with texts.
+    pub descriptions: Vec<(String, String)>,
     /// Where an interrupted training was; empty for a new one.
     pub checkpoint: Vec<u8>,
 }
@@ -81,8 +83,12 @@ impl JobAssembler {
                 job.rows.push(rows);
             }
             (JobInput::Synonyms(pairs), job) => {
-                self.bytes += pairs.iter().map(|(one, other)| (one.len() + other.len()) as u64).sum::<u64>();
+                self.bytes += pairs_bytes(&pairs);
                 job.synonyms.extend(pairs);
+            }
+            (JobInput::Descriptions(pairs), job) => {
+                self.bytes += pairs_bytes(&pairs);
+                job.descriptions.extend(pairs);
             }
             (JobInput::Checkpoint(bytes), job) => {
                 self.bytes += bytes.len() as u64;
@@ -98,8 +104,8 @@ impl JobAssembler {
         self.base = plan.base.as_ref().map(model).unwrap_or_default();
         let other = plan.incumbent.as_ref().filter(|incumbent| Some(*incumbent) != plan.base.as_ref());
         self.incumbent = other.map(model).unwrap_or_default();
-        let (rows, synonyms, checkpoint) = Default::default();
-        self.job = Some(Job { plan, base: None, incumbent: None, rows, synonyms, checkpoint });
+        let (rows, synonyms, descriptions, checkpoint) = Default::default();
+        self.job = Some(Job { plan, base: None, incumbent: None, rows, synonyms, descriptions, checkpoint });
         Ok(())
     }
 
@@ -162,6 +168,10 @@ impl IncomingModel {
             }
         }
     }
+}
+
+fn pairs_bytes(pairs: &[(String, String)]) -> u64 {
+    pairs.iter().map(|(one, other)| (one.len() + other.len()) as u64).sum()
 }
 
 /// Refuses rows that don't fit together.

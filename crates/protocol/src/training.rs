@@ -82,6 +82,8 @@ pub enum JobInput {
     Rows(TrainingRows),
     /// Words with others that may stand for them.
     Synonyms(Vec<(String, String)>),
+    /// What the last key of events names, with a text about it; no name comes twice.
+    Descriptions(Vec<(String, String)>),
     /// The next bytes of the latest checkpoint, at most [`crate::UPLOAD_CHUNK_BYTES`]; none for a new training.
     Checkpoint(#[serde(with = "serde_bytes")] Vec<u8>),
     /// That was all.

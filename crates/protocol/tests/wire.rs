@@ -219,6 +219,7 @@ fn job_input() -> impl Strategy<Value = JobInput> {
         (role, upload()).prop_map(|(role, part)| JobInput::File { role, part }),
         training_rows().prop_map(JobInput::Rows),
         proptest::collection::vec((".{0,9}", ".{0,9}"), 0..4).prop_map(JobInput::Synonyms),
+        proptest::collection::vec((".{0,9}", ".{0,9}"), 0..4).prop_map(JobInput::Descriptions),
         proptest::collection::vec(any::<u8>(), 0..200).prop_map(JobInput::Checkpoint),
         Just(JobInput::Start),
     ]

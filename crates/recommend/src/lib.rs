@@ -7,6 +7,7 @@
 //! - [`ease`]: item-item weights in closed form; [`factors`]: vectors, [`als`]: those by alternating least squares, `conjugate`: its steps; [`ranking`]: the best of many scores.
 //! - [`scorer`]: scores of all items for one history, whichever of both computes them, and what each of them is made of.
 //! - [`item_set`]: items to choose from; [`model`]: a scorer with names, histories and popularity: what answers.
+//! - [`described`]: texts of items, and how alike they are; [`cold`]: items without a sale, by those; `extension`: a model with more items.
 //! - [`split`]: which pairs are held out; [`evaluation`]: what rankings are worth on them; [`quality`]: what those of a model are worth on pairs that came later;
 //!   [`options`]: what a training is asked to do; [`selection`]: choosing settings; [`incumbent`]: a new model beside the live one; [`training`]: all of it, from
 //!   interactions to a model that was measured.
@@ -19,9 +20,12 @@
 
 pub mod als;
 mod cholesky;
+pub mod cold;
 mod conjugate;
+pub mod described;
 pub mod ease;
 pub mod evaluation;
+mod extension;
 pub mod factors;
 pub mod incumbent;
 pub mod interactions;

@@ -56,10 +56,7 @@ impl Scorer {
         match self {
             Scorer::Ease(matrix) => {
                 for (&item, &weight) in items.iter().zip(weights) {
-                    let (targets, values) = matrix.row(item as usize);
-                    for (&target, &value) in targets.iter().zip(values) {
-                        scores[target as usize] += weight * value;
-                    }
+                    add(&mut scores, weight, matrix.row(item as usize));
                 }
             }
             Scorer::Als(solver) if !items.is_empty() => {
@@ -118,5 +115,41 @@ impl Scorer {
             }
             Scorer::Popularity { .. } => Vec::new(),
         }
+    }
+}
+
+/// Entries that are looked at together.
+const BLOCK: usize = 16;
+
+/// Adds a multiple of a sparse row. Most rows have nearly all entries, in blocks without a gap, which compilers make vectors of.
+fn add(scores: &mut [f32], weight: f32, (targets, values): History<'_>) {
+    let (blocks, numbers) = (targets.chunks_exact(BLOCK), values.chunks_exact(BLOCK));
+    let rest = blocks.remainder().iter().zip(numbers.remainder());
+    for (targets, values) in blocks.zip(numbers) {
+        let first = targets[0] as usize;
+        if targets[BLOCK - 1] as usize == first + BLOCK - 1 {
+            let own = scores[first..first + BLOCK].iter_mut().zip(values);
+            own.for_each(|(score, &value)| *score += weight * value);
+        } else {
+            let own = targets.iter().zip(values);
+            own.for_each(|(&target, &value)| scores[target as usize] += weight * value);
+        }
+    }
+    rest.for_each(|(&target, &value)| scores[target as usize] += weight * value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_with_and_without_gaps_are_added() {
+        let kept = (0..70_u16).filter(|place| ![3, 40].contains(place));
+        let row = kept.map(|place| (u32::from(place), f32::from(place))).collect();
+        let matrix = SparseMatrix::from_rows(70, vec![row]);
+        let mut scores = vec![1.0; 70];
+        add(&mut scores, 2.0, matrix.row(0));
+        let expected = |place: u16| if [3, 40].contains(&place) { 1.0 } else { 1.0 + 2.0 * f32::from(place) };
+        assert_eq!(scores, (0..70).map(expected).collect::<Vec<_>>());
     }
 }

@@ -74,7 +74,7 @@ pub fn sampled(interactions: &Interactions, customers: usize, seed: u64) -> Inte
 }
 
 /// SplitMix64 of a pair.
-fn hash(seed: u64, customer: usize, item: u32) -> u64 {
+pub(crate) fn hash(seed: u64, customer: usize, item: u32) -> u64 {
     let mix = |mut value: u64| {
         value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
         value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -86,7 +86,7 @@ fn hash(seed: u64, customer: usize, item: u32) -> u64 {
 
 /// From 0 to below 1.
 #[allow(clippy::cast_precision_loss)]
-fn unit(hash: u64) -> f64 {
+pub(crate) fn unit(hash: u64) -> f64 {
     (hash >> 11) as f64 / (1_u64 << 53) as f64
 }
 

@@ -5,6 +5,8 @@
 //! It must not know where interactions come from. Invariant: no number that is told of a model was looked at while it was chosen.
 
 use crate::als::{self, AlsSettings};
+use crate::cold::{self, ColdStart};
+use crate::described::Described;
 use crate::ease::{self, EaseSettings, kept_entries};
 use crate::evaluation::{Evaluation, Task, evaluate, mean};
 use crate::incumbent::{Beside, Incumbent};
@@ -25,6 +27,19 @@ pub struct Trained {
     pub settings: Settings,
     /// What the settings were worth, fitted without the pairs that were held out.
     pub measured: Measured,
+    /// How items without a sale are known by their texts; none if there are none, or texts tell nothing.
+    pub cold: Option<ColdStart>,
+    /// Whether such items were added.
+    pub is_extended: bool,
+}
+
+/// What a training knows beside interactions.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Context<'a> {
+    /// The live version.
+    pub incumbent: Option<&'a Incumbent>,
+    /// Items with texts.
+    pub described: Option<&'a Described>,
 }
 
 /// What was measured on pairs that were held out.
@@ -85,18 +100,31 @@ impl<'a> Training<'a> {
     /// [`TrainingError::Cancelled`], [`TrainingError::NotPositiveDefinite`].
     pub fn run(
         self,
-        incumbent: Option<&Incumbent>,
+        context: Context<'_>,
         go_on: &mut dyn FnMut() -> bool,
     ) -> Result<Trained, TrainingError> {
         let settings = selected(&self.split.training, self.first, self.options, go_on)?;
         let kept = kept_entries(self.interactions.items.len());
-        let measured = self.measure(settings, kept, incumbent, go_on)?;
+        let measured = self.measure(settings, kept, context.incumbent, go_on)?;
+        let found = match context.described {
+            None => None,
+            Some(texts) => cold::choose(self.interactions, settings, texts, self.options.seed, go_on)?,
+        };
         if !go_on() {
             return Err(TrainingError::Cancelled);
         }
         let scorer = settings.fit(self.interactions, kept)?;
         let histories = settings.histories(self.interactions);
-        Ok(Trained { model: Recommender::new(self.interactions, histories, scorer), settings, measured })
+        let model = Recommender::new(self.interactions, histories, scorer);
+        let tells = found.as_ref().filter(|found| found.by_text.ndcg > found.by_chance.ndcg);
+        let is_extended = tells.is_some();
+        let model = match tells.zip(context.described) {
+            None => model,
+            Some((found, texts)) => {
+                cold::extended(model, (self.interactions, settings), texts, found.likeness)?
+            }
+        };
+        Ok(Trained { model, settings, measured, cold: found, is_extended })
     }
 
     fn measure(
@@ -144,7 +172,7 @@ pub fn train(
     options: &Options,
     go_on: &mut dyn FnMut() -> bool,
 ) -> Result<Trained, TrainingError> {
-    Training::new(interactions, options)?.run(None, go_on)
+    Training::new(interactions, options)?.run(Context::default(), go_on)
 }
 
 /// The best settings for a model of these interactions, by some of them that are held out of the others.

@@ -293,6 +293,77 @@ fn a_new_version_is_compared_with_the_live_one() {
 }
 
 #[test]
+fn items_without_a_sale_are_known_by_their_texts() {
+    let cluster = Cluster::new();
+    let mut session = cluster.session();
+    run(
+        &mut session,
+        "CREATE TABLE orders (customer int, item int);
+         INSERT INTO orders SELECT c, c % 4 * 20 + abs(hashint4(c * 100 + n)) % 20 FROM generate_series(0, 399) AS c, generate_series(1, 8) AS n;
+         CREATE SCHEMA \"the Shop\"; CREATE TABLE \"the Shop\".items (dropped int, \"the Number\" bigint, title text, pieces int);
+         ALTER TABLE \"the Shop\".items DROP COLUMN dropped;
+         CREATE FUNCTION said(item int) RETURNS text LANGUAGE sql AS $$
+             SELECT concat_ws(' ', (ARRAY['porcelain tea cup', 'garden hose', 'running shoe', 'story book'])[1 + item / 20],
+                              (ARRAY['red', 'blue', 'small', 'new', 'fine'])[1 + item % 5]) $$;
+         INSERT INTO \"the Shop\".items SELECT i, said(i), 1 FROM generate_series(0, 79) AS i;
+         INSERT INTO \"the Shop\".items SELECT 1000 + t, said(20 * t), 1 FROM generate_series(0, 3) AS t;
+         INSERT INTO \"the Shop\".items VALUES (2000, NULL, 1), (NULL, 'tea', 1), (2001, ' ', 1);
+         CREATE VIEW new_items AS SELECT \"the Number\" AS item FROM \"the Shop\".items WHERE \"the Number\" >= 1000",
+    );
+    let call = |more: &str| {
+        format!(
+            "SELECT ecommerce_ml.train_model('orders', 'orders', task => 'recommendation', key_columns => '{{customer,item}}', options => '{{{more}}}')"
+        )
+    };
+    let texts = r#""item_relation": "\"the Shop\".items", "item_key": "the Number", "item_text": "title""#;
+    for algorithm in ["ease", "als"] {
+        let outcome = trained(
+            &mut session,
+            &call(&format!(r#"{texts}, "algorithm": "{algorithm}", "deploy": "always""#)),
+        );
+        assert!(outcome.starts_with("succeeded; deployed"), "{outcome}");
+        for taste in 0..4 {
+            let new =
+                items(&mut session, &format!("recommend('orders', '{taste}', 1, candidates => 'new_items')"));
+            assert_eq!(new, [format!("{}", 1000 + taste)], "{algorithm}");
+            let alike = items(&mut session, &format!("similar_items('orders', '{}', 5)", 1000 + taste));
+            let own = (20 * taste..20 * taste + 20).map(|item| item.to_string()).collect::<Vec<_>>();
+            assert!(alike.iter().all(|item| own.contains(item)) && alike.len() == 5, "{algorithm} {alike:?}");
+        }
+        let by_history = items(&mut session, "recommend('orders', NULL, 3, history => '{1002}')");
+        assert!(
+            by_history.iter().all(|item| (40..60).contains(&item.parse::<i32>().unwrap())),
+            "{by_history:?}"
+        );
+        let better: bool = ask(
+            &mut session,
+            "SELECT (metrics -> 'held_out' ->> 'cold_ndcg')::float8 > (metrics -> 'held_out' ->> 'cold_ndcg_by_chance')::float8
+             FROM ecommerce_ml.model_versions WHERE name = 'orders' ORDER BY version DESC LIMIT 1",
+        );
+        assert!(better, "{algorithm}");
+    }
+    run(
+        &mut session,
+        "CREATE TEMP TABLE mine (item int, title text); CREATE TABLE other (item int, title int)",
+    );
+    for (more, sqlstate) in [
+        (r#""item_relation": "gone", "item_text": "title""#, "42P01"),
+        (r#""item_relation": "\"the Shop\".items", "item_text": "title""#, "42703"),
+        (r#""item_relation": "other", "item_text": "title""#, "42804"),
+        (r#""item_relation": "mine", "item_text": "title""#, "42809"),
+        (r#""item_relation": "other""#, "22023"),
+        (r#""item_text": "title""#, "22023"),
+    ] {
+        fails_with(&mut session, &call(more), sqlstate);
+    }
+    run(
+        &mut session,
+        "CREATE ROLE buyer; GRANT SELECT ON orders TO buyer; GRANT USAGE ON SCHEMA \"the Shop\" TO buyer; SET ROLE buyer",
+    );
+    fails_with(&mut session, &call(texts).replace("'orders', 'orders'", "'theirs', 'orders'"), "42501");
+}
+
+#[test]
 fn what_can_not_be_learned_is_refused_and_what_is_no_better_is_not_deployed() {
     let cluster = Cluster::new();
     let mut session = cluster.session();

@@ -33,10 +33,14 @@ pub fn read(json: &str, has_times: bool, memory_limit: u64) -> Result<(Options, 
         "iterations",
         "weighting",
         "half_life",
+        "item_relation",
+        "item_key",
+        "item_text",
     ];
     names.extend(CommonOptions::NAMES);
     let reader = Reader::new(&value, &names)?;
     let common = CommonOptions::read(&reader)?;
+    read_texts(&reader)?;
     let positive = (Bound::Excluded(0.0), Bound::Included(1e9));
     let number = |name, range| match reader.given(name) {
         None => Ok(None),
@@ -70,6 +74,23 @@ pub fn read(json: &str, has_times: bool, memory_limit: u64) -> Result<(Options, 
         memory_limit,
     };
     Ok((options, value))
+}
+
+/// Names of a relation and of columns, which the session looks for.
+fn read_texts(reader: &Reader<'_>) -> Result<(), EngineError> {
+    let relation = reader.text("item_relation")?;
+    let text = reader.text("item_text")?;
+    reader.text("item_key")?;
+    match (relation, text) {
+        (None, _) => reader.refuse(&["item_key", "item_text"], "needs \"item_relation\""),
+        (Some(_), None) => reader.refuse(&["item_relation"], "needs \"item_text\""),
+        (Some(_), Some(_)) => Ok(()),
+    }
+}
+
+/// Whether texts of items are to be read.
+pub fn reads_texts(given: &Value) -> bool {
+    given.get("item_relation").is_some_and(Value::is_string)
 }
 
 /// All options that hold: the user's, and what is chosen of the others before anything is learned.
@@ -122,6 +143,9 @@ mod tests {
             (r#"{"regularization": 0}"#, true),
             (r#"{"dropout": 1}"#, true),
             (r#"{"lambda": 1}"#, true),
+            (r#"{"item_text": "title"}"#, true),
+            (r#"{"item_relation": "items", "item_key": "id"}"#, true),
+            (r#"{"item_relation": 1, "item_text": "title"}"#, true),
         ] {
             read(json, has_times, 7).unwrap_err();
         }

@@ -3,6 +3,7 @@
 //! It must not know who asks. Invariant: that of all trainers: the same rows, options and seed give the same model, bit by bit, in
 //! whatever order the rows came and with any number of threads. There are no checkpoints: one that is interrupted begins anew.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
@@ -11,15 +12,16 @@ use ecommerce_ml_protocol::training::{
     Baseline, Epoch, Findings, Finished, JobOutput, Label, Metric, Objective, Phase, Prepared, Progress,
     TrainingCall, TrainingChecked, TrainingInput,
 };
-use ecommerce_ml_protocol::{EngineError, ErrorKind, Field, Input, Rows, Values};
+use ecommerce_ml_protocol::{Answers, EngineError, ErrorKind, Field, Input, Output, Rows, Values};
 use ecommerce_ml_training::comparison::{compare_means, compare_means_with_baseline};
 use ecommerce_ml_training::{Dataset, model};
 
 use super::{KIND, Threads, files, options, refused};
+use crate::cold::{self, ColdStart};
+use crate::described::Described;
 use crate::evaluation::{Evaluation, mean};
-use crate::incumbent::Incumbent;
 use crate::interactions::{Event, Interactions};
-use crate::training::{Options, Trained, Training, TrainingError};
+use crate::training::{Context, Options, Trained, Training, TrainingError};
 
 /// What a baseline does, in words for the user.
 const BASELINE: &str = "recommending what is most popular";
@@ -43,18 +45,21 @@ impl Trainer for RecommendationTrainer {
 
     fn check(&self, call: &TrainingCall) -> Result<TrainingChecked, EngineError> {
         keys(&call.input)?;
-        options::read(&call.options, call.has_time, u64::MAX)?;
-        Ok(TrainingChecked { kind: KIND.to_owned(), default_base: None })
+        let (_, given) = options::read(&call.options, call.has_time, u64::MAX)?;
+        let default_base = options::reads_texts(&given).then(|| DEFAULT_BASE.to_owned());
+        Ok(TrainingChecked { kind: KIND.to_owned(), default_base })
     }
 
-    fn train(&self, job: Job, _: &dyn Evaluate, sink: &mut dyn Sink) -> Result<(), EngineError> {
-        let Job { plan, base, incumbent, rows, .. } = job;
+    fn train(&self, job: Job, models: &dyn Evaluate, sink: &mut dyn Sink) -> Result<(), EngineError> {
+        let Job { plan, base, incumbent, rows, descriptions, .. } = job;
         let call = &plan.call;
-        if plan.base.is_some() || base.is_some() {
-            return Err(refused("a model that recommends begins with nothing, and takes no base"));
-        }
         let keys = keys(&call.input)?;
         let (options, given) = options::read(&call.options, call.has_time, plan.memory_limit)?;
+        if base.is_some() != options::reads_texts(&given) {
+            return Err(refused(
+                "a model that recommends takes a base to read texts of items by, and nothing else",
+            ));
+        }
         let dataset = Dataset::new(call, rows)?;
         let interactions = interactions(&dataset, &keys)?;
         let rows_sha256 = dataset.sha256();
@@ -92,18 +97,30 @@ impl Trainer for RecommendationTrainer {
             }
         };
         sink.send(JobOutput::Phase(Phase::Training))?;
-        let trained = run(training, incumbent.as_ref(), pool, sink)?;
+        let described = base.map(|base| describe(descriptions, &base, models)).transpose()?;
+        if let Some(described) = &described {
+            let needed = training.memory + cold::bytes(described, interactions.items.len());
+            let limit = options.memory_limit;
+            if needed > limit {
+                return Err(refusal(TrainingError::DoesNotFit { needed, limit }));
+            }
+        }
+        let context = Context { incumbent: incumbent.as_ref(), described: described.as_ref() };
+        let trained = run(training, context, pool, sink)?;
         end(&keys, &options, &trained, sink)
     }
 }
 
+/// The built-in model that reads texts of items unless another is named.
+const DEFAULT_BASE: &str = "reviews";
+
 /// Fits that a training has at most, about.
-const FITS: u64 = 22;
+const FITS: u64 = 23;
 
 /// Trains on the threads of a pool, while this one tells how far it is.
 fn run(
     training: Training<'_>,
-    incumbent: Option<&Incumbent>,
+    context: Context<'_>,
     pool: &rayon::ThreadPool,
     sink: &mut dyn Sink,
 ) -> Result<Trained, EngineError> {
@@ -114,7 +131,7 @@ fn run(
         let (result, done) = std::sync::mpsc::channel();
         scope.spawn(move |_| {
             let mut go_on = || sender.send(()).is_ok();
-            let trained = training.run(incumbent, &mut go_on);
+            let trained = training.run(context, &mut go_on);
             // The other end waits for it.
             let _ = result.send(trained);
         });
@@ -148,13 +165,14 @@ fn run(
 }
 
 fn end(keys: &[Field], options: &Options, trained: &Trained, sink: &mut dyn Sink) -> Result<(), EngineError> {
-    let Trained { model, settings, measured } = trained;
+    let Trained { model, settings, measured, cold, is_extended } = trained;
     let is_measured = !measured.model.ndcg.is_empty();
     let mut found = if is_measured { metrics(&measured.model) } else { Vec::new() };
     if is_measured {
         found.push(metric("unpruned_ndcg", measured.unpruned_ndcg));
         found.extend(options::shown(settings).into_iter().map(|(name, value)| metric(name, value)));
     }
+    found.extend(cold.iter().flat_map(cold_metrics));
     sink.send(JobOutput::Epoch(Epoch {
         epoch: 1,
         step: FITS,
@@ -178,12 +196,45 @@ fn end(keys: &[Field], options: &Options, trained: &Trained, sink: &mut dyn Sink
         metrics: found,
         epoch: 1,
         stopped_early: false,
-        uses_base: false,
+        uses_base: *is_extended,
         comparison,
         against_baseline,
         reference: None,
     })))
 }
+
+/// Of items whose sales were taken away, by their texts and by chance.
+#[allow(clippy::cast_precision_loss)]
+fn cold_metrics(found: &ColdStart) -> [Metric; 5] {
+    [
+        metric("cold_items", found.items as f64),
+        metric("cold_ndcg", found.by_text.ndcg),
+        metric("cold_recall", found.by_text.recall),
+        metric("cold_ndcg_by_chance", found.by_chance.ndcg),
+        metric("cold_recall_by_chance", found.by_chance.recall),
+    ]
+}
+
+/// Items with what a text model says of their texts.
+fn describe(
+    descriptions: Vec<(String, String)>,
+    base: &ModelFiles,
+    models: &dyn Evaluate,
+) -> Result<Described, EngineError> {
+    let texts: BTreeMap<String, String> = descriptions.into_iter().collect();
+    let all: Vec<String> = texts.values().cloned().collect();
+    let mut embeddings = Vec::with_capacity(all.len());
+    for some in all.chunks(TEXTS_AT_ONCE) {
+        match models.describe(base, some, &[Output::Embedding])?.pop() {
+            Some(Answers::Vectors(rows)) if rows.len() == some.len() => embeddings.extend(rows),
+            _ => return Err(refused("the base cannot read texts of items: it is no text model")),
+        }
+    }
+    Ok(Described::new(&texts, &embeddings))
+}
+
+/// Texts that are read at once.
+const TEXTS_AT_ONCE: usize = 4096;
 
 fn metric(name: &str, value: f64) -> Metric {
     Metric { name: name.to_owned(), class: None, value }
