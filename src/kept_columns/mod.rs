@@ -5,7 +5,7 @@
 //! - [`definition`]: the trigger that is all there is of a kept column, and the tables that it is on.
 //! - [`stale`]: what that trigger does to a row; [`immediate`]: answers while a row is written.
 //! - [`batch`]: some stale rows of a table scored at once; [`pass`]: all of them, one batch after another.
-//! - [`worker`]: the background worker of a database that does so; [`launch`]: starting it when there is something to do.
+//! - [`worker`]: the background worker of a database that does so; [`pace`]: how much of its time; [`launch`]: starting it when there is something to do.
 //! - [`status`]: what it tells other sessions; [`statistics`]: rows of the view.
 //! - [`refresh`]: sessions that wait until nothing is stale.
 //! - [`statement`]: statements against tables of users.
@@ -20,6 +20,7 @@ mod definition;
 mod expression;
 mod immediate;
 pub mod launch;
+mod pace;
 mod pass;
 mod refresh;
 mod stale;

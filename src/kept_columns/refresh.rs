@@ -60,7 +60,11 @@ fn wait_or_score(kept: &Kept, began: f64) -> Result<(), Error> {
         {
             return score_here(kept);
         }
-        latch::wait(None, Some((time * LOOKS_SHARE).max(MIN_INTERVAL)));
+        let until = Instant::now() + (time * LOOKS_SHARE).max(MIN_INTERVAL);
+        while Instant::now() < until {
+            launch::wait_here();
+            latch::wait(None, Some(MIN_INTERVAL.max(until.saturating_duration_since(Instant::now()) / 8)));
+        }
     }
 }
 
