@@ -77,6 +77,7 @@ fn a_kept_column_says_what_a_select_says() {
     privileges(&cluster, session);
     what_is_refused(session);
     changes_of_tables(session);
+    a_wait_in_a_circle(&cluster, session);
     policies(&cluster, session);
     no_worker_slot(&cluster, session);
 }
@@ -416,6 +417,41 @@ fn changes_of_tables(session: &mut Client) {
         session,
         "SELECT forget_column('moved', 'stars'); SELECT forget_column('moved', 'kind'); DROP TABLE moved",
     );
+    settle(session, "reviews", "kind", KIND, "shop@1");
+}
+
+/// One waits for the worker, that for a command, and that for the one who waits.
+fn a_wait_in_a_circle(cluster: &Cluster, session: &mut Client) {
+    let share = |session: &mut Client, value: &str| {
+        run(session, &format!("ALTER SYSTEM SET ecommerce_ml.refresh_share = {value}"));
+        run(session, "SELECT pg_reload_conf()");
+        eventually("the setting is there", || {
+            ask::<String>(session, "SHOW ecommerce_ml.refresh_share") == value
+        });
+    };
+    share(session, "0");
+    run(session, "UPDATE reviews SET body = 'changed once more' WHERE id = 5");
+    let mut locker = cluster.session();
+    run(&mut locker, "BEGIN; SELECT FROM reviews WHERE id = 5 FOR UPDATE");
+    share(session, "100");
+    run(session, "BEGIN; SELECT count(*) FROM reviews");
+    thread::scope(|scope| {
+        let command = scope.spawn(|| run(&mut cluster.session(), "ALTER TABLE reviews ADD COLUMN more int"));
+        let mut observer = cluster.session();
+        eventually("the command waits", || {
+            let waits =
+                "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock')";
+            ask(&mut observer, waits)
+        });
+        let said = fails_with(session, "SELECT refresh_column('reviews', 'kind')", "55000");
+        assert!(
+            said.detail().is_some_and(|detail| detail.contains("waits for this transaction")),
+            "{said:?}"
+        );
+        run(session, "ROLLBACK");
+        run(&mut locker, "ROLLBACK");
+        command.join().expect("the command");
+    });
     settle(session, "reviews", "kind", KIND, "shop@1");
 }
 
