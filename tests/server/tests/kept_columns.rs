@@ -21,7 +21,9 @@ const KIND: &str = "ecommerce_ml.predict_class(body, 'shop')";
 
 /// A cluster with model `shop`, whose version 2 has other labels; version 1 is live.
 fn cluster_with_shop(settings: &[&str]) -> (Cluster, Client) {
-    let cluster = Cluster::with_settings(settings);
+    // Other tests keep the processors busy, and the worker would give way.
+    let settings = [settings, &["ecommerce_ml.refresh_min_share = 100"]].concat();
+    let cluster = Cluster::with_settings(&settings);
     let mut session = cluster.session();
     run(&mut session, WORDS);
     assert_eq!(import_reference(&cluster, &mut session, "shop", CLASSIFIER), 1);
@@ -499,11 +501,7 @@ fn no_worker_slot(cluster: &Cluster, session: &mut Client) {
 
 #[test]
 fn nothing_is_lost_with_a_process() {
-    // Other tests keep the processors busy, and the worker would give way.
-    let (cluster, mut session) = cluster_with_shop(&[
-        "shared_preload_libraries = 'ecommerce_ml'",
-        "ecommerce_ml.refresh_min_share = 100",
-    ]);
+    let (cluster, mut session) = cluster_with_shop(&["shared_preload_libraries = 'ecommerce_ml'"]);
     let session = &mut session;
     run(
         session,
