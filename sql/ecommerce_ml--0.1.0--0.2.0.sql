@@ -19,18 +19,6 @@ ALTER TABLE stored_schedule ADD settings jsonb NOT NULL DEFAULT '{}';
 -- Schedules know what makes a training due, and what was measured of drift.
 ALTER TABLE stored_schedule ADD retrain_if jsonb, ADD drift jsonb, ADD drift_measured timestamptz;
 
-CREATE TABLE stored_alert (
-    name text COLLATE "C",
-    -- Counted from 1 within a model.
-    alert integer,
-    created timestamptz NOT NULL DEFAULT clock_timestamp(),
-    kind text NOT NULL,
-    message text NOT NULL,
-    detail jsonb NOT NULL,
-    PRIMARY KEY (name, alert)
-);
-COMMENT ON TABLE stored_alert IS 'what somebody should look at, of models with schedules; the newest of each';
-
 -- What a new version is held against, besides the live one.
 ALTER TABLE stored_job ADD baseline jsonb;
 
@@ -102,6 +90,21 @@ CREATE FUNCTION role_id(role_reference) RETURNS oid
     LANGUAGE c STABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'role_id_wrapper';
 COMMENT ON FUNCTION role_id(role_reference) IS 'the role that is meant; NULL if there is none, or everyone is meant';
+
+CREATE TABLE stored_alert (
+    name text COLLATE "C",
+    -- Counted from 1 within a model.
+    alert integer,
+    created timestamptz NOT NULL DEFAULT clock_timestamp(),
+    kind text NOT NULL,
+    message text NOT NULL,
+    detail jsonb NOT NULL,
+    -- Of rows: the table that they are in, and its owner. NULL of what a schedule has measured.
+    relation text,
+    owner role_reference,
+    PRIMARY KEY (name, alert)
+);
+COMMENT ON TABLE stored_alert IS 'what somebody should look at, of models with schedules and of watched rows; the newest of each';
 
 ALTER TABLE stored_model RENAME owner TO owner_before;
 ALTER TABLE stored_model ADD owner role_reference;
@@ -352,9 +355,10 @@ COMMENT ON VIEW drift IS 'what was measured of new rows when a schedule with ret
 COMMENT ON COLUMN drift.drifted IS 'NULL if there were too few rows to tell';
 
 CREATE VIEW alerts AS
-    SELECT a.name, a.alert, a.created, a.kind, a.message, a.detail
-    FROM stored_alert a JOIN stored_schedule s ON s.name = a.name
-    WHERE pg_has_role(role_id(s.owner), 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
+    SELECT a.name, a.alert, a.created, a.kind, a.message, a.detail, a.relation AS relation_name
+    FROM stored_alert a LEFT JOIN stored_schedule s ON s.name = a.name AND a.relation IS NULL
+    WHERE pg_has_role(role_id(coalesce(a.owner, s.owner)), 'USAGE')
+          OR a.relation IS NULL AND pg_has_role('pg_read_all_stats', 'USAGE');
 COMMENT ON VIEW alerts IS 'what somebody should look at; those who LISTEN ecommerce_ml_alerts are told of new ones';
 
 GRANT SELECT ON drift, alerts TO PUBLIC;
@@ -395,6 +399,8 @@ CREATE TRIGGER owner_changed AFTER INSERT OR DELETE OR UPDATE OF owner ON stored
     FOR EACH ROW EXECUTE FUNCTION owner_changed('owner');
 CREATE TRIGGER owner_changed AFTER INSERT OR DELETE OR UPDATE OF owner ON stored_schedule
     FOR EACH ROW EXECUTE FUNCTION owner_changed('owner');
+CREATE TRIGGER owner_changed AFTER INSERT OR DELETE OR UPDATE OF owner ON stored_alert
+    FOR EACH ROW EXECUTE FUNCTION owner_changed('owner');
 ALTER TABLE stored_model ENABLE ALWAYS TRIGGER models_changed, ENABLE ALWAYS TRIGGER owner_changed;
 ALTER TABLE stored_version ENABLE ALWAYS TRIGGER models_changed;
 ALTER TABLE stored_pin ENABLE ALWAYS TRIGGER models_changed;
@@ -402,6 +408,7 @@ ALTER TABLE stored_deployment ENABLE ALWAYS TRIGGER models_changed;
 ALTER TABLE stored_grant ENABLE ALWAYS TRIGGER models_changed, ENABLE ALWAYS TRIGGER owner_changed;
 ALTER TABLE stored_job ENABLE ALWAYS TRIGGER owner_changed;
 ALTER TABLE stored_schedule ENABLE ALWAYS TRIGGER owner_changed;
+ALTER TABLE stored_alert ENABLE ALWAYS TRIGGER owner_changed;
 
 -- The server hears of roles from triggers.
 UPDATE stored_model SET owner = owner;
@@ -919,6 +926,32 @@ CREATE FUNCTION kept_column_stats(
     AS 'MODULE_PATHNAME', 'kept_column_stats_wrapper';
 COMMENT ON FUNCTION kept_column_stats() IS 'kept columns of tables of the calling role, with their rows counted';
 
+CREATE FUNCTION watch_written_row() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'watch_written_row_wrapper';
+COMMENT ON FUNCTION watch_written_row() IS
+    'the second trigger of watched rows that are scored while they are written, made by watch_rows: adds alerts';
+
+CREATE FUNCTION watch_rows(
+    relation regclass, model text, condition text DEFAULT 'true', budget integer DEFAULT 10,
+    refresh text DEFAULT 'background', options jsonb DEFAULT '{}') RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE COST 100000
+    AS 'MODULE_PATHNAME', 'watch_rows_wrapper';
+COMMENT ON FUNCTION watch_rows(regclass, text, text, integer, text, jsonb) IS
+    'score rows when they are written, and make alerts of those that meet a condition, the highest scores of a day';
+
+CREATE FUNCTION unwatch_rows(relation regclass, model text) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE COST 1000
+    AS 'MODULE_PATHNAME', 'unwatch_rows_wrapper';
+COMMENT ON FUNCTION unwatch_rows(regclass, text) IS 'watch rows no longer; their scores stay, alerts are dropped';
+
+CREATE FUNCTION watched_row_stats(
+    OUT relation oid, OUT model text, OUT condition text, OUT budget bigint, OUT refresh text, OUT score_column text,
+    OUT waiting bigint, OUT last_error text, OUT relation_name text) RETURNS SETOF record
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 1000000 ROWS 5
+    AS 'MODULE_PATHNAME', 'watched_row_stats_wrapper';
+COMMENT ON FUNCTION watched_row_stats() IS 'what is watched in tables of the calling role, with rows counted that wait';
+
 CREATE VIEW kept_columns AS
     SELECT relation::regclass AS relation, column_name::name COLLATE "C" AS column_name, expression, refresh, model, rows, fresh,
            rows - fresh AS stale, rows_per_second, eta, last_error
@@ -931,6 +964,20 @@ COMMENT ON COLUMN kept_columns.rows_per_second IS 'lately, while rows are being 
 COMMENT ON COLUMN kept_columns.eta IS 'time until all rows are fresh, as estimated';
 COMMENT ON COLUMN kept_columns.last_error IS 'why rows are stale that were to be scored; NULL if all went well';
 GRANT SELECT ON kept_columns TO PUBLIC;
+
+CREATE VIEW watched_rows AS
+    SELECT w.relation::regclass AS relation, w.model, w.condition, w.budget, w.refresh,
+           w.score_column::name COLLATE "C" AS score_column, w.waiting,
+           (SELECT count(*) FROM stored_alert a
+            WHERE a.name = split_part(w.model, '@', 1) AND a.relation = w.relation_name
+              AND a.created > clock_timestamp() - interval '24 hours') AS alerts,
+           w.last_error
+    FROM watched_row_stats() w;
+COMMENT ON VIEW watched_rows IS 'tables of the calling role whose rows are scored when they are written, to be alerted of some';
+COMMENT ON COLUMN watched_rows.budget IS 'most alerts within 24 hours';
+COMMENT ON COLUMN watched_rows.waiting IS 'rows that have no score yet, counted when the view is read';
+COMMENT ON COLUMN watched_rows.alerts IS 'of the last 24 hours';
+GRANT SELECT ON watched_rows TO PUBLIC;
 
 -- Last, since they would fire for what is made above.
 
@@ -975,7 +1022,7 @@ BEGIN
     FROM pg_event_trigger_ddl_commands() d
     JOIN pg_trigger t ON t.oid = d.objid AND d.classid = 'pg_trigger'::regclass
     JOIN pg_class c ON c.oid = t.tgrelid
-    JOIN pg_proc p ON p.oid = t.tgfoid AND p.proname = 'write_kept_row'
+    JOIN pg_proc p ON p.oid = t.tgfoid AND p.proname IN ('write_kept_row', 'watch_written_row')
     JOIN pg_namespace n ON n.oid = p.pronamespace AND n.nspname = 'ecommerce_ml'
     WHERE NOT pg_has_role(c.relowner, 'USAGE') LIMIT 1;
     IF FOUND THEN

@@ -10,7 +10,7 @@ use pgrx::pg_sys::{self, Node, NodeTag};
 use pgrx::{PgList, pg_guard};
 
 use crate::catalog::privilege::{acts_as, role_name};
-use crate::catalog::{roles, versions};
+use crate::catalog::{alerts, roles, versions};
 use crate::error::{self, Error};
 use crate::executor::error_bridge;
 use crate::jobs;
@@ -121,6 +121,7 @@ unsafe fn drop_owned(command: *mut pg_sys::DropOwnedStmt) -> Result<(), Error> {
         }
         jobs::drop_owned(role)?;
         versions::drop_owned(role)?;
+        alerts::drop_owned(role)?;
         roles::forget(role)?;
     }
     Ok(())

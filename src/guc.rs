@@ -27,6 +27,7 @@ static TRAINING_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(4 << 20);
 static TRAINING_NICE: GucSetting<i32> = GucSetting::<i32>::new(19);
 static TRAINING_CHECKPOINT_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(300);
 static REFRESH_SHARE: GucSetting<i32> = GucSetting::<i32>::new(100);
+static REFRESH_MIN_SHARE: GucSetting<i32> = GucSetting::<i32>::new(5);
 static RESULT_CACHE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(64 << 10);
 
 /// The model that a call without one uses.
@@ -90,9 +91,14 @@ pub fn training_checkpoint_interval() -> Duration {
     Duration::from_secs(u64::try_from(TRAINING_CHECKPOINT_INTERVAL.get()).unwrap_or(0))
 }
 
-/// Part of its time that the worker of kept columns spends working, in percent; 0 pauses it.
+/// Most of its time that the worker of kept columns spends working, in percent; 0 pauses it.
 pub fn refresh_share() -> i32 {
     REFRESH_SHARE.get()
+}
+
+/// Least of its time that it does so while others keep the processors busy, in percent.
+pub fn refresh_min_share() -> i32 {
+    REFRESH_MIN_SHARE.get()
 }
 
 /// What the supervisor tells the engine. A change means a new engine.
@@ -239,10 +245,19 @@ pub fn init() {
     define_training();
     define_int(
         c"ecommerce_ml.refresh_share",
-        c"Part of its time that the worker of kept columns spends scoring rows, in percent.",
+        c"Most of its time that the worker of kept columns spends scoring rows, in percent.",
         c"Between batches it leaves the engine to others. 0 pauses it.",
         &REFRESH_SHARE,
         0..=100,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    define_int(
+        c"ecommerce_ml.refresh_min_share",
+        c"Part of its time that the worker of kept columns works at least, in percent, while others keep the processors busy.",
+        c"100 gives way to nobody.",
+        &REFRESH_MIN_SHARE,
+        1..=100,
         GucContext::Sighup,
         GucFlags::default(),
     );

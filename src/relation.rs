@@ -9,6 +9,7 @@ use ecommerce_ml_protocol::{Field, ValueType};
 use pgrx::spi::{quote_identifier, quote_qualified_identifier};
 use pgrx::{IntoDatum, Spi, direct_function_call, pg_sys, spi};
 
+use crate::catalog::statement::returning_one;
 use crate::columns;
 use crate::error::Error;
 
@@ -98,6 +99,19 @@ impl Relation {
     /// How a FROM clause names it.
     pub fn from(&self) -> &str {
         &self.from
+    }
+
+    /// The columns of its primary key, in their order; none if it has none.
+    ///
+    /// # Errors
+    /// When the server's catalogs can't be read.
+    pub fn primary_key(&self) -> Result<Vec<String>, Error> {
+        let query = "
+            SELECT array_agg(a.attname::text ORDER BY k.place)
+            FROM pg_index i, unnest(i.indkey::int2[]) WITH ORDINALITY AS k (number, place), pg_attribute a
+            WHERE i.indrelid = $1 AND i.indisprimary AND k.place <= i.indnkeyatts AND a.attrelid = i.indrelid
+              AND a.attnum = k.number";
+        Ok(returning_one::<Vec<String>>(query, &[self.oid.into()])?.unwrap_or_default())
     }
 
     /// All columns of it, in order.

@@ -35,6 +35,8 @@ fn keep_column(
         expression: expression.ok_or(Error::ArgumentNull("expression"))?,
         mode: parse_mode(refresh)?,
         batch_rows: batch_rows.map(|rows| u32::try_from(rows).unwrap_or(u32::MAX)),
+        reads: None,
+        watch: None,
     };
     Ok(kept_columns::keep(&request)?)
 }

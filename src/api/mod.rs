@@ -11,6 +11,7 @@
 //! - [`answers`]: answers to questions like earlier ones.
 //! - [`training`]: trainings in the background; [`schedules`]: again and again.
 //! - [`kept_columns`]: columns that hold what models say of rows.
+//! - [`watched_rows`]: rows that a model has a look at when they are written.
 //! - [`training_window`]: what was known of customers at a moment, and what came after.
 //! - [`models`]: deploying, rolling back, dropping, pinning, granting.
 //! - [`import`] and [`export`]: models to and from Hugging Face layout.
@@ -53,6 +54,7 @@ mod stats;
 mod text;
 mod training;
 mod training_window;
+mod watched_rows;
 
 pub use row::input_error;
 

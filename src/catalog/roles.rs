@@ -156,7 +156,7 @@ unsafe fn server_array(roles: &[pg_sys::Oid]) -> *mut pg_sys::Oid {
     }
 }
 
-/// Gives what roles own to another: models, trainings and schedules, not what they were granted.
+/// Gives what roles own to another: models, trainings, schedules and alerts, not what they were granted.
 ///
 /// # Errors
 /// When our tables can't be written.
@@ -174,7 +174,7 @@ pub fn reassign(role: pg_sys::Oid, to: pg_sys::Oid) -> Result<(), Error> {
 }
 
 /// Tables with a column `owner`.
-const OWNING: [&str; 3] = ["stored_model", "stored_job", "stored_schedule"];
+const OWNING: [&str; 4] = ["stored_model", "stored_job", "stored_schedule", "stored_alert"];
 
 /// Takes back what the server knows of a role that no row names any more.
 ///

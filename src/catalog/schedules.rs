@@ -108,7 +108,7 @@ pub fn store(schedule: &Schedule) -> Result<(), Error> {
 /// # Errors
 /// When our table can't be written.
 pub fn delete(name: &str) -> Result<(), Error> {
-    run("DELETE FROM ecommerce_ml.stored_alert WHERE name = $1", &[name.into()])?;
+    run("DELETE FROM ecommerce_ml.stored_alert WHERE name = $1 AND relation IS NULL", &[name.into()])?;
     run("DELETE FROM ecommerce_ml.stored_schedule WHERE name = $1", &[name.into()]).map(drop)
 }
 

@@ -124,6 +124,8 @@ impl Error {
                 ));
             }
             Error::NotKept { .. } => "The view ecommerce_ml.kept_columns lists the columns that are kept.",
+            Error::ScoreColumnTaken { .. } => "Name another with the option score_column.",
+            Error::NotWatched { .. } => "The view ecommerce_ml.watched_rows lists what is watched.",
             Error::UnknownRefresh(_) => "It is \"background\" or \"immediate\".",
             Error::KeptName(_) => {
                 "A second column is named after it, with _model at the end: both fit into 63 bytes."

@@ -199,6 +199,10 @@ pub enum Error {
     KeptColumnTaken { relation: String, column: String },
     #[error("column \"{column}\" of relation \"{relation}\" is not kept")]
     NotKept { relation: String, column: String },
+    #[error("column \"{column}\" of relation \"{relation}\" does not hold scores")]
+    ScoreColumnTaken { relation: String, column: String },
+    #[error("rows of relation \"{relation}\" are not watched with model \"{model}\"")]
+    NotWatched { relation: String, model: String },
     #[error("unrecognized refresh \"{0}\"")]
     UnknownRefresh(String),
     #[error("kept column \"{column}\" could not be refreshed")]

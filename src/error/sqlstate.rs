@@ -20,6 +20,7 @@ impl Error {
             | Error::UnknownRole(_)
             | Error::UnknownJob(_)
             | Error::NotKept { .. }
+            | Error::NotWatched { .. }
             | Error::UnknownSchedule(_) => Code::ERRCODE_UNDEFINED_OBJECT,
             Error::RoleOwns { .. } | Error::SchemaName => Code::ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST,
             Error::NotATrigger => Code::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
@@ -35,7 +36,9 @@ impl Error {
             | Error::NoSuchTable { .. }
             | Error::ReadsText { .. } => Code::ERRCODE_WRONG_OBJECT_TYPE,
             Error::Input { error, .. } => input_sqlstate(error),
-            Error::ColumnTwice(_) | Error::KeptColumnTaken { .. } => Code::ERRCODE_DUPLICATE_COLUMN,
+            Error::ColumnTwice(_) | Error::KeptColumnTaken { .. } | Error::ScoreColumnTaken { .. } => {
+                Code::ERRCODE_DUPLICATE_COLUMN
+            }
             Error::UnknownColumn { .. } => Code::ERRCODE_UNDEFINED_COLUMN,
             Error::ColumnType { .. }
             | Error::FeatureType { .. }

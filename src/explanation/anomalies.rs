@@ -9,7 +9,6 @@ use pgrx::spi::quote_identifier;
 use pgrx::spi::{self, SpiHeapTupleData};
 
 use crate::catalog::resolve::{Resolved, resolve};
-use crate::catalog::statement::returning_one;
 use crate::catalog::versions;
 use crate::error::Error;
 use crate::relation::Relation;
@@ -65,7 +64,7 @@ fn read(row: &SpiHeapTupleData<'_>) -> spi::Result<Option<Anomaly>> {
 /// Scores all rows, then explains the few that are kept.
 fn query(relation: &Relation, model: &Resolved, budget: i32) -> Result<String, Error> {
     let from = relation.from();
-    let keys = keys_of(relation)?;
+    let keys = relation.primary_key()?;
     let keys = match keys.as_slice() {
         [] => "pg_catalog.to_jsonb(s.t)".to_owned(),
         keys => {
@@ -92,15 +91,6 @@ fn query(relation: &Relation, model: &Resolved, budget: i32) -> Result<String, E
                ORDER BY score DESC NULLS LAST, t::pg_catalog.text LIMIT {budget}) AS s
          ORDER BY s.score DESC, s.t::pg_catalog.text"
     ))
-}
-
-/// The columns of the primary key, in its order; none if there is none.
-fn keys_of(relation: &Relation) -> Result<Vec<String>, Error> {
-    let query = "
-        SELECT array_agg(a.attname::text ORDER BY k.place)
-        FROM pg_index i, unnest(i.indkey::int2[]) WITH ORDINALITY AS k (number, place), pg_attribute a
-        WHERE i.indrelid = $1 AND i.indisprimary AND k.place <= i.indnkeyatts AND a.attrelid = i.indrelid AND a.attnum = k.number";
-    Ok(returning_one::<Vec<String>>(query, &[relation.oid().into()])?.unwrap_or_default())
 }
 
 fn literal(text: &str) -> String {

@@ -12,6 +12,7 @@ use pgrx::pg_sys::{self, Datum};
 use super::definition::Kept;
 use super::stale::WritingAnswers;
 use super::statement::{Value, execute, finds, with_latest_snapshot};
+use super::suspects::{self, Source, Suspect};
 use crate::catalog::privilege::as_role;
 use crate::error::Error;
 use pgrx::spi::quote_identifier;
@@ -40,21 +41,34 @@ pub struct Selection<'a> {
 /// # Errors
 /// As resolving the models; the server's own.
 pub fn score(kept: &Kept, selection: &Selection<'_>) -> Result<Scored, Error> {
-    as_role(kept.owner, &kept.definition.recipe.session(), || {
+    let recipe = &kept.definition.recipe;
+    let (scored, suspects) = as_role(kept.owner, &recipe.session(), || {
         lock(kept)?;
-        with_latest_snapshot(|| {
-            let versions = kept.definition.recipe.live_versions()?;
-            let Some(column_type) = kept.column_type() else { return Ok(Scored::default()) };
-            Spi::connect_mut(|_| {
-                let Given { places, found } = find(kept, selection, &versions)?;
-                let Some(places) = places else { return Ok(Scored::default()) };
-                let answers = answer(kept, places, &column_type)?;
-                let _writing = WritingAnswers::begin();
-                let written =
-                    execute(&writing(kept, &column_type), &[answers, Value::text(&versions)], false)?;
-                Ok(Scored { found, written: written.rows })
-            })
-        })
+        with_latest_snapshot(|| score_as_owner(kept, selection))
+    })?;
+    if let Some(watch) = &recipe.watch {
+        suspects::alert(kept, watch, &suspects)?;
+    }
+    Ok(scored)
+}
+
+/// Also returns the rows that are to become alerts.
+fn score_as_owner(kept: &Kept, selection: &Selection<'_>) -> Result<(Scored, Vec<Suspect>), Error> {
+    let recipe = &kept.definition.recipe;
+    let versions = recipe.live_versions()?;
+    let nothing = || (Scored::default(), Vec::new());
+    let Some(column_type) = kept.column_type() else { return Ok(nothing()) };
+    Spi::connect_mut(|_| {
+        let Given { places, found } = find(kept, selection, &versions)?;
+        let Some(places) = places else { return Ok(nothing()) };
+        let answers = answer(kept, places, &column_type)?;
+        let written = write(kept, &column_type, [answers, Value::text(&versions)])?;
+        let scored = Scored { found, written: length(written) };
+        let suspects = match (&recipe.watch, written) {
+            (Some(watch), Some(places)) => suspects::find(kept, watch, &versions, Source::Places(places))?,
+            _ => Vec::new(),
+        };
+        Ok((scored, suspects))
     })
 }
 
@@ -70,7 +84,7 @@ struct Given {
 }
 
 fn find(kept: &Kept, selection: &Selection<'_>, versions: &str) -> Result<Given, Error> {
-    let (alias, stale) = (kept.alias(), stale(kept));
+    let (alias, stale) = (kept.alias(), kept.stale());
     let Selection { blocks, rows, without } = selection;
     let excluded = match without {
         [] => String::new(),
@@ -84,13 +98,17 @@ fn find(kept: &Kept, selection: &Selection<'_>, versions: &str) -> Result<Given,
         kept.from, blocks.start, blocks.end
     );
     let places = execute(&query, &[Value::text(versions)], true)?.value;
+    Ok(Given { places, found: length(places) })
+}
+
+/// Of an array of places.
+fn length(places: Option<Datum>) -> u64 {
     // SAFETY: an array of one dimension, or nothing.
-    let found = places.map_or(0, |array| unsafe {
+    places.map_or(0, |array| unsafe {
         let array = pg_sys::pg_detoast_datum(array.cast_mut_ptr()).cast::<pg_sys::ArrayType>();
         let first = array.cast::<i32>().byte_add(size_of::<pg_sys::ArrayType>());
         if (*array).ndim == 1 { u64::try_from(*first).unwrap_or(0) } else { 0 }
-    });
-    Ok(Given { places, found })
+    })
 }
 
 /// Places as elements of an array's literal.
@@ -114,24 +132,25 @@ fn answering(kept: &Kept, column_type: &str) -> String {
     )
 }
 
-fn writing(kept: &Kept, column_type: &str) -> String {
+/// Returns where the rows are that have an answer now.
+fn write(kept: &Kept, column_type: &str, answers: [Value; 2]) -> Result<Option<Datum>, Error> {
     let Kept { from, definition, .. } = kept;
     let (column, versions) =
         (quote_identifier(&definition.column), quote_identifier(definition.model_column()));
-    format!(
-        "UPDATE {from} AS t SET {column} = scored.value, {versions} = $2
-         FROM (SELECT now.ctid AS place, answers.value
-               FROM pg_catalog.unnest($1) AS answers(place pg_catalog.tid, value {column_type})
-               JOIN {from} AS now ON now.ctid = answers.place
-               WHERE now.{versions} IS DISTINCT FROM $2
-               FOR NO KEY UPDATE OF now SKIP LOCKED) AS scored
-         WHERE t.ctid = scored.place"
-    )
-}
-
-/// The condition on stale rows, given the live versions as `$1`.
-fn stale(kept: &Kept) -> String {
-    format!("{} IS DISTINCT FROM $1", kept.versions())
+    let statement = format!(
+        "WITH written AS (
+             UPDATE {from} AS t SET {column} = scored.value, {versions} = $2
+             FROM (SELECT now.ctid AS place, answers.value
+                   FROM pg_catalog.unnest($1) AS answers(place pg_catalog.tid, value {column_type})
+                   JOIN {from} AS now ON now.ctid = answers.place
+                   WHERE now.{versions} IS DISTINCT FROM $2
+                   FOR NO KEY UPDATE OF now SKIP LOCKED) AS scored
+             WHERE t.ctid = scored.place
+             RETURNING t.ctid AS place)
+         SELECT pg_catalog.array_agg(written.place) FROM written"
+    );
+    let _writing = WritingAnswers::begin();
+    Ok(execute(&statement, &answers, false)?.value)
 }
 
 /// Whether a table has a stale row, as its owner sees it, in one snapshot.
@@ -146,7 +165,7 @@ pub fn is_stale(kept: &Kept) -> Result<bool, Error> {
                 return Ok(false);
             }
             let query =
-                format!("SELECT true FROM {} AS {} WHERE {} LIMIT 1", kept.from, kept.alias(), stale(kept));
+                format!("SELECT true FROM {} AS {} WHERE {} LIMIT 1", kept.from, kept.alias(), kept.stale());
             finds(&query, &[Value::text(&versions)])
         })
     })

@@ -7,10 +7,13 @@ use pgrx::{Spi, pg_sys};
 
 use super::definition::{
     self, Definition, Kept, Recipe, RefreshMode, attribute_type, fits, model_column, trigger_name,
+    watch_trigger_name,
 };
 use super::expression::{self, Contents};
 use super::launch;
 use super::statement::{execute, finds};
+use super::suspects;
+use super::watch::Watch;
 use crate::catalog::privilege::{acts_as, as_role};
 use crate::catalog::session::Session;
 use crate::error::Error;
@@ -24,6 +27,9 @@ pub struct KeepRequest<'a> {
     pub expression: &'a str,
     pub mode: RefreshMode,
     pub batch_rows: Option<u32>,
+    /// Columns whose change makes a row stale, in place of those that the expression reads.
+    pub reads: Option<Vec<String>>,
+    pub watch: Option<Watch>,
 }
 
 /// A table that a column can be kept in.
@@ -99,13 +105,17 @@ pub fn keep(request: &KeepRequest<'_>) -> Result<(), Error> {
             search_path: session.search_path.clone(),
             settings: session.settings.clone(),
             batch_rows: request.batch_rows,
+            watch: request.watch.clone(),
         },
-        reads: contents.reads,
+        reads: request.reads.clone().unwrap_or(contents.reads),
     };
     as_role(table.owner, &session, || fresh.recipe.live_versions())?;
     add_columns(&table, &fresh, &contents.type_name, old)?;
-    as_role(table.owner, &session, || check_assignment(&table, &fresh))?;
-    replace_trigger(&table, &fresh, old)?;
+    as_role(table.owner, &session, || {
+        check_assignment(&table, &fresh)?;
+        check_condition(&table, &fresh)
+    })?;
+    replace_triggers(&table, &fresh, old)?;
     launch::at_commit();
     Ok(())
 }
@@ -156,10 +166,7 @@ fn add_columns(table: &Table, fresh: &Definition, type_name: &str, old: Option<&
     if table.column(&fresh.column).is_none() {
         utility(&format!("ALTER TABLE {qualified} ADD COLUMN {column} {type_name}"))?;
     }
-    let is_unchanged = old.is_some_and(|old| {
-        let meaning = |recipe: &Recipe| Recipe { batch_rows: None, ..recipe.clone() };
-        meaning(&old.definition.recipe) == meaning(&fresh.recipe)
-    });
+    let is_unchanged = old.is_some_and(|old| old.definition.recipe.says_the_same(&fresh.recipe));
     match table.column(&fresh.model_column()) {
         Some(_) if is_unchanged => return Ok(()),
         Some(_) => {
@@ -168,10 +175,21 @@ fn add_columns(table: &Table, fresh: &Definition, type_name: &str, old: Option<&
         }
         None => {}
     }
-    utility(&format!("ALTER TABLE {qualified} ADD COLUMN {versions} pg_catalog.text"))?;
+    add_versions(qualified, &versions, fresh.recipe.watch.is_some())?;
     utility(&format!(
         "COMMENT ON COLUMN {qualified}.{versions} IS 'versions of models that answered in the column beside it; NULL if that is stale'"
     ))
+}
+
+/// Adds the column of versions. Where rows are watched, it is empty in those that are there, which costs no rewriting of the table, and
+/// NULL in those that come.
+fn add_versions(qualified: &str, versions: &str, is_watch: bool) -> Result<(), Error> {
+    let add = format!("ALTER TABLE {qualified} ADD COLUMN {versions} pg_catalog.text");
+    if !is_watch {
+        return utility(&add);
+    }
+    utility(&format!("{add} DEFAULT ''"))?;
+    utility(&format!("ALTER TABLE {qualified} ALTER COLUMN {versions} DROP DEFAULT"))
 }
 
 /// Refuses a column of the name that holds anything but versions: it is somebody's.
@@ -182,7 +200,7 @@ fn require_versions(table: &Table, fresh: &Definition) -> Result<(), Error> {
         return Err(taken());
     }
     let others = format!(
-        "SELECT true FROM {} AS t WHERE t.{} OPERATOR(pg_catalog.!~) '^[a-z_][a-z0-9_]*@[0-9]+(, [a-z_][a-z0-9_]*@[0-9]+)*$' LIMIT 1",
+        "SELECT true FROM {} AS t WHERE t.{} OPERATOR(pg_catalog.!~) '^$|^[a-z_][a-z0-9_]*@[0-9]+(, [a-z_][a-z0-9_]*@[0-9]+)*$' LIMIT 1",
         table.from(),
         quote_identifier(&name)
     );
@@ -201,10 +219,25 @@ fn check_assignment(table: &Table, fresh: &Definition) -> Result<(), Error> {
     utility(&statement)
 }
 
-fn replace_trigger(table: &Table, fresh: &Definition, old: Option<&Kept>) -> Result<(), Error> {
+/// Has the server say what is wrong with the condition of a watch, if anything is.
+fn check_condition(table: &Table, fresh: &Definition) -> Result<(), Error> {
+    let Some(watch) = &fresh.recipe.watch else { return Ok(()) };
+    let kept = Kept {
+        relation: table.oid,
+        owner: table.owner,
+        from: table.from(),
+        trigger: trigger_name(&fresh.column),
+        is_root: true,
+        is_partitioned: table.is_partitioned,
+        definition: fresh.clone(),
+    };
+    Spi::connect_mut(|_| suspects::check(&kept, watch))
+}
+
+fn replace_triggers(table: &Table, fresh: &Definition, old: Option<&Kept>) -> Result<(), Error> {
     let Table { qualified, .. } = table;
     if let Some(old) = old {
-        utility(&format!("DROP TRIGGER {} ON {qualified}", quote_identifier(&old.trigger)))?;
+        drop_triggers(qualified, old)?;
     }
     let trigger = quote_identifier(trigger_name(&fresh.column));
     utility(&format!(
@@ -213,7 +246,26 @@ fn replace_trigger(table: &Table, fresh: &Definition, old: Option<&Kept>) -> Res
         fresh.arguments()?
     ))?;
     // What a subscription applies is stale too.
-    utility(&format!("ALTER TABLE {qualified} ENABLE ALWAYS TRIGGER {trigger}"))
+    utility(&format!("ALTER TABLE {qualified} ENABLE ALWAYS TRIGGER {trigger}"))?;
+    if fresh.recipe.watch.is_none() || fresh.mode != RefreshMode::Immediate {
+        return Ok(());
+    }
+    // After the row, which may not come to be written: ON CONFLICT DO NOTHING.
+    utility(&format!(
+        "CREATE TRIGGER {} AFTER INSERT OR UPDATE ON {qualified} FOR EACH ROW
+         EXECUTE FUNCTION ecommerce_ml.watch_written_row({})",
+        quote_identifier(watch_trigger_name(&fresh.column)),
+        fresh.arguments()?
+    ))
+}
+
+fn drop_triggers(qualified: &str, old: &Kept) -> Result<(), Error> {
+    utility(&format!("DROP TRIGGER {} ON {qualified}", quote_identifier(&old.trigger)))?;
+    if old.definition.recipe.watch.is_none() || old.definition.mode != RefreshMode::Immediate {
+        return Ok(());
+    }
+    let name = quote_identifier(watch_trigger_name(&old.definition.column));
+    utility(&format!("DROP TRIGGER IF EXISTS {name} ON {qualified}"))
 }
 
 /// Keeps a column no longer; its values stay.
@@ -223,7 +275,7 @@ fn replace_trigger(table: &Table, fresh: &Definition, old: Option<&Kept>) -> Res
 pub fn forget(relation: pg_sys::Oid, column: &str) -> Result<(), Error> {
     let table = Table::open(relation)?;
     let kept = require_kept(&table, column)?;
-    utility(&format!("DROP TRIGGER {} ON {}", quote_identifier(&kept.trigger), table.qualified))
+    drop_triggers(&table.qualified, &kept)
 }
 
 /// The definition of a column that is kept in a table, which the calling role may change.

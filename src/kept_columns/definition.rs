@@ -12,6 +12,7 @@ use pgrx::spi::SpiHeapTupleData;
 use pgrx::spi::{quote_identifier, quote_literal};
 use serde::{Deserialize, Serialize};
 
+use super::watch::Watch;
 use crate::catalog::resolve::resolve;
 use crate::catalog::session::Session;
 use crate::catalog::statement::reading;
@@ -21,6 +22,7 @@ use crate::error::Error;
 const MODEL_SUFFIX: &str = "_model";
 /// Triggers of a kind fire in the order of their names; ours is to see what the others have made of a row.
 const TRIGGER_PREFIX: &str = "zz_keep_";
+const WATCH_TRIGGER_PREFIX: &str = "zz_watch_";
 /// Longest identifier, in bytes.
 const MAX_NAME: usize = pg_sys::NAMEDATALEN as usize - 1;
 
@@ -61,9 +63,22 @@ pub struct Recipe {
     /// Most rows in a transaction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_rows: Option<u32>,
+    /// The values are scores, and this is what becomes of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<Watch>,
 }
 
 impl Recipe {
+    /// Whether another says the same of every row.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let meaning = |recipe: &Self| Self {
+            batch_rows: None,
+            watch: recipe.watch.as_ref().map(Watch::without_condition),
+            ..recipe.clone()
+        };
+        meaning(self) == meaning(other)
+    }
+
     /// What names and conditions meant.
     pub fn session(&self) -> Session {
         Session { search_path: self.search_path.clone(), settings: self.settings.clone() }
@@ -137,11 +152,20 @@ pub fn fits(column: &str) -> bool {
 
 /// Name of a column's trigger.
 pub fn trigger_name(column: &str) -> String {
-    let mut length = column.len().min(MAX_NAME - TRIGGER_PREFIX.len());
+    prefixed(TRIGGER_PREFIX, column)
+}
+
+/// Name of the trigger that watches a column of scores which are written with their rows.
+pub fn watch_trigger_name(column: &str) -> String {
+    prefixed(WATCH_TRIGGER_PREFIX, column)
+}
+
+fn prefixed(prefix: &str, column: &str) -> String {
+    let mut length = column.len().min(MAX_NAME - prefix.len());
     while !column.is_char_boundary(length) {
         length -= 1;
     }
-    format!("{TRIGGER_PREFIX}{}", &column[..length])
+    format!("{prefix}{}", &column[..length])
 }
 
 /// A definition on a table, a partition or a partitioned table.
@@ -168,6 +192,19 @@ impl Kept {
     /// The column of versions, quoted, of the table as the expression calls it.
     pub fn versions(&self) -> String {
         format!("{}.{}", self.alias(), quote_identifier(self.definition.model_column()))
+    }
+
+    /// The condition on stale rows, given the live versions as `$1`. Where rows are watched, what has been scored isn't scored again.
+    pub fn stale(&self) -> String {
+        match self.definition.recipe.watch {
+            Some(_) => format!("{} IS NULL", self.versions()),
+            None => format!("{} IS DISTINCT FROM $1", self.versions()),
+        }
+    }
+
+    /// What alerts call the table: schema and name, quoted.
+    pub fn table(&self) -> &str {
+        self.from.trim_start_matches("ONLY ")
     }
 
     /// What the expression calls the table, quoted.

@@ -23,6 +23,8 @@ use crate::runtime;
 const TITLE: &str = "ecommerce_ml kept columns";
 /// After which the server starts a worker again that didn't end by itself.
 const RESTART_DELAY: Duration = Duration::from_secs(2);
+/// Time after which a note that is still there is no sign of a worker any more, nor of somebody who waits.
+const NOTE_LIFETIME: Duration = Duration::from_secs(1);
 /// Time that a worker has from its start until it takes the lock.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -40,6 +42,10 @@ pub fn at_commit() {
     }
     register_xact_callback(PgXactCallbackEvent::Commit, || {
         PENDING.set(false);
+        // A note that nobody has taken covers this transaction too, and whoever left it has looked for a worker.
+        if has_recent_note(database()) {
+            return;
+        }
         if let Err(error) = now()
             && !COMPLAINED.replace(true)
         {
@@ -132,6 +138,34 @@ pub fn has_note(database: pg_sys::Oid) -> bool {
     fs::exists(note(database)).unwrap_or(false)
 }
 
+fn has_recent_note(database: pg_sys::Oid) -> bool {
+    is_recent(&note(database), NOTE_LIFETIME)
+}
+
+/// Whether a file is there and was made within so much time.
+fn is_recent(path: &str, lifetime: Duration) -> bool {
+    let since = fs::metadata(path).and_then(|file| file.modified());
+    since.is_ok_and(|since| since.elapsed().is_ok_and(|time| time < lifetime))
+}
+
+/// Notes that somebody waits for fresh rows; good for [`NOTE_LIFETIME`].
+pub fn wait_here() {
+    let database = database();
+    if !is_recent(&waiter(database), NOTE_LIFETIME / 2) {
+        // Without it the wait is longer.
+        let _ = runtime::make_directory().and_then(|()| File::create(waiter(database)));
+    }
+}
+
+/// Whether somebody has said lately that he waits for fresh rows.
+pub fn has_waiter(database: pg_sys::Oid) -> bool {
+    is_recent(&waiter(database), NOTE_LIFETIME)
+}
+
+fn waiter(database: pg_sys::Oid) -> String {
+    format!("{}/kept_columns.{}.waiter", runtime::DIRECTORY, database.to_u32())
+}
+
 fn note(database: pg_sys::Oid) -> String {
     format!("{}/kept_columns.{}.stale", runtime::DIRECTORY, database.to_u32())
 }
@@ -143,8 +177,7 @@ pub fn has_started(database: pg_sys::Oid) {
 }
 
 fn is_starting(database: pg_sys::Oid) -> bool {
-    let since = fs::metadata(starting(database)).and_then(|file| file.modified());
-    since.is_ok_and(|since| since.elapsed().is_ok_and(|time| time < START_TIMEOUT))
+    is_recent(&starting(database), START_TIMEOUT)
 }
 
 fn starting(database: pg_sys::Oid) -> String {

@@ -3,6 +3,7 @@
 //! Rows lie about in the order of their age, so a pass goes from the table's end to its beginning; what moves meanwhile is found by
 //! the next. Invariant: a pass ends, whatever is written meanwhile, and whatever can't be scored.
 
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use super::batch::{self, Scored, Selection};
@@ -11,12 +12,17 @@ use crate::background::transaction;
 use crate::catalog::jobs::Failure;
 use crate::guc;
 
-/// Blocks that are looked through in one transaction.
-const CHUNK: u32 = 4096;
+/// Blocks that are looked through in one transaction. Each batch looks through all of a chunk, so chunks are small where many rows are
+/// stale, as after a deployment, and large where few are.
+const CHUNK: RangeInclusive<u32> = 64..=4096;
+/// A chunk is to have so many batches at most.
+const MOST_BATCHES: u32 = 4;
 /// Rows of the first batch.
 const FIRST_ROWS: u32 = 64;
 /// A batch is made smaller if the last took longer, and larger if it took less than half of it.
 const LONGEST_BATCH: Duration = Duration::from_millis(500);
+/// Rows of a batch that aren't made fewer because it took long: what is the same for every batch would take most of the time.
+const FEWEST_ROWS: u32 = 16;
 /// Rows that may fail one after another before a pass is given up.
 const MAX_FAILURES: u32 = 5;
 
@@ -51,6 +57,7 @@ pub fn run(kept: &Kept, observer: &mut impl Observer) -> PassResult {
         kept,
         observer,
         rows: FIRST_ROWS,
+        blocks: *CHUNK.start(),
         failed: Vec::new(),
         in_a_row: 0,
         result: PassResult::default(),
@@ -78,6 +85,8 @@ struct Pass<'a, O> {
     observer: &'a mut O,
     /// Of the next batch.
     rows: u32,
+    /// Of the next chunk.
+    blocks: u32,
     /// Places of rows that can't be scored.
     failed: Vec<String>,
     in_a_row: u32,
@@ -88,16 +97,19 @@ impl<O: Observer> Pass<'_, O> {
     fn over(&mut self, blocks: u32) -> Result<(), GivenUp> {
         let mut end = blocks;
         while end > 0 {
-            let start = end.saturating_sub(CHUNK);
-            self.chunk(start, end)?;
+            let start = end.saturating_sub(self.blocks);
+            let batches = self.chunk(start, end)?;
+            self.blocks = next_chunk(self.blocks, batches);
             end = start;
         }
         Ok(())
     }
 
-    /// Scores what is stale in some blocks.
-    fn chunk(&mut self, start: u32, end: u32) -> Result<(), GivenUp> {
+    /// Scores what is stale in some blocks. Returns how many batches that took.
+    fn chunk(&mut self, start: u32, end: u32) -> Result<u32, GivenUp> {
+        let mut batches = 0;
         loop {
+            batches += 1;
             if !self.observer.goes_on() {
                 return Err(GivenUp);
             }
@@ -109,7 +121,7 @@ impl<O: Observer> Pass<'_, O> {
                     self.note(scored, began.elapsed());
                     // What is left was locked, and is looked for again by the next pass.
                     if scored.found < u64::from(rows) || scored.written == 0 {
-                        return Ok(());
+                        return Ok(batches);
                     }
                 }
                 Err(failure) => self.isolate(start, end, rows, failure)?,
@@ -129,7 +141,7 @@ impl<O: Observer> Pass<'_, O> {
             self.observer.scored(scored.written, time);
         }
         if time > LONGEST_BATCH {
-            self.rows = (self.rows / 2).max(1);
+            self.rows = (self.rows / 2).max(FEWEST_ROWS.min(self.rows));
         } else if time < LONGEST_BATCH / 2 {
             self.rows = self.rows.saturating_mul(2).min(self.most_rows());
         }
@@ -161,4 +173,14 @@ impl<O: Observer> Pass<'_, O> {
         }
         Ok(())
     }
+}
+
+/// Blocks of the next chunk, after one of so many.
+fn next_chunk(blocks: u32, batches: u32) -> u32 {
+    let next = match batches {
+        0 | 1 => blocks.saturating_mul(2),
+        2..=MOST_BATCHES => blocks,
+        _ => blocks / 2,
+    };
+    next.clamp(*CHUNK.start(), *CHUNK.end())
 }

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use pgrx::pg_sys;
+use pgrx::{Spi, pg_sys};
 
 use super::batch::{self, Selection};
 use super::definition::{self, Kept};
@@ -16,6 +16,8 @@ use crate::{guc, latch};
 /// Between two looks; at most so much of the time is spent looking.
 const MIN_INTERVAL: Duration = Duration::from_millis(50);
 const LOOKS_SHARE: u32 = 10;
+/// How often it is looked for a deadlock: by the server's default, after which it looks for those of locks.
+const DEADLOCK_INTERVAL: Duration = Duration::from_secs(1);
 /// Rows of a batch where the session does the work.
 const OWN_ROWS: u32 = 1024;
 
@@ -43,6 +45,7 @@ pub fn refresh(relation: pg_sys::Oid, column: &str) -> Result<(), Error> {
 fn wait_or_score(kept: &Kept, began: f64) -> Result<(), Error> {
     // SAFETY: set before this library runs in a session.
     let database = unsafe { pg_sys::MyDatabaseId };
+    let mut checked = Instant::now();
     loop {
         let looked = Instant::now();
         if !batch::is_stale(kept)? {
@@ -50,6 +53,10 @@ fn wait_or_score(kept: &Kept, began: f64) -> Result<(), Error> {
         }
         let time = looked.elapsed();
         let status = Status::last(database);
+        if checked.elapsed() > DEADLOCK_INTERVAL {
+            checked = looked;
+            require_no_deadlock(kept, status.pid)?;
+        }
         let failed =
             status.column(kept.relation, &kept.definition.column).filter(|column| column.failed > began);
         if let Some(message) = failed.and_then(|column| column.error.clone()) {
@@ -60,8 +67,28 @@ fn wait_or_score(kept: &Kept, began: f64) -> Result<(), Error> {
         {
             return score_here(kept);
         }
-        latch::wait(None, Some((time * LOOKS_SHARE).max(MIN_INTERVAL)));
+        let until = Instant::now() + (time * LOOKS_SHARE).max(MIN_INTERVAL);
+        while Instant::now() < until {
+            launch::wait_here();
+            latch::wait(None, Some(MIN_INTERVAL.max(until.saturating_duration_since(Instant::now()) / 8)));
+        }
     }
+}
+
+/// Refuses to wait for the worker while that waits for a command which waits for this transaction, as one does that wants the table to
+/// itself. The server can't know of it, since this is no wait for a lock.
+fn require_no_deadlock(kept: &Kept, worker: i32) -> Result<(), Error> {
+    let query = "
+        SELECT EXISTS (SELECT FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids($1)) AS blocker
+                       WHERE pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.=) ANY (pg_catalog.pg_blocking_pids(blocker)))";
+    if !Spi::get_one_with_args::<bool>(query, &[worker.into()])?.unwrap_or(false) {
+        return Ok(());
+    }
+    Err(Error::KeptNotRefreshed {
+        column: kept.definition.column.clone(),
+        message: "another command waits for this transaction, and the worker waits for that command"
+            .to_owned(),
+    })
 }
 
 /// Scores all rows of a table in this transaction.

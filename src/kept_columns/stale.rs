@@ -102,6 +102,52 @@ pub struct KeptNumbers {
     versions: c_int,
 }
 
+/// Makes an alert of a row that was written with its score, if it is to be one.
+///
+/// # Errors
+/// As [`write_row`]; those of the condition.
+///
+/// # Safety
+/// The server calls the trigger with this.
+pub unsafe fn watch_row(trigger: *mut pg_sys::TriggerData) -> Result<(), Error> {
+    // SAFETY: as the caller promises; a trigger has as many arguments as it says.
+    unsafe {
+        let trigger = &*trigger;
+        let (row, arguments) = (written_row(trigger)?, arguments(&*trigger.tg_trigger)?);
+        let [column, _, recipe, reads @ ..] = &arguments[..] else {
+            return Err(Error::Unexpected("a trigger of watched rows without a definition"));
+        };
+        let numbers = [row.number(column), row.number(&model_column(column))];
+        let [Some(value), Some(versions)] = numbers else { return Ok(()) };
+        let kept = KeptNumbers { value, versions };
+        // What the worker writes it looks through itself.
+        let is_answer = WRITING.get().is_some_and(|depth| trigger_depth() == depth + 1);
+        let has_score = !row.is_null(row.new, kept.versions);
+        if is_answer || !has_score || !row.becomes_stale(kept, reads, false) {
+            return Ok(());
+        }
+        immediate::watched(&row, column, recipe)
+    }
+}
+
+unsafe fn written_row(trigger: &pg_sys::TriggerData) -> Result<WrittenRow, Error> {
+    // SAFETY: as the caller promises.
+    let shape = unsafe { (*trigger.tg_relation).rd_att };
+    let event = trigger.tg_event;
+    let is_after_row = event & pg_sys::TRIGGER_EVENT_ROW != 0
+        && event & pg_sys::TRIGGER_EVENT_TIMINGMASK == pg_sys::TRIGGER_EVENT_AFTER;
+    let (old, new) = match event & pg_sys::TRIGGER_EVENT_OPMASK {
+        pg_sys::TRIGGER_EVENT_INSERT if is_after_row => (None, trigger.tg_trigtuple),
+        pg_sys::TRIGGER_EVENT_UPDATE if is_after_row => (Some(trigger.tg_trigtuple), trigger.tg_newtuple),
+        _ => {
+            return Err(Error::Unexpected(
+                "a trigger of watched rows that is not AFTER INSERT OR UPDATE FOR EACH ROW",
+            ));
+        }
+    };
+    Ok(WrittenRow { relation: trigger.tg_relation, shape, old, new })
+}
+
 unsafe fn row(trigger: &pg_sys::TriggerData) -> Result<WrittenRow, Error> {
     // SAFETY: as the caller promises.
     let shape = unsafe { (*trigger.tg_relation).rd_att };

@@ -31,12 +31,21 @@ pub struct ColumnStatistics {
 /// # Errors
 /// When the catalogs can't be read; the server's own.
 pub fn all() -> Result<Vec<ColumnStatistics>, Error> {
-    let sees_all = acts_as(role_oid("pg_read_all_stats")?);
-    let kept = definition::all()?;
+    let (sees, kept) = (sees()?, definition::all()?);
     // SAFETY: set before this library runs in a session.
     let status = Status::last(unsafe { pg_sys::MyDatabaseId });
-    let shown = kept.iter().filter(|one| one.is_root && one.column_type().is_some());
-    shown.filter(|one| sees_all || acts_as(one.owner)).map(|one| of(one, &kept, &status)).collect()
+    let is_plain = |one: &&Kept| one.definition.recipe.watch.is_none() && one.column_type().is_some();
+    let shown = kept.iter().filter(|one| one.is_root && sees(one)).filter(is_plain);
+    shown.map(|one| of(one, &kept, &status)).collect()
+}
+
+/// Whose columns the calling role sees.
+///
+/// # Errors
+/// When the catalogs can't be read.
+pub fn sees() -> Result<impl Fn(&Kept) -> bool, Error> {
+    let sees_all = acts_as(role_oid("pg_read_all_stats")?);
+    Ok(move |kept: &Kept| sees_all || acts_as(kept.owner))
 }
 
 fn of(root: &Kept, all: &[Kept], status: &Status) -> Result<ColumnStatistics, Error> {
@@ -74,7 +83,10 @@ fn of(root: &Kept, all: &[Kept], status: &Status) -> Result<ColumnStatistics, Er
 }
 
 /// What the worker told of a table and its partitions, together.
-fn told(root: &Kept, all: &[Kept], status: &Status) -> Result<ColumnStatus, Error> {
+///
+/// # Errors
+/// When the catalogs can't be read.
+pub fn told(root: &Kept, all: &[Kept], status: &Status) -> Result<ColumnStatus, Error> {
     let column = &root.definition.column;
     let tree =
         if root.is_partitioned { definition::of_table(root.relation, column)? } else { vec![root.clone()] };

@@ -9,6 +9,7 @@ use pgrx::{log, pg_sys, warning};
 
 use super::definition::{self, Kept};
 use super::launch;
+use super::pace::Pace;
 use super::pass::{self, Observer, PassResult};
 use super::status::{Status, key, now};
 use crate::background::locks::{LockKey, acquire, work_for};
@@ -22,6 +23,8 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// How often it looks whether it is paused still.
 const PAUSE_INTERVAL: Duration = Duration::from_millis(500);
+/// How often it looks, while it pauses between batches, whether somebody waits.
+const PACE_INTERVAL: Duration = Duration::from_millis(100);
 /// How long a column is worked on while others may have stale rows too.
 const TIME_SLICE: Duration = Duration::from_secs(5);
 /// Between two passes over the same table: what is locked or fails needs time.
@@ -54,7 +57,7 @@ pub fn main(database: pg_sys::Oid) {
     set_own_defaults();
     status.connecting = 0;
     status.report(database);
-    let mut worker = Worker { database, status };
+    let mut worker = Worker { database, status, pace: Pace::start(database) };
     loop {
         worker.work();
         drop(lock);
@@ -83,6 +86,7 @@ enum Outcome {
 struct Worker {
     database: pg_sys::Oid,
     status: Status,
+    pace: Pace,
 }
 
 impl Worker {
@@ -127,11 +131,25 @@ impl Worker {
         was_paused
     }
 
-    fn wait_for_note(&self, time: Duration) {
+    /// Pauses before the next batch.
+    fn pause(&mut self) {
+        loop {
+            let left = self.pace.left();
+            if left == Duration::ZERO {
+                return;
+            }
+            latch::wait(None, Some(left.min(PACE_INTERVAL)));
+            reload_configuration();
+            self.pace.resume();
+        }
+    }
+
+    fn wait_for_note(&mut self, time: Duration) {
         let until = Instant::now() + time;
         while Instant::now() < until && !launch::has_note(self.database) {
             latch::wait(None, Some(POLL_INTERVAL));
             reload_configuration();
+            self.pace.resume();
         }
     }
 
@@ -168,7 +186,7 @@ impl Worker {
         }
         let now = Instant::now();
         let until = slice.map(|slice| now + slice);
-        let mut reporter = Reporter { worker: self, kept, pause: Duration::ZERO, until, reported: now };
+        let mut reporter = Reporter { worker: self, kept, until, reported: now };
         let PassResult { written, failure } = pass::run(kept, &mut reporter);
         if failure.is_some() {
             self.note(kept, failure);
@@ -203,8 +221,6 @@ const SPEED_WINDOW: f64 = 60.0;
 struct Reporter<'a> {
     worker: &'a mut Worker,
     kept: &'a Kept,
-    /// Before the next batch, so that others get their share of the engine.
-    pause: Duration,
     /// When others have their turn.
     until: Option<Instant>,
     reported: Instant,
@@ -212,14 +228,13 @@ struct Reporter<'a> {
 
 impl Observer for Reporter<'_> {
     fn scored(&mut self, rows: u64, time: Duration) {
-        let share = f64::from(guc::refresh_share().max(1)) / 100.0;
-        self.pause = time.mul_f64((1.0 - share) / share);
+        let pause = self.worker.pace.worked();
         let column = self.worker.status.column_mut(self.kept.relation, &self.kept.definition.column);
         if column.seconds > SPEED_WINDOW {
             (column.rows, column.seconds) = (column.rows / 2, column.seconds / 2.0);
         }
         column.rows += rows;
-        column.seconds += (time + self.pause).as_secs_f64();
+        column.seconds += (time + pause).as_secs_f64();
         if self.reported.elapsed() > REPORT_INTERVAL {
             self.reported = Instant::now();
             self.worker.status.report(self.worker.database);
@@ -236,10 +251,7 @@ impl Observer for Reporter<'_> {
 
     fn goes_on(&mut self) -> bool {
         reload_configuration();
-        let pause = std::mem::take(&mut self.pause);
-        if pause > Duration::ZERO {
-            latch::wait(None, Some(pause));
-        }
+        self.worker.pause();
         guc::refresh_share() > 0 && self.until.is_none_or(|until| Instant::now() < until)
     }
 }

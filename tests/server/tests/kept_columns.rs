@@ -5,6 +5,7 @@ use std::thread;
 
 use ecommerce_ml_server_tests::batches::Asked;
 use ecommerce_ml_server_tests::fixtures::{CLASSIFIER, edit_config, import, import_reference, place_model};
+use ecommerce_ml_server_tests::jobs::succeed;
 use ecommerce_ml_server_tests::processes::{signal, workers_of};
 use ecommerce_ml_server_tests::statement::run;
 use ecommerce_ml_server_tests::{Cluster, Shutdown, ask, eventually, fails_with};
@@ -20,7 +21,9 @@ const KIND: &str = "ecommerce_ml.predict_class(body, 'shop')";
 
 /// A cluster with model `shop`, whose version 2 has other labels; version 1 is live.
 fn cluster_with_shop(settings: &[&str]) -> (Cluster, Client) {
-    let cluster = Cluster::with_settings(settings);
+    // Other tests keep the processors busy, and the worker would give way.
+    let settings = [settings, &["ecommerce_ml.refresh_min_share = 100"]].concat();
+    let cluster = Cluster::with_settings(&settings);
     let mut session = cluster.session();
     run(&mut session, WORDS);
     assert_eq!(import_reference(&cluster, &mut session, "shop", CLASSIFIER), 1);
@@ -76,6 +79,7 @@ fn a_kept_column_says_what_a_select_says() {
     privileges(&cluster, session);
     what_is_refused(session);
     changes_of_tables(session);
+    a_wait_in_a_circle(&cluster, session);
     policies(&cluster, session);
     no_worker_slot(&cluster, session);
 }
@@ -375,6 +379,9 @@ fn what_is_refused(session: &mut Client) {
         fails_with(session, &format!("SELECT {call}"), sqlstate);
     }
     fails_with(session, "UPDATE reviews SET body = 'x' WHERE write_kept_row() IS NULL", "39P01");
+    for (setting, value) in [("refresh_min_share", 0), ("refresh_min_share", 101), ("refresh_share", 101)] {
+        fails_with(session, &format!("ALTER SYSTEM SET ecommerce_ml.{setting} = {value}"), "22023");
+    }
 }
 
 fn changes_of_tables(session: &mut Client) {
@@ -412,6 +419,41 @@ fn changes_of_tables(session: &mut Client) {
         session,
         "SELECT forget_column('moved', 'stars'); SELECT forget_column('moved', 'kind'); DROP TABLE moved",
     );
+    settle(session, "reviews", "kind", KIND, "shop@1");
+}
+
+/// One waits for the worker, that for a command, and that for the one who waits.
+fn a_wait_in_a_circle(cluster: &Cluster, session: &mut Client) {
+    let share = |session: &mut Client, value: &str| {
+        run(session, &format!("ALTER SYSTEM SET ecommerce_ml.refresh_share = {value}"));
+        run(session, "SELECT pg_reload_conf()");
+        eventually("the setting is there", || {
+            ask::<String>(session, "SHOW ecommerce_ml.refresh_share") == value
+        });
+    };
+    share(session, "0");
+    run(session, "UPDATE reviews SET body = 'changed once more' WHERE id = 5");
+    let mut locker = cluster.session();
+    run(&mut locker, "BEGIN; SELECT FROM reviews WHERE id = 5 FOR UPDATE");
+    share(session, "100");
+    run(session, "BEGIN; SELECT count(*) FROM reviews");
+    thread::scope(|scope| {
+        let command = scope.spawn(|| run(&mut cluster.session(), "ALTER TABLE reviews ADD COLUMN more int"));
+        let mut observer = cluster.session();
+        eventually("the command waits", || {
+            let waits =
+                "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock')";
+            ask(&mut observer, waits)
+        });
+        let said = fails_with(session, "SELECT refresh_column('reviews', 'kind')", "55000");
+        assert!(
+            said.detail().is_some_and(|detail| detail.contains("waits for this transaction")),
+            "{said:?}"
+        );
+        run(session, "ROLLBACK");
+        run(&mut locker, "ROLLBACK");
+        command.join().expect("the command");
+    });
     settle(session, "reviews", "kind", KIND, "shop@1");
 }
 
@@ -545,4 +587,271 @@ fn a_dump_has_kept_columns(cluster: &Cluster, session: &mut Client) {
         &mut restored,
         "SELECT forget_column('reviews', 'kind'), forget_column('reviews', 'vector'); DROP EXTENSION ecommerce_ml CASCADE",
     );
+}
+
+const ORDERS: &str = "
+    CREATE TABLE orders (id int PRIMARY KEY, amount numeric, method text, note text);
+    CREATE FUNCTION add_orders(first int, last int) RETURNS void LANGUAGE sql AS $$
+        INSERT INTO orders SELECT i, 20 + i * 37 % 80, (ARRAY['card', 'card', 'transfer'])[1 + i % 3]
+        FROM generate_series(first, last) AS i
+    $$;
+    SELECT add_orders(1, 600)";
+
+const ODD: &str = "train_model('odd', 'orders', task => 'anomaly', feature_columns => '{amount,method}')";
+
+/// The rows of alerts, in order of their ids.
+fn alerted(session: &mut Client, relation: &str) -> Vec<String> {
+    let query = format!(
+        "SELECT coalesce(array_agg(detail -> 'row' ->> 'id' ORDER BY (detail -> 'row' ->> 'id')::int), '{{}}')
+         FROM ecommerce_ml.alerts WHERE relation_name = '{relation}'"
+    );
+    ask(session, &query)
+}
+
+#[test]
+fn rows_that_are_watched_become_alerts() {
+    let (cluster, mut session) = cluster_with_shop(&["autovacuum = off"]);
+    let superuser = &mut session;
+    run(
+        superuser,
+        "CREATE ROLE shopkeeper LOGIN; CREATE ROLE clerk LOGIN; CREATE ROLE monitor LOGIN IN ROLE pg_read_all_stats;
+         GRANT CREATE ON SCHEMA public TO shopkeeper; SELECT grant_model('shop', 'shopkeeper')",
+    );
+    let mut shopkeeper = cluster.session_as("shopkeeper", "postgres");
+    let owner = &mut shopkeeper;
+    run(owner, "SET search_path = public, ecommerce_ml");
+    run(owner, ORDERS);
+    let job = ask(owner, &format!("SELECT {ODD}"));
+    succeed(owner, job);
+    rows_in_the_background(&cluster, owner);
+    the_highest_scores_of_a_day(owner);
+    only_the_owner_sees(&cluster, superuser, owner);
+    what_cannot_be_watched(&cluster, owner);
+    rows_while_they_are_written(&cluster, owner);
+    what_is_gone(&cluster, superuser, owner);
+}
+
+fn rows_in_the_background(cluster: &Cluster, owner: &mut Client) {
+    use postgres::fallible_iterator::FallibleIterator;
+    // Above all that was learned from.
+    let usual: f64 = ask(owner, "SELECT max(predict_value(o, 'odd')) FROM orders AS o");
+    let condition = format!("score > {usual} AND method <> 'gift'");
+    run(owner, &format!("SELECT watch_rows('orders', 'odd', $${condition}$$, 3)"));
+    let mut listener = cluster.session();
+    run(&mut listener, "LISTEN ecommerce_ml_alerts");
+    run(
+        owner,
+        "SELECT add_orders(601, 640); INSERT INTO orders VALUES (1001, 9800, 'wire'), (1002, 9900, 'gift'), (1003, NULL, NULL)",
+    );
+    run(owner, "BEGIN; INSERT INTO orders VALUES (1004, 9800, 'wire'); ROLLBACK");
+    refresh(owner, "orders", "odd_score");
+    assert!(alerted(owner, "public.orders").contains(&"1001".to_owned()));
+    assert!(!alerted(owner, "public.orders").iter().any(|id| id == "1002" || id == "1004"));
+    let same: bool = ask(
+        owner,
+        "SELECT bool_and(odd_score = predict_value(o, 'odd') AND odd_score_model = 'odd@1') FROM orders AS o WHERE id > 600",
+    );
+    assert!(same, "scores are what a SELECT says");
+    let earlier =
+        "SELECT count(*) FROM orders WHERE id <= 600 AND odd_score IS NULL AND odd_score_model = ''";
+    assert_eq!(ask::<i64>(owner, earlier), 600, "rows that were there are not scored");
+    let told: bool = ask(
+        owner,
+        "SELECT kind = 'row' AND name = 'odd' AND detail -> 'reason' -> 0 ->> 'column' IN ('amount', 'method')
+                AND (detail -> 'reason' -> 0 ->> 'contribution')::float8 > 0 AND (detail ->> 'score')::float8 > 0.5
+                AND message LIKE 'row {\"id\":1001} of public.orders scores 0.%: %'
+         FROM alerts WHERE detail -> 'row' ->> 'id' = '1001'",
+    );
+    assert!(told);
+    run(&mut listener, "SELECT 1");
+    let heard: Vec<String> =
+        listener.notifications().iter().map(|one| Ok(one.payload().to_owned())).collect().expect("payloads");
+    assert!(heard.contains(&r#"{"alert":1,"kind":"row","name":"odd"}"#.to_owned()), "{heard:?}");
+    let view: String = ask(
+        owner,
+        "SELECT concat_ws('|', relation, model, budget, refresh, score_column, waiting, alerts > 0, last_error) FROM watched_rows",
+    );
+    assert_eq!(view, "orders|odd|3|background|odd_score|0|t");
+    assert_eq!(ask::<i64>(owner, "SELECT count(*) FROM kept_columns"), 0);
+    // Other columns don't matter; those that the model reads do.
+    let before = alerted(owner, "public.orders");
+    run(
+        owner,
+        "UPDATE orders SET note = 'seen' WHERE id = 1001; UPDATE orders SET note = 'old' WHERE id = 1",
+    );
+    refresh(owner, "orders", "odd_score");
+    assert_eq!(alerted(owner, "public.orders"), before);
+    run(owner, "UPDATE orders SET amount = 9700, method = 'wire' WHERE id = 2");
+    refresh(owner, "orders", "odd_score");
+    assert!(alerted(owner, "public.orders").contains(&"2".to_owned()));
+}
+
+fn the_highest_scores_of_a_day(owner: &mut Client) {
+    let file = "INSERT INTO orders SELECT i, (i - 1990) * 1000, 'wire' FROM generate_series(2000, 2012) AS i";
+    run(owner, file);
+    refresh(owner, "orders", "odd_score");
+    let kept: bool = ask(
+        owner,
+        "SELECT count(*) = 3 AND min((detail ->> 'score')::float8)
+                >= (SELECT min(odd_score) FROM (SELECT odd_score FROM orders WHERE odd_score IS NOT NULL AND method <> 'gift'
+                                                ORDER BY odd_score DESC LIMIT 3) AS top)
+         FROM alerts WHERE relation_name = 'public.orders'",
+    );
+    assert!(kept, "the three highest of the day");
+    // A deployment scores nothing again.
+    let job = ask(owner, &format!("SELECT {ODD}"));
+    succeed(owner, job);
+    run(owner, "INSERT INTO orders VALUES (2100, 30, 'card')");
+    refresh(owner, "orders", "odd_score");
+    let versions: String =
+        ask(owner, "SELECT string_agg(DISTINCT odd_score_model, ' ' ORDER BY odd_score_model) FROM orders");
+    assert_eq!(versions, " odd@1 odd@2");
+    // Another condition and budget leave what has been scored.
+    run(owner, "SELECT watch_rows('orders', 'odd', 'amount > 50 AND prediction.score > 0', 1000)");
+    assert_eq!(ask::<i64>(owner, "SELECT count(*) FROM orders WHERE odd_score_model = 'odd@1'"), 57);
+    run(owner, "INSERT INTO orders VALUES (2101, 30, 'card'), (2102, 60, 'card')");
+    refresh(owner, "orders", "odd_score");
+    let now = alerted(owner, "public.orders");
+    assert!(now.contains(&"2102".to_owned()) && !now.contains(&"2101".to_owned()), "{now:?}");
+}
+
+fn only_the_owner_sees(cluster: &Cluster, superuser: &mut Client, owner: &mut Client) {
+    run(owner, "GRANT SELECT, INSERT ON orders TO clerk");
+    let mut clerk = cluster.session_as("clerk", "postgres");
+    // Who writes rows needs no right to the model, and COPY is as good.
+    run(&mut clerk, "INSERT INTO orders VALUES (2201, 77, 'card')");
+    let copied = cluster.folder("transfer").join("orders").display().to_string();
+    run(
+        superuser,
+        &format!(
+            "COPY (SELECT 2202, 78, 'card') TO '{copied}'; COPY orders (id, amount, method) FROM '{copied}'"
+        ),
+    );
+    refresh(owner, "orders", "odd_score");
+    let now = alerted(owner, "public.orders");
+    assert!(now.contains(&"2201".to_owned()) && now.contains(&"2202".to_owned()), "{now:?}");
+    for role in ["clerk", "monitor"] {
+        let mut other = cluster.session_as(role, "postgres");
+        assert_eq!(ask::<i64>(&mut other, "SELECT count(*) FROM ecommerce_ml.alerts"), 0, "{role}");
+        fails_with(&mut other, "SELECT * FROM ecommerce_ml.stored_alert", "42501");
+    }
+    assert!(ask::<i64>(superuser, "SELECT count(*) FROM alerts") > 0);
+    fails_with(&mut clerk, "SELECT ecommerce_ml.unwatch_rows('orders', 'odd')", "42501");
+    let trigger = "CREATE TRIGGER mine AFTER INSERT ON orders FOR EACH ROW EXECUTE FUNCTION ecommerce_ml.watch_written_row('odd_score', 'immediate', '{}')";
+    run(superuser, "GRANT TRIGGER ON orders TO clerk");
+    fails_with(&mut clerk, trigger, "42501");
+}
+
+fn what_cannot_be_watched(cluster: &Cluster, owner: &mut Client) {
+    run(
+        owner,
+        "CREATE TABLE bare (id int, odd_score text); CREATE TABLE other_types (id int, amount date, method text);
+         INSERT INTO other_types VALUES (1, '2026-01-01', 'card'); CREATE VIEW some_orders AS SELECT * FROM orders",
+    );
+    for (call, sqlstate) in [
+        ("'orders', 'odd', 'nosuch > 1'", "42703"),
+        ("'orders', 'odd', 'score'", "42804"),
+        ("'orders', 'odd', budget => 0", "22023"),
+        ("'orders', 'odd', refresh => 'soon'", "22023"),
+        ("'orders', 'odd', options => '{\"label\": \"x\"}'", "22023"),
+        ("'orders', 'odd', options => '{\"text_column\": \"note\"}'", "22023"),
+        ("'orders', 'odd', options => '{\"speed\": 1}'", "22023"),
+        ("'orders', 'odd', options => '{\"score_column\": \"note\"}'", "42701"),
+        ("'orders', 'odd', NULL", "22004"),
+        ("'orders', 'nosuch'", "42704"),
+        ("'orders', 'shop'", "22023"),
+        ("'orders', 'shop', options => '{\"text_column\": \"note\"}'", "22023"),
+        ("'orders', 'shop', options => '{\"text_column\": \"note\", \"label\": \"nosuch\"}'", "22023"),
+        ("'orders', 'shop', options => '{\"text_column\": \"nosuch\", \"label\": \"nosuch\"}'", "22023"),
+        ("'bare', 'odd'", "42703"),
+        ("'other_types', 'odd'", "42804"),
+        ("'some_orders', 'odd'", "42809"),
+    ] {
+        fails_with(owner, &format!("SELECT watch_rows({call})"), sqlstate);
+    }
+    fails_with(owner, "SELECT unwatch_rows('bare', 'odd')", "42704");
+    fails_with(
+        owner,
+        "SELECT predict_value(o, 'odd') FROM orders AS o WHERE watch_written_row() IS NULL",
+        "39P01",
+    );
+    let mut clerk = cluster.session_as("clerk", "postgres");
+    fails_with(&mut clerk, "SELECT ecommerce_ml.watch_rows('orders', 'odd')", "42501");
+}
+
+/// The probability of a class, of texts, in tables with partitions and without.
+fn rows_while_they_are_written(cluster: &Cluster, owner: &mut Client) {
+    let label: String = ask(owner, "SELECT labels[1] FROM models WHERE name = 'shop'");
+    run(
+        owner,
+        &format!(
+            "CREATE TABLE letters (id int PRIMARY KEY, body text) PARTITION BY RANGE (id);
+             CREATE TABLE letters_1 PARTITION OF letters FOR VALUES FROM (0) TO (100);
+             CREATE TABLE letters_2 PARTITION OF letters FOR VALUES FROM (100) TO (200);
+             INSERT INTO letters VALUES (1, 'here before');
+             SELECT watch_rows('letters', 'shop', 'score >= 0', 5, 'immediate',
+                               '{{\"text_column\": \"body\", \"label\": \"{label}\", \"score_column\": \"threat\"}}');
+             GRANT SELECT, INSERT ON letters TO clerk"
+        ),
+    );
+    let mut clerk = cluster.session_as("clerk", "postgres");
+    run(&mut clerk, "BEGIN; INSERT INTO letters VALUES (2, 'never sent'); ROLLBACK");
+    run(
+        &mut clerk,
+        "INSERT INTO letters VALUES (3, 'This is bad'), (103, NULL);
+         INSERT INTO letters VALUES (3, 'twice') ON CONFLICT DO NOTHING",
+    );
+    run(&mut clerk, "BEGIN ISOLATION LEVEL REPEATABLE READ");
+    run(&mut clerk, "SELECT 1; INSERT INTO letters VALUES (104, 'That was worse'); COMMIT");
+    assert_eq!(alerted(owner, "public.letters"), ["3", "104"]);
+    let same: bool = ask(
+        owner,
+        &format!(
+            "SELECT bool_and(threat IS NOT DISTINCT FROM (predict_probabilities(body, 'shop') ->> '{label}')::float8)
+             FROM letters WHERE id > 1"
+        ),
+    );
+    assert!(same);
+    let reason: Option<String> = ask(
+        owner,
+        "SELECT detail -> 'reason' -> 0 ->> 'token' FROM alerts WHERE detail -> 'row' ->> 'id' = '104'",
+    );
+    assert!(reason.is_none_or(|token| "That was worse".contains(&token)));
+}
+
+fn what_is_gone(cluster: &Cluster, superuser: &mut Client, owner: &mut Client) {
+    let file = cluster.folder("transfer").join("watched.dump").display().to_string();
+    cluster.output("pg_dump", &["-Fc", "-f", &file]);
+    run(superuser, "CREATE DATABASE restored");
+    cluster.output("pg_restore", &["--exit-on-error", "-d", "restored", &file]);
+    let mut restored = cluster.session_in("restored");
+    run(&mut restored, "SET search_path = public, ecommerce_ml");
+    let same = "SELECT string_agg(w::text, ';' ORDER BY w::text) FROM ecommerce_ml.watched_rows AS w";
+    assert_eq!(ask::<String>(&mut restored, same), ask::<String>(superuser, same));
+    run(
+        &mut restored,
+        "INSERT INTO orders VALUES (3000, 66, 'card'); INSERT INTO letters VALUES (5, 'Here too')",
+    );
+    refresh(&mut restored, "orders", "odd_score");
+    assert!(alerted(&mut restored, "public.orders").contains(&"3000".to_owned()));
+    assert_eq!(alerted(&mut restored, "public.letters"), ["3", "5", "104"]);
+    run(&mut restored, "DROP EXTENSION ecommerce_ml CASCADE");
+    drop(restored);
+    // Watched no longer: scores stay.
+    run(owner, "SELECT unwatch_rows('letters', 'shop'); INSERT INTO letters VALUES (6, 'And now?')");
+    assert_eq!(alerted(owner, "public.letters"), Vec::<String>::new());
+    assert_eq!(ask::<i64>(owner, "SELECT count(*) FROM letters WHERE threat IS NOT NULL"), 2);
+    // A model that is gone is told; a table takes all with it but its alerts, and a role those.
+    run(owner, "SELECT drop_model('odd'); INSERT INTO orders VALUES (4000, 66, 'card')");
+    eventually("the view says why", || {
+        let error: Option<String> = ask(owner, "SELECT last_error FROM watched_rows");
+        error.is_some_and(|error| error.contains("odd"))
+    });
+    run(owner, "DROP TABLE orders CASCADE");
+    assert_eq!(ask::<i64>(owner, "SELECT count(*) FROM watched_rows"), 0);
+    assert!(!alerted(owner, "public.orders").is_empty());
+    run(superuser, "DROP DATABASE restored WITH (FORCE)");
+    fails_with(superuser, "DROP ROLE shopkeeper", "2BP01");
+    run(superuser, "DROP OWNED BY shopkeeper CASCADE; DROP ROLE shopkeeper");
+    assert_eq!(ask::<i64>(superuser, "SELECT count(*) FROM stored_alert"), 0);
 }
