@@ -63,6 +63,7 @@ impl Error {
             | Error::NoSuchLabel { .. }
             | Error::NotFinite
             | Error::LabelNotFinite(_)
+            | Error::ArrayLengths { .. }
             | Error::LabelRangeEmpty
             | Error::LabelsAlike(_)
             | Error::UnknownTask(_)
@@ -136,7 +137,7 @@ fn input_sqlstate(error: &InputError) -> PgSqlErrorCode {
             Code::ERRCODE_DATATYPE_MISMATCH
         }
         InputError::NotATime { .. } => Code::ERRCODE_INVALID_DATETIME_FORMAT,
-        InputError::Infinite(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
+        InputError::Array { .. } | InputError::Infinite(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
     }
 }
 
