@@ -150,6 +150,7 @@ fn learn(rows: &Rows, encoding: &Encoding, options: Options) -> Result<TreesMode
         head: Head::AnomalyScore,
         forest,
         residuals: Vec::new(),
+        isotonic: None,
     })
 }
 

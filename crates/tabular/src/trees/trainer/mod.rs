@@ -182,7 +182,7 @@ impl<'a> Run<'a> {
             .map_err(|what| EngineError::new(ErrorKind::Internal, format!("XGBoost's model: {what}")))?;
         let measured: Vec<usize> = setup.folds.iter().flat_map(|fold| fold.measured.clone()).collect();
         let margins = best.margins.concat();
-        let mut residuals = Vec::new();
+        let (mut residuals, mut isotonic) = (Vec::new(), None);
         if setup.wanted.is_number() {
             let (mean, deviation) = setup.wanted.scale();
             forest.rescale(deviation, mean);
@@ -190,12 +190,13 @@ impl<'a> Run<'a> {
         } else if best.margins.is_empty() {
             forest.base = growing.base();
         } else {
-            let (factor, shift) = calibration::fit(&setup.wanted, &measured, &margins);
-            forest.rescale(factor, factor * growing.base() + shift);
+            let found = calibration::fit(&setup.wanted, &measured, &margins);
+            forest.rescale(found.factor, found.factor * growing.base() + found.shift);
+            isotonic = found.isotonic;
         }
         let labels = setup.targets.labels();
         let head = if labels.is_empty() { Head::Number } else { Head::Classes { labels } };
-        Ok(TreesModel { kind: KIND, encoding: setup.encoding.clone(), head, forest, residuals })
+        Ok(TreesModel { kind: KIND, encoding: setup.encoding.clone(), head, forest, residuals, isotonic })
     }
 
     /// How many threads the library is to have for one training: where there are few numbers, they would mostly wait for each other.
