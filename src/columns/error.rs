@@ -19,6 +19,8 @@ pub enum InputError {
     JsonType { column: String, found: &'static str, expected: ValueType },
     #[error("column \"{column}\" of the input is an array of {found}")]
     Array { column: String, found: String, expected: usize },
+    #[error("{what}")]
+    NotAnArray { what: String, expected: usize },
     #[error("column \"{0}\" of the input is infinite")]
     Infinite(String),
     #[error("key \"{column}\" of the input is no date or time: \"{value}\"")]
@@ -30,6 +32,19 @@ impl InputError {
     pub fn length(column: &str, found: usize, expected: usize) -> Self {
         let found = if found == 1 { "1 number".to_owned() } else { format!("{found} numbers") };
         Self::Array { column: column.to_owned(), found, expected }
+    }
+
+    /// Of a column of another type where an array is read.
+    pub fn no_array(column: &str, type_name: &str, expected: usize) -> Self {
+        Self::NotAnArray {
+            what: format!("column \"{column}\" of the input is of type {type_name}"),
+            expected,
+        }
+    }
+
+    /// Of a key with another value where an array is read.
+    pub fn no_json_array(key: &str, found: &str, expected: usize) -> Self {
+        Self::NotAnArray { what: format!("key \"{key}\" of the input is {found}"), expected }
     }
 
     /// Of an array with so many dimensions.

@@ -73,8 +73,7 @@ unsafe fn number_of(
     name: &str,
     (number, expected): (usize, usize),
 ) -> Result<Option<f64>, InputError> {
-    let refused =
-        |found| InputError::JsonType { column: name.to_owned(), found, expected: ValueType::Number };
+    let refused = |found| InputError::no_json_array(name, found, expected);
     if array.type_ == jbvType::jbvNull {
         return Ok(None);
     }

@@ -6,7 +6,7 @@
 use std::ffi::CStr;
 use std::rc::Rc;
 
-use ecommerce_ml_protocol::{Field, ValueType};
+use ecommerce_ml_protocol::Field;
 use pgrx::pg_sys::{self, Datum};
 use pgrx::varsize;
 
@@ -234,7 +234,11 @@ unsafe fn reader_of(
         if let Some(index) = index_of(description, &field.name) {
             let type_oid = (*attribute(description, index)).atttypid;
             let reader = ValueReader::of(type_oid).filter(|reader| reader.value_type() == field.value_type);
-            let reader = reader.ok_or_else(|| unfit(type_oid, &field.name, field.value_type))?;
+            let reader = reader.ok_or_else(|| InputError::ColumnType {
+                column: field.name.clone(),
+                type_name: name_of(type_oid),
+                expected: field.value_type,
+            })?;
             return Ok(AttributeReader::Whole { index, reader });
         }
         let missing = || InputError::no_column(&field.name, all);
@@ -245,7 +249,7 @@ unsafe fn reader_of(
             Some(array) => array,
             None => {
                 let type_oid = (*attribute(description, index)).atttypid;
-                let unfit = || unfit(type_oid, name, ValueType::Number);
+                let unfit = || InputError::no_array(name, &name_of(type_oid), elements(all, name));
                 let array = Rc::new(ArrayReader::of(type_oid).ok_or_else(unfit)?);
                 arrays.push((index, Rc::clone(&array)));
                 array
@@ -269,12 +273,11 @@ unsafe fn index_of(description: pg_sys::TupleDesc, name: &str) -> Option<usize> 
     }
 }
 
-/// The error for a column of a type that isn't read so.
-unsafe fn unfit(type_oid: pg_sys::Oid, column: &str, expected: ValueType) -> InputError {
+/// What the server calls a type.
+unsafe fn name_of(type_oid: pg_sys::Oid) -> String {
     // SAFETY: as the caller promises; the name is a terminated string.
     let name = unsafe { CStr::from_ptr(pg_sys::format_type_be(type_oid)) };
-    let type_name = name.to_string_lossy().into_owned();
-    InputError::ColumnType { column: column.to_owned(), type_name, expected }
+    name.to_string_lossy().into_owned()
 }
 
 /// An attribute, by its index from 0.

@@ -313,7 +313,7 @@ fn input_detail(model: &str, error: &InputError) -> String {
         InputError::NotAnObject(_) => {
             format!("Model \"{model}\" reads the values of an object by their keys.")
         }
-        InputError::Array { expected, .. } => {
+        InputError::Array { expected, .. } | InputError::NotAnArray { expected, .. } => {
             format!("Model \"{model}\" reads an array of {expected} numbers there.")
         }
         InputError::Infinite(_) => format!("Model \"{model}\" reads finite numbers, and NULL."),

@@ -133,9 +133,10 @@ fn input_sqlstate(error: &InputError) -> PgSqlErrorCode {
     use PgSqlErrorCode as Code;
     match error {
         InputError::NoColumn { .. } => Code::ERRCODE_UNDEFINED_COLUMN,
-        InputError::ColumnType { .. } | InputError::NotAnObject(_) | InputError::JsonType { .. } => {
-            Code::ERRCODE_DATATYPE_MISMATCH
-        }
+        InputError::ColumnType { .. }
+        | InputError::NotAnArray { .. }
+        | InputError::NotAnObject(_)
+        | InputError::JsonType { .. } => Code::ERRCODE_DATATYPE_MISMATCH,
         InputError::NotATime { .. } => Code::ERRCODE_INVALID_DATETIME_FORMAT,
         InputError::Array { .. } | InputError::Infinite(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
     }

@@ -137,7 +137,7 @@ impl EventLoop<'_> {
             failure.detail =
                 Some(failure.detail.map_or(left_out.clone(), |detail| format!("{detail} {left_out}")));
         }
-        if self.sent.rows == 0 && failure.hint.is_none() {
+        if self.sent.rows == 0 && self.sent.skipped == 0 && failure.hint.is_none() {
             failure.hint = Some(session_hint(self.job));
         }
         failure

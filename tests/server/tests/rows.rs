@@ -535,7 +535,7 @@ fn arrays_times_and_intervals_are_numbers() {
         (
             "predict_value(s, 'sizes') FROM (SELECT '{a,b,c}'::text[] AS sizes) AS s",
             "42804",
-            "of type text[]",
+            "of type text[] (Model \"sizes\" reads an array of 3 numbers there.",
         ),
         ("predict_value(s, 'sizes') FROM (SELECT 1 AS other) AS s", "42703", "reads: sizes (3 numbers)"),
         (
@@ -544,7 +544,11 @@ fn arrays_times_and_intervals_are_numbers() {
             "\"sizes[2]\" of the input is infinite",
         ),
         ("predict_value('{\"sizes\": [1]}'::jsonb, 'sizes')", "22023", "is an array of 1 number ("),
-        ("predict_value('{\"sizes\": 1}'::jsonb, 'sizes')", "42804", "is a JSON number"),
+        (
+            "predict_value('{\"sizes\": 1}'::jsonb, 'sizes')",
+            "42804",
+            "is a JSON number (Model \"sizes\" reads an array",
+        ),
         ("predict_value('{\"sizes\": [1, \"a\", 2]}'::jsonb, 'sizes')", "42804", "a JSON array of others"),
         ("predict_value('{}'::jsonb, 'sizes')", "42703", "\"sizes\" is missing"),
     ] {
