@@ -674,16 +674,30 @@ COMMENT ON FUNCTION similar_items(text, text, integer) IS 'the items that having
 
 CREATE FUNCTION predict_interval(input record, model text, level double precision DEFAULT 0.8)
     RETURNS TABLE (value double precision, lower double precision, upper double precision)
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 10000 ROWS 1
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 10000 ROWS 1 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'predict_interval_of_record_wrapper';
 COMMENT ON FUNCTION predict_interval(record, text, double precision) IS
     'value or stars of a row, and where its actual value is expected with a probability of so much';
 CREATE FUNCTION predict_interval(input jsonb, model text, level double precision DEFAULT 0.8)
     RETURNS TABLE (value double precision, lower double precision, upper double precision)
-    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 10000 ROWS 1
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 10000 ROWS 1 SUPPORT text_function_support
     AS 'MODULE_PATHNAME', 'predict_interval_of_jsonb_wrapper';
 COMMENT ON FUNCTION predict_interval(jsonb, text, double precision) IS
     'value or stars of an object, and where its actual value is expected with a probability of so much';
+CREATE FUNCTION prediction_of(input record, model text) RETURNS double precision[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 50 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'prediction_of_record_wrapper';
+COMMENT ON FUNCTION prediction_of(record, text) IS 'value of a row, or the probability of each class in the order of the model''s labels';
+CREATE FUNCTION prediction_of(input jsonb, model text) RETURNS double precision[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 50 SUPPORT text_function_support
+    AS 'MODULE_PATHNAME', 'prediction_of_jsonb_wrapper';
+COMMENT ON FUNCTION prediction_of(jsonb, text) IS 'value of an object, or the probability of each class in the order of the model''s labels';
+CREATE FUNCTION interval_of(prediction double precision[], model text, level double precision)
+    RETURNS TABLE (value double precision, lower double precision, upper double precision)
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100 ROWS 1
+    AS 'MODULE_PATHNAME', 'interval_of_wrapper';
+COMMENT ON FUNCTION interval_of(double precision[], text, double precision) IS
+    'where the actual value of a prediction is expected: what predict_interval is taken apart into where rows are asked in batches';
 
 CREATE FUNCTION predict_aspects(review text, aspects text[] DEFAULT NULL, model text DEFAULT NULL)
     RETURNS TABLE (aspect text, sentiment text, score real, start integer, length integer)

@@ -4,6 +4,7 @@
 //! kernel kills it when that ends.
 
 use std::collections::VecDeque;
+use std::env;
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -42,6 +43,7 @@ impl EngineProcess {
         let mut command = Command::new(runtime::engine_binary());
         command
             .args(arguments)
+            .envs(thread_settings())
             .stdin(Stdio::from(input))
             .stdout(Stdio::from(output))
             .stderr(Stdio::from(OwnedFd::from(its_stderr)));
@@ -109,6 +111,12 @@ impl Drop for EngineProcess {
         // It may have ended by itself; then there is nothing to kill.
         let _ = self.kill();
     }
+}
+
+/// Threads of OpenMP, which XGBoost has, wait for each other by spinning unless told otherwise: where other processes want the
+/// same cores, rounds of trees take twenty times as long. What the server was started with holds.
+fn thread_settings() -> impl Iterator<Item = (&'static str, &'static str)> {
+    [("OMP_WAIT_POLICY", "passive")].into_iter().filter(|(name, _)| env::var_os(name).is_none())
 }
 
 /// Runs in the child between fork and exec. `Command` itself resets the signal mask and SIGPIPE, and exec

@@ -11,6 +11,7 @@ use pgrx::{IntoDatum, Spi, direct_function_call, pg_sys, spi};
 
 use crate::catalog::statement::returning_one;
 use crate::columns;
+use crate::columns::element::{ArrayReader, MAX_ELEMENTS, element, element_name};
 use crate::error::Error;
 
 /// A table, view, materialized view or foreign table.
@@ -142,6 +143,9 @@ impl Relation {
     /// [`Error::UnknownColumn`].
     pub fn column(&self, name: &CStr) -> Result<Column, Error> {
         let shown = name.to_string_lossy().into_owned();
+        if let Some(column) = self.element(&shown) {
+            return Ok(column);
+        }
         // SAFETY: a terminated string; a missing column is reported by the result, and a type that a column has exists.
         let type_oid = unsafe {
             let number = pg_sys::get_attnum(self.oid, name.as_ptr());
@@ -150,18 +154,88 @@ impl Relation {
             }
             pg_sys::get_atttype(self.oid, number)
         };
-        Ok(Column {
-            quoted: format!("t.{}", quote_identifier(&shown)),
-            name: shown,
-            type_oid,
-            // SAFETY: as above.
-            type_name: unsafe { owned(pg_sys::format_type_be(type_oid)) }.unwrap_or_default(),
-            kind: kind(type_oid),
-        })
+        Ok(Column::of_type(format!("t.{}", quote_identifier(&shown)), shown, type_oid))
+    }
+
+    /// An element of an array of numbers, as `sizes[2]`; nothing if there is a column of this very name, or no such array.
+    fn element(&self, name: &str) -> Option<Column> {
+        let (array, number) = element(name)?;
+        if self.has(name) || !self.has(array) {
+            return None;
+        }
+        let array = self.column_named(array).ok()?;
+        let reader = array.array()?;
+        let quoted = format!("({})[{number}]", array.as_array(&reader));
+        Some(Column::of_type(quoted, name.to_owned(), reader.element_type()))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        // SAFETY: a terminated string; a missing column is reported by the result.
+        CString::new(name).is_ok_and(|name| unsafe { pg_sys::get_attnum(self.oid, name.as_ptr()) } > 0)
+    }
+
+    /// The elements of an array of numbers as columns of their own. Nothing is known of how many there are but by the rows for which
+    /// a condition holds: all have the same number, and where there are none, one.
+    ///
+    /// # Errors
+    /// [`Error::FeatureType`] for a column that is none, [`Error::ArrayLengths`], and the server's own.
+    pub fn elements(&self, column: &Column, condition: &str) -> Result<Vec<Column>, Error> {
+        let lengths = self.array_lengths(column, condition)?;
+        let (least, most) = lengths.unwrap_or((1, 1));
+        let count = usize::try_from(least).ok().filter(|count| (1..=MAX_ELEMENTS).contains(count));
+        let Some(count) = count.filter(|_| least == most) else {
+            return Err(Error::ArrayLengths { column: column.name.clone(), least, most });
+        };
+        (1..=count).map(|number| self.column_named(&element_name(&column.name, number))).collect()
+    }
+
+    /// The least and the most numbers of the arrays of a column; nothing if there are none.
+    ///
+    /// # Errors
+    /// As of [`elements`](Self::elements).
+    pub fn array_lengths(&self, column: &Column, condition: &str) -> Result<Option<(i32, i32)>, Error> {
+        let unread =
+            || Error::FeatureType { column: column.name.clone(), type_name: column.type_name.clone() };
+        let array = column.as_array(&column.array().ok_or_else(unread)?);
+        let query = format!(
+            "SELECT pg_catalog.min(l.n), pg_catalog.max(l.n) FROM (
+                SELECT CASE WHEN pg_catalog.array_ndims(q.a) OPERATOR(pg_catalog.=) 1
+                            THEN pg_catalog.array_length(q.a, 1) ELSE 0 END AS n
+                FROM (SELECT {array} AS a FROM {}{condition}) AS q WHERE q.a IS NOT NULL) AS l",
+            format_args!("{} AS t", self.from)
+        );
+        let (least, most) = Spi::get_two::<i32, i32>(&query)?;
+        Ok(least.zip(most))
     }
 }
 
 impl Column {
+    fn of_type(quoted: String, name: String, type_oid: pg_sys::Oid) -> Self {
+        Self {
+            quoted,
+            name,
+            type_oid,
+            // SAFETY: the type of a column, or of an array's elements, exists.
+            type_name: unsafe { owned(pg_sys::format_type_be(type_oid)) }.unwrap_or_default(),
+            kind: kind(type_oid),
+        }
+    }
+
+    /// How its arrays of numbers are read; nothing if its values are none.
+    fn array(&self) -> Option<ArrayReader> {
+        // SAFETY: the type of a column exists.
+        unsafe { ArrayReader::of(self.type_oid) }
+    }
+
+    /// Whether its values are arrays of numbers.
+    pub fn is_array(&self) -> bool {
+        self.value_type().is_none() && self.array().is_some()
+    }
+
+    fn as_array(&self, reader: &ArrayReader) -> String {
+        if reader.is_cast() { format!("{}::pg_catalog.float4[]", self.quoted) } else { self.quoted.clone() }
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name

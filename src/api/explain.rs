@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 
-use ecommerce_ml_protocol::{Input, Output};
+use ecommerce_ml_protocol::{Input, Output, Prediction};
 use pgrx::iter::TableIterator;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{JsonB, name, pg_extern, pg_getarg, pg_getarg_datum, pg_sys};
@@ -105,16 +105,57 @@ fn predict_interval_of_jsonb(
     interval(fcinfo, InputKind::Json)
 }
 
+/// What an interval is of whose function is at this address.
+pub fn interval_at(address: usize) -> Option<InputKind> {
+    let of_record = predict_interval_of_record_wrapper as *const () as usize;
+    let of_jsonb = predict_interval_of_jsonb_wrapper as *const () as usize;
+    match address {
+        _ if address == of_record => Some(InputKind::Record),
+        _ if address == of_jsonb => Some(InputKind::Json),
+        _ => None,
+    }
+}
+
+/// The interval of a prediction, the numbers of which are the value or the probability of each class. The executor takes intervals of
+/// rows apart so, to ask for the predictions of many rows at once.
+#[pg_extern]
+#[allow(clippy::type_complexity)]
+fn interval_of(
+    prediction: Vec<Option<f64>>,
+    model: &str,
+    level: f64,
+) -> Result<TableIterator<'static, (name!(value, f64), name!(lower, f64), name!(upper, f64))>, ErrorReport> {
+    check_level(level)?;
+    let model = model_of(Some(model))?;
+    columns_of(&model)?;
+    let numbers: Vec<f64> = prediction.into_iter().flatten().collect();
+    let labels = &model.signature.labels;
+    let probabilities: Vec<f32> = numbers.iter().map(|&number| number as f32).collect();
+    let prediction = match numbers.as_slice() {
+        &[value] if labels.is_empty() => Prediction::Number(value),
+        all if all.len() == labels.len() => Prediction::Class { labels, probabilities: &probabilities },
+        _ => {
+            let expected = "what prediction_of() says by this model";
+            return Err(Error::ArgumentValue { argument: "prediction", expected }.into());
+        }
+    };
+    Ok(TableIterator::once(model::interval(&model, prediction, level)?))
+}
+
+fn check_level(level: f64) -> Result<(), Error> {
+    if level > 0.0 && level < 1.0 {
+        return Ok(());
+    }
+    Err(Error::ArgumentValue { argument: "level", expected: "between 0 and 1, both excluded" })
+}
+
 /// Of a row, which is the first argument; model and level come after it. The functions are strict.
 fn interval(fcinfo: pg_sys::FunctionCallInfo, kind: InputKind) -> Result<Intervals, ErrorReport> {
     // SAFETY: the server called us with these arguments.
     let (row, name, level) =
         unsafe { (pg_getarg_datum(fcinfo, 0), pg_getarg::<&str>(fcinfo, 1), pg_getarg::<f64>(fcinfo, 2)) };
     let (Some((row, name)), Some(level)) = (row.zip(name), level) else { return Ok(TableIterator::empty()) };
-    if !(level > 0.0 && level < 1.0) {
-        let expected = "between 0 and 1, both excluded";
-        return Err(Error::ArgumentValue { argument: "level", expected }.into());
-    }
+    check_level(level)?;
     let model = model_of(Some(name))?;
     let fields = columns_of(&model)?;
     // SAFETY: the function's first argument is of a type of this kind.

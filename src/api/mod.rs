@@ -60,6 +60,8 @@ pub use row::input_error;
 
 use crate::inference::{InputKind, ModelFunction};
 
+pub use explain::interval_at;
+
 /// Which function of a single input is at this address, and what it reads.
 pub fn batchable(address: usize) -> Option<(ModelFunction, InputKind)> {
     text::function_at(address).or_else(|| row::function_at(address))

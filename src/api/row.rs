@@ -105,16 +105,16 @@ pub fn input_error(model: &Resolved, error: InputError) -> Error {
 
 /// The two SQL forms of a function.
 macro_rules! row_function {
-    ($record:ident, $json:ident: $function:ident, $read:ident => $value:ident) => {
+    ($record:ident, $json:ident: $function:ident, $read:ident => $($value:tt)+) => {
         #[pg_extern]
-        fn $record(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<$value>, ErrorReport> {
-            let read: AnswerReader<$value> = |answers, row| Ok(answers.$read(row)?.map(Into::into));
+        fn $record(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<$($value)+>, ErrorReport> {
+            let read: AnswerReader<$($value)+> = |answers, row| Ok(answers.$read(row)?.map(Into::into));
             call_with_row(fcinfo, InputKind::Record, ModelFunction::$function, read)
         }
 
         #[pg_extern]
-        fn $json(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<$value>, ErrorReport> {
-            let read: AnswerReader<$value> = |answers, row| Ok(answers.$read(row)?.map(Into::into));
+        fn $json(fcinfo: pg_sys::FunctionCallInfo) -> Result<Option<$($value)+>, ErrorReport> {
+            let read: AnswerReader<$($value)+> = |answers, row| Ok(answers.$read(row)?.map(Into::into));
             call_with_row(fcinfo, InputKind::Json, ModelFunction::$function, read)
         }
     };
@@ -125,12 +125,13 @@ row_function!(predict_class_of_record, predict_class_of_jsonb: Class, class => S
 row_function!(predict_probabilities_of_record, predict_probabilities_of_jsonb: Probabilities, probabilities => JsonB);
 row_function!(predict_value_of_record, predict_value_of_jsonb: Value, value => f64);
 row_function!(predict_confidence_of_record, predict_confidence_of_jsonb: Confidence, confidence => f32);
+row_function!(prediction_of_record, prediction_of_jsonb: Numbers, numbers => Vec<f64>);
 
 /// What the server calls for a function of one row: its address says which function that is.
 type SqlFunction = unsafe extern "C-unwind" fn(pg_sys::FunctionCallInfo) -> pg_sys::Datum;
 
 /// Of records, and of jsonb.
-const ROW_FUNCTIONS: [(SqlFunction, SqlFunction, ModelFunction); 5] = [
+const ROW_FUNCTIONS: [(SqlFunction, SqlFunction, ModelFunction); 6] = [
     (predict_rating_of_record_wrapper, predict_rating_of_jsonb_wrapper, ModelFunction::Rating),
     (predict_class_of_record_wrapper, predict_class_of_jsonb_wrapper, ModelFunction::Class),
     (
@@ -140,6 +141,7 @@ const ROW_FUNCTIONS: [(SqlFunction, SqlFunction, ModelFunction); 5] = [
     ),
     (predict_value_of_record_wrapper, predict_value_of_jsonb_wrapper, ModelFunction::Value),
     (predict_confidence_of_record_wrapper, predict_confidence_of_jsonb_wrapper, ModelFunction::Confidence),
+    (prediction_of_record_wrapper, prediction_of_jsonb_wrapper, ModelFunction::Numbers),
 ];
 
 /// Which function is at this address, if it is one of these.

@@ -99,6 +99,14 @@ impl ColumnBuilder {
         }
     }
 
+    /// Appends a number; to a column of something else, NULL.
+    pub fn push_number(&mut self, number: Option<f64>) {
+        match self {
+            Self::Number(values) => values.push(number),
+            other => other.push_null(),
+        }
+    }
+
     /// Whether the latest value is an infinite number, which no model reads.
     pub fn ends_infinite(&self) -> bool {
         match self {

@@ -1,7 +1,7 @@
 //! Objects of jsonb.
 //!
 //! A key is a column. Numbers, strings, booleans and null are what they are; a timestamp is a string that the server reads as
-//! `timestamptz`, in UTC unless it says otherwise. Invariant: nothing is converted: the string "1" is no number.
+//! `timestamptz`, in UTC unless it says otherwise; an array is one of numbers and nulls. Invariant: nothing is converted: the string "1" is no number.
 
 use std::ffi::{CString, c_char};
 use std::panic::AssertUnwindSafe;
@@ -11,6 +11,7 @@ use pgrx::pg_sys::{self, Datum, JsonbValue, jbvType};
 use pgrx::{IntoDatum, PgTryBuilder};
 
 use super::builder::{ColumnBuilder, RowsBuilder};
+use super::element::{element, elements};
 use super::error::InputError;
 use super::{numeric, value};
 
@@ -21,7 +22,7 @@ const MAX_SHOWN_CHARS: usize = 100;
 ///
 /// # Errors
 /// [`InputError::NotAnObject`], [`InputError::NoColumn`], [`InputError::JsonType`], [`InputError::NotATime`],
-/// [`InputError::Infinite`].
+/// [`InputError::Array`], [`InputError::Infinite`].
 ///
 /// # Safety
 /// A value of type jsonb. What is unpacked of it is in the current memory context.
@@ -36,20 +37,69 @@ pub unsafe fn read(object: Datum, fields: &[Field], rows: &mut RowsBuilder) -> R
         }
         rows.push(|columns| {
             for (field, column) in fields.iter().zip(columns) {
-                let mut found = JsonbValue::default();
-                let length = i32::try_from(field.name.len()).unwrap_or(0);
-                let name = field.name.as_ptr().cast::<c_char>();
-                let there = pg_sys::getKeyJsonValueFromContainer(root, name, length, &raw mut found);
-                if there.is_null() {
-                    return Err(InputError::no_column(&field.name, fields));
+                match (value_at(root, &field.name), element(&field.name)) {
+                    (Some(found), _) => append(&found, field, column)?,
+                    (None, Some((name, number))) => {
+                        let array = value_at(root, name);
+                        let array = array.ok_or_else(|| InputError::no_column(name, fields))?;
+                        let expected = elements(fields, name);
+                        column.push_number(number_of(&array, name, (number, expected))?);
+                    }
+                    (None, None) => return Err(InputError::no_column(&field.name, fields)),
                 }
-                append(&found, field, column)?;
                 if column.ends_infinite() {
                     return Err(InputError::Infinite(field.name.clone()));
                 }
             }
             Ok(())
         })
+    }
+}
+
+/// The value at a key.
+unsafe fn value_at(root: *mut pg_sys::JsonbContainer, key: &str) -> Option<JsonbValue> {
+    let mut found = JsonbValue::default();
+    let length = i32::try_from(key.len()).unwrap_or(0);
+    // SAFETY: as the caller promises, an object; the key has this length.
+    let there = unsafe {
+        pg_sys::getKeyJsonValueFromContainer(root, key.as_ptr().cast::<c_char>(), length, &raw mut found)
+    };
+    (!there.is_null()).then_some(found)
+}
+
+/// One of the numbers of an array, which has so many. NULL is as many.
+unsafe fn number_of(
+    array: &JsonbValue,
+    name: &str,
+    (number, expected): (usize, usize),
+) -> Result<Option<f64>, InputError> {
+    let refused = |found| InputError::no_json_array(name, found, expected);
+    if array.type_ == jbvType::jbvNull {
+        return Ok(None);
+    }
+    if array.type_ != jbvType::jbvBinary {
+        return Err(refused(json_name(array.type_)));
+    }
+    // SAFETY: as the caller promises; the server unpacks an element into the current memory context.
+    unsafe {
+        let container = array.val.binary.data;
+        let header = (*container).header;
+        if header & pg_sys::JB_FARRAY == 0 {
+            return Err(refused("a JSON object"));
+        }
+        let found = (header & pg_sys::JB_CMASK) as usize;
+        if found != expected {
+            return Err(InputError::length(name, found, expected));
+        }
+        let at = u32::try_from(number - 1).unwrap_or(u32::MAX);
+        let value = pg_sys::getIthJsonbValueFromContainer(container, at);
+        match value.as_ref() {
+            Some(value) if value.type_ == jbvType::jbvNumeric => {
+                Ok(Some(numeric::to_double(Datum::from(value.val.numeric))))
+            }
+            Some(value) if value.type_ != jbvType::jbvNull => Err(refused("a JSON array of others")),
+            _ => Ok(None),
+        }
     }
 }
 
@@ -82,14 +132,18 @@ unsafe fn string(found: &JsonbValue) -> &str {
 }
 
 fn mismatch(kind: jbvType::Type, field: &Field) -> InputError {
-    let found = match kind {
+    let (column, expected): (_, ValueType) = (field.name.clone(), field.value_type);
+    InputError::JsonType { column, found: json_name(kind), expected }
+}
+
+/// What a value is called.
+fn json_name(kind: jbvType::Type) -> &'static str {
+    match kind {
         jbvType::jbvNumeric => "a JSON number",
         jbvType::jbvBool => "a JSON boolean",
         jbvType::jbvString => "a JSON string",
         _ => "a JSON array or object",
-    };
-    let (column, expected): (_, ValueType) = (field.name.clone(), field.value_type);
-    InputError::JsonType { column, found, expected }
+    }
 }
 
 /// Microseconds since 1970 in UTC, as the server reads a text.

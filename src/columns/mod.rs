@@ -3,12 +3,14 @@
 //! # Layout
 //! - [`value`]: values of the server's types, read without going through text where that can be; [`numeric`]: those of `numeric`.
 //! - [`builder`]: columns that grow by a row at a time.
+//! - [`element`]: elements of arrays as columns of their own.
 //! - [`record`]: rows of any composite type; [`tuple`]: rows of a query; [`json`]: objects of jsonb; [`error`]: why a row can't be read.
 //!
 //! It must not know models beyond the columns that they name, nor where rows come from. Invariant: whoever reads a value reads it
 //! the same way, be it to train or to predict; a row that is refused leaves nothing behind.
 
 mod builder;
+pub mod element;
 pub mod error;
 pub mod json;
 mod numeric;

@@ -11,6 +11,7 @@ use pgrx::pg_sys::{self, Datum};
 use pgrx::varsize;
 
 use super::builder::RowsBuilder;
+use super::element::{ArrayReader, element, elements};
 use super::error::InputError;
 use super::value::ValueReader;
 
@@ -34,10 +35,24 @@ struct RowLayout {
     /// Changes when the type does.
     identifier: u64,
     description: pg_sys::TupleDesc,
-    /// For each column that is read: the attribute's index, and how it is read.
-    readers: Result<Vec<(usize, ValueReader)>, InputError>,
+    readers: Result<Vec<AttributeReader>, InputError>,
     values: Vec<Datum>,
     nulls: Vec<bool>,
+}
+
+/// How a column is read from the attributes of a row.
+enum AttributeReader {
+    /// The value of the attribute with this index.
+    Whole { index: usize, reader: ValueReader },
+    /// A number of its array: that at this place of so many.
+    Element { index: usize, array: Rc<ArrayReader>, place: usize, count: usize },
+}
+
+/// The numbers of the array that was read last, and the index of its attribute.
+#[derive(Default)]
+struct Unpacked {
+    index: Option<usize>,
+    numbers: Vec<Option<f64>>,
 }
 
 impl RecordReader {
@@ -52,7 +67,7 @@ impl RecordReader {
     /// Adds a row to columns of these fields, and returns its number there.
     ///
     /// # Errors
-    /// [`InputError::NoColumn`], [`InputError::ColumnType`], [`InputError::Infinite`].
+    /// [`InputError::NoColumn`], [`InputError::ColumnType`], [`InputError::Array`], [`InputError::Infinite`].
     ///
     /// # Safety
     /// A value of a composite type. What is unpacked of it is in the current memory context.
@@ -70,11 +85,17 @@ impl RecordReader {
             };
             let (to, is_null) = (values.as_mut_ptr(), nulls.as_mut_ptr());
             pg_sys::heap_deform_tuple(&raw mut tuple, *description, to, is_null);
+            let mut unpacked = Unpacked::default();
             rows.push(|columns| {
-                for (((index, reader), column), field) in readers.iter().zip(columns).zip(&*fields) {
-                    match nulls[*index] {
-                        true => column.push_null(),
-                        false => reader.append(values[*index], column),
+                for ((reader, column), field) in readers.iter().zip(columns).zip(&*fields) {
+                    match reader {
+                        AttributeReader::Whole { index, .. } if nulls[*index] => column.push_null(),
+                        AttributeReader::Whole { index, reader } => reader.append(values[*index], column),
+                        AttributeReader::Element { index, array, place, count } => {
+                            let value = (!nulls[*index]).then(|| values[*index]);
+                            unpacked.unpack(*index, array, (value, *count), &field.name)?;
+                            column.push_number(unpacked.numbers.get(*place).copied().flatten());
+                        }
                     }
                     if column.ends_infinite() {
                         return Err(InputError::Infinite(field.name.clone()));
@@ -115,6 +136,36 @@ impl RecordReader {
             }
             &mut self.layouts[self.current]
         }
+    }
+}
+
+impl Unpacked {
+    /// Unpacks an array of so many numbers, unless it is there already; NULL is as many.
+    ///
+    /// # Safety
+    /// A value of the array's type.
+    unsafe fn unpack(
+        &mut self,
+        index: usize,
+        array: &ArrayReader,
+        (value, count): (Option<Datum>, usize),
+        name: &str,
+    ) -> Result<(), InputError> {
+        if self.index == Some(index) {
+            return Ok(());
+        }
+        let column = element(name).map_or(name, |(array, _)| array);
+        self.numbers.clear();
+        if let Some(value) = value {
+            // SAFETY: as the caller promises.
+            let read = unsafe { array.read(value) };
+            self.numbers = read.map_err(|found| InputError::dimensions(column, found, count))?;
+            if self.numbers.len() != count {
+                return Err(InputError::length(column, self.numbers.len(), count));
+            }
+        }
+        self.index = Some(index);
+        Ok(())
     }
 }
 
@@ -159,38 +210,74 @@ impl RowLayout {
             let description = pg_sys::lookup_rowtype_tupdesc_copy(row_type, modifier);
             pg_sys::MemoryContextSwitchTo(before);
             let count = usize::try_from((*description).natts).unwrap_or(0);
-            let readers = fields.iter().map(|field| reader_of(description, field, fields)).collect();
+            let mut arrays = Vec::new();
+            let readers =
+                fields.iter().map(|field| reader_of(description, field, fields, &mut arrays)).collect();
             let (values, nulls) = (vec![Datum::from(0); count], vec![true; count]);
             Self { row_type, modifier, identifier, description, readers, values, nulls }
         }
     }
 }
 
+/// Arrays of a description whose readers are known.
+type Arrays = Vec<(usize, Rc<ArrayReader>)>;
+
 /// Where a column is in rows of this description, and how it is read.
 unsafe fn reader_of(
     description: pg_sys::TupleDesc,
     field: &Field,
     all: &[Field],
-) -> Result<(usize, ValueReader), InputError> {
+    arrays: &mut Arrays,
+) -> Result<AttributeReader, InputError> {
+    // SAFETY: as the caller promises.
+    unsafe {
+        if let Some(index) = index_of(description, &field.name) {
+            let type_oid = (*attribute(description, index)).atttypid;
+            let reader = ValueReader::of(type_oid).filter(|reader| reader.value_type() == field.value_type);
+            let reader = reader.ok_or_else(|| InputError::ColumnType {
+                column: field.name.clone(),
+                type_name: name_of(type_oid),
+                expected: field.value_type,
+            })?;
+            return Ok(AttributeReader::Whole { index, reader });
+        }
+        let missing = || InputError::no_column(&field.name, all);
+        let (name, number) = element(&field.name).ok_or_else(missing)?;
+        let index = index_of(description, name).ok_or_else(|| InputError::no_column(name, all))?;
+        let known = arrays.iter().find(|(known, _)| *known == index).map(|(_, array)| Rc::clone(array));
+        let array = match known {
+            Some(array) => array,
+            None => {
+                let type_oid = (*attribute(description, index)).atttypid;
+                let unfit = || InputError::no_array(name, &name_of(type_oid), elements(all, name));
+                let array = Rc::new(ArrayReader::of(type_oid).ok_or_else(unfit)?);
+                arrays.push((index, Rc::clone(&array)));
+                array
+            }
+        };
+        Ok(AttributeReader::Element { index, array, place: number - 1, count: elements(all, name) })
+    }
+}
+
+/// The index of the attribute of this name.
+unsafe fn index_of(description: pg_sys::TupleDesc, name: &str) -> Option<usize> {
     // SAFETY: as the caller promises.
     unsafe {
         let count = usize::try_from((*description).natts).unwrap_or(0);
         let named = |index: &usize| {
             let attribute = attribute(description, *index);
             !(*attribute).attisdropped
-                && CStr::from_ptr((*attribute).attname.data.as_ptr()).to_bytes() == field.name.as_bytes()
+                && CStr::from_ptr((*attribute).attname.data.as_ptr()).to_bytes() == name.as_bytes()
         };
-        let index = (0..count).find(named).ok_or_else(|| InputError::no_column(&field.name, all))?;
-        let type_oid = (*attribute(description, index)).atttypid;
-        match ValueReader::of(type_oid).filter(|reader| reader.value_type() == field.value_type) {
-            Some(reader) => Ok((index, reader)),
-            None => {
-                let name = CStr::from_ptr(pg_sys::format_type_be(type_oid)).to_string_lossy().into_owned();
-                let (column, expected) = (field.name.clone(), field.value_type);
-                Err(InputError::ColumnType { column, type_name: name, expected })
-            }
-        }
+        (0..count).find(named)
     }
+}
+
+/// What the server calls a type.
+unsafe fn name_of(type_oid: pg_sys::Oid) -> String {
+    // SAFETY: as the caller promises; the name is a terminated string.
+    let name = unsafe { CStr::from_ptr(pg_sys::format_type_be(type_oid)) };
+    name.to_string_lossy().into_owned()
 }
 
 /// An attribute, by its index from 0.

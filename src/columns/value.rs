@@ -1,7 +1,7 @@
 //! Values of the server's types as values that models read.
 //!
 //! A date is the instant when it begins in UTC, and so is a timestamp without time zone read as one in UTC, so that an answer doesn't
-//! depend on who asks. A date or timestamp that is infinite is none: NULL. Invariant: a type that is read here is read without
+//! depend on who asks. A date, timestamp or interval that is infinite is none: NULL. Invariant: a type that is read here is read without
 //! errors, whatever the value.
 
 use std::cell::RefCell;
@@ -17,6 +17,8 @@ use super::numeric;
 /// Microseconds from 1970 to 2000, when the server's time begins.
 pub const EPOCH: i64 = 946_684_800_000_000;
 const DAY: i64 = 86_400_000_000;
+/// Microseconds in a second.
+const SECOND: f64 = 1e6;
 
 /// How values of a type are read.
 pub enum ValueReader {
@@ -40,6 +42,9 @@ pub enum ValueReader {
     Date,
     /// With or without time zone.
     Timestamp,
+    /// Of the day, without time zone.
+    Time,
+    Interval,
 }
 
 impl ValueReader {
@@ -65,6 +70,8 @@ impl ValueReader {
             pg_sys::UUIDOID => Self::Uuid,
             pg_sys::DATEOID => Self::Date,
             pg_sys::TIMESTAMPOID | pg_sys::TIMESTAMPTZOID => Self::Timestamp,
+            pg_sys::TIMEOID => Self::Time,
+            pg_sys::INTERVALOID => Self::Interval,
             // SAFETY: as above.
             _ if unsafe { pg_sys::type_is_enum(base) } => Self::Enum(RefCell::default()),
             _ => return None,
@@ -77,6 +84,7 @@ impl ValueReader {
             Self::Int2 | Self::Int4 | Self::Int8 | Self::Float4 | Self::Float8 | Self::Numeric => {
                 ValueType::Number
             }
+            Self::Time | Self::Interval => ValueType::Number,
             Self::Bool => ValueType::Boolean,
             Self::Text | Self::Padded | Self::Byte | Self::Name | Self::Enum(_) | Self::Uuid => {
                 ValueType::Text
@@ -89,29 +97,41 @@ impl ValueReader {
     ///
     /// # Safety
     /// The value is of the type that this was made for.
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    #[allow(clippy::cast_possible_truncation)]
     pub unsafe fn append(&self, value: pg_sys::Datum, column: &mut ColumnBuilder) {
         let bits = value.value();
         match (self, column) {
-            (Self::Int2, ColumnBuilder::Number(values)) => values.push(Some(f64::from(bits as i16))),
-            (Self::Int4, ColumnBuilder::Number(values)) => values.push(Some(f64::from(bits as i32))),
-            (Self::Int8, ColumnBuilder::Number(values)) => values.push(Some(bits as i64 as f64)),
-            (Self::Float4, ColumnBuilder::Number(values)) => {
-                values.push(Some(f64::from(f32::from_bits(bits as u32))));
-            }
-            (Self::Float8, ColumnBuilder::Number(values)) => {
-                values.push(Some(f64::from_bits(bits as u64)));
-            }
-            (Self::Numeric, ColumnBuilder::Number(values)) => {
-                // SAFETY: as the caller promises.
-                values.push(Some(unsafe { numeric::to_double(value) }));
-            }
+            // SAFETY: as the caller promises.
+            (_, ColumnBuilder::Number(values)) => values.push(unsafe { self.number(value) }),
             (Self::Bool, ColumnBuilder::Boolean(values)) => values.push(Some(bits as u8 != 0)),
             (Self::Date, ColumnBuilder::Timestamp(values)) => values.push(of_date(bits as i32)),
             (Self::Timestamp, ColumnBuilder::Timestamp(values)) => values.push(of_timestamp(bits as i64)),
             // SAFETY: as the caller promises.
             (_, ColumnBuilder::Text(column)) => unsafe { self.with_text(value, |text| column.push(text)) },
             (_, column) => column.push_null(),
+        }
+    }
+
+    /// A number; of an interval or a time of day, how many seconds it is. `None` if it is infinite, and if values of this type are
+    /// none.
+    ///
+    /// # Safety
+    /// As of [`append`](Self::append).
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    pub unsafe fn number(&self, value: pg_sys::Datum) -> Option<f64> {
+        let bits = value.value();
+        match self {
+            Self::Int2 => Some(f64::from(bits as i16)),
+            Self::Int4 => Some(f64::from(bits as i32)),
+            Self::Int8 => Some(bits as i64 as f64),
+            Self::Float4 => Some(f64::from(f32::from_bits(bits as u32))),
+            Self::Float8 => Some(f64::from_bits(bits as u64)),
+            // SAFETY: as the caller promises.
+            Self::Numeric => Some(unsafe { numeric::to_double(value) }),
+            Self::Time => Some(bits as i64 as f64 / SECOND),
+            // SAFETY: as the caller promises.
+            Self::Interval => of_interval(unsafe { &*value.cast_mut_ptr::<pg_sys::Interval>() }),
+            _ => None,
         }
     }
 
@@ -186,6 +206,22 @@ fn of_uuid(bytes: &[u8; 16]) -> String {
         }
     }
     shown
+}
+
+/// In seconds, as `extract(epoch from ...)` has it: a year is 365.25 days, a month that is left over 30. None of an infinite one, of
+/// which there are some from PostgreSQL 17 on.
+#[allow(clippy::cast_precision_loss)]
+fn of_interval(interval: &pg_sys::Interval) -> Option<f64> {
+    let pg_sys::Interval { time, day, month } = *interval;
+    let is_infinite = |least: bool| {
+        let (whole, long) = if least { (i32::MIN, i64::MIN) } else { (i32::MAX, i64::MAX) };
+        (month, day, time) == (whole, whole, long)
+    };
+    if is_infinite(true) || is_infinite(false) {
+        return None;
+    }
+    let days = f64::from(month / 12) * 365.25 + f64::from(month % 12) * 30.0 + f64::from(day);
+    Some(days * (DAY as f64 / SECOND) + time as f64 / SECOND)
 }
 
 /// From days since 2000, in UTC.

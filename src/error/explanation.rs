@@ -2,11 +2,12 @@
 //!
 //! Invariant: details and hints are whole sentences.
 
-use ecommerce_ml_protocol::MAX_TEXT_BYTES;
+use ecommerce_ml_protocol::{MAX_TEXT_BYTES, ValueType};
 
 use super::Error;
 use crate::client::{InputDigest, InputKind};
 use crate::columns::InputError;
+use crate::columns::element::MAX_ELEMENTS;
 use crate::columns::error::{in_words, type_for};
 
 impl Error {
@@ -28,8 +29,11 @@ impl Error {
                 Some(format!("They are of types {one} and {other}."))
             }
             Error::FeatureType { .. } => {
-                Some("Models read texts, numbers, booleans, dates and timestamps.".to_owned())
+                Some("Models read texts, numbers, booleans, dates, times, intervals and arrays of numbers.".to_owned())
             }
+            Error::ArrayLengths { .. } => Some(format!(
+                "Models read arrays of one length, from 1 to {MAX_ELEMENTS} numbers; one of several dimensions counts as 0."
+            )),
             Error::NotAParaphraser(_) => {
                 Some("Expected a function of a text that returns one text.".to_owned())
             }
@@ -94,8 +98,8 @@ impl Error {
         let hint = match self {
             Error::ReadsColumns { model, call, .. } => {
                 return Some(format!(
-                    "Give it a row, as in SELECT ecommerce_ml.{call}(t, '{model}') FROM table_name AS t, or a jsonb \
-                     object with these keys."
+                    "Give it a row, as in SELECT ecommerce_ml.{call}(t, '{model}') FROM table_name AS t. An object with these keys is \
+                     one too: cast the value to jsonb."
                 ));
             }
             Error::AnswersTable { model, call } => {
@@ -116,6 +120,12 @@ impl Error {
             }
             Error::Input { error: InputError::ColumnType { expected, .. }, .. } => {
                 return Some(format!("Cast it to {}.", type_for(*expected)));
+            }
+            Error::Input { error: InputError::JsonType { found, expected, .. }, .. } => {
+                json_hint(found, *expected)?
+            }
+            Error::Input { error: InputError::NoColumn { .. }, .. } => {
+                "Columns are found by the names that they had in training; a value that is not known can be NULL."
             }
             Error::HorizonIncomplete { latest_cutoff, .. } => {
                 return Some(format!(
@@ -176,6 +186,9 @@ impl Error {
             }
             Error::LabelIsFeature(_) => "Leave it out of feature_columns.",
             Error::NoFeatures(_) => "Name a text_column, or feature_columns.",
+            Error::ArrayLengths { .. } => {
+                "Leave it out of feature_columns, or make arrays of one length in a view; a number that is not known can be NULL."
+            }
             Error::FeatureType { .. } => "Leave it out of feature_columns, or cast it in a view.",
             Error::BaseNotTaken(_) => "Leave out the argument base.",
             Error::BaseReadsColumns(_) => "Name a text model as the base, or leave it out.",
@@ -279,6 +292,20 @@ impl Error {
     }
 }
 
+/// How a value of jsonb is written as what is read; nothing where it is something else altogether.
+fn json_hint(found: &str, expected: ValueType) -> Option<&'static str> {
+    match (found, expected) {
+        ("a JSON string", ValueType::Number | ValueType::Boolean) => {
+            Some("Write it without quotes, an interval or a time as its number of seconds.")
+        }
+        ("a JSON number" | "a JSON boolean", ValueType::Text) => Some("Write it in double quotes."),
+        ("a JSON number", ValueType::Boolean) => Some("Write true or false."),
+        ("a JSON number", ValueType::Timestamp) => Some("Write it as text, as in \"2026-11-30 12:00\"."),
+        ("a JSON boolean", ValueType::Number) => Some("Write 1 or 0."),
+        _ => None,
+    }
+}
+
 fn input_detail(model: &str, error: &InputError) -> String {
     match error {
         InputError::NoColumn { reads, .. } => format!("Model \"{model}\" reads: {reads}."),
@@ -287,6 +314,9 @@ fn input_detail(model: &str, error: &InputError) -> String {
         }
         InputError::NotAnObject(_) => {
             format!("Model \"{model}\" reads the values of an object by their keys.")
+        }
+        InputError::Array { expected, .. } | InputError::NotAnArray { expected, .. } => {
+            format!("Model \"{model}\" reads an array of {expected} numbers there.")
         }
         InputError::Infinite(_) => format!("Model \"{model}\" reads finite numbers, and NULL."),
         InputError::NotATime { .. } => format!("Model \"{model}\" reads a timestamp there."),

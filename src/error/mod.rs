@@ -151,6 +151,8 @@ pub enum Error {
     NoFeatures(String),
     #[error("column \"{column}\" is of type {type_name}")]
     FeatureType { column: String, type_name: String },
+    #[error("column \"{column}\" has arrays of {least} to {most} numbers")]
+    ArrayLengths { column: String, least: i32, most: i32 },
     #[error("a training of kind \"{0}\" begins with no base")]
     BaseNotTaken(String),
     #[error("model \"{0}\" reads columns, and columns of text are read by a text model")]

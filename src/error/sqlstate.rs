@@ -66,6 +66,7 @@ impl Error {
             | Error::NoSuchLabel { .. }
             | Error::NotFinite
             | Error::LabelNotFinite(_)
+            | Error::ArrayLengths { .. }
             | Error::LabelRangeEmpty
             | Error::LabelsAlike(_)
             | Error::UnknownTask(_)
@@ -135,11 +136,12 @@ fn input_sqlstate(error: &InputError) -> PgSqlErrorCode {
     use PgSqlErrorCode as Code;
     match error {
         InputError::NoColumn { .. } => Code::ERRCODE_UNDEFINED_COLUMN,
-        InputError::ColumnType { .. } | InputError::NotAnObject(_) | InputError::JsonType { .. } => {
-            Code::ERRCODE_DATATYPE_MISMATCH
-        }
+        InputError::ColumnType { .. }
+        | InputError::NotAnArray { .. }
+        | InputError::NotAnObject(_)
+        | InputError::JsonType { .. } => Code::ERRCODE_DATATYPE_MISMATCH,
         InputError::NotATime { .. } => Code::ERRCODE_INVALID_DATETIME_FORMAT,
-        InputError::Infinite(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
+        InputError::Array { .. } | InputError::Infinite(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
     }
 }
 

@@ -7,6 +7,7 @@ use ecommerce_ml_protocol::Field;
 use crate::api::input_error;
 use crate::catalog::resolve::Resolved;
 use crate::columns::InputError;
+use crate::columns::element::{element, elements};
 use crate::error::Error;
 use crate::inference::{columns_of, require_input, require_text};
 use crate::relation::{Column, Relation};
@@ -67,7 +68,26 @@ pub fn inputs_of(model: &Resolved, relation: &Relation, named: &NamedColumns) ->
     }
     let fields = columns_of(model)?;
     require_named(model, &fields, named)?;
-    fields.iter().map(|field| column(model, relation, field)).collect()
+    let columns = fields.iter().map(|field| column(model, relation, field)).collect::<Result<_, _>>()?;
+    require_lengths(model, relation, &fields)?;
+    Ok(columns)
+}
+
+/// Refuses arrays that haven't as many numbers as the model reads.
+fn require_lengths(model: &Resolved, relation: &Relation, fields: &[Field]) -> Result<(), Error> {
+    for (array, _) in
+        fields.iter().filter_map(|field| element(&field.name)).filter(|(_, number)| *number == 1)
+    {
+        let Some(column) = relation.column_named(array).ok().filter(Column::is_array) else { continue };
+        let expected = elements(fields, array);
+        let Some((least, most)) = relation.array_lengths(&column, "")? else { continue };
+        for found in [least, most].map(|length| usize::try_from(length).unwrap_or(0)) {
+            if found != expected {
+                return Err(input_error(model, InputError::length(array, found, expected)));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The inputs as a query selects them, one each.
@@ -87,8 +107,10 @@ fn require_named(model: &Resolved, fields: &[Field], named: &NamedColumns) -> Re
         return require_text(model);
     }
     let Some(features) = &named.features else { return Ok(()) };
-    let is_named =
-        |field: &&Field| features.contains(&field.name) || named.text.as_ref() == Some(&field.name);
+    let is_named = |field: &&Field| {
+        let of_array = element(&field.name).is_some_and(|(array, _)| features.iter().any(|one| one == array));
+        of_array || features.contains(&field.name) || named.text.as_ref() == Some(&field.name)
+    };
     match fields.iter().find(|field| !is_named(field)) {
         None => Ok(()),
         Some(field) => Err(Error::FeatureNotNamed { column: field.name.clone(), model: model.name.clone() }),

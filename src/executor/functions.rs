@@ -76,7 +76,10 @@ fn look_up(function: pg_sys::Oid) -> Option<Batchable> {
 }
 
 /// Where the code of a function is.
-unsafe fn address_of(function: pg_sys::Oid) -> usize {
+///
+/// # Safety
+/// The function exists.
+pub unsafe fn address_of(function: pg_sys::Oid) -> usize {
     // SAFETY: zero is a valid state of all fields, and the server fills them in.
     unsafe {
         let mut info: pg_sys::FmgrInfo = std::mem::zeroed();

@@ -5,8 +5,8 @@
 //! - [`hooks`]: when plans are rewritten.
 //! - [`rewrite`]: where in a plan a node helps, and may stand; [`prefetch_safety`]: whether rows may be fetched ahead there;
 //!   [`call_pushdown`]: what joins, aggregates and window functions compute from their input; [`lateral`]: what functions in FROM
-//!   compute from the other side of a loop; [`targetlist`]: taking a plan
-//!   node's expressions out of it.
+//!   compute from the other side of a loop; [`intervals`]: tables of a row, taken apart so that calls can be; [`targetlist`]: taking a
+//!   plan node's expressions out of it.
 //! - [`plan_builder`]: the plan nodes that are put in; [`expression`] and [`plan_walker`]: the server's trees, walked.
 //! - [`read_ahead`]: how far ahead each node may fetch rows; [`error_free`]: whether fetching them can raise errors.
 //! - [`functions`]: which functions of a plan are ours; [`cost`]: what the planner is told about them.
@@ -30,6 +30,7 @@ pub mod expression;
 mod functions;
 mod hooks;
 mod input_expressions;
+mod intervals;
 mod lateral;
 mod models;
 mod node;

@@ -8,6 +8,7 @@ use pgrx::pg_sys::{self, CmdType, NodeTag, Plan, PlannedStmt, TargetEntry};
 use super::call_pushdown::{pull_up_join_conditions, push_down_calls};
 use super::cost::of_calls;
 use super::expression::has_call;
+use super::intervals::{has_intervals, take_apart};
 use super::lateral::move_to_outer;
 use super::node;
 use super::plan_builder::{NodeExpressions, put_nodes_over};
@@ -25,7 +26,8 @@ pub unsafe fn has_batchable_calls(statement: *mut PlannedStmt) -> bool {
     unsafe {
         let mut test = |plan: *mut Plan| {
             !node::is_ours(plan)
-                && (has_call((*plan).targetlist.cast())
+                && (has_intervals(plan)
+                    || has_call((*plan).targetlist.cast())
                     || has_call((*plan).qual.cast())
                     || (is_join(tag(plan)) && has_call((*plan.cast::<pg_sys::Join>()).joinqual.cast()))
                     || (tag(plan) == NodeTag::T_HashJoin
@@ -78,6 +80,16 @@ pub unsafe fn rewrite(statement: *mut PlannedStmt, backward: bool) {
     }
 }
 
+/// Takes the intervals apart that a function on the right side of a nested loop computes, before its calls are moved to the left.
+unsafe fn take_apart_right(plan: *mut Plan) {
+    // SAFETY: the tag tells the type.
+    unsafe {
+        if tag(plan) == NodeTag::T_NestLoop && !(*plan).righttree.is_null() {
+            take_apart((*plan).righttree);
+        }
+    }
+}
+
 /// Whether `WHERE CURRENT OF` may be about a plan: the server looks through these plan nodes for the table's. It doesn't look
 /// through one that keeps rows.
 unsafe fn scans_one_table(plan: *mut Plan) -> bool {
@@ -123,6 +135,8 @@ impl Rewriter {
         unsafe {
             if !node::is_ours(plan) {
                 let first_drained = drains(plan, 0, drained);
+                take_apart(plan);
+                take_apart_right(plan);
                 push_down_calls(plan, self.subplans, first_drained, &mut self.next_id);
                 move_to_outer(plan, self.statement, self.subplans, first_drained, &mut self.next_id);
                 pull_up_join_conditions(plan);

@@ -45,6 +45,8 @@ pub enum ModelFunction {
     Probabilities,
     Value,
     Confidence,
+    /// The value, or the probability of each class.
+    Numbers,
     Embedding,
     Recommendations,
 }
@@ -64,7 +66,8 @@ impl ModelFunction {
             | ModelFunction::Class
             | ModelFunction::Probabilities
             | ModelFunction::Value
-            | ModelFunction::Confidence => Output::Prediction,
+            | ModelFunction::Confidence
+            | ModelFunction::Numbers => Output::Prediction,
         }
     }
 
@@ -84,6 +87,7 @@ impl ModelFunction {
             ModelFunction::Probabilities => answers.probabilities(row)?.into_datum(),
             ModelFunction::Value => answers.value(row)?.into_datum(),
             ModelFunction::Confidence => answers.confidence(row)?.into_datum(),
+            ModelFunction::Numbers => answers.numbers(row)?.into_datum(),
             ModelFunction::Embedding => answers.embedding(row)?.into_datum(),
             ModelFunction::Recommendations => answers.recommendations(row)?.into_datum(),
         })
@@ -318,6 +322,17 @@ impl Answers {
                 pairs.map(|(label, p)| (label.clone(), json!(f64::from(*p)))).collect();
             (!object.is_empty()).then_some(JsonB(Value::Object(object)))
         })
+    }
+
+    /// The value of a regression, or the probability of each label, in the order of the labels.
+    ///
+    /// # Errors
+    /// [`Error::Unexpected`] if something else was asked for.
+    pub fn numbers(&self, row: usize) -> Result<Option<Vec<f64>>, Error> {
+        Ok(self.prediction(row)?.map(|prediction| match prediction {
+            Prediction::Number(value) => vec![value],
+            Prediction::Class { probabilities, .. } => probabilities.iter().map(|p| f64::from(*p)).collect(),
+        }))
     }
 
     /// The probability of what is answered: of a text, of its sentiment if the labels mean one, all labels of that sentiment

@@ -22,6 +22,9 @@ use crate::catalog::jobs::{Failure, Job};
 use crate::catalog::{checkpoints, jobs};
 use crate::error::Error;
 
+/// SQLSTATE of rows that nothing can be learned from, too few of them for example.
+const INVALID_VALUE: &str = "22023";
+
 /// How a training ended, if it didn't fail.
 pub enum End {
     /// With a new version.
@@ -123,10 +126,18 @@ impl EventLoop<'_> {
         }
     }
 
-    /// Where no row was found at all, it may be that the caller saw some.
+    /// What the rows lack is told with how many of them were left out. Where no row was found at all, it may be that the caller saw some.
     fn failed(&self, error: EngineError) -> Failure {
         let mut failure = Failure::from(Error::from(error));
-        if self.sent.rows == 0 && failure.hint.is_none() {
+        if failure.sqlstate == INVALID_VALUE && self.sent.skipped > 0 {
+            let left_out = format!(
+                "Rows that were left out, since they have no label, no time, no key or no text: {}.",
+                self.sent.skipped
+            );
+            failure.detail =
+                Some(failure.detail.map_or(left_out.clone(), |detail| format!("{detail} {left_out}")));
+        }
+        if self.sent.rows == 0 && self.sent.skipped == 0 && failure.hint.is_none() {
             failure.hint = Some(session_hint(self.job));
         }
         failure

@@ -17,6 +17,9 @@ pub fn notices(prepared: &Prepared, of_columns: bool) -> Value {
         contradicting_texts,
         contradicting_rows,
         ref leaking_columns,
+        ref constant_columns,
+        ref distinct_columns,
+        equal_held_out_rows,
     } = prepared.findings;
     let mut notices = Vec::new();
     if contradicting_texts > 0 {
@@ -46,6 +49,27 @@ pub fn notices(prepared: &Prepared, of_columns: bool) -> Value {
             "kind": "leaking_column", "column": column,
             "message": format!("column \"{column}\" alone tells the label (area under the ROC curve above 0.99); leave it out if it is \
                                 known only afterwards"),
+        }));
+    }
+    for column in constant_columns {
+        notices.push(json!({
+            "kind": "constant_column", "column": column,
+            "message": format!("column \"{column}\" never changes in the rows learned from, so nothing is learned from it"),
+        }));
+    }
+    for column in distinct_columns {
+        notices.push(json!({
+            "kind": "distinct_column", "column": column,
+            "message": format!("next to every row has a text of its own in column \"{column}\", so it tells nothing of new rows; leave it out, \
+                                or have it read as a text with option \"text_features\""),
+        }));
+    }
+    if equal_held_out_rows > 0 {
+        let rows = counted(equal_held_out_rows, "row held out has", "rows held out have");
+        notices.push(json!({
+            "kind": "equal_rows", "held_out_rows": equal_held_out_rows,
+            "message": format!("{rows} the same values as rows learned from; if rows were copied, by a join for example, train from a view \
+                                with SELECT DISTINCT, since what is measured on copies is too good"),
         }));
     }
     if prepared.held_out_rows == 0 {

@@ -4,7 +4,8 @@
 //! arguments name the same columns when a training is asked for and when it is done, unless the relation has changed.
 
 use ecommerce_ml_protocol::training::{Objective, TrainingCall, TrainingInput};
-use ecommerce_ml_protocol::{Field, ValueType};
+use ecommerce_ml_protocol::{Field, ValueType, is_blank};
+use serde_json::Value;
 
 use crate::catalog::arguments::Arguments;
 use crate::catalog::jobs::task_name;
@@ -23,6 +24,8 @@ pub struct Reads {
     pub time: Option<Column>,
     /// Columns that would be read, were their types not unknown to models, with their types.
     pub left_out: Vec<String>,
+    /// Arrays that could be read, were they named: nobody knows whether all are of one length.
+    pub arrays: Vec<String>,
 }
 
 impl Reads {
@@ -40,8 +43,14 @@ impl Reads {
         let label = arguments.label_column.as_ref().map(|name| relation.column_named(name)).transpose()?;
         let time = arguments.time_column.as_ref().map(|name| relation.column_named(name)).transpose()?;
         time.as_ref().map_or(Ok(()), Column::require_time)?;
-        let mut reads =
-            Self { input: TrainingInput::Text, columns: Vec::new(), label, time, left_out: Vec::new() };
+        let mut reads = Self {
+            input: TrainingInput::Text,
+            columns: Vec::new(),
+            label,
+            time,
+            left_out: Vec::new(),
+            arrays: Vec::new(),
+        };
         match event_columns(task) {
             Some(needs) => reads.choose_events(relation, arguments, task, &needs)?,
             None => reads.choose_rows(relation, arguments, task, before)?,
@@ -70,9 +79,9 @@ impl Reads {
                 self.columns = vec![relation.column_named(text)?];
                 return self.columns[0].as_review().map(drop);
             }
-            (text, Some(names)) => self.choose(relation, names, text.as_ref())?,
+            (text, Some(names)) => self.choose(relation, (names, &arguments.options), text.as_ref())?,
             (None, None) => match before {
-                Some(names) => self.choose(relation, names, None)?,
+                Some(names) => self.choose(relation, (names, &arguments.options), None)?,
                 None => self.choose_all(relation, arguments)?,
             },
         }
@@ -113,7 +122,11 @@ impl Reads {
                 return Err(Error::ColumnTwice(name.clone()));
             }
             let column = relation.column_named(name)?;
-            let value_type = column.value_type().unwrap_or(ValueType::Text);
+            let value_type = match (column.value_type(), column.kind()) {
+                // An interval is a number to learn from, but no number that tells things apart.
+                (None, _) | (Some(ValueType::Number), Err(_)) => ValueType::Text,
+                (Some(value_type), _) => value_type,
+            };
             keys.push(Field { name: name.clone(), value_type });
             self.columns.push(column);
         }
@@ -157,13 +170,23 @@ impl Reads {
         }
     }
 
-    /// The columns that are named, and the text if it isn't among them.
-    fn choose(&mut self, relation: &Relation, names: &[String], text: Option<&String>) -> Result<(), Error> {
+    /// The columns that are named, of an array each element, and the text if it isn't among them.
+    fn choose(
+        &mut self,
+        relation: &Relation,
+        (names, options): (&[String], &Value),
+        text: Option<&String>,
+    ) -> Result<(), Error> {
         for (at, name) in names.iter().enumerate() {
             if names[..at].contains(name) {
                 return Err(Error::ColumnTwice(name.clone()));
             }
-            self.columns.push(relation.column_named(name)?);
+            let column = relation.column_named(name)?;
+            if column.is_array() {
+                self.columns.extend(relation.elements(&column, &condition(options)?)?);
+            } else {
+                self.columns.push(column);
+            }
         }
         if let Some(text) = text {
             let column = relation.column_named(text)?;
@@ -186,6 +209,7 @@ impl Reads {
             }
             match column.value_type() {
                 Some(_) => self.columns.push(column),
+                None if column.is_array() => self.arrays.push(column.shown()),
                 None => self.left_out.push(column.shown()),
             }
         }
@@ -209,6 +233,22 @@ impl Reads {
             has_time: self.time.is_some(),
             options: arguments.options.to_string(),
         }
+    }
+}
+
+/// The rows that option `where` leaves, as the end of a query of relation `t`.
+///
+/// # Errors
+/// [`Error::InvalidOption`] for a condition that is no text, or blank.
+pub fn condition(options: &Value) -> Result<String, Error> {
+    match options.get("where") {
+        None | Some(Value::Null) => Ok(String::new()),
+        Some(Value::String(condition)) if is_blank(condition) => {
+            Err(Error::InvalidOption { name: "where", expected: "a condition, not a blank string" })
+        }
+        // On lines of its own, so that a comment at its end hides nothing of ours.
+        Some(Value::String(condition)) => Ok(format!(" WHERE (\n{condition}\n)")),
+        Some(_) => Err(Error::InvalidOption { name: "where", expected: "a condition, as a string" }),
     }
 }
 

@@ -6,9 +6,8 @@
 use ecommerce_ml_protocol::training::{Label, Objective, TrainingInput, TrainingRows};
 use ecommerce_ml_protocol::{Field, Input, MAX_TEXT_BYTES, is_blank};
 use pgrx::pg_sys;
-use serde_json::Value;
 
-use super::reads::Reads;
+use super::reads::{Reads, condition};
 use crate::catalog::jobs::Job;
 use crate::columns::{RowsBuilder, TupleReader, timestamp};
 use crate::error::Error;
@@ -84,17 +83,7 @@ fn query(relation: &Relation, reads: &Reads, job: &Job) -> Result<String, Error>
             columns.extend(others.iter().map(|column| column.as_it_is().to_owned()));
         }
     }
-    let condition = match job.arguments.options.get("where") {
-        None | Some(Value::Null) => String::new(),
-        Some(Value::String(condition)) if is_blank(condition) => {
-            return Err(Error::InvalidOption { name: "where", expected: "a condition, not a blank string" });
-        }
-        // On lines of its own, so that a comment at its end hides nothing of ours.
-        Some(Value::String(condition)) => format!(" WHERE (\n{condition}\n)"),
-        Some(_) => {
-            return Err(Error::InvalidOption { name: "where", expected: "a condition, as a string" });
-        }
-    };
+    let condition = condition(&job.arguments.options)?;
     Ok(format!("SELECT {} FROM {} AS t{condition}", columns.join(", "), relation.from()))
 }
 

@@ -82,6 +82,10 @@ pub fn check(request: &TrainingRequest<'_>, base: Option<&str>) -> Result<Job, E
         let left_out = reads.left_out.join(", ");
         notice!("columns that models cannot read are left out: {left_out}");
     }
+    if !reads.arrays.is_empty() {
+        let arrays = reads.arrays.join(", ");
+        notice!("arrays are left out unless feature_columns names them: {arrays}");
+    }
     // SAFETY: both are set in a session.
     let (owner, login) = unsafe { (pg_sys::GetUserId(), pg_sys::GetSessionUserId()) };
     let job = Job {

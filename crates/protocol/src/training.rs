@@ -150,6 +150,12 @@ pub struct Findings {
     pub contradicting_rows: u64,
     /// Columns that tell the label alone, as columns do that are known only afterwards.
     pub leaking_columns: Vec<String>,
+    /// Columns with one value, or none, in all rows learned from.
+    pub constant_columns: Vec<String>,
+    /// Columns of texts that stand for nothing but their row: next to all are different.
+    pub distinct_columns: Vec<String>,
+    /// Rows held out that look like rows learned from, where looks are too few for copies, and yet too many for mere categories.
+    pub equal_held_out_rows: u64,
 }
 
 /// Where a training is.

@@ -7,6 +7,7 @@
 //! - `call`: what trainings of both are called with.
 //! - [`texts`]: columns of text that a text model reads, before any other model sees them.
 //! - `score`: sums to answers; [`predictor`]: a loaded model behind the boundary of all kinds.
+//! - `findings`: columns that tell the label alone, and columns that tell nothing.
 //! - `threads`: the threads that models of this crate compute on; `dot`: sums of products.
 //!
 //! It must not know tokens or encoders, nor requests, clients and PostgreSQL.
@@ -18,6 +19,7 @@
 mod call;
 mod columns;
 mod dot;
+mod findings;
 pub mod isolation;
 pub mod linear;
 pub mod predictor;

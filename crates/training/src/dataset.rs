@@ -13,6 +13,9 @@ use sha2::Digest;
 use crate::columns;
 use crate::split::{self, Split};
 
+/// Fewer looks than these are a few categories, which many rows have in common.
+const LEAST_LOOKS: usize = 50;
+
 /// What a row is known by: the first half of its [hash](RowBytes::hash). Paraphrases may be other ones each time.
 pub type RowId = [u8; 16];
 
@@ -192,11 +195,12 @@ impl Dataset {
     /// nothing to find.
     pub fn inspect(&self, split: &mut Split) -> Findings {
         let mut findings = Findings::default();
-        if !self.finds_copies() {
-            return findings;
-        }
         let mut is_held_out = vec![false; self.len()];
         split.held_out.iter().for_each(|&place| is_held_out[place] = true);
+        if !self.finds_copies() {
+            findings.equal_held_out_rows = self.equal_held_out_rows(&is_held_out);
+            return findings;
+        }
         let mut repeated = vec![false; self.len()];
         let order = self.by_content();
         let bytes = RowBytes::new(&self.input, &self.fields);
@@ -224,6 +228,21 @@ impl Dataset {
         split.held_out.retain(|&place| !repeated[place]);
         findings.repeated_held_out_rows = (before - split.held_out.len()) as u64;
         findings
+    }
+
+    /// How many of the rows held out look like rows learned from, where that may be no chance: looks are many, and next to all have one
+    /// label each. 0 where it may.
+    fn equal_held_out_rows(&self, is_held_out: &[bool]) -> u64 {
+        let order = self.by_content();
+        let (mut looks, mut contradicting, mut equal) = (0, 0, 0);
+        for places in self.groups(&order) {
+            looks += 1;
+            let first = label_key(&self.labels[places[0]]);
+            contradicting += usize::from(places.iter().any(|&place| label_key(&self.labels[place]) != first));
+            let held_out = places.iter().filter(|&&place| is_held_out[place]).count();
+            equal += if held_out < places.len() { held_out as u64 } else { 0 };
+        }
+        if looks >= LEAST_LOOKS && contradicting * 20 <= looks { equal } else { 0 }
     }
 
     /// Whether rows that look the same are copies. Texts are; rows of columns unless most look like another: a colour and a size

@@ -312,7 +312,8 @@ fn number(row: &Label) -> Result<f64, EngineError> {
         Label::Number(number) if number.is_finite() => {
             Err(refused(format!("label {number:e} is too large: the largest is {LARGEST_NUMBER:e}")))
         }
-        Label::Number(number) => Err(refused(format!("label {number} is not a finite number"))),
+        Label::Number(number) => Err(refused(format!("label {number} is not a finite number"))
+            .with_hint("Rows without a label are left out: train from a view with nullif(label, 'NaN').")),
         Label::Class(class) => {
             let shown: String = class.chars().take(SHOWN).collect();
             Err(refused(format!("label \"{shown}\" is not a number")))

@@ -3,6 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use ecommerce_ml_server_tests::batches::{assert_batched, set_batches};
 use ecommerce_ml_server_tests::fixtures::{import_reference, import_statement};
 use ecommerce_ml_server_tests::installation::give_to_server;
 use ecommerce_ml_server_tests::jobs::{losses, reach, said, succeed, wait};
@@ -156,6 +157,34 @@ fn models_tell_what_they_go_by_and_how_far_off_they_may_be() {
         "SELECT bool_and(stars BETWEEN i.lower AND i.upper AND i.lower <= i.value AND i.value <= i.upper)
                  FROM customers AS c, ecommerce_ml.predict_interval(c, 'stars', 0.9) AS i";
     assert!(ask::<bool>(&mut session, query));
+    for query in [
+        "SELECT c.id, i.* FROM customers AS c, ecommerce_ml.predict_interval(c, 'worth') AS i",
+        "SELECT c.id, i.* FROM customers AS c CROSS JOIN LATERAL ecommerce_ml.predict_interval(to_jsonb(c), 'stars', c.id / 1000.0) AS i",
+        "SELECT c.id, i.* FROM customers AS c LEFT JOIN LATERAL ecommerce_ml.predict_interval(c, 'worth', 0.9) AS i ON i.lower > 60",
+        "SELECT c.id, (ecommerce_ml.predict_interval(c, 'worth')).* FROM customers AS c",
+        "SELECT count(*) AS rows, avg(i.upper - i.lower) FROM customers AS c, ecommerce_ml.predict_interval(c, 'stars') AS i",
+    ] {
+        assert_batched(&mut session, query);
+        let answers = format!("SELECT md5(string_agg(t::text, ',' ORDER BY t)) FROM ({query}) AS t");
+        let [batched, alone] = [true, false].map(|on| {
+            set_batches(&mut session, on);
+            ask::<String>(&mut session, &answers)
+        });
+        assert_eq!(batched, alone, "{query}");
+        set_batches(&mut session, true);
+    }
+    // What is volatile is asked for once.
+    let query = "SELECT count(*) FROM customers AS c, ecommerce_ml.predict_interval(c, 'worth', 0.5 + random() / 10) AS i";
+    assert_eq!(ask::<i64>(&mut session, query), 600);
+    for (call, code) in [
+        ("interval_of('{1,2}', 'worth', 0.5)", "22023"),
+        ("interval_of('{1}', 'worth', 2)", "22023"),
+        ("interval_of('{0.5,0.5}', 'churned', 0.5)", "22023"),
+        ("prediction_of('{}'::jsonb, 'worth')", "42703"),
+        ("prediction_of('{}'::jsonb, 'reviews')", "42809"),
+    ] {
+        fails_with(&mut session, &format!("SELECT ecommerce_ml.{call}"), code);
+    }
     for (call, code) in [
         ("predict_interval(c, 'churned')", "22023"),
         ("predict_interval(c, 'ridge')", "22023"),

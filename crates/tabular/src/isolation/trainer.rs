@@ -21,7 +21,8 @@ use super::growing::{Sample, expected_splits};
 use super::kind::KIND;
 use super::options::Options;
 use crate::call::{check_columns, columns_of};
-use crate::columns::refused;
+use crate::columns::{find, refused};
+use crate::findings::add_useless_columns;
 use crate::score::Head;
 use crate::threads::Threads;
 use crate::trees::contributions::add;
@@ -71,6 +72,10 @@ impl Trainer for IsolationTrainer {
         let hint = "Increase ecommerce_ml.training_memory, train on fewer rows, or name fewer columns.";
         let told = || (format!("There are {} rows.", dataset.len()), hint);
         let memory = within(bytes, plan.memory_limit, told)?;
+        let (columns, fields) = (columns_of(&dataset.input)?, plan.call.input.fields());
+        let mut findings = Findings::default();
+        let all: Vec<usize> = (0..dataset.len()).collect();
+        add_useless_columns(&mut findings, fields, &find(columns, fields)?, (&all, &[]));
         let prepared = Prepared {
             training_rows: dataset.len() as u64,
             held_out_rows: 0,
@@ -83,13 +88,12 @@ impl Trainer for IsolationTrainer {
             memory,
             options: effective,
             baseline: None,
-            findings: Findings::default(),
+            findings,
         };
         sink.send(JobOutput::Prepared(Box::new(prepared)))?;
         sink.send(JobOutput::Phase(Phase::Training))?;
-        let columns = columns_of(&dataset.input)?;
         let learn = || -> Result<(TreesModel, Vec<Metric>), EngineError> {
-            let learned = learn(columns, &fit(columns, plan.call.input.fields())?, options)?;
+            let learned = learn(columns, &fit(columns, fields)?, options)?;
             let metrics = quantiles(&learned, columns)?;
             Ok((learned, metrics))
         };
@@ -146,6 +150,7 @@ fn learn(rows: &Rows, encoding: &Encoding, options: Options) -> Result<TreesMode
         head: Head::AnomalyScore,
         forest,
         residuals: Vec::new(),
+        isotonic: None,
     })
 }
 

@@ -81,6 +81,11 @@ impl Plan {
         self.places.len() * (Head::of(self.base.info()).count() + COMPONENTS)
     }
 
+    /// The places of the fields that the text model reads.
+    pub(crate) fn places(&self) -> &[usize] {
+        &self.places
+    }
+
     /// The fields that no text model reads.
     pub(crate) fn others(&self) -> Vec<Field> {
         let others = self.fields.iter().enumerate().filter(|(place, _)| !self.places.contains(place));

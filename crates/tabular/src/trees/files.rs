@@ -1,4 +1,4 @@
-//! The files of a model of trees: `signature.json`, which is the same of all kinds, `features.json`, how columns become features, and
+//! The files of a model of trees: `signature.json`, which is the same of all kinds, `features.json`, how columns become features and sums probabilities, and
 //! `model.json`, the trees as XGBoost's library and Python's `xgboost` and `shap` read them.
 //!
 //! It must not know rows. Invariant: whatever the bytes are, the answer is a model that can score any row, or an error that says
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::booster_file;
 use super::encoding::{EncodedColumn, Encoding};
+use super::isotonic::Isotonic;
 use super::model::TreesModel;
 use crate::score::Head;
 
@@ -32,6 +33,8 @@ struct FeaturesFile {
     columns: Vec<EncodedColumn>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     residuals: Vec<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    isotonic: Option<Isotonic>,
 }
 
 /// Whether these are the files of a model of this kind, be it a damaged one.
@@ -60,7 +63,8 @@ pub fn read(files: &ModelFiles, kind: &'static str) -> Result<TreesModel, Engine
     };
     let forest = booster_file::read(files.require(MODEL)?, encoding.features())
         .map_err(|what| damaged(MODEL, &what))?;
-    let model = TreesModel { kind, encoding, head, forest, residuals: features.residuals };
+    let FeaturesFile { residuals, isotonic, .. } = features;
+    let model = TreesModel { kind, encoding, head, forest, residuals, isotonic };
     model.check().map_err(|what| damaged(MODEL, &what))?;
     if model.signature() != signature {
         return Err(damaged(SIGNATURE, &format!("it does not say what \"{FEATURES}\" does")));
@@ -79,6 +83,7 @@ pub fn write(model: &TreesModel) -> Result<ModelFiles, EngineError> {
         format: FORMAT,
         columns: model.encoding.columns.clone(),
         residuals: model.residuals.clone(),
+        isotonic: model.isotonic.clone(),
     };
     let features = serde_json::to_vec(&features).map_err(|error| unwritable(error.to_string()))?;
     let is_number = !matches!(model.head, Head::Classes { .. });

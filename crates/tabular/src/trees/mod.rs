@@ -4,6 +4,7 @@
 //! - [`encoding`]: values to features; `moment`: a moment as numbers.
 //! - `forest`: trees and their sums; `contributions`: what each feature adds to them.
 //! - [`model`]: an encoding and trees over its features.
+//! - [`isotonic`]: a rising map from sums to probabilities.
 //! - [`files`]: its files; `booster_file`: trees in XGBoost's JSON.
 //! - `scoring`: rows to answers, and what each column contributes.
 //! - [`trainer`]: rows to a model, by XGBoost's library.
@@ -16,6 +17,7 @@ pub(crate) mod contributions;
 pub mod encoding;
 pub mod files;
 pub(crate) mod forest;
+pub mod isotonic;
 pub mod kind;
 pub mod model;
 mod moment;

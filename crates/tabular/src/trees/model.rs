@@ -6,6 +6,7 @@ use ecommerce_ml_protocol::{ModelInfo, Signature};
 
 use super::encoding::Encoding;
 use super::forest::{Forest, Node};
+use super::isotonic::Isotonic;
 use crate::score::{Head, has_twice, shares};
 
 /// What the catalog calls the kind.
@@ -25,6 +26,8 @@ pub struct TreesModel {
     /// Of numbers: how far off it was on rows that it had not learned from, [`RESIDUALS`] quantiles of the absolute difference at even
     /// steps from the least to the largest; none if that isn't known.
     pub residuals: Vec<f64>,
+    /// Of two classes: what probability a sum stands for, where that isn't the logistic function's.
+    pub isotonic: Option<Isotonic>,
 }
 
 /// How many quantiles of differences are kept.
@@ -60,6 +63,9 @@ impl TreesModel {
             "depth": self.forest.depth(),
             "importance": self.importance(),
         });
+        if self.isotonic.is_some() {
+            details["calibration"] = serde_json::json!("isotonic");
+        }
         if !self.residuals.is_empty() {
             details["residuals"] = serde_json::json!(self.residuals);
         }
@@ -78,7 +84,8 @@ impl TreesModel {
 
     /// About how many bytes it takes in memory, ready to answer.
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + 2 * self.encoding.bytes() + self.forest.nodes() * size_of::<Node>()
+        let isotonic = self.isotonic.as_ref().map_or(0, Isotonic::bytes);
+        size_of::<Self>() + 2 * self.encoding.bytes() + self.forest.nodes() * size_of::<Node>() + isotonic
     }
 
     /// What is wrong with it, if anything. Trees were checked when they were made.
@@ -93,6 +100,12 @@ impl TreesModel {
         };
         if sums != self.forest.sums || (matches!(self.head, Head::Classes { .. }) && labels.len() < 2) {
             return Err(format!("it has {} labels and {} sums", labels.len(), self.forest.sums));
+        }
+        if let Some(isotonic) = &self.isotonic {
+            if labels.len() != 2 {
+                return Err("it calibrates what has no two classes".to_owned());
+            }
+            isotonic.check()?;
         }
         if has_twice(labels.iter()) {
             return Err("a label is there twice".to_owned());

@@ -12,6 +12,7 @@ use ecommerce_ml_protocol::{Answers, Contributions, EngineError, Explanation, Ro
 use super::contributions::{add, mean};
 use super::encoding::{Encoder, Found};
 use super::forest::Forest;
+use super::isotonic::Isotonic;
 use super::model::TreesModel;
 use crate::columns::refused;
 use crate::score::{Answering, Head, Score, distribution, given_up, overflow};
@@ -31,6 +32,7 @@ pub(crate) struct Scorer {
     encoder: Encoder,
     head: Head,
     forest: Forest,
+    isotonic: Option<Isotonic>,
     /// The column of each feature.
     columns: Vec<usize>,
     /// What each sum is on average, trees and base.
@@ -53,6 +55,7 @@ impl Scorer {
             encoder: Encoder::new(&model.encoding),
             head: model.head.clone(),
             forest: model.forest.clone(),
+            isotonic: model.isotonic.clone(),
             columns: model.encoding.column_of_feature(),
             means,
             depth: nodes.max(1).ilog2() as usize + 1,
@@ -69,6 +72,17 @@ impl Scorer {
         Ok(sums)
     }
 
+    /// Probabilities of the sums of a row, `[sums]`, which are used up; none if they overflowed.
+    fn probabilities(&self, sums: &mut [f64]) -> Option<Vec<f32>> {
+        match (&self.isotonic, &*sums) {
+            (Some(isotonic), [sum]) => {
+                let second = isotonic.probability(*sum);
+                sum.is_finite().then(|| vec![(1.0 - second) as f32, second as f32])
+            }
+            _ => distribution(sums),
+        }
+    }
+
     fn explain_row(
         &self,
         found: &Found<'_>,
@@ -82,7 +96,11 @@ impl Scorer {
         self.forest.margins(&features, width, &mut sums);
         let (sum, sign) = match (&self.head, sums.as_slice()) {
             (Head::Classes { .. }, [sum]) => {
-                let first = class.map_or(*sum <= 0.0, |class| class == 0);
+                let likely = match &self.isotonic {
+                    None => *sum > 0.0,
+                    Some(isotonic) => isotonic.probability(*sum) >= 0.5,
+                };
+                let first = class.map_or(!likely, |class| class == 0);
                 (0, if first { -1.0 } else { 1.0 })
             }
             _ => {
@@ -163,7 +181,7 @@ impl Answering for Prepared<'_> {
                 let mut probabilities = Vec::with_capacity(part.len());
                 for block in blocks {
                     for sums in scorer.sums(found, block)?.chunks_mut(scorer.forest.sums.max(1)) {
-                        probabilities.push(Some(distribution(sums).ok_or_else(overflow)?));
+                        probabilities.push(Some(scorer.probabilities(sums).ok_or_else(overflow)?));
                     }
                 }
                 Ok(Answers::Classes { labels: labels.clone(), probabilities })

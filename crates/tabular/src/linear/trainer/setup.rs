@@ -18,7 +18,8 @@ use super::options::{Options, Penalty};
 use super::problem::Problem;
 use super::task::LearningTask;
 use crate::call::{bytes_of, check_columns, columns_of};
-use crate::columns::refused;
+use crate::columns::{find, refused};
+use crate::findings::{add_useless_columns, leaking_columns, refuse_constants};
 use crate::linear::encoding::Encoding;
 use crate::texts::{Learned, Plan, TextModels};
 
@@ -66,16 +67,22 @@ impl Setup {
         };
         let targets = Targets::read(call.objective, &dataset.labels, None)?;
         let common = options.common;
-        let held_out = HeldOut::choose(&dataset, &targets, common.eval_fraction, common.seed)?;
+        let mut held_out = HeldOut::choose(&dataset, &targets, common.eval_fraction, common.seed)?;
         let columns = columns_of(&dataset.input)?;
         let learned = &held_out.split.training;
         let texts = Plan::of(call, (columns, learned), base, texts.get())?;
+        let fields = call.input.fields();
+        let read = texts.as_ref().map_or(&[][..], Plan::places);
+        add_useless_columns(&mut held_out.findings, fields, &find(columns, fields)?, (learned, read));
+        refuse_constants(&held_out.findings, fields)?;
         let text_bytes = texts.as_ref().map_or(0, |plan| plan.bytes(dataset.len()));
         within_texts(text_bytes, plan.memory_limit)?;
         let texts = texts.map(|plan| pool.install(|| plan.learn(columns, learned))).transpose()?;
-        let fields = call.input.fields();
         let (columns, fields) =
             texts.as_ref().map_or((columns, fields), |texts| (&texts.rows, &texts.fields));
+        let leaking = leaking_columns(fields, &find(columns, fields)?, learned, &targets);
+        held_out.findings.leaking_columns =
+            texts.as_ref().map_or(leaking.clone(), |texts| texts.outer_names(leaking));
         let encoding = fit(columns, fields, learned, options.max_categories)?;
         let task = LearningTask::new(&targets, learned, &options)?;
         let sizes = MemoryModel {

@@ -207,15 +207,6 @@ impl Wanted {
         let Kind::Two { of } = &self.kind else { return None };
         Some((of[row] > 0.5, f64::from(self.weights[row])))
     }
-
-    /// The class of a row; none of numbers.
-    pub(super) fn class(&self, row: usize) -> Option<u32> {
-        match &self.kind {
-            Kind::Numbers { .. } => None,
-            Kind::Two { of } => Some(of[row] as u32),
-            Kind::Many { of, .. } => Some(of[row].0),
-        }
-    }
 }
 
 /// Most classes that columns of many kinds have a mean of.

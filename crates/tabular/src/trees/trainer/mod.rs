@@ -5,7 +5,7 @@
 //! - `fit`: how values become features; `loss`: what labels ask, and its derivatives.
 //! - `folds`: parts of the rows to learn from and to measure on.
 //! - `search`: how deep trees should be and how many.
-//! - `calibration`: how sure probabilities should be; `leakage`: columns that tell the label alone.
+//! - `calibration`: how sure probabilities should be.
 //! - `setup`: a job, read and checked; `memory`: how much it takes.
 //!
 //! It must not know PostgreSQL, or who asks. Invariant: that of all trainers: the same rows, options and seed give the same model,
@@ -15,7 +15,6 @@
 mod calibration;
 mod fit;
 mod folds;
-mod leakage;
 mod loss;
 mod memory;
 mod options;
@@ -50,6 +49,9 @@ const DEPTHS: [u32; 3] = [2, 4, 6];
 
 /// Rounds where no rows are left to measure on.
 const UNMEASURED_ROUNDS: u32 = 50;
+
+/// From so many numbers on the library shares out the work of a tree.
+const NUMBERS_OF_THREADS: usize = 200_000;
 
 /// Rounds between two reports of the last training.
 const REPORTED: u32 = 10;
@@ -141,7 +143,7 @@ impl<'a> Run<'a> {
             let began = Instant::now();
             self.epoch += 1;
             // Several folds are grown at once.
-            let threads = if setup.folds.len() > 1 { 1 } else { self.pool.current_num_threads() };
+            let threads = if setup.folds.len() > 1 { 1 } else { self.threads_of_library() };
             let parameters = setup.parameters(depth, threads);
             let (library, pool) = (self.library, self.pool);
             let what = (library, parameters.as_slice(), depth);
@@ -166,7 +168,7 @@ impl<'a> Run<'a> {
         let setup = self.setup;
         let began = Instant::now();
         self.epoch += 1;
-        let parameters = setup.parameters(best.depth, self.pool.current_num_threads());
+        let parameters = setup.parameters(best.depth, self.threads_of_library());
         let mut growing = Growing::new(self.library, &setup.whole, &setup.wanted, &parameters)?;
         for round in 1..=best.rounds {
             growing.grow()?;
@@ -180,7 +182,7 @@ impl<'a> Run<'a> {
             .map_err(|what| EngineError::new(ErrorKind::Internal, format!("XGBoost's model: {what}")))?;
         let measured: Vec<usize> = setup.folds.iter().flat_map(|fold| fold.measured.clone()).collect();
         let margins = best.margins.concat();
-        let mut residuals = Vec::new();
+        let (mut residuals, mut isotonic) = (Vec::new(), None);
         if setup.wanted.is_number() {
             let (mean, deviation) = setup.wanted.scale();
             forest.rescale(deviation, mean);
@@ -188,12 +190,19 @@ impl<'a> Run<'a> {
         } else if best.margins.is_empty() {
             forest.base = growing.base();
         } else {
-            let (factor, shift) = calibration::fit(&setup.wanted, &measured, &margins);
-            forest.rescale(factor, factor * growing.base() + shift);
+            let found = calibration::fit(&setup.wanted, &measured, &margins);
+            forest.rescale(found.factor, found.factor * growing.base() + found.shift);
+            isotonic = found.isotonic;
         }
         let labels = setup.targets.labels();
         let head = if labels.is_empty() { Head::Number } else { Head::Classes { labels } };
-        Ok(TreesModel { kind: KIND, encoding: setup.encoding.clone(), head, forest, residuals })
+        Ok(TreesModel { kind: KIND, encoding: setup.encoding.clone(), head, forest, residuals, isotonic })
+    }
+
+    /// How many threads the library is to have for one training: where there are few numbers, they would mostly wait for each other.
+    fn threads_of_library(&self) -> usize {
+        let numbers = self.setup.whole.learned.len() * self.setup.encoding.features();
+        if numbers < NUMBERS_OF_THREADS { 1 } else { self.pool.current_num_threads() }
     }
 
     fn step(&self, rounds: u32) -> u64 {

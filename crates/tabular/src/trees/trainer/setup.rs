@@ -15,14 +15,14 @@ use rayon::prelude::*;
 
 use super::fit::{Means, fit};
 use super::folds::{FOLDS, Parts, by_time, of_folds, of_rows};
-use super::leakage::leaking_columns;
 use super::loss::Wanted;
 use super::memory::MemoryModel;
 use super::options::Options;
 use super::search::Fold;
 use super::{DEPTHS, internal};
 use crate::call::{bytes_of, check_columns, columns_of};
-use crate::columns::refused;
+use crate::columns::{find, refused};
+use crate::findings::{add_useless_columns, leaking_columns, refuse_constants};
 use crate::texts::{Learned, Plan, TextModels};
 use crate::trees::encoding::{Encoder, Encoding};
 
@@ -74,6 +74,9 @@ impl Setup {
         let wanted = Wanted::new(&targets, &learned, dataset.len(), &options.class_weights)?;
         let columns = columns_of(&dataset.input)?;
         let texts = Plan::of(call, (columns, &learned), base, texts.get())?;
+        let read = texts.as_ref().map_or(&[][..], Plan::places);
+        add_useless_columns(&mut held_out.findings, fields, &find(columns, fields)?, (&learned, read));
+        refuse_constants(&held_out.findings, fields)?;
         let features = match &texts {
             Some(plan) => plan.numbers() + most_features(&plan.others()),
             None => most_features(fields),
@@ -101,7 +104,7 @@ impl Setup {
         if encoding.features() == 0 {
             return Err(refused("no column to learn from has a value"));
         }
-        let leaking = leaking_columns(&encoding, &own, &learned, &wanted);
+        let leaking = leaking_columns(fields, &find(columns, fields)?, &learned, &targets);
         held_out.findings.leaking_columns =
             texts.as_ref().map_or(leaking.clone(), |texts| texts.outer_names(leaking));
         let matrix = Matrix::new(library, &own, encoding.features()).map_err(internal)?;
