@@ -54,5 +54,6 @@ pub(super) fn call(model: &Resolved) -> &'static str {
         Task::Forecast => "forecast",
         Task::Recommendation => "recommend",
         Task::Lifetime => "predict_lifetime",
+        Task::Elasticity => "price_response",
     }
 }

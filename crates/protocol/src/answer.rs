@@ -51,6 +51,10 @@ pub enum Table {
     /// What a series comes to in all over its next periods. Arguments: number `horizon` (periods), and a text for each key. Columns: numbers
     /// `level` and `quantity`, both ascending: the quantity that the sum is below with this probability; no row for keys without a series.
     TotalDemand,
+    /// How sales respond to prices. Arguments: numbers `after` (rows to pass over) and `count` (at most). Columns: text `keys` (a JSON object;
+    /// empty of all), numbers `elasticity`, `std_error`, `lower`, `upper` (NULL where nothing is known), number `observations`, text
+    /// `warning`; first of all, then categories, then keys, each in their order.
+    PriceResponse,
 }
 
 impl Table {
@@ -62,6 +66,7 @@ impl Table {
             Table::SimilarItems => "similar items",
             Table::Lifetimes => "lifetimes",
             Table::TotalDemand => "demand of several periods",
+            Table::PriceResponse => "elasticities",
         }
     }
 }

@@ -67,6 +67,8 @@ pub enum Task {
     Lifetime,
     /// How unlike others a row is.
     Anomaly,
+    /// How sales respond to prices.
+    Elasticity,
 }
 
 impl Task {
@@ -80,6 +82,7 @@ impl Task {
             Task::Recommendation => "recommendation",
             Task::Lifetime => "lifetime",
             Task::Anomaly => "anomaly",
+            Task::Elasticity => "elasticity",
         }
     }
 }
@@ -93,6 +96,7 @@ impl Signature {
             Answer::Table(Table::Forecast | Table::TotalDemand) => Some(Task::Forecast),
             Answer::Table(Table::Recommendations | Table::SimilarItems) => Some(Task::Recommendation),
             Answer::Table(Table::Lifetimes) => Some(Task::Lifetime),
+            Answer::Table(Table::PriceResponse) => Some(Task::Elasticity),
             Answer::AnomalyScore => Some(Task::Anomaly),
             Answer::Embedding(_) | Answer::Tokens => None,
         };

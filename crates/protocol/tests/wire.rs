@@ -77,7 +77,8 @@ fn table() -> impl Strategy<Value = Table> {
         Just(Table::Recommendations),
         Just(Table::SimilarItems),
         Just(Table::Lifetimes),
-        Just(Table::TotalDemand)
+        Just(Table::TotalDemand),
+        Just(Table::PriceResponse)
     ]
 }
 
@@ -100,7 +101,8 @@ fn training_call() -> impl Strategy<Value = TrainingCall> {
         Just(Objective::Forecast),
         Just(Objective::Recommendation),
         Just(Objective::Lifetime),
-        Just(Objective::Anomaly)
+        Just(Objective::Anomaly),
+        Just(Objective::Elasticity)
     ];
     let input = prop_oneof![
         Just(TrainingInput::Text),
