@@ -578,7 +578,7 @@ fn prices_that_tell_nothing_are_refused() {
         ("\"Brand\" = ''b6''", "\"price\" never varied within a series"),
         ("false", "there are no sales to learn from"),
         ("sold = 0", "there are no sales to learn from"),
-        ("week < ''2024-01-10'' AND store = 1", "too few observations"),
+        ("week < ''2024-01-10'' AND store = 1 AND \"Brand\" < ''b3''", "too few observations"),
     ] {
         let options = format!(r#"{{"where": "{}"}}"#, condition.replace('"', "\\\""));
         let job: i64 = ask(&mut session, &learn("few", ", feature_columns => '{price}'", &options));

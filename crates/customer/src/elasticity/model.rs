@@ -2,6 +2,8 @@
 //!
 //! It must not know rows or files. Invariant: the first entry is of all, and none comes twice.
 
+use std::collections::BTreeMap;
+
 use ecommerce_ml_protocol::{Answer, Field, ModelInfo, Reads, Signature, Table, ValueType};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -93,11 +95,11 @@ impl ElasticityModel {
         Value::Object(self.columns.iter().zip(&entry.keys).filter_map(key).collect())
     }
 
-    /// The elasticity of an entry, or of all where its own isn't known.
+    /// The elasticities that are known, by keys.
     #[must_use]
-    pub fn elasticity(&self, keys: &[Option<String>]) -> Option<f64> {
-        let own = self.entries.iter().find(|entry| entry.keys == keys)?.response.elasticity;
-        own.or(self.entries.first()?.response.elasticity).map(|known| known.value)
+    pub fn elasticities(&self) -> BTreeMap<&[Option<String>], f64> {
+        let known = |entry: &Entry| entry.response.elasticity.map(|known| known.value);
+        self.entries.iter().filter_map(|entry| Some((entry.keys.as_slice(), known(entry)?))).collect()
     }
 
     /// Whether it can be asked, which one out of a damaged file may not.

@@ -209,11 +209,12 @@ impl Learner {
         if incumbent.columns != self.columns.keys {
             return None;
         }
-        let known = |key: &u32| incumbent.elasticity(self.grouped.keys.get(*key as usize)?);
-        let theirs = self.grouped.levels.keys.of_series.iter().map(known);
-        // A key that it doesn't know is as all others to it.
-        let of_all = incumbent.entries.first()?.response.elasticity?.value;
-        let theirs = theirs.map(|elasticity| elasticity.unwrap_or(of_all)).collect();
+        // A key that it knows nothing of is as all are to it.
+        let (known, of_all) =
+            (incumbent.elasticities(), incumbent.entries.first()?.response.elasticity?.value);
+        let of_key = |key: &u32| known.get(self.grouped.keys.get(*key as usize)?.as_slice()).copied();
+        let keys = self.grouped.levels.keys.of_series.iter();
+        let theirs = keys.map(|key| of_key(key).unwrap_or(of_all)).collect();
         let new = measured.held_out.since(incumbent.end.saturating_add(1));
         let new = Measured::of(new, measured.elasticities.clone())?;
         let other = Measured::of(new.held_out.clone(), theirs)?;
