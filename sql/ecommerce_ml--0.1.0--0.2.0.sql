@@ -826,6 +826,14 @@ CREATE FUNCTION predict_lifetime(model text, horizon interval)
     AS 'MODULE_PATHNAME', 'predict_lifetime_wrapper';
 COMMENT ON FUNCTION predict_lifetime(text, interval) IS
     'what each customer of a model will do in the time after the last purchase that it knows: still buy, how often, for how much, with an 80 % interval';
+
+CREATE FUNCTION price_response(model text)
+    RETURNS TABLE (keys jsonb, elasticity double precision, std_error double precision, lower double precision,
+                   upper double precision, observations bigint, warning text)
+    LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100000 ROWS 1000
+    AS 'MODULE_PATHNAME', 'price_response_wrapper';
+COMMENT ON FUNCTION price_response(text) IS
+    'how the sales that a model knows respond to prices: the elasticity of all, of each category and of each key, with a 95 % interval, and what to mind';
 CREATE FUNCTION plot_forecast(
     model text, keys jsonb DEFAULT NULL, horizon integer DEFAULT NULL, level double precision DEFAULT 0.8) RETURNS text
     LANGUAGE c STABLE PARALLEL UNSAFE COST 1000000

@@ -6,7 +6,8 @@
 //! - [`explain`]: what made predictions; [`aspects`]: the aspects that reviews speak of; [`anomalies`]: what is unlike the rest.
 //! - [`evaluate`]: metrics of models and of predictions.
 //! - [`drift`]: whether rows, and what a model says of them, are still what they were.
-//! - [`forecasts`]: what series come to; [`orders`]: what to order of them; [`lifetimes`]: what customers will do.
+//! - [`forecasts`]: what series come to; [`orders`]: what to order of them; [`lifetimes`]: what customers will do; [`prices`]: how sales respond to
+//!   prices.
 //! - [`planning`]: what to order, at what price; what changed, and why: no model is asked.
 //! - [`answers`]: answers to questions like earlier ones.
 //! - [`training`]: trainings in the background; [`schedules`]: again and again.
@@ -45,6 +46,7 @@ mod models;
 mod options;
 mod orders;
 mod planning;
+mod prices;
 mod recommend;
 mod report;
 mod roles;

@@ -167,7 +167,7 @@ impl Error {
             Error::ReadsNoFuture(_) => "Leave future out: forecasts go by keys, time and quantity alone.",
             Error::NotUpdated => "Run ALTER EXTENSION ecommerce_ml UPDATE.",
             Error::UnknownTask(_) => {
-                "Tasks are \"classification\", \"rating\", \"regression\", \"forecast\", \"recommendation\", \"lifetime\" and \"anomaly\"."
+                "Tasks are \"classification\", \"rating\", \"regression\", \"forecast\", \"recommendation\", \"lifetime\", \"elasticity\" and \"anomaly\"."
             }
             Error::ArgumentMissing { argument, .. } => {
                 return Some(format!("Name the column, as in {argument} => 'stars'."));

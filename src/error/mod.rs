@@ -143,7 +143,7 @@ pub enum Error {
     KeyCount { task: &'static str, expected: &'static str, given: usize },
     #[error("column \"{column}\", which model \"{model}\" reads, is not named in feature_columns")]
     FeatureNotNamed { column: String, model: String },
-    #[error("column \"{0}\" is named twice in feature_columns")]
+    #[error("column \"{0}\" is named twice")]
     ColumnTwice(String),
     #[error("column \"{0}\" is the label and cannot be learned from")]
     LabelIsFeature(String),

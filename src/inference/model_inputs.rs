@@ -76,5 +76,6 @@ fn call(model: &Resolved) -> &'static str {
         Task::Forecast => "forecast",
         Task::Recommendation => "recommend",
         Task::Lifetime => "predict_lifetime",
+        Task::Elasticity => "price_response",
     }
 }

@@ -266,7 +266,9 @@ struct EventColumns {
 fn event_columns(task: Objective) -> Option<EventColumns> {
     match task {
         Objective::Classification | Objective::Rating | Objective::Regression | Objective::Anomaly => None,
-        Objective::Forecast => Some(EventColumns { keys: None, expected: "", time: true, label: true }),
+        Objective::Forecast | Objective::Elasticity => {
+            Some(EventColumns { keys: None, expected: "", time: true, label: true })
+        }
         Objective::Recommendation => {
             let expected = "two key columns, the customer and the item";
             Some(EventColumns { keys: Some(2), expected, time: false, label: false })

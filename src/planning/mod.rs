@@ -5,6 +5,7 @@
 //! - [`forecasts`]: what a model's series come to.
 //! - [`orders`]: what to order of them now.
 //! - [`lifetimes`]: what a model's customers will do.
+//! - [`prices`]: how the sales that a model knows respond to prices.
 //! - [`plot`]: one of them as a picture.
 //! - [`drivers`]: which segments explain that a metric changed.
 //! - [`rfm`]: customers by recency, frequency and money.
@@ -18,6 +19,7 @@ pub mod forecasts;
 pub mod lifetimes;
 pub mod orders;
 pub mod plot;
+pub mod prices;
 pub mod rfm;
 pub mod trends;
 

@@ -25,7 +25,7 @@ const MAY_DEPEND: [(&str, &[&str]); 24] = [
     ("ecommerce_ml_tensor_cuda", &["log", "protocol"]),
     ("ecommerce_ml_predictor", &["checkpoint", "protocol"]),
     ("ecommerce_ml_training", &["checkpoint", "drift", "metrics", "predictor", "protocol"]),
-    ("ecommerce_ml_customer", &["checkpoint", "metrics", "predictor", "protocol", "training"]),
+    ("ecommerce_ml_customer", &["checkpoint", "forecast", "metrics", "predictor", "protocol", "training"]),
     ("ecommerce_ml_recommend", &["checkpoint", "metrics", "predictor", "protocol", "tensor_cpu", "training"]),
     ("ecommerce_ml_tabular", &["checkpoint", "predictor", "protocol", "training", "xgboost"]),
     ("ecommerce_ml_forecast_model", &["checkpoint", "forecast", "predictor", "protocol", "training"]),

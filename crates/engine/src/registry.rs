@@ -35,6 +35,7 @@ impl Registry {
         let recommendation = ecommerce_ml_recommend::Recommendation::new(threads);
         let forecasts = ecommerce_ml_forecast_model::Forecasts::new(threads);
         let lifetimes = ecommerce_ml_customer::kind::Lifetimes::default();
+        let elasticities = ecommerce_ml_customer::elasticity::Elasticities::default();
         let kinds: Vec<Arc<dyn ModelKind>> = vec![
             text,
             Arc::new(trees),
@@ -43,6 +44,7 @@ impl Registry {
             Arc::new(recommendation),
             Arc::new(forecasts),
             Arc::new(lifetimes),
+            Arc::new(elasticities),
         ];
         Ok(Self { kinds })
     }
@@ -116,6 +118,7 @@ fn untrainable(call: &TrainingCall) -> EngineError {
         Objective::Recommendation => "recommendations",
         Objective::Lifetime => "lifetimes",
         Objective::Anomaly => "anomalies",
+        Objective::Elasticity => "elasticities",
     };
     let input = match call.input {
         TrainingInput::Text => "a text",

@@ -52,6 +52,10 @@ pub enum Table {
     /// What a series comes to in all over its next periods. Arguments: number `horizon` (periods), and a text for each key. Columns: numbers
     /// `level` and `quantity`, both ascending: the quantity that the sum is below with this probability; no row for keys without a series.
     TotalDemand,
+    /// How sales respond to prices. Arguments: numbers `after` (rows to pass over) and `count` (at most). Columns: text `keys` (a JSON object;
+    /// empty of all), numbers `elasticity`, `std_error`, `lower`, `upper` (NULL where nothing is known), number `observations`, text
+    /// `warning`; first of all, then categories, then keys, each in their order.
+    PriceResponse,
     /// What rankings for a customer are worth, given what the customer turned to. Arguments: text `customer`, text `items` (a JSON array).
     /// One row: numbers `new` and `known` (of these items, those that the model doesn't know the customer to have had, and those that it
     /// does and doesn't recommend), `ndcg` (of ten places), `recall` (of twenty), `bits` (how little known the first ten are, summed), text
@@ -71,6 +75,7 @@ impl Table {
             Table::SimilarItems => "similar items",
             Table::Lifetimes => "lifetimes",
             Table::TotalDemand => "demand of several periods",
+            Table::PriceResponse => "elasticities",
             Table::RankingQuality => "measures of rankings",
             Table::ItemSet => "sets of items",
         }

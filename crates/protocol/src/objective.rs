@@ -23,6 +23,8 @@ pub enum Objective {
     Lifetime,
     /// Rows unlike the others. They have no labels.
     Anomaly,
+    /// How sales respond to prices.
+    Elasticity,
 }
 
 /// What a training is to read of each row.

@@ -67,6 +67,8 @@ pub enum Task {
     Lifetime,
     /// How unlike others a row is.
     Anomaly,
+    /// How sales respond to prices.
+    Elasticity,
 }
 
 impl Task {
@@ -80,6 +82,7 @@ impl Task {
             Task::Recommendation => "recommendation",
             Task::Lifetime => "lifetime",
             Task::Anomaly => "anomaly",
+            Task::Elasticity => "elasticity",
         }
     }
 }
@@ -95,6 +98,7 @@ impl Signature {
                 Table::Recommendations | Table::SimilarItems | Table::RankingQuality | Table::ItemSet,
             ) => Some(Task::Recommendation),
             Answer::Table(Table::Lifetimes) => Some(Task::Lifetime),
+            Answer::Table(Table::PriceResponse) => Some(Task::Elasticity),
             Answer::AnomalyScore => Some(Task::Anomaly),
             Answer::Embedding(_) | Answer::Tokens => None,
         };

@@ -78,6 +78,7 @@ fn table() -> impl Strategy<Value = Table> {
         Just(Table::SimilarItems),
         Just(Table::Lifetimes),
         Just(Table::TotalDemand),
+        Just(Table::PriceResponse),
         Just(Table::RankingQuality),
         Just(Table::ItemSet)
     ]
@@ -102,7 +103,8 @@ fn training_call() -> impl Strategy<Value = TrainingCall> {
         Just(Objective::Forecast),
         Just(Objective::Recommendation),
         Just(Objective::Lifetime),
-        Just(Objective::Anomaly)
+        Just(Objective::Anomaly),
+        Just(Objective::Elasticity)
     ];
     let input = prop_oneof![
         Just(TrainingInput::Text),

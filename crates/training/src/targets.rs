@@ -85,7 +85,8 @@ impl Targets {
             | Objective::Forecast
             | Objective::Recommendation
             | Objective::Lifetime
-            | Objective::Anomaly => Self::Numbers(rows.iter().map(number).collect::<Result<_, _>>()?),
+            | Objective::Anomaly
+            | Objective::Elasticity => Self::Numbers(rows.iter().map(number).collect::<Result<_, _>>()?),
         };
         targets.refuse_too_few(rows.len())?;
         Ok(targets)

@@ -86,6 +86,7 @@ pub fn task_name(task: Objective) -> &'static str {
         Objective::Recommendation => "recommendation",
         Objective::Lifetime => "lifetime",
         Objective::Anomaly => "anomaly",
+        Objective::Elasticity => "elasticity",
     }
 }
 
@@ -99,6 +100,7 @@ pub fn task_named(name: &str) -> Option<Objective> {
         Objective::Recommendation,
         Objective::Lifetime,
         Objective::Anomaly,
+        Objective::Elasticity,
     ];
     tasks.into_iter().find(|task| task_name(*task) == name)
 }

@@ -1,5 +1,6 @@
 //! What to order and what changed, in SQL: the rows that the calling role sees, whatever they are, and what can't be computed refused.
 
+use ecommerce_ml_server_tests::jobs::{said, succeed, wait};
 use ecommerce_ml_server_tests::statement::{describe, run};
 use ecommerce_ml_server_tests::{Cluster, ask, fails_with};
 use postgres::{Client, SimpleQueryMessage};
@@ -437,4 +438,157 @@ fn long_calls_can_be_cancelled() {
         assert!(start.elapsed().as_secs() < 4, "{call}: {:?}", start.elapsed());
     }
     run(&mut session, "RESET statement_timeout; SELECT 1");
+}
+
+/// Five brands in three stores for sixty weeks, whose elasticities are -1 to -3, one whose price never varies, and a brand that is sold now and then.
+const SALES: &str = "
+    CREATE SCHEMA \"My Shop\";
+    CREATE TABLE \"My Shop\".sales (\"Brand\" text, store int, gone int, week date, price numeric, deal boolean, sold int);
+    ALTER TABLE \"My Shop\".sales DROP COLUMN gone;
+    INSERT INTO \"My Shop\".sales
+    SELECT 'b' || b, s, '2024-01-01'::date + 7 * w, CASE b WHEN 6 THEN 3 ELSE price END, deal,
+           CASE WHEN b = 7 AND w % 3 > 0 THEN 0 ELSE
+           exp(7 - (1 + least(b, 5) / 2.5) * ln(CASE b WHEN 6 THEN 3 ELSE price END) + CASE WHEN deal THEN 0.3 ELSE 0 END
+               + hashint4(w * 31 + s * 7 + b) % 1000 / 4000.0) END
+    FROM generate_series(1, 7) AS b, generate_series(1, 3) AS s, generate_series(0, 59) AS w,
+         LATERAL (SELECT abs(hashint4(w * 5 + b + s)) % 6 = 0 AS deal) AS d,
+         LATERAL (SELECT (3 + abs(hashint4(w * 3 + b * 17 + s)) % 8 / 5.0) * CASE WHEN deal THEN 0.85 ELSE 1 END AS price) AS p";
+
+/// The call that trains a model from them.
+fn learn(name: &str, more: &str, options: &str) -> String {
+    format!(
+        "SELECT ecommerce_ml.train_model('{name}', '\"My Shop\".sales', label_column => 'sold', task => 'elasticity',
+             key_columns => '{{Brand,store}}', time_column => 'week', options => '{options}'{more})"
+    )
+}
+
+#[test]
+fn prices_are_learned_asked_for_and_restored() {
+    let cluster = Cluster::new();
+    let mut session = cluster.session();
+    run(&mut session, SALES);
+    let features = ", feature_columns => '{price,deal}'";
+    let options = r#"{"elasticity_columns": ["Brand"]}"#;
+    let job: i64 = ask(&mut session, &learn("prices", features, options));
+    succeed(&mut session, job);
+    let outcome = said(&mut session, job);
+    let better = "succeeded; deployed: it is better than taking the price to make no difference (mae ";
+    assert!(outcome.starts_with(better), "{outcome}");
+    let left_out: bool = ask(
+        &mut session,
+        &format!(
+            "SELECT training_rows + held_out_rows = (SELECT count(*) FROM \"My Shop\".sales WHERE sold > 0)
+             FROM ecommerce_ml.jobs WHERE job = {job}"
+        ),
+    );
+    assert!(left_out);
+    let shown: String = ask(
+        &mut session,
+        "SELECT concat_ws(' ', kind, task, (metrics -> 'held_out' -> 'classes' -> 'deal' ->> 'effect')::float8 BETWEEN 0.1 AND 0.5)
+         FROM ecommerce_ml.model_versions WHERE name = 'prices'",
+    );
+    assert_eq!(shown, "elasticity elasticity t");
+    let found = lines(
+        &mut session,
+        "SELECT keys, lower < elasticity AND elasticity < upper AND std_error > 0 AS sound, observations, warning
+         FROM ecommerce_ml.price_response('prices')",
+    );
+    let wanted = "{} t 1140
+{\"Brand\": \"b1\"} t 180
+{\"Brand\": \"b2\"} t 180
+{\"Brand\": \"b3\"} t 180
+{\"Brand\": \"b4\"} t 180
+{\"Brand\": \"b5\"} t 180
+{\"Brand\": \"b6\"} 180 its price never varied
+{\"Brand\": \"b7\"} t 60 nothing was sold in 120 of 180 periods, which are left out and would make it more elastic";
+    assert_eq!(found, wanted);
+    let near: bool = ask(
+        &mut session,
+        "SELECT bool_and(abs(elasticity + 1 + substr(keys ->> 'Brand', 2)::int / 2.5) < 0.3)
+         FROM ecommerce_ml.price_response('prices') WHERE keys ->> 'Brand' BETWEEN 'b1' AND 'b5'",
+    );
+    assert!(near);
+    assert_eq!(ask::<i64>(&mut session, "SELECT count(*) FROM ecommerce_ml.price_response(NULL)"), 0);
+    for (call, sqlstate) in [
+        ("SELECT * FROM ecommerce_ml.price_response('nothing')", "42704"),
+        ("SELECT * FROM ecommerce_ml.price_response('reviews')", "42809"),
+        ("SELECT * FROM ecommerce_ml.predict_lifetime('prices', '1 day')", "42809"),
+        ("SELECT ecommerce_ml.predict_value('{}'::jsonb, 'prices')", "42809"),
+        ("SELECT * FROM ecommerce_ml.explain_model('prices')", "42809"),
+        ("SELECT * FROM ecommerce_ml.evaluate_model('prices', '\"My Shop\".sales', NULL, 'sold')", "42809"),
+    ] {
+        fails_with(&mut session, call, sqlstate);
+    }
+    run(&mut session, "CREATE ROLE stranger; SET ROLE stranger");
+    fails_with(&mut session, "SELECT * FROM ecommerce_ml.price_response('prices')", "42501");
+    run(&mut session, "RESET ROLE");
+
+    // New weeks, in which buyers mind prices less.
+    run(
+        &mut session,
+        "INSERT INTO \"My Shop\".sales SELECT \"Brand\", store, week + 420, price, deal, sold * price ^ 1.5 FROM \"My Shop\".sales",
+    );
+    let again: i64 = ask(&mut session, "SELECT ecommerce_ml.retrain_model('prices')");
+    succeed(&mut session, again);
+    let compared: bool = ask(
+        &mut session,
+        &format!("SELECT comparison -> 'live' IS NOT NULL FROM ecommerce_ml.jobs WHERE job = {again}"),
+    );
+    assert!(compared);
+    run(&mut session, "SELECT ecommerce_ml.deploy_model('prices', 2)");
+    let all = "SELECT elasticity FROM ecommerce_ml.price_response('prices') WHERE keys = '{}'";
+    let before: f64 = ask(&mut session, all);
+    assert!(before > ask::<f64>(&mut session, &all.replace("prices'", "prices@1'")), "{before}");
+
+    // A dump brings it back.
+    run(&mut session, "CREATE DATABASE restored");
+    let file = cluster.folder("transfer").join("shop.dump");
+    let file = file.to_string_lossy();
+    cluster.output("pg_dump", &["-Fc", "-f", &file]);
+    cluster.output("pg_restore", &["--exit-on-error", "-d", "restored", &file]);
+    assert_eq!(ask::<f64>(&mut cluster.session_in("restored"), all), before);
+}
+
+#[test]
+fn prices_that_tell_nothing_are_refused() {
+    let cluster = Cluster::new();
+    let mut session = cluster.session();
+    run(&mut session, SALES);
+    for (more, options, sqlstate) in [
+        ("", "{}", "22023"),
+        (", feature_columns => '{price,week}'", "{}", "22023"),
+        (", feature_columns => '{deal,price}'", "{}", "22023"),
+        (", feature_columns => '{price,sold}'", "{}", "22023"),
+        (", feature_columns => '{nowhere}'", "{}", "42703"),
+        (", feature_columns => '{price}', text_column => 'Brand'", "{}", "22023"),
+        (", feature_columns => '{price}', base => 'reviews'", "{}", "22023"),
+        (", feature_columns => '{price}'", r#"{"elasticity_columns": ["week"]}"#, "22023"),
+        (", feature_columns => '{price}'", r#"{"horizon": 3}"#, "22023"),
+    ] {
+        fails_with(&mut session, &learn("bad", more, options), sqlstate);
+    }
+    for wrong in ["label_column => 'sold'", "time_column => 'week'"] {
+        let call = format!(
+            "SELECT ecommerce_ml.train_model('bad', '\"My Shop\".sales', task => 'elasticity', key_columns => '{{Brand}}',
+                 feature_columns => '{{price}}', {wrong})"
+        );
+        fails_with(&mut session, &call, "22023");
+    }
+    for (condition, reason) in [
+        ("\"Brand\" = ''b6''", "\"price\" never varied within a series"),
+        ("false", "there are no sales to learn from"),
+        ("sold = 0", "there are no sales to learn from"),
+        ("week < ''2024-01-10'' AND store = 1 AND \"Brand\" < ''b3''", "too few observations"),
+    ] {
+        let options = format!(r#"{{"where": "{}"}}"#, condition.replace('"', "\\\""));
+        let job: i64 = ask(&mut session, &learn("few", ", feature_columns => '{price}'", &options));
+        assert_eq!(wait(&mut session, job), "failed", "{condition}");
+        let outcome = said(&mut session, job);
+        assert!(outcome.contains(reason), "{condition}: {outcome}");
+    }
+    let detail: String = ask(
+        &mut session,
+        "SELECT concat_ws(' ', sqlstate, detail) FROM ecommerce_ml.jobs ORDER BY job LIMIT 1",
+    );
+    assert_eq!(detail, "22023 There are 180 observations of 3 series.");
 }
