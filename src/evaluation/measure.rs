@@ -20,6 +20,7 @@ use pgrx::IntoDatum;
 use super::columns::{Columns, NamedColumns};
 use super::model_classes::{ModelClasses, Target};
 use super::pipeline::Pipeline;
+use super::series;
 use crate::catalog::resolve::{Resolved, resolve};
 use crate::error::Error;
 use crate::relation::Relation;
@@ -56,6 +57,10 @@ struct Classified {
 /// Those of [`resolve`] and [`Columns`], [`Error::NoMeaning`], [`Error::UnknownLabel`], [`Error::LabelNotFinite`], [`Error::NothingToEvaluate`]
 /// and the engine's.
 pub fn measure(model: &str, relation: Relation, named: &NamedColumns) -> Result<Vec<Metric>, Error> {
+    let resolved = resolve(model)?;
+    if resolved.signature.task() == Task::Forecast {
+        return series::measure(&resolved, &relation, named);
+    }
     let evaluation = Evaluation::new(model, relation, named)?;
     if evaluation.model.signature.task() == Task::Regression {
         let (values, actual, skipped) = evaluation.evaluate_numbers()?;
@@ -77,6 +82,15 @@ pub fn measure(model: &str, relation: Relation, named: &NamedColumns) -> Result<
     let baseline = baseline.chain(report::of_number_baseline(&stars, &stars));
     metrics.extend(baseline.map(report::named_baseline));
     Ok(metrics)
+}
+
+/// What was measured of a forecasting model when it was trained; nothing of others.
+///
+/// # Errors
+/// Those of [`resolve`], and when our tables can't be read.
+pub fn held_out(model: &str) -> Result<Vec<Metric>, Error> {
+    let model = resolve(model)?;
+    if model.signature.task() == Task::Forecast { series::held_out(&model) } else { Ok(Vec::new()) }
 }
 
 /// The confusion matrix of a model.

@@ -5,6 +5,7 @@
 //! - [`columns`]: which columns of a relation a model is measured on.
 //! - [`pipeline`]: rows through a model while the next are read.
 //! - [`measure`]: a model against labels.
+//! - [`series`]: forecasts against what came.
 //! - [`predictions`]: two columns against each other.
 //!
 //! It must not know how a metric is computed: that is `ecommerce_ml_metrics`. Invariant: rows are read by a statement
@@ -15,8 +16,9 @@ mod measure;
 mod model_classes;
 mod pipeline;
 mod predictions;
+mod series;
 
 pub use columns::{NamedColumns, inputs_of, selected};
-pub use measure::{confusion, measure};
+pub use measure::{confusion, held_out, measure};
 pub use model_classes::ModelClasses;
 pub use predictions::compare;
