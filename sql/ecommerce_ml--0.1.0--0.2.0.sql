@@ -617,7 +617,7 @@ CREATE FUNCTION explain_model(model text)
     RETURNS TABLE (feature text, importance double precision)
     LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100 ROWS 20
     AS 'MODULE_PATHNAME', 'explain_model_wrapper';
-COMMENT ON FUNCTION explain_model(text) IS 'the part of each column in what a model goes by';
+COMMENT ON FUNCTION explain_model(text) IS 'the part of each column in what a model goes by; of series, of trend, season and remainder, and of each method';
 
 CREATE FUNCTION detect_anomalies(model text, relation regclass DEFAULT NULL, budget integer DEFAULT NULL)
     RETURNS TABLE (keys jsonb, "time" timestamp with time zone, observed double precision, expected double precision,
@@ -625,7 +625,7 @@ CREATE FUNCTION detect_anomalies(model text, relation regclass DEFAULT NULL, bud
     LANGUAGE c STABLE PARALLEL UNSAFE COST 10000000 ROWS 100
     AS 'MODULE_PATHNAME', 'detect_anomalies_wrapper';
 COMMENT ON FUNCTION detect_anomalies(text, regclass, integer) IS
-    'the rows of a relation that are most unlike those that a model has learned from, and the columns that speak for it';
+    'the rows, or periods of series, of a relation that are most unlike what a model has learned, and what speaks for it';
 
 -- How recommend asks: a value for each customer, which the executor asks a model for many at once, and rows of it.
 CREATE TYPE recommendation_query AS (
@@ -799,12 +799,12 @@ COMMENT ON FUNCTION optimal_price(double precision, double precision, double pre
 
 CREATE FUNCTION forecast(
     model text, horizon integer DEFAULT NULL, level double precision DEFAULT 0.8, keys jsonb DEFAULT NULL,
-    future regclass DEFAULT NULL)
+    future regclass DEFAULT NULL, history regclass DEFAULT NULL)
     RETURNS TABLE (keys jsonb, "time" timestamp with time zone, value double precision, lower double precision,
                    upper double precision, method text)
-    LANGUAGE c STABLE PARALLEL SAFE COST 100000 ROWS 10000
+    LANGUAGE c STABLE PARALLEL RESTRICTED COST 100000 ROWS 10000
     AS 'MODULE_PATHNAME', 'forecast_wrapper';
-COMMENT ON FUNCTION forecast(text, integer, double precision, jsonb, regclass) IS
+COMMENT ON FUNCTION forecast(text, integer, double precision, jsonb, regclass, regclass) IS
     'what the series of a model come to, with intervals that cover a part of the values';
 
 CREATE FUNCTION plan_orders(

@@ -10,7 +10,8 @@ use super::columns::named_columns;
 use crate::evaluation;
 use crate::relation::Relation;
 
-/// What a model's predictions for rows are worth, given a column of labels. Without a model or a relation there is nothing to say.
+/// What a model's predictions for rows are worth, given a column of labels. Without a model there is nothing to say; without a relation only of
+/// forecasts, which were measured when the model was trained.
 #[pg_extern]
 #[allow(clippy::type_complexity)]
 fn evaluate_model(
@@ -26,7 +27,8 @@ fn evaluate_model(
     ErrorReport,
 > {
     let columns = named_columns(text_column, label_column, feature_columns, key_columns, time_column)?;
-    let Some((model, relation)) = model.zip(relation) else { return Ok(TableIterator::empty()) };
+    let Some(model) = model else { return Ok(TableIterator::empty()) };
+    let Some(relation) = relation else { return Ok(TableIterator::new(evaluation::held_out(model)?)) };
     Ok(TableIterator::new(evaluation::measure(model, Relation::open(relation)?, &columns)?))
 }
 

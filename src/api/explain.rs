@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 
-use ecommerce_ml_protocol::{Input, Output, Prediction};
+use ecommerce_ml_protocol::{Input, Output, Prediction, Task};
 use pgrx::iter::TableIterator;
 use pgrx::pg_sys::panic::ErrorReport;
 use pgrx::{JsonB, name, pg_extern, pg_getarg, pg_getarg_datum, pg_sys};
@@ -76,14 +76,16 @@ fn features(fcinfo: pg_sys::FunctionCallInfo, kind: InputKind) -> Result<Feature
     Ok(TableIterator::new(features))
 }
 
-/// What a model goes by: each column that it reads, and its part.
+/// What a model goes by: each column that it reads, and its part; of series, trend, season, remainder and methods.
 #[pg_extern]
 #[allow(clippy::type_complexity)]
 fn explain_model(
     model: &str,
 ) -> Result<TableIterator<'static, (name!(feature, String), name!(importance, f64))>, ErrorReport> {
     let model = model_of(Some(model))?;
-    columns_of(&model)?;
+    if model.signature.task() != Task::Forecast {
+        columns_of(&model)?;
+    }
     Ok(TableIterator::new(model::importance(&model)?))
 }
 

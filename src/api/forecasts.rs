@@ -8,6 +8,7 @@ use pgrx::{JsonB, name, pg_extern, pg_sys};
 use crate::error::Error;
 use crate::planning::forecasts::{Forecast, Question, find};
 use crate::planning::plot;
+use crate::relation::Relation;
 
 /// Part of the values that intervals cover, unless a call says otherwise.
 const LEVEL: f64 = 0.8;
@@ -21,6 +22,7 @@ fn forecast(
     level: Option<f64>,
     keys: Option<JsonB>,
     future: Option<pg_sys::Oid>,
+    history: Option<pg_sys::Oid>,
 ) -> Result<
     TableIterator<
         'static,
@@ -39,7 +41,9 @@ fn forecast(
     if future.is_some() {
         return Err(Error::ReadsNoFuture(model.to_owned()).into());
     }
-    let found = find(&question(model, horizon, level, keys)?)?;
+    let history = history.map(Relation::open).transpose()?;
+    let question = Question { history: history.as_ref(), ..question(model, horizon, level, keys)? };
+    let found = find(&question)?;
     let row = |Forecast { keys, time, value, lower, upper, method }: Forecast| {
         (JsonB(keys), time, value, lower, upper, method)
     };
@@ -60,7 +64,7 @@ fn question(
     if !(level > 0.0 && level <= 0.99) {
         return Err(Error::ArgumentValue { argument: "level", expected: "above 0 and at most 0.99" });
     }
-    Ok(Question { model, horizon, level, keys: keys.map(|keys| keys.0) })
+    Ok(Question { model, horizon, level, keys: keys.map(|keys| keys.0), history: None })
 }
 
 /// One of a model's series as a picture. Without a model, or such a series, there is none.

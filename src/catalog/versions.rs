@@ -434,8 +434,25 @@ pub fn recipe(name: &str) -> Result<Recipe, Error> {
 /// # Errors
 /// When our tables can't be read.
 pub fn time_column(name: &str, version: i32) -> Result<Option<String>, Error> {
-    let query = "SELECT training #>> '{arguments,time_column}' FROM ecommerce_ml.all_version WHERE name = $1 AND version = $2";
-    returning_one::<String>(query, &[name.into(), version.into()])
+    argument(name, version, "time_column")
+}
+
+/// An argument of the training that made a version, as text, if it was given.
+///
+/// # Errors
+/// When our tables can't be read.
+pub fn argument(name: &str, version: i32, argument: &str) -> Result<Option<String>, Error> {
+    let query = "SELECT training #>> ARRAY['arguments', $3] FROM ecommerce_ml.all_version WHERE name = $1 AND version = $2";
+    returning_one::<String>(query, &[name.into(), version.into(), argument.into()])
+}
+
+/// What a version was found to be worth on rows that were held out, a JSON object, if that is known.
+///
+/// # Errors
+/// When our tables can't be read.
+pub fn metrics(name: &str, version: i32) -> Result<Option<serde_json::Value>, Error> {
+    let query = "SELECT metrics FROM ecommerce_ml.all_version WHERE name = $1 AND version = $2";
+    Ok(returning_one::<JsonB>(query, &[name.into(), version.into()])?.map(|JsonB(metrics)| metrics))
 }
 
 /// The content of a version that must exist; `None` for the built-in one.

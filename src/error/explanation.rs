@@ -164,6 +164,12 @@ impl Error {
                 "Give them to another role first: LOAD 'ecommerce_ml' lets REASSIGN OWNED do so in a session that has not \
                  called a function of the extension. Or use DROP OWNED ... CASCADE to drop them too."
             }
+            Error::NothingAfterTraining { .. } => {
+                "Leave the relation NULL, and evaluate_model() returns what was measured on the periods held out."
+            }
+            Error::ForecastsNotOf { .. } => {
+                "Leave it out, or name the key columns of the training; label_column and time_column may be others."
+            }
             Error::ReadsNoFuture(_) => "Leave future out: forecasts go by keys, time and quantity alone.",
             Error::NotUpdated => "Run ALTER EXTENSION ecommerce_ml UPDATE.",
             Error::UnknownTask(_) => {
@@ -172,7 +178,9 @@ impl Error {
             Error::ArgumentMissing { argument, .. } => {
                 return Some(format!("Name the column, as in {argument} => 'stars'."));
             }
-            Error::NoAnomalies { .. } => "Name a model that was trained with task => 'anomaly'.",
+            Error::NoAnomalies { .. } => {
+                "Name a model that was trained with task => 'anomaly' or 'forecast'."
+            }
             Error::TextNotTaken(_) => "Leave text_column out.",
             Error::LabelNotTaken(_) => {
                 "Leave label_column out, or train a classification; evaluate_model() takes labels, to measure by."

@@ -55,6 +55,10 @@ pub enum Error {
     NoSuchTable { model: String, table: &'static str, call: &'static str },
     #[error("model \"{model}\" is for task \"{task}\", and finds no anomalies")]
     NoAnomalies { model: String, task: &'static str },
+    #[error("relation \"{relation}\" has no period after those that model \"{model}\" has learned from")]
+    NothingAfterTraining { model: String, relation: String },
+    #[error("forecasts of model \"{model}\" are not measured by {argument}")]
+    ForecastsNotOf { model: String, argument: &'static str },
     #[error("model \"{0}\" reads nothing of the time to come")]
     ReadsNoFuture(String),
     #[error("{error}")]

@@ -88,6 +88,8 @@ impl Error {
             | Error::BaseReadsColumns(_)
             | Error::OptionForTexts(_)
             | Error::NothingToEvaluate { .. }
+            | Error::NothingAfterTraining { .. }
+            | Error::ForecastsNotOf { .. }
             | Error::MalformedSummary(_) => Code::ERRCODE_INVALID_PARAMETER_VALUE,
             Error::CountOutOfRange | Error::Overflow => Code::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
             Error::VersionLive { .. }

@@ -21,6 +21,7 @@ use super::columns::{Columns, NamedColumns};
 use super::model_classes::{ModelClasses, Target};
 use super::pipeline::Pipeline;
 use super::recommendations;
+use super::series;
 use crate::catalog::resolve::{Resolved, resolve};
 use crate::error::Error;
 use crate::relation::Relation;
@@ -61,6 +62,9 @@ pub fn measure(model: &str, relation: Relation, named: &NamedColumns) -> Result<
     if resolved.signature.answers_table(Table::RankingQuality) {
         return recommendations::measure(&resolved, &relation, named);
     }
+    if resolved.signature.task() == Task::Forecast {
+        return series::measure(&resolved, &relation, named);
+    }
     let evaluation = Evaluation::new(model, relation, named)?;
     if evaluation.model.signature.task() == Task::Regression {
         let (values, actual, skipped) = evaluation.evaluate_numbers()?;
@@ -82,6 +86,15 @@ pub fn measure(model: &str, relation: Relation, named: &NamedColumns) -> Result<
     let baseline = baseline.chain(report::of_number_baseline(&stars, &stars));
     metrics.extend(baseline.map(report::named_baseline));
     Ok(metrics)
+}
+
+/// What was measured of a forecasting model when it was trained; nothing of others.
+///
+/// # Errors
+/// Those of [`resolve`], and when our tables can't be read.
+pub fn held_out(model: &str) -> Result<Vec<Metric>, Error> {
+    let model = resolve(model)?;
+    if model.signature.task() == Task::Forecast { series::held_out(&model) } else { Ok(Vec::new()) }
 }
 
 /// The confusion matrix of a model.

@@ -6,6 +6,7 @@
 //! - [`pipeline`]: rows through a model while the next are read.
 //! - [`measure`]: a model against labels.
 //! - [`recommendations`]: rankings against what customers turned to.
+//! - [`series`]: forecasts against what came.
 //! - [`predictions`]: two columns against each other.
 //!
 //! It must not know how a metric is computed: that is `ecommerce_ml_metrics`. Invariant: rows are read by a statement
@@ -17,8 +18,9 @@ mod model_classes;
 mod pipeline;
 mod predictions;
 mod recommendations;
+mod series;
 
 pub use columns::{NamedColumns, inputs_of, selected};
-pub use measure::{confusion, measure};
+pub use measure::{confusion, held_out, measure};
 pub use model_classes::ModelClasses;
 pub use predictions::compare;

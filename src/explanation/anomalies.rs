@@ -1,4 +1,5 @@
-//! The rows of a relation that are most unlike those that a model has learned from, and what makes them so.
+//! The rows of a relation that are most unlike those that a model has learned from, and what makes them so; of a model of series, periods
+//! instead of rows.
 //!
 //! Invariant: a row that can't be scored isn't left out in silence: the statement fails.
 
@@ -8,6 +9,7 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::spi::quote_identifier;
 use pgrx::spi::{self, SpiHeapTupleData};
 
+use super::series;
 use crate::catalog::resolve::{Resolved, resolve};
 use crate::catalog::versions;
 use crate::error::Error;
@@ -17,11 +19,21 @@ use crate::rows;
 /// Columns that a reason names, at most.
 const REASONS: i32 = 5;
 
+/// What came in a period, and what was expected of it.
+pub struct Expectation {
+    pub observed: f64,
+    pub expected: f64,
+    pub lower: f64,
+    pub upper: f64,
+}
+
 /// A row that is unlike the others.
 pub struct Anomaly {
     /// Its primary key, or all of it where there is none.
     pub keys: JsonB,
     pub time: Option<TimestampWithTimeZone>,
+    /// Of a period: what came beside what was expected.
+    pub expectation: Option<Expectation>,
     pub score: f64,
     /// The columns that speak most for it: an array of objects.
     pub reason: JsonB,
@@ -35,13 +47,16 @@ pub struct Anomaly {
 pub fn find(model: &str, relation: Option<Relation>, budget: i32) -> Result<Vec<Anomaly>, Error> {
     let resolved = resolve(model)?;
     let task = resolved.signature.task();
-    if task != Task::Anomaly {
+    if !matches!(task, Task::Anomaly | Task::Forecast) {
         return Err(Error::NoAnomalies { model: resolved.name.clone(), task: task.as_str() });
     }
     let relation = match relation {
         Some(relation) => relation,
         None => Relation::named(&versions::recipe(&resolved.name)?.relation)?,
     };
+    if task == Task::Forecast {
+        return series::find(&resolved, &relation, budget);
+    }
     let qualified = format!("{}@{}", resolved.name, resolved.version);
     let mut found = Vec::new();
     rows::for_each(&query(&relation, &resolved, budget)?, &[&qualified], read, |row| {
@@ -56,6 +71,7 @@ fn read(row: &SpiHeapTupleData<'_>) -> spi::Result<Option<Anomaly>> {
     Ok(keys.zip(score).map(|(keys, score)| Anomaly {
         keys,
         time,
+        expectation: None,
         score,
         reason: reason.unwrap_or(JsonB(serde_json::json!([]))),
     }))

@@ -3,7 +3,7 @@
 //! # Layout
 //! - [`input`]: one text or row.
 //! - [`model`]: what a model as a whole goes by, and how far off it may be.
-//! - [`anomalies`]: the rows of a relation that are unlike the others.
+//! - [`anomalies`]: the rows of a relation that are unlike the others; [`series`]: the periods of its series.
 //! - [`key_phrases`]: the phrases that drive what a model says of the texts of a relation.
 //!
 //! It must not know how contributions are computed. Invariant: a relation is read by a statement of the calling role, so privileges
@@ -13,6 +13,7 @@ pub mod anomalies;
 pub mod input;
 pub mod key_phrases;
 pub mod model;
+pub mod series;
 
 use ecommerce_ml_protocol::LabelScheme;
 

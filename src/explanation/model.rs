@@ -2,7 +2,7 @@
 //!
 //! It must not ask the engine. Invariant: an interval holds its value.
 
-use ecommerce_ml_protocol::{LabelScheme, Prediction};
+use ecommerce_ml_protocol::{LabelScheme, Prediction, Task};
 
 use crate::catalog::resolve::Resolved;
 use crate::error::Error;
@@ -13,11 +13,15 @@ pub type Importance = (String, f64);
 /// A value with a lower and an upper bound.
 pub type Interval = (f64, f64, f64);
 
-/// The columns that a model reads, the most important ones first; they sum to 1, unless the model goes by none.
+/// The columns that a model reads, the most important ones first; they sum to 1, unless the model goes by none. Of a model of series, the parts of
+/// trend, season and remainder in what series vary by, which sum to 1, and then the part of the series that each method forecasts.
 ///
 /// # Errors
 /// [`Error::NoMeaning`] for a version that was made before this was kept.
 pub fn importance(model: &Resolved) -> Result<Vec<Importance>, Error> {
+    if model.signature.task() == Task::Forecast {
+        return parts_of_series(model);
+    }
     let fields = model.columns.iter().flat_map(|fields| fields.iter());
     let parts = numbers(&model.info["importance"]);
     let mut columns: Vec<Importance> =
@@ -28,6 +32,26 @@ pub fn importance(model: &Resolved) -> Result<Vec<Importance>, Error> {
     }
     columns.sort_by(|(_, one), (_, other)| other.total_cmp(one));
     Ok(columns)
+}
+
+fn parts_of_series(model: &Resolved) -> Result<Vec<Importance>, Error> {
+    let parts = |value: &serde_json::Value| -> Vec<Importance> {
+        let parts = value.as_object().into_iter().flatten();
+        let mut parts: Vec<Importance> =
+            parts.filter_map(|(name, part)| Some((name.clone(), part.as_f64()?))).collect();
+        parts.sort_by(|one, other| other.1.total_cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
+        parts
+    };
+    let methods = parts(&model.info["methods"]);
+    if methods.is_empty() {
+        return Err(no_meaning(
+            model,
+            "methods: it was made by an earlier version, and has to be trained again",
+        ));
+    }
+    let series: f64 = methods.iter().map(|(_, count)| count).sum();
+    let methods = methods.into_iter().map(|(name, count)| (format!("method {name}"), count / series));
+    Ok(parts(&model.info["components"]).into_iter().chain(methods).collect())
 }
 
 /// Where a part `level` of all actual values is expected. Of a regression it is as far on both sides as that part of the rows was off

@@ -3,14 +3,19 @@
 //! It must not know how series are forecast. Invariant: series are asked for some at a time, so that no answer of the engine grows with
 //! their number.
 
-use ecommerce_ml_protocol::{Column, Field, Reads, Rows, Table, ValueType, Values};
+use std::rc::Rc;
+
+use ecommerce_ml_protocol::{Column, Field, Rows, Table, Values};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys;
 use serde_json::{Map, Value};
 
+use super::history::{self, History, SeriesColumns, Source};
+use crate::catalog::resolve::Resolved;
 use crate::columns::EPOCH;
 use crate::error::Error;
 use crate::inference::{TableRow, model_of, tables};
+use crate::relation::Relation;
 
 /// Rows of one answer of the engine, about: some megabytes.
 const ROWS_AT_ONCE: usize = 50_000;
@@ -26,6 +31,8 @@ pub struct Question<'a> {
     pub level: f64,
     /// Values of key columns; of all series if there are none.
     pub keys: Option<Value>,
+    /// What series are now, to go on from; from the training on without it.
+    pub history: Option<&'a Relation>,
 }
 
 /// A period of a series.
@@ -44,11 +51,11 @@ pub struct Forecast {
 /// [`Error::ArgumentValue`] for keys that the model doesn't have, those of [`tables`], and the engine's.
 pub fn find(question: &Question<'_>) -> Result<Vec<Forecast>, Error> {
     let model = model_of(Some(question.model))?;
-    let columns = match &model.signature.reads {
-        Reads::Keys(fields) => fields.clone(),
-        Reads::Text | Reads::Columns(_) => Vec::new(),
-    };
+    let columns = history::fields(&model);
     let keys = wanted(question.keys.as_ref(), &columns)?;
+    if let Some(relation) = question.history {
+        return continued(question, &model, relation, &keys);
+    }
     let count = (ROWS_AT_ONCE / question.horizon.unwrap_or(PERIODS).max(1)).max(1);
     let mut found = Vec::new();
     for page in 0.. {
@@ -62,6 +69,40 @@ pub fn find(question: &Question<'_>) -> Result<Vec<Forecast>, Error> {
             found.push(forecast(row, &columns).ok_or(UNEXPECTED)?);
         }
     }
+    Ok(found)
+}
+
+/// The forecasts of the series of a relation that the model has, from the end of its rows.
+fn continued(
+    question: &Question<'_>,
+    model: &Rc<Resolved>,
+    relation: &Relation,
+    wanted: &[(String, String)],
+) -> Result<Vec<Forecast>, Error> {
+    let fields = history::fields(model);
+    let columns = SeriesColumns::of(model, relation, (None, None))?;
+    let source = Source::new(model, relation, &columns)?;
+    let Some(latest) = source.latest()? else { return Ok(Vec::new()) };
+    let is_wanted = |history: &History| {
+        let has = |(name, text): &(String, String)| {
+            fields.iter().zip(&history.keys).any(|(field, key)| field.name == *name && key == text)
+        };
+        wanted.iter().all(has)
+    };
+    #[allow(clippy::cast_precision_loss)]
+    let numbers =
+        [("horizon", question.horizon.map(|horizon| horizon as f64)), ("level", Some(question.level))];
+    let mut found = Vec::new();
+    source.for_each(|mut histories| {
+        histories.retain(is_wanted);
+        let arguments = history::arguments(&fields, &histories, latest, &numbers);
+        for answer in tables(model, Table::Forecast, arguments)? {
+            for row in TableRow::all(&answer) {
+                found.push(forecast(row, &fields).ok_or(UNEXPECTED)?);
+            }
+        }
+        Ok(())
+    })?;
     Ok(found)
 }
 
@@ -107,7 +148,9 @@ fn arguments(question: &Question<'_>, keys: &[(String, String)], after: usize, c
 }
 
 fn forecast(row: TableRow<'_>, columns: &[Field]) -> Option<Forecast> {
-    let key = |field: &Field| Some((field.name.clone(), key_value(row.text(&field.name)?, field.value_type)));
+    let key = |field: &Field| {
+        Some((field.name.clone(), history::key_value(row.text(&field.name)?, field.value_type)))
+    };
     Some(Forecast {
         keys: Value::Object(columns.iter().map(key).collect::<Option<Map<_, _>>>()?),
         time: moment(row.timestamp("time")?),
@@ -118,17 +161,8 @@ fn forecast(row: TableRow<'_>, columns: &[Field]) -> Option<Forecast> {
     })
 }
 
-/// A key as JSON has it.
-pub(super) fn key_value(text: &str, value_type: ValueType) -> Value {
-    let typed = match value_type {
-        ValueType::Number | ValueType::Boolean => serde_json::from_str(text).ok(),
-        ValueType::Text | ValueType::Timestamp => None,
-    };
-    typed.unwrap_or_else(|| Value::String(text.to_owned()))
-}
-
 /// Microseconds since 1970 as the server has them; infinite beyond its range.
-fn moment(microseconds: i64) -> TimestampWithTimeZone {
+pub fn moment(microseconds: i64) -> TimestampWithTimeZone {
     let infinite = || {
         let end = if microseconds > 0 { pg_sys::TimestampTz::MAX } else { pg_sys::TimestampTz::MIN };
         TimestampWithTimeZone::try_from(end).unwrap_or_else(|_| pgrx::datum::to_timestamp(0.0))

@@ -2,6 +2,7 @@
 //!
 //! # Layout
 //! - [`trends`]: what rises and what falls.
+//! - [`history`]: the series of a relation, as a model is asked about them.
 //! - [`forecasts`]: what a model's series come to.
 //! - [`orders`]: what to order of them now.
 //! - [`lifetimes`]: what a model's customers will do.
@@ -16,6 +17,7 @@
 
 pub mod drivers;
 pub mod forecasts;
+pub mod history;
 pub mod lifetimes;
 pub mod orders;
 pub mod plot;

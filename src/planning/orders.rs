@@ -4,17 +4,15 @@
 //! relation has a row, and where nothing can be said it says why.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
 
 use ecommerce_ml_forecast::Invalid;
 use ecommerce_ml_forecast::inventory::Costs;
 use ecommerce_ml_forecast::orders::{Demand, Order, Terms};
-use ecommerce_ml_protocol::{Column, Field, Reads, Rows, Table, Values};
+use ecommerce_ml_protocol::{Column, Field, Rows, Table, Values};
 use pgrx::spi::{self, SpiHeapTupleData};
 use serde_json::{Map, Value};
 
-use super::forecasts::key_value;
-use crate::catalog::resolve::Resolved;
+use super::history::{all_keys, fields, key_value};
 use crate::error::Error;
 use crate::inference::{TableRow, model_of, tables};
 use crate::relation::Relation;
@@ -75,11 +73,8 @@ struct Wish {
 /// the engine's.
 pub fn plan(question: &Question<'_>) -> Result<Vec<PlannedOrder>, Error> {
     let model = model_of(Some(question.model))?;
-    let fields = match &model.signature.reads {
-        Reads::Keys(fields) => fields.clone(),
-        Reads::Text | Reads::Columns(_) => Vec::new(),
-    };
-    let series = all_series(&model, &fields)?;
+    let fields = fields(&model);
+    let series = all_keys(&model, &fields)?;
     let stock = read(question.stock, &fields)?;
     let mut counts: BTreeMap<&[Option<String>], usize> = BTreeMap::new();
     stock.iter().for_each(|row| *counts.entry(&row.keys).or_default() += 1);
@@ -101,32 +96,14 @@ pub fn plan(question: &Question<'_>) -> Result<Vec<PlannedOrder>, Error> {
         }
     }
     let known: BTreeSet<&[Option<String>]> = counts.into_keys().collect();
-    for keys in series.iter().filter(|keys| !known.contains(keys.as_slice())) {
+    let series = series.into_iter().map(|keys| keys.into_iter().map(Some).collect::<Vec<_>>());
+    for keys in series.filter(|keys| !known.contains(keys.as_slice())) {
         let why = "the stock relation has no row of this key".to_owned();
-        planned.push((keys.clone(), unplanned(&fields, keys, why)));
+        let order = unplanned(&fields, &keys, why);
+        planned.push((keys, order));
     }
     planned.sort_by(|one, other| one.0.cmp(&other.0));
     Ok(planned.into_iter().map(|(_, order)| order).collect())
-}
-
-/// The keys of all series of a model.
-fn all_series(model: &Rc<Resolved>, fields: &[Field]) -> Result<Vec<Vec<Option<String>>>, Error> {
-    let mut found = Vec::new();
-    for page in 0.. {
-        let columns = [("horizon", 1), ("after", page * SERIES_AT_ONCE), ("count", SERIES_AT_ONCE)];
-        #[allow(clippy::cast_precision_loss)]
-        let columns = columns.map(|(name, value)| number(name, vec![Some(value as f64)]));
-        let arguments = Rows { count: 1, columns: columns.to_vec() };
-        let answer = tables(model, Table::Forecast, arguments)?.pop().unwrap_or_default();
-        let keys = |row: TableRow<'_>| {
-            fields.iter().map(|field| row.text(&field.name).map(str::to_owned)).collect::<Vec<_>>()
-        };
-        found.extend(TableRow::all(&answer).map(keys));
-        if (answer.count as usize) < SERIES_AT_ONCE {
-            break;
-        }
-    }
-    Ok(found)
 }
 
 /// The rows of the relation, as the calling role may see them.

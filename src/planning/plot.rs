@@ -9,11 +9,12 @@ use pgrx::{pg_sys, spi};
 use serde_json::Value;
 
 use super::forecasts::{self, Forecast, Question};
+use super::history::in_utc;
 use crate::catalog::resolve::Resolved;
 use crate::columns::EPOCH;
 use crate::error::Error;
 use crate::inference::model_of;
-use crate::relation::{Column, Relation};
+use crate::relation::Relation;
 use crate::rows;
 
 /// Periods of the past that are shown for each that is to come, and at least and at most.
@@ -184,18 +185,6 @@ fn history(model: &Resolved, first: &Forecast, (unit, most): (&str, usize)) -> R
         Ok(())
     })?;
     Ok(history)
-}
-
-/// A time without a time zone, as training reads it.
-fn in_utc(time: &Column) -> String {
-    // SAFETY: the type of a column exists.
-    let base = unsafe { pg_sys::getBaseType(time.type_oid()) };
-    match base {
-        pg_sys::TIMESTAMPTZOID => {
-            format!("pg_catalog.timezone('UTC', {}::pg_catalog.timestamptz)", time.as_it_is())
-        }
-        _ => format!("{}::pg_catalog.timestamp", time.as_it_is()),
-    }
 }
 
 /// The text that a key had in the relation.

@@ -189,6 +189,94 @@ fn a_model_beats_the_last_week_and_answers() {
     assert_eq!(total("p7", 0.0).unwrap_err().kind, ErrorKind::InvalidRequest);
 }
 
+/// The arguments of a question of what a series is now.
+fn history(product: &str, days: impl Iterator<Item = (i64, f64)>, latest: i64) -> Vec<Column> {
+    let rows: Vec<String> = days.map(|(day, value)| format!("[{},{value}]", START + day * DAY)).collect();
+    vec![
+        texts("product", &[product]),
+        texts("history", &[&format!("[{}]", rows.join(","))]),
+        Column {
+            name: "latest".to_owned(),
+            values: Values::Timestamp(vec![Some(START + latest * DAY + 3600)]),
+        },
+    ]
+}
+
+#[test]
+fn what_came_is_compared_with_what_was_forecast() {
+    let (.., files) = train(2, job(call(&["product"], "{}"), rows(false))).unwrap();
+    let model = load(&files).unwrap();
+    let errors = |product: &str, from: i64, to: i64, latest: i64| {
+        let days = (from..to).map(|day| (day, sold(3, day)));
+        ask_for(&*model, Table::ForecastErrors, history(product, days, latest)).unwrap()
+    };
+    // Only what came after the training counts, and a day without a row is one without sales.
+    let found = errors("p3", 0, 98, 98);
+    assert_eq!(found.count, 15);
+    let (observed, value) = (column(&found, "observed"), column(&found, "value"));
+    assert_eq!(observed[..14], (84..98).map(|day| sold(3, day)).collect::<Vec<_>>());
+    assert_eq!(observed[14], 0.0);
+    let forecast = ask(&*model, vec![texts("product", &["p3"]), numbers("horizon", Some(15.0))]).unwrap();
+    assert_eq!(value, column(&forecast, "value"));
+    assert_eq!(column(&found, "naive")[..7], (77..84).map(|day| sold(3, day)).collect::<Vec<_>>());
+    let scale = (7..84).map(|day| (sold(3, day) - sold(3, day - 7)).abs()).sum::<f64>() / 77.0;
+    assert!((column(&found, "absolute_scale")[0] - scale).abs() < 1e-9);
+    assert_eq!((errors("p10", 0, 98, 98).count, errors("p3", 0, 84, 83).count), (0, 0));
+    assert_eq!(column(&errors("p3", 0, 0, 90), "observed"), [0.0; 7]);
+    let refused = |arguments| ask_for(&*model, Table::ForecastErrors, arguments).unwrap_err().kind;
+    assert_eq!(refused(vec![texts("product", &["p3"])]), ErrorKind::InvalidRequest);
+    let mut odd = history("p3", [].into_iter(), 90);
+    odd[1] = texts("history", &["[[1,\"x\"]]"]);
+    assert_eq!(refused(odd), ErrorKind::InvalidRequest);
+    let far = history("p3", [(0, 1.0), (200_000, 1.0)].into_iter(), 200_000);
+    assert_eq!(refused(far), ErrorKind::InvalidRequest);
+}
+
+#[test]
+fn what_is_unlike_the_rest_of_a_series_is_found() {
+    let (.., files) = train(2, job(call(&["product"], "{}"), rows(false))).unwrap();
+    let model = load(&files).unwrap();
+    // One day's sales are ten times as many; from another on they are a third.
+    let value =
+        |day: i64| sold(3, day) * if day == 40 { 10.0 } else { 1.0 } * if day >= 90 { 0.3 } else { 1.0 };
+    let days = (0..110).map(|day| (day, value(day)));
+    let mut arguments = history("p3", days, 109);
+    arguments.push(numbers("count", Some(30.0)));
+    let found = ask_for(&*model, Table::SeriesAnomalies, arguments).unwrap();
+    assert_eq!(found.count, 30);
+    let Some(Values::Timestamp(times)) = found.column("time") else { panic!() };
+    assert_eq!(times[0], Some(START + 40 * DAY));
+    let scores = column(&found, "score");
+    assert!(scores.windows(2).all(|pair| pair[0] >= pair[1]) && scores[0] > 3.0, "{scores:?}");
+    let Some(Values::Text { dictionary, codes }) = found.column("reason") else { panic!() };
+    let reason = |at: usize| &dictionary[codes[at].unwrap() as usize];
+    assert!(reason(0).starts_with(r#"[{"component":"outlier""#), "{}", reason(0));
+    let fall = times.iter().position(|time| *time == Some(START + 90 * DAY)).unwrap();
+    assert!(scores[fall] > 1.0 && reason(fall).starts_with(r#"[{"component":"level""#), "{}", reason(fall));
+}
+
+#[test]
+fn forecasts_go_on_from_new_rows() {
+    let (.., files) = train(2, job(call(&["product"], "{}"), rows(false))).unwrap();
+    let model = load(&files).unwrap();
+    let from = |days: i64| {
+        let days = (0..days).map(|day| (day, sold(3, day)));
+        let mut arguments = history("p3", days.clone(), days.clone().count() as i64 - 1);
+        arguments.push(numbers("horizon", Some(7.0)));
+        ask(&*model, arguments).unwrap()
+    };
+    let stored = ask(&*model, vec![texts("product", &["p3"]), numbers("horizon", Some(7.0))]).unwrap();
+    assert_eq!(from(84), stored);
+    let later = from(101);
+    let Some(Values::Timestamp(times)) = later.column("time") else { panic!() };
+    assert_eq!(times[0], Some(START + 101 * DAY));
+    for (step, value) in column(&later, "value").iter().enumerate() {
+        let expected = sold(3, 101 + step as i64);
+        assert!((value - expected).abs() < 0.15 * expected, "{step}: {value}, not {expected}");
+    }
+    assert_eq!(ask(&*model, history("p99", [(0, 1.0)].into_iter(), 3)).unwrap().count, 0);
+}
+
 #[test]
 fn the_order_of_rows_and_threads_don_t_matter() {
     let of = |threads, backward| {
@@ -294,7 +382,7 @@ fn damaged_files_are_refused() {
     };
     assert_eq!(with(&whole), Ok(()));
     assert_eq!(with(&whole[..whole.len() / 2]), Err(ErrorKind::DamagedModel));
-    assert_eq!(with(&whole.replace("\"format\":2", "\"format\":3")), Err(ErrorKind::UnsupportedModel));
+    assert_eq!(with(&whole.replace("\"format\":3", "\"format\":4")), Err(ErrorKind::UnsupportedModel));
     assert_eq!(with(&whole.replacen("[\"p0\"]", "[\"p9\"]", 1)), Err(ErrorKind::DamagedModel));
     assert_eq!(with(&whole.replacen("[\"p0\"],", "", 1)), Err(ErrorKind::DamagedModel));
     let mut emptied = whole.clone();

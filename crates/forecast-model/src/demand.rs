@@ -4,8 +4,8 @@
 
 use ecommerce_ml_protocol::{Column, EngineError, Rows, Values};
 
+use crate::arguments::{number, text};
 use crate::model::ForecastModel;
-use crate::table::{number, text};
 use crate::{invalid, refused};
 
 /// Levels: each percent, and half a percent at both ends.

@@ -15,8 +15,8 @@ use crate::model::{ForecastModel, KIND};
 /// The rest of it.
 pub const MODEL: &str = "model.json";
 
-/// Of `model.json`; 1 had no totals.
-const FORMAT: u32 = 2;
+/// Of `model.json`; 1 had no totals, 2 no scales.
+const FORMAT: u32 = 3;
 
 #[derive(Serialize, Deserialize)]
 struct ModelFile<M> {

@@ -4,6 +4,8 @@
 //! - [`kind`]: the kind `forecast`: which files are its own, how they become a model, how one is trained.
 //! - [`model`]: fitted series with their keys and their calendar; [`files`]: as `signature.json` and `model.json`.
 //! - [`predictor`]: a loaded model that answers; [`table`]: the forecasts of some series as columns; [`demand`]: what each comes to in all.
+//! - `arguments`: of a question, by their names.
+//! - [`history`]: a series as it is now, from arguments; [`past`]: its forecasts beside what came, and what in it is unlike the rest.
 //! - [`trainer`]: rows to a model, measured beside the seasonal naive; [`incumbent`]: and beside the live version; [`options`]: what the user may choose; [`keys`]: rows that
 //!   belong together.
 //!
@@ -12,13 +14,16 @@
 
 #![forbid(unsafe_code)]
 
+mod arguments;
 pub mod demand;
 pub mod files;
+pub mod history;
 pub mod incumbent;
 pub mod keys;
 pub mod kind;
 pub mod model;
 pub mod options;
+pub mod past;
 pub mod predictor;
 pub mod table;
 pub mod trainer;

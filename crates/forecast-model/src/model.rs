@@ -2,8 +2,11 @@
 //!
 //! It must not know rows or files. Invariant: series are ordered by their keys, and each has as many as the model has key columns.
 
+use std::collections::BTreeMap;
+
+use ecommerce_ml_forecast::components::Components;
 use ecommerce_ml_forecast::forecaster::Forecaster;
-use ecommerce_ml_forecast::series::Calendar;
+use ecommerce_ml_forecast::series::{Calendar, Gaps};
 use ecommerce_ml_protocol::{Answer, Field, ModelInfo, Reads, Signature, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -27,6 +30,12 @@ pub struct ForecastModel {
     pub horizon: usize,
     /// Periods of a season; 1 for none.
     pub season: usize,
+    /// What a period without rows is.
+    pub gaps: Gaps,
+    /// Whether a last period of which only a part is there doesn't count.
+    pub whole_periods: bool,
+    /// How much of series is trend, season and remainder, the mean of those of which that can be told.
+    pub components: Option<Components>,
     /// One series for each of the keys.
     pub forecaster: Forecaster,
 }
@@ -36,18 +45,27 @@ impl ForecastModel {
     pub fn signature(&self) -> Signature {
         Signature {
             reads: Reads::Keys(self.columns.clone()),
-            answers: vec![Answer::Table(Table::Forecast), Answer::Table(Table::TotalDemand)],
+            answers: [Table::Forecast, Table::TotalDemand, Table::ForecastErrors, Table::SeriesAnomalies]
+                .map(Answer::Table)
+                .to_vec(),
             labels: Vec::new(),
         }
     }
 
     /// What the catalog is told of a model whose files take so many bytes.
     pub fn info(&self, bytes: u64) -> ModelInfo {
+        let mut methods: BTreeMap<String, usize> = BTreeMap::new();
+        for method in (0..self.forecaster.len()).filter_map(|place| self.forecaster.method(place)) {
+            *methods.entry(method).or_default() += 1;
+        }
         let details = json!({
             "series": self.keys.len(),
             "frequency": self.calendar.period.name(),
             "season_length": self.season,
             "horizon": self.horizon,
+            "gaps": self.gaps,
+            "components": self.components,
+            "methods": methods,
         });
         ModelInfo {
             kind: KIND.to_owned(),

@@ -8,9 +8,11 @@ use ecommerce_ml_predictor::{ModelPrecision, Pending, Predictor};
 use ecommerce_ml_protocol::{Answers, EngineError, Input, ModelInfo, Output, Rows, Table};
 
 use crate::demand::totals;
+use crate::history::history;
 use crate::model::ForecastModel;
+use crate::past::{anomalies, errors};
 use crate::refused;
-use crate::table::{Question, forecasts};
+use crate::table::{Question, forecasts, forecasts_from};
 
 /// A model that answers.
 #[derive(Debug)]
@@ -41,6 +43,8 @@ impl Predictor for ForecastPredictor {
         let answer = match output {
             Output::Table(Table::Forecast) => forecasts_of_series,
             Output::Table(Table::TotalDemand) => totals,
+            Output::Table(Table::ForecastErrors) => errors,
+            Output::Table(Table::SeriesAnomalies) => anomalies,
             _ => return Pending::ready(Err(refused("model only answers forecasts of its series"))),
         };
         let Input::Rows(arguments) = input else {
@@ -52,5 +56,10 @@ impl Predictor for ForecastPredictor {
 }
 
 fn forecasts_of_series(model: &ForecastModel, arguments: &Rows) -> Result<Vec<Rows>, EngineError> {
-    Question::all(model, arguments)?.iter().map(|question| forecasts(model, question)).collect()
+    let questions = Question::all(model, arguments)?;
+    let answer = |(row, question): (usize, &Question)| match history(model, arguments, row)? {
+        None => forecasts(model, question),
+        Some(history) => forecasts_from(model, question, &history),
+    };
+    questions.iter().enumerate().map(answer).collect()
 }

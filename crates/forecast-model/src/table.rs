@@ -3,20 +3,23 @@
 //! It must not know who asks. Invariant: rows are ordered by keys and time.
 
 use ecommerce_ml_forecast::accuracy::Forecast;
+use ecommerce_ml_forecast::history::Now;
 use ecommerce_ml_protocol::{Column, EngineError, Rows, Values};
 
+use crate::arguments::{LEVEL, number, text};
+use crate::history::History;
 use crate::invalid;
 use crate::model::ForecastModel;
 use crate::refused;
 
-/// Part of the values that an interval covers, unless a call says otherwise.
-const LEVEL: f64 = 0.8;
 /// Most rows of an answer.
 const MOST_ROWS: usize = 1_000_000;
 
 /// What an answer calls its columns, and a question its arguments: no key may have such a name.
-pub const RESERVED: [&str; 10] =
-    ["horizon", "level", "after", "count", "time", "value", "lower", "upper", "method", "keys"];
+pub const RESERVED: [&str; 12] = [
+    "horizon", "level", "after", "count", "time", "value", "lower", "upper", "method", "keys", "history",
+    "latest",
+];
 
 /// A question, as [`ecommerce_ml_protocol::Table::Forecast`] has it.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,7 +88,28 @@ pub fn forecasts(model: &ForecastModel, question: &Question) -> Result<Rows, Eng
     for place in places {
         let forecasts =
             model.forecaster.forecast(place, question.horizon, question.level).map_err(invalid)?;
-        table.add(place, &forecasts);
+        table.add(place, model.end, &forecasts);
+    }
+    Ok(table.finish())
+}
+
+/// The answer to a question of one series, from the end of what it is now; no row for a series that the model doesn't have.
+///
+/// # Errors
+/// As [`forecasts`].
+pub fn forecasts_from(
+    model: &ForecastModel,
+    question: &Question,
+    history: &History,
+) -> Result<Rows, EngineError> {
+    model.forecaster.forecast(0, question.horizon, question.level).map_err(invalid)?;
+    let mut table = TableBuilder::new(model);
+    if let (Some(place), Some(series)) = (history.place, &history.series) {
+        let now = Now { series, gaps: model.gaps, end: history.end };
+        if let Some(continued) = model.forecaster.continued(place, model.end, now) {
+            let forecasts = continued.forecast(0, question.horizon, question.level).map_err(invalid)?;
+            table.add(place, history.end.max(model.end), &forecasts);
+        }
     }
     Ok(table.finish())
 }
@@ -103,10 +127,10 @@ impl<'a> TableBuilder<'a> {
         Self { model, series: Vec::new(), times: Vec::new(), numbers: Default::default() }
     }
 
-    fn add(&mut self, place: usize, forecasts: &[Forecast]) {
+    fn add(&mut self, place: usize, end: i64, forecasts: &[Forecast]) {
         self.series.push((place, forecasts.len()));
         for (step, forecast) in (0..).zip(forecasts) {
-            self.times.push(Some(self.model.calendar.start(self.model.end.saturating_add(step))));
+            self.times.push(Some(self.model.calendar.start(end.saturating_add(step))));
             let numbers = [forecast.value, forecast.lower, forecast.upper];
             self.numbers.iter_mut().zip(numbers).for_each(|(column, number)| column.push(Some(number)));
         }
@@ -146,14 +170,4 @@ fn repeated(series: &[(usize, usize)], text: impl Fn(usize) -> Option<String>) -
         codes.extend(std::iter::repeat_n(code, *rows));
     }
     Values::Text { dictionary, codes }
-}
-
-pub(crate) fn number(rows: &Rows, name: &str, row: usize) -> Option<f64> {
-    let Values::Number(values) = rows.column(name)? else { return None };
-    values.get(row).copied().flatten()
-}
-
-pub(crate) fn text(rows: &Rows, name: &str, row: usize) -> Option<String> {
-    let Values::Text { dictionary, codes } = rows.column(name)? else { return None };
-    dictionary.get(usize::try_from(codes.get(row).copied().flatten()?).ok()?).cloned()
 }

@@ -5,7 +5,9 @@
 //! that is measured was known to what is measured.
 
 use ecommerce_ml_forecast::accuracy::Accuracy;
+use ecommerce_ml_forecast::components::Components;
 use ecommerce_ml_forecast::forecaster::{Evaluation, Forecaster, Options as Fitting, evaluate};
+use ecommerce_ml_forecast::parallel::map;
 use ecommerce_ml_forecast::series::{Options as Regular, Panel, Row};
 use ecommerce_ml_predictor::{Evaluate, Job, Sink, Trainer};
 use ecommerce_ml_protocol::training::{
@@ -123,6 +125,7 @@ struct SeriesToFit {
     columns: Vec<Field>,
     keys: Vec<Vec<String>>,
     panel: Panel,
+    regular: Regular,
     fitting: Fitting,
 }
 
@@ -171,7 +174,7 @@ impl Setup {
             baseline: evaluation.as_ref().map(baseline),
             findings: Default::default(),
         };
-        let series = SeriesToFit { columns, keys: keyed.keys, panel, fitting };
+        let series = SeriesToFit { columns, keys: keyed.keys, panel, regular, fitting };
         let incumbent = incumbent.filter(files::recognises).map(|files| files::read(&files)).transpose()?;
         let incumbent = incumbent.map(|(model, _)| model);
         Ok(Self { series, prepared, evaluation, incumbent, seed: options.common.seed })
@@ -185,8 +188,10 @@ impl SeriesToFit {
     }
 
     fn fit(self) -> Result<ForecastModel, EngineError> {
-        let Self { columns, keys, panel, fitting } = self;
+        let Self { columns, keys, panel, regular, fitting } = self;
         let forecaster = Forecaster::fit(&panel.series, panel.end, fitting).map_err(invalid)?;
+        let components =
+            map(&panel.series, fitting.threads, |one| Components::of(&one.values, fitting.season));
         // Keys whose rows are all in periods that are left out have no series.
         let key = |series: &ecommerce_ml_forecast::series::Series| {
             usize::try_from(series.key).ok().and_then(|key| keys.get(key)).cloned().unwrap_or_default()
@@ -198,6 +203,9 @@ impl SeriesToFit {
             end: panel.end,
             horizon: fitting.horizon,
             season: fitting.season,
+            gaps: regular.gaps,
+            whole_periods: regular.whole_periods && !panel.one_day_each,
+            components: Components::mean(components.into_iter().flatten()),
             forecaster,
         })
     }

@@ -2,8 +2,10 @@
 //!
 //! It must not know how they were made. Invariant: a measure that has no value is `None`, as that of a series without change is.
 
+use serde::{Deserialize, Serialize};
+
 /// Mean errors of the seasonal naive within a series: what errors are divided by, so that series of any size can be compared.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Scale {
     /// Mean absolute error.
     pub absolute: f64,
@@ -107,6 +109,11 @@ impl Accuracy {
     /// look at measures of forecast accuracy", 2006).
     pub fn mase(&self) -> Option<f64> {
         self.mase.value()
+    }
+
+    /// Of how many values.
+    pub fn count(&self) -> f64 {
+        self.covered.count
     }
 
     /// Root of the mean squared error over that of the seasonal naive within the series, the mean over series.

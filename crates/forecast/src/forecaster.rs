@@ -46,6 +46,10 @@ struct Member {
     fitted: Fitted,
     /// Periods between its end and that of all series.
     behind: usize,
+    /// The season before that end.
+    naive: SeasonalNaive,
+    /// The unit of errors; none for a series in which nothing changed.
+    scale: Option<Scale>,
 }
 
 /// Forecasts of values that were held out, measured.
@@ -73,14 +77,17 @@ impl Forecaster {
         let selections = map(series, options.threads, |one| select(&one.values, &one.missing, choose));
         let selections: Vec<Selection> = selections.into_iter().collect::<Result<_, _>>()?;
         let (mut scores, mut sums): (BTreeMap<u8, Scores>, BTreeMap<u8, Scores>) = Default::default();
-        for Selection { fitted, errors, earlier_spread, .. } in &selections {
-            scores.entry(fitted.group).or_default().add(errors, *earlier_spread);
-            sums.entry(fitted.group).or_default().add(&cumulated(errors), *earlier_spread);
+        for Selection { fitted, errors, earlier, .. } in &selections {
+            scores.entry(fitted.group).or_default().add(errors, |step| earlier.step(step));
+            sums.entry(fitted.group).or_default().add(&cumulated(errors), |_| earlier.spread());
         }
         let (distributions, totals) = (distributions(&scores), distributions(&sums));
         let member = |(selection, one): (Selection, &Series)| Member {
             fitted: selection.fitted,
             behind: behind(one, end),
+            naive: naive(&one.values, options.season),
+            // Where each season is as the one before, errors are compared with changes from one period to the next.
+            scale: Scale::of(&one.values, options.season).or_else(|| Scale::of(&one.values, 1)),
         };
         let series = selections.into_iter().zip(series).map(member).collect();
         Ok(Self { series, distributions, totals })
@@ -105,6 +112,51 @@ impl Forecaster {
     /// The method of a series; none beyond the last one.
     pub fn method(&self, place: usize) -> Option<String> {
         self.series.get(place).map(|member| member.fitted.method())
+    }
+
+    /// What the season before says of the next values of a series, `[horizon]`; none for a series beyond the last.
+    pub fn naive(&self, place: usize, horizon: usize) -> Vec<f64> {
+        let Some(Member { naive, behind, .. }) = self.series.get(place) else { return Vec::new() };
+        let naive = Model::SeasonalNaive(naive.clone());
+        naive.forecast(behind + horizon).into_iter().skip(*behind).collect()
+    }
+
+    /// The unit of the errors of a series; none for one in which nothing changed, and beyond the last.
+    pub fn scale(&self, place: usize) -> Option<Scale> {
+        self.series.get(place)?.scale
+    }
+
+    /// Periods of a season.
+    pub(crate) fn season(&self, place: usize) -> usize {
+        self.series.get(place).map_or(1, |member| member.naive.season())
+    }
+
+    /// The method of a series.
+    pub(crate) fn fitted(&self, place: usize) -> Option<&Fitted> {
+        Some(&self.series.get(place)?.fitted)
+    }
+
+    /// The period from which on a series is unknown to a method that forecasts from `end` on.
+    pub(crate) fn known_until(&self, place: usize, end: i64) -> i64 {
+        let behind = self.series.get(place).map_or(0, |member| member.behind);
+        end.saturating_sub(i64::try_from(behind).unwrap_or(i64::MAX))
+    }
+
+    /// The quantile of the error of a series at the first step.
+    pub(crate) fn first_error(&self, place: usize, level: f64) -> f64 {
+        let Some(Member { fitted, .. }) = self.series.get(place) else { return 0.0 };
+        self.distributions.get(&fitted.group).map_or(0.0, |errors| errors.quantile(0, level))
+            * fitted.typical.step(0)
+    }
+
+    /// One series with its method in another state, which is behind all others by so many periods.
+    pub(crate) fn with_state(&self, fitted: Fitted, behind: usize) -> Self {
+        let group = |all: &BTreeMap<u8, Distribution>| {
+            all.get(&fitted.group).map(|errors| (fitted.group, errors.clone())).into_iter().collect()
+        };
+        let (distributions, totals) = (group(&self.distributions), group(&self.totals));
+        let naive = SeasonalNaive::new(&[], 1);
+        Self { series: vec![Member { fitted, behind, naive, scale: None }], distributions, totals }
     }
 
     /// The next values of a series, `[horizon]`, with intervals that cover a part `level` of them; none for a series beyond the last.
@@ -135,11 +187,11 @@ impl Forecaster {
         levels: &[f64],
     ) -> Result<Vec<(f64, Vec<f64>)>, Invalid> {
         check_horizon(horizon)?;
-        let Some(Member { fitted, behind }) = self.series.get(place) else { return Ok(Vec::new()) };
+        let Some(Member { fitted, behind, .. }) = self.series.get(place) else { return Ok(Vec::new()) };
         let distribution = self.distributions.get(&fitted.group);
         let at = |(step, value): (usize, f64)| {
             let error = |level: &f64| {
-                distribution.map_or(0.0, |errors| errors.quantile(step, *level)) * fitted.spread
+                distribution.map_or(0.0, |errors| errors.quantile(step, *level)) * fitted.typical.step(step)
             };
             (value, levels.iter().map(|level| fitted.clamp(value + error(level))).collect())
         };
@@ -161,13 +213,14 @@ impl Forecaster {
         levels: &[f64],
     ) -> Result<Option<(f64, Vec<f64>)>, Invalid> {
         check_horizon(horizon)?;
-        let Some(Member { fitted, behind }) = self.series.get(place) else { return Ok(None) };
+        let Some(Member { fitted, behind, .. }) = self.series.get(place) else { return Ok(None) };
         let sum: f64 = fitted.forecast(behind + horizon).iter().skip(*behind).sum();
         let errors = self.totals.get(&fitted.group);
         let periods = horizon as f64;
         let quantile = |level: &f64| {
-            let error = errors.map_or(0.0, |errors| errors.quantile(behind + horizon - 1, *level));
-            fitted.clamp((sum + error * fitted.spread) / periods) * periods
+            let last = behind + horizon - 1;
+            let error = errors.map_or(0.0, |errors| errors.growing_quantile(last, *level));
+            fitted.clamp((sum + error * fitted.typical.spread()) / periods) * periods
         };
         Ok(Some((sum, levels.iter().map(quantile).collect())))
     }
@@ -221,14 +274,11 @@ pub fn hold_out(series: &[Series], options: Options, level: f64) -> Result<Vec<H
     // Each ends where its own held-out values begin.
     let forecaster = Forecaster::fit(&training, i64::MIN, options)?;
     let held_out = |(place, (training, actual, known)): (usize, (Series, Vec<f64>, Vec<bool>))| {
-        let season = if options.season < training.values.len() { options.season } else { 1 };
-        let naive = Model::SeasonalNaive(SeasonalNaive::new(&training.values, season));
         Ok(HeldOut {
             key: training.key,
             forecasts: forecaster.forecast(place, actual.len(), level)?,
-            naive: naive.forecast(actual.len()),
-            // Where each season is as the one before, errors are compared with changes from one period to the next.
-            scale: Scale::of(&training.values, options.season).or_else(|| Scale::of(&training.values, 1)),
+            naive: forecaster.naive(place, actual.len()),
+            scale: forecaster.scale(place),
             actual,
             known,
         })
@@ -269,6 +319,11 @@ fn without_last(series: &Series, horizon: usize) -> Option<(Series, Vec<f64>, Ve
     let known =
         |place: usize| u32::try_from(place).is_ok_and(|place| series.missing.binary_search(&place).is_err());
     Some((training, series.values.get(from..)?.to_vec(), (from..count).map(known).collect()))
+}
+
+/// The season before the end of a series; of one no longer than a season the value before.
+fn naive(values: &[f64], season: usize) -> SeasonalNaive {
+    SeasonalNaive::new(values, if season < values.len() { season } else { 1 })
 }
 
 /// Periods from the end of a series to that of all.

@@ -39,12 +39,10 @@ fn sums<'a>(errors: impl Iterator<Item = &'a f64>) -> (f64, f64) {
 impl Scores {
     /// Takes in the errors of one series, and its size before the first of them. A size that knew the errors would make them look
     /// smaller than those to come.
-    pub fn add(&mut self, errors: &Errors, size: f64) {
-        if size <= 0.0 {
-            return;
-        }
+    pub fn add(&mut self, errors: &Errors, size: impl Fn(usize) -> f64) {
         for (step, error) in errors.iter().flat_map(|origin| origin.iter().enumerate()) {
-            let Some(error) = error else { continue };
+            let size = size(step);
+            let Some(error) = error.filter(|_| size > 0.0) else { continue };
             if self.steps.len() <= step {
                 self.steps.resize(step + 1, Vec::new());
             }
@@ -108,22 +106,28 @@ impl Scores {
 
 impl Distribution {
     /// The standardised error that a part `level` of errors at a step, from 0, is below. Steps beyond those that were seen are those
-    /// of the last one, wider by a power of time.
-    #[allow(clippy::cast_precision_loss)]
+    /// of the last one.
     pub fn quantile(&self, step: usize, level: f64) -> f64 {
         let last = self.steps.len().saturating_sub(1);
         let Some(quantiles) = self.steps.get(step.min(last)) else { return 0.0 };
+        between(quantiles, level)
+    }
+
+    /// The same of errors whose unit is one for all steps: wider by a power of time beyond the steps that were seen.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn growing_quantile(&self, step: usize, level: f64) -> f64 {
+        let last = self.steps.len().saturating_sub(1);
         let wider = if step > last { ((step + 1) as f64 / (last + 1) as f64).powf(self.growth) } else { 1.0 };
-        wider * between(quantiles, level)
+        wider * self.quantile(step, level)
     }
 }
 
 /// The power of time by which errors of these sizes, `[step]`, grow: 1/2 is that of a random walk, 1 that of a wrong slope.
 #[allow(clippy::cast_precision_loss)]
-fn growth(typical: &[f64]) -> f64 {
-    match typical {
+pub(crate) fn growth(sizes: &[f64]) -> f64 {
+    match sizes {
         [first, .., last] if *first > 0.0 => {
-            ((last / first).ln() / (typical.len() as f64).ln()).clamp(0.5, 1.0)
+            ((last / first).ln() / (sizes.len() as f64).ln()).clamp(0.5, 1.0)
         }
         _ => 0.5,
     }

@@ -6,6 +6,8 @@
 //! - [`autocorrelation`]: how a series resembles itself some periods before.
 //! - [`series`]: regular series from rows; [`methods`]: what forecasts one; [`backtest`]: forecasts of the past.
 //! - [`selection`]: the method of a series; [`intervals`]: how far values are from forecasts; [`forecaster`]: many series forecast.
+//! - [`history`]: fitted methods on later values; [`anomalies`]: values that are unlike what was expected of them; [`components`]: how much of a
+//!   series is trend, season and remainder.
 //! - [`accuracy`]: how good forecasts are; [`parallel`]: work on several threads.
 //! - [`inventory`]: safety stock, reorder point, newsvendor quantity; [`orders`]: what to order now, by the quantiles of demand.
 //! - [`price`]: the price of most profit where elasticity is constant.
@@ -16,10 +18,13 @@
 #![forbid(unsafe_code)]
 
 pub mod accuracy;
+pub mod anomalies;
 pub mod autocorrelation;
 pub mod backtest;
 pub mod calendar;
+pub mod components;
 pub mod forecaster;
+pub mod history;
 pub mod intervals;
 pub mod inventory;
 pub mod methods;
@@ -29,6 +34,7 @@ pub mod price;
 pub mod selection;
 pub mod series;
 pub mod trend;
+pub mod typical;
 
 /// Why something can't be computed.
 #[derive(Debug, Clone, Copy, PartialEq)]

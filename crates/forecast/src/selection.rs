@@ -13,6 +13,7 @@ use crate::methods::intermittent::{Croston, Tsb};
 use crate::methods::naive::{MovingMean, SeasonalNaive};
 use crate::methods::season::Season;
 use crate::methods::theta::Theta;
+use crate::typical::{Typical, within};
 use crate::{Invalid, require};
 
 /// Most values of a series that methods are fitted to: the last ones.
@@ -26,6 +27,8 @@ const MOST_ORIGINS: usize = 40;
 const INTERMITTENT: f64 = 1.32;
 /// By how much another method's errors have to be smaller than those of the one that is preferred.
 const MARGIN: f64 = 0.7;
+/// Largest value that a method sees, in units of those that it was fitted to.
+const LARGEST: f64 = 1e100;
 /// Windows of moving means.
 const WINDOWS: [usize; 2] = [8, 26];
 
@@ -56,10 +59,12 @@ pub struct Fitted {
     unit: f64,
     /// The least and the largest forecast, in that unit.
     bounds: (f64, f64),
-    /// Mean absolute error of the seasonal naive within the series: the unit of intervals.
-    pub spread: f64,
+    /// The size of its errors: the unit of intervals.
+    pub typical: Typical,
     /// Series of one group have errors of one shape.
     pub group: u8,
+    /// How many values the method was fitted to: the last ones.
+    pub length: usize,
 }
 
 /// What the past says of a choice.
@@ -69,8 +74,8 @@ pub struct Selection {
     pub fitted: Fitted,
     /// Its errors in the past, in the unit of the values.
     pub errors: Errors,
-    /// The size of what came before the first of them, as [`Fitted::spread`] is that of the whole series.
-    pub earlier_spread: f64,
+    /// The size of errors before the first of them, as [`Fitted::typical`] is that of the whole series.
+    pub earlier: Typical,
     /// Mean absolute error of what was chosen and of the seasonal naive; none if the series is too short to tell.
     pub compared: Option<(f64, f64)>,
 }
@@ -94,20 +99,31 @@ pub fn select(values: &[f64], missing: &[u32], options: Options) -> Result<Selec
     let season = if options.season < scaled.len() { options.season.max(1) } else { 1 };
     let candidates = candidates(&scaled);
     let bounds = range(&scaled);
-    let (candidate, errors, compared) =
-        choose(&scaled, &missing, season, options.horizon, &candidates, bounds);
+    let horizon = options.horizon;
+    let choice = match first_origin(scaled.len(), season, horizon) {
+        None => Choice::untested(candidates.first().copied().unwrap_or(Candidate::SeasonalNaive)),
+        Some(origin) => {
+            let window = Window { values: &scaled, missing: &missing, origin, horizon, bounds };
+            choose(&window, season, &candidates)
+        }
+    };
+    let Choice { candidate, errors, earlier, compared } = choice;
     let model = candidate.fit(&scaled, season);
+    let typical = |values: &[f64], errors: &Errors| {
+        let spread = Scale::of(values, season).map_or(0.0, |scale| scale.absolute);
+        Typical::of(errors, horizon, spread).times(unit)
+    };
+    let earlier = typical(scaled.get(..scaled.len() - errors.len()).unwrap_or_default(), &earlier);
+    let window = Window { values: &scaled, missing: &missing, origin: scaled.len(), horizon, bounds };
+    let typical = typical(&scaled, &within(&model, &window));
     let errors: Errors = errors
         .into_iter()
         .map(|origin| origin.into_iter().map(|error| error.map(|error| error * unit)).collect())
         .collect();
-    let size = |values: &[f64]| Scale::of(values, season).map_or(0.0, |scale| scale.absolute * unit);
-    let before = scaled.len() - errors.len();
-    let (spread, earlier_spread) = (size(&scaled), size(scaled.get(..before).unwrap_or_default()));
     let group = group(&scaled, unit);
-    let fitted = Fitted { model, unit, bounds, spread, group };
+    let fitted = Fitted { model, unit, bounds, typical, group, length: scaled.len() };
     let compared = compared.map(|(own, naive)| (own * unit, naive * unit));
-    Ok(Selection { fitted, errors, earlier_spread, compared })
+    Ok(Selection { fitted, errors, earlier, compared })
 }
 
 impl Fitted {
@@ -136,7 +152,26 @@ impl Fitted {
 
     /// Takes the next value in; the parameters stay.
     pub fn update(&mut self, value: f64) {
-        self.model.update(value / self.unit);
+        self.model.update(self.scaled(value));
+    }
+
+    /// The same method with the same parameters, as before the first of these values; see [`Model::restarted`].
+    #[must_use]
+    pub fn restarted(&self, values: &[f64], shift: i64) -> Self {
+        let scaled: Vec<f64> = values.iter().map(|value| self.scaled(*value)).collect();
+        let bounds = if scaled.is_empty() { self.bounds } else { range(&scaled) };
+        let bounds = (self.bounds.0.min(bounds.0), self.bounds.1.max(bounds.1));
+        Self { model: self.model.restarted(&scaled, shift), bounds, length: 0, ..self.clone() }
+    }
+
+    /// See [`Model::warm_up`].
+    pub fn warm_up(&self) -> usize {
+        self.model.warm_up()
+    }
+
+    /// A value as the method sees it. One that came later may be beyond all that the method was made for.
+    fn scaled(&self, value: f64) -> f64 {
+        (value / self.unit).clamp(-LARGEST, LARGEST)
     }
 }
 
@@ -199,46 +234,75 @@ fn combination(values: &[f64], season: usize) -> Model {
     Model::Combination(models)
 }
 
-type Choice = (Candidate, Errors, Option<(f64, f64)>);
+/// What the past says of the candidates.
+struct Choice {
+    candidate: Candidate,
+    /// Of the one that is taken, in the past.
+    errors: Errors,
+    /// And within what came before.
+    earlier: Errors,
+    compared: Option<(f64, f64)>,
+}
+
+/// A candidate that was fitted to what comes before the first origin.
+struct Tried {
+    candidate: Candidate,
+    model: Model,
+    errors: Errors,
+    error: f64,
+}
 
 /// The first candidate, or the one whose errors are clearly smaller.
-fn choose(
-    values: &[f64],
-    missing: &[u32],
-    season: usize,
-    horizon: usize,
-    candidates: &[Candidate],
-    bounds: (f64, f64),
-) -> Choice {
+fn choose(window: &Window<'_>, season: usize, candidates: &[Candidate]) -> Choice {
     let first = candidates.first().copied().unwrap_or(Candidate::SeasonalNaive);
-    let Some(origin) = first_origin(values.len(), season, horizon) else {
-        return (first, Errors::new(), None);
-    };
-    let window = Window { values, missing, origin, horizon, bounds };
     // The least absolute error of demand that is mostly 0 is that of forecasting 0.
     let measure = if first == Candidate::Combination { mean_absolute } else { root_mean_square };
-    let tried = candidates.iter().filter_map(|candidate| {
-        let errors = window.errors(candidate.fit(window.training(), season));
-        measure(&errors).map(|error| (*candidate, error, errors))
-    });
-    let tried: Vec<(Candidate, f64, Errors)> = tried.collect();
-    let naive = tried
-        .iter()
-        .find(|(candidate, ..)| *candidate == Candidate::SeasonalNaive)
-        .map(|(_, error, _)| *error);
-    let mut best: Option<(Candidate, f64, Errors)> = None;
+    let training = Window { values: window.training(), ..*window };
+    let origins = window.values.len() - window.origin;
+    // Fewer origins than a season has periods have not seen all of it.
+    let is_part = origins < season && window.values.len() >= 2 * season;
+    let try_one = |candidate: &Candidate| {
+        let model = candidate.fit(window.training(), season);
+        let errors = window.errors(model.clone());
+        let mut error = measure(&errors)?;
+        if let Some(earlier) = is_part.then(|| within(&model, &training)) {
+            error = weighted([(error, origins), (measure(&earlier).unwrap_or(error), earlier.len())]);
+        }
+        Some(Tried { candidate: *candidate, model, errors, error })
+    };
+    let tried: Vec<Tried> = candidates.iter().filter_map(try_one).collect();
+    let naive = tried.iter().find(|one| one.candidate == Candidate::SeasonalNaive).map(|one| one.error);
+    let mut best: Option<Tried> = None;
     for one in tried {
-        let bar = best
-            .as_ref()
-            .map(|(candidate, error, _)| if *candidate == first { error * MARGIN } else { *error });
-        if bar.is_none_or(|bar| one.1 < bar) {
+        let bar =
+            best.as_ref().map(|best| if best.candidate == first { best.error * MARGIN } else { best.error });
+        if bar.is_none_or(|bar| one.error < bar) {
             best = Some(one);
         }
     }
     match best {
-        Some((candidate, error, errors)) => (candidate, errors, naive.map(|naive| (error, naive))),
-        None => (first, Errors::new(), None),
+        Some(Tried { candidate, model, errors, error }) => Choice {
+            candidate,
+            errors,
+            earlier: within(&model, &training),
+            compared: naive.map(|naive| (error, naive)),
+        },
+        None => Choice::untested(first),
     }
+}
+
+impl Choice {
+    /// Of which the past says nothing.
+    fn untested(candidate: Candidate) -> Self {
+        Self { candidate, errors: Errors::new(), earlier: Errors::new(), compared: None }
+    }
+}
+
+/// The mean of errors of so many origins each.
+#[allow(clippy::cast_precision_loss)]
+fn weighted(parts: [(f64, usize); 2]) -> f64 {
+    let [(one, ones), (other, others)] = parts.map(|(error, origins)| (error, origins as f64));
+    (one * ones + other * others) / (ones + others)
 }
 
 /// Values before the first origin: as many origins after it as twice the horizon, but no more than a part of the series; none if what

@@ -46,7 +46,8 @@ impl Row {
 }
 
 /// What a period without rows is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Gaps {
     /// Nothing happened: 0, also after a series' last row.
     Zero,
@@ -98,6 +99,8 @@ pub struct Panel {
     pub end: i64,
     /// Rows left out with the periods of which only a part is there.
     pub left_out: usize,
+    /// Whether no period has rows of two days, so that none can be there in part.
+    pub one_day_each: bool,
 }
 
 impl Panel {
@@ -136,11 +139,41 @@ impl Panel {
         });
         let end = placed.iter().map(|(_, at, _)| at + 1).max().unwrap_or_default();
         let series = regular(&placed, options.gaps, end)?;
-        Ok(Self { calendar: Calendar { period, past_hour }, series, end, left_out })
+        let one_day_each = days.windows(2).all(|pair| period.index(pair[0]) != period.index(pair[1]));
+        Ok(Self { calendar: Calendar { period, past_hour }, series, end, left_out, one_day_each })
     }
 }
 
 impl Calendar {
+    /// The number of the period of a moment, which is given as [`start`](Self::start) gives it.
+    pub fn index(&self, time: i64) -> i64 {
+        match self.period {
+            Period::Hour => time.saturating_add(self.past_hour * SECOND).div_euclid(HOUR),
+            _ => self.period.index(time.div_euclid(DAY)),
+        }
+    }
+
+    /// The number of the first period that isn't there, where this moment is the last that something is known of. With `whole` a last
+    /// period of which more than a quarter is to come isn't there.
+    pub fn end(&self, latest: i64, whole: bool) -> i64 {
+        let (last, day) = (self.index(latest), latest.div_euclid(DAY));
+        let (from, to) = (self.period.first_day(last), self.period.first_day(last + 1));
+        let is_part = whole && self.period != Period::Hour && (to - 1 - day) * 4 > to - from;
+        if is_part { last } else { last + 1 }
+    }
+
+    /// The series of moments and quantities in any order, up to the period `end` (excluded); none of none.
+    ///
+    /// # Errors
+    /// As [`Panel::new`].
+    pub fn series(&self, rows: &[(i64, f64)], gaps: Gaps, end: i64) -> Result<Option<Series>, Invalid> {
+        require("quantity", rows.iter().all(|(_, quantity)| quantity.is_finite()), "finite numbers")?;
+        let placed = rows.iter().map(|(time, quantity)| (0, self.index(*time), *quantity));
+        let mut placed: Vec<(u32, i64, f64)> = placed.filter(|(_, at, _)| *at < end).collect();
+        placed.sort_unstable_by(|one, other| one.1.cmp(&other.1).then(one.2.total_cmp(&other.2)));
+        Ok(regular(&placed, gaps, end)?.pop())
+    }
+
     /// When a period begins, in microseconds since 1970: in UTC for hours, in local time for what is longer.
     pub fn start(&self, index: i64) -> i64 {
         match self.period {

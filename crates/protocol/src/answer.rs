@@ -36,7 +36,8 @@ pub enum Output {
 #[serde(rename_all = "snake_case")]
 pub enum Table {
     /// What each series comes to. Arguments: number `horizon` (NULL: the model's own), number `level` (of the interval, between 0 and 1),
-    /// numbers `after` (series to pass over) and `count` (series at most), and a text for each key (NULL: any). Columns: a text for each key, timestamp `time`, numbers `value`, `lower`, `upper`, text `method`;
+    /// numbers `after` (series to pass over) and `count` (series at most), and a text for each key (NULL: any); or of one series, that goes on
+    /// from what it is now, its keys with `history` and `latest` as of [`Table::ForecastErrors`]. Columns: a text for each key, timestamp `time`, numbers `value`, `lower`, `upper`, text `method`;
     /// ordered by keys and time.
     Forecast,
     /// What a customer may want next. Arguments: text `customer` (NULL: nobody known), text `history` (a JSON array of items; NULL: what is
@@ -64,6 +65,16 @@ pub enum Table {
     RankingQuality,
     /// Items as a set that other questions to the same model take. Arguments: text `items` (a JSON array). One row: text `item_set`.
     ItemSet,
+    /// What was forecast of a series beside what came. Arguments: a text for each key, text `history` (a JSON array of arrays of a moment, in
+    /// microseconds since 1970 in UTC, and a quantity), timestamp `latest` (the last moment that anything is known of), number `level`.
+    /// Columns: timestamp `time`, numbers `observed`, `value`, `lower`, `upper`, `naive` (what the season before says), `absolute_scale` and
+    /// `squared_scale` (of that within the series, the same in each row; NULL where nothing changed); a row for each period since the
+    /// training of which something is known.
+    ForecastErrors,
+    /// The periods of a series that are least like what was expected of them. Arguments: keys, `history` and `latest` as of
+    /// [`Table::ForecastErrors`], number `count` (periods at most). Columns: timestamp `time`, numbers `observed`, `expected`, `lower`,
+    /// `upper`, `score`, text `reason` (a JSON array of objects); the highest score first.
+    SeriesAnomalies,
 }
 
 impl Table {
@@ -75,6 +86,8 @@ impl Table {
             Table::SimilarItems => "similar items",
             Table::Lifetimes => "lifetimes",
             Table::TotalDemand => "demand of several periods",
+            Table::ForecastErrors => "errors of forecasts",
+            Table::SeriesAnomalies => "anomalies of series",
             Table::PriceResponse => "elasticities",
             Table::RankingQuality => "measures of rankings",
             Table::ItemSet => "sets of items",

@@ -93,7 +93,9 @@ impl Signature {
         let task = |answer: &Answer| match answer {
             Answer::Classes => Some(Task::Classification),
             Answer::Number => Some(Task::Regression),
-            Answer::Table(Table::Forecast | Table::TotalDemand) => Some(Task::Forecast),
+            Answer::Table(
+                Table::Forecast | Table::TotalDemand | Table::ForecastErrors | Table::SeriesAnomalies,
+            ) => Some(Task::Forecast),
             Answer::Table(
                 Table::Recommendations | Table::SimilarItems | Table::RankingQuality | Table::ItemSet,
             ) => Some(Task::Recommendation),

@@ -80,7 +80,9 @@ fn table() -> impl Strategy<Value = Table> {
         Just(Table::TotalDemand),
         Just(Table::PriceResponse),
         Just(Table::RankingQuality),
-        Just(Table::ItemSet)
+        Just(Table::ItemSet),
+        Just(Table::ForecastErrors),
+        Just(Table::SeriesAnomalies)
     ]
 }
 

@@ -1,4 +1,4 @@
-//! Forecasts of many series in SQL: trained, measured, deployed, asked, ordered by; and what can't be forecast, refused.
+//! Forecasts of many series in SQL: trained, measured, deployed, asked, ordered by, compared with what came; and what can't be forecast, refused.
 
 use ecommerce_ml_server_tests::jobs::{said, succeed, wait};
 use ecommerce_ml_server_tests::statement::run;
@@ -134,6 +134,172 @@ fn what_can_t_be_forecast_is_refused() {
         let job: i64 = ask(&mut session, &call);
         assert_eq!(wait(&mut session, job), "failed", "{relation}");
     }
+}
+
+/// Weeks after the training, with the same days of the week, in a table with other columns and other names for time and quantity; product 6 of the
+/// south isn't sold any more, and a product is new.
+const LATER: &str = "
+    CREATE SCHEMA \"Year 2\";
+    CREATE TABLE \"Year 2\".sold (gone int, \"when?\" timestamptz, shop text, product int, pieces real);
+    ALTER TABLE \"Year 2\".sold DROP COLUMN gone;
+    INSERT INTO \"Year 2\".sold
+    SELECT (date '2024-01-01' + day)::timestamp AT TIME ZONE 'UTC' + interval '5 hours' * part, shop, product,
+           product * ((ARRAY[5,6,7,8,12,20,3])[1 + day % 7] + 0.1 * day + (hashint4(day * 31 + product) & 15) / 8.0) / 2
+    FROM generate_series(1, 6) AS product, unnest('{north,south}'::text[]) AS shop, generate_series(140, 153) AS day, generate_series(1, 2) AS part
+    WHERE (product, shop) <> (6, 'south');
+    INSERT INTO \"Year 2\".sold VALUES ('2024-05-21', 'west', 1, 3), (NULL, 'north', 1, 5), ('infinity', 'north', 1, 5), ('2024-05-21', 'north', 1, NULL),
+                                      ('2024-05-21', NULL, 1, 7)";
+
+#[test]
+fn forecasts_are_measured_by_what_came() {
+    let (_cluster, mut session) = shop();
+    trained(&mut session, &train("sales", "{product,shop}", &json!({"deploy": "always"})));
+    run(&mut session, LATER);
+    let metrics = |session: &mut Client, arguments: &str| -> Value {
+        ask(
+            session,
+            &format!(
+                "SELECT jsonb_object_agg(metric, value) FROM ecommerce_ml.evaluate_model('sales', {arguments})"
+            ),
+        )
+    };
+    let sold = "'\"Year 2\".sold', label_column => 'pieces', time_column => 'when?'";
+    let found = metrics(&mut session, sold);
+    let number =
+        |found: &Value, name: &str| found[name].as_f64().unwrap_or_else(|| panic!("{name} of {found}"));
+    // Twelve series of two weeks, one of them of nothing but zeros, and one that the model doesn't have.
+    assert_eq!(
+        (number(&found, "count"), number(&found, "series"), number(&found, "skipped")),
+        (168.0, 12.0, 1.0)
+    );
+    let ahead = "SELECT avg(abs(f.value - coalesce(s.pieces, 0))) / avg(coalesce(s.pieces, 0))
+        FROM ecommerce_ml.forecast('sales', 14) AS f
+        LEFT JOIN (SELECT product, shop, (\"when?\" AT TIME ZONE 'UTC')::date AS day, sum(pieces)::float8 AS pieces FROM \"Year 2\".sold GROUP BY 1, 2, 3) AS s
+            ON s.product = (f.keys ->> 'product')::int AND s.shop = f.keys ->> 'shop' AND s.day = (f.time AT TIME ZONE 'UTC')::date";
+    let wape: f64 = ask(&mut session, ahead);
+    assert!((number(&found, "wape") - wape).abs() < 1e-6, "{found} {wape}");
+    assert!(
+        number(&found, "coverage") < 1.0
+            && number(&found, "interval_width") > 0.0
+            && number(&found, "pinball_loss") > 0.0
+    );
+    assert!(number(&found, "mase") > 0.0 && number(&found, "rmsse") > 0.0 && number(&found, "smape") > 0.0);
+    // Without the series that ended, the season before is beaten.
+    run(&mut session, "CREATE VIEW lasting AS SELECT product, shop, \"when?\" AS day, pieces AS quantity FROM \"Year 2\".sold
+        UNION ALL SELECT 6, 'south', (date '2024-01-01' + day)::timestamp AT TIME ZONE 'UTC', 6 * ((ARRAY[5,6,7,8,12,20,3])[1 + day % 7] + 0.1 * day + 1)
+                  FROM generate_series(140, 153) AS day");
+    let lasting =
+        metrics(&mut session, "'lasting', label_column => 'quantity', key_columns => '{shop,product}'");
+    assert!(number(&lasting, "rmsse") < number(&lasting, "baseline_rmsse"), "{lasting}");
+    assert!(number(&lasting, "wape") < 0.1);
+    // Names are those of the training unless others are given; without a relation there is what the training measured.
+    assert_eq!(metrics(&mut session, "'lasting'"), lasting);
+    let held_out: Value =
+        ask(&mut session, "SELECT metrics FROM ecommerce_ml.model_versions WHERE name = 'sales'");
+    let stored = metrics(&mut session, "NULL");
+    assert_eq!(stored["rmsse"], held_out["held_out"]["rmsse"]);
+    assert_eq!(stored["baseline_mase"], held_out["baseline"]["mase"]);
+    for (arguments, sqlstate) in [
+        ("'sales', 'sales'", "22023"),
+        ("'sales', '\"Year 2\".sold'", "42703"),
+        ("'sales', 'lasting', 'shop'", "22023"),
+        ("'sales', 'lasting', feature_columns => '{shop}'", "22023"),
+        ("'sales', 'lasting', key_columns => '{shop}'", "22023"),
+        ("'sales', 'lasting', time_column => 'shop'", "42804"),
+        ("'sales', 'lasting', label_column => 'shop'", "42804"),
+    ] {
+        fails_with(
+            &mut session,
+            &format!("SELECT * FROM ecommerce_ml.evaluate_model({arguments})"),
+            sqlstate,
+        );
+    }
+    run(&mut session, "INSERT INTO \"Year 2\".sold VALUES ('2024-05-22', 'north', 1, 'NaN')");
+    fails_with(&mut session, &format!("SELECT * FROM ecommerce_ml.evaluate_model('sales', {sold})"), "22023");
+    // Rows are read as the caller.
+    run(
+        &mut session,
+        "CREATE ROLE reader; GRANT USAGE ON SCHEMA ecommerce_ml TO reader; SELECT ecommerce_ml.grant_model('sales', 'reader'); SET ROLE reader",
+    );
+    for call in [
+        "evaluate_model('sales', 'lasting')",
+        "detect_anomalies('sales', 'lasting')",
+        "forecast('sales', history => 'lasting')",
+    ] {
+        fails_with(&mut session, &format!("SELECT * FROM ecommerce_ml.{call}"), "42501");
+    }
+}
+
+#[test]
+fn what_is_unlike_a_series_is_found_with_a_reason() {
+    let (_cluster, mut session) = shop();
+    trained(&mut session, &train("sales", "{product,shop}", &json!({"deploy": "always"})));
+    run(&mut session, "UPDATE sales SET quantity = quantity + 200 WHERE product = 2 AND shop = 'north' AND day = '2024-03-20';
+        UPDATE sales SET quantity = quantity * 0.2 WHERE product = 5 AND shop = 'south' AND day >= '2024-05-01'");
+    let found: Value = ask(
+        &mut session,
+        "SELECT jsonb_agg(jsonb_build_array(keys, time AT TIME ZONE 'UTC', reason -> 0 ->> 'component'))
+        FROM ecommerce_ml.detect_anomalies('sales', budget => 2)",
+    );
+    // Of the fall the day is named that differs by most, a Saturday.
+    let expected = json!([
+        [{"product": 2, "shop": "north"}, "2024-03-20T00:00:00", "outlier"],
+        [{"product": 5, "shop": "south"}, "2024-05-04T00:00:00", "level"],
+    ]);
+    let mut both = found.as_array().unwrap().clone();
+    both.sort_by_key(|one| one[1].to_string());
+    assert_eq!(json!(both), expected);
+    let first: bool = ask(
+        &mut session,
+        "SELECT min(time) = '2024-05-01 00:00+00' FROM ecommerce_ml.detect_anomalies('sales', budget => 1000)
+         WHERE score > 1 AND keys ->> 'product' = '5' AND keys ->> 'shop' = 'south' AND time >= '2024-05-01 00:00+00'",
+    );
+    assert!(first);
+    let sound = "SELECT bool_and(score > 0 AND lower <= upper AND (observed NOT BETWEEN lower AND upper) = (score > 1)) AND count(*) = 500
+        FROM ecommerce_ml.detect_anomalies('sales', 'sales', 500)";
+    assert!(ask::<bool>(&mut session, sound));
+    // Those that were changed beside others of 12 series and 120 days.
+    let alarms: i64 = ask(&mut session, "SELECT count(*) FROM ecommerce_ml.detect_anomalies('sales', budget => 1000)
+        WHERE score > 1 AND NOT (keys ->> 'product' = '5' AND keys ->> 'shop' = 'south') AND NOT (keys ->> 'product' = '2')");
+    assert!(alarms < 30, "{alarms}");
+    run(&mut session, "CREATE TABLE empty (LIKE sales)");
+    let none = "SELECT count(*) FROM ecommerce_ml.detect_anomalies('sales', 'empty')";
+    assert_eq!(ask::<i64>(&mut session, none), 0);
+    fails_with(&mut session, "SELECT * FROM ecommerce_ml.detect_anomalies('sales', budget => 0)", "22023");
+    // What a model goes by: parts of what series vary by, and methods.
+    let parts: Value = ask(&mut session, "SELECT jsonb_build_array(
+            array_agg(feature ORDER BY feature) FILTER (WHERE feature NOT LIKE 'method %'),
+            round(sum(importance) FILTER (WHERE feature NOT LIKE 'method %')::numeric, 9), round(sum(importance) FILTER (WHERE feature LIKE 'method %')::numeric, 9))
+        FROM ecommerce_ml.explain_model('sales')");
+    assert_eq!(parts, json!([["remainder", "season", "trend"], 1.0, 1.0]));
+    let season: String = ask(&mut session, "SELECT feature FROM ecommerce_ml.explain_model('sales') LIMIT 1");
+    assert_eq!(season, "season");
+}
+
+#[test]
+fn forecasts_go_on_from_new_rows_without_a_training() {
+    let (_cluster, mut session) = shop();
+    trained(&mut session, &train("sales", "{product,shop}", &json!({"deploy": "always"})));
+    let same = "SELECT count(*) = 168 AND bool_and(n = f) FROM ecommerce_ml.forecast('sales') AS f
+        FULL JOIN ecommerce_ml.forecast('sales', history => 'sales') AS n USING (keys, time)";
+    assert!(ask::<bool>(&mut session, same));
+    run(&mut session, "INSERT INTO sales
+        SELECT product, shop, date '2024-01-01' + day, product * ((ARRAY[5,6,7,8,12,20,3])[1 + day % 7] + 0.1 * day + (hashint4(day * 31 + product) & 15) / 8.0 + 30), 2.5
+        FROM generate_series(1, 6) AS product, unnest('{north,south}'::text[]) AS shop, generate_series(140, 160) AS day");
+    // They begin where rows end, and know that more is sold.
+    let near = "SELECT bool_and(abs(value - expected) < 0.25 * expected) AND count(*) = 168 AND min(time) = '2024-06-10 00:00+00'
+        FROM ecommerce_ml.forecast('sales', history => 'sales') AS f, LATERAL (SELECT (f.time AT TIME ZONE 'UTC')::date - date '2024-01-01' AS day) AS d,
+             LATERAL (SELECT (keys ->> 'product')::int * ((ARRAY[5,6,7,8,12,20,3])[1 + day % 7] + 0.1 * day + 31) AS expected) AS e";
+    assert!(ask::<bool>(&mut session, near));
+    let one = "SELECT count(*) FROM ecommerce_ml.forecast('sales', 3, keys => '{\"product\": 3}', history => 'sales')";
+    assert_eq!(ask::<i64>(&mut session, one), 6);
+    run(&mut session, "CREATE TABLE empty (LIKE sales)");
+    assert_eq!(
+        ask::<i64>(&mut session, "SELECT count(*) FROM ecommerce_ml.forecast('sales', history => 'empty')"),
+        0
+    );
+    fails_with(&mut session, "SELECT * FROM ecommerce_ml.forecast('sales', 0, history => 'sales')", "22023");
+    fails_with(&mut session, "SELECT * FROM ecommerce_ml.forecast('sales', history => 'pg_class')", "42703");
 }
 
 /// What a season ago was can't be beaten where each week is as the one before.

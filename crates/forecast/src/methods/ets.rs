@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::search::simplex;
-use super::season::{Season, line};
+use super::season::{Season, line, rotated};
 
 /// Longest season whose factors are states; a longer one is removed beforehand.
 const LONGEST_SEASON: usize = 24;
@@ -275,6 +275,24 @@ impl Ets {
     pub(super) fn is_sound(&self) -> bool {
         let seasonal = self.form.season != Component::None;
         self.removed.is_sound() && (self.phase < self.season.len() || !seasonal && self.season.is_empty())
+    }
+
+    pub(super) fn restarted(&self, values: &[f64], shift: i64) -> Self {
+        let (removed, season) = (self.removed.shifted(shift), rotated(&self.season, shift));
+        let factors = match self.form.season {
+            Component::None => Season::None,
+            Component::Multiplicative => Season::Multiplicative(season.clone()),
+            _ => Season::Additive(season.clone()),
+        };
+        let without_season =
+            |(time, value): (usize, &f64)| factors.remove(time, removed.remove(time, *value));
+        let first = values.iter().enumerate().take((2 * season.len()).max(10));
+        let adjusted: Vec<f64> = first.map(without_season).collect();
+        let (mean, slope) = line(&adjusted).unwrap_or((adjusted.first().copied().unwrap_or_default(), 0.0));
+        let slope = if self.form.trend == Component::None { 0.0 } else { slope };
+        #[allow(clippy::cast_precision_loss)]
+        let middle = (adjusted.len() + 1) as f64 / 2.0;
+        Self { level: mean - slope * middle, trend: slope, season, phase: 0, removed, time: 0, ..*self }
     }
 
     pub(super) fn update(&mut self, value: f64) {

@@ -29,6 +29,10 @@ impl Croston {
         model
     }
 
+    pub(super) fn restarted(&self) -> Self {
+        Self { size: None, interval: 1.0, since: 0.0, ..*self }
+    }
+
     pub(super) fn name(&self) -> &'static str {
         if self.correction < 1.0 { "sba" } else { "croston" }
     }
@@ -91,6 +95,10 @@ impl Tsb {
             }
         }
         Self::fit(values, best.1)
+    }
+
+    pub(super) fn restarted(&self) -> Self {
+        Self { size: None, probability: None, ..*self }
     }
 
     pub(super) fn update(&mut self, value: f64) {

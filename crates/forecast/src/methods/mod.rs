@@ -23,6 +23,10 @@ use intermittent::{Croston, Tsb};
 use naive::{MovingMean, SeasonalNaive};
 use theta::Theta;
 
+/// Values after which smoothing has forgotten most of where it began; slopes take longer.
+const WARM_UP: usize = 8;
+const SLOPE_WARM_UP: usize = 20;
+
 /// A fitted method with what it remembers of the series.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -65,6 +69,33 @@ impl Model {
             Self::Ets(model) => model.is_sound(),
             Self::Combination(models) => models.iter().all(Self::is_sound),
             Self::SeasonalNaive(_) | Self::MovingMean(_) | Self::Croston(_) | Self::Tsb(_) => true,
+        }
+    }
+
+    /// The same method with the same parameters, as before the first of these values, `[time]`, which comes `shift` periods after the first one
+    /// that it was fitted to. How it begins is taken from the first of them.
+    #[must_use]
+    pub fn restarted(&self, values: &[f64], shift: i64) -> Self {
+        match self {
+            Self::SeasonalNaive(model) => Self::SeasonalNaive(SeasonalNaive::new(&[], model.season())),
+            Self::MovingMean(model) => Self::MovingMean(model.restarted()),
+            Self::Theta(model) => Self::Theta(model.restarted(values, shift)),
+            Self::Ets(model) => Self::Ets(model.restarted(values, shift)),
+            Self::Croston(model) => Self::Croston(model.restarted()),
+            Self::Tsb(model) => Self::Tsb(model.restarted()),
+            Self::Combination(models) => {
+                Self::Combination(models.iter().map(|model| model.restarted(values, shift)).collect())
+            }
+        }
+    }
+
+    /// After how many values from a restart it forecasts as it does later.
+    pub fn warm_up(&self) -> usize {
+        match self {
+            Self::SeasonalNaive(model) => model.season(),
+            Self::MovingMean(_) | Self::Croston(_) | Self::Tsb(_) => WARM_UP,
+            Self::Theta(_) | Self::Ets(_) => SLOPE_WARM_UP,
+            Self::Combination(models) => models.iter().map(Self::warm_up).max().unwrap_or(0),
         }
     }
 

@@ -63,6 +63,10 @@ impl MovingMean {
         self.last.push(value);
     }
 
+    pub(super) fn restarted(&self) -> Self {
+        Self { last: Vec::new(), window: self.window }
+    }
+
     /// The mean, for all periods to come.
     #[allow(clippy::cast_precision_loss)]
     pub fn forecast(&self) -> f64 {

@@ -62,6 +62,15 @@ impl Season {
         }
     }
 
+    /// The same of a series that begins so many periods later.
+    pub(super) fn shifted(&self, shift: i64) -> Self {
+        match self {
+            Self::None => Self::None,
+            Self::Additive(season) => Self::Additive(rotated(season, shift)),
+            Self::Multiplicative(season) => Self::Multiplicative(rotated(season, shift)),
+        }
+    }
+
     /// The value at a time without its season.
     pub fn remove(&self, time: usize, value: f64) -> f64 {
         match self {
@@ -79,6 +88,22 @@ impl Season {
             Self::Multiplicative(season) => value * season[time % season.len()],
         }
     }
+}
+
+/// What a season holds from so many periods after its first one.
+pub(super) fn rotated(season: &[f64], shift: i64) -> Vec<f64> {
+    let length = i64::try_from(season.len()).unwrap_or(i64::MAX);
+    let by = if length > 0 { usize::try_from(shift.rem_euclid(length)).unwrap_or(0) } else { 0 };
+    let mut season = season.to_vec();
+    season.rotate_left(by);
+    season
+}
+
+/// The middle one of values; 0 of none.
+pub(super) fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }
 
 /// Values less the straight line through them: where they rise, all are like those of a season ago.

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::search::on_line;
-use super::season::Season;
+use super::season::{Season, median};
 
 /// Smoothing parameters that are tried.
 const ALPHAS: (f64, f64) = (0.1, 0.99);
@@ -15,6 +15,8 @@ const ALPHAS: (f64, f64) = (0.1, 0.99);
 const GRID: usize = 18;
 /// Values at the start whose errors don't count, as in the authors' package `forecTheta`.
 const WARM_UP: usize = 3;
+/// Values whose median is the level at a restart.
+const START: usize = 5;
 
 /// A fitted model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -84,6 +86,13 @@ impl Theta {
 
     pub(super) fn is_sound(&self) -> bool {
         self.season.is_sound()
+    }
+
+    pub(super) fn restarted(&self, values: &[f64], shift: i64) -> Self {
+        let season = self.season.shifted(shift);
+        let first = values.iter().enumerate().take(START);
+        let first: Vec<f64> = first.map(|(time, value)| season.remove(time, *value)).collect();
+        Self { level: median(&first), line: Line::default(), season, ..*self }
     }
 
     pub(super) fn update(&mut self, value: f64) {
