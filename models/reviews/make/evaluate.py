@@ -189,7 +189,7 @@ def evaluate(data: Path, folder: Path | None, engine: str | None) -> dict:
     for name, (texts, gold, measure) in evaluation_sets(data).items():
         result[name] = {"rows": len(texts)}
         if folder:
-            result[name]["reviews"] = measure(read(ask(texts)), gold)
+            result[name][folder.resolve().name] = measure(read(ask(texts)), gold)
         result[name]["vader"] = measure(read_with_vader(texts), gold)
     return rounded(result)
 

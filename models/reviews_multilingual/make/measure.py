@@ -48,11 +48,16 @@ def on_chinese(p: np.ndarray, positive: np.ndarray) -> dict:
     }
 
 
+def tfidf_pipeline():
+    """A logistic regression over one to three characters."""
+    return make_pipeline(TfidfVectorizer(analyzer="char", ngram_range=(1, 3), min_df=2, sublinear_tf=True), LogisticRegression(C=4.0, max_iter=500))
+
+
 def tfidf(rows, split: str) -> dict:
     """The logistic regression on the Chinese rows of a split."""
     chinese = rows[rows["source"] == "chinese"]
     train, test = (chinese[chinese["split"] == split] for split in ("train", split))
-    pipeline = make_pipeline(TfidfVectorizer(analyzer="char", ngram_range=(1, 3), min_df=2, sublinear_tf=True), LogisticRegression(C=4.0, max_iter=500))
+    pipeline = tfidf_pipeline()
     pipeline.fit(train["text"], train["low"] > 3)
     p, positive = pipeline.predict_proba(test["text"])[:, 1], (test["low"] > 3).to_numpy()
     return {"rows": len(test), "accuracy": ((p > 0.5) == positive).mean(), "auc": roc_auc_score(positive, p)}
