@@ -1,10 +1,11 @@
 //! The manual's SQL runs as it is printed, and its links lead somewhere.
 
+use std::fs;
 use std::path::Path;
 
 use ecommerce_ml_server_tests::fixtures::{CLASSIFIER, place_model, reference_model};
 use ecommerce_ml_server_tests::hub::Hub;
-use ecommerce_ml_server_tests::installation::repository;
+use ecommerce_ml_server_tests::installation::{give_to_server, repository};
 use ecommerce_ml_server_tests::links::{faults, headings, prose, ragged_rows};
 use ecommerce_ml_server_tests::readme::{Block, Document, manual, markdown_files, sql_blocks};
 use ecommerce_ml_server_tests::statement::describe;
@@ -13,6 +14,8 @@ use postgres::Client;
 
 /// The folder that the manual's examples read models from and write them to.
 const FOLDER: &str = "/srv/models";
+/// The folder that they read rows from.
+const DATA: &str = "/srv/data";
 /// The repository that they import.
 const REPOSITORY: &str = "acme/review-bert";
 /// How many blocks the manual had when it was one page, each of which is still somewhere.
@@ -35,11 +38,24 @@ fn run(blocks: &[Block], path: &Path, hub: &Hub) {
     let cluster = Cluster::without_extension(&[&format!("ecommerce_ml.hub_endpoint = '{}'", hub.endpoint())]);
     place_model(&cluster, CLASSIFIER, "models/shop");
     let folder = cluster.folder("models").display().to_string();
+    let data = place_rows(&cluster);
     let mut session = cluster.session();
     for block in blocks {
-        let sql = block.sql.replace(FOLDER, &folder);
+        let sql = block.sql.replace(FOLDER, &folder).replace(DATA, &data);
         check(&mut session, path, block, &sql);
     }
+}
+
+/// A folder of the server's with the rows of the demonstration.
+fn place_rows(cluster: &Cluster) -> String {
+    let folder = cluster.folder("data");
+    for name in ["clothing.csv", "registrations.csv"] {
+        let rows = fs::read(repository().join("demo").join(name)).expect("it is there");
+        let file = folder.join(name);
+        fs::write(&file, rows).expect("a file can be written");
+        give_to_server(&file);
+    }
+    folder.display().to_string()
 }
 
 fn check(session: &mut Client, path: &Path, block: &Block, sql: &str) {
