@@ -125,7 +125,15 @@ fn job(options: &str, sales: &[Sale]) -> Job {
         checkpoint_interval: 60,
     };
     let rows = sales.chunks(97).map(batch).collect();
-    Job { plan, base: None, incumbent: None, rows, synonyms: Vec::new(), checkpoint: Vec::new() }
+    Job {
+        plan,
+        base: None,
+        incumbent: None,
+        rows,
+        synonyms: Vec::new(),
+        descriptions: Vec::new(),
+        checkpoint: Vec::new(),
+    }
 }
 
 fn train(job: Job) -> Result<(Prepared, Finished, ModelFiles), EngineError> {

@@ -88,7 +88,15 @@ fn rows_of_days(days: i64, backward: bool) -> Vec<TrainingRows> {
 fn job(call: TrainingCall, rows: Vec<TrainingRows>) -> Job {
     let plan =
         TrainingPlan { call, base: None, incumbent: None, memory_limit: 1 << 28, checkpoint_interval: 60 };
-    Job { plan, base: None, incumbent: None, rows, synonyms: Vec::new(), checkpoint: Vec::new() }
+    Job {
+        plan,
+        base: None,
+        incumbent: None,
+        rows,
+        synonyms: Vec::new(),
+        descriptions: Vec::new(),
+        checkpoint: Vec::new(),
+    }
 }
 
 fn train(threads: usize, job: Job) -> Result<(Prepared, Finished, ModelFiles), EngineError> {

@@ -82,7 +82,15 @@ fn job(options: &str, purchases: &[Purchase]) -> Job {
         checkpoint_interval: 60,
     };
     let rows = purchases.chunks(97).map(batch).collect();
-    Job { plan, base: None, incumbent: None, rows, synonyms: Vec::new(), checkpoint: Vec::new() }
+    Job {
+        plan,
+        base: None,
+        incumbent: None,
+        rows,
+        synonyms: Vec::new(),
+        descriptions: Vec::new(),
+        checkpoint: Vec::new(),
+    }
 }
 
 fn train(job: Job) -> Result<(Prepared, Finished, ModelFiles), EngineError> {

@@ -77,7 +77,15 @@ pub fn job_of_trees(objective: Objective, rows: Rows, labels: Vec<Label>, option
     };
     let input = Input::Rows(rows);
     let rows = TrainingRows { input, labels, times: Vec::new(), paraphrases: Vec::new() };
-    Job { plan, base: None, incumbent: None, rows: vec![rows], synonyms: Vec::new(), checkpoint: Vec::new() }
+    Job {
+        plan,
+        base: None,
+        incumbent: None,
+        rows: vec![rows],
+        synonyms: Vec::new(),
+        descriptions: Vec::new(),
+        checkpoint: Vec::new(),
+    }
 }
 
 pub fn copy(job: &Job) -> Job {
@@ -87,6 +95,7 @@ pub fn copy(job: &Job) -> Job {
         incumbent: job.incumbent.clone(),
         rows: job.rows.clone(),
         synonyms: job.synonyms.clone(),
+        descriptions: job.descriptions.clone(),
         checkpoint: job.checkpoint.clone(),
     }
 }

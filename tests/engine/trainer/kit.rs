@@ -89,7 +89,15 @@ pub fn job_of(base: ModelFiles, objective: Objective, options: Value, rows: Vec<
         checkpoint_interval: 3600,
     };
     let rows = rows.chunks(50).map(sent).collect();
-    Job { plan, base: Some(base), incumbent: None, rows, synonyms: Vec::new(), checkpoint: Vec::new() }
+    Job {
+        plan,
+        base: Some(base),
+        incumbent: None,
+        rows,
+        synonyms: Vec::new(),
+        descriptions: Vec::new(),
+        checkpoint: Vec::new(),
+    }
 }
 
 /// What a training said.
