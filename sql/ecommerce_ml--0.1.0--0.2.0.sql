@@ -172,6 +172,16 @@ COMMENT ON TABLE stored_pin IS 'versions that are kept in the engine''s memory';
 
 INSERT INTO stored_pin (name, version) SELECT name, version FROM stored_version WHERE pinned;
 
+-- Another model comes with the extension.
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM ecommerce_ml.stored_model WHERE name = 'reviews_multilingual') THEN
+        RAISE EXCEPTION 'model "reviews_multilingual" has the name of a model that comes with the extension now'
+            USING ERRCODE = 'duplicate_object', HINT = 'Export it, drop it, update, and import it under another name.';
+    END IF;
+END
+$$;
+
 -- The model that comes with the extension is no row any more.
 DELETE FROM stored_grant WHERE name = 'reviews';
 DELETE FROM stored_deployment WHERE name = 'reviews' AND deployment = 1;
@@ -193,44 +203,58 @@ GRANT SELECT ON stored_model, stored_content, stored_part, stored_chunk, stored_
     stored_grant, stored_job, stored_epoch, stored_checkpoint, stored_schedule, stored_alert, stored_job_seen, stored_seen TO pg_database_owner;
 GRANT SELECT ON SEQUENCE stored_job_number TO pg_database_owner;
 
--- The model that comes with the extension is there without being stored.
+-- The models that come with the extension are there without being stored.
+
+CREATE VIEW built_in AS
+    SELECT name COLLATE "C" AS name, base,
+           '{"architecture": "bert", "task": "classification",
+      "labels": ["1 star", "2 stars", "3 stars", "4 stars", "5 stars"], "has_sentiment": true, "has_rating": true,
+      "max_length": 256, "hidden_size": 384}'::jsonb || info AS info, metrics
+    FROM (VALUES
+    ('reviews', 'sentence-transformers/all-MiniLM-L6-v2',
+    '{"scripts": ["Latin"], "parameters": 22715141, "size": 46161490}'::jsonb,
+    '{"amazon_snippets": {"pearson_r": 0.8236, "sign_accuracy": 0.854, "mae_stars": 0.4922, "macro_f1": 0.8374, "macro_f1_with_neutral": 0.5583, "rows": 3708},
+      "amazon_cells": {"accuracy": 0.936, "positive_f1": 0.9381, "negative_f1": 0.9337, "macro_f1": 0.9359, "auc": 0.9831, "predicted_neutral": 0.043, "rows": 1000},
+      "fine_foods_test": {"auc_five_stars": 0.9256, "auc_expected_stars": 0.924, "rows": 1000},
+      "imdb_held_out": {"accuracy": 0.9065, "positive_f1": 0.9101, "negative_f1": 0.9026, "macro_f1": 0.9063, "auc": 0.9668, "predicted_neutral": 0.0, "rows": 2000}}'::jsonb),
+    ('reviews_multilingual', 'intfloat/multilingual-e5-small', '{"scripts": ["Han", "Latin"], "parameters": 32801669, "size": 66515994}',
+    '{"chinese": {"accuracy": 0.8656, "auc": 0.9403, "rows": 1808},
+      "restaurants": {"r": 0.7265, "accuracy": 0.9688, "rows": 300},
+      "clothing": {"mae": 0.465, "r": 0.8197, "rows": 2265},
+      "foods": {"mae": 0.4917, "r": 0.8508, "rows": 272},
+      "amazon_snippets": {"pearson_r": 0.8243, "macro_f1": 0.8302, "rows": 3708},
+      "amazon_cells": {"accuracy": 0.95, "auc": 0.9839, "rows": 1000}}')
+    ) AS m (name, base, info, metrics);
+COMMENT ON VIEW built_in IS 'the models that come with the extension';
 
 CREATE VIEW all_model AS
     SELECT name, role_id(owner) AS owner, owner::text AS owner_name, created FROM stored_model
     UNION ALL
-    SELECT 'reviews' COLLATE "C", relowner, pg_catalog.pg_get_userbyid(relowner)::text, NULL
-    FROM pg_catalog.pg_class WHERE oid = 'ecommerce_ml.stored_model'::pg_catalog.regclass;
-COMMENT ON VIEW all_model IS 'models, that which comes with the extension too; those of roles that are not there have no owner';
+    SELECT b.name, relowner, pg_catalog.pg_get_userbyid(relowner)::text, NULL
+    FROM built_in b, pg_catalog.pg_class WHERE oid = 'ecommerce_ml.stored_model'::pg_catalog.regclass;
+COMMENT ON VIEW all_model IS 'models, those that come with the extension too; those of roles that are not there have no owner';
 
 CREATE VIEW all_version AS
     SELECT v.*, EXISTS (SELECT FROM stored_pin p WHERE p.name = v.name AND p.version = v.version) AS pinned
     FROM (SELECT name, version, kind, signature, content, info, base, metrics, training, source, role, created FROM stored_version
           UNION ALL
-          SELECT m.name, 1, 'text',
+          SELECT b.name, 1, 'text',
     '{"reads": "text", "answers": ["classes", {"embedding": 384}, "tokens"],
       "labels": ["1 star", "2 stars", "3 stars", "4 stars", "5 stars"]}', NULL,
-    '{"architecture": "bert", "task": "classification",
-      "labels": ["1 star", "2 stars", "3 stars", "4 stars", "5 stars"], "has_sentiment": true, "has_rating": true,
-      "max_length": 256, "hidden_size": 384, "scripts": ["Latin"], "parameters": 22715141, "size": 46161490}',
-    'sentence-transformers/all-MiniLM-L6-v2',
-    '{"amazon_snippets": {"pearson_r": 0.8236, "sign_accuracy": 0.854, "mae_stars": 0.4922, "macro_f1": 0.8374, "macro_f1_with_neutral": 0.5583, "rows": 3708},
-      "amazon_cells": {"accuracy": 0.936, "positive_f1": 0.9381, "negative_f1": 0.9337, "macro_f1": 0.9359, "auc": 0.9831, "predicted_neutral": 0.043, "rows": 1000},
-      "fine_foods_test": {"auc_five_stars": 0.9256, "auc_expected_stars": 0.924, "rows": 1000},
-      "imdb_held_out": {"accuracy": 0.9065, "positive_f1": 0.9101, "negative_f1": 0.9026, "macro_f1": 0.9063, "auc": 0.9668, "predicted_neutral": 0.0, "rows": 2000}}',
-    NULL, 'built in', m.owner_name::name, NULL FROM all_model m WHERE m.name = 'reviews') AS v;
-COMMENT ON VIEW all_version IS 'versions of models; the one without content is built in';
+    b.info, b.base, b.metrics, NULL, 'built in', m.owner_name::name, NULL FROM built_in b JOIN all_model m ON m.name = b.name) AS v;
+COMMENT ON VIEW all_version IS 'versions of models; those without content are built in';
 
 CREATE VIEW all_deployment AS
     SELECT name, deployment, version, role, deployed, withdrawn FROM stored_deployment
     UNION ALL
     SELECT name, 1, version, role, NULL, NULL FROM all_version WHERE content IS NULL;
-COMMENT ON VIEW all_deployment IS 'history of deployments, that of the built-in version too';
+COMMENT ON VIEW all_deployment IS 'history of deployments, those of the built-in versions too';
 
 CREATE VIEW all_grant AS
     SELECT name, coalesce(role_id(grantee), CASE WHEN grantee::text = 'public' THEN 0::oid END) AS grantee
     FROM stored_grant
     UNION ALL
-    SELECT 'reviews' COLLATE "C", 0::oid;
+    SELECT name, 0::oid FROM built_in;
 COMMENT ON VIEW all_grant IS 'roles that may use a model beside its owner; 0 stands for everyone, NULL for one that is not there';
 
 CREATE OR REPLACE VIEW stored_live AS

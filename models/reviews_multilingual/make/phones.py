@@ -2,7 +2,7 @@
 
     python phones.py --rows all.csv --shared ARCHIVES --engine ENGINE --model FOLDER
 
-Utterances of the training part of DiaASQ in which all opinions have one polarity. Nothing was learned from them or chosen by them.
+Utterances of the test part of DiaASQ in which all opinions have one polarity. Nothing was learned from them or chosen by them.
 """
 
 import argparse
@@ -21,7 +21,7 @@ sys.path.append(str(Path(__file__).parents[2] / "reviews" / "make"))
 from evaluate import predict_by_engine  # noqa: E402
 from own_tests import table  # noqa: E402
 
-MEMBER = "diaasq/data/dataset/jsons_zh/train.json"
+MEMBER = "diaasq/data/dataset/jsons_zh/test.json"
 # Of a triplet, where the opinion begins, counted in words of the whole dialogue, and its polarity.
 OPINION, POLARITY = 4, 6
 

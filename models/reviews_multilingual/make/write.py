@@ -14,6 +14,7 @@ sys.path.append(str(Path(__file__).parents[2] / "reviews" / "make"))
 from export import write_weights  # noqa: E402
 
 SCRIPTS = ["Han", "Latin"]
+LABELS = ["1 star", "2 stars", "3 stars", "4 stars", "5 stars"]
 
 
 def main() -> None:
@@ -26,8 +27,12 @@ def main() -> None:
     write_weights(args.checkpoint, args.out, json.loads(args.calibration.read_text()))
     config = json.loads((args.checkpoint / "config.json").read_text())
     config.pop("transformers_version", None)
-    config |= {"_name_or_path": "reviews", "torch_dtype": "float16", "ecommerce_ml": {"scripts": SCRIPTS}}
     config.pop("dtype", None)
+    config |= {
+        "_name_or_path": "intfloat/multilingual-e5-small", "architectures": ["BertForSequenceClassification"],
+        "id2label": {str(place): label for place, label in enumerate(LABELS)}, "label2id": {label: place for place, label in enumerate(LABELS)},
+        "problem_type": "single_label_classification", "torch_dtype": "float16", "ecommerce_ml": {"scripts": SCRIPTS},
+    }
     (args.out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
         shutil.copyfile(args.checkpoint / name, args.out / name)

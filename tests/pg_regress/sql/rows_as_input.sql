@@ -2,7 +2,7 @@
 \set classification 'file://' :models '/columns-classification'
 \set regression 'file://' :models '/columns-regression'
 SELECT ecommerce_ml.import_model('stays', :'classification'), ecommerce_ml.import_model('worth', :'regression');
-SELECT name, task, labels FROM ecommerce_ml.models WHERE name <> 'reviews' ORDER BY name;
+SELECT name, task, labels FROM ecommerce_ml.models WHERE name NOT LIKE 'reviews%' ORDER BY name;
 CREATE TABLE customers (id int, price numeric, note text, country text, member boolean, since timestamptz);
 INSERT INTO customers VALUES (1, 12.5, 'a', 'AT', true, '2001-09-09 01:46:40+00'), (2, NULL, 'b', 'DE', false, NULL), (3, 8, 'c', 'FR', NULL, '1970-01-01 00:00+00');
 SELECT id, ecommerce_ml.predict_class(c, 'stays'), round(ecommerce_ml.predict_value(c, 'worth')::numeric, 3) AS value FROM customers AS c ORDER BY id;

@@ -98,7 +98,8 @@ fn importing_with_wrong_arguments() {
             "22023",
         );
     }
-    let models: i64 = ask(&mut session, "SELECT count(*) FROM ecommerce_ml.models WHERE name <> 'reviews'");
+    let models: i64 =
+        ask(&mut session, "SELECT count(*) FROM ecommerce_ml.models WHERE name NOT LIKE 'reviews%'");
     assert_eq!(models, 0, "a refused import leaves nothing behind");
     assert_eq!(import(&mut session, &"x".repeat(63), &folder), 1);
 }

@@ -220,28 +220,35 @@ fn views_tell_what_is_there() {
     assert!(engine.get::<_, i32>(2) >= 1 && engine.get::<_, i32>(3) >= 1);
 }
 
-/// The script describes the built-in model by hand: an import of the same files is described by the engine.
+/// The script describes the built-in models by hand: an import of the same files is described by the engine.
 #[test]
-fn the_built_in_model_is_what_the_script_says() {
+fn the_built_in_models_are_what_the_script_says() {
     let cluster = Cluster::new();
     let mut session = cluster.session();
-    let folder = cluster.folder("exported");
-    run(&mut session, &format!("SELECT ecommerce_ml.export_model('reviews', '{}')", folder.display()));
-    import(&mut session, "imported", &folder);
-    let described = "SELECT to_jsonb(v) - '{name,base,metrics,source,sha256,role,created}'::text[] \
-                     FROM ecommerce_ml.model_versions v WHERE name = '%'";
-    let mut describe = |name: &str| ask::<serde_json::Value>(&mut session, &described.replace('%', name));
-    assert_eq!(describe("reviews"), describe("imported"));
+    for model in ["reviews", "reviews_multilingual"] {
+        let folder = cluster.folder(model);
+        run(&mut session, &format!("SELECT ecommerce_ml.export_model('{model}', '{}')", folder.display()));
+        import(&mut session, "imported", &folder);
+        let described = "SELECT to_jsonb(v) - '{name,base,metrics,source,sha256,role,created}'::text[] \
+                         FROM ecommerce_ml.model_versions v WHERE name = '%'";
+        let mut describe = |name: &str| ask::<serde_json::Value>(&mut session, &described.replace('%', name));
+        assert_eq!(describe(model), describe("imported"));
+        run(&mut session, "SELECT ecommerce_ml.drop_model('imported')");
 
-    let recorded: serde_json::Value =
-        ask(&mut session, "SELECT metrics FROM ecommerce_ml.models WHERE name = 'reviews'");
-    let measured = fs::read(repository().join("models/reviews/metrics.json")).expect("there are metrics");
-    let measured: serde_json::Value = serde_json::from_slice(&measured).expect("they are JSON");
+        let recorded = format!("SELECT metrics FROM ecommerce_ml.models WHERE name = '{model}'");
+        let measured = repository().join("models").join(model).join("metrics.json");
+        let measured =
+            serde_json::from_slice(&fs::read(measured).expect("there are metrics")).expect("they are JSON");
+        assert_measured(model, &ask(&mut session, &recorded), &measured);
+    }
+}
+
+/// What the script says a model is worth is what was measured.
+fn assert_measured(model: &str, recorded: &serde_json::Value, measured: &serde_json::Value) {
     for (set, metrics) in recorded.as_object().expect("an object of evaluation sets") {
         for (metric, value) in metrics.as_object().expect("an object of metrics") {
-            let group =
-                if metric == "rows" { &measured["sets"][set] } else { &measured["sets"][set]["reviews"] };
-            assert_eq!(*value, group[metric], "{metric} on {set}");
+            let group = if metric == "rows" { &measured["sets"][set] } else { &measured["sets"][set][model] };
+            assert_eq!(*value, group[metric], "{metric} of {model} on {set}");
         }
     }
 }

@@ -8,7 +8,7 @@ use postgres::Client;
 use serde_json::json;
 
 const OWNERS: &str = "SELECT concat_ws('; ',
-    (SELECT string_agg(name || ' ' || owner, ', ' ORDER BY name) FROM ecommerce_ml.models WHERE name <> 'reviews'),
+    (SELECT string_agg(name || ' ' || owner, ', ' ORDER BY name) FROM ecommerce_ml.models WHERE name NOT LIKE 'reviews%'),
     (SELECT string_agg(DISTINCT owner::text, ', ') FROM ecommerce_ml.jobs),
     (SELECT string_agg(name || ' ' || owner, ', ') FROM ecommerce_ml.training_schedules))";
 const USE: &str = "SELECT ecommerce_ml.predict_class('good', 'mine')";

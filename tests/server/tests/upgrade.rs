@@ -120,7 +120,7 @@ const KEPT: &str = "SELECT concat_ws('; ',
     (SELECT string_agg(concat_ws(' ', job, data), ', ') FROM ecommerce_ml.stored_job_seen),
     (SELECT string_agg(concat_ws(' ', name, version, data), ', ') FROM ecommerce_ml.stored_seen))";
 
-const EXPECTED: &str = "reviews postgres postgres 1, shop owner owner 1; \
+const EXPECTED: &str = "reviews postgres postgres 1, reviews_multilingual postgres postgres 1, shop owner owner 1; \
     1 failed public.\"Rows\" body label classification shop@1 {} owner; \
     shop \"Rows\" public.\"Rows\" body label classification NULL {} owner; shop analyst, shop public; reviews 1; 1 \\x78; 1 \\x79; shop 1 \\x7a";
 
@@ -144,7 +144,7 @@ fn an_updated_database_is_like_a_new_one() {
     assert_eq!(ask::<String>(&mut old, chunks), ask::<String>(&mut new, chunks), "each chunk is there once");
     assert_eq!(
         ask::<i64>(&mut old, "SELECT count(*) FROM mine"),
-        2,
+        3,
         "views of others keep what they depend on"
     );
     let said = cluster.psql(
@@ -182,6 +182,12 @@ fn an_updated_database_is_like_a_new_one() {
 fn a_dump_of_the_old_version_is_restored_in_that_version() {
     let (cluster, mut old, _new) = old_and_new();
     run(&mut old, "DROP TABLE asking");
+    run(
+        &mut old,
+        "INSERT INTO ecommerce_ml.stored_model (name, owner) VALUES ('reviews_multilingual', 'owner')",
+    );
+    fails_with(&mut old, "ALTER EXTENSION ecommerce_ml UPDATE", "42710");
+    run(&mut old, "DELETE FROM ecommerce_ml.stored_model WHERE name = 'reviews_multilingual'");
     let file = cluster.folder("transfer").join("old.dump").display().to_string();
     cluster.output("pg_dump", &["-Fc", "-d", "old", "-f", &file]);
     run(&mut old, "CREATE DATABASE restored");

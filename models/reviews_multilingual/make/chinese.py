@@ -1,14 +1,16 @@
-"""How well the labels of the Chinese rows can be met: all twelve layers of multilingual-e5-small, which have read Chinese, learn them alone.
+"""The first of two trainings: all twelve layers of multilingual-e5-small, which have read Chinese, learn the Chinese rows alone.
 
-    python ceiling.py --base WORK/e5 --rows all.csv --passes 1 --out FOLDER
+    python chinese.py --base WORK/e5 --rows all.csv --passes 1 --out FOLDER
 
 `WORK/e5` is what `e5.py` wrote. Rates fall to nothing over `PLANNED` passes, so a training that ends before has not settled. Prints, of the validation rows, how many are on
-the right side of three stars, and of those that were read again how many are on the side that was read; writes their logits to `FOLDER/valid.npy`.
+the right side of three stars, and of those that were read again how many are on the side that was read; writes their logits to `FOLDER/valid.npy`. `train.py` goes on
+from here.
 """
 
 import argparse
 import csv
 import random
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +121,8 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     np.save(args.out / "valid.npy", found)
     model.save_pretrained(args.out)
+    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
+        shutil.copyfile(args.base / name, args.out / name)
 
 
 if __name__ == "__main__":
