@@ -68,8 +68,9 @@ fn training() {
     let plan = TrainingPlan { call, base, incumbent, memory_limit: u64::MAX, checkpoint_interval: u64::MAX };
     let message =
         TrainingRows { input: Input::Rows(rows), labels, times: Vec::new(), paraphrases: Vec::new() };
-    let (synonyms, checkpoint) = Default::default();
-    let job = Job { plan, base: None, incumbent: None, rows: vec![message], synonyms, checkpoint };
+    let (synonyms, descriptions, checkpoint) = Default::default();
+    let job =
+        Job { plan, base: None, incumbent: None, rows: vec![message], synonyms, descriptions, checkpoint };
     let kind = Linear::new(0);
     let (began, mut told) = (Instant::now(), String::new());
     let mut sink = |output: JobOutput| {

@@ -262,7 +262,7 @@ fn estimates_and_errors_are_those_of_statsmodels() {
             let wanted = case[name].as_array().unwrap();
             assert_eq!(slopes.len(), wanted.len());
             for (slope, wanted) in slopes.iter().zip(wanted) {
-                let found = slope.estimate.clone().unwrap();
+                let found = slope.estimate.unwrap();
                 let place = format!("{name} {} {} {found:?} {wanted}", case["controls"], case["effects"]);
                 assert!(near(found.value, wanted["value"].as_f64().unwrap(), 1e-7), "{place}");
                 assert!(near(found.std_error, wanted["std_error"].as_f64().unwrap(), 1e-6), "{place}");

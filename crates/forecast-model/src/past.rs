@@ -86,14 +86,14 @@ pub fn anomalies(model: &ForecastModel, arguments: &Rows) -> Result<Vec<Rows>, E
 
 fn table_of(model: &ForecastModel, found: &[Anomaly]) -> Rows {
     let times = found.iter().map(|one| Some(model.calendar.start(one.period))).collect();
-    let numbers: [(&str, fn(&Anomaly) -> f64); 5] = [
-        ("observed", |one| one.observed),
-        ("expected", |one| one.expected),
-        ("lower", |one| one.lower),
-        ("upper", |one| one.upper),
-        ("score", |one| one.score),
+    let numbers = |of: fn(&Anomaly) -> f64| found.iter().map(|one| Some(of(one))).collect();
+    let numbers = [
+        ("observed", numbers(|one| one.observed)),
+        ("expected", numbers(|one| one.expected)),
+        ("lower", numbers(|one| one.lower)),
+        ("upper", numbers(|one| one.upper)),
+        ("score", numbers(|one| one.score)),
     ];
-    let numbers = numbers.map(|(name, of)| (name, found.iter().map(|one| Some(of(one))).collect()));
     let mut table = table(times, numbers.into_iter());
     let reason = |one: &Anomaly| {
         let reasons = one.reasons.iter();

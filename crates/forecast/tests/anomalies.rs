@@ -75,7 +75,8 @@ fn clean_series_raise_few_alarms() {
 fn what_was_planted_is_found_with_its_part() {
     let forecaster = Forecaster::fit(&all_sales(), end(), OPTIONS).unwrap();
     let at = 110;
-    let planted: [(Component, fn(usize, usize) -> f64); 4] = [
+    type Change = fn(usize, usize) -> f64;
+    let planted: [(Component, Change); 4] = [
         (Component::Outlier, |day, at| if day == at { 40.0 } else { 0.0 }),
         (Component::Level, |day, at| if day >= at { -25.0 } else { 0.0 }),
         (Component::Trend, |day, at| if day >= at { 6.0 * (day - at + 1) as f64 } else { 0.0 }),

@@ -77,12 +77,12 @@ pub struct Settings {
 pub fn respond(panel: &Panel, levels: &Levels, settings: Settings) -> Result<Responses, Unknown> {
     let slopes = |groups: &Groups| fit(panel, groups, settings.effects);
     let all = slopes(&Groups::one(panel.series.len())).into_iter().next().ok_or(Unknown::Few)?;
-    let common = all.estimate.clone()?;
+    let common = all.estimate?;
     let categories = levels.categories.as_ref().map(slopes).unwrap_or_default();
     let keys = slopes(&levels.keys);
     let center = |key: usize| {
         let category = levels.category_of.get(key).and_then(|category| categories.get(*category as usize));
-        category.and_then(|slope| slope.estimate.clone().ok()).unwrap_or(common)
+        category.and_then(|slope| slope.estimate.ok()).unwrap_or(common)
     };
     let between = between(&keys, &center);
     let drawn = |(key, slope): (usize, &Slope)| {
@@ -93,10 +93,9 @@ pub fn respond(panel: &Panel, levels: &Levels, settings: Settings) -> Result<Res
                 Known::alone(one, LEVEL)
             }
         };
-        describe(slope, slope.estimate.clone().ok().map(known))
+        describe(slope, slope.estimate.ok().map(known))
     };
-    let alone =
-        |slope: &Slope| describe(slope, slope.estimate.clone().ok().map(|one| Known::alone(one, LEVEL)));
+    let alone = |slope: &Slope| describe(slope, slope.estimate.ok().map(|one| Known::alone(one, LEVEL)));
     Ok(Responses {
         all: alone(&all),
         categories: categories.iter().map(alone).collect(),
@@ -108,7 +107,7 @@ pub fn respond(panel: &Panel, levels: &Levels, settings: Settings) -> Result<Res
 
 fn between(keys: &[Slope], center: &impl Fn(usize) -> Estimate) -> f64 {
     let deviation = |(key, slope): (usize, &Slope)| {
-        let one = slope.estimate.clone().ok()?;
+        let one = slope.estimate.ok()?;
         Some(Deviation { distance: one.value - center(key).value, std_error: one.std_error })
     };
     let deviations: Vec<Deviation> = keys.iter().enumerate().filter_map(deviation).collect();
@@ -116,7 +115,7 @@ fn between(keys: &[Slope], center: &impl Fn(usize) -> Estimate) -> f64 {
 }
 
 fn describe(slope: &Slope, elasticity: Option<Known>) -> Response {
-    let alone = slope.estimate.clone().ok().map(|one| (one.value, one.std_error));
+    let alone = slope.estimate.ok().map(|one| (one.value, one.std_error));
     Response { elasticity, alone, observations: slope.observations, warnings: warnings(slope, elasticity) }
 }
 
