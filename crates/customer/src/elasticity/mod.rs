@@ -2,11 +2,10 @@
 //!
 //! # Layout
 //! - [`options`]: what the user may choose; [`sales`]: rows of a job to sales of series; [`levels`]: which series belong together;
-//!   [`trainer`]: a job to a model; [`model`]: what was learned; [`files`]: as files; [`predictor`]: a model that answers.
+//!   [`trainer`]: a job to a model; [`model`]: what was learned; [`predictor`]: a model that answers.
 //!
 //! It must not know other kinds. Invariant: its name never changes, since versions carry it.
 
-pub mod files;
 pub mod levels;
 pub mod model;
 pub mod options;
@@ -20,7 +19,8 @@ use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_predictor::{ModelKind, Predictor, Trainer};
 use ecommerce_ml_protocol::{EngineError, ErrorKind, ModelSource};
 
-use model::KIND;
+use crate::files;
+use model::{ElasticityModel, KIND};
 use predictor::ElasticityPredictor;
 use trainer::ElasticityTrainer;
 
@@ -36,7 +36,7 @@ impl ModelKind for Elasticities {
     }
 
     fn recognises(&self, files: &ModelFiles) -> bool {
-        files::recognises(files)
+        files::recognises::<ElasticityModel>(files)
     }
 
     fn load(&self, _: Option<&ModelSource>, files: &ModelFiles) -> Result<Arc<dyn Predictor>, EngineError> {

@@ -8,6 +8,7 @@ use ecommerce_ml_protocol::{Answer, Field, ModelInfo, Reads, Signature, Table, V
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::files::Stored;
 use crate::price::response::Response;
 
 /// What the catalog calls the kind.
@@ -53,10 +54,10 @@ pub struct ControlEffect {
     pub effect: f64,
 }
 
-impl ElasticityModel {
-    /// What it reads and answers.
-    #[must_use]
-    pub fn signature(&self) -> Signature {
+impl Stored for ElasticityModel {
+    const KIND: &'static str = KIND;
+
+    fn signature(&self) -> Signature {
         Signature {
             reads: Reads::Keys(self.columns.clone()),
             answers: vec![Answer::Table(Table::PriceResponse)],
@@ -64,6 +65,21 @@ impl ElasticityModel {
         }
     }
 
+    fn check(&self) -> Result<(), &'static str> {
+        let fits = self.entries.iter().all(|entry| entry.keys.len() == self.columns.len());
+        let is_of_all = self.entries.first().is_some_and(|entry| entry.keys.iter().all(Option::is_none));
+        if !fits || !is_of_all {
+            return Err("its keys are not what they should be");
+        }
+        let known = self.entries.iter().filter_map(|entry| entry.response.elasticity);
+        let is_sound = known
+            .flat_map(|known| [known.value, known.std_error, known.lower, known.upper])
+            .all(f64::is_finite);
+        if is_sound { Ok(()) } else { Err("its elasticities are not what they should be") }
+    }
+}
+
+impl ElasticityModel {
     /// What the catalog is told of a model whose files take so many bytes.
     #[must_use]
     pub fn info(&self, bytes: u64) -> ModelInfo {
@@ -100,23 +116,6 @@ impl ElasticityModel {
     pub fn elasticities(&self) -> BTreeMap<&[Option<String>], f64> {
         let known = |entry: &Entry| entry.response.elasticity.map(|known| known.value);
         self.entries.iter().filter_map(|entry| Some((entry.keys.as_slice(), known(entry)?))).collect()
-    }
-
-    /// Whether it can be asked, which one out of a damaged file may not.
-    ///
-    /// # Errors
-    /// What is wrong.
-    pub fn check(&self) -> Result<(), &'static str> {
-        let fits = self.entries.iter().all(|entry| entry.keys.len() == self.columns.len());
-        let is_of_all = self.entries.first().is_some_and(|entry| entry.keys.iter().all(Option::is_none));
-        if !fits || !is_of_all {
-            return Err("its keys are not what they should be");
-        }
-        let known = self.entries.iter().filter_map(|entry| entry.response.elasticity);
-        let is_sound = known
-            .flat_map(|known| [known.value, known.std_error, known.lower, known.upper])
-            .all(f64::is_finite);
-        if is_sound { Ok(()) } else { Err("its elasticities are not what they should be") }
     }
 }
 

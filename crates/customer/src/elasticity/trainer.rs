@@ -19,8 +19,9 @@ use ecommerce_ml_training::{Dataset, model};
 use super::levels::{Grouped, LevelColumns};
 use super::model::{ControlEffect, ElasticityModel, Entry, KIND};
 use super::options::Options;
+use super::refused;
 use super::sales::{Columns, Read, read};
-use super::{files, refused};
+use crate::files;
 use crate::price::held_out::{HeldOut, moment};
 use crate::price::panel::{Panel, number};
 use crate::price::regression::Unknown;
@@ -134,7 +135,10 @@ impl Setup {
         refuse_effects(&panel, options.time_effects)?;
         let memory = memory(&dataset, controls.len(), plan.memory_limit)?;
         let grouped = level_columns.group(&series);
-        let incumbent = incumbent.filter(files::recognises).map(|files| files::read(&files)).transpose()?;
+        let incumbent = incumbent
+            .filter(files::recognises::<ElasticityModel>)
+            .map(|files| files::read::<ElasticityModel>(&files))
+            .transpose()?;
         Ok(Self {
             learner: Learner { columns, options, panel, grouped, controls },
             dataset_rows: dataset.len(),

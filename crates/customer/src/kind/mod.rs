@@ -1,12 +1,11 @@
 //! The kind `lifetime`.
 //!
 //! # Layout
-//! - [`model`]: what was learned, and what is known of each customer; [`files`]: as files; [`options`]: what the user may choose;
+//! - [`model`]: what was learned, and what is known of each customer; [`options`]: what the user may choose;
 //!   [`trainer`]: a job to a model; [`incumbent`]: beside the live one; [`predictor`]: a model that answers.
 //!
 //! It must not know other kinds. Invariant: its name never changes, since versions carry it.
 
-pub mod files;
 pub mod incumbent;
 pub mod model;
 pub mod options;
@@ -19,7 +18,8 @@ use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_predictor::{ModelKind, Predictor, Trainer};
 use ecommerce_ml_protocol::{EngineError, ErrorKind, ModelSource};
 
-use model::KIND;
+use crate::files;
+use model::{KIND, LifetimeModel};
 use predictor::LifetimePredictor;
 use trainer::LifetimeTrainer;
 
@@ -35,7 +35,7 @@ impl ModelKind for Lifetimes {
     }
 
     fn recognises(&self, files: &ModelFiles) -> bool {
-        files::recognises(files)
+        files::recognises::<LifetimeModel>(files)
     }
 
     fn load(&self, _: Option<&ModelSource>, files: &ModelFiles) -> Result<Arc<dyn Predictor>, EngineError> {

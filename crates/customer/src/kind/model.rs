@@ -6,6 +6,7 @@ use ecommerce_ml_protocol::{Answer, Field, ModelInfo, Reads, Signature, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::files::Stored;
 use crate::history::History;
 use crate::learning::{Correction, LEVEL};
 use crate::purchases::Loss;
@@ -34,10 +35,10 @@ pub struct LifetimeModel {
     pub end: i64,
 }
 
-impl LifetimeModel {
-    /// What it reads and answers.
-    #[must_use]
-    pub fn signature(&self) -> Signature {
+impl Stored for LifetimeModel {
+    const KIND: &'static str = KIND;
+
+    fn signature(&self) -> Signature {
         Signature {
             reads: Reads::Keys(vec![self.key.clone()]),
             answers: vec![Answer::Table(Table::Lifetimes)],
@@ -45,6 +46,26 @@ impl LifetimeModel {
         }
     }
 
+    fn check(&self) -> Result<(), &'static str> {
+        let ascend = self.customers.windows(2).all(|pair| pair[0] < pair[1]);
+        let is_sound = |one: &History| {
+            let spend = one.mean_spend.is_none_or(|mean| mean.is_finite() && mean >= 0.0);
+            one.recency >= 0.0 && one.recency <= one.age && one.age.is_finite() && spend
+        };
+        if !ascend || self.histories.len() != self.customers.len() || !self.histories.iter().all(is_sound) {
+            return Err("its customers are not what they should be");
+        }
+        let own = self.model.purchases;
+        let amounts = self.model.spend.map_or([1.0; 3], |spend| [spend.p, spend.q, spend.v]);
+        let all = [own.r, own.alpha, own.a, own.b, self.correction.purchases, self.correction.value];
+        if !all.iter().chain(&amounts).all(|one| one.is_finite() && *one > 0.0) {
+            return Err("its parameters are not what they should be");
+        }
+        Ok(())
+    }
+}
+
+impl LifetimeModel {
     /// What the catalog is told of a model whose files take so many bytes.
     #[must_use]
     pub fn info(&self, bytes: u64) -> ModelInfo {
@@ -67,27 +88,5 @@ impl LifetimeModel {
     #[must_use]
     pub fn expect(&self, history: &History, horizon: f64) -> Expected {
         self.correction.of(self.model.expect(history, horizon, LEVEL, SEED))
-    }
-
-    /// Whether it can be asked, which one out of a damaged file may not.
-    ///
-    /// # Errors
-    /// What is wrong.
-    pub fn check(&self) -> Result<(), &'static str> {
-        let ascend = self.customers.windows(2).all(|pair| pair[0] < pair[1]);
-        let is_sound = |one: &History| {
-            let spend = one.mean_spend.is_none_or(|mean| mean.is_finite() && mean >= 0.0);
-            one.recency >= 0.0 && one.recency <= one.age && one.age.is_finite() && spend
-        };
-        if !ascend || self.histories.len() != self.customers.len() || !self.histories.iter().all(is_sound) {
-            return Err("its customers are not what they should be");
-        }
-        let own = self.model.purchases;
-        let amounts = self.model.spend.map_or([1.0; 3], |spend| [spend.p, spend.q, spend.v]);
-        let all = [own.r, own.alpha, own.a, own.b, self.correction.purchases, self.correction.value];
-        if !all.iter().chain(&amounts).all(|one| one.is_finite() && *one > 0.0) {
-            return Err("its parameters are not what they should be");
-        }
-        Ok(())
     }
 }

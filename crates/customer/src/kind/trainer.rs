@@ -18,7 +18,8 @@ use ecommerce_ml_training::{Dataset, model};
 use super::incumbent::compare;
 use super::model::{KIND, LifetimeModel};
 use super::options::Options;
-use super::{files, refused};
+use super::refused;
+use crate::files;
 use crate::learning::{Correction, HeldOut, LearnError, Learned, Past};
 use crate::ledger::{Event, Ledger};
 
@@ -133,7 +134,10 @@ impl Setup {
             }),
             findings: Findings::default(),
         };
-        let incumbent = incumbent.filter(files::recognises).map(|files| files::read(&files)).transpose()?;
+        let incumbent = incumbent
+            .filter(files::recognises::<LifetimeModel>)
+            .map(|files| files::read::<LifetimeModel>(&files))
+            .transpose()?;
         let incumbent = incumbent.map(|(model, _)| model);
         Ok(Self { key, options, ledger, held_out, prepared, incumbent })
     }
