@@ -2,6 +2,9 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/events.rs"]
+mod events;
+
 use std::collections::BTreeMap;
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
@@ -12,25 +15,16 @@ use ecommerce_ml_customer::price::response::{Levels, Settings, respond};
 use ecommerce_ml_customer::price::shrinkage::Known;
 use ecommerce_ml_customer::random::Random;
 use ecommerce_ml_forecast::calendar::Period;
-use ecommerce_ml_predictor::{Evaluate, Job, ModelKind};
+use ecommerce_ml_predictor::{Job, ModelKind};
 use ecommerce_ml_protocol::training::{
-    Finished, JobOutput, Label, Objective, Prepared, TrainingCall, TrainingInput, TrainingPlan, TrainingRows,
+    Finished, Label, Objective, Prepared, TrainingCall, TrainingInput, TrainingPlan, TrainingRows,
 };
 use ecommerce_ml_protocol::{
-    Answers, Column, EngineError, ErrorKind, Field, Input, ModelInfo, Output, Rows, Table, Task, UploadPart,
-    ValueType, Values,
+    Answers, Column, EngineError, ErrorKind, Field, Input, Output, Rows, Table, Task, ValueType, Values,
 };
 use serde_json::Value;
 
 const DAY: i64 = 86_400_000_000;
-
-struct Nobody;
-
-impl Evaluate for Nobody {
-    fn predict(&self, _: &ModelFiles, _: &Input) -> Result<(ModelInfo, Option<Answers>), EngineError> {
-        panic!("no other model is asked")
-    }
-}
 
 /// What was sold in a store, one day.
 #[derive(Debug, Clone, PartialEq)]
@@ -137,27 +131,7 @@ fn job(options: &str, sales: &[Sale]) -> Job {
 }
 
 fn train(job: Job) -> Result<(Prepared, Finished, ModelFiles), EngineError> {
-    let kind = Elasticities::default();
-    let (mut prepared, mut finished, mut names, mut contents) = (None, None, Vec::new(), Vec::new());
-    let mut sink = |output| {
-        match output {
-            JobOutput::Prepared(some) => prepared = Some(*some),
-            JobOutput::Finished(some) => finished = Some(*some),
-            JobOutput::Model(UploadPart::Begin { files }) => {
-                contents = vec![Vec::new(); files.len()];
-                names = files.into_iter().map(|file| file.name).collect();
-            }
-            JobOutput::Model(UploadPart::Chunk { file, data }) => contents[file as usize].extend(data),
-            _ => {}
-        }
-        Ok(())
-    };
-    let trainer = kind.trainer().unwrap();
-    trainer.check(&job.plan.call)?;
-    assert!(trainer.accepts(&job.plan.call));
-    trainer.train(job, &Nobody, &mut sink)?;
-    let files = ModelFiles::from_parts(names.into_iter().zip(contents).collect());
-    Ok((prepared.unwrap(), finished.unwrap(), files))
+    events::train(&Elasticities::default(), job)
 }
 
 /// A row of an answer.

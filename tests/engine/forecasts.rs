@@ -2,30 +2,25 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/events.rs"]
+mod events;
+
 use std::sync::Arc;
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_forecast_model::Forecasts;
-use ecommerce_ml_predictor::{Evaluate, Job, ModelKind, Predictor};
+use ecommerce_ml_predictor::{Job, ModelKind, Predictor};
 use ecommerce_ml_protocol::training::{
-    Finished, JobOutput, Label, Objective, Prepared, TrainingCall, TrainingInput, TrainingPlan, TrainingRows,
+    Finished, Label, Objective, Prepared, TrainingCall, TrainingInput, TrainingPlan, TrainingRows,
 };
 use ecommerce_ml_protocol::{
-    Answers, Column, EngineError, ErrorKind, Field, Input, ModelInfo, Output, Reads, Rows, Table, Task,
-    UploadPart, ValueType, Values,
+    Answers, Column, EngineError, ErrorKind, Field, Input, Output, Reads, Rows, Table, Task, ValueType,
+    Values,
 };
 
 const DAY: i64 = 86_400_000_000;
 /// A Monday.
 const START: i64 = 4 * DAY;
-
-struct Nobody;
-
-impl Evaluate for Nobody {
-    fn predict(&self, _: &ModelFiles, _: &Input) -> Result<(ModelInfo, Option<Answers>), EngineError> {
-        panic!("no other model is asked")
-    }
-}
 
 fn texts(name: &str, values: &[&str]) -> Column {
     let dictionary = values.iter().map(|&text| text.to_owned()).collect();
@@ -100,27 +95,7 @@ fn job(call: TrainingCall, rows: Vec<TrainingRows>) -> Job {
 }
 
 fn train(threads: usize, job: Job) -> Result<(Prepared, Finished, ModelFiles), EngineError> {
-    let kind = Forecasts::new(threads);
-    let (mut prepared, mut finished, mut names, mut contents) = (None, None, Vec::new(), Vec::new());
-    let mut sink = |output| {
-        match output {
-            JobOutput::Prepared(some) => prepared = Some(*some),
-            JobOutput::Finished(some) => finished = Some(*some),
-            JobOutput::Model(UploadPart::Begin { files }) => {
-                contents = vec![Vec::new(); files.len()];
-                names = files.into_iter().map(|file| file.name).collect();
-            }
-            JobOutput::Model(UploadPart::Chunk { file, data }) => contents[file as usize].extend(data),
-            _ => {}
-        }
-        Ok(())
-    };
-    let trainer = kind.trainer().unwrap();
-    trainer.check(&job.plan.call)?;
-    assert!(trainer.accepts(&job.plan.call));
-    trainer.train(job, &Nobody, &mut sink)?;
-    let files = ModelFiles::from_parts(names.into_iter().zip(contents).collect());
-    Ok((prepared.unwrap(), finished.unwrap(), files))
+    events::train(&Forecasts::new(threads), job)
 }
 
 fn load(files: &ModelFiles) -> Result<Arc<dyn Predictor>, EngineError> {

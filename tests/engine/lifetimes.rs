@@ -2,29 +2,24 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/events.rs"]
+mod events;
+
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_customer::kind::Lifetimes;
 use ecommerce_ml_customer::random::Random;
-use ecommerce_ml_predictor::{Evaluate, Job, ModelKind};
+use ecommerce_ml_predictor::{Job, ModelKind};
 use ecommerce_ml_protocol::training::{
-    Finished, JobOutput, Label, Objective, Prepared, TrainingCall, TrainingInput, TrainingPlan, TrainingRows,
+    Finished, Label, Objective, Prepared, TrainingCall, TrainingInput, TrainingPlan, TrainingRows,
 };
 use ecommerce_ml_protocol::{
-    Answers, Column, EngineError, ErrorKind, Field, Input, ModelInfo, Output, Rows, Sha256, Table, Task,
-    UploadPart, ValueType, Values,
+    Answers, Column, EngineError, ErrorKind, Field, Input, Output, Rows, Sha256, Table, Task, ValueType,
+    Values,
 };
 
 const DAY: f64 = 86_400e6;
 /// Days that purchases cover.
 const DAYS: f64 = 400.0;
-
-struct Nobody;
-
-impl Evaluate for Nobody {
-    fn predict(&self, _: &ModelFiles, _: &Input) -> Result<(ModelInfo, Option<Answers>), EngineError> {
-        panic!("no other model is asked")
-    }
-}
 
 #[derive(Debug, Clone, PartialEq)]
 struct Purchase(String, i64, f64);
@@ -94,27 +89,7 @@ fn job(options: &str, purchases: &[Purchase]) -> Job {
 }
 
 fn train(job: Job) -> Result<(Prepared, Finished, ModelFiles), EngineError> {
-    let kind = Lifetimes::default();
-    let (mut prepared, mut finished, mut names, mut contents) = (None, None, Vec::new(), Vec::new());
-    let mut sink = |output| {
-        match output {
-            JobOutput::Prepared(some) => prepared = Some(*some),
-            JobOutput::Finished(some) => finished = Some(*some),
-            JobOutput::Model(UploadPart::Begin { files }) => {
-                contents = vec![Vec::new(); files.len()];
-                names = files.into_iter().map(|file| file.name).collect();
-            }
-            JobOutput::Model(UploadPart::Chunk { file, data }) => contents[file as usize].extend(data),
-            _ => {}
-        }
-        Ok(())
-    };
-    let trainer = kind.trainer().unwrap();
-    trainer.check(&job.plan.call)?;
-    assert!(trainer.accepts(&job.plan.call));
-    trainer.train(job, &Nobody, &mut sink)?;
-    let files = ModelFiles::from_parts(names.into_iter().zip(contents).collect());
-    Ok((prepared.unwrap(), finished.unwrap(), files))
+    events::train(&Lifetimes::default(), job)
 }
 
 fn ask(files: &ModelFiles, days: f64, page: Option<(f64, f64)>) -> Result<Rows, EngineError> {
