@@ -73,7 +73,8 @@ fn least() -> f64 {
     f64::from(guc::refresh_min_share()) / 100.0
 }
 
-/// Part of its time that it works: what others leave.
+/// Part of its time that it works: the square of what others leave. Where they leave little they wait for disks or for each other in
+/// between, and would wait for the engine as well.
 fn share(others: f64, least: f64, most: f64) -> f64 {
-    (1.0 - others).max(least).min(most)
+    (1.0 - others).powi(2).max(least).min(most)
 }
