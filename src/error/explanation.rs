@@ -186,9 +186,7 @@ impl Error {
                 "Leave label_column out, or train a classification; evaluate_model() takes labels, to measure by."
             }
             Error::KeyCount { .. } => "Name them in key_columns, as in key_columns => '{customer,item}'.",
-            Error::KeysNotTaken(_) => {
-                "Leave key_columns out; a column that tells rows apart can be one of feature_columns."
-            }
+            Error::KeysNotTaken(_) => "Leave key_columns out: the model reads the text alone.",
             Error::FeatureNotNamed { .. } => {
                 "Leave feature_columns out: the columns are found by the names that they had in training."
             }

@@ -141,7 +141,7 @@ pub enum Error {
     TextNotTaken(&'static str),
     #[error("task \"{0}\" takes no label_column")]
     LabelNotTaken(&'static str),
-    #[error("task \"{0}\" takes no key_columns")]
+    #[error("task \"{0}\" of a text takes no key_columns")]
     KeysNotTaken(&'static str),
     #[error("task \"{task}\" needs {expected}, not {given}")]
     KeyCount { task: &'static str, expected: &'static str, given: usize },

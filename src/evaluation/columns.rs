@@ -59,15 +59,18 @@ impl Columns {
 pub fn inputs_of(model: &Resolved, relation: &Relation, named: &NamedColumns) -> Result<Vec<Column>, Error> {
     require_input(model)?;
     let task = model.signature.task().as_str();
-    if named.keys.as_ref().is_some_and(|keys| !keys.is_empty()) {
-        return Err(Error::KeysNotTaken(task));
-    }
     if model.columns.is_none() && named.features.is_none() {
+        if named.keys.as_ref().is_some_and(|keys| !keys.is_empty()) {
+            return Err(Error::KeysNotTaken(task));
+        }
         let missing = || Error::ArgumentMissing { argument: "text_column", task };
         return Ok(vec![relation.column_named(named.text.as_ref().ok_or_else(missing)?)?]);
     }
     let fields = columns_of(model)?;
     require_named(model, &fields, named)?;
+    for name in named.keys.iter().flatten() {
+        relation.column_named(name)?;
+    }
     let columns = fields.iter().map(|field| column(model, relation, field)).collect::<Result<_, _>>()?;
     require_lengths(model, relation, &fields)?;
     Ok(columns)

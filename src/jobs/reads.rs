@@ -66,15 +66,15 @@ impl Reads {
         task: Objective,
         before: Option<&[String]>,
     ) -> Result<(), Error> {
-        if arguments.key_columns.as_ref().is_some_and(|keys| !keys.is_empty()) {
-            return Err(Error::KeysNotTaken(task_name(task)));
-        }
         if task == Objective::Anomaly {
             self.refuse_labels_and_texts(arguments, task)?;
         } else {
             self.require_label(task)?;
         }
         match (&arguments.text_column, &arguments.feature_columns) {
+            (Some(_), None) if arguments.key_columns.as_ref().is_some_and(|keys| !keys.is_empty()) => {
+                return Err(Error::KeysNotTaken(task_name(task)));
+            }
             (Some(text), None) => {
                 self.columns = vec![relation.column_named(text)?];
                 return self.columns[0].as_review().map(drop);
@@ -85,6 +85,7 @@ impl Reads {
                 None => self.choose_all(relation, arguments)?,
             },
         }
+        self.refuse_keys_as_features(relation, arguments)?;
         let fields = self.columns.iter().map(Column::as_feature).collect::<Result<Vec<_>, _>>()?;
         self.input = TrainingInput::Columns { fields, text: arguments.text_column.clone() };
         Ok(())
@@ -168,6 +169,17 @@ impl Reads {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Keys tell rows apart, and say nothing that could be learned.
+    fn refuse_keys_as_features(&self, relation: &Relation, arguments: &Arguments) -> Result<(), Error> {
+        for name in arguments.key_columns.iter().flatten() {
+            let column = relation.column_named(name)?;
+            if self.columns.iter().any(|feature| feature.name() == column.name()) {
+                return Err(Error::ColumnTwice(name.clone()));
+            }
+        }
+        Ok(())
     }
 
     /// The columns that are named, of an array each element, and the text if it isn't among them.

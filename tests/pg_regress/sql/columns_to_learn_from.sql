@@ -33,8 +33,12 @@ SELECT ecommerce_ml.train_model('churn', 'customers', label_column => 'name', ta
 CREATE TABLE profiles (profile json, churned text);
 SELECT ecommerce_ml.train_model('churn', 'profiles', label_column => 'churned');
 \echo :LAST_ERROR_SQLSTATE
--- Keys are for series and baskets.
-SELECT ecommerce_ml.train_model('churn', 'customers', label_column => 'churned', feature_columns => '{age}', key_columns => '{name}');
+-- Keys tell rows apart, and aren't learned from; a text has none.
+SELECT ecommerce_ml.train_model('churn', 'customers', label_column => 'churned', feature_columns => '{age,name}', key_columns => '{name}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT ecommerce_ml.train_model('churn', 'customers', label_column => 'churned', feature_columns => '{age}', key_columns => '{nosuch}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT ecommerce_ml.train_model('churn', 'customers', 'name', 'churned', key_columns => '{age}');
 \echo :LAST_ERROR_SQLSTATE
 -- What only begins with a text model takes a base, and other words for texts.
 SELECT ecommerce_ml.train_model('churn', 'customers', label_column => 'churned', feature_columns => '{age}', base => 'reviews');

@@ -23,7 +23,7 @@ SELECT ecommerce_ml.evaluate_model('stays', 'customers');
 \echo :LAST_ERROR_SQLSTATE
 SELECT ecommerce_ml.evaluate_model('stays', 'customers', label_column => 'label', feature_columns => '{price,country}');
 \echo :LAST_ERROR_SQLSTATE
-SELECT ecommerce_ml.evaluate_model('stays', 'customers', label_column => 'label', key_columns => '{id}');
+SELECT ecommerce_ml.evaluate_model('stays', 'customers', label_column => 'label', key_columns => '{nosuch}');
 \echo :LAST_ERROR_SQLSTATE
 SELECT ecommerce_ml.evaluate_model('stays', 'customers', label_column => 'label', time_column => 'note');
 \echo :LAST_ERROR_SQLSTATE

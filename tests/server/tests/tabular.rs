@@ -209,7 +209,11 @@ fn models_tell_what_they_go_by_and_how_far_off_they_may_be() {
 #[test]
 fn all_columns_are_those_that_can_be_read() {
     let (cluster, mut session) = shop(200);
-    let call = train("churned", "churned", "time_column => 'since', options => '{\"where\": \"id > 0\"}'");
+    let call = train(
+        "churned",
+        "churned",
+        "key_columns => '{id}', time_column => 'since', options => '{\"where\": \"id > 0\"}'",
+    );
     let said = cluster.psql("postgres", &["-c", &call], Stdio::null());
     assert!(said.contains("NOTICE:  columns that models cannot read are left out: profile (json)"), "{said}");
     let job: i64 = ask(&mut session, "SELECT max(job) FROM ecommerce_ml.jobs");
@@ -218,7 +222,7 @@ fn all_columns_are_those_that_can_be_read() {
         &mut session,
         "SELECT training -> 'columns' FROM ecommerce_ml.model_versions WHERE name = 'churned'",
     );
-    assert_eq!(columns, json!(["id", "visits", "spent", "plan", "member", "note", "stars", "worth"]));
+    assert_eq!(columns, json!(["visits", "spent", "plan", "member", "note", "stars", "worth"]));
     let names: Option<String> = ask(&mut session, "SELECT feature_columns::text FROM ecommerce_ml.jobs");
     assert_eq!(names, None, "as it was asked for");
 }
