@@ -6,6 +6,7 @@ use ecommerce_ml_protocol::Field;
 
 use crate::api::input_error;
 use crate::catalog::resolve::Resolved;
+use crate::catalog::versions;
 use crate::columns::InputError;
 use crate::columns::element::{element, elements};
 use crate::error::Error;
@@ -29,7 +30,7 @@ pub struct Columns {
 }
 
 impl Columns {
-    /// What these arguments mean for a model.
+    /// What these arguments mean for a model; label and text are those of its training unless others are named.
     ///
     /// # Errors
     /// [`Error::ReadsText`], [`Error::ReadsColumns`], [`Error::ArgumentMissing`], [`Error::KeysNotTaken`],
@@ -38,7 +39,11 @@ impl Columns {
         let inputs = inputs_of(model, relation, named)?;
         let missing =
             || Error::ArgumentMissing { argument: "label_column", task: model.signature.task().as_str() };
-        let label = relation.column_named(named.label.as_ref().ok_or_else(missing)?)?;
+        let label = match named.label.clone() {
+            None => versions::argument(&model.name, model.version, "label_column")?,
+            named => named,
+        };
+        let label = relation.column_named(&label.ok_or_else(missing)?)?;
         named.time.as_ref().map_or(Ok(()), |time| relation.column_named(time)?.require_time())?;
         Ok(Self { label, inputs })
     }
@@ -64,7 +69,11 @@ pub fn inputs_of(model: &Resolved, relation: &Relation, named: &NamedColumns) ->
             return Err(Error::KeysNotTaken(task));
         }
         let missing = || Error::ArgumentMissing { argument: "text_column", task };
-        return Ok(vec![relation.column_named(named.text.as_ref().ok_or_else(missing)?)?]);
+        let text = match named.text.clone() {
+            None => versions::argument(&model.name, model.version, "text_column")?,
+            named => named,
+        };
+        return Ok(vec![relation.column_named(&text.ok_or_else(missing)?)?]);
     }
     let fields = columns_of(model)?;
     require_named(model, &fields, named)?;

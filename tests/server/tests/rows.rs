@@ -436,7 +436,7 @@ fn what_does_not_fit_a_model_is_refused_with_what_would() {
         run(&mut session, &format!("ALTER TABLE buyers {change}"));
         let said = refusal(&mut session, answer);
         assert!(said.contains(words), "{change}: {said}");
-        let measured = "SELECT * FROM evaluate_model('buyers', 'buyers', label_column => 'label')";
+        let measured = "SELECT * FROM evaluate_model('buyers', 'buyers')";
         let said = refusal(&mut session, measured);
         assert!(said.contains("column") && !said.contains("succeeded"), "{change}: {said}");
         run(&mut session, &format!("ALTER TABLE buyers {back}"));
@@ -503,10 +503,8 @@ fn arrays_times_and_intervals_are_numbers() {
          FROM garments AS g",
     );
     assert!(alike);
-    let measured: f64 = ask(
-        &mut session,
-        "SELECT value FROM evaluate_model('counts', 'garments', label_column => 'worth') WHERE metric = 'r2'",
-    );
+    let measured: f64 =
+        ask(&mut session, "SELECT value FROM evaluate_model('counts', 'garments') WHERE metric = 'r2'");
     assert!(measured > 0.5, "{measured}");
     // Subscripts may begin anywhere; NULL is an array of as many unknown numbers.
     let alike: bool = ask(

@@ -55,6 +55,9 @@ fn labelled_rows_become_a_deployed_model() {
     );
     assert_eq!(base, "tiny@1");
     assert!(held_out > 0.98, "accuracy on rows held out is {held_out}");
+    let measured =
+        "SELECT value FROM ecommerce_ml.evaluate_model('mine', 'labelled') WHERE metric = 'accuracy'";
+    assert!(ask::<f64>(&mut session, measured) > 0.98, "of the columns that it was trained on");
     assert_eq!(ask::<i64>(&mut session, "SELECT count(*) FROM ecommerce_ml.stored_checkpoint"), 0);
     assert!(cluster.trainers().is_empty());
 }
