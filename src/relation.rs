@@ -414,7 +414,8 @@ impl Column {
         ))
     }
 
-    fn unfit(&self, expected: &'static str) -> Error {
+    /// Says that its type is not what it has to be.
+    pub fn unfit(&self, expected: &'static str) -> Error {
         Error::ColumnType { column: self.name.clone(), type_name: self.type_name.clone(), expected }
     }
 

@@ -86,7 +86,8 @@ fn main() {
                 let terms = Terms { service_level: 0.5, costs: Some(costs), pack_size: 1.0, minimum: 0.0 };
                 let (mut ours, mut theirs) = (Tally::default(), Tally::default());
                 for (place, one) in products.iter().enumerate().filter(|(_, one)| one.kind == kind) {
-                    let total = forecaster.total(place, weeks, &levels).expect("a horizon within bounds");
+                    let total =
+                        forecaster.total(place, weeks, &levels, &[]).expect("a horizon within bounds");
                     let (_, quantities) = total.expect("a series");
                     let demand = Demand::new(&levels, &quantities).expect("quantiles ascend");
                     let order = demand.order(0.0, &terms).expect("terms are sound");

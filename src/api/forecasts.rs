@@ -38,11 +38,10 @@ fn forecast(
     ErrorReport,
 > {
     let Some(model) = model else { return Ok(TableIterator::empty()) };
-    if future.is_some() {
-        return Err(Error::ReadsNoFuture(model.to_owned()).into());
-    }
+    let future = future.map(Relation::open).transpose()?;
     let history = history.map(Relation::open).transpose()?;
-    let question = Question { history: history.as_ref(), ..question(model, horizon, level, keys)? };
+    let question = question(model, horizon, level, keys)?;
+    let question = Question { history: history.as_ref(), future: future.as_ref(), ..question };
     let found = find(&question)?;
     let row = |Forecast { keys, time, value, lower, upper, method }: Forecast| {
         (JsonB(keys), time, value, lower, upper, method)
@@ -64,7 +63,7 @@ fn question(
     if !(level > 0.0 && level <= 0.99) {
         return Err(Error::ArgumentValue { argument: "level", expected: "above 0 and at most 0.99" });
     }
-    Ok(Question { model, horizon, level, keys: keys.map(|keys| keys.0), history: None })
+    Ok(Question { model, horizon, level, keys: keys.map(|keys| keys.0), history: None, future: None })
 }
 
 /// One of a model's series as a picture. Without a model, or such a series, there is none.

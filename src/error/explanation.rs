@@ -170,7 +170,9 @@ impl Error {
             Error::ForecastsNotOf { .. } => {
                 "Leave it out, or name the key columns of the training; label_column and time_column may be others."
             }
-            Error::ReadsNoFuture(_) => "Leave future out: forecasts go by keys, time and quantity alone.",
+            Error::ReadsNoFuture(_) => {
+                "Leave future out, or train with feature_columns; with \"method\": \"auto\" a model reads them only if that forecasts better."
+            }
             Error::NotUpdated => "Run ALTER EXTENSION ecommerce_ml UPDATE.",
             Error::UnknownTask(_) => {
                 "Tasks are \"classification\", \"rating\", \"regression\", \"forecast\", \"recommendation\", \"lifetime\", \"elasticity\" and \"anomaly\"."

@@ -36,6 +36,7 @@ pub fn measure(
     let fields = fields(model);
     check_named(model, named, &fields)?;
     let columns = SeriesColumns::of(model, relation, (named.time.as_deref(), named.label.as_deref()))?;
+    let columns = columns.with_known(model, relation)?;
     let source = Source::new(model, relation, &columns)?;
     let nothing =
         || Error::NothingAfterTraining { model: model.name.clone(), relation: relation.name().to_owned() };

@@ -14,7 +14,8 @@ pub type Importance = (String, f64);
 pub type Interval = (f64, f64, f64);
 
 /// The columns that a model reads, the most important ones first; they sum to 1, unless the model goes by none. Of a model of series, the parts of
-/// trend, season and remainder in what series vary by, which sum to 1, and then the part of the series that each method forecasts.
+/// trend, season and remainder in what series vary by, which sum to 1, then the part of the series that each method forecasts; of one with trees, what
+/// these go by, which sums to 1, and by which part forecasts change with a column.
 ///
 /// # Errors
 /// [`Error::NoMeaning`] for a version that was made before this was kept.
@@ -51,7 +52,8 @@ fn parts_of_series(model: &Resolved) -> Result<Vec<Importance>, Error> {
     }
     let series: f64 = methods.iter().map(|(_, count)| count).sum();
     let methods = methods.into_iter().map(|(name, count)| (format!("method {name}"), count / series));
-    Ok(parts(&model.info["components"]).into_iter().chain(methods).collect())
+    let trees = [&model.info["importance"], &model.info["effects"]].into_iter().flat_map(parts);
+    Ok(parts(&model.info["components"]).into_iter().chain(methods).chain(trees).collect())
 }
 
 /// Where a part `level` of all actual values is expected. Of a regression it is as far on both sides as that part of the rows was off

@@ -48,7 +48,12 @@ pub fn decide(wish: Deploy, live: Option<i32>, measured: &Measured<'_>) -> Deplo
                 None => (false, format!("not deployed: {}", measured.shortcoming())),
             },
             (Some(live), None) => {
-                let why = "no rows are held out, or that one reads or answers something else";
+                let why = match measured.task {
+                    Objective::Forecast => {
+                        "no period has come since, nothing is held out, or it has other keys or periods"
+                    }
+                    _ => "no rows are held out, or that one reads or answers something else",
+                };
                 (false, format!("not deployed: it cannot be compared with version {live} ({why})"))
             }
             (Some(live), Some(found)) => beside_live(live, found, measured),

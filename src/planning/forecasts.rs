@@ -3,6 +3,7 @@
 //! It must not know how series are forecast. Invariant: series are asked for some at a time, so that no answer of the engine grows with
 //! their number.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use ecommerce_ml_protocol::{Column, Field, Rows, Table, Values};
@@ -10,7 +11,8 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys;
 use serde_json::{Map, Value};
 
-use super::history::{self, History, SeriesColumns, Source};
+use super::history::{self, SERIES_AT_ONCE, SeriesColumns, Source};
+use super::known_ahead::{KnownAhead, future};
 use crate::catalog::resolve::Resolved;
 use crate::columns::EPOCH;
 use crate::error::Error;
@@ -33,6 +35,8 @@ pub struct Question<'a> {
     pub keys: Option<Value>,
     /// What series are now, to go on from; from the training on without it.
     pub history: Option<&'a Relation>,
+    /// What is known of the time to come; what was known last stays without it.
+    pub future: Option<&'a Relation>,
 }
 
 /// A period of a series.
@@ -48,13 +52,17 @@ pub struct Forecast {
 /// The forecasts of all series that are asked for, by keys and time.
 ///
 /// # Errors
-/// [`Error::ArgumentValue`] for keys that the model doesn't have, those of [`tables`], and the engine's.
+/// [`Error::ArgumentValue`] for keys that the model doesn't have, those of [`future`] and [`tables`], and the engine's.
 pub fn find(question: &Question<'_>) -> Result<Vec<Forecast>, Error> {
     let model = model_of(Some(question.model))?;
     let columns = history::fields(&model);
     let keys = wanted(question.keys.as_ref(), &columns)?;
+    let future = question.future.map(|relation| future(&model, relation)).transpose()?;
     if let Some(relation) = question.history {
-        return continued(question, &model, relation, &keys);
+        return continued(question, &model, relation, (&keys, &future.unwrap_or_default()));
+    }
+    if let Some(future) = future {
+        return with_future(question, &model, (&keys, &future));
     }
     let count = (ROWS_AT_ONCE / question.horizon.unwrap_or(PERIODS).max(1)).max(1);
     let mut found = Vec::new();
@@ -65,45 +73,80 @@ pub fn find(question: &Question<'_>) -> Result<Vec<Forecast>, Error> {
         if answer.count == 0 {
             break;
         }
-        for row in TableRow::all(&answer) {
-            found.push(forecast(row, &columns).ok_or(UNEXPECTED)?);
-        }
+        add(&mut found, &[answer], &columns)?;
     }
     Ok(found)
 }
+
+/// What is known ahead, by the keys of series.
+type Future = BTreeMap<Vec<String>, KnownAhead>;
 
 /// The forecasts of the series of a relation that the model has, from the end of its rows.
 fn continued(
     question: &Question<'_>,
     model: &Rc<Resolved>,
     relation: &Relation,
-    wanted: &[(String, String)],
+    (wanted, future): (&[(String, String)], &Future),
 ) -> Result<Vec<Forecast>, Error> {
     let fields = history::fields(model);
-    let columns = SeriesColumns::of(model, relation, (None, None))?;
+    let columns = SeriesColumns::of(model, relation, (None, None))?.with_known(model, relation)?;
     let source = Source::new(model, relation, &columns)?;
     let Some(latest) = source.latest()? else { return Ok(Vec::new()) };
-    let is_wanted = |history: &History| {
-        let has = |(name, text): &(String, String)| {
-            fields.iter().zip(&history.keys).any(|(field, key)| field.name == *name && key == text)
-        };
-        wanted.iter().all(has)
-    };
-    #[allow(clippy::cast_precision_loss)]
-    let numbers =
-        [("horizon", question.horizon.map(|horizon| horizon as f64)), ("level", Some(question.level))];
+    let numbers = numbers(question);
     let mut found = Vec::new();
     source.for_each(|mut histories| {
-        histories.retain(is_wanted);
-        let arguments = history::arguments(&fields, &histories, latest, &numbers);
-        for answer in tables(model, Table::Forecast, arguments)? {
-            for row in TableRow::all(&answer) {
-                found.push(forecast(row, &fields).ok_or(UNEXPECTED)?);
+        histories.retain(|history| has(&fields, &history.keys, wanted));
+        for history in &mut histories {
+            if let Some(more) = future.get(&history.keys) {
+                history.know(more);
             }
         }
-        Ok(())
+        let arguments = history::arguments(&fields, &histories, latest, &numbers);
+        add(&mut found, &tables(model, Table::Forecast, arguments)?, &fields)
     })?;
     Ok(found)
+}
+
+/// The forecasts of all series from the end of the training, with what is known of the time to come.
+fn with_future(
+    question: &Question<'_>,
+    model: &Rc<Resolved>,
+    (wanted, future): (&[(String, String)], &Future),
+) -> Result<Vec<Forecast>, Error> {
+    let fields = history::fields(model);
+    let mut series = history::all_keys(model, &fields)?;
+    series.retain(|keys| has(&fields, keys, wanted));
+    let nothing = KnownAhead::default();
+    let mut found = Vec::new();
+    for some in series.chunks(SERIES_AT_ONCE) {
+        pgrx::check_for_interrupts!();
+        let known: Vec<&KnownAhead> = some.iter().map(|keys| future.get(keys).unwrap_or(&nothing)).collect();
+        let arguments = history::known_arguments(&fields, some, &known, &numbers(question));
+        add(&mut found, &tables(model, Table::Forecast, arguments)?, &fields)?;
+    }
+    Ok(found)
+}
+
+/// Whether these are among the wanted keys.
+fn has(fields: &[Field], keys: &[String], wanted: &[(String, String)]) -> bool {
+    let has = |(name, text): &(String, String)| {
+        fields.iter().zip(keys).any(|(field, key)| field.name == *name && key == text)
+    };
+    wanted.iter().all(has)
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn numbers(question: &Question<'_>) -> [(&'static str, Option<f64>); 2] {
+    [("horizon", question.horizon.map(|horizon| horizon as f64)), ("level", Some(question.level))]
+}
+
+fn add(found: &mut Vec<Forecast>, answers: &[Rows], fields: &[Field]) -> Result<(), Error> {
+    for answer in answers {
+        for row in TableRow::all(answer) {
+            found.push(forecast(row, fields).ok_or(UNEXPECTED)?);
+        }
+    }
+    Ok(())
 }
 
 const UNEXPECTED: Error = Error::Unexpected("a forecast without time or value");

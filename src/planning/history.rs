@@ -9,6 +9,7 @@ use ecommerce_ml_protocol::{self as protocol, Field, Reads, Rows, Table, ValueTy
 use pgrx::pg_sys;
 use pgrx::spi::{self, SpiHeapTupleData};
 
+use super::known_ahead::{KnownAhead, KnownColumns};
 use crate::catalog::resolve::Resolved;
 use crate::catalog::versions;
 use crate::error::Error;
@@ -27,6 +28,8 @@ pub struct SeriesColumns {
     keys: Vec<Column>,
     time: Column,
     value: Column,
+    /// What is known ahead.
+    known: KnownColumns,
 }
 
 /// Where series come from.
@@ -43,6 +46,15 @@ pub struct History {
     pub keys: Vec<String>,
     /// A JSON array of moments and quantities.
     json: String,
+    /// What is known ahead.
+    known: KnownAhead,
+}
+
+/// How long a period of a model is, as `date_trunc` calls it.
+pub(super) fn unit(model: &Resolved) -> Result<&'static str, Error> {
+    let units = ["hour", "day", "week", "month", "quarter", "year"];
+    let unit = units.into_iter().find(|unit| model.info["frequency"].as_str() == Some(unit));
+    unit.ok_or(Error::Unexpected("a forecast without a frequency"))
 }
 
 /// A key as JSON has it.
@@ -69,7 +81,7 @@ pub fn shown(fields: &[Field], keys: &[String]) -> serde_json::Value {
 }
 
 impl SeriesColumns {
-    /// Those that a model was trained on, or others for time and value.
+    /// Those that a model was trained on, or others for time and value; without those that are known ahead.
     ///
     /// # Errors
     /// [`Error::UnknownColumn`], [`Error::ColumnType`]; [`Error::ArgumentMissing`] where nothing is known of the training.
@@ -92,7 +104,22 @@ impl SeriesColumns {
         value.as_number()?;
         let keys =
             fields(model).iter().map(|field| relation.column_named(&field.name)).collect::<Result<_, _>>()?;
-        Ok(Self { keys, time, value })
+        Ok(Self { keys, time, value, known: KnownColumns::default() })
+    }
+
+    /// The same with those that are known ahead.
+    ///
+    /// # Errors
+    /// [`Error::UnknownColumn`], [`Error::ColumnType`].
+    pub fn with_known(self, model: &Resolved, relation: &Relation) -> Result<Self, Error> {
+        Ok(Self { known: KnownColumns::of(model, relation)?, ..self })
+    }
+}
+
+impl History {
+    /// Adds what is known ahead from elsewhere, which replaces what was.
+    pub fn know(&mut self, more: &KnownAhead) {
+        self.known.extend(more);
     }
 }
 
@@ -102,10 +129,7 @@ impl<'a> Source<'a> {
     /// # Errors
     /// [`Error::Unexpected`] for a model without periods.
     pub fn new(model: &Resolved, relation: &'a Relation, columns: &'a SeriesColumns) -> Result<Self, Error> {
-        let units = ["hour", "day", "week", "month", "quarter", "year"];
-        let unit = units.into_iter().find(|unit| model.info["frequency"].as_str() == Some(unit));
-        let unit = unit.ok_or(Error::Unexpected("a forecast without a frequency"))?;
-        Ok(Self { relation, columns, unit })
+        Ok(Self { relation, columns, unit: unit(model)? })
     }
 
     /// The last moment of all rows, in microseconds since 1970 in UTC; none without rows.
@@ -137,10 +161,11 @@ impl<'a> Source<'a> {
     /// [`Error::ValueNotFinite`], the server's own, and those of `take`.
     pub fn for_each(&self, mut take: impl FnMut(Vec<History>) -> Result<(), Error>) -> Result<(), Error> {
         let (mut batch, mut bytes) = (Vec::new(), 0);
-        rows::for_each(&self.query()?, &[], read, |(keys, moments, values)| {
+        rows::for_each(&self.query()?, &[], read, |(keys, moments, values, known)| {
             let Some(json) = self.json(&moments, &values)? else { return Ok(()) };
-            bytes += json.len();
-            batch.push(History { keys, json });
+            let known = KnownAhead::new(known);
+            bytes += json.len() + known.bytes();
+            batch.push(History { keys, json, known });
             if batch.len() < SERIES_AT_ONCE && bytes < BYTES_AT_ONCE {
                 return Ok(());
             }
@@ -162,7 +187,7 @@ impl<'a> Source<'a> {
 
     /// Rows without a time, a quantity or a key are passed over, as in training.
     fn counted(&self) -> String {
-        let SeriesColumns { keys, time, value } = self.columns;
+        let SeriesColumns { keys, time, value, .. } = self.columns;
         let mut conditions = vec![
             format!("pg_catalog.isfinite({})", time.as_it_is()),
             format!("{} IS NOT NULL", value.as_it_is()),
@@ -172,7 +197,7 @@ impl<'a> Source<'a> {
     }
 
     fn query(&self) -> Result<String, Error> {
-        let SeriesColumns { keys, time, value } = self.columns;
+        let SeriesColumns { keys, time, value, known } = self.columns;
         let selected = keys.iter().enumerate().map(|(at, key)| format!("{} AS k{at}, ", key.as_key()));
         let names: Vec<String> = (0..keys.len()).map(|at| format!("k{at}")).collect();
         let listed = names.join(", ");
@@ -183,12 +208,14 @@ impl<'a> Source<'a> {
         };
         Ok(format!(
             "SELECT ARRAY[{listed}]::pg_catalog.text[], pg_catalog.array_agg(g.moment ORDER BY g.moment),
-                    pg_catalog.array_agg(g.total ORDER BY g.moment)
-             FROM (SELECT {selected}{start} AS moment, pg_catalog.sum({number}) AS total FROM {from} AS t
+                    pg_catalog.array_agg(g.total ORDER BY g.moment), {json}
+             FROM (SELECT {selected}{start} AS moment, pg_catalog.sum({number}) AS total{known} FROM {from} AS t
                    WHERE {counted} GROUP BY {names}moment) AS g{grouped}{ordered}",
             selected = selected.collect::<String>(),
             start = micros(&format!("pg_catalog.date_trunc('{}', {})", self.unit, in_utc(time))),
             number = value.as_number()?,
+            json = known.json(),
+            known = known.of_period()?,
             from = self.relation.from(),
             counted = self.counted(),
             names = comma(&listed),
@@ -196,12 +223,12 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Keys, moments, quantities.
-type SeriesRow = (Vec<String>, Vec<i64>, Vec<f64>);
+/// Keys, moments, quantities, and what is known ahead.
+type SeriesRow = (Vec<String>, Vec<i64>, Vec<f64>, Option<String>);
 
 fn read(row: &SpiHeapTupleData<'_>) -> spi::Result<SeriesRow> {
     let (keys, moments, values) = (row.get(1)?, row.get(2)?, row.get(3)?);
-    Ok((keys.unwrap_or_default(), moments.unwrap_or_default(), values.unwrap_or_default()))
+    Ok((keys.unwrap_or_default(), moments.unwrap_or_default(), values.unwrap_or_default(), row.get(4)?))
 }
 
 /// A time without a time zone, as training reads it.
@@ -217,7 +244,7 @@ pub(super) fn in_utc(time: &Column) -> String {
 }
 
 /// Microseconds of a moment of whole seconds.
-fn micros(moment: &str) -> String {
+pub(super) fn micros(moment: &str) -> String {
     format!(
         "(pg_catalog.date_part('epoch', {moment})::pg_catalog.int8 OPERATOR(pg_catalog.*) 1000000::pg_catalog.int8)"
     )
@@ -230,33 +257,53 @@ pub fn arguments(
     latest: i64,
     numbers: &[(&str, Option<f64>)],
 ) -> Rows {
-    let text = |name: &str, of: &dyn Fn(&History) -> String| protocol::Column {
-        name: name.to_owned(),
-        values: Values::Text {
-            dictionary: histories.iter().map(of).collect(),
-            codes: (0..).take(histories.len()).map(Some).collect(),
-        },
-    };
-    let mut columns: Vec<protocol::Column> = fields
-        .iter()
-        .enumerate()
-        .map(|(at, field)| text(&field.name, &|one| one.keys.get(at).cloned().unwrap_or_default()))
-        .collect();
-    columns.push(text("history", &|one| one.json.clone()));
-    columns.push(protocol::Column {
+    let keys: Vec<&[String]> = histories.iter().map(|one| one.keys.as_slice()).collect();
+    let mut rows = keyed(fields, &keys, numbers);
+    rows.columns.push(texts("history", histories.iter().map(|one| one.json.clone()).collect()));
+    rows.columns.push(protocol::Column {
         name: "latest".to_owned(),
         values: Values::Timestamp(vec![Some(latest); histories.len()]),
     });
+    if histories.iter().any(|one| !one.known.is_empty()) {
+        rows.columns.push(texts("known", histories.iter().map(|one| one.known.json()).collect()));
+    }
+    rows
+}
+
+/// The arguments of a question about series as they were trained, of which this is known ahead.
+pub fn known_arguments(
+    fields: &[Field],
+    series: &[Vec<String>],
+    known: &[&KnownAhead],
+    numbers: &[(&str, Option<f64>)],
+) -> Rows {
+    let keys: Vec<&[String]> = series.iter().map(Vec::as_slice).collect();
+    let mut rows = keyed(fields, &keys, numbers);
+    rows.columns.push(texts("known", known.iter().map(|one| one.json()).collect()));
+    rows
+}
+
+/// The arguments that say which series are meant, and numbers that are the same for all.
+fn keyed(fields: &[Field], series: &[&[String]], numbers: &[(&str, Option<f64>)]) -> Rows {
+    let key = |at: usize| series.iter().map(|keys| keys.get(at).cloned().unwrap_or_default()).collect();
+    let mut columns: Vec<protocol::Column> =
+        fields.iter().enumerate().map(|(at, field)| texts(&field.name, key(at))).collect();
     columns.extend(numbers.iter().map(|(name, number)| protocol::Column {
         name: (*name).to_owned(),
-        values: Values::Number(vec![*number; histories.len()]),
+        values: Values::Number(vec![*number; series.len()]),
     }));
-    Rows { count: u32::try_from(histories.len()).unwrap_or(u32::MAX), columns }
+    Rows { count: u32::try_from(series.len()).unwrap_or(u32::MAX), columns }
+}
+
+/// A column of texts, none of which comes again.
+fn texts(name: &str, dictionary: Vec<String>) -> protocol::Column {
+    let codes = (0..).take(dictionary.len()).map(Some).collect();
+    protocol::Column { name: name.to_owned(), values: Values::Text { dictionary, codes } }
 }
 
 /// A series of which no row is there.
 pub fn without_rows(keys: Vec<String>) -> History {
-    History { keys, json: "[]".to_owned() }
+    History { keys, json: "[]".to_owned(), known: KnownAhead::default() }
 }
 
 /// The keys of all series of a model, in their order.

@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //! - [`trends`]: what rises and what falls.
-//! - [`history`]: the series of a relation, as a model is asked about them.
+//! - [`history`]: the series of a relation, as a model is asked about them; [`known_ahead`]: with what is known of the time to come.
 //! - [`forecasts`]: what a model's series come to.
 //! - [`orders`]: what to order of them now.
 //! - [`lifetimes`]: what a model's customers will do.
@@ -18,6 +18,7 @@
 pub mod drivers;
 pub mod forecasts;
 pub mod history;
+mod known_ahead;
 pub mod lifetimes;
 pub mod orders;
 pub mod plot;

@@ -10,7 +10,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Which crates of this workspace a crate may depend on. A crate stands below those that it depends on.
-const MAY_DEPEND: [(&str, &[&str]); 24] = [
+const MAY_DEPEND: [(&str, &[&str]); 25] = [
     ("ecommerce_ml_aspects", &[]),
     ("ecommerce_ml_log", &[]),
     ("ecommerce_ml_matching", &[]),
@@ -20,6 +20,7 @@ const MAY_DEPEND: [(&str, &[&str]); 24] = [
     ("ecommerce_ml_forecast", &["metrics"]),
     ("ecommerce_ml_report", &["forecast", "metrics"]),
     ("ecommerce_ml_tensor_cpu", &[]),
+    ("ecommerce_ml_trees", &[]),
     ("ecommerce_ml_xgboost", &[]),
     ("ecommerce_ml_checkpoint", &["protocol"]),
     ("ecommerce_ml_tensor_cuda", &["log", "protocol"]),
@@ -27,8 +28,11 @@ const MAY_DEPEND: [(&str, &[&str]); 24] = [
     ("ecommerce_ml_training", &["checkpoint", "drift", "metrics", "predictor", "protocol"]),
     ("ecommerce_ml_customer", &["checkpoint", "forecast", "metrics", "predictor", "protocol", "training"]),
     ("ecommerce_ml_recommend", &["checkpoint", "metrics", "predictor", "protocol", "tensor_cpu", "training"]),
-    ("ecommerce_ml_tabular", &["checkpoint", "predictor", "protocol", "training", "xgboost"]),
-    ("ecommerce_ml_forecast_model", &["checkpoint", "forecast", "predictor", "protocol", "training"]),
+    ("ecommerce_ml_tabular", &["checkpoint", "predictor", "protocol", "training", "trees", "xgboost"]),
+    (
+        "ecommerce_ml_forecast_model",
+        &["checkpoint", "forecast", "predictor", "protocol", "training", "trees", "xgboost"],
+    ),
     ("ecommerce_ml_serving", &["checkpoint", "log", "predictor", "protocol"]),
     ("ecommerce_ml_text_model", &["checkpoint", "log", "predictor", "protocol", "tensor_cpu", "tensor_cuda"]),
     (

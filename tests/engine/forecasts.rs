@@ -4,6 +4,8 @@
 
 #[path = "support/events.rs"]
 mod events;
+#[path = "forecasts_global.rs"]
+mod global;
 
 use std::sync::Arc;
 
@@ -322,10 +324,6 @@ fn what_can_t_be_done_is_refused() {
         assert!(found.starts_with(message), "{found}");
     }
     assert!(refused(call(&["value"], "{}"), rows(false)).contains("is called like a column of forecasts"));
-    let mut with_feature = call(&["product"], "{}");
-    let TrainingInput::Events { fields, .. } = &mut with_feature.input else { panic!() };
-    fields.push(Field { name: "price".to_owned(), value_type: ValueType::Number });
-    assert!(refused(with_feature, rows(false)).contains("does not read column \"price\" yet"));
     assert!(refused(call(&["product"], "{}"), Vec::new()).contains("must be at least one"));
     let mut bad = rows(false);
     bad[0].labels[0] = Label::Number(f64::NAN);
@@ -365,7 +363,7 @@ fn damaged_files_are_refused() {
     };
     assert_eq!(with(&whole), Ok(()));
     assert_eq!(with(&whole[..whole.len() / 2]), Err(ErrorKind::DamagedModel));
-    assert_eq!(with(&whole.replace("\"format\":3", "\"format\":4")), Err(ErrorKind::UnsupportedModel));
+    assert_eq!(with(&whole.replace("\"format\":4", "\"format\":5")), Err(ErrorKind::UnsupportedModel));
     assert_eq!(with(&whole.replacen("[\"p0\"]", "[\"p9\"]", 1)), Err(ErrorKind::DamagedModel));
     assert_eq!(with(&whole.replacen("[\"p0\"],", "", 1)), Err(ErrorKind::DamagedModel));
     let mut emptied = whole.clone();

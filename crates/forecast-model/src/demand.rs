@@ -6,6 +6,7 @@ use ecommerce_ml_protocol::{Column, EngineError, Rows, Values};
 
 use crate::arguments::{number, text};
 use crate::model::ForecastModel;
+use crate::outlook::{ahead, known};
 use crate::{invalid, refused};
 
 /// Levels: each percent, and half a percent at both ends.
@@ -33,7 +34,10 @@ fn total(model: &ForecastModel, arguments: &Rows, row: usize, levels: &[f64]) ->
         model.columns.iter().map(|column| text(arguments, &column.name, row)).collect();
     let place = keys.and_then(|keys| model.keys.binary_search(&keys).ok());
     let found = match place {
-        Some(place) => model.forecaster.total(place, horizon, levels).map_err(invalid)?,
+        Some(place) => {
+            let shared = ahead(model, place, None, &known(model, arguments, row)?, horizon);
+            model.forecaster.total(place, horizon, levels, &shared).map_err(invalid)?
+        }
         None => None,
     };
     let (levels, quantities) = found.map_or_else(Default::default, |(_, found)| (levels.to_vec(), found));

@@ -7,13 +7,17 @@
 use std::collections::BTreeMap;
 
 use ecommerce_ml_forecast::accuracy::Accuracy;
-use ecommerce_ml_forecast::forecaster::{HeldOut, MOST_HORIZON, Options, hold_out, point};
+use ecommerce_ml_forecast::forecaster::MOST_HORIZON;
+use ecommerce_ml_forecast::held_out::{HeldOut, point};
 use ecommerce_ml_forecast::series::Panel;
-use ecommerce_ml_protocol::Field;
 use ecommerce_ml_protocol::training::Comparison;
+use ecommerce_ml_protocol::{EngineError, Field};
 use ecommerce_ml_training::comparison::compare_means;
 
+use crate::global::known::Known;
+use crate::global::layout::ColumnScheme;
 use crate::model::ForecastModel;
+use crate::outlook::{Periods, ahead, recoded};
 
 /// Of no consequence to what is compared.
 const LEVEL: f64 = 0.8;
@@ -27,32 +31,46 @@ pub struct New<'a> {
     pub keys: &'a [Vec<String>],
     /// The series.
     pub panel: &'a Panel,
+    /// What is known of their columns, with what those are.
+    pub known: Option<(&'a [ColumnScheme], &'a [Known])>,
 }
 
 /// How models of the new series compare with the incumbent by this metric, series by series; none if that has other keys or periods, or
-/// knows all periods.
+/// knows all periods. `held_out` forecasts so many last periods, at most as many as `most`.
+///
+/// # Errors
+/// Those of `held_out`.
 pub fn compare(
     new: New<'_>,
     incumbent: &ForecastModel,
-    options: Options,
-    metric: &str,
-    seed: u64,
-) -> Option<Comparison> {
-    let New { columns, keys, panel } = new;
-    let since = usize::try_from(panel.end.checked_sub(incumbent.end)?).ok()?;
+    most: usize,
+    held_out: impl FnOnce(usize) -> Result<Option<Vec<HeldOut>>, EngineError>,
+    (metric, seed): (&str, u64),
+) -> Result<Option<Comparison>, EngineError> {
+    let New { columns, keys, panel, known } = new;
+    let Some(since) = panel.end.checked_sub(incumbent.end).and_then(|since| usize::try_from(since).ok())
+    else {
+        return Ok(None);
+    };
     let alike = incumbent.columns == columns && incumbent.calendar == panel.calendar;
     if !alike || since == 0 || since > MOST_HORIZON {
-        return None;
+        return Ok(None);
     }
     // Half of the new periods at most: of the others the new model has learned.
-    let horizon = since.div_ceil(2).min(options.horizon);
-    let all = hold_out(&panel.series, Options { horizon, ..options }, LEVEL).ok()?;
+    let horizon = since.div_ceil(2).min(most);
+    let Some(all) = held_out(horizon)? else { return Ok(None) };
     let places: BTreeMap<&[String], usize> =
         incumbent.keys.iter().enumerate().map(|(place, keys)| (keys.as_slice(), place)).collect();
     let errors = |one: &HeldOut| {
         let key = keys.get(usize::try_from(one.key).ok()?)?;
         let place = *places.get(key.as_slice())?;
-        let forecasts = incumbent.forecaster.forecast(place, since, LEVEL).ok()?;
+        let known =
+            known.and_then(|(schemes, known)| Some((schemes, known.get(usize::try_from(one.key).ok()?)?)));
+        let known = known.map_or_else(Periods::new, |(schemes, known)| {
+            recoded(incumbent, (schemes, known), incumbent.end..panel.end)
+        });
+        let shared = ahead(incumbent, place, None, &known, since);
+        let forecasts = incumbent.forecaster.forecast_beside(place, since, LEVEL, &shared).ok()?;
         // A series that ends before the others holds out earlier periods.
         let ends_with_all = one.actual.len() == horizon;
         let latest = forecasts.get(since - horizon..).filter(|_| ends_with_all)?;
@@ -61,5 +79,5 @@ pub fn compare(
         Some((one.add_to(&mut unused, &one.forecasts, LEVEL)?, one.add_to(&mut unused, &latest, LEVEL)?))
     };
     let (own, others): (Vec<f64>, Vec<f64>) = all.iter().filter_map(errors).unzip();
-    (!own.is_empty()).then(|| compare_means(metric, false, (&own, &others), seed))
+    Ok((!own.is_empty()).then(|| compare_means(metric, false, (&own, &others), seed)))
 }

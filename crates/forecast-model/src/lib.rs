@@ -6,8 +6,10 @@
 //! - [`predictor`]: a loaded model that answers; [`table`]: the forecasts of some series as columns; [`demand`]: what each comes to in all.
 //! - `arguments`: of a question, by their names.
 //! - [`history`]: a series as it is now, from arguments; [`past`]: its forecasts beside what came, and what in it is unlike the rest.
-//! - [`trainer`]: rows to a model, measured beside the seasonal naive; [`incumbent`]: and beside the live version; [`options`]: what the user may choose; [`keys`]: rows that
-//!   belong together.
+//! - [`global`]: one model of all series, over columns that are known ahead too; [`outlook`]: what it says of a series.
+//! - [`trainer`]: rows to a model, measured beside the seasonal naive; [`setup`]: a job, read and checked; [`fitting`]: series, held out and fitted;
+//!   [`incumbent`]: and compared with the live version; [`measures`]: what forecasts are worth.
+//! - [`options`]: what the user may choose; [`keys`]: rows that belong together.
 //!
 //! It must not know how a series is forecast, which is `crates/forecast`'s, nor PostgreSQL or clients. Invariant: that of all trainers:
 //! the same rows and options give the same model, bit by bit, in whatever order the rows came, with any number of threads.
@@ -17,14 +19,19 @@
 mod arguments;
 pub mod demand;
 pub mod files;
+pub mod fitting;
+pub mod global;
 pub mod history;
 pub mod incumbent;
 pub mod keys;
 pub mod kind;
+mod measures;
 pub mod model;
 pub mod options;
+pub mod outlook;
 pub mod past;
 pub mod predictor;
+mod setup;
 pub mod table;
 pub mod trainer;
 

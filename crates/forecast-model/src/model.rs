@@ -11,6 +11,9 @@ use ecommerce_ml_protocol::{Answer, Field, ModelInfo, Reads, Signature, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::global::tails::Tail;
+use crate::global::trees::Trees;
+
 /// What the catalog calls the kind.
 pub const KIND: &str = "forecast";
 
@@ -36,8 +39,30 @@ pub struct ForecastModel {
     pub whole_periods: bool,
     /// How much of series is trend, season and remainder, the mean of those of which that can be told.
     pub components: Option<Components>,
+    /// One model of all series, where it forecasts some of them better.
+    pub global: Option<Global>,
     /// One series for each of the keys.
     pub forecaster: Forecaster,
+}
+
+/// One model of all series, ready to forecast.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Global {
+    /// Its trees.
+    pub trees: Trees,
+    /// The ends of the series, by their places.
+    pub tails: Vec<Tail>,
+    /// Which part of what it learned goes by what.
+    pub importance: BTreeMap<String, f64>,
+    /// By which part forecasts change with a column.
+    pub effects: BTreeMap<String, f64>,
+}
+
+impl Global {
+    /// The columns that are known ahead.
+    pub fn fields(&self) -> Vec<&Field> {
+        self.trees.layout.columns.iter().map(|scheme| &scheme.field).collect()
+    }
 }
 
 impl ForecastModel {
@@ -66,6 +91,9 @@ impl ForecastModel {
             "gaps": self.gaps,
             "components": self.components,
             "methods": methods,
+            "known_ahead": self.global.as_ref().map(Global::fields),
+            "importance": self.global.as_ref().map(|global| &global.importance),
+            "effects": self.global.as_ref().map(|global| &global.effects),
         });
         ModelInfo {
             kind: KIND.to_owned(),
@@ -83,6 +111,10 @@ impl ForecastModel {
     pub fn check(&self) -> Result<(), &'static str> {
         let ascend = self.keys.windows(2).all(|pair| pair[0] < pair[1]);
         let fit = self.keys.iter().all(|keys| keys.len() == self.columns.len());
+        let has_tails = |global: &Global| global.tails.len() == self.keys.len();
+        if !self.global.as_ref().is_none_or(has_tails) {
+            return Err("its trees have no series");
+        }
         if !ascend || !fit || self.keys.len() != self.forecaster.len() || !self.forecaster.is_sound() {
             return Err("its series are not what they should be");
         }

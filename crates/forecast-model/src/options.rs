@@ -29,10 +29,27 @@ pub struct Options {
     pub gaps: Gaps,
     /// Whether to leave out a first and a last period of which only a part is there.
     pub drop_partial: bool,
+    /// What forecasts.
+    pub method: Method,
 }
 
+/// What forecasts series.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// For each series what forecasts its past best.
+    Auto,
+    /// A method for each series, and nothing that knows all.
+    Local,
+    /// Trees that know all series.
+    Trees,
+}
+
+/// Methods by name.
+const METHODS: [(&str, Method); 3] =
+    [("auto", Method::Auto), ("local", Method::Local), ("trees", Method::Trees)];
+
 impl Options {
-    const OWN: [&str; 5] = ["frequency", "horizon", "season_length", "gaps", "partial_periods"];
+    const OWN: [&str; 6] = ["frequency", "horizon", "season_length", "gaps", "partial_periods", "method"];
 
     /// Reads them.
     ///
@@ -52,6 +69,7 @@ impl Options {
             horizon: reader.integer("horizon", 1..=MOST_HORIZON as u64)?.map(size),
             season_length: reader.integer("season_length", 1..=LONGEST_SEASON)?.map(size),
             gaps: reader.choice("gaps", Gaps::Zero, &[("zero", Gaps::Zero), ("missing", Gaps::Missing)])?,
+            method: reader.choice("method", Method::Auto, &METHODS)?,
             drop_partial: reader.choice("partial_periods", true, &[("drop", true), ("keep", false)])?,
         })
     }
@@ -76,6 +94,7 @@ impl Options {
             "frequency": period.name(),
             "horizon": self.horizon_of(period),
             "season_length": season,
+            "method": METHODS.iter().find(|(_, method)| *method == self.method).map(|(name, _)| name),
             "gaps": if self.gaps == Gaps::Zero { "zero" } else { "missing" },
             "partial_periods": if self.drop_partial { "drop" } else { "keep" },
         })

@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::arguments::{LEVEL, number};
 use crate::history::{History, history};
 use crate::model::ForecastModel;
+use crate::outlook::{Periods, ahead, known};
 use crate::{invalid, refused};
 
 /// Periods of a series, unless a question says otherwise.
@@ -23,16 +24,18 @@ const COUNT: f64 = 100.0;
 pub fn errors(model: &ForecastModel, arguments: &Rows) -> Result<Vec<Rows>, EngineError> {
     let of_row = |row: usize| {
         let level = number(arguments, "level", row).unwrap_or(LEVEL);
-        errors_of(model, &required(model, arguments, row)?, level)
+        errors_of(model, &required(model, arguments, row)?, &known(model, arguments, row)?, level)
     };
     (0..arguments.count as usize).map(of_row).collect()
 }
 
-fn errors_of(model: &ForecastModel, now: &History, level: f64) -> Result<Rows, EngineError> {
+fn errors_of(model: &ForecastModel, now: &History, known: &Periods, level: f64) -> Result<Rows, EngineError> {
     let periods = usize::try_from(now.end.saturating_sub(model.end)).unwrap_or(0).min(MOST_HORIZON);
     // What is wrong with a level is told even where there is nothing to answer.
     let place = now.place.unwrap_or(0);
-    let forecasts = model.forecaster.forecast(place, periods.max(1), level).map_err(invalid)?;
+    let shared = ahead(model, place, None, known, periods.max(1));
+    let forecasts =
+        model.forecaster.forecast_beside(place, periods.max(1), level, &shared).map_err(invalid)?;
     let naive = model.forecaster.naive(place, periods);
     let scale = now.place.and_then(|place| model.forecaster.scale(place));
     let (mut times, mut numbers) = (Vec::new(), vec![Vec::new(); 7]);

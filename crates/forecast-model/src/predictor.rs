@@ -10,6 +10,7 @@ use ecommerce_ml_protocol::{Answers, EngineError, Input, ModelInfo, Output, Rows
 use crate::demand::totals;
 use crate::history::history;
 use crate::model::ForecastModel;
+use crate::outlook::known;
 use crate::past::{anomalies, errors};
 use crate::refused;
 use crate::table::{Question, forecasts, forecasts_from};
@@ -57,9 +58,12 @@ impl Predictor for ForecastPredictor {
 
 fn forecasts_of_series(model: &ForecastModel, arguments: &Rows) -> Result<Vec<Rows>, EngineError> {
     let questions = Question::all(model, arguments)?;
-    let answer = |(row, question): (usize, &Question)| match history(model, arguments, row)? {
-        None => forecasts(model, question),
-        Some(history) => forecasts_from(model, question, &history),
+    let answer = |(row, question): (usize, &Question)| {
+        let known = known(model, arguments, row)?;
+        match history(model, arguments, row)? {
+            None => forecasts(model, question, &known),
+            Some(history) => forecasts_from(model, question, &history, &known),
+        }
     };
     questions.iter().enumerate().map(answer).collect()
 }

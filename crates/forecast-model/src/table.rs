@@ -10,15 +10,16 @@ use crate::arguments::{LEVEL, number, text};
 use crate::history::History;
 use crate::invalid;
 use crate::model::ForecastModel;
+use crate::outlook::{Periods, ahead};
 use crate::refused;
 
 /// Most rows of an answer.
 const MOST_ROWS: usize = 1_000_000;
 
 /// What an answer calls its columns, and a question its arguments: no key may have such a name.
-pub const RESERVED: [&str; 12] = [
+pub const RESERVED: [&str; 13] = [
     "horizon", "level", "after", "count", "time", "value", "lower", "upper", "method", "keys", "history",
-    "latest",
+    "latest", "known",
 ];
 
 /// A question, as [`ecommerce_ml_protocol::Table::Forecast`] has it.
@@ -74,7 +75,7 @@ impl Question {
 /// # Errors
 /// [`ecommerce_ml_protocol::ErrorKind::InvalidRequest`] for a horizon or a level that can't be, and for an answer of more than a million
 /// rows.
-pub fn forecasts(model: &ForecastModel, question: &Question) -> Result<Rows, EngineError> {
+pub fn forecasts(model: &ForecastModel, question: &Question, known: &Periods) -> Result<Rows, EngineError> {
     let wanted = model.keys.iter().enumerate().filter(|(_, keys)| question.wants(keys));
     let places: Vec<usize> =
         wanted.map(|(place, _)| place).skip(question.after).take(question.count).collect();
@@ -86,8 +87,9 @@ pub fn forecasts(model: &ForecastModel, question: &Question) -> Result<Rows, Eng
     }
     let mut table = TableBuilder::new(model);
     for place in places {
-        let forecasts =
-            model.forecaster.forecast(place, question.horizon, question.level).map_err(invalid)?;
+        let shared = ahead(model, place, None, known, question.horizon);
+        let forecasts = model.forecaster.forecast_beside(place, question.horizon, question.level, &shared);
+        let forecasts = forecasts.map_err(invalid)?;
         table.add(place, model.end, &forecasts);
     }
     Ok(table.finish())
@@ -101,13 +103,16 @@ pub fn forecasts_from(
     model: &ForecastModel,
     question: &Question,
     history: &History,
+    known: &Periods,
 ) -> Result<Rows, EngineError> {
     model.forecaster.forecast(0, question.horizon, question.level).map_err(invalid)?;
     let mut table = TableBuilder::new(model);
     if let (Some(place), Some(series)) = (history.place, &history.series) {
         let now = Now { series, gaps: model.gaps, end: history.end };
         if let Some(continued) = model.forecaster.continued(place, model.end, now) {
-            let forecasts = continued.forecast(0, question.horizon, question.level).map_err(invalid)?;
+            let shared = ahead(model, place, Some(history), known, question.horizon);
+            let forecasts = continued.forecast_beside(0, question.horizon, question.level, &shared);
+            let forecasts = forecasts.map_err(invalid)?;
             table.add(place, history.end.max(model.end), &forecasts);
         }
     }

@@ -1,22 +1,26 @@
 //! Many series forecast, each by its own method, with intervals that they share.
 //!
-//! It must not know where series come from. Invariant: the same series give the same forecasts with any number of threads, and what
-//! is measured was not known when it was forecast.
+//! It must not know where series come from. Invariant: the same series give the same forecasts with any number of threads.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::accuracy::{Accuracy, Forecast, Scale};
-use crate::backtest::cumulated;
+use crate::accuracy::{Forecast, Scale};
+use crate::backtest::{Errors, cumulated};
 use crate::intervals::{Distribution, MOST_COVERAGE, Scores, distributions};
 use crate::methods::Model;
 use crate::methods::naive::SeasonalNaive;
 use crate::parallel::map;
 use crate::selection::{self, Fitted, Selection, select};
 use crate::series::{MOST_PERIODS, Series};
+use crate::shared::{Beside, blend};
 use crate::{Invalid, require};
 
+/// What a model of all series is called.
+const SHARED: &str = "trees";
+/// Added to the group of series that a model of all series forecasts too, whose errors are others.
+const SHARED_GROUP: u8 = 32;
 /// Most periods ahead.
 pub const MOST_HORIZON: usize = 1_000;
 
@@ -50,19 +54,34 @@ struct Member {
     naive: SeasonalNaive,
     /// The unit of errors; none for a series in which nothing changed.
     scale: Option<Scale>,
+    /// How much of a forecast comes from a model of all series, from 0 to 1.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    weight: f64,
 }
 
-/// Forecasts of values that were held out, measured.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Evaluation {
-    /// Those of the chosen methods.
-    pub own: Accuracy,
-    /// Those of the seasonal naive; its intervals have no width.
-    pub naive: Accuracy,
-    /// Series that were long enough.
-    pub series: usize,
-    /// Root mean squared scaled error of the chosen method and of the naive, of each series that has one.
-    pub pairs: Vec<(f64, f64)>,
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(weight: &f64) -> bool {
+    *weight == 0.0
+}
+
+/// The group of errors of both together, where those of the method alone are of this one.
+fn shared_group(group: u8) -> u8 {
+    group.saturating_add(SHARED_GROUP)
+}
+
+impl Member {
+    /// Its next values, `[horizon]`, as its method and a model of all series have them, and which errors they have.
+    fn forecast(&self, horizon: usize, shared: &[f64]) -> (Vec<f64>, u8) {
+        let Self { fitted, behind, weight, .. } = self;
+        let mut own: Vec<f64> = fitted.forecast(behind + horizon).into_iter().skip(*behind).collect();
+        if *weight <= 0.0 || shared.len() < horizon {
+            return (own, fitted.group);
+        }
+        own.iter_mut().zip(shared).for_each(|(own, shared)| {
+            *own = fitted.clamp((1.0 - weight) * *own + weight * shared);
+        });
+        (own, shared_group(fitted.group))
+    }
 }
 
 impl Forecaster {
@@ -71,32 +90,59 @@ impl Forecaster {
     /// # Errors
     /// [`Invalid::Argument`] without series, and for a horizon other than 1 to [`MOST_HORIZON`].
     pub fn fit(series: &[Series], end: i64, options: Options) -> Result<Self, Invalid> {
+        Self::fit_beside(series, end, options, None)
+    }
+
+    /// The same, and how much a model of all series counts in each.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit).
+    pub fn fit_beside(
+        series: &[Series],
+        end: i64,
+        options: Options,
+        beside: Option<Beside<'_>>,
+    ) -> Result<Self, Invalid> {
         require("series", !series.is_empty(), "at least one")?;
         check_horizon(options.horizon)?;
-        let choose = selection::Options { season: options.season, horizon: options.horizon };
-        let selections = map(series, options.threads, |one| select(&one.values, &one.missing, choose));
+        let Options { season, horizon, threads } = options;
+        let choose = selection::Options { season, horizon };
+        let selections = map(series, threads, |one| select(&one.values, &one.missing, choose));
         let selections: Vec<Selection> = selections.into_iter().collect::<Result<_, _>>()?;
+        let blended = match beside {
+            Some(beside) => blend(series, &selections, beside, season, (horizon, threads)),
+            None => vec![(0.0, Errors::new()); series.len()],
+        };
         let (mut scores, mut sums): (BTreeMap<u8, Scores>, BTreeMap<u8, Scores>) = Default::default();
-        for Selection { fitted, errors, earlier, .. } in &selections {
-            scores.entry(fitted.group).or_default().add(errors, |step| earlier.step(step));
-            sums.entry(fitted.group).or_default().add(&cumulated(errors), |_| earlier.spread());
+        for (Selection { fitted, errors, earlier, .. }, (weight, of_both)) in selections.iter().zip(&blended)
+        {
+            let mut add = |group: u8, errors: &Errors| {
+                scores.entry(group).or_default().add(errors, |step| earlier.step(step));
+                sums.entry(group).or_default().add(&cumulated(errors), |_| earlier.spread());
+            };
+            add(fitted.group, errors);
+            if *weight > 0.0 {
+                add(shared_group(fitted.group), of_both);
+            }
         }
         let (distributions, totals) = (distributions(&scores), distributions(&sums));
-        let member = |(selection, one): (Selection, &Series)| Member {
+        let member = |((selection, one), (weight, _)): ((Selection, &Series), (f64, Errors))| Member {
             fitted: selection.fitted,
             behind: behind(one, end),
-            naive: naive(&one.values, options.season),
+            naive: naive(&one.values, season),
             // Where each season is as the one before, errors are compared with changes from one period to the next.
-            scale: Scale::of(&one.values, options.season).or_else(|| Scale::of(&one.values, 1)),
+            scale: Scale::of(&one.values, season).or_else(|| Scale::of(&one.values, 1)),
+            weight,
         };
-        let series = selections.into_iter().zip(series).map(member).collect();
+        let series = selections.into_iter().zip(series).zip(blended).map(member).collect();
         Ok(Self { series, distributions, totals })
     }
 
     /// Whether all can be forecast, which those out of a damaged file may not.
     pub fn is_sound(&self) -> bool {
         let near = |member: &Member| i64::try_from(member.behind).is_ok_and(|behind| behind <= MOST_PERIODS);
-        self.series.iter().all(|member| member.fitted.is_sound() && near(member))
+        let part = |member: &Member| (0.0..=1.0).contains(&member.weight);
+        self.series.iter().all(|member| member.fitted.is_sound() && near(member) && part(member))
     }
 
     /// How many series there are.
@@ -111,7 +157,22 @@ impl Forecaster {
 
     /// The method of a series; none beyond the last one.
     pub fn method(&self, place: usize) -> Option<String> {
-        self.series.get(place).map(|member| member.fitted.method())
+        let Member { fitted, weight, .. } = self.series.get(place)?;
+        Some(match weight {
+            0.0 => fitted.method(),
+            1.0 => SHARED.to_owned(),
+            _ => format!("{} + {SHARED}", fitted.method()),
+        })
+    }
+
+    /// How much of the forecasts of a series comes from a model of all series, from 0 to 1.
+    pub fn weight(&self, place: usize) -> f64 {
+        self.series.get(place).map_or(0.0, |member| member.weight)
+    }
+
+    /// Periods from the end of a series to that of all.
+    pub fn behind(&self, place: usize) -> usize {
+        self.series.get(place).map_or(0, |member| member.behind)
     }
 
     /// What the season before says of the next values of a series, `[horizon]`; none for a series beyond the last.
@@ -149,14 +210,16 @@ impl Forecaster {
             * fitted.typical.step(0)
     }
 
-    /// One series with its method in another state, which is behind all others by so many periods.
-    pub(crate) fn with_state(&self, fitted: Fitted, behind: usize) -> Self {
-        let group = |all: &BTreeMap<u8, Distribution>| {
-            all.get(&fitted.group).map(|errors| (fitted.group, errors.clone())).into_iter().collect()
+    /// One of the series with its method in another state, which is behind all others by so many periods.
+    pub(crate) fn with_state(&self, place: usize, fitted: Fitted, behind: usize) -> Self {
+        let groups = [fitted.group, shared_group(fitted.group)];
+        let of_groups = |all: &BTreeMap<u8, Distribution>| {
+            let some = groups.iter().filter_map(|group| Some((*group, all.get(group)?.clone())));
+            some.collect::<BTreeMap<_, _>>()
         };
-        let (distributions, totals) = (group(&self.distributions), group(&self.totals));
-        let naive = SeasonalNaive::new(&[], 1);
-        Self { series: vec![Member { fitted, behind, naive, scale: None }], distributions, totals }
+        let (distributions, totals) = (of_groups(&self.distributions), of_groups(&self.totals));
+        let (naive, weight) = (SeasonalNaive::new(&[], 1), self.weight(place));
+        Self { series: vec![Member { fitted, behind, naive, scale: None, weight }], distributions, totals }
     }
 
     /// The next values of a series, `[horizon]`, with intervals that cover a part `level` of them; none for a series beyond the last.
@@ -165,9 +228,23 @@ impl Forecaster {
     /// [`Invalid::Argument`] for a horizon other than 1 to [`MOST_HORIZON`], and a level that is not above 0 and at most
     /// [`MOST_COVERAGE`].
     pub fn forecast(&self, place: usize, horizon: usize, level: f64) -> Result<Vec<Forecast>, Invalid> {
+        self.forecast_beside(place, horizon, level, &[])
+    }
+
+    /// The same with what a model of all series says of these values, `[horizon]`; with nothing of it, what the method alone says.
+    ///
+    /// # Errors
+    /// As [`forecast`](Self::forecast).
+    pub fn forecast_beside(
+        &self,
+        place: usize,
+        horizon: usize,
+        level: f64,
+        shared: &[f64],
+    ) -> Result<Vec<Forecast>, Invalid> {
         check_level(level)?;
         let ends = [(1.0 - level) / 2.0, (1.0 + level) / 2.0];
-        let quantiles = self.quantiles(place, horizon, &ends)?;
+        let quantiles = self.quantiles(place, horizon, &ends, shared)?;
         let forecast = |(value, ends): (f64, Vec<f64>)| match ends.as_slice() {
             // A method that has erred to one side has its interval there; what it forecasts is in it all the same.
             [lower, upper] => Forecast { value, lower: lower.min(value), upper: upper.max(value) },
@@ -176,7 +253,7 @@ impl Forecaster {
         Ok(quantiles.into_iter().map(forecast).collect())
     }
 
-    /// The next values of a series, `[horizon]`, each with its quantiles at these levels.
+    /// The next values of a series, `[horizon]`, each with its quantiles at these levels; `shared` is as of [`forecast_beside`](Self::forecast_beside).
     ///
     /// # Errors
     /// [`Invalid::Argument`] for a horizon other than 1 to [`MOST_HORIZON`].
@@ -185,23 +262,26 @@ impl Forecaster {
         place: usize,
         horizon: usize,
         levels: &[f64],
+        shared: &[f64],
     ) -> Result<Vec<(f64, Vec<f64>)>, Invalid> {
         check_horizon(horizon)?;
-        let Some(Member { fitted, behind, .. }) = self.series.get(place) else { return Ok(Vec::new()) };
-        let distribution = self.distributions.get(&fitted.group);
+        let Some(member) = self.series.get(place) else { return Ok(Vec::new()) };
+        let Member { fitted, behind, .. } = member;
+        let (values, group) = member.forecast(horizon, shared);
+        let distribution = self.distributions.get(&group);
         let at = |(step, value): (usize, f64)| {
             let error = |level: &f64| {
                 distribution.map_or(0.0, |errors| errors.quantile(step, *level)) * fitted.typical.step(step)
             };
             (value, levels.iter().map(|level| fitted.clamp(value + error(level))).collect())
         };
-        Ok(fitted.forecast(behind + horizon).into_iter().enumerate().skip(*behind).map(at).collect())
+        Ok((*behind..).zip(values).map(at).collect())
     }
 
     /// The sum of the next values of a series, with its quantiles at these levels; none for a series beyond the last.
     ///
     /// How much sums vary is what sums of errors of the past varied by, whichever way the errors of successive periods go together; of a series
-    /// that ended before the others, as of all periods since.
+    /// that ended before the others, as of all periods since. `shared` is as of [`forecast_beside`](Self::forecast_beside).
     ///
     /// # Errors
     /// [`Invalid::Argument`] for a horizon other than 1 to [`MOST_HORIZON`].
@@ -211,11 +291,14 @@ impl Forecaster {
         place: usize,
         horizon: usize,
         levels: &[f64],
+        shared: &[f64],
     ) -> Result<Option<(f64, Vec<f64>)>, Invalid> {
         check_horizon(horizon)?;
-        let Some(Member { fitted, behind, .. }) = self.series.get(place) else { return Ok(None) };
-        let sum: f64 = fitted.forecast(behind + horizon).iter().skip(*behind).sum();
-        let errors = self.totals.get(&fitted.group);
+        let Some(member) = self.series.get(place) else { return Ok(None) };
+        let Member { fitted, behind, .. } = member;
+        let (values, group) = member.forecast(horizon, shared);
+        let sum: f64 = values.iter().sum();
+        let errors = self.totals.get(&group);
         let periods = horizon as f64;
         let quantile = |level: &f64| {
             let last = behind + horizon - 1;
@@ -224,101 +307,6 @@ impl Forecaster {
         };
         Ok(Some((sum, levels.iter().map(quantile).collect())))
     }
-}
-
-/// The last values of a series, forecast from those before them.
-#[derive(Debug, Clone, PartialEq)]
-pub struct HeldOut {
-    /// Its key.
-    pub key: u32,
-    /// What came, `[time]`; what is missing was filled in.
-    pub actual: Vec<f64>,
-    /// Which of them are known.
-    pub known: Vec<bool>,
-    /// What was forecast.
-    pub forecasts: Vec<Forecast>,
-    /// What the season before says.
-    pub naive: Vec<f64>,
-    /// The unit of errors; none for a series in which nothing changed.
-    pub scale: Option<Scale>,
-}
-
-impl HeldOut {
-    /// Measures forecasts of it, `[time]`, beside others: the root mean squared scaled error.
-    pub fn add_to(&self, accuracy: &mut Accuracy, forecasts: &[Forecast], level: f64) -> Option<f64> {
-        fn keep<T: Copy>(values: &[T], known: &[bool]) -> Vec<T> {
-            values.iter().zip(known).filter_map(|(value, known)| known.then_some(*value)).collect()
-        }
-        let (actual, forecasts) = (keep(&self.actual, &self.known), keep(forecasts, &self.known));
-        accuracy.add(&actual, &forecasts, self.scale, level)
-    }
-}
-
-/// A forecast without an interval.
-pub fn point(value: f64) -> Forecast {
-    Forecast { value, lower: value, upper: value }
-}
-
-/// Forecasts the last values of each series, as many as the horizon and at most half of it, from those before them, with intervals of
-/// this level. Series of fewer than four values are passed over.
-///
-/// # Errors
-/// As [`Forecaster::fit`], and if no series is long enough.
-pub fn hold_out(series: &[Series], options: Options, level: f64) -> Result<Vec<HeldOut>, Invalid> {
-    check_horizon(options.horizon)?;
-    check_level(level)?;
-    let parts: Vec<(Series, Vec<f64>, Vec<bool>)> =
-        series.iter().filter_map(|one| without_last(one, options.horizon)).collect();
-    let training: Vec<Series> = parts.iter().map(|(training, ..)| training.clone()).collect();
-    require("series", !training.is_empty(), "at least one of four periods or more")?;
-    // Each ends where its own held-out values begin.
-    let forecaster = Forecaster::fit(&training, i64::MIN, options)?;
-    let held_out = |(place, (training, actual, known)): (usize, (Series, Vec<f64>, Vec<bool>))| {
-        Ok(HeldOut {
-            key: training.key,
-            forecasts: forecaster.forecast(place, actual.len(), level)?,
-            naive: forecaster.naive(place, actual.len()),
-            scale: forecaster.scale(place),
-            actual,
-            known,
-        })
-    };
-    parts.into_iter().enumerate().map(held_out).collect()
-}
-
-/// Measures what [`hold_out`] forecasts.
-///
-/// # Errors
-/// As there.
-pub fn evaluate(series: &[Series], options: Options, level: f64) -> Result<Evaluation, Invalid> {
-    let all = hold_out(series, options, level)?;
-    let (mut own, mut naive, mut pairs) = (Accuracy::default(), Accuracy::default(), Vec::new());
-    for one in &all {
-        let of_own = one.add_to(&mut own, &one.forecasts, level);
-        let simple: Vec<Forecast> = one.naive.iter().copied().map(point).collect();
-        let of_naive = one.add_to(&mut naive, &simple, level);
-        pairs.extend(of_own.zip(of_naive));
-    }
-    Ok(Evaluation { own, naive, series: all.len(), pairs })
-}
-
-/// A series without its last values, those, and which of them are known.
-fn without_last(series: &Series, horizon: usize) -> Option<(Series, Vec<f64>, Vec<bool>)> {
-    let count = series.values.len();
-    let from = count - horizon.min(count / 2);
-    if count < 4 {
-        return None;
-    }
-    let is_before = |place: &&u32| usize::try_from(**place).is_ok_and(|place| place < from);
-    let training = Series {
-        key: series.key,
-        first: series.first,
-        values: series.values.get(..from)?.to_vec(),
-        missing: series.missing.iter().filter(is_before).copied().collect(),
-    };
-    let known =
-        |place: usize| u32::try_from(place).is_ok_and(|place| series.missing.binary_search(&place).is_err());
-    Some((training, series.values.get(from..)?.to_vec(), (from..count).map(known).collect()))
 }
 
 /// The season before the end of a series; of one no longer than a season the value before.
@@ -332,10 +320,10 @@ fn behind(series: &Series, end: i64) -> usize {
     usize::try_from(end.saturating_sub(own)).unwrap_or(0)
 }
 
-fn check_horizon(horizon: usize) -> Result<(), Invalid> {
+pub(crate) fn check_horizon(horizon: usize) -> Result<(), Invalid> {
     require("horizon", (1..=MOST_HORIZON).contains(&horizon), "from 1 to 1000")
 }
 
-fn check_level(level: f64) -> Result<(), Invalid> {
+pub(crate) fn check_level(level: f64) -> Result<(), Invalid> {
     require("level", level > 0.0 && level <= MOST_COVERAGE, "above 0 and at most 0.99")
 }

@@ -42,6 +42,6 @@ impl Forecaster {
         }
         let known = from.max(last.min(until));
         let behind = usize::try_from(until.saturating_sub(known)).unwrap_or(0);
-        Some(self.with_state(fitted, behind))
+        Some(self.with_state(place, fitted, behind))
     }
 }

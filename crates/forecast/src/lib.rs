@@ -5,7 +5,8 @@
 //! - [`trend`]: whether a series rises or falls, and by how much a period.
 //! - [`autocorrelation`]: how a series resembles itself some periods before.
 //! - [`series`]: regular series from rows; [`methods`]: what forecasts one; [`backtest`]: forecasts of the past.
-//! - [`selection`]: the method of a series; [`intervals`]: how far values are from forecasts; [`forecaster`]: many series forecast.
+//! - [`selection`]: the method of a series; [`shared`]: a model of all series beside it; [`intervals`]: how far values are from forecasts;
+//!   [`forecaster`]: many series forecast; [`held_out`]: and measured by their last values.
 //! - [`history`]: fitted methods on later values; [`anomalies`]: values that are unlike what was expected of them; [`components`]: how much of a
 //!   series is trend, season and remainder.
 //! - [`accuracy`]: how good forecasts are; [`parallel`]: work on several threads.
@@ -24,6 +25,7 @@ pub mod backtest;
 pub mod calendar;
 pub mod components;
 pub mod forecaster;
+pub mod held_out;
 pub mod history;
 pub mod intervals;
 pub mod inventory;
@@ -33,6 +35,7 @@ pub mod parallel;
 pub mod price;
 pub mod selection;
 pub mod series;
+pub mod shared;
 pub mod trend;
 pub mod typical;
 

@@ -4,7 +4,8 @@
 
 use ecommerce_ml_forecast::Invalid;
 use ecommerce_ml_forecast::calendar::Period;
-use ecommerce_ml_forecast::forecaster::{Forecaster, MOST_HORIZON, Options, evaluate};
+use ecommerce_ml_forecast::forecaster::{Forecaster, MOST_HORIZON, Options};
+use ecommerce_ml_forecast::held_out::evaluate;
 use ecommerce_ml_forecast::selection::select;
 use ecommerce_ml_forecast::series::{Gaps, Options as Regular, Panel, Row, Series};
 

@@ -61,7 +61,7 @@ fn fit(series: &[Series]) -> Forecaster {
 /// Part of the series whose sum of the next periods is at most the quantile of this level.
 fn below(forecaster: &Forecaster, came: &[Vec<f64>], periods: usize, level: f64) -> f64 {
     let is_below = |(place, came): (usize, &Vec<f64>)| {
-        let (_, quantiles) = forecaster.total(place, periods, &[level]).unwrap().unwrap();
+        let (_, quantiles) = forecaster.total(place, periods, &[level], &[]).unwrap().unwrap();
         came.iter().take(periods).sum::<f64>() <= quantiles[0]
     };
     came.iter().enumerate().filter(|one| is_below(*one)).count() as f64 / came.len() as f64
@@ -83,9 +83,9 @@ fn sums_are_below_their_quantiles_as_often_as_they_say_however_periods_go_togeth
             }
         }
         // The sum of quantiles is another thing: of independent periods it is far too much.
-        let single = |place| forecaster.quantiles(place, 8, &[0.95]).unwrap();
+        let single = |place| forecaster.quantiles(place, 8, &[0.95], &[]).unwrap();
         let added = |place| single(place).iter().map(|(_, ends)| ends[0]).sum::<f64>();
-        let whole = |place| forecaster.total(place, 8, &[0.95]).unwrap().unwrap().1[0];
+        let whole = |place| forecaster.total(place, 8, &[0.95], &[]).unwrap().unwrap().1[0];
         let added: f64 = (0..came.len()).map(added).sum();
         let whole: f64 = (0..came.len()).map(whole).sum();
         assert!(whole < added, "{part}: {whole} {added}");
@@ -103,7 +103,7 @@ fn stock_lasts_as_often_as_it_shall() {
         let levels: Vec<f64> = (1..100).map(|percent| f64::from(percent) / 100.0).collect();
         let (mut lasted, mut ordered) = (0.0, 0.0);
         for (place, came) in came.iter().enumerate() {
-            let (_, quantities) = forecaster.total(place, periods, &levels).unwrap().unwrap();
+            let (_, quantities) = forecaster.total(place, periods, &levels, &[]).unwrap().unwrap();
             let order = Demand::new(&levels, &quantities).unwrap().order(0.0, &terms).unwrap();
             lasted += f64::from(u8::from(came.iter().take(periods).sum::<f64>() <= order.quantity));
             ordered += order.quantity;
@@ -119,11 +119,11 @@ fn stock_lasts_as_often_as_it_shall() {
 fn totals_are_sound_where_there_is_little_to_know() {
     let short = vec![Series { key: 0, first: 0, values: vec![3.0], missing: Vec::new() }];
     let forecaster = Forecaster::fit(&short, 1, Options { season: 1, horizon: 4, threads: 1 }).unwrap();
-    let (sum, quantiles) = forecaster.total(0, 4, &LEVELS).unwrap().unwrap();
+    let (sum, quantiles) = forecaster.total(0, 4, &LEVELS, &[]).unwrap().unwrap();
     assert_eq!((sum, quantiles), (12.0, vec![12.0; LEVELS.len()]));
-    assert_eq!(forecaster.total(1, 4, &LEVELS), Ok(None));
-    forecaster.total(0, 0, &LEVELS).unwrap_err();
-    forecaster.total(0, 1001, &LEVELS).unwrap_err();
+    assert_eq!(forecaster.total(1, 4, &LEVELS, &[]), Ok(None));
+    forecaster.total(0, 0, &LEVELS, &[]).unwrap_err();
+    forecaster.total(0, 1001, &LEVELS, &[]).unwrap_err();
     // Never below nothing, and far ahead the quantiles still ascend.
     let mut random = Random(9);
     let some: Vec<Series> = (0..9)
@@ -131,7 +131,7 @@ fn totals_are_sound_where_there_is_little_to_know() {
         .collect();
     let forecaster = Forecaster::fit(&some, 40, Options { season: 1, horizon: 4, threads: 1 }).unwrap();
     for periods in [1, 4, 30, 1000] {
-        let (_, quantiles) = forecaster.total(4, periods, &LEVELS).unwrap().unwrap();
+        let (_, quantiles) = forecaster.total(4, periods, &LEVELS, &[]).unwrap().unwrap();
         assert!(quantiles[0] >= 0.0 && quantiles.windows(2).all(|pair| pair[0] <= pair[1]), "{quantiles:?}");
     }
 }

@@ -37,8 +37,9 @@ pub enum Output {
 pub enum Table {
     /// What each series comes to. Arguments: number `horizon` (NULL: the model's own), number `level` (of the interval, between 0 and 1),
     /// numbers `after` (series to pass over) and `count` (series at most), and a text for each key (NULL: any); or of one series, that goes on
-    /// from what it is now, its keys with `history` and `latest` as of [`Table::ForecastErrors`]. Columns: a text for each key, timestamp `time`, numbers `value`, `lower`, `upper`, text `method`;
-    /// ordered by keys and time.
+    /// from what it is now, its keys with `history` and `latest` as of [`Table::ForecastErrors`]. Of a model with columns that are known ahead, text
+    /// `known` (a JSON array of arrays of a moment, as in `history`, and the value of each of these columns: number, part that is true, text or NULL).
+    /// Columns: a text for each key, timestamp `time`, numbers `value`, `lower`, `upper`, text `method`; ordered by keys and time.
     Forecast,
     /// What a customer may want next. Arguments: text `customer` (NULL: nobody known), text `history` (a JSON array of items; NULL: what is
     /// known of the customer), number `count` (NULL: 10), boolean `exclude_seen` (NULL: true), text `candidates` (an item set of the model; NULL:
@@ -50,7 +51,8 @@ pub enum Table {
     /// What customers will do. Arguments: number `horizon` (seconds), number `after` (customers to pass over), number `count` (at most).
     /// Columns: text `customer`, numbers `alive`, `purchases`, `value`, `lower`, `upper`; ordered by customer.
     Lifetimes,
-    /// What a series comes to in all over its next periods. Arguments: number `horizon` (periods), and a text for each key. Columns: numbers
+    /// What a series comes to in all over its next periods. Arguments: number `horizon` (periods), a text for each key, and `known` as of
+    /// [`Table::Forecast`]. Columns: numbers
     /// `level` and `quantity`, both ascending: the quantity that the sum is below with this probability; no row for keys without a series.
     TotalDemand,
     /// How sales respond to prices. Arguments: numbers `after` (rows to pass over) and `count` (at most). Columns: text `keys` (a JSON object;
@@ -66,7 +68,8 @@ pub enum Table {
     /// Items as a set that other questions to the same model take. Arguments: text `items` (a JSON array). One row: text `item_set`.
     ItemSet,
     /// What was forecast of a series beside what came. Arguments: a text for each key, text `history` (a JSON array of arrays of a moment, in
-    /// microseconds since 1970 in UTC, and a quantity), timestamp `latest` (the last moment that anything is known of), number `level`.
+    /// microseconds since 1970 in UTC, and a quantity), timestamp `latest` (the last moment that anything is known of), number `level`, and `known`
+    /// as of [`Table::Forecast`].
     /// Columns: timestamp `time`, numbers `observed`, `value`, `lower`, `upper`, `naive` (what the season before says), `absolute_scale` and
     /// `squared_scale` (of that within the series, the same in each row; NULL where nothing changed); a row for each period since the
     /// training of which something is known.

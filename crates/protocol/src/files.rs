@@ -8,7 +8,7 @@ use sha2::Digest;
 use crate::message::{FileEntry, Sha256};
 
 /// Files that matter by their whole name: those of the Hugging Face layout, then those of models that aren't in it.
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "config.json",
     "merges.txt",
     "special_tokens_map.json",
@@ -20,6 +20,7 @@ const NAMES: [&str; 11] = [
     "model.json",
     "signature.json",
     "texts.json",
+    "trees.json",
 ];
 
 /// Files that matter by the end of their name.

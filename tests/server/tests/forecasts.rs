@@ -114,7 +114,12 @@ fn what_can_t_be_forecast_is_refused() {
         ("time_column => 'day'", "22023"),
         ("time_column => 'day', label_column => 'quantity', key_columns => '{shop,shop}'", "42701"),
         ("time_column => 'day', label_column => 'quantity', key_columns => '{nowhere}'", "42703"),
-        ("time_column => 'day', label_column => 'quantity', feature_columns => '{price}'", "22023"),
+        ("time_column => 'day', label_column => 'quantity', feature_columns => '{day}'", "22023"),
+        ("time_column => 'day', label_column => 'quantity', feature_columns => '{cost}'", "42703"),
+        (
+            "time_column => 'day', label_column => 'quantity', feature_columns => '{price}', options => '{\"method\": \"local\"}'",
+            "22023",
+        ),
         ("time_column => 'day', label_column => 'quantity', options => '{\"horizon\": 0}'", "22023"),
         (
             "time_column => 'day', label_column => 'quantity', options => '{\"frequency\": \"minute\"}'",
@@ -438,4 +443,80 @@ fn orders_are_planned_for_each_series_and_each_row_of_stock() {
     run(&mut session, "RESET ROLE; GRANT SELECT ON \"Ware House\".stock TO buyer; SET ROLE buyer");
     let seen = "to_jsonb(bool_and(keys ->> 'shop' = 'north') FILTER (WHERE why NOT LIKE 'the stock relation has no row%'))";
     assert_eq!(plan(&mut session, "", seen), json!(true));
+}
+
+/// Sales that go by a price that changes every third day, of products of two categories.
+const PRICED: &str = "
+    CREATE TABLE priced AS
+    SELECT product, (ARRAY['garden', 'toys'])[1 + product % 2] AS category, date '2024-01-01' + day AS day, price, day % 9 = 0 AS promoted,
+           20.0 * product * (10 / price) ^ 2 * (1 + day % 7 / 7.0) * CASE WHEN day % 9 = 0 THEN 1.5 ELSE 1 END AS quantity
+    FROM generate_series(1, 20) AS product, generate_series(0, 97) AS day,
+         LATERAL (SELECT (ARRAY[8, 10, 10, 12])[1 + abs(hashint4(product * 1000 + day / 3)) % 4]::float8 AS price) AS of_day;
+    CREATE SCHEMA \"To come\";
+    CREATE TABLE \"To come\".prices (gone int, price int, promoted boolean, category text, day timestamptz, product int);
+    ALTER TABLE \"To come\".prices DROP COLUMN gone;
+    INSERT INTO \"To come\".prices
+    SELECT 8, false, category, (day + 14)::timestamp AT TIME ZONE 'UTC' + interval '7 hours', product FROM priced WHERE day >= '2024-03-25';
+    INSERT INTO \"To come\".prices VALUES (1, true, NULL, '2024-04-08', NULL), (1, true, NULL, NULL, 3), (1, true, NULL, 'infinity', 3), (1, true, 'x', '2024-04-08', 99);
+    CREATE VIEW dear AS SELECT product, category, (day AT TIME ZONE 'UTC')::date AS day, 12 AS price, promoted FROM \"To come\".prices";
+
+#[test]
+fn prices_to_come_are_read() {
+    let (_cluster, mut session) = shop();
+    run(&mut session, PRICED);
+    let call = "SELECT ecommerce_ml.train_model('priced', 'priced', label_column => 'quantity', task => 'forecast', key_columns => '{product}',
+                    time_column => 'day', feature_columns => '{price,promoted,category}')";
+    trained(&mut session, call);
+    let sum = |session: &mut Client, arguments: &str| -> f64 {
+        ask(session, &format!("SELECT sum(value) FROM ecommerce_ml.forecast('priced', 14{arguments})"))
+    };
+    let cheap = sum(&mut session, ", future => '\"To come\".prices'");
+    let dear = sum(&mut session, ", future => 'dear'");
+    // (12 / 8)^2 is 2.25.
+    assert!((1.6..=2.6).contains(&(cheap / dear)), "{cheap} {dear}");
+    let one = sum(&mut session, ", future => 'dear', keys => '{\"product\": 7}'");
+    let rows: i64 = ask(
+        &mut session,
+        "SELECT count(*) FROM ecommerce_ml.forecast('priced', future => 'dear', keys => '{\"product\": 7}')",
+    );
+    assert!(rows == 14 && one < dear / 10.0, "{rows} {one}");
+    // A relation without rows says nothing, as no relation does.
+    run(&mut session, "CREATE TABLE nothing (LIKE priced)");
+    assert_eq!(sum(&mut session, ", future => 'nothing'"), sum(&mut session, ""));
+    // From what is there now, at the same prices.
+    let again = sum(&mut session, ", future => 'dear', history => 'priced'");
+    assert!((again - dear).abs() < 1e-6 * dear, "{again} {dear}");
+    run(
+        &mut session,
+        "INSERT INTO priced SELECT product, category, day + 14, price, promoted, quantity FROM priced WHERE day >= '2024-03-25'",
+    );
+    let found: Value = ask(
+        &mut session,
+        "SELECT jsonb_object_agg(metric, value) FROM ecommerce_ml.evaluate_model('priced', 'priced')",
+    );
+    assert!(found["wape"].as_f64().unwrap() < 0.3 && found["rmsse"].as_f64().unwrap() < 0.6, "{found}");
+    let effect = |session: &mut Client, feature: &str| -> f64 {
+        ask(
+            session,
+            &format!(
+                "SELECT importance FROM ecommerce_ml.explain_model('priced') WHERE feature = '{feature}'"
+            ),
+        )
+    };
+    assert!(effect(&mut session, "price - 10 %") > 0.02 && effect(&mut session, "price + 10 %") < -0.02);
+    assert!(effect(&mut session, "price") > 0.1 && effect(&mut session, "promoted") > 0.0);
+    // What isn't there, or is something else, or must not be read.
+    run(
+        &mut session,
+        "CREATE TABLE half AS SELECT product, day, price FROM dear; CREATE TABLE odd AS SELECT product, category, day, price::text, promoted FROM dear",
+    );
+    for (relation, sqlstate) in [("half", "42703"), ("odd", "42804"), ("nowhere", "42P01")] {
+        let query = format!("SELECT * FROM ecommerce_ml.forecast('priced', future => '{relation}')");
+        fails_with(&mut session, &query, sqlstate);
+    }
+    run(
+        &mut session,
+        "CREATE ROLE planner; GRANT USAGE ON SCHEMA ecommerce_ml TO planner; SELECT ecommerce_ml.grant_model('priced', 'planner'); SET ROLE planner",
+    );
+    fails_with(&mut session, "SELECT * FROM ecommerce_ml.forecast('priced', future => 'dear')", "42501");
 }

@@ -58,7 +58,12 @@ impl Model {
             Self::Ets(model) => model.name(),
             Self::Croston(model) => model.name().to_owned(),
             Self::Tsb(_) => "tsb".to_owned(),
-            Self::Combination(models) => models.iter().map(Self::name).collect::<Vec<_>>().join(" + "),
+            Self::Combination(models) => {
+                // Both Theta models are called the same.
+                let mut names: Vec<String> = models.iter().map(Self::name).collect();
+                names.dedup();
+                names.join(" + ")
+            }
         }
     }
 

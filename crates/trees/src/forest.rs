@@ -4,57 +4,59 @@
 //! row, of at most [`DEEPEST`] steps.
 
 /// Most steps from a root to a leaf.
-pub(crate) const DEEPEST: usize = 64;
+pub const DEEPEST: usize = 64;
 
 /// A node as model files have it: numbered in any order, the first one the root.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct RawNode {
+pub struct RawNode {
     /// Its children; none of a leaf.
-    pub(crate) children: Option<(usize, usize)>,
+    pub children: Option<(usize, usize)>,
     /// Which feature decides.
-    pub(crate) feature: u32,
+    pub feature: u32,
     /// Rows with less than this go left; or what a leaf adds.
-    pub(crate) value: f32,
+    pub value: f32,
     /// Whether rows without the feature go left.
-    pub(crate) default_left: bool,
+    pub default_left: bool,
     /// The sum of second derivatives of the rows that came here.
-    pub(crate) cover: f32,
+    pub cover: f32,
     /// How much the split decreased the loss.
-    pub(crate) gain: f32,
+    pub gain: f32,
 }
 
 /// A node: the left child is the next one.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Node {
+pub struct Node {
     /// A threshold, or what a leaf adds.
-    pub(crate) value: f32,
+    pub value: f32,
     /// Which feature decides.
-    pub(crate) feature: u32,
+    pub feature: u32,
     /// Number of the right child; 0 of a leaf.
-    pub(crate) right: u32,
+    pub right: u32,
     /// Whether rows without the feature go left.
-    pub(crate) default_left: bool,
+    pub default_left: bool,
     /// The sum of second derivatives of the rows that came here.
-    pub(crate) cover: f32,
+    pub cover: f32,
     /// How much the split decreased the loss.
-    pub(crate) gain: f32,
+    pub gain: f32,
 }
 
 impl Node {
-    pub(crate) fn is_leaf(&self) -> bool {
+    /// Whether it has no children.
+    pub fn is_leaf(&self) -> bool {
         self.right == 0
     }
 
     /// Whether a value goes left.
-    pub(crate) fn goes_left(&self, value: f32) -> bool {
+    pub fn goes_left(&self, value: f32) -> bool {
         if value.is_nan() { self.default_left } else { value < self.value }
     }
 }
 
 /// A tree, depth first.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Tree {
-    pub(crate) nodes: Vec<Node>,
+pub struct Tree {
+    /// The root first.
+    pub nodes: Vec<Node>,
 }
 
 impl Tree {
@@ -62,7 +64,7 @@ impl Tree {
     ///
     /// # Errors
     /// A few words on what is wrong.
-    pub(crate) fn new(raw: &[RawNode], features: usize) -> Result<Self, String> {
+    pub fn new(raw: &[RawNode], features: usize) -> Result<Self, String> {
         let mut nodes: Vec<Node> = Vec::with_capacity(raw.len());
         // Nodes to visit, with their depth and whose right child they are.
         let mut open = vec![(0, 0, None::<usize>)];
@@ -96,7 +98,7 @@ impl Tree {
     }
 
     /// What it adds for a row of features.
-    pub(crate) fn value(&self, row: &[f32]) -> f32 {
+    pub fn value(&self, row: &[f32]) -> f32 {
         let mut here = 0;
         loop {
             // Both can't miss: children and features were checked.
@@ -114,16 +116,16 @@ impl Tree {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Forest {
     /// What the sums begin with; the same for each.
-    pub(crate) base: f64,
+    pub base: f64,
     /// How many sums there are.
-    pub(crate) sums: usize,
+    pub sums: usize,
     /// Trees, each with the number of the sum that it adds to.
-    pub(crate) trees: Vec<(usize, Tree)>,
+    pub trees: Vec<(usize, Tree)>,
 }
 
 impl Forest {
     /// Adds the trees up for rows, `[rows, features]`, to `[rows, sums]`.
-    pub(crate) fn margins(&self, rows: &[f32], features: usize, sums: &mut [f64]) {
+    pub fn margins(&self, rows: &[f32], features: usize, sums: &mut [f64]) {
         sums.fill(self.base);
         // A tree stays in the nearest cache while all rows go through it.
         for (class, tree) in &self.trees {
@@ -137,12 +139,12 @@ impl Forest {
     }
 
     /// Nodes of all trees.
-    pub(crate) fn nodes(&self) -> usize {
+    pub fn nodes(&self) -> usize {
         self.trees.iter().map(|(_, tree)| tree.nodes.len()).sum()
     }
 
     /// Steps of the longest way to a leaf.
-    pub(crate) fn depth(&self) -> usize {
+    pub fn depth(&self) -> usize {
         let of = |(_, tree): &(usize, Tree)| {
             let mut depths = vec![0; tree.nodes.len()];
             for (number, node) in tree.nodes.iter().enumerate().filter(|(_, node)| !node.is_leaf()) {
@@ -158,7 +160,7 @@ impl Forest {
     }
 
     /// What splits by each feature decreased the loss by, `[features]`.
-    pub(crate) fn gains(&self, features: usize) -> Vec<f64> {
+    pub fn gains(&self, features: usize) -> Vec<f64> {
         let mut gains = vec![0.0; features];
         for node in self.trees.iter().flat_map(|(_, tree)| &tree.nodes).filter(|node| !node.is_leaf()) {
             if let Some(gain) = gains.get_mut(node.feature as usize) {
@@ -169,7 +171,7 @@ impl Forest {
     }
 
     /// Multiplies what leaves add, and moves the beginning.
-    pub(crate) fn rescale(&mut self, factor: f64, base: f64) {
+    pub fn rescale(&mut self, factor: f64, base: f64) {
         self.base = base;
         for node in self.trees.iter_mut().flat_map(|(_, tree)| &mut tree.nodes).filter(|node| node.is_leaf())
         {

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 
-use super::forest::{Forest, RawNode, Tree};
+use crate::forest::{Forest, RawNode, Tree};
 
 /// What XGBoost has for the parent of a root.
 const NO_PARENT: i64 = 2_147_483_647;
@@ -120,7 +120,7 @@ struct TreeFile {
 ///
 /// # Errors
 /// A few words on what is wrong.
-pub(crate) fn read(bytes: &[u8], features: usize) -> Result<Forest, String> {
+pub fn read(bytes: &[u8], features: usize) -> Result<Forest, String> {
     let file: File = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     let Learner { gradient_booster: booster, learner_model_param: parameters, objective, .. } = file.learner;
     if booster.name != "gbtree" {
@@ -227,7 +227,7 @@ impl TreeFile {
 }
 
 /// The file of a forest over features of these names.
-pub(crate) fn write(forest: &Forest, feature_names: &[String], is_number: bool) -> impl Serialize + use<> {
+pub fn write(forest: &Forest, feature_names: &[String], is_number: bool) -> impl Serialize + use<> {
     let features = feature_names.len();
     let weight = json!({ "scale_pos_weight": "1" });
     let (objective, base) = match (is_number, forest.sums) {
