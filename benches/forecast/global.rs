@@ -133,6 +133,7 @@ fn main() {
             panel,
             regular,
             fitting,
+            reconciled: false,
             global,
             grown: Default::default(),
         };

@@ -191,11 +191,12 @@ fn arguments(question: &Question<'_>, keys: &[(String, String)], after: usize, c
 }
 
 fn forecast(row: TableRow<'_>, columns: &[Field]) -> Option<Forecast> {
+    // A sum has no more keys than tell of it.
     let key = |field: &Field| {
         Some((field.name.clone(), history::key_value(row.text(&field.name)?, field.value_type)))
     };
     Some(Forecast {
-        keys: Value::Object(columns.iter().map(key).collect::<Option<Map<_, _>>>()?),
+        keys: Value::Object(columns.iter().filter_map(key).collect::<Map<_, _>>()),
         time: moment(row.timestamp("time")?),
         value: row.number("value")?,
         lower: row.number("lower")?,

@@ -6,6 +6,8 @@
 mod events;
 #[path = "forecasts_global.rs"]
 mod global;
+#[path = "forecasts_sums.rs"]
+mod sums;
 
 use std::sync::Arc;
 

@@ -10,6 +10,7 @@ use ecommerce_ml_forecast::components::Components;
 use ecommerce_ml_forecast::forecaster::{Forecaster, Options};
 use ecommerce_ml_forecast::held_out::{HeldOut, Models, hold_out_beside};
 use ecommerce_ml_forecast::parallel::map;
+use ecommerce_ml_forecast::reconcile::Hierarchy;
 use ecommerce_ml_forecast::series::{Options as Regular, Panel, Series};
 use ecommerce_ml_forecast::shared::Beside;
 use ecommerce_ml_protocol::{EngineError, Field};
@@ -22,6 +23,7 @@ use crate::global::layout::Layout;
 use crate::global::tails::Tail;
 use crate::global::trees::{OfSeries, Trees};
 use crate::model::{ForecastModel, Global};
+use crate::sums::agree_held_out;
 use crate::{invalid, refused};
 
 /// Series, ready to be fitted.
@@ -36,6 +38,8 @@ pub struct SeriesToFit {
     pub regular: Regular,
     /// How they are forecast.
     pub fitting: Options,
+    /// Whether some of them are the sums of others, with which they shall agree.
+    pub reconciled: bool,
     /// How trees are grown beside; none where they aren't tried.
     pub global: Option<GlobalTraining>,
     /// Trees that were grown, by the periods that they don't know.
@@ -100,7 +104,24 @@ impl SeriesToFit {
         let models = both
             .as_ref()
             .map(|(now, past)| Models { now, past: Beside { model: past, forced: self.is_forced() } });
-        Ok(hold_out_beside(&self.panel.series, options, level, models).ok())
+        let mut all = hold_out_beside(&self.panel.series, options, level, models).ok();
+        if let Some(all) = all.as_mut().filter(|_| self.reconciled) {
+            let least = if self.is_negative() { f64::NEG_INFINITY } else { 0.0 };
+            agree_held_out(&Hierarchy::of_keys(&self.keys_in_order()), &self.panel, all, horizon, least);
+        }
+        Ok(all)
+    }
+
+    fn is_negative(&self) -> bool {
+        self.panel.series.iter().any(|one| one.values.iter().any(|value| *value < 0.0))
+    }
+
+    /// The keys of the series that there are. Keys whose rows are all in periods that are left out have none.
+    fn keys_in_order(&self) -> Vec<Vec<String>> {
+        let key = |series: &Series| {
+            usize::try_from(series.key).ok().and_then(|key| self.keys.get(key)).cloned().unwrap_or_default()
+        };
+        self.panel.series.iter().map(key).collect()
     }
 
     /// The model of the whole of them.
@@ -123,16 +144,13 @@ impl SeriesToFit {
         let forecaster = Forecaster::fit_beside(&self.panel.series, self.panel.end, self.fitting, beside)
             .map_err(invalid)?;
         let global = self.global_of(&forecaster)?;
-        let Self { columns, keys, panel, regular, fitting, .. } = self;
+        let (keys, negative) = (self.keys_in_order(), self.is_negative());
+        let Self { columns, panel, regular, fitting, reconciled, .. } = self;
         let components =
             map(&panel.series, fitting.threads, |one| Components::of(&one.values, fitting.season));
-        // Keys whose rows are all in periods that are left out have no series.
-        let key = |series: &Series| {
-            usize::try_from(series.key).ok().and_then(|key| keys.get(key)).cloned().unwrap_or_default()
-        };
         Ok(ForecastModel {
             columns,
-            keys: panel.series.iter().map(key).collect(),
+            keys,
             calendar: panel.calendar,
             end: panel.end,
             horizon: fitting.horizon,
@@ -140,6 +158,8 @@ impl SeriesToFit {
             gaps: regular.gaps,
             whole_periods: regular.whole_periods && !panel.one_day_each,
             components: Components::mean(components.into_iter().flatten()),
+            reconciled,
+            negative,
             global,
             forecaster,
         })

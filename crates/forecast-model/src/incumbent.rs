@@ -18,6 +18,7 @@ use crate::global::known::Known;
 use crate::global::layout::ColumnScheme;
 use crate::model::ForecastModel;
 use crate::outlook::{Periods, ahead, recoded};
+use crate::sums::agreed;
 
 /// Of no consequence to what is compared.
 const LEVEL: f64 = 0.8;
@@ -61,6 +62,7 @@ pub fn compare(
     let Some(all) = held_out(horizon)? else { return Ok(None) };
     let places: BTreeMap<&[String], usize> =
         incumbent.keys.iter().enumerate().map(|(place, keys)| (keys.as_slice(), place)).collect();
+    let agreed = if incumbent.reconciled { agreed(incumbent, since)? } else { Vec::new() };
     let errors = |one: &HeldOut| {
         let key = keys.get(usize::try_from(one.key).ok()?)?;
         let place = *places.get(key.as_slice())?;
@@ -74,7 +76,10 @@ pub fn compare(
         // A series that ends before the others holds out earlier periods.
         let ends_with_all = one.actual.len() == horizon;
         let latest = forecasts.get(since - horizon..).filter(|_| ends_with_all)?;
-        let latest: Vec<_> = latest.iter().map(|forecast| point(forecast.value)).collect();
+        let latest: Vec<_> = match agreed.get(place).and_then(|agreed| agreed.get(since - horizon..)) {
+            Some(agreed) => agreed.iter().copied().map(point).collect(),
+            None => latest.iter().map(|forecast| point(forecast.value)).collect(),
+        };
         let mut unused = Accuracy::default();
         Some((one.add_to(&mut unused, &one.forecasts, LEVEL)?, one.add_to(&mut unused, &latest, LEVEL)?))
     };

@@ -9,6 +9,7 @@
 //! - [`global`]: one model of all series, over columns that are known ahead too; [`outlook`]: what it says of a series.
 //! - [`trainer`]: rows to a model, measured beside the seasonal naive; [`setup`]: a job, read and checked; [`fitting`]: series, held out and fitted;
 //!   [`incumbent`]: and compared with the live version; [`measures`]: what forecasts are worth.
+//! - [`sums`]: series of sums, and forecasts that agree with their parts.
 //! - [`options`]: what the user may choose; [`keys`]: rows that belong together.
 //!
 //! It must not know how a series is forecast, which is `crates/forecast`'s, nor PostgreSQL or clients. Invariant: that of all trainers:
@@ -32,6 +33,7 @@ pub mod outlook;
 pub mod past;
 pub mod predictor;
 mod setup;
+pub mod sums;
 pub mod table;
 pub mod trainer;
 

@@ -39,6 +39,10 @@ pub struct ForecastModel {
     pub whole_periods: bool,
     /// How much of series is trend, season and remainder, the mean of those of which that can be told.
     pub components: Option<Components>,
+    /// Whether series are there of all sums too, with the first of their keys, and forecasts agree.
+    pub reconciled: bool,
+    /// Whether a value was negative.
+    pub negative: bool,
     /// One model of all series, where it forecasts some of them better.
     pub global: Option<Global>,
     /// One series for each of the keys.
@@ -77,6 +81,11 @@ impl ForecastModel {
         }
     }
 
+    /// The least that is forecast of a series that is no sum.
+    pub fn least(&self) -> f64 {
+        if self.negative { f64::NEG_INFINITY } else { 0.0 }
+    }
+
     /// What the catalog is told of a model whose files take so many bytes.
     pub fn info(&self, bytes: u64) -> ModelInfo {
         let mut methods: BTreeMap<String, usize> = BTreeMap::new();
@@ -91,6 +100,7 @@ impl ForecastModel {
             "gaps": self.gaps,
             "components": self.components,
             "methods": methods,
+            "reconciled": self.reconciled,
             "known_ahead": self.global.as_ref().map(Global::fields),
             "importance": self.global.as_ref().map(|global| &global.importance),
             "effects": self.global.as_ref().map(|global| &global.effects),
@@ -110,7 +120,9 @@ impl ForecastModel {
     /// What is wrong.
     pub fn check(&self) -> Result<(), &'static str> {
         let ascend = self.keys.windows(2).all(|pair| pair[0] < pair[1]);
-        let fit = self.keys.iter().all(|keys| keys.len() == self.columns.len());
+        let columns = self.columns.len();
+        let fit =
+            self.keys.iter().all(|keys| keys.len() == columns || (self.reconciled && keys.len() < columns));
         let has_tails = |global: &Global| global.tails.len() == self.keys.len();
         if !self.global.as_ref().is_none_or(has_tails) {
             return Err("its trees have no series");

@@ -7,6 +7,7 @@ use ecommerce_ml_forecast::forecaster::MOST_HORIZON;
 use ecommerce_ml_forecast::series::Gaps;
 use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_training::options::parse;
+use ecommerce_ml_training::options::reader::unexpected;
 use ecommerce_ml_training::{CommonOptions, Reader};
 use serde_json::json;
 
@@ -31,6 +32,8 @@ pub struct Options {
     pub drop_partial: bool,
     /// What forecasts.
     pub method: Method,
+    /// Whether there are series of sums too, whose forecasts agree with those of their parts.
+    pub reconcile: bool,
 }
 
 /// What forecasts series.
@@ -49,7 +52,8 @@ const METHODS: [(&str, Method); 3] =
     [("auto", Method::Auto), ("local", Method::Local), ("trees", Method::Trees)];
 
 impl Options {
-    const OWN: [&str; 6] = ["frequency", "horizon", "season_length", "gaps", "partial_periods", "method"];
+    const OWN: [&str; 7] =
+        ["frequency", "horizon", "season_length", "gaps", "partial_periods", "method", "reconcile"];
 
     /// Reads them.
     ///
@@ -69,6 +73,12 @@ impl Options {
             horizon: reader.integer("horizon", 1..=MOST_HORIZON as u64)?.map(size),
             season_length: reader.integer("season_length", 1..=LONGEST_SEASON)?.map(size),
             gaps: reader.choice("gaps", Gaps::Zero, &[("zero", Gaps::Zero), ("missing", Gaps::Missing)])?,
+            reconcile: match reader.given("reconcile") {
+                None => false,
+                Some(value) => {
+                    value.as_bool().ok_or_else(|| unexpected("reconcile", "true or false", value))?
+                }
+            },
             method: reader.choice("method", Method::Auto, &METHODS)?,
             drop_partial: reader.choice("partial_periods", true, &[("drop", true), ("keep", false)])?,
         })
@@ -95,6 +105,7 @@ impl Options {
             "horizon": self.horizon_of(period),
             "season_length": season,
             "method": METHODS.iter().find(|(_, method)| *method == self.method).map(|(name, _)| name),
+            "reconcile": self.reconcile,
             "gaps": if self.gaps == Gaps::Zero { "zero" } else { "missing" },
             "partial_periods": if self.drop_partial { "drop" } else { "keep" },
         })

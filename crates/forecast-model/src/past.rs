@@ -2,6 +2,7 @@
 //!
 //! It must not know who asks. Invariant: a table for each row of arguments, without rows for a series that the model doesn't have.
 
+use ecommerce_ml_forecast::accuracy::Forecast;
 use ecommerce_ml_forecast::anomalies::Anomaly;
 use ecommerce_ml_forecast::forecaster::MOST_HORIZON;
 use ecommerce_ml_forecast::series::{Gaps, Series};
@@ -12,6 +13,7 @@ use crate::arguments::{LEVEL, number};
 use crate::history::{History, history};
 use crate::model::ForecastModel;
 use crate::outlook::{Periods, ahead, known};
+use crate::sums::{agreed, moved};
 use crate::{invalid, refused};
 
 /// Periods of a series, unless a question says otherwise.
@@ -22,20 +24,41 @@ const COUNT: f64 = 100.0;
 /// # Errors
 /// As [`history`], and [`ecommerce_ml_protocol::ErrorKind::InvalidRequest`] for a level that can't be.
 pub fn errors(model: &ForecastModel, arguments: &Rows) -> Result<Vec<Rows>, EngineError> {
-    let of_row = |row: usize| {
+    // Series end together, so what agrees is the same for all.
+    let mut all: Option<Vec<Vec<f64>>> = None;
+    let mut of_row = |row: usize| {
         let level = number(arguments, "level", row).unwrap_or(LEVEL);
-        errors_of(model, &required(model, arguments, row)?, &known(model, arguments, row)?, level)
+        let now = required(model, arguments, row)?;
+        let periods = periods_of(model, &now);
+        if model.reconciled && all.as_ref().is_none_or(|all| all.first().map_or(0, Vec::len) != periods) {
+            all = Some(agreed(model, periods)?);
+        }
+        errors_of(model, &now, (&known(model, arguments, row)?, all.as_deref().unwrap_or_default()), level)
     };
-    (0..arguments.count as usize).map(of_row).collect()
+    (0..arguments.count as usize).map(&mut of_row).collect()
 }
 
-fn errors_of(model: &ForecastModel, now: &History, known: &Periods, level: f64) -> Result<Rows, EngineError> {
+/// Periods since the training, at least one.
+fn periods_of(model: &ForecastModel, now: &History) -> usize {
+    usize::try_from(now.end.saturating_sub(model.end)).unwrap_or(0).clamp(1, MOST_HORIZON)
+}
+
+fn errors_of(
+    model: &ForecastModel,
+    now: &History,
+    (known, agreed): (&Periods, &[Vec<f64>]),
+    level: f64,
+) -> Result<Rows, EngineError> {
     let periods = usize::try_from(now.end.saturating_sub(model.end)).unwrap_or(0).min(MOST_HORIZON);
     // What is wrong with a level is told even where there is nothing to answer.
     let place = now.place.unwrap_or(0);
     let shared = ahead(model, place, None, known, periods.max(1));
-    let forecasts =
-        model.forecaster.forecast_beside(place, periods.max(1), level, &shared).map_err(invalid)?;
+    let forecasts = model.forecaster.forecast_beside(place, periods.max(1), level, &shared);
+    let mut forecasts = forecasts.map_err(invalid)?;
+    if let Some(agreed) = agreed.get(place) {
+        let moved = |(forecast, value): (Forecast, &f64)| moved(forecast, *value, model.least());
+        forecasts = forecasts.into_iter().zip(agreed).map(moved).collect();
+    }
     let naive = model.forecaster.naive(place, periods);
     let scale = now.place.and_then(|place| model.forecaster.scale(place));
     let (mut times, mut numbers) = (Vec::new(), vec![Vec::new(); 7]);

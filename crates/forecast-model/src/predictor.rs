@@ -58,6 +58,11 @@ impl Predictor for ForecastPredictor {
 
 fn forecasts_of_series(model: &ForecastModel, arguments: &Rows) -> Result<Vec<Rows>, EngineError> {
     let questions = Question::all(model, arguments)?;
+    let is_alone = ["history", "known"].into_iter().any(|name| arguments.column(name).is_some());
+    if model.reconciled && is_alone {
+        return Err(refused("forecasts that agree with their sums go by the training alone")
+            .with_hint("Leave out history and future, or train without \"reconcile\"."));
+    }
     let answer = |(row, question): (usize, &Question)| {
         let known = known(model, arguments, row)?;
         match history(model, arguments, row)? {

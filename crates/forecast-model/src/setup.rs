@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ecommerce_ml_forecast::forecaster::Options as Fitting;
 use ecommerce_ml_forecast::held_out::Evaluation;
-use ecommerce_ml_forecast::series::{Options as Regular, Panel, Row};
+use ecommerce_ml_forecast::series::{Gaps, Options as Regular, Panel, Row};
 use ecommerce_ml_predictor::Job;
 use ecommerce_ml_protocol::training::{Label, Prepared, TrainingCall, TrainingInput};
 use ecommerce_ml_protocol::{EngineError, ErrorKind, Field, Input, Rows, ValueType};
@@ -19,10 +19,11 @@ use crate::global::boosting;
 use crate::global::known::Known;
 use crate::global::layout::Layout;
 use crate::global::rows::{known, schemes};
-use crate::keys::{Keyed, keyed};
+use crate::keys::keyed;
 use crate::measures::baseline;
 use crate::model::ForecastModel;
 use crate::options::{Method, Options};
+use crate::sums::Levels;
 use crate::table::RESERVED;
 use crate::{files, invalid, refused};
 
@@ -86,7 +87,18 @@ impl Setup {
             return Err(refused("a forecast does not read a text"));
         };
         let keyed = keyed(columns_of_rows, &columns)?;
-        let rows = rows_of(&dataset, &keyed.series)?;
+        let levels = options.reconcile.then(|| Levels::of(&keyed));
+        if levels.is_some() && (options.gaps == Gaps::Missing || columns.is_empty()) {
+            return Err(refused(
+                "training option \"reconcile\" needs key_columns, and gaps that are \"zero\"",
+            ));
+        }
+        let mut rows = rows_of(&dataset, &keyed.series)?;
+        if let Some(levels) = &levels {
+            rows = levels.rows(&rows);
+        }
+        let keys = levels.as_ref().map_or(&keyed.keys, |levels| &levels.keys).clone();
+        let own = |key: u32| levels.as_ref().map_or(Some(key), |levels| levels.own(key));
         let regular =
             Regular { period: options.frequency, gaps: options.gaps, whole_periods: options.drop_partial };
         let panel = Panel::new(&rows, regular).map_err(invalid)?;
@@ -98,17 +110,23 @@ impl Setup {
             Some(library) => {
                 let forced = options.method == Method::Trees;
                 let seed = options.common.seed;
-                let source =
-                    Source { rows: columns_of_rows, fields: &features, keyed: &keyed, times: &dataset.times };
-                Some(global_training(source, &panel, fitting, (library, forced, seed))?)
+                let source = Source {
+                    rows: columns_of_rows,
+                    fields: &features,
+                    times: &dataset.times,
+                    keys: keys.len(),
+                };
+                let of_row = |row: usize| keyed.series.get(row).copied().and_then(own);
+                Some(global_training(source, of_row, (&panel, fitting), (library, forced, seed))?)
             }
         };
         let series = SeriesToFit {
             columns,
-            keys: keyed.keys,
+            keys,
             panel,
             regular,
             fitting,
+            reconciled: options.reconcile,
             global,
             grown: Default::default(),
         };
@@ -173,21 +191,22 @@ pub fn trees_library() -> Result<Arc<Library>, EngineError> {
 struct Source<'a> {
     rows: &'a Rows,
     fields: &'a [Field],
-    keyed: &'a Keyed,
     times: &'a [i64],
+    /// How many series there are.
+    keys: usize,
 }
 
 fn global_training(
     source: Source<'_>,
-    panel: &Panel,
-    fitting: Fitting,
+    series: impl Fn(usize) -> Option<u32>,
+    (panel, fitting): (&Panel, Fitting),
     (library, forced, seed): (Arc<Library>, bool, u64),
 ) -> Result<GlobalTraining, EngineError> {
-    let Source { rows, fields, keyed, times } = source;
+    let Source { rows, fields, times, keys } = source;
     let schemes = schemes(rows, fields)?;
     let place = |row: usize| {
         let period = panel.calendar.index(*times.get(row)?);
-        Some((*keyed.series.get(row)?, period)).filter(|_| period < panel.end)
+        Some((series(row)?, period)).filter(|_| period < panel.end)
     };
     let mut periods = known(rows, &schemes, place)?;
     let firsts: BTreeMap<u32, i64> = panel.series.iter().map(|one| (one.key, one.first)).collect();
@@ -195,7 +214,7 @@ fn global_training(
         let periods = periods.remove(&key).unwrap_or_default();
         Known::new(firsts.get(&key).copied().unwrap_or_default(), schemes.len(), &periods)
     };
-    let known = (0..).take(keyed.keys.len()).map(of_key).collect();
+    let known = (0..).take(keys).map(of_key).collect();
     let longest = panel.series.iter().map(|one| one.values.len()).max().unwrap_or(0);
     let layout = Layout::new(panel.calendar.period, fitting.season, fitting.horizon, schemes, longest);
     Ok(GlobalTraining { library, layout, known, forced, seed })

@@ -12,6 +12,7 @@ use crate::invalid;
 use crate::model::ForecastModel;
 use crate::outlook::{Periods, ahead};
 use crate::refused;
+use crate::sums::{agreed, moved};
 
 /// Most rows of an answer.
 const MOST_ROWS: usize = 1_000_000;
@@ -66,7 +67,9 @@ impl Question {
     }
 
     fn wants(&self, keys: &[String]) -> bool {
-        self.keys.iter().zip(keys).all(|(wanted, key)| wanted.as_ref().is_none_or(|wanted| wanted == key))
+        let has =
+            |(at, wanted): (usize, &Option<String>)| wanted.is_none() || wanted.as_ref() == keys.get(at);
+        self.keys.iter().enumerate().all(has)
     }
 }
 
@@ -85,11 +88,16 @@ pub fn forecasts(model: &ForecastModel, question: &Question, known: &Periods) ->
         return Err(refused(format!("a forecast of more than {MOST_ROWS} rows at once"))
             .with_hint("Ask for fewer series at a time."));
     }
+    let agreed = if model.reconciled { agreed(model, question.horizon)? } else { Vec::new() };
     let mut table = TableBuilder::new(model);
     for place in places {
         let shared = ahead(model, place, None, known, question.horizon);
         let forecasts = model.forecaster.forecast_beside(place, question.horizon, question.level, &shared);
-        let forecasts = forecasts.map_err(invalid)?;
+        let mut forecasts = forecasts.map_err(invalid)?;
+        if let Some(agreed) = agreed.get(place) {
+            let moved = |(forecast, value): (Forecast, &f64)| moved(forecast, *value, model.least());
+            forecasts = forecasts.into_iter().zip(agreed).map(moved).collect();
+        }
         table.add(place, model.end, &forecasts);
     }
     Ok(table.finish())
@@ -163,11 +171,14 @@ impl<'a> TableBuilder<'a> {
     }
 }
 
-/// A text of each series, for each of its rows.
+/// A text of each series, for each of its rows; none of a sum over all.
 fn repeated(series: &[(usize, usize)], text: impl Fn(usize) -> Option<String>) -> Values {
     let (mut dictionary, mut codes) = (Vec::new(), Vec::new());
     for (place, rows) in series {
-        let text = text(*place).unwrap_or_default();
+        let Some(text) = text(*place) else {
+            codes.extend(std::iter::repeat_n(None, *rows));
+            continue;
+        };
         if dictionary.last() != Some(&text) {
             dictionary.push(text);
         }

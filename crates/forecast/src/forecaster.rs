@@ -19,7 +19,7 @@ use crate::{Invalid, require};
 
 /// What a model of all series is called.
 const SHARED: &str = "trees";
-/// Added to the group of series that a model of all series forecasts too, whose errors are others.
+/// Added to the group of series for each half of a forecast that comes from a model of all series, since errors are others.
 const SHARED_GROUP: u8 = 32;
 /// Most periods ahead.
 pub const MOST_HORIZON: usize = 1_000;
@@ -65,8 +65,8 @@ fn is_zero(weight: &f64) -> bool {
 }
 
 /// The group of errors of both together, where those of the method alone are of this one.
-fn shared_group(group: u8) -> u8 {
-    group.saturating_add(SHARED_GROUP)
+fn shared_group(group: u8, weight: f64) -> u8 {
+    group.saturating_add(if weight < 1.0 { SHARED_GROUP } else { 2 * SHARED_GROUP })
 }
 
 impl Member {
@@ -80,7 +80,7 @@ impl Member {
         own.iter_mut().zip(shared).for_each(|(own, shared)| {
             *own = fitted.clamp((1.0 - weight) * *own + weight * shared);
         });
-        (own, shared_group(fitted.group))
+        (own, shared_group(fitted.group, *weight))
     }
 }
 
@@ -111,7 +111,7 @@ impl Forecaster {
         let selections: Vec<Selection> = selections.into_iter().collect::<Result<_, _>>()?;
         let blended = match beside {
             Some(beside) => blend(series, &selections, beside, season, (horizon, threads)),
-            None => vec![(0.0, Errors::new()); series.len()],
+            None => vec![(0.0, [Errors::new(), Errors::new()]); series.len()],
         };
         let (mut scores, mut sums): (BTreeMap<u8, Scores>, BTreeMap<u8, Scores>) = Default::default();
         for (Selection { fitted, errors, earlier, .. }, (weight, of_both)) in selections.iter().zip(&blended)
@@ -121,12 +121,14 @@ impl Forecaster {
                 sums.entry(group).or_default().add(&cumulated(errors), |_| earlier.spread());
             };
             add(fitted.group, errors);
-            if *weight > 0.0 {
-                add(shared_group(fitted.group), of_both);
+            for (weight, errors) in
+                [0.5, 1.0].into_iter().zip(of_both).filter(|(_, errors)| !errors.is_empty())
+            {
+                add(shared_group(fitted.group, weight), errors);
             }
         }
         let (distributions, totals) = (distributions(&scores), distributions(&sums));
-        let member = |((selection, one), (weight, _)): ((Selection, &Series), (f64, Errors))| Member {
+        let member = |((selection, one), (weight, _)): ((Selection, &Series), (f64, [Errors; 2]))| Member {
             fitted: selection.fitted,
             behind: behind(one, end),
             naive: naive(&one.values, season),
@@ -212,7 +214,7 @@ impl Forecaster {
 
     /// One of the series with its method in another state, which is behind all others by so many periods.
     pub(crate) fn with_state(&self, place: usize, fitted: Fitted, behind: usize) -> Self {
-        let groups = [fitted.group, shared_group(fitted.group)];
+        let groups = [fitted.group, shared_group(fitted.group, self.weight(place))];
         let of_groups = |all: &BTreeMap<u8, Distribution>| {
             let some = groups.iter().filter_map(|group| Some((*group, all.get(group)?.clone())));
             some.collect::<BTreeMap<_, _>>()
@@ -268,7 +270,7 @@ impl Forecaster {
         let Some(member) = self.series.get(place) else { return Ok(Vec::new()) };
         let Member { fitted, behind, .. } = member;
         let (values, group) = member.forecast(horizon, shared);
-        let distribution = self.distributions.get(&group);
+        let distribution = self.distributions.get(&group).or_else(|| self.distributions.get(&fitted.group));
         let at = |(step, value): (usize, f64)| {
             let error = |level: &f64| {
                 distribution.map_or(0.0, |errors| errors.quantile(step, *level)) * fitted.typical.step(step)
@@ -298,7 +300,7 @@ impl Forecaster {
         let Member { fitted, behind, .. } = member;
         let (values, group) = member.forecast(horizon, shared);
         let sum: f64 = values.iter().sum();
-        let errors = self.totals.get(&group);
+        let errors = self.totals.get(&group).or_else(|| self.totals.get(&fitted.group));
         let periods = horizon as f64;
         let quantile = |level: &f64| {
             let last = behind + horizon - 1;

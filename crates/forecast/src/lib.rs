@@ -9,6 +9,7 @@
 //!   [`forecaster`]: many series forecast; [`held_out`]: and measured by their last values.
 //! - [`history`]: fitted methods on later values; [`anomalies`]: values that are unlike what was expected of them; [`components`]: how much of a
 //!   series is trend, season and remainder.
+//! - [`reconcile`]: forecasts of parts and of their sums, made to agree.
 //! - [`accuracy`]: how good forecasts are; [`parallel`]: work on several threads.
 //! - [`inventory`]: safety stock, reorder point, newsvendor quantity; [`orders`]: what to order now, by the quantiles of demand.
 //! - [`price`]: the price of most profit where elasticity is constant.
@@ -33,6 +34,7 @@ pub mod methods;
 pub mod orders;
 pub mod parallel;
 pub mod price;
+pub mod reconcile;
 pub mod selection;
 pub mod series;
 pub mod shared;

@@ -50,14 +50,14 @@ pub(crate) fn ahead(model: &dyn Shared, series: &Series, horizon: usize) -> Vec<
     model.forecasts(series, &[known], horizon).pop().unwrap_or_default()
 }
 
-/// How much the model counts in each series, from 0 to 1, and then the errors of both together.
+/// How much the model counts in each series, from 0 to 1, and the errors of both together at each part of it but none.
 pub(crate) fn blend(
     series: &[Series],
     selections: &[Selection],
     beside: Beside<'_>,
     season: usize,
     (horizon, threads): (usize, usize),
-) -> Vec<(f64, Errors)> {
+) -> Vec<(f64, [Errors; 2])> {
     let pairs: Vec<(&Series, &Selection)> = series.iter().zip(selections).collect();
     let tried = map(&pairs, threads, |(series, selection)| {
         Tried::new(series, selection, beside.model, season, horizon)
@@ -65,7 +65,8 @@ pub(crate) fn blend(
     let groups = groups(&tried);
     let choose = |tried: Tried| {
         let weight = if beside.forced { 1.0 } else { tried.choose(&groups) };
-        (weight, tried.errors(weight))
+        // Those of all series, whichever part is chosen: chosen ones alone look smaller than those to come.
+        (weight, [WEIGHTS[1], WEIGHTS[2]].map(|weight| tried.errors(weight)))
     };
     tried.into_iter().map(choose).collect()
 }
