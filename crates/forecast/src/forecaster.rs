@@ -114,8 +114,7 @@ impl Forecaster {
             None => vec![(0.0, [Errors::new(), Errors::new()]); series.len()],
         };
         let (mut scores, mut sums): (BTreeMap<u8, Scores>, BTreeMap<u8, Scores>) = Default::default();
-        for (Selection { fitted, errors, earlier, .. }, (weight, of_both)) in selections.iter().zip(&blended)
-        {
+        for (Selection { fitted, errors, earlier, .. }, (_, of_both)) in selections.iter().zip(&blended) {
             let mut add = |group: u8, errors: &Errors| {
                 scores.entry(group).or_default().add(errors, |step| earlier.step(step));
                 sums.entry(group).or_default().add(&cumulated(errors), |_| earlier.spread());

@@ -450,14 +450,14 @@ const PRICED: &str = "
     CREATE TABLE priced AS
     SELECT product, (ARRAY['garden', 'toys'])[1 + product % 2] AS category, date '2024-01-01' + day AS day, price, day % 9 = 0 AS promoted,
            20.0 * product * (10 / price) ^ 2 * (1 + day % 7 / 7.0) * CASE WHEN day % 9 = 0 THEN 1.5 ELSE 1 END AS quantity
-    FROM generate_series(1, 20) AS product, generate_series(0, 97) AS day,
+    FROM generate_series(1, 12) AS product, generate_series(0, 69) AS day,
          LATERAL (SELECT (ARRAY[8, 10, 10, 12])[1 + abs(hashint4(product * 1000 + day / 3)) % 4]::float8 AS price) AS of_day;
     CREATE SCHEMA \"To come\";
     CREATE TABLE \"To come\".prices (gone int, price int, promoted boolean, category text, day timestamptz, product int);
     ALTER TABLE \"To come\".prices DROP COLUMN gone;
     INSERT INTO \"To come\".prices
-    SELECT 8, false, category, (day + 14)::timestamp AT TIME ZONE 'UTC' + interval '7 hours', product FROM priced WHERE day >= '2024-03-25';
-    INSERT INTO \"To come\".prices VALUES (1, true, NULL, '2024-04-08', NULL), (1, true, NULL, NULL, 3), (1, true, NULL, 'infinity', 3), (1, true, 'x', '2024-04-08', 99);
+    SELECT 8, false, category, (day + 7)::timestamp AT TIME ZONE 'UTC' + interval '7 hours', product FROM priced WHERE day >= '2024-03-04';
+    INSERT INTO \"To come\".prices VALUES (1, true, NULL, '2024-03-11', NULL), (1, true, NULL, NULL, 3), (1, true, NULL, 'infinity', 3), (1, true, 'x', '2024-03-11', 99);
     CREATE VIEW dear AS SELECT product, category, (day AT TIME ZONE 'UTC')::date AS day, 12 AS price, promoted FROM \"To come\".prices";
 
 #[test]
@@ -465,21 +465,21 @@ fn prices_to_come_are_read() {
     let (_cluster, mut session) = shop();
     run(&mut session, PRICED);
     let call = "SELECT ecommerce_ml.train_model('priced', 'priced', label_column => 'quantity', task => 'forecast', key_columns => '{product}',
-                    time_column => 'day', feature_columns => '{price,promoted,category}')";
+                    time_column => 'day', feature_columns => '{price,promoted,category}', options => '{\"horizon\": 7}')";
     trained(&mut session, call);
     let sum = |session: &mut Client, arguments: &str| -> f64 {
-        ask(session, &format!("SELECT sum(value) FROM ecommerce_ml.forecast('priced', 14{arguments})"))
+        ask(session, &format!("SELECT sum(value) FROM ecommerce_ml.forecast('priced', 7{arguments})"))
     };
     let cheap = sum(&mut session, ", future => '\"To come\".prices'");
     let dear = sum(&mut session, ", future => 'dear'");
     // (12 / 8)^2 is 2.25.
     assert!((1.6..=2.6).contains(&(cheap / dear)), "{cheap} {dear}");
-    let one = sum(&mut session, ", future => 'dear', keys => '{\"product\": 7}'");
+    let one = sum(&mut session, ", future => 'dear', keys => '{\"product\": 3}'");
     let rows: i64 = ask(
         &mut session,
-        "SELECT count(*) FROM ecommerce_ml.forecast('priced', future => 'dear', keys => '{\"product\": 7}')",
+        "SELECT count(*) FROM ecommerce_ml.forecast('priced', future => 'dear', keys => '{\"product\": 3}')",
     );
-    assert!(rows == 14 && one < dear / 10.0, "{rows} {one}");
+    assert!(rows == 7 && one < dear / 10.0, "{rows} {one}");
     // A relation without rows says nothing, as no relation does.
     run(&mut session, "CREATE TABLE nothing (LIKE priced)");
     assert_eq!(sum(&mut session, ", future => 'nothing'"), sum(&mut session, ""));
@@ -488,7 +488,7 @@ fn prices_to_come_are_read() {
     assert!((again - dear).abs() < 1e-6 * dear, "{again} {dear}");
     run(
         &mut session,
-        "INSERT INTO priced SELECT product, category, day + 14, price, promoted, quantity FROM priced WHERE day >= '2024-03-25'",
+        "INSERT INTO priced SELECT product, category, day + 7, price, promoted, quantity FROM priced WHERE day >= '2024-03-04'",
     );
     let found: Value = ask(
         &mut session,

@@ -32,7 +32,9 @@ const LEAF: f64 = 20.0;
 const LARGEST: f64 = 30.0;
 /// Between what each example counts.
 const WEIGHTS: (f64, f64) = (0.05, 20.0);
-/// Bits of a derivative after the point.
+/// From so many numbers on the library shares out the work of a tree.
+const MANY_NUMBERS: usize = 2_000_000;
+/// Parts of 1 that derivatives are multiples of.
 const EXACT: f32 = 65_536.0;
 
 /// Series to learn from.
@@ -110,7 +112,7 @@ fn parameters(examples: &Examples, width: usize, lesson: Lesson<'_>) -> Vec<(&'s
         2_000..20_000 => 4,
         _ => 6,
     };
-    let threads = if count * width > 200_000 { lesson.threads.max(1) } else { 1 };
+    let threads = if count * width > MANY_NUMBERS { lesson.threads.max(1) } else { 1 };
     vec![
         ("objective", "reg:squarederror".to_owned()),
         ("base_score", "0".to_owned()),
