@@ -123,6 +123,15 @@ fn what_is_known_ahead_moves_forecasts() {
     let coverage = of(&finished.metrics, "coverage");
     assert!(coverage > 0.7, "{coverage}");
     assert!(files.get("trees.json").is_some());
+    // Without room for trees there are the methods of series; trees that were asked for are refused.
+    let small = |options: &str| {
+        let mut small = job(global_call(options), sales(false));
+        small.plan.memory_limit = prepared.memory - 1;
+        train(1, small)
+    };
+    assert!(small(WEEK).unwrap().2.get("trees.json").is_none());
+    let forced = small(r#"{"method": "trees", "horizon": 7}"#).err().unwrap();
+    assert_eq!(forced.kind, ErrorKind::OutOfMemory);
 
     let model = load(files).unwrap();
     assert_eq!(*model.info(), finished.info);

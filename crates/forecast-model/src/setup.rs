@@ -120,7 +120,7 @@ impl Setup {
                 Some(global_training(source, of_row, (&panel, fitting), (library, forced, seed))?)
             }
         };
-        let series = SeriesToFit {
+        let mut series = SeriesToFit {
             columns,
             keys,
             panel,
@@ -130,7 +130,14 @@ impl Setup {
             global,
             grown: Default::default(),
         };
-        let memory = memory(&dataset, &series, plan.memory_limit)?;
+        let memory = match memory(&dataset, &series, plan.memory_limit) {
+            // Trees are one method of several: without them there may be room.
+            Err(_) if options.method == Method::Auto && series.global.is_some() => {
+                series.global = None;
+                memory(&dataset, &series, plan.memory_limit)?
+            }
+            memory => memory?,
+        };
         let evaluation = match options.common.eval_fraction {
             0.0 => None,
             // Series that are all too short to hold anything out are fitted all the same.
@@ -235,8 +242,7 @@ fn memory(dataset: &Dataset, series: &SeriesToFit, limit: u64) -> Result<u64, En
     let panel = &series.panel;
     let trees = series.global.as_ref().map_or(0, |global| {
         let known: usize = global.known.iter().map(Known::bytes).sum();
-        // Those of the past and of now, beside what they are made of.
-        known + 3 * boosting::memory(&panel.series, &global.layout)
+        known + boosting::memory(&panel.series, &global.layout)
     });
     let values: usize = panel.series.iter().map(|one| one.values.len()).sum();
     let bytes = dataset.input.bytes()
