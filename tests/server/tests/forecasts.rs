@@ -520,3 +520,56 @@ fn prices_to_come_are_read() {
     );
     fails_with(&mut session, "SELECT * FROM ecommerce_ml.forecast('priced', future => 'dear')", "42501");
 }
+
+#[test]
+fn sums_agree_with_their_parts() {
+    let (_cluster, mut session) = shop();
+    let outcome = trained(
+        &mut session,
+        &train("sales", "{shop,product}", &json!({"reconcile": true, "deploy": "always"})),
+    );
+    assert!(outcome.starts_with("succeeded; deployed"), "{outcome}");
+    let query = "SELECT jsonb_object_agg(level, series) FROM (
+        SELECT count(DISTINCT keys) AS series, coalesce(keys ->> 'shop', 'all') || CASE WHEN keys ? 'product' THEN ' products' ELSE '' END AS level
+        FROM ecommerce_ml.forecast('sales') GROUP BY 2) AS counted";
+    let found: Value = ask(&mut session, query);
+    assert_eq!(found, json!({"all": 1, "north": 1, "south": 1, "north products": 6, "south products": 6}));
+    let agree = "SELECT bool_and(abs(whole - parts) < 1e-6 * whole AND abs(shops - whole) < 1e-6 * whole) FROM (
+        SELECT sum(value) FILTER (WHERE keys = '{}') AS whole, sum(value) FILTER (WHERE keys ? 'product') AS parts,
+               sum(value) FILTER (WHERE keys ? 'shop' AND NOT keys ? 'product') AS shops
+        FROM ecommerce_ml.forecast('sales', 20) GROUP BY time) AS of_day";
+    assert!(ask::<bool>(&mut session, agree));
+    let north: i64 = ask(
+        &mut session,
+        "SELECT count(*) FROM ecommerce_ml.forecast('sales', 3, keys => '{\"shop\": \"north\"}')",
+    );
+    assert_eq!(north, 21);
+    // What was forecast of products is measured as it was said.
+    run(&mut session, LATER);
+    let wape: f64 = ask(
+        &mut session,
+        "SELECT value FROM ecommerce_ml.evaluate_model('sales', '\"Year 2\".sold', label_column => 'pieces', time_column => 'when?') WHERE metric = 'wape'",
+    );
+    let said: f64 = ask(
+        &mut session,
+        "SELECT avg(abs(f.value - coalesce(s.pieces, 0))) / avg(coalesce(s.pieces, 0))
+         FROM ecommerce_ml.forecast('sales', 14) AS f
+         LEFT JOIN (SELECT product, shop, (\"when?\" AT TIME ZONE 'UTC')::date AS day, sum(pieces)::float8 AS pieces FROM \"Year 2\".sold GROUP BY 1, 2, 3) AS s
+             ON s.product = (f.keys ->> 'product')::int AND s.shop = f.keys ->> 'shop' AND s.day = (f.time AT TIME ZONE 'UTC')::date
+         WHERE f.keys ? 'product'",
+    );
+    assert!((wape - said).abs() < 1e-6, "{wape} {said}");
+    for argument in ["history => 'sales'", "future => 'sales'"] {
+        fails_with(
+            &mut session,
+            &format!("SELECT * FROM ecommerce_ml.forecast('sales', {argument})"),
+            if argument.starts_with('h') { "22023" } else { "0A000" },
+        );
+    }
+    run(&mut session, "CREATE TABLE stock AS SELECT DISTINCT shop, product, 5 AS on_hand FROM sales");
+    let planned: i64 = ask(
+        &mut session,
+        "SELECT count(order_quantity) FROM ecommerce_ml.plan_orders('sales', 'stock', lead_time => 2)",
+    );
+    assert_eq!(planned, 12);
+}
