@@ -641,7 +641,7 @@ CREATE FUNCTION explain_model(model text)
     RETURNS TABLE (feature text, importance double precision)
     LANGUAGE c STABLE STRICT PARALLEL SAFE COST 100 ROWS 20
     AS 'MODULE_PATHNAME', 'explain_model_wrapper';
-COMMENT ON FUNCTION explain_model(text) IS 'the part of each column in what a model goes by; of series, of trend, season and remainder, and of each method';
+COMMENT ON FUNCTION explain_model(text) IS 'the part of each column in what a model goes by; of series, of trend, season and remainder, and of each method; of ensembles, of each member';
 
 CREATE FUNCTION detect_anomalies(model text, relation regclass DEFAULT NULL, budget integer DEFAULT NULL)
     RETURNS TABLE (keys jsonb, "time" timestamp with time zone, observed double precision, expected double precision,

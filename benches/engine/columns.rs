@@ -65,12 +65,13 @@ fn training() {
     let options = "{}".to_owned();
     let call = TrainingCall { objective: Objective::Classification, input, has_time: false, options };
     let (base, incumbent) = (None, None);
-    let plan = TrainingPlan { call, base, incumbent, memory_limit: u64::MAX, checkpoint_interval: u64::MAX };
+    let (memory_limit, checkpoint_interval) = (u64::MAX, u64::MAX);
+    let plan = TrainingPlan { call, base, incumbent, members: Vec::new(), memory_limit, checkpoint_interval };
     let message =
         TrainingRows { input: Input::Rows(rows), labels, times: Vec::new(), paraphrases: Vec::new() };
-    let (synonyms, descriptions, checkpoint) = Default::default();
-    let job =
-        Job { plan, base: None, incumbent: None, rows: vec![message], synonyms, descriptions, checkpoint };
+    let (synonyms, descriptions, members, checkpoint) = Default::default();
+    let (base, incumbent, rows) = (None, None, vec![message]);
+    let job = Job { plan, base, incumbent, rows, synonyms, descriptions, members, checkpoint };
     let kind = Linear::new(0);
     let (began, mut told) = (Instant::now(), String::new());
     let mut sink = |output: JobOutput| {

@@ -68,8 +68,7 @@ fn main() -> Result<()> {
             JobOutput::Model(UploadPart::Chunk { file, data }) => files[file as usize].1.extend(data),
             JobOutput::Failed(error) => return Err(error.message.into()),
             JobOutput::Finished(_) => break,
-            JobOutput::Phase(_) | JobOutput::Progress(_) | JobOutput::Checkpoint(_) | JobOutput::Model(_) => {
-            }
+            _ => {}
         }
     }
     if let Some(folder) = &order.out {
@@ -114,6 +113,7 @@ impl Engine {
             call,
             base: Some(ModelSource::Content(content_address(&base.manifest()))),
             incumbent: None,
+            members: Vec::new(),
             memory_limit: 1 << 40,
             checkpoint_interval: 3600,
         }))?;

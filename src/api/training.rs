@@ -55,6 +55,7 @@ pub fn training_request<'a>(
         feature_columns: columns.features,
         key_columns: columns.keys,
         time_column: columns.time,
+        members: None,
     };
     Ok(TrainingRequest {
         name: name.ok_or(Error::ArgumentNull("name"))?,

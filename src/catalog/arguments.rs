@@ -28,6 +28,9 @@ pub struct Arguments {
     pub key_columns: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_column: Option<String>,
+    /// The models that option `ensemble` names, with the versions that they had when the job was submitted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub members: Option<Vec<String>>,
 }
 
 impl Arguments {

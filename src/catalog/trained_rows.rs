@@ -40,6 +40,14 @@ pub fn hand_over(job: i64, name: &str, version: i32) -> Result<(), Error> {
     run(forget, &[name.into(), job.into()]).map(drop)
 }
 
+/// The version that the rows of a model are those of; none if it has none.
+///
+/// # Errors
+/// When our table can't be read.
+pub fn version(name: &str) -> Result<Option<i32>, Error> {
+    returning_one("SELECT min(version) FROM ecommerce_ml.stored_seen WHERE name = $1", &[name.into()])
+}
+
 /// Hands out the chunks of a model, in order.
 ///
 /// # Errors

@@ -289,9 +289,11 @@ pub fn drop_old(name: &str, keep: i64, job: i64) -> Result<Vec<i32>, Error> {
         SELECT o.version FROM old o
         WHERE NOT EXISTS (SELECT FROM ecommerce_ml.stored_live l WHERE l.name = $1 AND l.version = o.version)
           AND NOT EXISTS (SELECT FROM ecommerce_ml.stored_pin p WHERE p.name = $1 AND p.version = o.version)
-          AND NOT EXISTS (SELECT FROM ecommerce_ml.stored_schedule s WHERE s.arguments ->> 'base' = o.base)
+          AND NOT EXISTS (SELECT FROM ecommerce_ml.stored_schedule s WHERE s.arguments ->> 'base' = o.base
+                             OR s.arguments -> 'options' -> 'ensemble' ? o.base)
           AND NOT EXISTS (SELECT FROM ecommerce_ml.stored_job j
-                          WHERE j.state IN ('queued', 'running') AND j.cluster = $4 AND j.base = o.base AND j.job <> $3)
+                          WHERE j.state IN ('queued', 'running') AND j.cluster = $4 AND j.job <> $3
+                            AND (j.base = o.base OR j.arguments -> 'members' ? o.base))
         ORDER BY o.version";
     let read = |row: &SpiHeapTupleData<'_>| row.get::<i32>(1).map_err(Error::from);
     let arguments = [name.into(), keep.into(), job.into(), jobs::cluster().into()];

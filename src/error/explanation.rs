@@ -200,6 +200,11 @@ impl Error {
             Error::FeatureType { .. } => "Leave it out of feature_columns, or cast it in a view.",
             Error::BaseNotTaken(_) => "Leave out the argument base.",
             Error::BaseReadsColumns(_) => "Name a text model as the base, or leave it out.",
+            Error::NoMember { .. } => {
+                "Members of a classification know the same classes, those of a rating stars, and those of a regression answer numbers or stars."
+            }
+            Error::EnsembleArgument("text_column") => "None of them reads a text alone.",
+            Error::EnsembleArgument(_) => "An ensemble reads the columns of its members, by their names.",
             Error::NotTrained { .. } => "Train the model with ecommerce_ml.train_model().",
             Error::NotTrainable(_) => "Choose another base.",
             Error::TrainingLost(..) => {

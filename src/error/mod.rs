@@ -161,6 +161,10 @@ pub enum Error {
     BaseNotTaken(String),
     #[error("model \"{0}\" reads columns, and columns of text are read by a text model")]
     BaseReadsColumns(String),
+    #[error("model \"{model}\" cannot be a member of an ensemble: {why}")]
+    NoMember { model: String, why: String },
+    #[error("an ensemble of these models takes no {0}")]
+    EnsembleArgument(&'static str),
     #[error("option \"{0}\" is for models that read a text alone")]
     OptionForTexts(&'static str),
     #[error("argument \"{0}\" must not have NULL elements")]

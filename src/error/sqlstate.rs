@@ -86,6 +86,8 @@ impl Error {
             | Error::NoFeatures(_)
             | Error::BaseNotTaken(_)
             | Error::BaseReadsColumns(_)
+            | Error::NoMember { .. }
+            | Error::EnsembleArgument(_)
             | Error::OptionForTexts(_)
             | Error::NothingToEvaluate { .. }
             | Error::NothingAfterTraining { .. }

@@ -5,7 +5,7 @@
 use std::ffi::CStr;
 use std::rc::Rc;
 
-use ecommerce_ml_protocol::{Contributions, Explanation, Input, Output, Rows, Values};
+use ecommerce_ml_protocol::{Contributions, Explanation, Input, MemberContribution, Output, Rows, Values};
 use pgrx::pg_sys;
 
 use super::class_of;
@@ -46,22 +46,31 @@ pub fn of_text(review: &str, model: Option<&str>, label: Option<&str>) -> Result
     spans.iter().map(token).collect()
 }
 
-/// The columns that a model reads of a row, those first that contribute the most.
+/// The columns that a model reads of a row, or its members with what they say, those first that contribute the most.
 ///
 /// # Errors
 /// Those of [`class_of`] and of the engine.
 pub fn of_row(model: &Rc<Resolved>, rows: Rows, label: Option<&str>) -> Result<Vec<Feature>, Error> {
     let output = Output::Contributions { class: class_of(model, label)? };
     let answers = answer(output, model, Input::Rows(rows.clone()))?;
-    let Some(Explanation { contributions: Contributions::Columns(columns), .. }) = answers.explanation(0)?
-    else {
-        return Err(UNEXPECTED);
+    let mut features: Vec<Feature> = match answers.explanation(0)? {
+        Some(Explanation { contributions: Contributions::Columns(columns), .. }) => {
+            let names = model.columns.iter().flat_map(|fields| fields.iter()).map(|field| &field.name);
+            let feature = |(name, contribution): (&String, &f64)| {
+                (name.clone(), rows.column(name).and_then(shown), *contribution)
+            };
+            names.zip(columns).map(feature).collect()
+        }
+        Some(Explanation { contributions: Contributions::Members(members), .. }) => {
+            let feature = |part: &MemberContribution| {
+                (part.member.clone(), part.says.map(|says| says.to_string()), part.contribution)
+            };
+            members.iter().map(feature).collect()
+        }
+        // None of its members has anything to read.
+        None if model.info.get("parts").is_some() => Vec::new(),
+        Some(Explanation { contributions: Contributions::Spans(_), .. }) | None => return Err(UNEXPECTED),
     };
-    let names = model.columns.iter().flat_map(|fields| fields.iter()).map(|field| &field.name);
-    let feature = |(name, contribution): (&String, &f64)| {
-        (name.clone(), rows.column(name).and_then(shown), *contribution)
-    };
-    let mut features: Vec<Feature> = names.zip(columns).map(feature).collect();
     features.sort_by(|(_, _, one), (_, _, other)| other.abs().total_cmp(&one.abs()));
     Ok(features)
 }

@@ -13,7 +13,8 @@ pub type Importance = (String, f64);
 /// A value with a lower and an upper bound.
 pub type Interval = (f64, f64, f64);
 
-/// The columns that a model reads, the most important ones first; they sum to 1, unless the model goes by none. Of a model of series, the parts of
+/// The columns that a model reads, or the models that it puts together, the most important ones first; they sum to 1, unless the model goes by
+/// none. Of a model of series, the parts of
 /// trend, season and remainder in what series vary by, which sum to 1, then the part of the series that each method forecasts; of one with trees, what
 /// these go by, which sums to 1, and by which part forecasts change with a column.
 ///
@@ -23,10 +24,12 @@ pub fn importance(model: &Resolved) -> Result<Vec<Importance>, Error> {
     if model.signature.task() == Task::Forecast {
         return parts_of_series(model);
     }
-    let fields = model.columns.iter().flat_map(|fields| fields.iter());
-    let parts = numbers(&model.info["importance"]);
-    let mut columns: Vec<Importance> =
-        fields.map(|field| field.name.clone()).zip(parts.iter().copied()).collect();
+    let fields = || model.columns.iter().flat_map(|fields| fields.iter()).map(|field| field.name.clone());
+    let names: Vec<String> = match model.info["parts"].as_array() {
+        Some(names) => names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect(),
+        None => fields().collect(),
+    };
+    let mut columns: Vec<Importance> = names.into_iter().zip(numbers(&model.info["importance"])).collect();
     if columns.is_empty() {
         let wanted = "importance of columns: it was made by an earlier version, and has to be trained again";
         return Err(no_meaning(model, wanted));

@@ -25,6 +25,9 @@ use crate::error::Error;
 /// SQLSTATE of rows that nothing can be learned from, too few of them for example.
 const INVALID_VALUE: &str = "22023";
 
+/// What to do where an ensemble has too few rows.
+const MEMBERS_HINT: &str = "Wait for new rows, or train the members on some of the rows by option \"where\", and the ensemble on the others.";
+
 /// How a training ended, if it didn't fail.
 pub enum End {
     /// With a new version.
@@ -94,6 +97,7 @@ impl EventLoop<'_> {
         let mut last_poll = Instant::now();
         loop {
             let still_running = match self.process.receive(POLL_INTERVAL) {
+                Some(JobOutput::Reading { done, of }) => self.reading(done, of),
                 Some(JobOutput::Prepared(prepared)) => self.prepared(&prepared)?,
                 Some(JobOutput::Phase(phase)) => self.enter_phase(phase),
                 Some(JobOutput::Progress(reached)) => self.progress(&reached),
@@ -137,6 +141,13 @@ impl EventLoop<'_> {
             failure.detail =
                 Some(failure.detail.map_or(left_out.clone(), |detail| format!("{detail} {left_out}")));
         }
+        if failure.sqlstate == INVALID_VALUE && self.sent.known > 0 {
+            let left_out =
+                format!("Rows that were left out, since members were trained on them: {}.", self.sent.known);
+            failure.detail =
+                Some(failure.detail.map_or(left_out.clone(), |detail| format!("{detail} {left_out}")));
+            failure.hint.get_or_insert_with(|| MEMBERS_HINT.to_owned());
+        }
         if self.sent.rows == 0 && self.sent.skipped == 0 && failure.hint.is_none() {
             failure.hint = Some(session_hint(self.job));
         }
@@ -148,6 +159,13 @@ impl EventLoop<'_> {
         self.report.report(self.database);
     }
 
+    fn reading(&mut self, done: u64, of: u64) -> bool {
+        self.report.step = i64::try_from(done).ok();
+        self.report.steps = i64::try_from(of).ok();
+        self.phase("asking other models");
+        true
+    }
+
     fn prepared(&mut self, prepared: &Prepared) -> Result<bool, Failure> {
         self.report.epochs = i32::try_from(prepared.epochs).ok();
         self.report.steps = i64::try_from(prepared.steps).ok();
@@ -155,7 +173,8 @@ impl EventLoop<'_> {
         self.report.memory = i64::try_from(prepared.memory).ok();
         self.report.report(self.database);
         self.baseline = prepared.baseline.clone();
-        let notices = findings::notices(prepared, !self.sent.columns.is_empty());
+        let mut notices = findings::notices(prepared, !self.sent.columns.is_empty());
+        findings::add_of_members(&mut notices, self.sent.known, &self.sent.unknown);
         findings::messages(&notices).for_each(|message| log!("job {}: {message}", self.job.id));
         let (id, fingerprints) = (self.job.id, std::mem::take(&mut self.sent.fingerprints));
         transaction(|| {

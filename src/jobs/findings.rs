@@ -80,6 +80,25 @@ pub fn notices(prepared: &Prepared, of_columns: bool) -> Value {
     notices.into()
 }
 
+/// Adds what is to be said of the rows that members of an ensemble were trained on.
+pub fn add_of_members(notices: &mut Value, known: i64, unknown: &[String]) {
+    let Value::Array(notices) = notices else { return };
+    if known > 0 {
+        let rows = counted(known.unsigned_abs(), "row is", "rows are");
+        notices.push(json!({
+            "kind": "rows_of_members", "rows": known,
+            "message": format!("{rows} neither learned from nor measured on, since members were trained on them"),
+        }));
+    }
+    for member in unknown {
+        notices.push(json!({
+            "kind": "rows_of_member_unknown", "member": member,
+            "message": format!("nobody knows which of the rows member \"{member}\" was trained on; if there are any, it is believed too \
+                                much, and what is measured is too good"),
+        }));
+    }
+}
+
 /// The messages of notices.
 pub fn messages(notices: &Value) -> impl Iterator<Item = &str> {
     notices.as_array().into_iter().flatten().filter_map(|notice| notice["message"].as_str())

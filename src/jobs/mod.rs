@@ -8,6 +8,7 @@
 //! - [`progress`]: where running jobs are, for other sessions; [`progress_line`]: in a line for people.
 //! - [`worker`]: the background worker of a job, from its start to its end.
 //! - [`training_process`]: its engine process, in mode `train`.
+//! - [`members`]: models that a job puts together; [`known_rows`]: rows that these have learned from.
 //! - [`reads`]: which columns a job reads; [`rows`]: its rows; [`row_fingerprints`]: which of them a model was trained on.
 //! - [`augment`]: synonyms and other words for texts, [`descriptions`]: texts about what keys name, both from where the user says.
 //! - [`send_inputs`]: what that process is told: plan, models, rows.
@@ -26,7 +27,9 @@ mod descriptions;
 mod drift_check;
 mod event_loop;
 mod findings;
+mod known_rows;
 pub mod launch;
+mod members;
 mod outcome;
 mod progress;
 mod progress_line;

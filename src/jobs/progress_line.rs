@@ -52,6 +52,8 @@ fn running(progress: &Progress) -> String {
     }
     if let Some((epoch, epochs)) = progress.epoch.zip(progress.epochs) {
         line += &format!("  epoch {epoch}/{epochs}");
+    } else {
+        line += &format!("  {}", progress.phase);
     }
     if let Some(loss) = progress.loss {
         line += &format!("  loss {}", short(loss));

@@ -7,6 +7,7 @@ use ecommerce_ml_protocol::training::{Objective, TrainingCall, TrainingInput};
 use ecommerce_ml_protocol::{Field, ValueType, is_blank};
 use serde_json::Value;
 
+use super::members::{MemberColumn, Members};
 use crate::catalog::arguments::Arguments;
 use crate::catalog::jobs::task_name;
 use crate::error::Error;
@@ -71,6 +72,10 @@ impl Reads {
         } else {
             self.require_label(task)?;
         }
+        let members = Members::of(arguments)?;
+        if !members.is_empty() {
+            return self.choose_of(&members, relation, arguments);
+        }
         match (&arguments.text_column, &arguments.feature_columns) {
             (Some(_), None) if arguments.key_columns.as_ref().is_some_and(|keys| !keys.is_empty()) => {
                 return Err(Error::KeysNotTaken(task_name(task)));
@@ -88,6 +93,25 @@ impl Reads {
         self.refuse_keys_as_features(relation, arguments)?;
         let fields = self.columns.iter().map(Column::as_feature).collect::<Result<Vec<_>, _>>()?;
         self.input = TrainingInput::Columns { fields, text: arguments.text_column.clone() };
+        Ok(())
+    }
+
+    /// What members read.
+    fn choose_of(
+        &mut self,
+        members: &Members,
+        relation: &Relation,
+        arguments: &Arguments,
+    ) -> Result<(), Error> {
+        let text = arguments.text_column.clone();
+        let mut fields = Vec::new();
+        for MemberColumn { field, column } in members.columns(relation, text.as_ref())? {
+            fields.push(field);
+            self.columns.push(column);
+        }
+        self.refuse_label_as_feature()?;
+        self.refuse_keys_as_features(relation, arguments)?;
+        self.input = TrainingInput::Columns { fields, text };
         Ok(())
     }
 

@@ -11,6 +11,8 @@ use ecommerce_ml_protocol::{Input, ModelSource, Sha256, UploadPart};
 
 use super::augment::Augment;
 use super::descriptions::Descriptions;
+use super::known_rows::KnownRows;
+use super::members::Members;
 use super::outcome::Deploy;
 use super::row_fingerprints::RowFingerprints;
 use super::rows::Rows;
@@ -33,6 +35,10 @@ pub struct Sent {
     pub rows: i64,
     pub skipped: i64,
     pub fingerprints: RowFingerprints,
+    /// Rows that were left out because members of an ensemble were trained on them.
+    pub known: i64,
+    /// Members of which nobody knows which rows they were trained on.
+    pub unknown: Vec<String>,
     /// Names of the columns; none of a text.
     pub columns: Vec<String>,
 }
@@ -55,7 +61,9 @@ pub fn send_inputs(
     become_role(job.owner, &job.session)?;
     // A job that goes on has been prepared before.
     let rows = Rows::of(job, jobs::columns(job.id)?.as_deref())?;
-    let plan = plan(job, &rows)?;
+    let members = Members::of(&job.arguments)?;
+    let plan = plan(job, &rows, &members)?;
+    let parts = members.planned();
     let models = [(Role::Base, plan.base.clone()), (Role::Incumbent, plan.incumbent.clone())];
     if !process.send(&JobInput::Begin(plan))? {
         return Ok(Sent::default());
@@ -67,19 +75,25 @@ pub fn send_inputs(
             known.push(ModelSource::Content(sha256));
         }
     }
+    for (place, member) in (0..).zip(parts) {
+        if let ModelSource::Content(sha256) = member.source {
+            send_model(process, Role::Member(place), sha256)?;
+        }
+    }
     let augment = match rows.reads.input {
         TrainingInput::Text => Augment::of(&job.arguments.options)?,
         TrainingInput::Columns { .. } | TrainingInput::Events { .. } => Augment::default(),
     };
     send_synonyms(process, &augment)?;
     send_descriptions(process, &Descriptions::of(&rows.reads, &job.arguments.options)?)?;
-    let sent = send_rows(process, job, &rows, &augment, &mut report)?;
+    let known = KnownRows::of(&members, &job.arguments, job.task)?;
+    let sent = send_rows(process, job, (&rows, &known), &augment, &mut report)?;
     checkpoints::for_each_chunk(job.id, |chunk| process.send(&JobInput::Checkpoint(chunk)).map(drop))?;
     process.send(&JobInput::Start)?;
     Ok(sent)
 }
 
-fn plan(job: &Job, rows: &Rows) -> Result<TrainingPlan, Error> {
+fn plan(job: &Job, rows: &Rows, members: &Members) -> Result<TrainingPlan, Error> {
     let base = job.base.as_ref().map(|base| resolve(&base.to_string())).transpose()?;
     let incumbent = match Deploy::of(&job.arguments.options)? {
         Deploy::IfBetter if versions::live(&job.name)?.is_some() => {
@@ -91,6 +105,7 @@ fn plan(job: &Job, rows: &Rows) -> Result<TrainingPlan, Error> {
         call: rows.reads.call(job.task, &job.arguments),
         base: base.map(|base| base.reference.source.clone()),
         incumbent,
+        members: members.planned(),
         memory_limit: guc::training_memory(),
         checkpoint_interval: guc::training_checkpoint_interval().as_secs(),
     })
@@ -110,20 +125,22 @@ fn send_model(process: &mut TrainingProcess, role: Role, sha256: Sha256) -> Resu
 fn send_rows(
     process: &mut TrainingProcess,
     job: &Job,
-    rows: &Rows,
+    (rows, known): (&Rows, &KnownRows),
     augment: &Augment,
     report: &mut impl FnMut(i64),
 ) -> Result<Sent, Error> {
     let fields = rows.reads.fields();
     let columns = fields.iter().map(|field| field.name.clone()).collect();
-    let mut sent = Sent { columns, ..Sent::default() };
+    let mut sent = Sent { columns, unknown: known.unknown.clone(), ..Sent::default() };
     let mut last_report = Instant::now();
-    rows.for_each_batch(|mut batch, skipped| {
+    rows.for_each_batch(|batch, skipped| {
         sent.skipped += skipped;
         if batch.labels.is_empty() {
             return Ok(());
         }
         sent.fingerprints.add(&batch, fields);
+        let (mut batch, left_out) = known.without(batch);
+        sent.known += left_out;
         let mut others = Vec::new();
         if let Input::Texts(texts) = &batch.input {
             for text in texts {

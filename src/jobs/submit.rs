@@ -2,7 +2,7 @@
 //!
 //! Invariant: what can be known to be wrong is refused here, where the caller sees it, and not in the background.
 
-use ecommerce_ml_protocol::training::{TrainingCall, TrainingChecked, TrainingInput};
+use ecommerce_ml_protocol::training::{Objective, TrainingCall, TrainingChecked, TrainingInput};
 use ecommerce_ml_protocol::{ReplyBody, RequestBody};
 use pgrx::{notice, pg_sys};
 use serde_json::Value;
@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::augment::Augment;
 use super::descriptions::Descriptions;
 use super::launch;
+use super::members::Members;
 use super::outcome::{Deploy, keep_versions};
 use super::reads::Reads;
 use super::rows::Rows;
@@ -67,8 +68,9 @@ pub fn enqueue(job: &Job) -> Result<i64, Error> {
 /// # Errors
 /// Whatever is wrong with the arguments, or keeps the calling role from reading the rows or owning the model.
 pub fn check(request: &TrainingRequest<'_>, base: Option<&str>) -> Result<Job, Error> {
-    let TrainingRequest { arguments, .. } = request;
-    let task = jobs::task_named(&arguments.task).ok_or_else(|| Error::UnknownTask(arguments.task.clone()))?;
+    let task = jobs::task_named(&request.arguments.task)
+        .ok_or_else(|| Error::UnknownTask(request.arguments.task.clone()))?;
+    let arguments = &with_members(&request.arguments, task)?;
     let name = ModelName::parse_bare(request.name)?;
     versions::require_ownable(&name)?;
     // A base that isn't there is no base of any kind.
@@ -110,6 +112,14 @@ pub fn check(request: &TrainingRequest<'_>, base: Option<&str>) -> Result<Job, E
     }
     Descriptions::of(&reads, &job.arguments.options)?.require_readable()?;
     Ok(job)
+}
+
+/// Arguments with the versions that the members of an ensemble have now.
+fn with_members(arguments: &Arguments, task: Objective) -> Result<Arguments, Error> {
+    let members = Members::named(&arguments.options)?;
+    members.check(task, arguments)?;
+    let names = (!members.is_empty()).then(|| members.names());
+    Ok(Arguments { members: names, ..arguments.clone() })
 }
 
 /// What the engine knows of a training. Options are its to judge, but for those that it passes over.

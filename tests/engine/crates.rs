@@ -10,7 +10,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Which crates of this workspace a crate may depend on. A crate stands below those that it depends on.
-const MAY_DEPEND: [(&str, &[&str]); 25] = [
+const MAY_DEPEND: [(&str, &[&str]); 26] = [
     ("ecommerce_ml_aspects", &[]),
     ("ecommerce_ml_log", &[]),
     ("ecommerce_ml_matching", &[]),
@@ -29,6 +29,7 @@ const MAY_DEPEND: [(&str, &[&str]); 25] = [
     ("ecommerce_ml_customer", &["checkpoint", "forecast", "metrics", "predictor", "protocol", "training"]),
     ("ecommerce_ml_recommend", &["checkpoint", "metrics", "predictor", "protocol", "tensor_cpu", "training"]),
     ("ecommerce_ml_tabular", &["checkpoint", "predictor", "protocol", "training", "trees", "xgboost"]),
+    ("ecommerce_ml_ensemble", &["checkpoint", "predictor", "protocol", "training"]),
     (
         "ecommerce_ml_forecast_model",
         &["checkpoint", "forecast", "predictor", "protocol", "training", "trees", "xgboost"],
@@ -48,6 +49,7 @@ const MAY_DEPEND: [(&str, &[&str]); 25] = [
         &[
             "checkpoint",
             "customer",
+            "ensemble",
             "forecast_model",
             "log",
             "predictor",

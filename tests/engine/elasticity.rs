@@ -115,6 +115,7 @@ fn job(options: &str, sales: &[Sale]) -> Job {
         call: call(options),
         base: None,
         incumbent: None,
+        members: Vec::new(),
         memory_limit: 1 << 28,
         checkpoint_interval: 60,
     };
@@ -126,6 +127,7 @@ fn job(options: &str, sales: &[Sale]) -> Job {
         rows,
         synonyms: Vec::new(),
         descriptions: Vec::new(),
+        members: Vec::new(),
         checkpoint: Vec::new(),
     }
 }

@@ -65,7 +65,7 @@ fn explain(model: &dyn Predictor, of: &[&str], class: Option<u32>) -> Vec<Option
 fn spans(explanation: &Explanation) -> &[SpanContribution] {
     match &explanation.contributions {
         Contributions::Spans(spans) => spans,
-        Contributions::Columns(_) => panic!("columns of a text"),
+        Contributions::Columns(_) | Contributions::Members(_) => panic!("no parts of a text"),
     }
 }
 

@@ -83,8 +83,14 @@ fn rows_of_days(days: i64, backward: bool) -> Vec<TrainingRows> {
 }
 
 fn job(call: TrainingCall, rows: Vec<TrainingRows>) -> Job {
-    let plan =
-        TrainingPlan { call, base: None, incumbent: None, memory_limit: 1 << 28, checkpoint_interval: 60 };
+    let plan = TrainingPlan {
+        call,
+        base: None,
+        incumbent: None,
+        members: Vec::new(),
+        memory_limit: 1 << 28,
+        checkpoint_interval: 60,
+    };
     Job {
         plan,
         base: None,
@@ -92,6 +98,7 @@ fn job(call: TrainingCall, rows: Vec<TrainingRows>) -> Job {
         rows,
         synonyms: Vec::new(),
         descriptions: Vec::new(),
+        members: Vec::new(),
         checkpoint: Vec::new(),
     }
 }

@@ -73,6 +73,7 @@ fn job(options: &str, purchases: &[Purchase]) -> Job {
         call: call(options),
         base: None,
         incumbent: None,
+        members: Vec::new(),
         memory_limit: 1 << 28,
         checkpoint_interval: 60,
     };
@@ -84,6 +85,7 @@ fn job(options: &str, purchases: &[Purchase]) -> Job {
         rows,
         synonyms: Vec::new(),
         descriptions: Vec::new(),
+        members: Vec::new(),
         checkpoint: Vec::new(),
     }
 }

@@ -13,7 +13,7 @@ use ecommerce_ml_protocol::{EngineError, ErrorKind, ModelSource};
 use ecommerce_ml_text::scheduler::SchedulerOptions;
 use ecommerce_ml_text::{ModelLoader, TextKind};
 
-use crate::shared::SharedModels;
+use crate::shared::{MemberModels, SharedModels};
 
 /// Kinds of models, in the order in which they are asked.
 pub struct Registry {
@@ -30,13 +30,13 @@ impl Registry {
         let text: Arc<dyn ModelKind> = Arc::new(TextKind::start(Arc::new(loader), scheduling)?);
         let texts = Arc::new(SharedModels::of(Arc::clone(&text)));
         let trees = ecommerce_ml_tabular::BoostedTrees::reading_texts(threads, Arc::clone(&texts) as _);
-        let linear = ecommerce_ml_tabular::Linear::reading_texts(threads, texts);
+        let linear = ecommerce_ml_tabular::Linear::reading_texts(threads, Arc::clone(&texts) as _);
         let isolation = ecommerce_ml_tabular::IsolationForest::new(threads);
         let recommendation = ecommerce_ml_recommend::Recommendation::new(threads);
         let forecasts = ecommerce_ml_forecast_model::Forecasts::new(threads);
         let lifetimes = ecommerce_ml_customer::kind::Lifetimes::default();
         let elasticities = ecommerce_ml_customer::elasticity::Elasticities::default();
-        let kinds: Vec<Arc<dyn ModelKind>> = vec![
+        let mut kinds: Vec<Arc<dyn ModelKind>> = vec![
             text,
             Arc::new(trees),
             Arc::new(linear),
@@ -46,6 +46,9 @@ impl Registry {
             Arc::new(lifetimes),
             Arc::new(elasticities),
         ];
+        // First of all: what the others would accept of a training isn't theirs if it names members.
+        let members = MemberModels::of(kinds.clone(), texts);
+        kinds.insert(0, Arc::new(ecommerce_ml_ensemble::Ensembles::new(Arc::new(members))));
         Ok(Self { kinds })
     }
 

@@ -47,3 +47,40 @@ impl Load for SharedModels {
         None
     }
 }
+
+/// Models of several kinds that an ensemble holds; those of one of these kinds are shared.
+pub struct MemberModels {
+    kinds: Vec<Arc<dyn ModelKind>>,
+    shared: Arc<SharedModels>,
+}
+
+impl MemberModels {
+    /// Of these kinds, one of which `shared` shares.
+    pub fn of(kinds: Vec<Arc<dyn ModelKind>>, shared: Arc<SharedModels>) -> Self {
+        Self { kinds, shared }
+    }
+}
+
+impl Load for MemberModels {
+    fn load(
+        &self,
+        source: Option<&ModelSource>,
+        files: &ModelFiles,
+    ) -> Result<Arc<dyn Predictor>, EngineError> {
+        if self.shared.kind.recognises(files) {
+            return self.shared.load(source, files);
+        }
+        let kind = self.kinds.iter().find(|kind| kind.recognises(files));
+        let unknown = || {
+            EngineError::new(
+                ErrorKind::UnsupportedModel,
+                "a member is no model of a kind that this build knows",
+            )
+        };
+        kind.ok_or_else(unknown)?.load(source, files)
+    }
+
+    fn load_cached(&self, _: &ModelSource) -> Option<Arc<dyn Predictor>> {
+        None
+    }
+}

@@ -19,6 +19,8 @@ pub struct Job {
     pub base: Option<ModelFiles>,
     /// Files of the model to compare with.
     pub incumbent: Option<ModelFiles>,
+    /// Models to put together, in the order of the plan.
+    pub members: Vec<JobMember>,
     /// In any order, as many as came in each message.
     pub rows: Vec<TrainingRows>,
     /// Words with others that may stand for them.
@@ -29,6 +31,15 @@ pub struct Job {
     pub checkpoint: Vec<u8>,
 }
 
+/// A model that another one is to put together with others.
+#[derive(Debug, Clone)]
+pub struct JobMember {
+    /// With its version, as `name@3`.
+    pub name: String,
+    /// Its files.
+    pub files: ModelFiles,
+}
+
 /// A job, arriving.
 #[derive(Debug)]
 pub struct JobAssembler {
@@ -36,6 +47,7 @@ pub struct JobAssembler {
     job: Option<Job>,
     base: IncomingModel,
     incumbent: IncomingModel,
+    members: Vec<IncomingModel>,
     /// Bytes of rows, synonyms and checkpoint so far.
     bytes: u64,
 }
@@ -55,6 +67,7 @@ impl JobAssembler {
             job: None,
             base: IncomingModel::default(),
             incumbent: IncomingModel::default(),
+            members: Vec::new(),
             bytes: 0,
         }
     }
@@ -74,7 +87,12 @@ impl JobAssembler {
         };
         match job {
             (JobInput::File { role, part }, job) => {
-                let model = if role == Role::Base { &mut self.base } else { &mut self.incumbent };
+                let model = match role {
+                    Role::Base => Some(&mut self.base),
+                    Role::Incumbent => Some(&mut self.incumbent),
+                    Role::Member(place) => self.members.get_mut(place as usize),
+                };
+                let model = model.ok_or_else(|| out_of_order("sends files of no model"))?;
                 model.accept(part, job.plan.memory_limit)?;
             }
             (JobInput::Rows(rows), job) => {
@@ -104,8 +122,10 @@ impl JobAssembler {
         self.base = plan.base.as_ref().map(model).unwrap_or_default();
         let other = plan.incumbent.as_ref().filter(|incumbent| Some(*incumbent) != plan.base.as_ref());
         self.incumbent = other.map(model).unwrap_or_default();
-        let (rows, synonyms, descriptions, checkpoint) = Default::default();
-        self.job = Some(Job { plan, base: None, incumbent: None, rows, synonyms, descriptions, checkpoint });
+        self.members = plan.members.iter().map(|member| model(&member.source)).collect();
+        let (rows, synonyms, descriptions, checkpoint, members) = Default::default();
+        let (base, incumbent) = (None, None);
+        self.job = Some(Job { plan, base, incumbent, members, rows, synonyms, descriptions, checkpoint });
         Ok(())
     }
 
@@ -120,6 +140,10 @@ impl JobAssembler {
             same if *same == job.plan.base => job.base.clone(),
             Some(source) => Some(incumbent.files(source, builtin)?),
         };
+        for (member, incoming) in job.plan.members.iter().zip(std::mem::take(&mut self.members)) {
+            let files = incoming.files(&member.source, builtin)?;
+            job.members.push(JobMember { name: member.name.clone(), files });
+        }
         Ok(job)
     }
 

@@ -22,7 +22,7 @@ pub mod predictor;
 pub mod trainer;
 
 pub use guarded::guarded;
-pub use job::{Job, JobAssembler};
+pub use job::{Job, JobAssembler, JobMember};
 pub use kind::{Load, ModelKind, Workload};
 pub use pending::{Answered, Pending};
 pub use predictor::{ModelHandle, ModelPrecision, Predictor};

@@ -155,6 +155,8 @@ pub enum Contributions {
     Spans(Vec<SpanContribution>),
     /// Of a row: of each column that the model reads, in the order of its signature.
     Columns(Vec<f64>),
+    /// Of a row, of a model that puts together what others say: of each of them, in the order of the model.
+    Members(Vec<MemberContribution>),
 }
 
 impl Contributions {
@@ -163,6 +165,7 @@ impl Contributions {
         match self {
             Contributions::Spans(spans) => spans.iter().map(|span| f64::from(span.contribution)).sum(),
             Contributions::Columns(columns) => columns.iter().sum(),
+            Contributions::Members(members) => members.iter().map(|member| member.contribution).sum(),
         }
     }
 }
@@ -176,6 +179,17 @@ pub struct SpanContribution {
     pub length: u32,
     /// In the unit of what is explained.
     pub contribution: f32,
+}
+
+/// What another model, which this one asks, adds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MemberContribution {
+    /// The model, with its version.
+    pub member: String,
+    /// What it says: a number, or the probability of the class that is explained; none if there is nothing that it could read.
+    pub says: Option<f64>,
+    /// In the unit of what is explained.
+    pub contribution: f64,
 }
 
 impl Answers {

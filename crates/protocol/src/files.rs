@@ -8,7 +8,7 @@ use sha2::Digest;
 use crate::message::{FileEntry, Sha256};
 
 /// Files that matter by their whole name: those of the Hugging Face layout, then those of models that aren't in it.
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
     "config.json",
     "merges.txt",
     "special_tokens_map.json",
@@ -16,6 +16,7 @@ const NAMES: [&str; 12] = [
     "tokenizer_config.json",
     "vocab.json",
     "vocab.txt",
+    "ensemble.json",
     "features.json",
     "model.json",
     "signature.json",
@@ -26,9 +27,20 @@ const NAMES: [&str; 12] = [
 /// Files that matter by the end of their name.
 const SUFFIXES: [&str; 2] = [".safetensors", ".safetensors.index.json"];
 
+/// Before the number of a member, where a model holds the files of others.
+const MEMBER: &str = "member_";
+
 /// Whether a file of this name is part of a model; all others are passed over.
 pub fn is_model_file(name: &str) -> bool {
+    let name = member_file(name).map_or(name, |(_, name)| name);
     NAMES.contains(&name) || (!name.contains('/') && SUFFIXES.iter().any(|suffix| name.ends_with(suffix)))
+}
+
+/// Of a file of a member of an ensemble the number of the member, from 1 on, and the name that it has there; none of another file.
+pub fn member_file(name: &str) -> Option<(usize, &str)> {
+    let (number, name) = name.strip_prefix(MEMBER)?.split_once('.')?;
+    let is_written_so = number.bytes().all(|byte| byte.is_ascii_digit()) && !number.starts_with('0');
+    Some((number.parse().ok().filter(|_| is_written_so)?, name))
 }
 
 /// Names a model by its content: SHA-256 over `name \0 size \0 hash in hex \n` of each file in the order of names.
@@ -52,6 +64,16 @@ mod tests {
             ["config.json", "vocab.json", "merges.txt", "model.safetensors", "model.json", "a.safetensors"]
         {
             assert!(is_model_file(name), "{name}");
+        }
+        for name in
+            ["member_1.config.json", "member_12.model.json", "member_2.model.safetensors", "ensemble.json"]
+        {
+            assert!(is_model_file(name), "{name}");
+        }
+        for name in
+            ["member_0.model.json", "member_.model.json", "member_1.README.md", "member_1./model.json"]
+        {
+            assert!(!is_model_file(name), "{name}");
         }
         for name in ["README.md", "pytorch_model.bin", "onnx/model.safetensors", "my_config.json", ""] {
             assert!(!is_model_file(name), "{name}");

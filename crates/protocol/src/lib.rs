@@ -35,7 +35,8 @@ pub mod text;
 pub mod training;
 
 pub use answer::{
-    Answers, Completed, Contributions, Explanation, Output, Prediction, SpanContribution, Table,
+    Answers, Completed, Contributions, Explanation, MemberContribution, Output, Prediction, SpanContribution,
+    Table,
 };
 pub use error::{EngineError, ErrorKind};
 pub use frame::{DecodeError, FrameDecoder, MAX_FRAME_BYTES, encode_frame};

@@ -1,7 +1,7 @@
 //! What the worker of a training job and its engine process (mode `train`) say to each other.
 //!
 //! After the greetings the worker sends [`JobInput`]s: first [`JobInput::Begin`], last [`JobInput::Start`], everything
-//! else between them in any order. The engine then sends [`JobOutput`]s: one [`JobOutput::Prepared`], any number of
+//! else between them in any order. The engine then sends [`JobOutput`]s: any number of [`JobOutput::Reading`], one [`JobOutput::Prepared`], any number of
 //! phases, progress reports, epochs and checkpoints, and as its last one [`JobOutput::Finished`] or, at any time,
 //! [`JobOutput::Failed`]. Nothing is answered: the worker stops a training by ending the process, and the engine
 //! ends when the worker's end of the stream closes.
@@ -27,10 +27,21 @@ pub struct TrainingPlan {
     pub base: Option<ModelSource>,
     /// The live version, to compare the new one with on the rows held out. Its files come too, unless they are the base's.
     pub incumbent: Option<ModelSource>,
+    /// The models that the new one puts together, if it is to; their files come too, of each its own.
+    pub members: Vec<PlannedMember>,
     /// Most bytes of memory that the training may take.
     pub memory_limit: u64,
     /// Seconds after which a checkpoint is due; the end of an epoch is no reason for one.
     pub checkpoint_interval: u64,
+}
+
+/// A model that another one is to put together with others.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedMember {
+    /// With its version, as `name@3`.
+    pub name: String,
+    /// Where its files are.
+    pub source: ModelSource,
 }
 
 /// Whose file.
@@ -40,6 +51,8 @@ pub enum Role {
     Base,
     /// That of [`TrainingPlan::incumbent`].
     Incumbent,
+    /// That of one of [`TrainingPlan::members`], by its place.
+    Member(u32),
 }
 
 /// What a text is labelled with.
@@ -292,6 +305,13 @@ pub enum Phase {
 /// What the engine sends.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum JobOutput {
+    /// Before that: so many of the inputs went through another model, which has to read them first.
+    Reading {
+        /// How many.
+        done: u64,
+        /// Of how many.
+        of: u64,
+    },
     /// All has been read and checked.
     Prepared(Box<Prepared>),
     /// It is busy with something else now.

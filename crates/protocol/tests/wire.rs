@@ -148,9 +148,12 @@ fn request() -> impl Strategy<Value = Request> {
 fn explanation() -> impl Strategy<Value = Explanation> {
     let span = (any::<(u32, u32)>(), -1f32..1.0)
         .prop_map(|((start, length), contribution)| SpanContribution { start, length, contribution });
+    let member = (".{0,9}", proptest::option::of(-1e3..1e3), -1e3..1e3)
+        .prop_map(|(member, says, contribution)| MemberContribution { member, says, contribution });
     let contributions = prop_oneof![
         proptest::collection::vec(span, 0..6).prop_map(Contributions::Spans),
         proptest::collection::vec(-1e9..1e9, 0..6).prop_map(Contributions::Columns),
+        proptest::collection::vec(member, 0..4).prop_map(Contributions::Members),
     ];
     (-1e9..1e9, contributions).prop_map(|(baseline, contributions)| Explanation { baseline, contributions })
 }
@@ -205,11 +208,14 @@ fn training_rows() -> impl Strategy<Value = TrainingRows> {
 
 fn plan() -> impl Strategy<Value = TrainingPlan> {
     let source = || proptest::option::of(model().prop_map(|model| model.source));
-    (training_call(), source(), source(), any::<(u64, u64)>()).prop_map(
-        |(call, base, incumbent, (memory_limit, checkpoint_interval))| TrainingPlan {
+    let member = (".{0,9}", model()).prop_map(|(name, model)| PlannedMember { name, source: model.source });
+    let members = proptest::collection::vec(member, 0..3);
+    (training_call(), source(), source(), members, any::<(u64, u64)>()).prop_map(
+        |(call, base, incumbent, members, (memory_limit, checkpoint_interval))| TrainingPlan {
             call,
             base,
             incumbent,
+            members,
             memory_limit,
             checkpoint_interval,
         },
@@ -217,7 +223,7 @@ fn plan() -> impl Strategy<Value = TrainingPlan> {
 }
 
 fn job_input() -> impl Strategy<Value = JobInput> {
-    let role = prop_oneof![Just(Role::Base), Just(Role::Incumbent)];
+    let role = prop_oneof![Just(Role::Base), Just(Role::Incumbent), any::<u32>().prop_map(Role::Member)];
     prop_oneof![
         plan().prop_map(JobInput::Begin),
         (role, upload()).prop_map(|(role, part)| JobInput::File { role, part }),
@@ -315,6 +321,7 @@ fn job_output() -> impl Strategy<Value = JobOutput> {
         Just(CheckpointPart::End),
     ];
     prop_oneof![
+        any::<(u64, u64)>().prop_map(|(done, of)| JobOutput::Reading { done, of }),
         (labels, numbers(), any::<[u8; 32]>(), proptest::option::of(baseline())).prop_map(
             |(labels, (epochs, rows, steps), sha, baseline)| {
                 let findings =

@@ -54,10 +54,7 @@ pub fn compare_with_baseline(
             let class = labels.iter().position(|label| Some(label) == baseline.label.as_ref())?;
             let correct: Vec<bool> =
                 rows.iter().map(|&row| targets.actual(row) == Actual::Class(class)).collect();
-            let comparison = compare_accuracy(&correctness(targets, rows, labels, new)?, &correct);
-            let testable = compare_accuracy(&vec![true; rows.len()], &correct).better;
-            let beaten = if testable { comparison.better } else { comparison.new > comparison.incumbent };
-            Some(BaselineComparison { comparison, testable, beaten })
+            Some(compare_accuracy_with_baseline(&correctness(targets, rows, labels, new)?, &correct))
         }
         Targets::Stars(_) | Targets::Numbers(_) => {
             let median = baseline.median?;
@@ -70,6 +67,40 @@ pub fn compare_with_baseline(
             Some(compare_means_with_baseline("mae", false, (&errors, &baseline_errors), 0.0, seed))
         }
     }
+}
+
+/// Compares predictions of `rows` with those of a model that takes the place of the baseline; `None` if there is no row, or one of both
+/// predicts something else than the labels.
+///
+/// As of the baseline it is enough to be better at all where no model could pass the test.
+pub fn compare_with_model(
+    targets: &Targets,
+    rows: &[usize],
+    new: &Answers,
+    other: &Answers,
+    seed: u64,
+) -> Option<BaselineComparison> {
+    if rows.is_empty() || new.len() != rows.len() || other.len() != rows.len() {
+        return None;
+    }
+    match targets {
+        Targets::Classes { labels, .. } => {
+            let correct = |answers: &Answers| correctness(targets, rows, labels, answers);
+            Some(compare_accuracy_with_baseline(&correct(new)?, &correct(other)?))
+        }
+        Targets::Stars(_) | Targets::Numbers(_) => {
+            let errors = |answers: &Answers| errors(targets, rows, answers);
+            Some(compare_means_with_baseline("mae", false, (&errors(new)?, &errors(other)?), 0.0, seed))
+        }
+    }
+}
+
+/// Both `[rows]`: whether each is right.
+fn compare_accuracy_with_baseline(new: &[bool], baseline: &[bool]) -> BaselineComparison {
+    let comparison = compare_accuracy(new, baseline);
+    let testable = compare_accuracy(&vec![true; baseline.len()], baseline).better;
+    let beaten = if testable { comparison.better } else { comparison.new > comparison.incumbent };
+    BaselineComparison { comparison, testable, beaten }
 }
 
 /// Whether each row is predicted rightly, `[rows]`; `None` if the answers are of no class that the targets have.

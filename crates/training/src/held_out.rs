@@ -8,7 +8,7 @@ use ecommerce_ml_protocol::training::{Baseline, Findings, Finished, JobOutput, P
 use ecommerce_ml_protocol::{Answers, EngineError, ErrorKind, Input, ModelInfo};
 
 use crate::baseline::measure;
-use crate::comparison::{compare, compare_with_baseline};
+use crate::comparison::{compare, compare_with_baseline, compare_with_model};
 use crate::dataset::Dataset;
 use crate::evaluation::metrics;
 use crate::reference;
@@ -25,6 +25,8 @@ pub struct HeldOut {
     pub findings: Findings,
     /// What the labels alone are worth on the rows held out, if there are any.
     pub baseline: Option<Baseline>,
+    /// What the baseline says of each of them, where that is another model's word and not always the same.
+    pub baseline_answers: Option<Answers>,
 }
 
 /// How a training went, apart from what its model is worth.
@@ -67,7 +69,7 @@ impl HeldOut {
         split.training.extend::<Vec<usize>>(others);
         split.training.sort_unstable();
         let baseline = measure(targets, &split.training, &split.held_out);
-        Ok(Self { split, findings, baseline })
+        Ok(Self { split, findings, baseline, baseline_answers: None })
     }
 
     /// What the training is going to do, as far as the rows decide it. What the kind decides is as of a model that is made in one
@@ -159,7 +161,10 @@ impl HeldOut {
     ) -> Finished {
         let rows = &self.split.held_out;
         let compare = |new, incumbent| compare(targets, rows, new, incumbent, seed);
-        let with_baseline = |new, baseline| compare_with_baseline(targets, rows, new, baseline, seed);
+        let with_baseline = |new, baseline| match &self.baseline_answers {
+            Some(answers) => compare_with_model(targets, rows, new, answers, seed),
+            None => compare_with_baseline(targets, rows, new, baseline, seed),
+        };
         Finished {
             info,
             metrics: new.map_or_else(Vec::new, |answers| metrics(targets, rows, answers)),

@@ -11,6 +11,7 @@
 //! - [`comparison`]: whether what the new model says is better than what another does, and than the baseline.
 //! - [`options`]: what the user may choose, whatever the kind; [`class_weights`]: how much each class counts.
 //! - [`early_stopping`]: which evaluation was the best, and when the training ends.
+//! - [`residuals`]: how far off numbers may be.
 //! - [`temperature`]: what makes a classifier as sure as it is right.
 //! - [`progress`]: how fast it is; [`memory`]: whether it fits.
 //! - [`model`]: sending the new one.
@@ -36,6 +37,7 @@ pub mod options;
 pub mod progress;
 pub mod random;
 pub mod reference;
+pub mod residuals;
 pub mod split;
 pub mod targets;
 pub mod temperature;

@@ -58,7 +58,7 @@ pub fn open() -> Result<Vec<Waiting>, Error> {
     reading(query, &[cluster().into()], read_waiting)
 }
 
-/// A job that hasn't ended and needs this version of a model, or any version, as its base.
+/// A job that hasn't ended and needs this version of a model, or any version, as its base or as a member of its ensemble.
 ///
 /// # Errors
 /// When our table can't be read.
@@ -66,7 +66,8 @@ pub fn using(name: &str, version: Option<i32>) -> Result<Option<i64>, Error> {
     let query = "
         SELECT job FROM ecommerce_ml.stored_job
         WHERE state IN ('queued', 'running') AND cluster = $3
-          AND split_part(base, '@', 1) = $1 AND ($2 IS NULL OR split_part(base, '@', 2) = $2::text)";
+          AND EXISTS (SELECT FROM (SELECT base UNION ALL SELECT jsonb_array_elements_text(arguments -> 'members')) AS u (used)
+                      WHERE split_part(used, '@', 1) = $1 AND ($2 IS NULL OR split_part(used, '@', 2) = $2::text))";
     returning_one(query, &[name.into(), version.into(), cluster().into()])
 }
 

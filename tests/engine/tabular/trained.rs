@@ -72,6 +72,7 @@ pub fn job_of_trees(objective: Objective, rows: Rows, labels: Vec<Label>, option
         call,
         base: None,
         incumbent: None,
+        members: Vec::new(),
         memory_limit: 1 << 32,
         checkpoint_interval: u64::MAX,
     };
@@ -84,6 +85,7 @@ pub fn job_of_trees(objective: Objective, rows: Rows, labels: Vec<Label>, option
         rows: vec![rows],
         synonyms: Vec::new(),
         descriptions: Vec::new(),
+        members: Vec::new(),
         checkpoint: Vec::new(),
     }
 }
@@ -96,6 +98,7 @@ pub fn copy(job: &Job) -> Job {
         rows: job.rows.clone(),
         synonyms: job.synonyms.clone(),
         descriptions: job.descriptions.clone(),
+        members: job.members.clone(),
         checkpoint: job.checkpoint.clone(),
     }
 }
@@ -138,6 +141,7 @@ pub fn collect(train: impl FnOnce(&mut dyn Sink) -> Result<(), EngineError>) -> 
             JobOutput::Model(part) => parts.push(part),
             JobOutput::Finished(finished) => trained.finished = Some(*finished),
             JobOutput::Failed(error) => return Err(error),
+            JobOutput::Reading { .. } => panic!("no other model is asked"),
         }
         Ok(())
     };

@@ -85,6 +85,7 @@ pub fn job_of(base: ModelFiles, objective: Objective, options: Value, rows: Vec<
         },
         base: Some(ModelSource::Content(content_address(&base.manifest()))),
         incumbent: None,
+        members: Vec::new(),
         memory_limit: 1 << 30,
         checkpoint_interval: 3600,
     };
@@ -96,6 +97,7 @@ pub fn job_of(base: ModelFiles, objective: Objective, options: Value, rows: Vec<
         rows,
         synonyms: Vec::new(),
         descriptions: Vec::new(),
+        members: Vec::new(),
         checkpoint: Vec::new(),
     }
 }
@@ -135,6 +137,7 @@ impl Said {
             JobOutput::Model(UploadPart::Abort { reason }) => panic!("{reason}"),
             JobOutput::Finished(finished) => self.finished = Some(*finished),
             JobOutput::Failed(error) => panic!("{error:?}"),
+            JobOutput::Reading { .. } => panic!("no other model is asked"),
         }
     }
 

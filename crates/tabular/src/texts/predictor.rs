@@ -126,7 +126,7 @@ fn summed(encoding: &TextEncoding, answers: Answers) -> Answers {
         Contributions::Columns(columns) => {
             Explanation { contributions: Contributions::Columns(encoding.sums(&columns)), ..explanation }
         }
-        Contributions::Spans(_) => explanation,
+        Contributions::Spans(_) | Contributions::Members(_) => explanation,
     };
     Answers::Explanations(rows.into_iter().map(|row| row.map(sum)).collect())
 }

@@ -3,6 +3,7 @@
 //! It must not know files. Invariant: a [`TreesModel`] that came through [`TreesModel::check`] can score any row.
 
 use ecommerce_ml_protocol::{ModelInfo, Signature};
+use ecommerce_ml_training::residuals::RESIDUALS;
 
 use super::encoding::Encoding;
 use super::forest::{Forest, Node};
@@ -29,9 +30,6 @@ pub struct TreesModel {
     /// Of two classes: what probability a sum stands for, where that isn't the logistic function's.
     pub isotonic: Option<Isotonic>,
 }
-
-/// How many quantiles of differences are kept.
-pub const RESIDUALS: usize = 201;
 
 impl TreesModel {
     /// The classes; none of a number.

@@ -30,12 +30,13 @@ use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_training::held_out::Ending;
 use ecommerce_ml_training::model;
 use ecommerce_ml_training::progress::{Reporter, Update};
+use ecommerce_ml_training::residuals::quantiles;
 use ecommerce_ml_xgboost::{Error, Library};
 use rayon::ThreadPool;
 
 use super::booster_file;
 use super::files;
-use super::model::{KIND, RESIDUALS, TreesModel};
+use super::model::{KIND, TreesModel};
 use crate::call::{Algorithm, check_columns, checked, reads_labelled_columns};
 use crate::score::Head;
 use crate::texts::TextModels;
@@ -235,24 +236,6 @@ impl<'a> Run<'a> {
             seconds: began.elapsed().as_secs_f64(),
         }))
     }
-}
-
-/// Least rows whose differences say how far off others will be.
-const LEAST_RESIDUALS: usize = 20;
-
-/// Quantiles of differences, at even steps; of each the next larger difference, one row more being counted than there is, as split
-/// conformal prediction has it (Lei and others, "Distribution-free predictive inference for regression", 2018). None of too few.
-fn quantiles(mut residuals: Vec<f64>) -> Vec<f64> {
-    if residuals.len() < LEAST_RESIDUALS {
-        return Vec::new();
-    }
-    residuals.sort_by(f64::total_cmp);
-    let count = residuals.len();
-    let at = |step: usize| {
-        let rank = ((count + 1) * step).div_ceil(RESIDUALS - 1).clamp(1, count);
-        residuals[rank - 1]
-    };
-    (0..RESIDUALS).map(at).collect()
 }
 
 /// XGBoost's library.
