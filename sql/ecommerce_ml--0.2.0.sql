@@ -179,6 +179,19 @@ CREATE TABLE stored_epoch (
 );
 COMMENT ON TABLE stored_epoch IS 'what became of each epoch of a training';
 
+CREATE TABLE stored_trial (
+    job bigint,
+    trial integer,
+    settings jsonb NOT NULL,
+    rung integer NOT NULL,
+    rows bigint NOT NULL,
+    loss double precision,
+    best boolean NOT NULL DEFAULT false,
+    seconds double precision NOT NULL,
+    PRIMARY KEY (job, trial)
+);
+COMMENT ON TABLE stored_trial IS 'settings that a training has tried, each as far as it came';
+
 CREATE TABLE stored_checkpoint (
     job bigint,
     step bigint,
@@ -258,13 +271,14 @@ SELECT pg_catalog.pg_extension_config_dump('stored_grant', '');
 SELECT pg_catalog.pg_extension_config_dump('stored_job', '');
 SELECT pg_catalog.pg_extension_config_dump('stored_job_number', '');
 SELECT pg_catalog.pg_extension_config_dump('stored_epoch', '');
+SELECT pg_catalog.pg_extension_config_dump('stored_trial', '');
 SELECT pg_catalog.pg_extension_config_dump('stored_checkpoint', '');
 SELECT pg_catalog.pg_extension_config_dump('stored_schedule', '');
 SELECT pg_catalog.pg_extension_config_dump('stored_alert', '');
 SELECT pg_catalog.pg_extension_config_dump('stored_job_seen', '');
 SELECT pg_catalog.pg_extension_config_dump('stored_seen', '');
 GRANT SELECT ON stored_model, stored_content, stored_part, stored_chunk, stored_version, stored_pin, stored_deployment,
-    stored_grant, stored_job, stored_epoch, stored_checkpoint, stored_schedule, stored_alert, stored_job_seen, stored_seen TO pg_database_owner;
+    stored_grant, stored_job, stored_epoch, stored_trial, stored_checkpoint, stored_schedule, stored_alert, stored_job_seen, stored_seen TO pg_database_owner;
 GRANT SELECT ON SEQUENCE stored_job_number TO pg_database_owner;
 
 -- The models that come with the extension are there without being stored.
@@ -1408,6 +1422,16 @@ COMMENT ON VIEW job_metrics IS 'losses of each epoch of a training, and metrics 
 COMMENT ON COLUMN job_metrics.best IS 'whether no earlier epoch was better';
 COMMENT ON COLUMN job_metrics.baseline IS 'what always the same answer is worth on the same rows';
 
+CREATE VIEW job_trials AS
+    SELECT t.job, j.name, t.trial, t.settings, t.rung, t.rows, t.loss, t.best, t.seconds
+    FROM stored_trial t JOIN stored_job j ON j.job = t.job
+    WHERE pg_has_role(role_id(j.owner), 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE');
+COMMENT ON VIEW job_trials IS 'settings that a training has tried, by option hyperparameter_search';
+COMMENT ON COLUMN job_trials.rung IS 'how far it came: in each rung a third of the trials goes on, with three times the rows';
+COMMENT ON COLUMN job_trials.rows IS 'how many rows it learned from there';
+COMMENT ON COLUMN job_trials.loss IS 'mean loss of rows to learn from that it had not learned from; NULL if it diverged, or time was up';
+COMMENT ON COLUMN job_trials.best IS 'whether the training took these settings';
+
 CREATE VIEW stat_progress_training AS
     SELECT p.job, j.name, p.pid, p.engine_pid, p.phase, p.rows_read, p.epoch, p.epochs, p.step, p.steps, p.loss,
            p.learning_rate, p.examples_per_second, p.eta, p.memory
@@ -1461,7 +1485,7 @@ COMMENT ON VIEW alerts IS 'what somebody should look at; those who LISTEN ecomme
 
 GRANT SELECT ON drift, alerts TO PUBLIC;
 
-GRANT SELECT ON models, model_versions, stat_engine, stat_models, jobs, job_metrics, stat_progress_training,
+GRANT SELECT ON models, model_versions, stat_engine, stat_models, jobs, job_metrics, job_trials, stat_progress_training,
     training_schedules TO PUBLIC;
 
 CREATE VIEW kept_columns AS

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use ecommerce_ml_protocol::EngineError;
 use ecommerce_ml_protocol::training::{
-    Baseline, CheckpointPart, Epoch, JobOutput, Phase, Prepared, Progress as Reached,
+    Baseline, CheckpointPart, Epoch, JobOutput, Phase, Prepared, Progress as Reached, Trial,
 };
 use pgrx::{log, pg_sys};
 
@@ -101,6 +101,10 @@ impl EventLoop<'_> {
                 Some(JobOutput::Prepared(prepared)) => self.prepared(&prepared)?,
                 Some(JobOutput::Phase(phase)) => self.enter_phase(phase),
                 Some(JobOutput::Progress(reached)) => self.progress(&reached),
+                Some(JobOutput::Trial(trial)) => self.trial(&trial)?,
+                Some(JobOutput::TrialChosen { number }) => {
+                    transaction(|| jobs::record_chosen(self.job.id, number))?
+                }
                 Some(JobOutput::Epoch(epoch)) => self.epoch(&epoch)?,
                 Some(JobOutput::Checkpoint(part)) => self.checkpoint(&part)?,
                 Some(JobOutput::Model(part)) => {
@@ -206,6 +210,11 @@ impl EventLoop<'_> {
         self.report.seconds_left = Some(reached.seconds_left);
         self.report.report(self.database);
         true
+    }
+
+    fn trial(&mut self, trial: &Trial) -> Result<bool, Failure> {
+        self.phase(&format!("searching: trial {}, rung {}", trial.number, trial.rung));
+        transaction(|| jobs::record_trial(self.job.id, trial))
     }
 
     fn epoch(&mut self, epoch: &Epoch) -> Result<bool, Failure> {

@@ -156,6 +156,11 @@ fn new_version(job: &Job, content: Sha256, measured: &Measured<'_>) -> Result<Ne
             training[name] = value.clone();
         }
     }
+    if let (Some(Value::Object(found)), Some(options)) =
+        (jobs::found_settings(job.id)?, training["options"].as_object_mut())
+    {
+        options.extend(found);
+    }
     training["arguments"] = job.arguments.to_json()?;
     training["epoch"] = json!(finished.epoch);
     training["stopped_early"] = json!(finished.stopped_early);

@@ -241,6 +241,26 @@ fn members_that_know_different_things_are_better_together() {
 }
 
 #[test]
+fn members_may_speak_of_other_units() {
+    // One in the unit of the labels, the other in a thousandth of it.
+    let table = |of: usize, unit: f64| -> Vec<Vec<f64>> {
+        (0..400).map(|row| vec![unit * (truth(row) + 10.0 * chance(row, of))]).collect()
+    };
+    let of_unit = |unit: f64| {
+        let members =
+            vec![member("a@1", "columns", &[], &table(2, 1.0)), member("b@1", "text", &[], &table(3, unit))];
+        let trained = train(job(Objective::Regression, &in_order(), members, number)).unwrap();
+        let details: Value = serde_json::from_str(&trained.finished.info.details).unwrap();
+        let shares: Vec<f64> = serde_json::from_value(details["importance"].clone()).unwrap();
+        let mae = trained.finished.metrics.iter().find(|metric| metric.name == "mae").unwrap().value;
+        (shares, mae)
+    };
+    let ((same, one), (other, two)) = (of_unit(1.0), of_unit(0.001));
+    assert!((one - two).abs() < 1e-6 * one, "{one} and {two}");
+    assert!(same.iter().zip(&other).all(|(one, other)| (one - other).abs() < 1e-6), "{same:?} and {other:?}");
+}
+
+#[test]
 fn the_order_of_rows_makes_no_difference() {
     let shuffled: Vec<usize> = (0..400).map(|at| at * 271 % 400).collect();
     let of = |ids: &[usize]| train(job(Objective::Regression, ids, two_that_differ(), number)).unwrap().files;
@@ -289,7 +309,9 @@ fn who_has_nothing_to_say_at_all_is_not_answered() {
 
 #[test]
 fn one_that_is_no_better_than_its_best_member_does_not_pass() {
-    let table: Vec<Vec<f64>> = (0..400).map(|row| vec![truth(row) + 10.0 * chance(row, 2)]).collect();
+    // One says what can be known, the other nothing of it.
+    let number = |row: usize| Label::Number(truth(row) + 10.0 * chance(row, 2));
+    let table: Vec<Vec<f64>> = (0..400).map(|row| vec![truth(row)]).collect();
     let noise: Vec<Vec<f64>> = (0..400).map(|row| vec![50.0 + 20.0 * chance(row, 5)]).collect();
     let members = vec![member("good@1", "columns", &[], &table), member("noise@1", "text", &[], &noise)];
     let trained = train(job(Objective::Regression, &in_order(), members, number)).unwrap();

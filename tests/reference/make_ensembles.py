@@ -53,8 +53,8 @@ def numbers(noises):
     deviation = truth.std()
     added = np.stack([member - member.mean() for member in members]) / deviation
     wanted = (truth - truth.mean()) / deviation
-    # Half the sum of squared weights is a row for each weight.
-    design = np.concatenate([added.T, np.eye(len(members))])
+    # Half the sum of squared weights, in units of what members say, is a row for each weight.
+    design = np.concatenate([added.T, np.diag(added.std(axis=1))])
     found = lsq_linear(design, np.concatenate([wanted, np.zeros(len(members))]), bounds=(0, np.inf), method="bvls", tol=1e-15)
     answers = truth.mean() + deviation * (found.x @ added)
     return {"truth": truth.tolist(), "classes": 0, "members": [member.tolist() for member in members],
@@ -69,6 +69,8 @@ cases = {
         lambda truth: random.normal(0, 10, size=ROWS),
         lambda truth: random.normal(5, 15, size=ROWS),
         lambda truth: -1.5 * truth + random.normal(0, 10, size=ROWS),
+        # In another unit, and of nobody else's mind.
+        lambda truth: -0.97 * truth + random.normal(0, 0.2, size=ROWS),
     ]),
 }
 Path(__file__).with_name("ensembles.json").write_text(json.dumps({"cases": cases}, separators=(",", ":")) + "\n")

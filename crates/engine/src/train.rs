@@ -153,7 +153,7 @@ impl<W: Write> MessageWriter<W> {
     }
 }
 
-impl<W: Write> Sink for MessageWriter<W> {
+impl<W: Write + Send> Sink for MessageWriter<W> {
     fn send(&mut self, output: JobOutput) -> Result<(), EngineError> {
         let gone = |error| EngineError::new(ErrorKind::Cancelled, format!("the worker is gone: {error}"));
         self.write_message(&output).map_err(gone)

@@ -38,6 +38,7 @@ struct MemberEntry {
     name: String,
     weight: f64,
     usual: Vec<f64>,
+    spread: f64,
 }
 
 /// An ensemble, and the files of its members in their order.
@@ -72,7 +73,8 @@ pub fn read(files: &ModelFiles) -> Result<Parts, EngineError> {
         _ => return Err(damaged(SIGNATURE, "it answers neither a number nor classes")),
     };
     let file: EnsembleFile = parse_format(ENSEMBLE, files.require(ENSEMBLE)?, FORMAT)?;
-    let of = |MemberEntry { name, weight, usual }: MemberEntry| Weighted { name, weight, usual };
+    let of =
+        |MemberEntry { name, weight, usual, spread }: MemberEntry| Weighted { name, weight, usual, spread };
     let members: Vec<Weighted> = file.members.into_iter().map(of).collect();
     let count = members.len();
     let ensemble = Ensemble { head, base: file.base, members, residuals: file.residuals };
@@ -99,6 +101,7 @@ pub fn write(parts: &Parts) -> Result<ModelFiles, EngineError> {
         name: member.name.clone(),
         weight: member.weight,
         usual: member.usual.clone(),
+        spread: member.spread,
     };
     let file = EnsembleFile {
         format: FORMAT,

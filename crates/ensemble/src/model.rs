@@ -24,6 +24,9 @@ pub struct Weighted {
     pub weight: f64,
     /// What it says on average, `[outputs]`: logarithms of mean probabilities, or the mean number.
     pub usual: Vec<f64>,
+    /// How much what it says varies: the standard deviation of numbers, which may be in another unit than those of other members; 1 of
+    /// classes.
+    pub spread: f64,
 }
 
 /// An ensemble.
@@ -109,10 +112,11 @@ impl Ensemble {
         softmax(sums).into_iter().map(|one| one as f32).collect()
     }
 
-    /// The weights as parts of their sum; all 0 if no member is believed.
+    /// The weights, in units of how much members vary, as parts of their sum; all 0 if no member is believed.
     pub fn shares(&self) -> Vec<f64> {
-        let total: f64 = self.members.iter().map(|member| member.weight).sum();
-        let share = |member: &Weighted| if total > 0.0 { member.weight / total } else { 0.0 };
+        let part = |member: &Weighted| member.weight * member.spread;
+        let total: f64 = self.members.iter().map(part).sum();
+        let share = |member: &Weighted| if total > 0.0 { part(member) / total } else { 0.0 };
         self.members.iter().map(share).collect()
     }
 
@@ -129,7 +133,8 @@ impl Ensemble {
             return Err("it has one class".to_owned());
         }
         let fits = |numbers: &[f64]| numbers.len() == outputs && numbers.iter().all(|one| one.is_finite());
-        let weights = self.members.iter().all(|member| member.weight.is_finite() && member.weight >= 0.0);
+        let is_size = |number: f64| number.is_finite() && number >= 0.0;
+        let weights = self.members.iter().all(|member| is_size(member.weight) && is_size(member.spread));
         if !weights || !fits(&self.base) || !self.members.iter().all(|member| fits(&member.usual)) {
             return Err("its weights do not fit what it answers".to_owned());
         }

@@ -79,6 +79,14 @@ impl Says {
         (count > 0).then(|| sums.into_iter().map(usual).collect())
     }
 
+    /// How much the numbers vary that it says of these rows: their standard deviation; 0 if it says nothing of any.
+    pub fn spread(&self, rows: impl Iterator<Item = usize> + Clone) -> f64 {
+        let numbers = || rows.clone().filter_map(|row| self.row(row)?.first().copied());
+        let count = numbers().count().max(1) as f64;
+        let mean = numbers().sum::<f64>() / count;
+        (numbers().map(|number| (number - mean).powi(2)).sum::<f64>() / count).sqrt()
+    }
+
     /// How many rows there are.
     pub fn len(&self) -> usize {
         self.answered.len()

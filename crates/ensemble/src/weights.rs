@@ -1,8 +1,9 @@
 //! Weights of members: those with which the ensemble fits rows best that the members have not learned from.
 //!
-//! Of classes the mean log loss is minimised, of numbers the mean squared error in units of their variance, both with half the sum
-//! of squared weights added once to the sum over all rows, as scikit-learn's `C = 1` has it, and no weight below 0: by Newton's method, each
-//! of whose quadratic problems is solved by coordinate descent. It must not know how members answer.
+//! Of classes the log loss is minimised, of numbers half the squared error in units of their variance, both with half the sum of squared
+//! weights added once to the sum over all rows, as scikit-learn's `C = 1` has it, and no weight below 0: by Newton's method, each
+//! of whose quadratic problems is solved by coordinate descent. A weight of numbers counts there in units of what the member says and
+//! of the labels: stars may be weighted with what a star is worth. It must not know how members answer.
 //! Invariant: rows in the same order give the same weights, bit by bit.
 
 use ecommerce_ml_training::Targets;
@@ -44,16 +45,14 @@ pub fn fit(head: Head, names: Vec<String>, rows: Rows<'_>) -> Ensemble {
     let base = base(&head, rows);
     let usual = |says: &Says| says.usual(&head, rows.learned.iter().copied()).unwrap_or_else(|| base.clone());
     let usuals: Vec<Vec<f64>> = rows.says.iter().map(usual).collect();
-    let problem = Problem {
-        head: &head,
-        base: &base,
-        usual: &usuals,
-        rows,
-        deviation: rows.targets.scale(rows.learned).1,
-    };
+    let rows_learned = rows.learned.iter().copied();
+    let spread = |says: &Says| if head == Head::Number { says.spread(rows_learned.clone()) } else { 1.0 };
+    let spreads: Vec<f64> = rows.says.iter().map(spread).collect();
+    let problem = Problem::new(&head, &base, &usuals, &spreads, rows);
     let weights = problem.minimum();
-    let members = names.into_iter().zip(usuals).zip(weights);
-    let members = members.map(|((name, usual), weight)| Weighted { name, weight, usual }).collect();
+    let members = names.into_iter().zip(usuals).zip(weights).zip(spreads);
+    let weighted = |(((name, usual), weight), spread)| Weighted { name, weight, usual, spread };
+    let members = members.map(weighted).collect();
     Ensemble { head, base, members, residuals: Vec::new() }
 }
 
@@ -61,8 +60,8 @@ pub fn fit(head: Head, names: Vec<String>, rows: Rows<'_>) -> Ensemble {
 pub fn loss(ensemble: &Ensemble, rows: Rows<'_>) -> f64 {
     let weights: Vec<f64> = ensemble.members.iter().map(|member| member.weight).collect();
     let usual: Vec<Vec<f64>> = ensemble.members.iter().map(|member| member.usual.clone()).collect();
-    let deviation = rows.targets.scale(rows.learned).1;
-    Problem { head: &ensemble.head, base: &ensemble.base, usual: &usual, rows, deviation }.at(&weights).value
+    let spreads: Vec<f64> = ensemble.members.iter().map(|member| member.spread).collect();
+    Problem::new(&ensemble.head, &ensemble.base, &usual, &spreads, rows).at(&weights).value
 }
 
 /// What is known without members: logarithms of the shares of classes, or the mean.
@@ -110,6 +109,8 @@ struct Problem<'a> {
     rows: Rows<'a>,
     /// Of numbers.
     deviation: f64,
+    /// What the square of a weight costs, `[members]`.
+    costs: Vec<f64>,
 }
 
 /// The value of what is minimised, its slopes and its curvature at some weights.
@@ -121,15 +122,24 @@ struct Point {
     curvature: Vec<Vec<f64>>,
 }
 
-impl Problem<'_> {
+impl<'a> Problem<'a> {
+    fn new(head: &'a Head, base: &'a [f64], usual: &'a [Vec<f64>], spreads: &[f64], rows: Rows<'a>) -> Self {
+        let deviation = rows.targets.scale(rows.learned).1;
+        let unit = if *head == Head::Number { deviation } else { 1.0 };
+        // Of who always says the same, any weight does.
+        let cost = |spread: &f64| (spread / unit).powi(2).max(f64::MIN_POSITIVE);
+        Self { head, base, usual, rows, deviation, costs: spreads.iter().map(cost).collect() }
+    }
+
     fn minimum(&self) -> Vec<f64> {
         let members = self.usual.len();
-        let mut weights = vec![1.0 / members.max(1) as f64; members];
+        let mut weights = vec![0.0; members];
         for _ in 0..STEPS {
             let here = self.at(&weights);
             let target = here.lowest_near(&weights);
             let change: Vec<f64> = target.iter().zip(&weights).map(|(to, from)| to - from).collect();
-            if change.iter().all(|one| one.abs() < TOLERANCE) {
+            let is_small = |(change, cost): (&f64, &f64)| change.abs() * cost.sqrt() < TOLERANCE;
+            if change.iter().zip(&self.costs).all(is_small) {
                 break;
             }
             let slope: f64 = change.iter().zip(&here.slopes).map(|(one, slope)| one * slope).sum();
@@ -167,10 +177,12 @@ impl Problem<'_> {
         }
         let rows = self.rows.learned.len().max(1) as f64;
         let scaled = |sum: f64| sum / rows;
-        point.value = scaled(point.value + 0.5 * weights.iter().map(|weight| weight * weight).sum::<f64>());
-        for (member, weight) in weights.iter().enumerate() {
-            point.slopes[member] = scaled(point.slopes[member] + weight);
-            point.curvature[member][member] += 1.0;
+        let penalty: f64 =
+            weights.iter().zip(&self.costs).map(|(weight, cost)| 0.5 * cost * weight * weight).sum();
+        point.value = scaled(point.value + penalty);
+        for (member, (weight, cost)) in weights.iter().zip(&self.costs).enumerate() {
+            point.slopes[member] = scaled(point.slopes[member] + cost * weight);
+            point.curvature[member][member] += cost;
             point.curvature[member].iter_mut().for_each(|one| *one = scaled(*one));
         }
         point
@@ -228,7 +240,7 @@ impl Point {
                         .sum::<f64>();
                 let curvature = self.curvature[member][member].max(f64::MIN_POSITIVE);
                 let new = (lowest[member] - slope / curvature).max(0.0);
-                largest = largest.max((new - lowest[member]).abs());
+                largest = largest.max((new - lowest[member]).abs() * curvature.sqrt());
                 lowest[member] = new;
             }
             if largest < TOLERANCE {

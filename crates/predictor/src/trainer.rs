@@ -52,8 +52,8 @@ pub trait Evaluate {
     }
 }
 
-/// Where what becomes of a training goes.
-pub trait Sink {
+/// Where what becomes of a training goes, from whichever thread.
+pub trait Sink: Send {
     /// Takes the next message.
     ///
     /// # Errors
@@ -61,7 +61,7 @@ pub trait Sink {
     fn send(&mut self, output: JobOutput) -> Result<(), EngineError>;
 }
 
-impl<F: FnMut(JobOutput) -> Result<(), EngineError>> Sink for F {
+impl<F: FnMut(JobOutput) -> Result<(), EngineError> + Send> Sink for F {
     fn send(&mut self, output: JobOutput) -> Result<(), EngineError> {
         self(output)
     }

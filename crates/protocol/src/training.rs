@@ -218,6 +218,23 @@ pub struct Epoch {
     pub seconds: f64,
 }
 
+/// What came of settings that were tried.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trial {
+    /// Counted from 1.
+    pub number: u32,
+    /// What was tried, under the names of options: a JSON object.
+    pub settings: String,
+    /// How far it has come, counted from 1: in each rung a part of the trials goes on, with more rows.
+    pub rung: u32,
+    /// Rows that it learned from there.
+    pub rows: u64,
+    /// Mean loss of rows to learn from that it hadn't learned from; none if it diverged, or time was up.
+    pub loss: Option<f64>,
+    /// Time that this rung took.
+    pub seconds: f64,
+}
+
 /// A checkpoint on its way to where it is kept. It replaces the one before when its end has come.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum CheckpointPart {
@@ -318,6 +335,13 @@ pub enum JobOutput {
     Phase(Phase),
     /// Several times a second.
     Progress(Progress),
+    /// Settings were tried; a later one of the same number takes the place of this one.
+    Trial(Trial),
+    /// The training goes on with the settings of this trial.
+    TrialChosen {
+        /// Its number.
+        number: u32,
+    },
     /// An epoch is over.
     Epoch(Epoch),
     /// A checkpoint.

@@ -322,6 +322,11 @@ fn job_output() -> impl Strategy<Value = JobOutput> {
     ];
     prop_oneof![
         any::<(u64, u64)>().prop_map(|(done, of)| JobOutput::Reading { done, of }),
+        any::<u32>().prop_map(|number| JobOutput::TrialChosen { number }),
+        (numbers(), proptest::option::of(-1e3..1e3)).prop_map(|((number, rung, rows), loss)| {
+            let rung = (rung % 4) as u32;
+            JobOutput::Trial(Trial { number, settings: "{}".to_owned(), rung, rows, loss, seconds: 0.5 })
+        }),
         (labels, numbers(), any::<[u8; 32]>(), proptest::option::of(baseline())).prop_map(
             |(labels, (epochs, rows, steps), sha, baseline)| {
                 let findings =

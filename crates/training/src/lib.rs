@@ -12,6 +12,7 @@
 //! - [`options`]: what the user may choose, whatever the kind; [`class_weights`]: how much each class counts.
 //! - [`early_stopping`]: which evaluation was the best, and when the training ends.
 //! - [`residuals`]: how far off numbers may be.
+//! - [`search`]: settings that are tried, and which are the best.
 //! - [`temperature`]: what makes a classifier as sure as it is right.
 //! - [`progress`]: how fast it is; [`memory`]: whether it fits.
 //! - [`model`]: sending the new one.
@@ -38,6 +39,7 @@ pub mod progress;
 pub mod random;
 pub mod reference;
 pub mod residuals;
+pub mod search;
 pub mod split;
 pub mod targets;
 pub mod temperature;

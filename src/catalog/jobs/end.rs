@@ -91,7 +91,7 @@ pub fn delete(id: i64) -> Result<bool, Error> {
         "DELETE FROM ecommerce_ml.stored_job WHERE job = $1 AND state NOT IN ('queued', 'running')";
     let deleted = run(statement, &[id.into()])? > 0;
     if deleted {
-        for table in ["stored_epoch", "stored_checkpoint", "stored_job_seen"] {
+        for table in ["stored_epoch", "stored_trial", "stored_checkpoint", "stored_job_seen"] {
             cascade(&format!("DELETE FROM ecommerce_ml.{table} WHERE job = $1"), &[id.into()])?;
         }
     }

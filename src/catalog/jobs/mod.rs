@@ -17,7 +17,10 @@ mod record;
 pub use end::{cancel, delete, fail, fail_without_login, requeue, succeed};
 pub use json::{baseline_comparison_json, baseline_json, comparison_json, metrics_json};
 pub use queries::{is_open, is_running, numbers, open, open_of, owned, require, result, state, using};
-pub use record::{columns, keep, notices, prepared, record_epoch, record_prepared, record_progress, seconds};
+pub use record::{
+    columns, found_settings, keep, notices, prepared, record_chosen, record_epoch, record_prepared,
+    record_progress, record_trial, seconds,
+};
 
 use ecommerce_ml_protocol::training::Objective;
 use pgrx::spi::SpiHeapTupleData;

@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing is recorded of a job that isn't running any more; who records learns that.
 
-use ecommerce_ml_protocol::training::{Epoch, Prepared};
+use ecommerce_ml_protocol::training::{Epoch, Prepared, Trial};
 use pgrx::JsonB;
 use serde_json::{Value, json};
 
@@ -124,4 +124,49 @@ pub fn record_epoch(id: i64, epoch: &Epoch) -> Result<bool, Error> {
         epoch.seconds.into(),
     ];
     Ok(run(statement, &arguments)? > 0)
+}
+
+/// Records how far a trial has come; `false` if the job isn't running any more.
+///
+/// # Errors
+/// When our table can't be written.
+pub fn record_trial(id: i64, trial: &Trial) -> Result<bool, Error> {
+    let statement = "
+        INSERT INTO ecommerce_ml.stored_trial (job, trial, settings, rung, rows, loss, seconds)
+        SELECT job, $2, $3, $4, $5, $6, $7 FROM ecommerce_ml.stored_job WHERE job = $1 AND state = 'running'
+        FOR KEY SHARE
+        ON CONFLICT (job, trial) DO UPDATE
+        SET settings = excluded.settings, rung = excluded.rung, rows = excluded.rows, loss = excluded.loss, best = false,
+            seconds = excluded.seconds + CASE WHEN excluded.rung > 1 THEN stored_trial.seconds ELSE 0 END";
+    let settings: Value = serde_json::from_str(&trial.settings)
+        .map_err(|_| Error::Unexpected("settings of a trial that are no JSON"))?;
+    let arguments = [
+        id.into(),
+        i32::try_from(trial.number).unwrap_or(i32::MAX).into(),
+        JsonB(settings).into(),
+        i32::try_from(trial.rung).unwrap_or(i32::MAX).into(),
+        i64::try_from(trial.rows).unwrap_or(i64::MAX).into(),
+        trial.loss.into(),
+        trial.seconds.into(),
+    ];
+    Ok(run(statement, &arguments)? > 0)
+}
+
+/// Records which trial a training goes on with; `false` if the job isn't running any more.
+///
+/// # Errors
+/// When our table can't be written.
+pub fn record_chosen(id: i64, number: u32) -> Result<bool, Error> {
+    let statement = "UPDATE ecommerce_ml.stored_trial SET best = trial = $2 WHERE job = $1";
+    run(statement, &[id.into(), i32::try_from(number).unwrap_or(i32::MAX).into()])?;
+    super::is_running(id)
+}
+
+/// The settings that a training has found and gone on with, if it has looked for any.
+///
+/// # Errors
+/// When our table can't be read.
+pub fn found_settings(id: i64) -> Result<Option<Value>, Error> {
+    let query = "SELECT settings FROM ecommerce_ml.stored_trial WHERE job = $1 AND best";
+    Ok(returning_one::<JsonB>(query, &[id.into()])?.map(|JsonB(settings)| settings))
 }

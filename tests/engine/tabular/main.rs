@@ -11,6 +11,7 @@ mod kit;
 mod learning;
 mod refusing;
 mod resuming;
+mod searching;
 mod texts;
 mod trained;
 mod trees;

@@ -175,6 +175,7 @@ fn texts_are_read_and_explained_as_one_column() {
         let trained = train(kind, job(options)).unwrap();
         let finished = trained.finished();
         assert!(finished.uses_base);
+        assert!(trained.reading > 0, "nobody was told how far the reading had come");
         let accuracy = finished.metrics.iter().find(|one| one.name == "accuracy").unwrap().value;
         assert!(accuracy > 0.85, "{}: {accuracy}", kind.name());
         let fields = [("price", ValueType::Number), ("body", ValueType::Text)];

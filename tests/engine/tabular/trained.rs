@@ -33,6 +33,9 @@ pub struct Trained {
     pub phases: Vec<Phase>,
     pub epochs: Vec<Epoch>,
     pub progress: Vec<Progress>,
+    pub reading: usize,
+    pub trials: Vec<Trial>,
+    pub chosen: Option<u32>,
     /// With the iterations behind each.
     pub checkpoints: Vec<(u64, Vec<u8>)>,
     pub files: ModelFiles,
@@ -141,7 +144,9 @@ pub fn collect(train: impl FnOnce(&mut dyn Sink) -> Result<(), EngineError>) -> 
             JobOutput::Model(part) => parts.push(part),
             JobOutput::Finished(finished) => trained.finished = Some(*finished),
             JobOutput::Failed(error) => return Err(error),
-            JobOutput::Reading { .. } => panic!("no other model is asked"),
+            JobOutput::Reading { .. } => trained.reading += 1,
+            JobOutput::Trial(trial) => trained.trials.push(trial),
+            JobOutput::TrialChosen { number } => trained.chosen = Some(number),
         }
         Ok(())
     };

@@ -5,7 +5,7 @@ use ecommerce_ml_engine::registry::Registry;
 use ecommerce_ml_predictor::Job;
 use ecommerce_ml_protocol::training::{
     CheckpointPart, Epoch, Finished, JobOutput, Label, Objective, Phase, Prepared, Progress, TrainingCall,
-    TrainingInput, TrainingPlan, TrainingRows,
+    TrainingInput, TrainingPlan, TrainingRows, Trial,
 };
 use ecommerce_ml_protocol::{EngineError, Input, ModelSource, UploadPart};
 use ecommerce_ml_text::scheduler::SchedulerOptions;
@@ -109,6 +109,8 @@ pub struct Said {
     pub phases: Vec<Phase>,
     pub progress: Vec<Progress>,
     pub epochs: Vec<Epoch>,
+    pub trials: Vec<Trial>,
+    pub chosen: Option<u32>,
     /// Each with the updates behind it.
     pub checkpoints: Vec<(u64, Vec<u8>)>,
     pub files: Vec<(String, Vec<u8>)>,
@@ -137,6 +139,8 @@ impl Said {
             JobOutput::Model(UploadPart::Abort { reason }) => panic!("{reason}"),
             JobOutput::Finished(finished) => self.finished = Some(*finished),
             JobOutput::Failed(error) => panic!("{error:?}"),
+            JobOutput::Trial(trial) => self.trials.push(trial),
+            JobOutput::TrialChosen { number } => self.chosen = Some(number),
             JobOutput::Reading { .. } => panic!("no other model is asked"),
         }
     }
@@ -182,7 +186,11 @@ pub fn run_on(job: Job, loader: ModelLoader) -> Result<Said, EngineError> {
 }
 
 /// Does a job on the loader's device, as the program would.
-pub fn train(job: Job, loader: ModelLoader, mut take: impl FnMut(JobOutput)) -> Result<(), EngineError> {
+pub fn train(
+    job: Job,
+    loader: ModelLoader,
+    mut take: impl FnMut(JobOutput) + Send,
+) -> Result<(), EngineError> {
     let scheduling = SchedulerOptions { tokenizing_threads: 1, batch_tokens: None, result_cache: 0 };
     let registry = Registry::start(loader, scheduling).unwrap();
     registry.trainer(&job.plan.call)?.train(job, &registry, &mut |output| {

@@ -15,3 +15,4 @@ mod process;
 mod refusing;
 mod resuming;
 mod saving;
+mod searching;

@@ -55,7 +55,7 @@ fn members(session: &mut Client, version: i32) -> Value {
 
 #[test]
 fn models_are_put_together_and_outlive_their_members() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::with_settings(&["ecommerce_ml.training_nice = 0"]);
     let mut session = cluster.session();
     run(&mut session, FEEDBACK);
     trained(&mut session, &by_age(r#"{"where": "id % 2 = 0"}"#));
@@ -173,7 +173,7 @@ fn it_travels_without_its_members(cluster: &Cluster, session: &mut Client) {
 
 #[test]
 fn what_cannot_be_put_together_is_refused() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::with_settings(&["ecommerce_ml.training_nice = 0"]);
     let mut session = cluster.session();
     run(
         &mut session,
@@ -230,7 +230,7 @@ fn what_cannot_be_put_together_is_refused() {
 
 #[test]
 fn rows_that_members_learned_from_are_left_out_one_by_one() {
-    let cluster = Cluster::new();
+    let cluster = Cluster::with_settings(&["ecommerce_ml.training_nice = 0"]);
     let mut session = cluster.session();
     prepare(&cluster, &mut session, 240);
     let of_texts = options(json!({"where": "id % 2 = 0 OR id % 5 = 0", "deploy": "always"}));

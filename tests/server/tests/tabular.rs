@@ -782,3 +782,43 @@ fn rows_unlike_the_others_are_found_and_told_why() {
     assert!(most < score, "a row that the caller may not see is not named");
     fails_with(&mut session, "SELECT * FROM ecommerce_ml.detect_anomalies('odd')", "42501");
 }
+
+#[test]
+fn settings_that_were_tried_are_rows() {
+    let (_cluster, mut session) = shop(400);
+    let search =
+        "options => '{\"hyperparameter_search\": {\"trials\": 5, \"timeout\": 300}, \"n_estimators\": 30}'";
+    let (job, _) = trained(
+        &mut session,
+        &train("worth", "worth", &format!("task => 'regression', {FEATURES}, {search}")),
+    );
+    let trials: Value = ask(
+        &mut session,
+        &format!(
+            "SELECT jsonb_build_object('trials', count(*), 'best', count(*) FILTER (WHERE best), 'rung', max(rung),
+                                       'least', min(loss) = min(loss) FILTER (WHERE best), 'rows', max(rows))
+             FROM ecommerce_ml.job_trials WHERE job = {job} AND name = 'worth' AND seconds > 0"
+        ),
+    );
+    assert_eq!(trials, json!({"trials": 5, "best": 1, "rung": 1, "least": true, "rows": 288}));
+    let found: bool = ask(
+        &mut session,
+        &format!(
+            "SELECT v.training -> 'options' @> t.settings FROM ecommerce_ml.model_versions AS v, ecommerce_ml.job_trials AS t
+             WHERE v.name = 'worth' AND t.job = {job} AND t.best"
+        ),
+    );
+    assert!(found, "a version has the settings that were found");
+    // Nobody else sees them, and they go with their job.
+    run(&mut session, "CREATE ROLE stranger; SET ROLE stranger");
+    assert_eq!(ask::<i64>(&mut session, "SELECT count(*) FROM ecommerce_ml.job_trials"), 0);
+    fails_with(&mut session, "SELECT * FROM ecommerce_ml.stored_trial", "42501");
+    run(&mut session, &format!("RESET ROLE; SELECT ecommerce_ml.drop_job({job})"));
+    assert_eq!(ask::<i64>(&mut session, "SELECT count(*) FROM ecommerce_ml.stored_trial"), 0);
+    let linear = search.replace("\"n_estimators\": 30", "\"algorithm\": \"linear\"");
+    fails_with(
+        &mut session,
+        &train("worth", "worth", &format!("task => 'regression', {FEATURES}, {linear}")),
+        "22023",
+    );
+}

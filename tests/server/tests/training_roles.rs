@@ -143,7 +143,7 @@ fn jobs_are_seen_and_touched_by_their_role_alone() {
     let mut other = cluster.session_as("other", "postgres");
     let job = submit(&mut analyst, "mine", long());
     reach(&mut analyst, job, 3);
-    for view in ["jobs", "job_metrics", "stat_progress_training"] {
+    for view in ["jobs", "job_metrics", "job_trials", "stat_progress_training"] {
         assert_eq!(ask::<i64>(&mut other, &format!("SELECT count(*) FROM ecommerce_ml.{view}")), 0, "{view}");
     }
     for call in ["cancel_job", "resume_job", "wait_for_job", "drop_job"] {

@@ -49,7 +49,12 @@ impl Alone {
         let one = Ensemble {
             head: head.clone(),
             base: usual.clone(),
-            members: vec![Weighted { name: member.name.clone(), weight: 1.0, usual: usual.clone() }],
+            members: vec![Weighted {
+                name: member.name.clone(),
+                weight: 1.0,
+                usual: usual.clone(),
+                spread: 1.0,
+            }],
             residuals: Vec::new(),
         };
         let filled = says.filled(&usual);

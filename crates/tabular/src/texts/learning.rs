@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
-use ecommerce_ml_predictor::{Load, Predictor};
-use ecommerce_ml_protocol::training::TrainingCall;
+use ecommerce_ml_predictor::{Load, Predictor, Sink};
+use ecommerce_ml_protocol::training::{JobOutput, TrainingCall};
 use ecommerce_ml_protocol::{EngineError, ErrorKind, Field, Rows};
 
 use super::choice::Choice;
@@ -92,11 +92,16 @@ impl Plan {
         others.map(|(_, field)| field.clone()).collect()
     }
 
-    /// Reads all texts.
+    /// Reads all texts, and tells how far it has come.
     ///
     /// # Errors
-    /// Those of the text model.
-    pub(crate) fn learn(self, rows: &Rows, learned: &[usize]) -> Result<Learned, EngineError> {
+    /// Those of the text model, and if nobody listens.
+    pub(crate) fn learn(
+        self,
+        rows: &Rows,
+        learned: &[usize],
+        sink: &mut dyn Sink,
+    ) -> Result<Learned, EngineError> {
         let Self { base, base_files, fields, places } = self;
         let width = embedding_width(base.info())?;
         let cells = find(rows, &fields)?;
@@ -110,7 +115,8 @@ impl Plan {
         let mut all: Vec<u32> = samples.concat();
         all.sort_unstable();
         all.dedup();
-        let known = ask(&*base, &distinct.texts, &all)?;
+        let mut reading = Reading { sink, done: 0, of: distinct.texts.len() as u64 };
+        let known = ask(&*base, &distinct.texts, &all, &mut reading)?;
         let column = |(&place, sample): (&usize, &Vec<u32>)| {
             let embedding = |text: &u32| Some(known.get(text)?.as_ref()?.embedding.as_slice());
             let rows: Vec<&[f32]> = sample.iter().filter_map(embedding).collect();
@@ -122,7 +128,7 @@ impl Plan {
         };
         let columns = places.iter().zip(&samples).map(column).collect();
         let encoding = TextEncoding { fields, columns, head: Head::of(base.info()) };
-        let numbers = numbers(&*base, &encoding, &distinct, known)?;
+        let numbers = numbers(&*base, &encoding, &distinct, known, &mut reading)?;
         let rows = encoding.expand(rows, &numbers);
         let fields = encoding.inner_fields().into_iter().map(|(_, field)| field).collect();
         Ok(Learned { rows, fields, encoding, base_files, _base: base })
@@ -175,16 +181,32 @@ fn sample(cells: &Cells<'_>, places: &[Option<u32>], learned: &[usize]) -> Vec<u
     texts.into_iter().step_by(step).collect()
 }
 
+/// How many texts were read.
+struct Reading<'a> {
+    sink: &'a mut dyn Sink,
+    done: u64,
+    of: u64,
+}
+
+impl Reading<'_> {
+    fn add(&mut self, texts: usize) -> Result<(), EngineError> {
+        self.done += texts as u64;
+        self.sink.send(JobOutput::Reading { done: self.done, of: self.of })
+    }
+}
+
 /// What a text model says of the texts at these places.
 fn ask(
     base: &dyn Predictor,
     texts: &[String],
     places: &[u32],
+    reading: &mut Reading<'_>,
 ) -> Result<HashMap<u32, Option<TextAnswer>>, EngineError> {
     let mut known = HashMap::with_capacity(places.len());
-    each(base, texts, places, |place, answer| {
+    let take = |place, answer| {
         known.insert(place, answer);
-    })?;
+    };
+    each(base, texts, places, take, reading)?;
     Ok(known)
 }
 
@@ -194,11 +216,12 @@ fn each(
     texts: &[String],
     places: &[u32],
     mut take: impl FnMut(u32, Option<TextAnswer>),
+    reading: &mut Reading<'_>,
 ) -> Result<(), EngineError> {
     let mut receive = |(places, asked): (&[u32], Asked)| -> Result<(), EngineError> {
         let answers = asked.wait()?.answers;
         places.iter().zip(answers).for_each(|(&place, answer)| take(place, answer));
-        Ok(())
+        reading.add(places.len())
     };
     let mut under_way: Option<(&[u32], Asked)> = None;
     for part in places.chunks(PART) {
@@ -217,6 +240,7 @@ fn numbers(
     encoding: &TextEncoding,
     distinct: &Distinct,
     known: HashMap<u32, Option<TextAnswer>>,
+    reading: &mut Reading<'_>,
 ) -> Result<Vec<Vec<Option<Vec<f64>>>>, EngineError> {
     let mut numbers: Vec<Vec<Option<Vec<f64>>>> =
         distinct.places.iter().map(|places| vec![None; places.len()]).collect();
@@ -242,7 +266,7 @@ fn numbers(
     let rest: Vec<u32> =
         (0..distinct.texts.len() as u32).filter(|place| !known.contains_key(place)).collect();
     known.into_iter().for_each(|(place, answer)| put(place, answer));
-    each(base, &distinct.texts, &rest, put)?;
+    each(base, &distinct.texts, &rest, put, reading)?;
     Ok(numbers)
 }
 

@@ -12,6 +12,7 @@ use ecommerce_ml_training::RowId;
 use ecommerce_ml_training::early_stopping::EarlyStopping;
 use serde::{Deserialize, Serialize};
 
+use super::search::Settings;
 use crate::recipe::batches::Position;
 
 /// The last byte is the version of the format; rows of version 1 were known by other hashes.
@@ -40,6 +41,9 @@ pub(super) struct Header {
     pub(super) losses: (f64, u64),
     /// Time that the current epoch has taken.
     pub(super) seconds: f64,
+    /// What a search had found, or what holds without one.
+    #[serde(default)]
+    pub(super) settings: Option<Settings>,
 }
 
 /// A checkpoint that was read.

@@ -7,6 +7,7 @@
 //! - `criterion`: how wrong outputs are.
 //! - `setup`: the network that is to learn.
 //! - `learner`: a network that learns; `frozen_encoder`: one that doesn't; `micro_batches`: how much goes through at a time.
+//! - `search`: settings that are looked for by trainings on parts of the rows.
 //! - `training`: updates, epochs, evaluations.
 //! - `checkpoint`: where a training is, as bytes.
 //! - `memory`: how much it takes.
@@ -25,6 +26,7 @@ mod learner;
 mod memory;
 mod micro_batches;
 mod save;
+mod search;
 mod setup;
 mod tokens;
 mod training;
@@ -42,7 +44,7 @@ use ecommerce_ml_training::{model, options};
 
 use crate::recipe::options::TrainingOptions;
 pub use devices::Devices;
-use setup::Setup;
+use setup::{LearningDevices, Setup};
 use training::{Training, TrainingContext};
 
 /// The built-in model that a training begins with unless another is named.
@@ -76,12 +78,15 @@ impl<D: Devices> Trainer for TextTrainer<D> {
         let files = job.base.take().ok_or_else(without_base)?;
         let base = OpenModel::open(&files)?;
         let mut setup = Setup::new(job, &base)?;
+        let other = self.devices.training_backend();
+        let devices = LearningDevices { cpu, other: other.as_ref() };
+        search::search(&mut setup, &files, devices, sink)?;
         sink.send(JobOutput::Prepared(Box::new(setup.prepared.clone())))?;
         let incumbent = setup.incumbent.take();
         let incumbent =
             setup.held_out.ask_incumbent(incumbent.as_ref(), &setup.held_out_texts, models, sink)?;
         sink.send(JobOutput::Phase(Phase::Training))?;
-        let (learner, file_layout) = setup.learner(base, cpu, self.devices.training_backend().as_ref())?;
+        let (learner, file_layout) = setup.learner(base, devices)?;
         drop(files);
         let task = TrainingContext {
             options: &setup.options,

@@ -19,6 +19,7 @@ use ecommerce_ml_training::options::{canonical, parse};
 use ecommerce_ml_training::targets::are_stars;
 use ecommerce_ml_training::temperature::Temperature;
 use ecommerce_ml_training::{Dataset, HeldOut, RowId, Targets};
+use serde_json::Value;
 
 use super::checkpoint::Checkpoint;
 use super::criterion::Criterion;
@@ -28,6 +29,7 @@ use super::frozen_encoder::FrozenEncoder;
 use super::learner::{AppliedDropoutRates, Inputs, Learner};
 use super::memory::MemoryModel;
 use super::save::{FileLayout, apply_temperature};
+use super::search::{Settings, TrialRows};
 use super::training;
 use crate::cuda::TrainingBackend;
 use crate::nn::layout::ParameterLayout;
@@ -55,6 +57,8 @@ pub(super) struct Setup {
     pub(super) fingerprint: String,
     pub(super) checkpoint: Option<Checkpoint>,
     pub(super) incumbent: Option<ModelFiles>,
+    /// What trials learn from and are measured on, if settings are looked for.
+    pub(super) trial_rows: Option<TrialRows>,
     /// What the training is going to do.
     pub(super) prepared: Prepared,
     /// The scripts that the new model reads.
@@ -65,6 +69,15 @@ pub(super) struct Setup {
     tuning: nn::Tuning,
     /// Whether the head of the base is what the new one begins with.
     keeps_head: bool,
+    /// The last states of first tokens, where only a head learns: computed once, for all trials and the training.
+    states: Option<Arc<Vec<f32>>>,
+}
+
+/// What a network learns on.
+#[derive(Clone, Copy)]
+pub(super) struct LearningDevices<'a> {
+    pub(super) cpu: &'a Cpu,
+    pub(super) other: Option<&'a Arc<dyn TrainingBackend>>,
 }
 
 /// Texts to change.
@@ -83,7 +96,7 @@ impl Setup {
     /// What is wrong with it.
     pub(super) fn new(job: Job, base: &OpenModel<'_>) -> Result<Self, EngineError> {
         let Job { plan, incumbent, rows, synonyms, checkpoint, .. } = job;
-        let (options, effective, canonical) = read_options(&plan.call)?;
+        let (mut options, mut effective, canonical) = read_options(&plan.call)?;
         let fingerprint = fingerprint(&plan, &canonical, base.files);
         let checkpoint_bytes = checkpoint.len() as u64;
         let checkpoint = Checkpoint::read(checkpoint)?;
@@ -92,6 +105,10 @@ impl Setup {
         if let Some(checkpoint) = &checkpoint {
             checkpoint.check(&fingerprint)?;
             ignored = dataset.keep(&checkpoint.rows())?;
+            if let (Some(_), Some(found)) = (options.search, checkpoint.header.settings) {
+                found.apply(&mut options);
+                effective = with_settings(&effective, found)?;
+            }
         }
         let config = &base.config;
         refuse_more_layers(&options, config.layers)?;
@@ -102,6 +119,10 @@ impl Setup {
         let keeps_head = head.is_some_and(|head| fits(&head, &targets));
 
         let held_out = HeldOut::choose(&dataset, &targets, options.eval_fraction, options.seed)?;
+        let is_searched = options.search.is_some() && checkpoint.is_none();
+        let trial_rows = is_searched
+            .then(|| TrialRows::of(&dataset, &held_out.split.training, options.seed))
+            .transpose()?;
         let classes: Vec<u32> = (0..dataset.len()).map(|row| targets.class(row)).collect();
         let tokenizer = Tokenizer::load(base.files, config)?;
         let learned = held_out.split.training.iter().map(|&row| dataset.texts()[row].as_str());
@@ -137,7 +158,7 @@ impl Setup {
             longest: examples.longest() as u64,
             classes: targets.labels().len() as u64,
             checkpoint: checkpoint_bytes,
-            keeps_best: options.eval_strategy == EvalStrategy::Epoch,
+            keeps_best: options.eval_strategy == EvalStrategy::Epoch || is_searched,
         };
         let prepared = Prepared {
             ignored_rows: ignored,
@@ -167,13 +188,27 @@ impl Setup {
             fingerprint,
             checkpoint,
             incumbent,
+            trial_rows,
             prepared,
             scripts,
             texts,
             config: config.clone(),
             tuning,
             keeps_head,
+            states: None,
         })
+    }
+
+    /// Takes settings that were found.
+    ///
+    /// # Errors
+    /// None in practice: the options are JSON.
+    pub(super) fn take(&mut self, found: Settings) -> Result<(), EngineError> {
+        found.apply(&mut self.options);
+        self.prepared.epochs = found.num_train_epochs;
+        self.prepared.steps = training::steps(&self.options, &self.examples);
+        self.prepared.options = with_settings(&self.prepared.options, found)?;
+        Ok(())
     }
 
     /// The network, and how it will be saved.
@@ -183,8 +218,7 @@ impl Setup {
     pub(super) fn learner(
         &mut self,
         mut base: OpenModel<'_>,
-        cpu: &Cpu,
-        device: Option<&Arc<dyn TrainingBackend>>,
+        LearningDevices { cpu, other: device }: LearningDevices<'_>,
     ) -> Result<(Learner, FileLayout), EngineError> {
         let (seed, tuning) = (self.options.seed, self.tuning);
         let (network, mut parameters) = Network::read(&mut base, self.targets.outputs(), seed, cpu)?;
@@ -205,14 +239,21 @@ impl Setup {
         let augmentation = self.augmentation(&mut base, &parameters)?.map(Box::new);
         if tuning == nn::Tuning::Head {
             let device = device.filter(|_| self.config.family.is_bert_shaped());
-            let there = device.map(|backend| Arc::clone(backend).train(&network, &parameters, tuning));
-            let mut encoder = match there.transpose()?.flatten() {
-                Some(encoder) => FrozenEncoder::Device(encoder),
-                None => FrozenEncoder::open(&mut base, cpu)?,
+            let mut encoder = || {
+                let there = device.map(|backend| Arc::clone(backend).train(&network, &parameters, tuning));
+                match there.transpose()?.flatten() {
+                    Some(encoder) => Ok(FrozenEncoder::Device(encoder)),
+                    None => FrozenEncoder::open(&mut base, cpu),
+                }
             };
-            let inputs = match augmentation {
-                None => Inputs::States(encoder.all((&network, &parameters), &self.examples)?),
-                Some(augmentation) => Inputs::FrozenAugmented(encoder, augmentation),
+            let inputs = match (augmentation, self.states.clone()) {
+                (Some(augmentation), _) => Inputs::FrozenAugmented(encoder()?, augmentation),
+                (None, Some(states)) => Inputs::States(states),
+                (None, None) => {
+                    let states = Arc::new(encoder()?.all((&network, &parameters), &self.examples)?);
+                    self.states = self.options.search.map(|_| Arc::clone(&states));
+                    Inputs::States(states)
+                }
             };
             let file_layout = if self.config.family.is_bert_shaped() {
                 file_layout
@@ -288,6 +329,15 @@ impl Setup {
         let ids = self.ids.clone();
         Ok(Some(EpochAugmentation { texts: all, paraphrases, ids, augmenter, tokenizer, limit }))
     }
+}
+
+/// All options that hold, with settings that were found.
+fn with_settings(options: &str, found: Settings) -> Result<String, EngineError> {
+    let mut options = parse(options)?;
+    if let (Value::Object(all), Value::Object(found)) = (&mut options, found.to_json()) {
+        all.extend(found);
+    }
+    Ok(options.to_string())
 }
 
 /// As much of a text as is read where it is held out.

@@ -18,6 +18,7 @@ use super::checkpoint::{self, Checkpoint, CheckpointTensors, Header};
 use super::criterion::Criterion;
 use super::examples::Examples;
 use super::learner::{Learner, TrainingStep};
+use super::search::Settings;
 use crate::recipe::batches::{Batches, Position, updates};
 use crate::recipe::optimizer::{AdamW, AdamWSettings, clip_coefficient};
 use crate::recipe::options::{EvalStrategy, TrainingOptions};
@@ -270,6 +271,7 @@ impl<'a> Training<'a> {
             stopped: state.stopped,
             losses: state.losses,
             seconds: state.seconds + self.epoch_began.elapsed().as_secs_f64(),
+            settings: Some(Settings::of(self.task.options)),
         };
         let best = self.best.as_ref().map(|(_, best)| best.as_slice());
         checkpoint::send(&header, self.task.ids, &CheckpointTensors { trained, moments, best }, sink)?;

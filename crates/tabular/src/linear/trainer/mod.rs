@@ -67,7 +67,7 @@ impl Trainer for LinearTrainer {
     fn train(&self, job: Job, models: &dyn Evaluate, sink: &mut dyn Sink) -> Result<(), EngineError> {
         let pool = self.threads.pool()?;
         let interval = Duration::from_secs(job.plan.checkpoint_interval);
-        let setup = Setup::new(job, pool, &self.texts)?;
+        let setup = Setup::new(job, pool, &self.texts, sink)?;
         sink.send(JobOutput::Prepared(Box::new(setup.prepared.clone())))?;
         let Setup { held_out, held_out_rows, targets, .. } = &setup;
         let incumbent = held_out.ask_incumbent(setup.incumbent.as_ref(), held_out_rows, models, sink)?;

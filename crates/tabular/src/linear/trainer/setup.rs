@@ -4,7 +4,7 @@
 //! checkpoint contradict each other in was refused, and it fits into the memory that it may take.
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
-use ecommerce_ml_predictor::Job;
+use ecommerce_ml_predictor::{Job, Sink};
 use ecommerce_ml_protocol::training::{Prepared, TrainingCall};
 use ecommerce_ml_protocol::{EngineError, Input};
 use ecommerce_ml_training::{Dataset, HeldOut, Targets};
@@ -52,7 +52,12 @@ impl Setup {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn new(job: Job, pool: &ThreadPool, texts: &TextModels) -> Result<Self, EngineError> {
+    pub(super) fn new(
+        job: Job,
+        pool: &ThreadPool,
+        texts: &TextModels,
+        sink: &mut dyn Sink,
+    ) -> Result<Self, EngineError> {
         let Job { plan, base, incumbent, rows, checkpoint, .. } = job;
         let call = &plan.call;
         check_columns(&call.input)?;
@@ -77,7 +82,7 @@ impl Setup {
         refuse_constants(&held_out.findings, fields)?;
         let text_bytes = texts.as_ref().map_or(0, |plan| plan.bytes(dataset.len()));
         within_texts(text_bytes, plan.memory_limit)?;
-        let texts = texts.map(|plan| pool.install(|| plan.learn(columns, learned))).transpose()?;
+        let texts = texts.map(|plan| pool.install(|| plan.learn(columns, learned, sink))).transpose()?;
         let (columns, fields) =
             texts.as_ref().map_or((columns, fields), |texts| (&texts.rows, &texts.fields));
         let leaking = leaking_columns(fields, &find(columns, fields)?, learned, &targets);

@@ -4,7 +4,7 @@
 //! - `options`: what the user may choose.
 //! - `fit`: how values become features; `loss`: what labels ask, and its derivatives.
 //! - `folds`: parts of the rows to learn from and to measure on.
-//! - `search`: how deep trees should be and how many.
+//! - `settings`: what is found by trying; `search`: how well trees do that are grown so, and how many there should be.
 //! - `calibration`: how sure probabilities should be.
 //! - `setup`: a job, read and checked; `memory`: how much it takes.
 //!
@@ -19,18 +19,23 @@ mod loss;
 mod memory;
 mod options;
 mod search;
+mod settings;
 mod setup;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use ecommerce_ml_predictor::{Evaluate, Job, Sink, Trainer};
-use ecommerce_ml_protocol::training::{Epoch, JobOutput, Metric, Phase, TrainingCall, TrainingChecked};
+use ecommerce_ml_protocol::training::{
+    Epoch, JobOutput, Metric, Phase, TrainingCall, TrainingChecked, Trial,
+};
 use ecommerce_ml_protocol::{EngineError, ErrorKind};
 use ecommerce_ml_training::held_out::Ending;
 use ecommerce_ml_training::model;
 use ecommerce_ml_training::progress::{Reporter, Update};
 use ecommerce_ml_training::residuals::quantiles;
+use ecommerce_ml_training::search::{Measured as TrialResult, Search};
 use ecommerce_ml_xgboost::{Error, Library};
 use rayon::ThreadPool;
 
@@ -43,6 +48,7 @@ use crate::texts::TextModels;
 use crate::threads::Threads;
 use options::Options;
 use search::{Growing, Limits, Measured};
+use settings::Settings;
 use setup::{Setup, check_monotone};
 
 /// Depths of which the best is taken.
@@ -87,7 +93,7 @@ impl Trainer for TreesTrainer {
     fn train(&self, job: Job, models: &dyn Evaluate, sink: &mut dyn Sink) -> Result<(), EngineError> {
         let library = library()?;
         let pool = self.threads.pool()?;
-        let setup = pool.install(|| Setup::new(job, &library, &self.texts))?;
+        let setup = pool.install(|| Setup::new(job, &library, &self.texts, sink))?;
         sink.send(JobOutput::Prepared(Box::new(setup.prepared.clone())))?;
         let Setup { held_out, held_out_rows, targets, .. } = &setup;
         let incumbent = held_out.ask_incumbent(setup.incumbent.as_ref(), held_out_rows, models, sink)?;
@@ -134,34 +140,80 @@ impl<'a> Run<'a> {
         Self { setup, library, pool, sink, reporter, epoch: 0 }
     }
 
-    /// Tries depths.
+    /// Tries settings.
     fn search(&mut self) -> Result<Measured, EngineError> {
         let setup = self.setup;
-        let limits =
-            Limits { rounds: setup.options.n_estimators, patience: setup.options.early_stopping_rounds };
-        let mut best: Option<Measured> = None;
-        for &depth in &setup.depths {
-            let began = Instant::now();
-            self.epoch += 1;
-            // Several folds are grown at once.
-            let threads = if setup.folds.len() > 1 { 1 } else { self.threads_of_library() };
-            let parameters = setup.parameters(depth, threads);
-            let (library, pool) = (self.library, self.pool);
-            let what = (library, parameters.as_slice(), depth);
-            let mut report = |rounds, loss| self.report(rounds, loss);
-            let measured = search::measure(&setup.folds, &setup.wanted, (what, pool), limits, &mut report)?;
-            self.end_epoch(measured.loss, Some(measured.loss), began)?;
-            if best.as_ref().is_none_or(|best| measured.loss < best.loss) {
-                best = Some(measured);
-            }
+        let timeout = setup.options.search.and_then(|search| search.timeout);
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let search = Search { kept: setup.own_trials, deadline };
+        let mut found: BTreeMap<usize, Measured> = BTreeMap::new();
+        let mut best = search.best(setup.trials.len(), setup.rungs.len(), &mut |trial, rung| {
+            let Some(measured) = self.measure(trial, rung, deadline)? else {
+                return Ok(TrialResult::OutOfTime);
+            };
+            let loss = measured.loss;
+            found.insert(trial, measured);
+            Ok(TrialResult::Loss(loss))
+        })?;
+        // There was no time for any: what holds without a search is measured all the same.
+        if found.is_empty()
+            && let Some(last) = setup.rungs.len().checked_sub(1)
+            && let Some(measured) = self.measure(0, last, None)?
+        {
+            best = 0;
+            found.insert(best, measured);
         }
-        let unmeasured = Measured {
-            depth: setup.options.max_depth.unwrap_or(DEPTHS[0]),
+        if setup.options.search.is_some() && found.contains_key(&best) {
+            self.sink.send(JobOutput::TrialChosen { number: best as u32 + 1 })?;
+        }
+        let unmeasured = || Measured {
+            settings: Settings::of(&setup.options, setup.options.max_depth.unwrap_or(DEPTHS[0])),
             rounds: UNMEASURED_ROUNDS.min(setup.options.n_estimators),
             loss: f64::NAN,
             margins: Vec::new(),
         };
-        Ok(best.unwrap_or(unmeasured))
+        Ok(found.remove(&best).unwrap_or_else(unmeasured))
+    }
+
+    /// Measures a trial on the folds of a rung; none if time is up meanwhile.
+    fn measure(
+        &mut self,
+        trial: usize,
+        rung: usize,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Measured>, EngineError> {
+        let setup = self.setup;
+        let (Some(&settings), Some(folds)) = (setup.trials.get(trial), setup.rungs.get(rung)) else {
+            return Ok(None);
+        };
+        let limits =
+            Limits { rounds: setup.options.n_estimators, patience: setup.options.early_stopping_rounds };
+        let began = Instant::now();
+        self.epoch += 1;
+        // Several folds are grown at once.
+        let threads = if folds.len() > 1 { 1 } else { self.threads_of_library() };
+        let parameters = setup.parameters(settings, threads);
+        let (library, pool) = (self.library, self.pool);
+        let what = (library, parameters.as_slice(), settings);
+        let mut report = |rounds, loss| {
+            self.report(rounds, loss)?;
+            Ok(deadline.is_none_or(|deadline| Instant::now() < deadline))
+        };
+        let measured = search::measure(folds, &setup.wanted, (what, pool), limits, &mut report)?;
+        let loss = measured.as_ref().map(|measured| measured.loss);
+        match (setup.options.search, loss) {
+            (None, Some(loss)) => self.end_epoch(loss, Some(loss), began)?,
+            (None, None) => {}
+            (Some(_), loss) => self.sink.send(JobOutput::Trial(Trial {
+                number: trial as u32 + 1,
+                settings: settings.to_json().to_string(),
+                rung: rung as u32 + 1,
+                rows: folds.iter().map(|fold| fold.learned.len() as u64).max().unwrap_or(0),
+                loss,
+                seconds: began.elapsed().as_secs_f64(),
+            }))?,
+        }
+        Ok(measured)
     }
 
     /// Trains on all rows to learn from.
@@ -169,7 +221,7 @@ impl<'a> Run<'a> {
         let setup = self.setup;
         let began = Instant::now();
         self.epoch += 1;
-        let parameters = setup.parameters(best.depth, self.threads_of_library());
+        let parameters = setup.parameters(best.settings, self.threads_of_library());
         let mut growing = Growing::new(self.library, &setup.whole, &setup.wanted, &parameters)?;
         for round in 1..=best.rounds {
             growing.grow()?;
@@ -181,7 +233,7 @@ impl<'a> Run<'a> {
         let json = growing.to_json()?;
         let mut forest = booster_file::read(&json, setup.encoding.features())
             .map_err(|what| EngineError::new(ErrorKind::Internal, format!("XGBoost's model: {what}")))?;
-        let measured: Vec<usize> = setup.folds.iter().flat_map(|fold| fold.measured.clone()).collect();
+        let measured: Vec<usize> = setup.folds().iter().flat_map(|fold| fold.measured.clone()).collect();
         let margins = best.margins.concat();
         let (mut residuals, mut isotonic) = (Vec::new(), None);
         if setup.wanted.is_number() {
@@ -211,7 +263,7 @@ impl<'a> Run<'a> {
     }
 
     fn report(&mut self, rounds: u32, loss: f64) -> Result<(), EngineError> {
-        let rows = (self.setup.whole.learned.len() * self.setup.folds.len().max(1)) as u64;
+        let rows = (self.setup.whole.learned.len() * self.setup.folds().len().max(1)) as u64;
         let update = Update {
             epoch: self.epoch,
             step: self.step(rounds),

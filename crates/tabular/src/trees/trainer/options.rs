@@ -10,6 +10,7 @@ use ecommerce_ml_protocol::{EngineError, Field, ValueType};
 use ecommerce_ml_training::class_weights::ClassWeights;
 use ecommerce_ml_training::options::reader::unexpected;
 use ecommerce_ml_training::options::{class_weights, parse};
+use ecommerce_ml_training::search::{self, SearchOptions};
 use ecommerce_ml_training::{CommonOptions, Reader};
 use serde_json::{Value, json};
 
@@ -41,6 +42,10 @@ pub(super) struct Options {
     pub(super) class_weights: ClassWeights,
     /// Columns with the direction in which answers must not fall: 1 or -1.
     pub(super) monotone: BTreeMap<String, i8>,
+    /// Whether settings are looked for, and for how long.
+    pub(super) search: Option<SearchOptions>,
+    /// Names of what the user has given.
+    pub(super) given: Vec<String>,
 }
 
 impl Options {
@@ -59,6 +64,7 @@ impl Options {
             "reg_lambda",
             "early_stopping_rounds",
             "monotone",
+            search::OPTION,
             TEXT_FEATURES,
         ];
         if call.objective != Objective::Regression {
@@ -86,6 +92,12 @@ impl Options {
                 .map_or(50, |count| count as u32),
             class_weights: class_weights(&reader)?,
             monotone: monotone(&reader, call.input.fields())?,
+            search: SearchOptions::read(&reader)?,
+            given: names
+                .iter()
+                .filter(|name| reader.given(name).is_some())
+                .map(|&name| name.to_owned())
+                .collect(),
         };
         let effective = options.effective(&value, call.objective).to_string();
         Ok((options, effective))

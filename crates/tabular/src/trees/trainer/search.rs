@@ -13,6 +13,7 @@ use rayon::prelude::*;
 
 use super::internal;
 use super::loss::Wanted;
+use super::settings::Settings;
 
 /// Rounds between two looks at losses.
 const CHUNK: u32 = 10;
@@ -106,11 +107,11 @@ impl<'a> Growing<'a> {
     }
 }
 
-/// What a depth came to.
+/// What settings came to.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Measured {
-    /// Most steps from the root of a tree to a leaf.
-    pub(super) depth: u32,
+    /// How trees were grown.
+    pub(super) settings: Settings,
     /// How many rounds were best.
     pub(super) rounds: u32,
     /// The mean loss of all rows that were measured on then.
@@ -127,25 +128,26 @@ pub(super) struct Limits {
     pub(super) patience: u32,
 }
 
-/// The library, XGBoost's parameters, and the depth among them.
-pub(super) type Grown<'a> = (&'a Arc<Library>, &'a [(&'a str, String)], u32);
+/// The library, XGBoost's parameters, and the settings among them.
+pub(super) type Grown<'a> = (&'a Arc<Library>, &'a [(&'a str, String)], Settings);
 
-/// Trains with a depth on all folds, by the threads of a pool. `report` is told the rounds so far and the loss, and may end it with an error.
+/// Trains with some settings on all folds, by the threads of a pool. `report` is told the rounds so far and the loss; it says whether there is
+/// time to go on, and may end it with an error. None if there was none.
 ///
 /// # Errors
 /// Those of the library, and that of `report`.
 pub(super) fn measure(
     folds: &[Fold],
     wanted: &Wanted,
-    ((library, parameters, depth), pool): (Grown<'_>, &ThreadPool),
+    ((library, parameters, settings), pool): (Grown<'_>, &ThreadPool),
     limits: Limits,
-    report: &mut dyn FnMut(u32, f64) -> Result<(), EngineError>,
-) -> Result<Measured, EngineError> {
+    report: &mut dyn FnMut(u32, f64) -> Result<bool, EngineError>,
+) -> Result<Option<Measured>, EngineError> {
     let begin = |fold| Growing::new(library, fold, wanted, parameters);
     let mut growing =
         pool.install(|| folds.par_iter().map(begin).collect::<Result<Vec<_>, EngineError>>())?;
     let weight: f64 = folds.iter().map(|fold| wanted.weight(&fold.measured)).sum();
-    let mut best = Measured { depth, rounds: 0, loss: f64::INFINITY, margins: Vec::new() };
+    let mut best = Measured { settings, rounds: 0, loss: f64::INFINITY, margins: Vec::new() };
     let mut rounds = 0;
     while rounds < limits.rounds && rounds < best.rounds + limits.patience {
         let chunk = CHUNK.min(limits.rounds - rounds);
@@ -162,7 +164,9 @@ pub(super) fn measure(
             }
         }
         rounds += chunk;
-        report(rounds, best.loss)?;
+        if !report(rounds, best.loss)? {
+            return Ok(None);
+        }
     }
-    Ok(best)
+    Ok(Some(best))
 }

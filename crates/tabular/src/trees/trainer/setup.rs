@@ -6,9 +6,10 @@
 use std::sync::Arc;
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
-use ecommerce_ml_predictor::Job;
+use ecommerce_ml_predictor::{Job, Sink};
 use ecommerce_ml_protocol::training::{Objective, Prepared};
 use ecommerce_ml_protocol::{EngineError, Field, Input, Rows, ValueType};
+use ecommerce_ml_training::search::{SearchOptions, measurements, rungs};
 use ecommerce_ml_training::{Dataset, HeldOut, Targets};
 use ecommerce_ml_xgboost::{Library, Matrix};
 use rayon::prelude::*;
@@ -19,6 +20,7 @@ use super::loss::Wanted;
 use super::memory::MemoryModel;
 use super::options::Options;
 use super::search::Fold;
+use super::settings::Settings;
 use super::{DEPTHS, internal};
 use crate::call::{bytes_of, check_columns, columns_of};
 use crate::columns::{find, refused};
@@ -28,6 +30,9 @@ use crate::trees::encoding::{Encoder, Encoding};
 
 /// From so many numbers on one fold and one depth are tried: what chance does to a choice shrinks with the rows.
 const MANY: usize = 2_000_000;
+
+/// Fewest rows that a trial learns from, unless there are fewer.
+const LEAST_ROWS: usize = 1000;
 
 /// The depth of trees of many rows.
 const DEPTH_OF_MANY: u32 = 6;
@@ -43,10 +48,12 @@ pub(super) struct Setup {
     pub(super) wanted: Wanted,
     /// All rows to learn from.
     pub(super) whole: Fold,
-    /// Parts of them.
-    pub(super) folds: Vec<Fold>,
-    /// Which depths are tried.
-    pub(super) depths: Vec<u32>,
+    /// Parts of them, for each rung of a search; those of the last, or only one, have all rows.
+    pub(super) rungs: Vec<Vec<Fold>>,
+    /// What is tried: first what would be without a search.
+    pub(super) trials: Vec<Settings>,
+    /// How many of the trials those are.
+    pub(super) own_trials: usize,
     pub(super) prepared: Prepared,
     pub(super) incumbent: Option<ModelFiles>,
     monotone: String,
@@ -59,7 +66,12 @@ impl Setup {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn new(job: Job, library: &Arc<Library>, texts: &TextModels) -> Result<Self, EngineError> {
+    pub(super) fn new(
+        job: Job,
+        library: &Arc<Library>,
+        texts: &TextModels,
+        sink: &mut dyn Sink,
+    ) -> Result<Self, EngineError> {
         let Job { plan, base, incumbent, rows, .. } = job;
         let call = &plan.call;
         check_columns(&call.input)?;
@@ -82,19 +94,29 @@ impl Setup {
             None => most_features(fields),
         };
         let many = learned.len() * features >= MANY;
+        let own = own_settings(&options, many);
+        let own_trials = own.len();
+        let (trials, divisors) = match options.search {
+            None => (own, vec![1]),
+            Some(SearchOptions { trials, .. }) => {
+                let trials = (trials as usize).max(own_trials);
+                (Settings::drawn(&options, own, trials), rungs(learned.len(), trials, LEAST_ROWS))
+            }
+        };
         let sizes = MemoryModel {
             rows: dataset.len(),
             learned: learned.len(),
             features,
             sums: wanted.sums(),
-            folds: if many { 1 } else { usize::from(FOLDS) },
+            // Those of the rungs before the last have half as many rows together.
+            folds: (if many { 1 } else { usize::from(FOLDS) }) * if divisors.len() > 1 { 2 } else { 1 },
             rounds: options.n_estimators as usize,
             input: dataset.input.bytes(),
             texts: texts.as_ref().map_or(0, |plan| plan.bytes(dataset.len())),
             incumbent: incumbent.as_ref().map_or(0, bytes_of),
         };
         let memory = sizes.check(plan.memory_limit)?;
-        let texts = texts.map(|plan| plan.learn(columns, &learned)).transpose()?;
+        let texts = texts.map(|plan| plan.learn(columns, &learned, sink)).transpose()?;
         let (columns, fields) =
             texts.as_ref().map_or((columns, fields), |texts| (&texts.rows, &texts.fields));
         let row_folds = of_rows(&dataset, &targets, &learned, common.seed);
@@ -116,14 +138,18 @@ impl Setup {
             of_folds(&learned, &row_folds, many)
         };
         let fold = |parts: Parts| fold_of(library, (columns, fields), parts, means);
-        let folds = parts.into_par_iter().map(fold).collect::<Result<Vec<Fold>, EngineError>>()?;
-        let depths = match (options.max_depth, many) {
-            _ if folds.is_empty() => Vec::new(),
-            (Some(depth), _) => vec![depth],
-            (None, true) => vec![DEPTH_OF_MANY],
-            (None, false) => DEPTHS.to_vec(),
+        // Rows are in an order of their own, so that every so-many-th is any.
+        let thinned = |(learned, measured): &Parts, divisor: usize| {
+            (learned.iter().copied().step_by(divisor).collect(), measured.clone())
         };
-        let epochs = depths.len() as u32 + 1;
+        let rung = |divisor: &usize| {
+            let parts: Vec<Parts> = parts.iter().map(|parts| thinned(parts, *divisor)).collect();
+            parts.into_par_iter().map(fold).collect::<Result<Vec<Fold>, EngineError>>()
+        };
+        let trials = if parts.is_empty() { Vec::new() } else { trials };
+        let measurements = measurements(trials.len(), own_trials, divisors.len());
+        let rungs = divisors.iter().map(rung).collect::<Result<Vec<_>, _>>()?;
+        let epochs = measurements as u32 + 1;
         let prepared = Prepared {
             epochs,
             steps: u64::from(epochs) * u64::from(options.n_estimators),
@@ -142,8 +168,9 @@ impl Setup {
             encoding,
             wanted,
             whole,
-            folds,
-            depths,
+            rungs,
+            trials,
+            own_trials,
             prepared,
             incumbent,
             monotone,
@@ -151,13 +178,19 @@ impl Setup {
         })
     }
 
+    /// Parts of all rows to learn from.
+    pub(super) fn folds(&self) -> &[Fold] {
+        self.rungs.last().map_or(&[], Vec::as_slice)
+    }
+
     /// XGBoost's parameters.
-    pub(super) fn parameters(&self, depth: u32, threads: usize) -> Vec<(&'static str, String)> {
-        let Options { learning_rate, min_child_weight, reg_lambda, common, .. } = &self.options;
+    pub(super) fn parameters(&self, settings: Settings, threads: usize) -> Vec<(&'static str, String)> {
+        let Settings { max_depth, learning_rate, min_child_weight, reg_lambda } = settings;
+        let common = self.options.common;
         let mut parameters = vec![
             ("booster", "gbtree".to_owned()),
             ("tree_method", "hist".to_owned()),
-            ("max_depth", depth.to_string()),
+            ("max_depth", max_depth.to_string()),
             ("eta", learning_rate.to_string()),
             ("min_child_weight", min_child_weight.to_string()),
             ("lambda", reg_lambda.to_string()),
@@ -169,6 +202,16 @@ impl Setup {
         }
         parameters
     }
+}
+
+/// What is tried where nothing is looked for.
+fn own_settings(options: &Options, many: bool) -> Vec<Settings> {
+    let depths = match (options.max_depth, many) {
+        (Some(depth), _) => vec![depth],
+        (None, true) => vec![DEPTH_OF_MANY],
+        (None, false) => DEPTHS.to_vec(),
+    };
+    depths.into_iter().map(|depth| Settings::of(options, depth)).collect()
 }
 
 /// The features of a part of the rows, encoded by what the part alone tells.

@@ -15,6 +15,7 @@ use ecommerce_ml_training::early_stopping::Metric;
 pub use ecommerce_ml_training::options::SQL_OPTIONS;
 use ecommerce_ml_training::options::reader::{Reader, alternatives, refused, unexpected};
 use ecommerce_ml_training::options::{CommonOptions, class_weights};
+use ecommerce_ml_training::search::{self, SearchOptions};
 use serde_json::Value;
 
 use super::augment::Changes;
@@ -114,10 +115,16 @@ pub struct TrainingOptions {
     /// Goodfellow, "Adversarial training methods for semi-supervised text classification", 2017), 0 to 10. Default 0,
     /// not at all. Only where embeddings are trained.
     pub adversarial_epsilon: f64,
+    /// Whether a learning rate and a number of epochs are looked for. Default not.
+    pub search: Option<SearchOptions>,
+    /// Whether that doesn't look for the learning rate, since the user has given it.
+    pub gives_learning_rate: bool,
+    /// The same of the number of epochs.
+    pub gives_epochs: bool,
 }
 
 /// All names, in the order in which an error lists them.
-const NAMES: [&str; 27] = [
+const NAMES: [&str; 28] = [
     "learning_rate",
     "num_train_epochs",
     "per_device_train_batch_size",
@@ -142,6 +149,7 @@ const NAMES: [&str; 27] = [
     "freeze_layers",
     "augment",
     "adversarial_epsilon",
+    search::OPTION,
     "where",
     "deploy",
     "keep_versions",
@@ -160,6 +168,7 @@ impl TrainingOptions {
         let CommonOptions { seed, eval_fraction } = CommonOptions::read(&reader)?;
         let eval_strategy = eval_strategy(&reader, eval_fraction)?;
         refuse_classes(&reader, objective)?;
+        let search = search(&reader)?;
         Ok(Self {
             learning_rate: reader.number("learning_rate", learning_rate(tuning), above_zero(1.0))?,
             num_train_epochs: reader.integer("num_train_epochs", 1..=1000)?.unwrap_or(3) as u32,
@@ -188,8 +197,26 @@ impl TrainingOptions {
             tuning,
             augment: changes::read(&reader, objective)?,
             adversarial_epsilon: adversarial_epsilon(&reader, tuning)?,
+            search,
+            gives_learning_rate: search.is_some() && reader.given("learning_rate").is_some(),
+            gives_epochs: search.is_some() && reader.given("num_train_epochs").is_some(),
         })
     }
+}
+
+/// Texts that change from epoch to epoch would be changed anew for each trial.
+fn search(reader: &Reader<'_>) -> Result<Option<SearchOptions>, EngineError> {
+    let search = SearchOptions::read(reader)?;
+    if search.is_some() {
+        reader.refuse(&["augment"], "does not go with \"hyperparameter_search\"")?;
+        if reader.given("learning_rate").is_some() && reader.given("num_train_epochs").is_some() {
+            let message = "training option \"hyperparameter_search\" has nothing to look for";
+            return Err(
+                refused(message.to_owned()).with_hint("Leave out \"learning_rate\" or \"num_train_epochs\".")
+            );
+        }
+    }
+    Ok(search)
 }
 
 const SCHEDULERS: [(&str, SchedulerType); 4] = [

@@ -2,6 +2,8 @@
 //!
 //! Invariant: states are those of the sequences that they are asked for.
 
+use std::sync::Arc;
+
 use ecommerce_ml_protocol::EngineError;
 
 use super::super::epoch_augmentation::EpochAugmentation;
@@ -16,7 +18,7 @@ pub(in super::super) enum Inputs {
     /// Token ids of texts that are other ones in each epoch.
     Augmented(Box<EpochAugmentation>),
     /// The last states of first tokens, computed once: all that a head needs, and no more is trained.
-    States(Vec<f32>),
+    States(Arc<Vec<f32>>),
     /// These states of texts that are other ones in each epoch.
     FrozenAugmented(FrozenEncoder, Box<EpochAugmentation>),
 }
