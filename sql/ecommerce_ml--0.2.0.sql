@@ -860,7 +860,8 @@ CREATE TYPE recommendation_query AS (
     history text,
     count integer,
     exclude_seen boolean,
-    candidates text
+    candidates text,
+    diversity double precision
 );
 COMMENT ON TYPE recommendation_query IS 'what recommend asks a model for one customer';
 CREATE FUNCTION recommendations_as_text(query recommendation_query, model text) RETURNS text
@@ -879,7 +880,8 @@ CREATE FUNCTION recommendation_candidates(model text, relation regclass) RETURNS
 COMMENT ON FUNCTION recommendation_candidates(text, regclass) IS
     'the items of a relation that a model may recommend, to be read by recommendations_as_text';
 CREATE FUNCTION recommend(model text, customer text, count integer DEFAULT 10, history text[] DEFAULT NULL,
-                          exclude_seen boolean DEFAULT true, candidates regclass DEFAULT NULL)
+                          exclude_seen boolean DEFAULT true, candidates regclass DEFAULT NULL,
+                          diversity double precision DEFAULT 0)
     RETURNS TABLE (rank integer, item text, score double precision, because text[])
     LANGUAGE sql STABLE PARALLEL RESTRICTED COST 10000 ROWS 10
 BEGIN ATOMIC
@@ -888,10 +890,11 @@ BEGIN ATOMIC
     FROM recommendations_from_text(recommendations_as_text(
         ROW(recommend.customer, pg_catalog.to_json(recommend.history)::text, recommend.count, recommend.exclude_seen,
             CASE WHEN recommend.candidates IS NOT NULL
-                 THEN (SELECT recommendation_candidates(recommend.model, recommend.candidates)) END)::recommendation_query,
+                 THEN (SELECT recommendation_candidates(recommend.model, recommend.candidates)) END,
+            recommend.diversity)::recommendation_query,
         recommend.model)) AS found;
 END;
-COMMENT ON FUNCTION recommend(text, text, integer, text[], boolean, regclass) IS
+COMMENT ON FUNCTION recommend(text, text, integer, text[], boolean, regclass, double precision) IS
     'the items that a customer, or someone with a history, may want next, and the items of the history that speak for each';
 CREATE FUNCTION similar_items(model text, item text, count integer DEFAULT 10)
     RETURNS TABLE (rank integer, item text, score double precision)

@@ -2,10 +2,10 @@
 
 use std::ffi::CStr;
 
+use ecommerce_ml_aspects::aspects::Aspects;
 use ecommerce_ml_forecast::calendar::Period;
-use ecommerce_ml_report::input::Settings;
+use ecommerce_ml_report::input::{MOST_TOPICS, Settings};
 use ecommerce_ml_report::report::Report;
-use ecommerce_ml_report::topics::{MOST_TOPICS, Topics};
 use ecommerce_ml_report::{numbers, page, sections};
 use pgrx::iter::TableIterator;
 use pgrx::pg_sys::panic::ErrorReport;
@@ -58,7 +58,8 @@ fn render_report(
 /// Of a relation, its columns of texts, products and times.
 fn report(relation: pg_sys::Oid, names: [Option<&CStr>; 3], options: Option<JsonB>) -> Result<Report, Error> {
     let options = Options::read(options.map_or_else(|| serde_json::json!({}), |json| json.0), OPTIONS)?;
-    let settings = settings(&options)?;
+    let topics = topics(&options)?;
+    let settings = settings(&options, topics.names().to_vec())?;
     let expected = "\"day\", \"week\", \"month\", \"quarter\" or \"year\"";
     let read = |name: &str| Period::named(name).filter(|period| *period != Period::Hour);
     let period = options.text("period", expected, read)?;
@@ -87,16 +88,23 @@ fn report(relation: pg_sys::Oid, names: [Option<&CStr>; 3], options: Option<Json
         period,
         until,
         sample: sample.unwrap_or(10_000),
+        topics: &topics,
         settings,
     })
 }
 
-fn settings(options: &Options) -> Result<Settings, Error> {
+/// What clauses may speak of.
+fn topics(options: &Options) -> Result<Aspects, Error> {
+    let expected =
+        "an object of 1 to 64 topics, each an array of words and phrases, which may end with an asterisk";
+    let own = options.lists("topics", expected, MOST_TOPICS, is_term)?;
+    Ok(own.map_or_else(Aspects::of_shops, Aspects::of_terms))
+}
+
+fn settings(options: &Options, topics: Vec<String>) -> Result<Settings, Error> {
     let size = |name, range, expected, other: u64| -> Result<usize, Error> {
         Ok(usize::try_from(options.count_in(name, range, expected)?.unwrap_or(other)).unwrap_or(usize::MAX))
     };
-    let expected = "an object of 1 to 64 topics, each an array of words, which may end with an asterisk";
-    let topics = options.lists("topics", expected, MOST_TOPICS, is_word)?;
     Ok(Settings {
         title: options.text("title", "a text", |title| Some(title.to_owned()))?,
         alpha: options.rate("alpha")?.unwrap_or(0.05),
@@ -104,12 +112,14 @@ fn settings(options: &Options) -> Result<Settings, Error> {
         phrases: size("phrases", 1..=100, "a whole number from 1 to 100", 10)?,
         examples: size("examples", 0..=20, "a whole number from 0 to 20", 2)?,
         explain: size("explain", 0..=1000, "a whole number from 0 to 1000", 0)?,
-        topics: topics.map_or_else(Topics::default, Topics::new),
+        topics,
     })
 }
 
-/// Whether a word of a topic is one that texts may have.
-fn is_word(word: &str) -> bool {
-    let word = word.strip_suffix('*').unwrap_or(word);
-    !word.is_empty() && word.chars().all(|one| one.is_alphanumeric() || one == '\'')
+/// Whether a term of a topic is one that texts may have: words with spaces between them.
+fn is_term(term: &str) -> bool {
+    let term = term.strip_suffix('*').unwrap_or(term);
+    let is_word =
+        |word: &str| !word.is_empty() && word.chars().all(|one| one.is_alphanumeric() || one == '\'');
+    term.split(' ').all(is_word)
 }

@@ -55,7 +55,8 @@ impl Questions {
         Asked { own, whole }
     }
 
-    fn push(&mut self, text: &str) -> usize {
+    /// Adds a text by itself, and returns its place.
+    pub fn push(&mut self, text: &str) -> usize {
         self.texts.push(text.to_owned());
         self.texts.len() - 1
     }

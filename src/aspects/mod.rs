@@ -7,7 +7,7 @@
 //!
 //! Which clause speaks of which aspect is `ecommerce_ml_aspects`' to say. Invariant: the clauses of a review are one request.
 
-mod judgement;
+pub mod judgement;
 mod memo;
 pub mod summary;
 

@@ -272,6 +272,15 @@ pub fn of_table(table: pg_sys::Oid, column: &str) -> Result<Vec<Kept>, Error> {
     Ok(all()?.into_iter().filter(is_of_it).collect())
 }
 
+/// What is kept on a table itself.
+///
+/// # Errors
+/// When the catalogs can't be read.
+pub fn definitions_on(table: pg_sys::Oid) -> Result<Vec<Definition>, Error> {
+    let is_on_it = |kept: &Kept| kept.relation == table;
+    Ok(all()?.into_iter().filter(is_on_it).map(|kept| kept.definition).collect())
+}
+
 /// `None` for a trigger that isn't one that we made.
 fn read(row: &SpiHeapTupleData<'_>) -> Result<Option<Kept>, Error> {
     const DAMAGED: Error = Error::Unexpected("a damaged row in pg_trigger");

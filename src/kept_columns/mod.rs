@@ -34,7 +34,7 @@ mod watch_statistics;
 mod worker;
 
 pub use define::{KeepRequest, forget, keep};
-pub use definition::parse_mode;
+pub use definition::{Definition, definitions_on, parse_mode};
 pub use refresh::refresh;
 pub use stale::{watch_row, write_row};
 pub use statistics::{ColumnStatistics, all as statistics};

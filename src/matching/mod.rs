@@ -1,16 +1,20 @@
 //! Answers to questions like those that a relation has answers to.
 //!
 //! # Layout
+//! - [`embeddings`]: where embeddings of its questions are kept.
 //! - [`reading`]: the relation's rows, compared with the question one after the other.
+//! - [`nearest`]: those that an index of pgvector's finds.
 //! - [`lexical`]: lexemes by the server's text search.
-//! - [`semantic`]: embeddings, kept in a column or computed now.
+//! - [`semantic`]: embeddings compared, those of a column or computed now.
 //! - [`best`]: the texts of the rows that were chosen.
 //!
 //! It must not know how rows are scored: that is `ecommerce_ml_matching`'s. Invariant: the relation is read by statements of the
 //! calling role, so privileges and row security hold, and memory grows with the number of its rows, not with their texts.
 
 mod best;
+mod embeddings;
 mod lexical;
+mod nearest;
 mod reading;
 mod semantic;
 
@@ -21,6 +25,7 @@ use pgrx::pg_sys;
 use crate::error::Error;
 use crate::inference::check_length;
 use crate::relation::{Column, Relation};
+use reading::Ranked;
 
 /// What is asked.
 pub struct Question<'a> {
@@ -30,7 +35,7 @@ pub struct Question<'a> {
     /// Questions that have answers.
     pub question: &'a Column,
     pub answer: &'a Column,
-    /// Embeddings of those questions by the same model. None, or NULL in a row: computed now.
+    /// Embeddings of those questions by the same model. NULL in a row: computed now. None: those of a kept column, if there is one.
     pub embedding: Option<&'a Column>,
     /// None: the default one.
     pub model: Option<&'a str>,
@@ -79,11 +84,11 @@ pub fn find(question: &Question<'_>) -> Result<Found, Error> {
     if is_blank(question.text) {
         return Ok(Found::default());
     }
-    let Matches { best, confidence } = reading::rank(question, &statement)?;
+    let Ranked { matches: Matches { best, confidence }, places } = reading::rank(question, &statement)?;
     if confidence < question.min_confidence {
         return Ok(Found::default());
     }
-    Ok(Found { rows: best::texts(question, &best)?, confidence })
+    Ok(Found { rows: best::texts(question, &best, places.as_ref())?, confidence })
 }
 
 /// The text of an expression, compared byte by byte.

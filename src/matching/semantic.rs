@@ -1,4 +1,4 @@
-//! Embeddings, kept in a column or computed now.
+//! Embeddings compared, those of a column or computed now.
 //!
 //! Invariant: a row's embedding is compared only with one of the same width.
 
@@ -28,6 +28,11 @@ impl Embedded {
         let answers = answer(Output::Embedding, &model, Input::Texts(vec![question.to_owned()]))?;
         let values = answers.embedding(0)?.unwrap_or_default();
         Ok(Self { model, values })
+    }
+
+    /// Its numbers.
+    pub fn values(&self) -> &[f32] {
+        &self.values
     }
 
     /// How alike a row's embedding is, which a column of this name has.

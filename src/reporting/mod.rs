@@ -13,6 +13,7 @@ mod counts;
 mod reading;
 mod sample;
 
+use ecommerce_ml_aspects::aspects::Aspects;
 use ecommerce_ml_forecast::calendar::Period;
 use ecommerce_ml_report::Analysis;
 use ecommerce_ml_report::input::{Input, Settings, Source};
@@ -50,6 +51,8 @@ pub struct Question<'a> {
     pub until: Option<i64>,
     /// Reviews that are read, at most.
     pub sample: u64,
+    /// What clauses may speak of, by the names that the settings have.
+    pub topics: &'a Aspects,
     pub settings: Settings,
 }
 
@@ -84,7 +87,7 @@ pub fn report(question: Question<'_>) -> Result<Report, Error> {
             input.products.iter().filter(|product| product.name.is_none() && columns.product.is_some());
         counts.without_product = nameless.map(|product| product.current.rows + product.before.rows).sum();
         let query = sample::query(columns, &sources, spans, question.sample);
-        reading::read(&model, scheme, &query, &question.settings.topics, &mut input)?;
+        reading::read(&model, scheme, &query, question.topics, &mut input)?;
     }
     input.counts = counts;
     let phrases = question.settings.phrases;

@@ -93,6 +93,20 @@ impl Aspects {
         Ok(Self { names, own: Some(vocabulary) })
     }
 
+    /// A caller's, by name, each with its terms alone; the name is none. A term is a word or a phrase, and ends with `*` if it is how words begin. One
+    /// without a letter or a digit is passed over.
+    pub fn of_terms(listed: impl IntoIterator<Item = (String, Vec<String>)>) -> Self {
+        let mut vocabulary = Vocabulary::default();
+        let mut names = Vec::new();
+        for (place, (name, terms)) in listed.into_iter().enumerate() {
+            for term in terms {
+                vocabulary.add(term.trim(), Some(place), false);
+            }
+            names.push(name);
+        }
+        Self { names, own: Some(vocabulary) }
+    }
+
     /// What they are called.
     pub fn names(&self) -> &[String] {
         &self.names
@@ -282,6 +296,25 @@ mod tests {
                 row("the battery life is great", &["Battery life"]),
                 row("and it arrived on time.", &["shipping"]),
                 row("I like it.", &[]),
+            ]
+        );
+    }
+
+    #[test]
+    fn terms_by_name_are_all_that_speaks_of_them() {
+        let terms = |terms: &[&str]| terms.iter().map(|&one| one.to_owned()).collect();
+        let aspects = Aspects::of_terms([
+            ("Ärger".to_owned(), terms(&["leak*", "fell apart"])),
+            ("nothing".to_owned(), terms(&["*"])),
+            ("水".to_owned(), terms(&["漏水"])),
+        ]);
+        assert_eq!(
+            found(&aspects, "Ärger! It leaked, it fell apart. Nothing else. 杯子漏水了。"),
+            [
+                row("Ärger!", &[]),
+                row("It leaked, it fell apart.", &["Ärger"]),
+                row("Nothing else.", &[]),
+                row("杯子漏水了。", &["水"]),
             ]
         );
     }

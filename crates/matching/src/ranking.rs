@@ -63,10 +63,21 @@ impl Ranking {
         Self { terms, lexical_weight, statistics, rows: Vec::new() }
     }
 
-    /// Adds a row, given as its question's `tsvector` in text form and as it is, and the cosine of the embeddings.
+    /// Counts the words of a row, given as its question's `tsvector` in text form and as it is: how rare each is.
+    pub fn count(&mut self, lexemes: &str, text: &str) {
+        self.statistics.add(&self.terms.count(lexemes, text));
+    }
+
+    /// Adds a row whose words are counted, given in the same way, and the cosine of the embeddings.
     pub fn add(&mut self, key: RowKey, lexemes: &str, text: &str, semantic: Option<f32>) {
         let counts = self.terms.count(lexemes, text);
         self.statistics.add(&counts);
+        self.rows.push(Row { key, semantic, counts });
+    }
+
+    /// Adds a row whose words are not: how rare each is, others say.
+    pub fn add_uncounted(&mut self, key: RowKey, lexemes: &str, text: &str, semantic: Option<f32>) {
+        let counts = self.terms.count(lexemes, text);
         self.rows.push(Row { key, semantic, counts });
     }
 
@@ -158,6 +169,24 @@ mod tests {
             assert_eq!(rank(&rows, 0.7, 9), first);
         }
         assert_eq!(order_of(&first)[..2], [(1, 11), (5, 15)]);
+    }
+
+    #[test]
+    fn words_of_some_rows_may_tell_how_rare_they_are() {
+        let key = |(answer, question, ..): &(i64, i64, &str, Option<f32>)| RowKey {
+            answer: *answer,
+            question: *question,
+        };
+        let mut ranking = Ranking::new(Terms::of("'lamp':1 'return':2", ""), 0.7);
+        for row in &ROWS {
+            ranking.count(row.2, "");
+        }
+        for row in ROWS.iter().skip(1) {
+            ranking.add_uncounted(key(row), row.2, "", row.3);
+        }
+        let found = ranking.finish(9);
+        let all = rank(&ROWS, 0.7, 9);
+        assert_eq!(found, all, "the best rows are the same, and so is what their words weigh");
     }
 
     #[test]

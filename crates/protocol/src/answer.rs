@@ -43,13 +43,14 @@ pub enum Table {
     Forecast,
     /// What a customer may want next. Arguments: text `customer` (NULL: nobody known), text `history` (a JSON array of items; NULL: what is
     /// known of the customer), number `count` (NULL: 10), boolean `exclude_seen` (NULL: true), text `candidates` (an item set of the model; NULL:
-    /// all of its items). Columns: text `item`, number `score`, text `because` (a JSON array
+    /// all of its items), number `diversity` (from 0, which NULL is, to 1). Columns: text `item`, number `score`, text `because` (a JSON array
     /// of items); the best first.
     Recommendations,
     /// What is like an item. Arguments: text `item`, number `count`. Columns: text `item`, number `score`; the likest first.
     SimilarItems,
     /// What customers will do. Arguments: number `horizon` (seconds), number `after` (customers to pass over), number `count` (at most).
-    /// Columns: text `customer`, numbers `alive`, `purchases`, `value`, `lower`, `upper`; ordered by customer.
+    /// Columns: text `customer`, numbers `alive`, `purchases`, `value`, `lower`, `upper`, and by carrying the customer's past rate on
+    /// `past_purchases` and `past_value` (NULL where amounts aren't known); ordered by customer.
     Lifetimes,
     /// What a series comes to in all over its next periods. Arguments: number `horizon` (periods), a text for each key, and `known` as of
     /// [`Table::Forecast`]. Columns: numbers
@@ -106,6 +107,7 @@ impl Table {
                 ("count", ValueType::Number),
                 ("exclude_seen", ValueType::Boolean),
                 ("candidates", ValueType::Text),
+                ("diversity", ValueType::Number),
             ],
             _ => &[],
         }

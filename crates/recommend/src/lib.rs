@@ -6,7 +6,7 @@
 //! - [`interactions`]: rows put together to pairs of customer and item; [`weighting`]: what a pair counts, and how that fades.
 //! - [`ease`]: item-item weights in closed form; [`factors`]: vectors, [`als`]: those by alternating least squares, `conjugate`: its steps; [`ranking`]: the best of many scores.
 //! - [`scorer`]: scores of all items for one history, whichever of both computes them, and what each of them is made of.
-//! - [`item_set`]: items to choose from; [`model`]: a scorer with names, histories and popularity: what answers.
+//! - [`diversity`]: items of a list that are unlike each other; [`item_set`]: items to choose from; [`model`]: a scorer with names, histories and popularity: what answers.
 //! - [`described`]: texts of items, and how alike they are; [`cold`]: items without a sale, by those; `extension`: a model with more items.
 //! - [`split`]: which pairs are held out; [`evaluation`]: what rankings are worth on them; [`quality`]: what those of a model are worth on pairs that came later;
 //!   [`options`]: what a training is asked to do; [`selection`]: choosing settings; [`incumbent`]: a new model beside the live one; [`training`]: all of it, from
@@ -23,6 +23,7 @@ mod cholesky;
 pub mod cold;
 mod conjugate;
 pub mod described;
+pub mod diversity;
 pub mod ease;
 pub mod evaluation;
 mod extension;

@@ -3,6 +3,7 @@
 //! It must not know files or requests. Invariant: whatever is asked there is an answer, the most popular items if nothing else is
 //! known.
 
+use crate::diversity::{diversified, pool_size};
 use crate::interactions::Interactions;
 use crate::item_set::ItemSet;
 use crate::matrix::SparseMatrix;
@@ -46,6 +47,8 @@ pub struct Query<'a> {
     pub exclude_seen: bool,
     /// The items to choose from, if not all.
     pub candidates: Option<&'a ItemSet>,
+    /// From 0, the best items however alike they are, to 1.
+    pub diversity: f32,
 }
 
 /// An item of an answer.
@@ -129,7 +132,7 @@ impl Recommender {
         history.0.is_empty() || matches!(self.scorer, Scorer::Popularity { .. })
     }
 
-    /// The best items for a customer or a history, best first; the most popular ones of somebody unknown.
+    /// The best items for a customer or a history, best first, or as its diversity has them; the most popular ones of somebody unknown.
     pub fn recommend(&self, query: Query<'_>) -> Vec<Recommendation<'_>> {
         let known = query.customer.map_or((&[][..], &[][..]), |name| self.history(name));
         let given = query.history.map(|names| self.given(names));
@@ -140,11 +143,13 @@ impl Recommender {
         };
         let scores = self.scorer.scores(history);
         let of_popularity = self.goes_by_popularity(history);
-        let ranked = if of_popularity {
-            self.most_popular(query.count, passes)
+        let pool_size = pool_size(query.count, query.diversity);
+        let pool = if of_popularity {
+            self.most_popular(pool_size, passes)
         } else {
-            best(&scores.scores, &self.popularity, query.count, passes)
+            best(&scores.scores, &self.popularity, pool_size, passes)
         };
+        let ranked = diversified(&self.scorer, pool, query.count, query.diversity);
         let recommendation = |Ranked { item, score }: Ranked| Recommendation {
             item: self.name(item),
             score,

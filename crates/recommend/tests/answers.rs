@@ -150,6 +150,23 @@ fn candidates_and_what_was_seen_are_kept_to() {
 }
 
 #[test]
+fn a_diverse_list_is_of_several_tastes() {
+    for algorithm in [Wanted::Ease, Wanted::Als] {
+        let model = trained(algorithm, false).model;
+        let tastes = |diversity: f32, customer: &str| {
+            let query = Query { customer: Some(customer), count: 4, exclude_seen: true, ..Query::default() };
+            let found = model.recommend(Query { diversity, ..query });
+            let first = model.recommend(query)[0].clone();
+            assert!(found.len() == 4 && found[0] == first, "{found:?}");
+            found.iter().map(|one| one.item[..2].to_owned()).collect::<std::collections::BTreeSet<_>>().len()
+        };
+        assert!(tastes(0.0, "c000") == 1 && tastes(1.0, "c000") >= 3);
+        // Of what is popular the first is the first, too.
+        assert!((1..=4).contains(&tastes(1.0, "nobody")));
+    }
+}
+
+#[test]
 fn threads_and_weights_that_are_all_the_same_change_nothing() {
     let with = |threads: usize, weight: f64| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

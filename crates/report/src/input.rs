@@ -5,7 +5,9 @@
 use ecommerce_ml_metrics::drivers::Sums;
 
 use crate::spans::Spans;
-use crate::topics::Topics;
+
+/// Most topics: a bit each.
+pub const MOST_TOPICS: usize = 64;
 
 /// Names of what was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,8 +41,8 @@ pub struct Settings {
     pub examples: usize,
     /// Texts whose phrases are looked for.
     pub explain: usize,
-    /// What reviews may be about.
-    pub topics: Topics,
+    /// What reviews may be about, by name; those beyond [`MOST_TOPICS`] are passed over.
+    pub topics: Vec<String>,
 }
 
 /// All rows of a day.
@@ -116,8 +118,10 @@ pub struct Text {
     pub content: String,
     /// None if the model can't read it.
     pub reading: Option<Reading>,
-    /// What it is about, a bit each.
+    /// What it is about, a bit each; only of texts with content.
     pub topics: u64,
+    /// Those of them of which it speaks negatively.
+    pub negative_topics: u64,
     /// Its place in an order that has nothing to do with what it says.
     pub order: u64,
 }

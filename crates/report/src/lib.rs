@@ -3,7 +3,7 @@
 //! # Layout
 //! - [`input`]: what is reported on: counts of rows, and reviews with what a model read in them.
 //! - [`spans`]: which period is reported on, and which is the one before.
-//! - [`topics`]: what reviews are about, by their words.
+//! - [`words`]: words of a text.
 //! - [`analysis`]: from the input to the report: tests, ranking, examples.
 //! - [`report`]: the report as plain structs, whose fields are those of the JSON.
 //! - [`sections`]: the report as rows of JSON.
@@ -28,6 +28,6 @@ pub mod report;
 pub mod sections;
 pub mod sentences;
 pub mod spans;
-pub mod topics;
+pub mod words;
 
 pub use analysis::Analysis;

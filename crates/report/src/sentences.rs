@@ -152,7 +152,7 @@ impl Words<'_> {
         }
         if let Some((now, then, difference)) = numbers_of(&row.negative) {
             let sentence = format!(
-                "Of the reviews that mention {}, {} are negative in {current}, {} in {before} ({}).",
+                "Of the reviews that mention {}, {} speak of it negatively in {current}, {} in {before} ({}).",
                 quoted(&row.topic),
                 percent(now),
                 percent(then),
@@ -324,6 +324,13 @@ pub fn notes(report: &Report) -> Vec<String> {
             percent(share),
             fixed(prior, 0)
         ));
+    }
+    if !report.topics.is_empty() {
+        notes.push(
+            "A topic is what a clause speaks of, by its words. Whether negatively is what the model says of the clause and of its \
+             sentence; of several clauses of a review that speak of it, the one with the strongest score counts."
+                .to_owned(),
+        );
     }
     if method.explained > 0 {
         notes.push(format!(

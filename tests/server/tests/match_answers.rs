@@ -194,6 +194,124 @@ fn kept_embeddings_stand_for_computed_ones() {
 }
 
 #[test]
+fn a_kept_column_of_the_questions_is_used_without_being_named() {
+    let (cluster, mut session) = with_faq();
+    let found = "SELECT string_agg(concat_ws(' ', answer, round(score::numeric, 4)), ';' ORDER BY rank)
+                 FROM ecommerce_ml.match_answers('send back a parcel', 'faq', 'question', 'answer', 9, min_confidence => 0)";
+    // Which answers there are, and how many texts a model was asked for.
+    let asked = |session: &mut Client| -> (String, i64) {
+        let texts =
+            "SELECT coalesce(sum(texts), 0)::bigint FROM ecommerce_ml.stat_models WHERE name = 'reviews'";
+        let before: i64 = ask(session, texts);
+        let answers = ask(session, found);
+        (answers, ask::<i64>(session, texts) - before)
+    };
+    let (computed, texts) = asked(&mut session);
+    assert!(texts > 9, "{texts}");
+    run(&mut session, "SELECT ecommerce_ml.keep_column('faq', 'The vector', 'ecommerce_ml.embed(question)')");
+    run(&mut session, "SELECT ecommerce_ml.refresh_column('faq', 'The vector')");
+    // The engine may count a text a little later than it answers.
+    let (answers, texts) = asked(&mut session);
+    assert!(answers == computed && texts <= 1, "{texts} {answers}");
+    // What another version has written is computed, also where a call names the column.
+    run(
+        &mut session,
+        "ALTER TABLE faq DISABLE TRIGGER USER; UPDATE faq SET \"The vector\" = '{1,2}', \"The vector_model\" = 'other@3' WHERE id < 3",
+    );
+    let (answers, texts) = asked(&mut session);
+    assert!(answers == computed && (1..=4).contains(&texts), "{texts} {answers}");
+    let named = found.replace("9, min", "9, 'The vector', min");
+    assert_eq!(ask::<String>(&mut session, &named), computed);
+    // Nobody has to be able to read it; by words alone nothing is read.
+    run(&mut session, "CREATE ROLE agent LOGIN; GRANT SELECT (question, answer) ON faq TO agent");
+    assert_eq!(ask::<String>(&mut cluster.session_as("agent", "postgres"), found), computed);
+    let words = found.replace("min_conf", "lexical_weight => 1, model => 'missing', min_conf");
+    assert!(ask::<String>(&mut session, &words).starts_with("Send"));
+}
+
+/// A relation with kept embeddings as arrays and as pgvector's; `None` where that isn't installed.
+fn with_vectors() -> Option<(Cluster, Client)> {
+    let (cluster, mut session) = with_faq();
+    let installed = "SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'vector')";
+    if !ask::<bool>(&mut session, installed) {
+        println!("pgvector is not installed");
+        return None;
+    }
+    run(
+        &mut session,
+        "CREATE SCHEMA \"the Vectors\"; CREATE EXTENSION vector SCHEMA \"the Vectors\"; SELECT setseed(0.5);
+         CREATE TABLE many (id int, question text, answer text, kept real[], near \"the Vectors\".vector(384));
+         INSERT INTO many (id, question, answer) SELECT i, 'question ' || i, 'answer ' || i % 500 FROM generate_series(1, 3000) AS i;
+         UPDATE many SET kept = (SELECT array_agg(random() - 0.5) FROM generate_series(1, 384 + 0 * id));
+         UPDATE many SET kept = NULL WHERE id % 100 = 0;
+         UPDATE many SET near = kept::\"the Vectors\".vector; ANALYZE many",
+    );
+    Some((cluster, session))
+}
+
+/// What is found by a column, and how many scans of an index that took.
+fn by_column(session: &mut Client, column: &str) -> (Vec<String>, i64) {
+    let mut transaction = session.transaction().expect("none is open");
+    let query = format!(
+        "SELECT coalesce(array_agg(concat_ws(' ', answer, matched_question, round(score::numeric, 5), round(semantic_score::numeric, 5)) ORDER BY rank), '{{}}')
+         FROM ecommerce_ml.match_answers('may I send it back', 'many', 'question', 'answer', 5, '{column}', lexical_weight => 0, min_confidence => 0)"
+    );
+    let found = transaction.query_one(&query, &[]).expect("it is answered").get(0);
+    let scans = "SELECT coalesce(idx_scan, 0) FROM pg_stat_xact_user_tables WHERE relname = 'many'";
+    let scans = transaction.query_one(scans, &[]).expect("it is answered").get(0);
+    (found, scans)
+}
+
+#[test]
+fn an_index_of_pgvector_finds_what_comparing_all_rows_does() {
+    let Some((cluster, mut session)) = with_vectors() else { return };
+    let (expected, scans) = by_column(&mut session, "kept");
+    assert_eq!((expected.len(), scans), (5, 0));
+    // Without an index all rows are read as they are for an array.
+    assert_eq!(by_column(&mut session, "near"), (expected.clone(), 0));
+    // All lists are looked into, so nothing is passed over.
+    run(
+        &mut session,
+        "CREATE INDEX lists ON many USING ivfflat (near \"the Vectors\".vector_cosine_ops) WITH (lists = 10);
+         SET enable_seqscan = off; SET ivfflat.probes = 10",
+    );
+    let (found, scans) = by_column(&mut session, "near");
+    assert!(found == expected && scans > 0, "{scans} {found:?} {expected:?}");
+    // Settings are as they were, and where words count all rows are read.
+    assert_eq!(ask::<String>(&mut session, "SELECT current_setting('enable_indexscan')"), "on");
+    let words = |column: &str| {
+        format!(
+            "SELECT string_agg(answer || confidence, ';' ORDER BY rank)
+             FROM ecommerce_ml.match_answers('question 77', 'many', 'question', 'answer', 3, '{column}')"
+        )
+    };
+    assert_eq!(ask::<String>(&mut session, &words("near")), ask::<String>(&mut session, &words("kept")));
+    // Rows that the caller may see, which an index doesn't know of.
+    run(
+        &mut session,
+        "CREATE ROLE agent LOGIN; GRANT SELECT ON many TO agent; GRANT USAGE ON SCHEMA \"the Vectors\" TO agent;
+         ALTER TABLE many ENABLE ROW LEVEL SECURITY; CREATE POLICY few ON many USING (id < 40)",
+    );
+    let mut agent = cluster.session_as("agent", "postgres");
+    let few = by_column(&mut agent, "kept").0;
+    assert!(few.len() == 5 && few != expected, "{few:?}");
+    assert_eq!(by_column(&mut agent, "near").0, few);
+    // Few answers with many rows each.
+    run(&mut session, "UPDATE many SET answer = 'one of ' || id % 3");
+    assert_eq!(by_column(&mut session, "near").0, by_column(&mut session, "kept").0);
+    let hnsw = "SELECT EXISTS (SELECT FROM pg_am WHERE amname = 'hnsw')";
+    if ask::<bool>(&mut session, hnsw) {
+        run(
+            &mut session,
+            "UPDATE many SET answer = id; DROP INDEX lists; CREATE INDEX ON many USING hnsw (near \"the Vectors\".vector_cosine_ops)",
+        );
+        let (expected, (found, scans)) = (by_column(&mut session, "kept").0, by_column(&mut session, "near"));
+        let same = found.iter().filter(|one| expected.contains(one)).count();
+        assert!(scans > 0 && same >= 3, "{scans} {found:?} {expected:?}");
+    }
+}
+
+#[test]
 fn rows_are_read_as_the_caller() {
     let (cluster, mut superuser) = with_faq();
     run(&mut superuser, "CREATE ROLE agent LOGIN; CREATE VIEW shown AS TABLE faq");

@@ -47,6 +47,7 @@ fn customers_are_recommended_what_those_like_them_have() {
         found.len() == 4 && found.iter().all(|item| item.len() == 2 && item.starts_with('1')),
         "{found:?}"
     );
+    let found_first = found;
     let seen: bool = ask(
         &mut session,
         "SELECT bool_or(p.item::text = r.item) FROM ecommerce_ml.recommend('basket', '1', 4) AS r, purchases AS p
@@ -79,12 +80,26 @@ fn customers_are_recommended_what_those_like_them_have() {
         "SELECT count(*) FROM generate_series(0, 19) AS c, LATERAL ecommerce_ml.recommend('basket', c::text, 3) AS r",
     );
     assert_eq!(each, 60);
+    // What is like what is there already gives way, and nothing else changes.
+    assert_eq!(items(&mut session, "recommend('basket', '1', 4, diversity => NULL)"), found_first);
+    let diverse = items(&mut session, "recommend('basket', '1', 4, diversity => 1)");
+    assert!(diverse.len() == 4 && diverse[0] == found_first[0], "{diverse:?}");
+    assert!(!diverse[1..].iter().all(|item| item.starts_with('1')), "{diverse:?}");
+    let scores: bool = ask(
+        &mut session,
+        "SELECT count(*) = 4 AND bool_and(d.score = r.score AND d.because = r.because)
+         FROM ecommerce_ml.recommend('basket', '1', 4, diversity => 1) AS d JOIN ecommerce_ml.recommend('basket', '1', 100) AS r USING (item)",
+    );
+    assert!(scores);
     let similar = items(&mut session, "similar_items('basket', '13', 3)");
     assert!(similar.len() == 3 && similar.iter().all(|item| item.starts_with('1')), "{similar:?}");
 
     for (call, sqlstate) in [
         ("recommend('basket', '1', 0)", "22023"),
         ("recommend('basket', '1', 10001)", "22023"),
+        ("recommend('basket', '1', diversity => -0.1)", "22023"),
+        ("recommend('basket', '1', diversity => 1.1)", "22023"),
+        ("recommend('basket', '1', diversity => 'NaN')", "22023"),
         ("similar_items('basket', 'gone')", "22023"),
         ("recommend('nosuch', '1')", "42704"),
         ("recommend('reviews', '1')", "42809"),
@@ -134,6 +149,7 @@ fn many_customers_are_asked_for_together() {
         "customers AS c LEFT JOIN LATERAL ecommerce_ml.recommend('basket', c.id::text, 5, exclude_seen => false) AS r ON r.rank < 3",
         "(SELECT id FROM customers ORDER BY id DESC LIMIT 90) AS c, ecommerce_ml.recommend('basket', c.id::text, candidates => '\"in stock\"') AS r",
         "(SELECT DISTINCT id % 10 AS id FROM customers) AS c, ecommerce_ml.recommend('basket', c.id::text) AS r WHERE r.item <> '11'",
+        "customers AS c, ecommerce_ml.recommend('basket', c.id::text, 3, diversity => c.n / 4.0) AS r",
         // The same customer again and again, which the planner may keep the rows of.
         "generate_series(0, 199) AS c (n), ecommerce_ml.recommend('basket', (c.n % 3)::text, 2) AS r",
     ] {
@@ -215,7 +231,7 @@ fn only_candidates_are_recommended() {
         "SELECT * FROM ecommerce_ml.recommend('basket', '1', candidates => 'gone')",
         "42P01",
     );
-    let damaged = "ecommerce_ml.recommendations_as_text(ROW('1', NULL, 1, true, '42:ff'), 'basket')";
+    let damaged = "ecommerce_ml.recommendations_as_text(ROW('1', NULL, 1, true, '42:ff', NULL), 'basket')";
     fails_with(&mut session, &format!("SELECT {damaged}"), "22023");
     fails_with(&mut session, "SELECT ecommerce_ml.recommendation_candidates('reviews', 'nothing')", "42809");
     // Rows count that the caller may see.

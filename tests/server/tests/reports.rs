@@ -80,12 +80,15 @@ fn a_planted_change_is_found_and_none_in_shuffled_reviews() {
         "{examples}"
     );
 
-    // Each text is read once, and the order of the rows is nothing.
+    // Each text is read once, and besides only clauses of topics.
+    let no_topic = REPORT.replace("\"explain\"", "\"topics\": {\"none\": [\"xylophone\"]}, \"explain\"");
     let texts = "SELECT coalesce(sum(texts), 0)::bigint FROM ecommerce_ml.stat_models";
     let before: i64 = ask(&mut session, texts);
-    let first: String = ask(&mut session, &format!("SELECT string_agg(r::text, '|') FROM {REPORT} AS r"));
+    ask::<i64>(&mut session, &format!("SELECT count(*) FROM {no_topic} AS r"));
     let read: i64 = ask::<i64>(&mut session, texts) - before;
     assert_eq!(read, ask::<i64>(&mut session, "SELECT count(DISTINCT body) FROM shop"));
+    // The order of the rows is nothing.
+    let first: String = ask(&mut session, &format!("SELECT string_agg(r::text, '|') FROM {REPORT} AS r"));
     run(
         &mut session,
         "CREATE TABLE other AS SELECT * FROM shop ORDER BY hashint4(id); DROP TABLE shop; ALTER TABLE other RENAME TO shop",
@@ -273,7 +276,8 @@ fn rights_and_mistakes() {
         r#"{"topics": []}"#,
         r#"{"topics": {}}"#,
         r#"{"topics": {"a": []}}"#,
-        r#"{"topics": {"a": ["two words"]}}"#,
+        r#"{"topics": {"a": ["two  words"]}}"#,
+        r#"{"topics": {"a": ["two-words"]}}"#,
         r#"{"topics": {"a": ["*"]}}"#,
         r#"{"title": 1}"#,
     ] {
@@ -295,7 +299,7 @@ fn rights_and_mistakes() {
         "ecommerce_ml.report_reviews('shop', 'body', 'product', options => '{\"model\": \"private\"}')";
     let overview = &body(session, private, "overview")[0];
     assert!(overview["stars_source"].is_null() && overview["negative"]["n_current"] == 960, "{overview}");
-    let topics = r#"{"topics": {"water": ["leak*", "water"], "feeling": ["love"]}, "explain": 0}"#;
+    let topics = r#"{"topics": {"water": ["leak*", "water"], "feeling": ["I love"]}, "explain": 0}"#;
     let query = format!(
         "SELECT string_agg(title, ' ' ORDER BY title) FROM ({}) AS r WHERE section = 'topics'",
         with(topics)
@@ -303,6 +307,45 @@ fn rights_and_mistakes() {
     assert_eq!(ask::<String>(session, &query), "feeling water");
     run(session, "SET statement_timeout = '1ms'");
     fails_with(session, &format!("SELECT * FROM {REPORT}"), "57014");
+}
+
+#[test]
+fn a_topic_is_judged_by_its_clauses_in_english_and_chinese() {
+    let cluster = Cluster::new();
+    let mut session = cluster.session();
+    run(
+        &mut session,
+        "CREATE TABLE mixed (product text, body text);
+         INSERT INTO mixed VALUES
+             ('dress', 'The dress looks beautiful, but delivery was terribly slow.'), ('dress', 'Gorgeous color, but it arrived three weeks late, awful.'),
+             ('dress', 'I love the design. Shipping was a disaster.'), ('dress', 'Nothing to say.');
+         CREATE TABLE chinese (product text, body text);
+         INSERT INTO chinese VALUES
+             ('裙子', '裙子很漂亮，但是物流太慢了，非常失望。'), ('裙子', '颜色很好看，但是快递态度极差，太慢了。'), ('裙子', '样子非常漂亮，我很喜欢。快递很差，等了三周。')",
+    );
+    for (relation, model) in [("mixed", "reviews"), ("chinese", "reviews_multilingual")] {
+        let report = format!(
+            "ecommerce_ml.report_reviews('{relation}', 'body', 'product', options => '{{\"model\": \"{model}\"}}')"
+        );
+        let topics = body(&mut session, &report, "topics");
+        let of = |name: &str| {
+            let rows = topics.as_array().expect("an array");
+            let row =
+                rows.iter().find(|row| row["topic"] == name).unwrap_or_else(|| panic!("{name}: {topics}"));
+            (
+                row["mentions"]["current"].as_f64(),
+                row["negative"]["current"].as_f64(),
+                row["negative"]["n_current"].as_i64(),
+            )
+        };
+        let (look, delivery) = (of("look"), of("delivery"));
+        assert!(look.1 < Some(0.4) && delivery.1 > Some(0.6), "{relation}: {topics}");
+        assert_eq!((look.2, delivery.2), (Some(3), Some(3)), "{relation}: {topics}");
+        let all = if relation == "mixed" { 0.75 } else { 1.0 };
+        assert_eq!((look.0, delivery.0), (Some(all), Some(all)), "{relation}: {topics}");
+        let products = body(&mut session, &report, "product_topics");
+        assert_eq!(products[0]["topic"], "delivery", "{products}");
+    }
 }
 
 #[test]

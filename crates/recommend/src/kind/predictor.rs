@@ -87,6 +87,7 @@ fn recommendations(model: &Recommender, arguments: &Arguments<'_>, row: usize) -
         count: arguments.count(row)?,
         exclude_seen: arguments.boolean("exclude_seen", row).unwrap_or(true),
         candidates: arguments.candidates(row)?,
+        diversity: arguments.diversity(row)?,
     });
     let because = |one: &Recommendation<'_>| serde_json::to_string(&one.because).unwrap_or_default();
     let reasons: Vec<String> = found.iter().map(because).collect();
@@ -197,9 +198,22 @@ impl<'a> Arguments<'a> {
         values.get(row).copied().flatten()
     }
 
+    fn number(&self, name: &str, row: usize) -> Option<f64> {
+        let Values::Number(values) = self.rows.column(name)? else { return None };
+        values.get(row).copied().flatten()
+    }
+
+    fn diversity(&self, row: usize) -> Result<f32, EngineError> {
+        let diversity = self.number("diversity", row).unwrap_or_default();
+        if !(0.0..=1.0).contains(&diversity) {
+            return Err(refused(format!("diversity must be from 0 to 1, not {diversity}")));
+        }
+        #[allow(clippy::cast_possible_truncation, reason = "likeness needs no more digits")]
+        Ok(diversity as f32)
+    }
+
     fn count(&self, row: usize) -> Result<usize, EngineError> {
-        let Some(Values::Number(values)) = self.rows.column("count") else { return Ok(10) };
-        match values.get(row).copied().flatten() {
+        match self.number("count", row) {
             None => Ok(10),
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
             Some(count) if (1.0..=MOST_ITEMS).contains(&count) => Ok(count as usize),

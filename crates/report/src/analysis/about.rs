@@ -1,15 +1,16 @@
 //! Topics and words: which come more often, and how reviews with them sound.
 //!
-//! Invariant: a review counts once for each topic and each word, however often it has it.
+//! Invariant: a review counts once for each topic and each word, however often it has it; for a topic it is negative if it speaks of that so,
+//! whatever it says of others.
 
 use std::collections::{BTreeSet, HashMap};
 
 use ecommerce_ml_metrics::phrases::means_nothing;
 
 use super::{Negatives, When, change, read, reviews};
-use crate::input::{Input, Review, Settings, Text};
+use crate::input::{Input, MOST_TOPICS, Review, Settings, Text};
 use crate::report::{ProductTopicRow, TopicRow, WordRow};
-use crate::topics::{MOST_TOPICS, words as words_of};
+use crate::words::words as words_of;
 
 /// Reviews of both periods that a word has to be in, to be tested.
 const LEAST_REVIEWS: u64 = 10;
@@ -20,7 +21,7 @@ const MOST_WORDS: usize = 2000;
 /// Topics that are told of each of the products.
 const PRODUCTS_WITH_TOPICS: usize = 20;
 
-/// Reviews with each topic, by whether they are negative.
+/// Reviews with each topic, by whether they speak of it negatively.
 type ByTopic = [Negatives; MOST_TOPICS];
 
 /// Each topic that is mentioned, in the order of the settings; and how many tests were made.
@@ -29,7 +30,6 @@ pub fn topics(input: &Input, settings: &Settings) -> (Vec<TopicRow>, u64) {
     let (before, all_before) = of_period(input, When::Before, |_| true);
     let mut rows: Vec<TopicRow> = settings
         .topics
-        .names()
         .iter()
         .zip(current.iter().zip(&before))
         .filter(|(_, (now, then))| now.read + then.read > 0)
@@ -51,12 +51,11 @@ pub fn topics(input: &Input, settings: &Settings) -> (Vec<TopicRow>, u64) {
 fn of_period(input: &Input, when: When, wanted: impl Fn(&Review) -> bool) -> (ByTopic, u64) {
     let mut counts = [Negatives::default(); MOST_TOPICS];
     let mut all = 0;
-    for (_, text, reading) in read(input, reviews(input, when).filter(|review| wanted(review))) {
+    for (_, text, _) in read(input, reviews(input, when).filter(|review| wanted(review))) {
         all += 1;
         for (bit, count) in counts.iter_mut().enumerate() {
-            if text.topics & 1 << bit != 0 {
-                count.add(reading.tone);
-            }
+            count.read += text.topics >> bit & 1;
+            count.negative += (text.topics & text.negative_topics) >> bit & 1;
         }
     }
     (counts, all)
@@ -75,7 +74,6 @@ pub fn of_products(input: &Input, settings: &Settings, order: &[usize]) -> Vec<P
         let name = input.products.get(*product).and_then(|product| product.name.clone());
         let mut rows: Vec<ProductTopicRow> = settings
             .topics
-            .names()
             .iter()
             .zip(current.into_iter().zip(before))
             .filter(|(_, (now, then))| now.read + then.read > 0)

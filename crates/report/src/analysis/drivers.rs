@@ -12,7 +12,7 @@ use super::about::tells;
 use super::{Negatives, When, read, reviews};
 use crate::input::{Input, Settings, Text};
 use crate::report::DriverRow;
-use crate::topics::words as words_of;
+use crate::words::words as words_of;
 
 /// Reviews that a term has to be in, to be tested.
 const LEAST_REVIEWS: u64 = 10;

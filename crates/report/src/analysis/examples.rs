@@ -46,10 +46,11 @@ pub fn examples(input: &Input, settings: &Settings, report: &Report, order: &[us
     let each = settings.examples.min(1);
     let topics = report.topics.iter().filter(|row| row.mentions.significant || row.negative.significant);
     for row in topics.take(CHANGES) {
-        let bit = settings.topics.names().iter().position(|name| *name == row.topic).unwrap_or_default();
-        let own: Vec<_> =
-            current.iter().filter(|(_, text, _)| text.topics & 1 << bit != 0).copied().collect();
+        let bit = settings.topics.iter().position(|name| *name == row.topic).unwrap_or_default();
         // Most may praise it still: those that do not show what changed.
+        let shows = |text: &Text| if row.negative.is_up() { text.negative_topics } else { text.topics };
+        let own: Vec<_> =
+            current.iter().filter(|(_, text, _)| shows(text) >> bit & 1 == 1).copied().collect();
         let tone = if row.negative.is_up() { Tone::Negative } else { majority(&own) };
         found.extend(choice.best(own.iter(), tone, each, ("topic", Some(&row.topic))));
     }

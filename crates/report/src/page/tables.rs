@@ -60,7 +60,7 @@ pub fn products(rows: &[ProductRow], stars: &str) -> String {
 pub fn topics(rows: &[TopicRow]) -> String {
     let head = format!(
         "<tr><th scope=\"col\" rowspan=\"2\">Topic</th><th scope=\"colgroup\" colspan=\"3\">Reviews that mention it</th>\
-         <th scope=\"colgroup\" colspan=\"3\">Negative among these</th></tr>\n<tr>{0}{0}</tr>",
+         <th scope=\"colgroup\" colspan=\"3\">Negative of it, among these</th></tr>\n<tr>{0}{0}</tr>",
         "<th scope=\"col\" class=\"num\">now</th><th scope=\"col\" class=\"num\">before</th><th scope=\"col\">change</th>"
     );
     let row = |row: &TopicRow| {
@@ -103,7 +103,7 @@ pub fn product_topics(report: &Report) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    table(("What negative reviews of the first products are about", "caption"), head, rows.into_iter())
+    table(("What reviews of the first products speak of negatively", "caption"), head, rows.into_iter())
 }
 
 /// Words whose frequency changed.

@@ -5,7 +5,6 @@ use ecommerce_ml_report::input::{
     Counts, Day, Input, Product, Reading, Review, Settings, Source, Text, Tone,
 };
 use ecommerce_ml_report::spans::Spans;
-use ecommerce_ml_report::topics::Topics;
 
 pub const PRODUCTS: [&str; 5] = ["Kettle", "Lamp <b>\"XL\"</b>", "Toaster", "Mug & saucer", "Tent"];
 
@@ -17,7 +16,7 @@ pub fn settings() -> Settings {
         phrases: 8,
         examples: 2,
         explain: 100,
-        topics: Topics::default(),
+        topics: TOPICS.iter().map(|(name, _)| (*name).to_owned()).collect(),
     }
 }
 
@@ -51,6 +50,18 @@ impl Dice {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 }
+
+/// Words of topics.
+const TOPICS: [(&str, &[&str]); 8] = [
+    ("delivery", &["arrived"]),
+    ("packaging", &["packaged", "box", "seal"]),
+    ("price", &["price", "value", "cheap", "worth"]),
+    ("quality", &["quality", "sturdy", "leaks", "broke"]),
+    ("service", &["seller", "refund", "returned"]),
+    ("size", &["size", "smaller"]),
+    ("look", &["looks", "color", "beautiful", "ugly", "picture"]),
+    ("taste", &["smell"]),
+];
 
 const GOOD: [&str; 5] = [
     "I love it, works perfectly and looks great in our kitchen.",
@@ -127,8 +138,12 @@ pub fn add(
             Tone::Positive => (0.8, 4.7),
         };
         let reading = Some(Reading { tone, score: base.0, stars: Some(base.1) });
-        let (topics, order) = (Topics::default().of(said), input.texts.len() as u64);
-        input.texts.push(Text { content: said.to_owned(), reading, topics, order });
+        let has = |word: &&str| said.to_lowercase().contains(*word);
+        let bit = |(at, (_, words)): (usize, &(&str, &[&str]))| u64::from(words.iter().any(has)) << at;
+        let topics: u64 = TOPICS.iter().enumerate().map(bit).sum();
+        let negative_topics = if tone == Tone::Negative { topics } else { 0 };
+        let order = input.texts.len() as u64;
+        input.texts.push(Text { content: said.to_owned(), reading, topics, negative_topics, order });
         input.texts.len() - 1
     });
     let mut own = Sums::default();
