@@ -301,7 +301,12 @@ CREATE VIEW built_in AS
       "clothing": {"mae": 0.465, "r": 0.8197, "rows": 2265},
       "foods": {"mae": 0.4917, "r": 0.8508, "rows": 272},
       "amazon_snippets": {"pearson_r": 0.8243, "macro_f1": 0.8302, "rows": 3708},
-      "amazon_cells": {"accuracy": 0.95, "auc": 0.9839, "rows": 1000}}')
+      "amazon_cells": {"accuracy": 0.95, "auc": 0.9839, "rows": 1000}}'),
+    ('reviews_small', 'reviews', '{"scripts": ["Latin"], "parameters": 17391749, "size": 35509123}',
+    '{"amazon_snippets": {"pearson_r": 0.8079, "sign_accuracy": 0.841, "mae_stars": 0.5122, "macro_f1": 0.8254, "macro_f1_with_neutral": 0.5503, "rows": 3708},
+      "amazon_cells": {"accuracy": 0.938, "positive_f1": 0.939, "negative_f1": 0.937, "macro_f1": 0.938, "auc": 0.9819, "predicted_neutral": 0.039, "rows": 1000},
+      "fine_foods_test": {"auc_five_stars": 0.9156, "auc_expected_stars": 0.9117, "rows": 1000},
+      "imdb_held_out": {"accuracy": 0.9055, "positive_f1": 0.9047, "negative_f1": 0.9063, "macro_f1": 0.9055, "auc": 0.9643, "predicted_neutral": 0.0, "rows": 2000}}')
     ) AS m (name, base, info, metrics);
 COMMENT ON VIEW built_in IS 'the models that come with the extension';
 

@@ -19,7 +19,7 @@ use super::{content, jobs, resolve, schedules};
 use crate::error::Error;
 
 /// The models that come with the extension, as view `built_in` has them. They are no rows, and their first versions are none.
-const BUILT_IN: [&str; 2] = ["reviews", "reviews_multilingual"];
+const BUILT_IN: [&str; 3] = ["reviews", "reviews_multilingual", "reviews_small"];
 const BUILT_IN_VERSION: i32 = 1;
 
 /// What is recorded of a new version.

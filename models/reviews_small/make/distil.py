@@ -1,7 +1,7 @@
 """Teach a model what another one says of texts, on one core.
 
 The loss of a text is the cross entropy with the probabilities of the teacher, or with any of several stars where only praise or blame is
-known, plus that of its expected stars. Rates fall with the time, not with the steps, so that a training ends when it should however busy the machine is.
+known, plus that of its expected stars, plus the distance from the vector that the teacher's head reads, where it is known. Rates fall with the time, not with the steps, so that a training ends when it should however busy the machine is.
 
 It must not know where texts come from.
 """
@@ -16,16 +16,21 @@ from transformers import BertForSequenceClassification
 
 SEED, BATCH, POOL = 20240511, 32, 1280
 DECAY, BETAS, MAX_NORM, WARM_UP, LEAST = 0.01, (0.9, 0.98), 1.0, 0.04, 0.01
+VECTOR_WEIGHT = 2.0
 STARS = torch.arange(1.0, 6.0)
 
 
 @dataclass
 class Example:
-    """A tokenized text: ids without special tokens, and the probability of each star, or 1 for each star that it may have."""
+    """A tokenized text: ids without special tokens, and the probability of each star, or 1 for each star that it may have.
+
+    `vector` is what the teacher's pooler says of the whole text; without one, or if the text must be cut, only the stars count.
+    """
 
     ids: list[int]
     stars: list[float]
     any_of: bool
+    vector: torch.Tensor | None = None
 
 
 @dataclass
@@ -71,12 +76,20 @@ class Learner:
         mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
         stars = torch.tensor([example.stars for example in batch])
         with torch.autocast("cpu", torch.bfloat16):
-            logits = self.model(ids, attention_mask=mask).logits
+            vectors = self.model.bert(ids, attention_mask=mask).pooler_output
+            logits = self.model.classifier(vectors)
         likely = logits.float().log_softmax(1)
         if batch[0].any_of:
             return -likely.masked_fill(stars == 0, -1e9).logsumexp(1).mean()
         off = torch.nn.functional.smooth_l1_loss((likely.exp() - stars) @ STARS, torch.zeros(len(batch)), beta=0.5)
-        return -(stars * likely).sum(1).mean() + off
+        return -(stars * likely).sum(1).mean() + off + VECTOR_WEIGHT * self.apart(batch, vectors.float())
+
+    def apart(self, batch: list[Example], vectors: torch.Tensor) -> torch.Tensor:
+        """Mean square distance, a dimension, from the vectors of the teacher."""
+        known = [place for place, example in enumerate(batch) if example.vector is not None and len(example.ids) <= self.max_length - 2]
+        if not known:
+            return torch.zeros(())
+        return torch.nn.functional.mse_loss(vectors[known], torch.stack([batch[place].vector for place in known]).float())
 
     def learn(self, streams: list[Stream], minutes: float, tell=print, each=None) -> None:
         """Learn for so long; `each` is called every thousand steps."""

@@ -3,7 +3,8 @@
     python train.py --reviews ../reviews --texts texts.csv --engine ENGINE --minutes 30 --out FOLDER
 
 `texts.csv` is what `texts.py` wrote. The network begins with embeddings, head and layers `LAYERS` of `reviews`, or goes on from what was learned before (`--begin`, with
-`LATER_RATES`), and learns what `reviews` says of each text, or of the first so many (`--first`).
+`LATER_RATES`), and learns what `reviews` says of each text, or of the first so many (`--first`), and with `--vectors` the vector that its head reads. With `--favour`
+three of four batches are of texts whose source begins so.
 """
 
 import argparse
@@ -46,6 +47,23 @@ def student(reviews: Path) -> BertForSequenceClassification:
     return model
 
 
+@torch.no_grad()
+def vectors(reviews: Path, examples: list[distil.Example], tokenizer: Tokenizer) -> None:
+    """Give each example the vector that the head of `reviews` reads."""
+    model = BertForSequenceClassification.from_pretrained(reviews, dtype=torch.float32, attn_implementation="eager").eval()
+    first, last = tokenizer.encode("").ids
+    order = sorted((example for example in examples if len(example.ids) <= MAX_LENGTH - 2), key=lambda example: len(example.ids))
+    for start in range(0, len(order), 64):
+        part = order[start : start + 64]
+        longest = len(part[-1].ids)
+        ids = torch.tensor([[first, *example.ids, last] + [0] * (longest - len(example.ids)) for example in part])
+        mask = torch.tensor([[1] * (len(example.ids) + 2) + [0] * (longest - len(example.ids)) for example in part])
+        with torch.autocast("cpu", torch.bfloat16):
+            pooled = model.bert(ids, attention_mask=mask).pooler_output
+        for example, vector in zip(part, pooled.to(torch.float16)):
+            example.vector = vector.clone()
+
+
 def write(model: BertForSequenceClassification, reviews: Path, out: Path) -> None:
     """The model as it is, with the tokenizer of `reviews`."""
     model.save_pretrained(out)
@@ -62,19 +80,28 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--begin", type=Path, help="what this script wrote before")
     parser.add_argument("--first", type=int, help="learn from so many of the texts")
+    parser.add_argument("--vectors", action="store_true", help="learn the vectors, too")
+    parser.add_argument("--favour", action="append", default=[], help="what the names of sources begin with")
     args = parser.parse_args()
     distil.quick()
     with args.texts.open(newline="", encoding="utf-8") as file:
-        texts = [row["text"] for row in csv.DictReader(file)][: args.first]
+        rows = list(csv.DictReader(file))[: args.first]
+    texts = [row["text"] for row in rows]
     said = predict_by_engine(args.engine, args.reviews, texts, "int8")
     tokenizer = Tokenizer.from_file(str(args.reviews / "tokenizer.json"))
     examples = distil.encode(tokenizer, list(zip(texts, said.tolist())))
+    if args.vectors:
+        vectors(args.reviews, examples, tokenizer)
+    favoured, others = [], []
+    for row, example in zip(rows, examples):
+        (favoured if row["source"].startswith(tuple(args.favour) or "\0") else others).append(example)
+    streams = [distil.Stream(favoured, 0.75), distil.Stream(others, 0.25)] if favoured else [distil.Stream(others, 1.0)]
     if args.begin:
         model, rates = BertForSequenceClassification.from_pretrained(args.begin, dtype=torch.float32, attn_implementation="eager"), LATER_RATES
     else:
         model, rates = student(args.reviews), RATES
     learner = distil.Learner(model, tokenizer, rates, MAX_LENGTH)
-    learner.learn([distil.Stream(examples, 1.0)], args.minutes, lambda line: print(line, flush=True), lambda step: write(model, args.reviews, args.out))
+    learner.learn(streams, args.minutes, lambda line: print(line, flush=True), lambda step: write(model, args.reviews, args.out))
     write(model, args.reviews, args.out)
 
 

@@ -121,7 +121,7 @@ fn every_way_restores_everything() {
     restore(&cluster, &database, &file, &["--clean", "--if-exists"]);
     let mut there = cluster.session_in(&database);
     assert_eq!(ask::<i64>(&mut there, "SELECT count(*) FROM labelled"), 200);
-    assert_eq!(ask::<i64>(&mut there, "SELECT count(*) FROM ecommerce_ml.models"), 2);
+    assert_eq!(ask::<i64>(&mut there, "SELECT count(*) FROM ecommerce_ml.models"), 3);
 }
 
 #[test]

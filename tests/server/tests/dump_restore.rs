@@ -69,7 +69,7 @@ fn a_dump_of_the_plain_extension_restores_twice() {
         run(&mut target.session(), &format!("CREATE DATABASE {database}"));
         target.output("psql", &["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", database, "-f", &file]);
         let mut session = target.session_in(database);
-        assert_eq!(ask::<i64>(&mut session, "SELECT count(*) FROM ecommerce_ml.models"), 2);
+        assert_eq!(ask::<i64>(&mut session, "SELECT count(*) FROM ecommerce_ml.models"), 3);
         let _: String = ask(&mut session, "SELECT ecommerce_ml.predict_sentiment('fine')");
     }
 }

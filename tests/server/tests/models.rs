@@ -225,7 +225,7 @@ fn views_tell_what_is_there() {
 fn the_built_in_models_are_what_the_script_says() {
     let cluster = Cluster::new();
     let mut session = cluster.session();
-    for model in ["reviews", "reviews_multilingual"] {
+    for model in ["reviews", "reviews_multilingual", "reviews_small"] {
         let folder = cluster.folder(model);
         run(&mut session, &format!("SELECT ecommerce_ml.export_model('{model}', '{}')", folder.display()));
         import(&mut session, "imported", &folder);

@@ -120,7 +120,7 @@ const KEPT: &str = "SELECT concat_ws('; ',
     (SELECT string_agg(concat_ws(' ', job, data), ', ') FROM ecommerce_ml.stored_job_seen),
     (SELECT string_agg(concat_ws(' ', name, version, data), ', ') FROM ecommerce_ml.stored_seen))";
 
-const EXPECTED: &str = "reviews postgres postgres 1, reviews_multilingual postgres postgres 1, shop owner owner 1; \
+const EXPECTED: &str = "reviews postgres postgres 1, reviews_multilingual postgres postgres 1, reviews_small postgres postgres 1, shop owner owner 1; \
     1 failed public.\"Rows\" body label classification shop@1 {} owner; \
     shop \"Rows\" public.\"Rows\" body label classification NULL {} owner; shop analyst, shop public; reviews 1; 1 \\x78; 1 \\x79; shop 1 \\x7a";
 
