@@ -796,11 +796,11 @@ fn settings_that_were_tried_are_rows() {
         &mut session,
         &format!(
             "SELECT jsonb_build_object('trials', count(*), 'best', count(*) FILTER (WHERE best), 'rung', max(rung),
-                                       'least', min(loss) = min(loss) FILTER (WHERE best), 'rows', max(rows))
+                                       'least', min(loss) = min(loss) FILTER (WHERE best), 'rows', min(rows) > 200 AND max(rows) < 360)
              FROM ecommerce_ml.job_trials WHERE job = {job} AND name = 'worth' AND seconds > 0"
         ),
     );
-    assert_eq!(trials, json!({"trials": 5, "best": 1, "rung": 1, "least": true, "rows": 288}));
+    assert_eq!(trials, json!({"trials": 5, "best": 1, "rung": 1, "least": true, "rows": true}));
     let found: bool = ask(
         &mut session,
         &format!(
