@@ -39,7 +39,7 @@ fn predict_lifetime(
         let expected = "longer than nothing and at most 100 years";
         return Err(Error::ArgumentValue { argument: "horizon", expected }.into());
     }
-    let row = |Lifetime { customer, alive, purchases, value, lower, upper }: Lifetime| {
+    let row = |Lifetime { customer, alive, purchases, value, lower, upper, .. }: Lifetime| {
         (customer, alive, purchases, value, lower, upper)
     };
     Ok(TableIterator::new(find(model, seconds)?.into_iter().map(row)))

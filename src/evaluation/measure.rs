@@ -18,6 +18,7 @@ use pgrx::FromDatum;
 use pgrx::IntoDatum;
 
 use super::columns::{Columns, NamedColumns};
+use super::lifetimes;
 use super::model_classes::{ModelClasses, Target};
 use super::pipeline::Pipeline;
 use super::recommendations;
@@ -64,6 +65,9 @@ pub fn measure(model: &str, relation: Relation, named: &NamedColumns) -> Result<
     }
     if resolved.signature.task() == Task::Forecast {
         return series::measure(&resolved, &relation, named);
+    }
+    if resolved.signature.task() == Task::Lifetime {
+        return lifetimes::measure(&resolved, &relation, named);
     }
     let evaluation = Evaluation::new(model, relation, named)?;
     if evaluation.model.signature.task() == Task::Regression {

@@ -232,7 +232,7 @@ fn read(row: &SpiHeapTupleData<'_>) -> spi::Result<SeriesRow> {
 }
 
 /// A time without a time zone, as training reads it.
-pub(super) fn in_utc(time: &Column) -> String {
+pub fn in_utc(time: &Column) -> String {
     // SAFETY: the type of a column exists.
     let base = unsafe { pg_sys::getBaseType(time.type_oid()) };
     match base {

@@ -3,8 +3,11 @@
 //! It must not know how that is learned. Invariant: customers are asked for some at a time, so that no answer of the engine grows with
 //! their number.
 
+use std::rc::Rc;
+
 use ecommerce_ml_protocol::{Column, Rows, Table, Values};
 
+use crate::catalog::resolve::Resolved;
 use crate::error::Error;
 use crate::inference::{TableRow, model_of, tables};
 
@@ -19,6 +22,10 @@ pub struct Lifetime {
     pub value: Option<f64>,
     pub lower: f64,
     pub upper: f64,
+    /// By carrying the past rate on.
+    pub past_purchases: f64,
+    /// The same; none where amounts aren't known.
+    pub past_value: Option<f64>,
 }
 
 /// What all customers will do within so many seconds, by customer.
@@ -26,12 +33,19 @@ pub struct Lifetime {
 /// # Errors
 /// Those of [`tables`], and the engine's.
 pub fn find(model: &str, seconds: f64) -> Result<Vec<Lifetime>, Error> {
-    let model = model_of(Some(model))?;
+    of_model(&model_of(Some(model))?, seconds)
+}
+
+/// The same of a model that has been found.
+///
+/// # Errors
+/// As [`find`].
+pub fn of_model(model: &Rc<Resolved>, seconds: f64) -> Result<Vec<Lifetime>, Error> {
     let mut found = Vec::new();
     for page in 0.. {
         pgrx::check_for_interrupts!();
         let arguments = arguments(seconds, page * CUSTOMERS_AT_ONCE);
-        let answer = tables(&model, Table::Lifetimes, arguments)?.pop().unwrap_or_default();
+        let answer = tables(model, Table::Lifetimes, arguments)?.pop().unwrap_or_default();
         for row in TableRow::all(&answer) {
             found.push(lifetime(row).ok_or(Error::Unexpected("a lifetime without a customer"))?);
         }
@@ -58,5 +72,7 @@ fn lifetime(row: TableRow<'_>) -> Option<Lifetime> {
         value: row.number("value"),
         lower: row.number("lower")?,
         upper: row.number("upper")?,
+        past_purchases: row.number("past_purchases")?,
+        past_value: row.number("past_value"),
     })
 }

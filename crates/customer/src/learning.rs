@@ -5,6 +5,8 @@
 //! says of the level may not be true of the next. It must not know messages. Invariant: what is measured was not known, and its level is
 //! not made good.
 
+use ecommerce_ml_metrics::foretold::{Foretold, calibration_error, total_error};
+
 use crate::fit::FitError;
 use crate::history::History;
 use crate::ledger::Ledger;
@@ -192,29 +194,18 @@ impl HeldOut {
         let errors = if is_naive { self.errors().1 } else { self.errors().0 };
         let of_purchases = self.outcomes.iter().map(|one| (said(one).0 - one.actual.0).abs());
         let mut found = vec![("mae", mean(errors.into_iter())), ("purchases_mae", mean(of_purchases))];
-        let total = |of: fn((f64, f64)) -> f64| {
-            let actual: f64 = self.outcomes.iter().map(|one| of(one.actual)).sum();
-            let expected: f64 = self.outcomes.iter().map(|one| of(said(one))).sum();
-            (actual > 0.0).then(|| expected / actual - 1.0)
+        let foretold = |of: fn((f64, f64)) -> f64| -> Vec<Foretold> {
+            let one = |one: &Outcome| Foretold { expected: of(said(one)), actual: of(one.actual) };
+            self.outcomes.iter().map(one).collect()
         };
-        found.extend(total(|one| one.0).map(|error| ("purchases_total_error", error)));
+        let purchases = foretold(|one| one.0);
+        found.extend(total_error(&purchases).map(|error| ("purchases_total_error", error)));
         if self.has_amounts {
-            found.extend(total(|one| one.1).map(|error| ("value_total_error", error)));
+            found.extend(total_error(&foretold(|one| one.1)).map(|error| ("value_total_error", error)));
         }
-        found.extend(self.calibration(said).map(|error| ("calibration_error", error)));
+        found.extend(calibration_error(&purchases).map(|error| ("calibration_error", error)));
         found.extend(self.coverage.filter(|_| !is_naive).map(|coverage| ("coverage", coverage)));
         found
-    }
-
-    /// Mean distance between expected and real purchases of tenths of the customers, by what is expected of them, over the mean of all.
-    fn calibration(&self, said: impl Fn(&Outcome) -> (f64, f64)) -> Option<f64> {
-        let mut sorted: Vec<(f64, f64)> =
-            self.outcomes.iter().map(|one| (said(one).0, one.actual.0)).collect();
-        sorted.sort_by(|one, other| one.0.total_cmp(&other.0).then(one.1.total_cmp(&other.1)));
-        let actual: f64 = sorted.iter().map(|one| one.1).sum();
-        let tenths = sorted.chunks(sorted.len().div_ceil(10).max(1));
-        let distance = |tenth: &[(f64, f64)]| tenth.iter().map(|(said, came)| said - came).sum::<f64>().abs();
-        (actual > 0.0).then(|| tenths.map(distance).sum::<f64>() / actual)
     }
 
     /// What makes half of the distance of the sums good.
@@ -239,7 +230,8 @@ pub fn means(model: &Model, history: &History, horizon: f64) -> (f64, f64) {
 }
 
 /// Repeats so far and their worth, carried on. Who bought twice within a day doesn't do so each day.
-fn past_rate(history: &History, horizon: f64) -> (f64, f64) {
+#[must_use]
+pub fn past_rate(history: &History, horizon: f64) -> (f64, f64) {
     let purchases = f64::from(history.repeats) / history.age.max(1.0) * horizon;
     (purchases, purchases * history.mean_spend.unwrap_or(0.0))
 }

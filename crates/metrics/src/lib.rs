@@ -7,6 +7,7 @@
 //! - [`calibration`]: whether probabilities are what they say; [`coverage`]: how right the surest answers are; [`confidence`]: both.
 //! - [`curve`]: the area under a ROC curve, in bounded memory.
 //! - [`regression`]: numbers predicted for numbers: errors, R2, correlation.
+//! - [`foretold`]: numbers foretold of many, beside what came.
 //! - [`ranking`]: lists of items ranked for somebody: NDCG, recall, coverage, novelty.
 //! - [`report`]: all of these as rows, under the names that SQL shows.
 //! - [`paired`]: whether two models differ on the same rows.
@@ -17,7 +18,7 @@
 //!   gamma function.
 //!
 //! It must not know where rows come from: no PostgreSQL, no models, no I/O. Invariant: memory doesn't grow with the number of rows,
-//! but for [`paired::bootstrap`], [`phrases::PhraseTally`] and up to 8 MiB of [`baseline::Numbers`], and what has no value, such as
+//! but for [`foretold`], [`paired::bootstrap`], [`phrases::PhraseTally`] and up to 8 MiB of [`baseline::Numbers`], and what has no value, such as
 //! the mean of nothing, is `None` and never NaN.
 
 #![forbid(unsafe_code)]
@@ -31,6 +32,7 @@ pub mod coverage;
 pub mod curve;
 pub mod discovery;
 pub mod drivers;
+pub mod foretold;
 pub mod gamma;
 pub mod normal;
 pub mod paired;

@@ -4,6 +4,7 @@
 //! value has no row.
 
 use crate::baseline::{ClassBaseline, Numbers};
+use crate::foretold::{Foretold, calibration_error, mean_error, tenths, total_error};
 use crate::ranking::Rankings;
 use crate::{ClassScores, Confidence, Confusion, Curve, Regression, Scored};
 
@@ -135,6 +136,51 @@ pub fn of_rankings(model: &Rankings, baseline: &Rankings, pairs: u64, skipped: u
     metrics.push(overall("customers", Some(model.customers() as f64)));
     metrics.extend(measures(model));
     metrics.extend(measures(baseline).map(|metric| metric.map(named_baseline)));
+    metrics.into_iter().flatten().collect()
+}
+
+/// What customers were expected to do, and what carrying their past rates on says, beside what they did: one each.
+#[derive(Debug, Clone, Default)]
+pub struct Lifetimes {
+    /// Purchases.
+    pub purchases: Vec<Foretold>,
+    /// The same by past rates.
+    pub past_purchases: Vec<Foretold>,
+    /// What they are worth; none where amounts aren't known.
+    pub values: Vec<Foretold>,
+    /// The same by past rates.
+    pub past_values: Vec<Foretold>,
+    /// Customers of whom the interval held.
+    pub within: u64,
+    /// Customers who are not known.
+    pub skipped: u64,
+}
+
+/// What expectations of customers are worth; the baseline is that of past rates. Means of tenths of the customers have the number of the tenth as their
+/// class, that of whom least is expected first.
+#[allow(clippy::cast_precision_loss)]
+pub fn of_lifetimes(found: &Lifetimes) -> Vec<Metric> {
+    let customers = found.purchases.len() as u64;
+    let measures = |purchases: &[Foretold], values: &[Foretold]| {
+        let main = if values.is_empty() { purchases } else { values };
+        [
+            overall("mae", mean_error(main)),
+            overall("purchases_mae", mean_error(purchases)),
+            overall("purchases_total_error", total_error(purchases)),
+            overall("value_total_error", total_error(values)),
+            overall("calibration_error", calibration_error(purchases)),
+        ]
+    };
+    let mut metrics = Vec::from(counts(customers, found.skipped));
+    metrics.extend(measures(&found.purchases, &found.values));
+    metrics.push(overall("coverage", crate::ratio(found.within as f64, customers)));
+    metrics
+        .extend(measures(&found.past_purchases, &found.past_values).map(|metric| metric.map(named_baseline)));
+    for (number, tenth) in (1..).zip(tenths(&found.purchases)) {
+        let mean = |name: &str, value| Some((name.to_owned(), Some(number.to_string()), value));
+        metrics.push(mean("expected_purchases", tenth.expected));
+        metrics.push(mean("actual_purchases", tenth.actual));
+    }
     metrics.into_iter().flatten().collect()
 }
 

@@ -5,6 +5,8 @@
 //! are interactions with; the solution itself takes a decomposition of a matrix for each customer. It must not know who is solved for.
 //! Invariant: a solution depends on its own weights, the others' factors and where it begins alone.
 
+use ecommerce_ml_tensor_cpu::vectors::Normal;
+
 use crate::factors::Factors;
 
 /// Steps for each.
@@ -51,37 +53,26 @@ impl<'a> Round<'a> {
     /// Takes factors nearer to the solution for these places of others and their weights. `solution`: `[width]`.
     pub fn improve(&self, others: &[u32], weights: &[f32], solution: &mut [f32], scratch: &mut Scratch) {
         let Scratch { residual, direction, product } = scratch;
+        // `A = Y' Y + λ I + Σ α weight y y'`.
+        let (gram, matrix) = (&self.gram[..], &self.others.values[..]);
+        let normal = Normal { gram, matrix, places: others, weights, factor: self.alpha };
         // Of the right side, `Σ c y`, what is left: `b - A x`.
-        self.multiply(others, weights, solution, residual);
+        normal.multiply(solution, residual);
         residual.iter_mut().for_each(|one| *one = -*one);
-        for (&other, &weight) in others.iter().zip(weights) {
-            add(residual, 1.0 + self.alpha * weight, self.others.row(other as usize));
-        }
+        normal.add_sum(residual);
         direction.copy_from_slice(residual);
         let mut left = dot(residual, residual);
         for _ in 0..STEPS {
             if left < SOLVED {
                 return;
             }
-            self.multiply(others, weights, direction, product);
+            normal.multiply(direction, product);
             let step = left / dot(direction, product);
             add(solution, step, direction);
             add(residual, -step, product);
             let before = std::mem::replace(&mut left, dot(residual, residual));
             let ratio = left / before;
             direction.iter_mut().zip(&*residual).for_each(|(one, &rest)| *one = rest + ratio * *one);
-        }
-    }
-
-    /// `A x` for `A = Y' Y + λ I + Σ α weight y y'`. `into`: `[width]`.
-    fn multiply(&self, others: &[u32], weights: &[f32], vector: &[f32], into: &mut [f32]) {
-        into.fill(0.0);
-        for (row, &factor) in self.gram.chunks_exact(vector.len().max(1)).zip(vector) {
-            add(into, factor, row);
-        }
-        for (&other, &weight) in others.iter().zip(weights) {
-            let factors = self.others.row(other as usize);
-            add(into, self.alpha * weight * dot(factors, vector), factors);
         }
     }
 }

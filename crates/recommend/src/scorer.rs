@@ -2,6 +2,8 @@
 //!
 //! It must not know names. Invariant: what the items of a history contribute to a score adds up to it, but for rounding.
 
+use ecommerce_ml_tensor_cpu::vectors::row_products;
+
 use crate::als::{Solved, Solver, dot};
 use crate::matrix::SparseMatrix;
 
@@ -62,11 +64,8 @@ impl Scorer {
             Scorer::Als(solver) if !items.is_empty() => {
                 let own = solver.solve(items, weights);
                 #[allow(clippy::cast_possible_truncation, reason = "scores need no more digits")]
-                for (score, factors) in
-                    scores.iter_mut().zip(solver.factors.values.chunks(solver.factors.width))
-                {
-                    *score = dot(&own.factors, factors) as f32;
-                }
+                let factors: Vec<f32> = own.factors.iter().map(|&one| one as f32).collect();
+                row_products(&solver.factors.values, &factors, &mut scores);
                 solved = Some(own);
             }
             Scorer::Als(_) | Scorer::Popularity { .. } => {}

@@ -14,7 +14,7 @@
 //! - `shape`: sizes.
 //! - `linear`, `embeddings`, `layer`, `head`: the parts of the network.
 //! - `encoder`: batches of sequences through the parts, among threads as `division` says; `layerwise`: a layer at a time.
-//! - [`product`]: products of plain matrices, for training.
+//! - [`product`]: products of plain matrices, [`vectors`]: those of a vector with some rows of one, for training.
 //! - `peak`, [`samples`]: what the machine can do, and kernels at work, for benchmarks; `speed`: which precision is faster.
 //! - `cpu`: the processor that all this runs on, and its threads: `thread_pool`; `shared`: the memory that they share.
 //!
@@ -54,6 +54,7 @@ mod shared;
 mod simd;
 mod speed;
 mod thread_pool;
+pub mod vectors;
 
 pub use cpu::{Cpu, KERNELS_VARIABLE, MissingKernels};
 pub use embeddings::{EmbeddingWeights, WordWeights, pack_embeddings};

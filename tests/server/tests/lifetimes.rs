@@ -116,11 +116,15 @@ fn customers_are_learned_measured_and_asked_for() {
     let outcome = said(&mut session, again);
     assert!(outcome.contains("not deployed: it cannot be compared with version 1"), "{outcome}");
     let before = expected(&mut session);
+    let evaluate = "ecommerce_ml.evaluate_model('customers', '\"My Shop\".orders')";
+    fails_with(&mut session, &format!("SELECT {evaluate}"), "22023");
+    run(&mut session, "CREATE TABLE known AS SELECT max(ordered) AS last FROM \"My Shop\".orders");
     run(
         &mut session,
         "INSERT INTO \"My Shop\".orders SELECT \"Customer\", max(ordered) + interval '100 days', 20 FROM \"My Shop\".orders
          WHERE \"Customer\" % 2 = 0 GROUP BY 1",
     );
+    evaluated_by_what_came(&mut session, evaluate);
     let again: i64 = ask(&mut session, "SELECT ecommerce_ml.retrain_model('customers')");
     succeed(&mut session, again);
     let compared: bool = ask(
@@ -139,6 +143,54 @@ fn customers_are_learned_measured_and_asked_for() {
     cluster.output("pg_dump", &["-Fc", "-f", &file]);
     cluster.output("pg_restore", &["--exit-on-error", "-d", "restored", &file]);
     assert_eq!(expected(&mut cluster.session_in("restored")), after);
+}
+
+/// What a model expected of the time since its training, beside what customers did.
+fn evaluated_by_what_came(session: &mut Client, evaluate: &str) {
+    run(
+        session,
+        &format!(
+            "CREATE TABLE came AS SELECT \"Customer\"::text AS customer, count(*) AS purchases, sum(amount)::float8 AS value
+                 FROM \"My Shop\".orders, known WHERE ordered > last GROUP BY 1;
+             INSERT INTO \"My Shop\".orders SELECT 9999, last + interval '1 day', 5 FROM known;
+             CREATE TABLE said AS SELECT l.*, coalesce(c.purchases, 0) AS bought, coalesce(c.value, 0) AS worth
+                 FROM known, LATERAL ecommerce_ml.predict_lifetime('customers', (SELECT max(ordered) FROM \"My Shop\".orders) - last) AS l
+                      LEFT JOIN came AS c USING (customer);
+             CREATE TABLE measured AS SELECT * FROM {evaluate}"
+        ),
+    );
+    for (metric, expected) in [
+        ("count", "count(*)"),
+        ("skipped", "max(1)"),
+        ("mae", "avg(abs(value - worth))"),
+        ("purchases_mae", "avg(abs(purchases - bought))"),
+        ("purchases_total_error", "sum(purchases) / sum(bought) - 1"),
+        ("value_total_error", "sum(value) / sum(worth) - 1"),
+        ("coverage", "avg((worth BETWEEN lower AND upper)::int)"),
+    ] {
+        let agree = format!(
+            "SELECT abs((SELECT value FROM measured WHERE metric = '{metric}') - (SELECT {expected} FROM said)) < 1e-6"
+        );
+        assert!(ask::<bool>(session, &agree), "{metric}");
+    }
+    let tenths = "SELECT count(*) = 10 AND abs(avg(value) - (SELECT avg(bought) FROM said)) < 0.01 AND max(class::int) = 10
+                  FROM measured WHERE metric = 'actual_purchases'";
+    assert!(ask::<bool>(session, tenths));
+    let baselines: i64 = ask(session, "SELECT count(*) FROM measured WHERE metric LIKE 'baseline%'");
+    assert_eq!(baselines, 5);
+    for (arguments, sqlstate) in [
+        ("text_column => 'amount'", "22023"),
+        ("key_columns => '{Customer,amount}'", "22023"),
+        ("time_column => 'amount'", "42804"),
+        ("time_column => 'nowhere'", "42703"),
+    ] {
+        fails_with(
+            session,
+            &format!("SELECT {}", evaluate.replace("orders')", &format!("orders', {arguments})"))),
+            sqlstate,
+        );
+    }
+    run(session, "DELETE FROM \"My Shop\".orders WHERE \"Customer\" = 9999");
 }
 
 #[test]

@@ -74,7 +74,9 @@ impl LifetimeModel {
             Loss::AfterAny => "MBG/NBD",
         };
         let amounts = self.model.spend.map(|_| "Gamma-Gamma");
-        let details = json!({ "customers": self.customers.len(), "purchases": method, "amounts": amounts });
+        let details = json!({
+            "customers": self.customers.len(), "purchases": method, "amounts": amounts, "end": self.end,
+        });
         ModelInfo {
             kind: KIND.to_owned(),
             signature: self.signature(),

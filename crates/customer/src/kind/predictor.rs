@@ -9,6 +9,7 @@ use ecommerce_ml_protocol::{Answers, Column, EngineError, Input, ModelInfo, Outp
 
 use super::model::LifetimeModel;
 use super::refused;
+use crate::learning::past_rate;
 
 /// Most customers of an answer.
 const MOST_ROWS: usize = 100_000;
@@ -69,6 +70,10 @@ fn lifetimes(model: &LifetimeModel, arguments: &Rows, row: usize) -> Result<Rows
             .with_hint("Ask for fewer customers at a time."));
     }
     let expected: Vec<_> = known().map(|(_, history)| model.expect(history, horizon)).collect();
+    let past = known().map(|(_, history)| past_rate(history, horizon));
+    let has_amounts = model.model.spend.is_some();
+    let (past_purchases, past_values): (Vec<_>, Vec<_>) =
+        past.map(|(purchases, value)| (Some(purchases), has_amounts.then_some(value))).unzip();
     let names: Vec<String> = known().map(|(name, _)| name.clone()).collect();
     let codes = (0..names.len()).map(|code| u32::try_from(code).ok()).collect();
     let column = |name: &str, values: Vec<Option<f64>>| Column {
@@ -85,6 +90,8 @@ fn lifetimes(model: &LifetimeModel, arguments: &Rows, row: usize) -> Result<Rows
             column("value", expected.iter().map(|one| one.value).collect()),
             column("lower", expected.iter().map(|one| Some(one.interval.0)).collect()),
             column("upper", expected.iter().map(|one| Some(one.interval.1)).collect()),
+            column("past_purchases", past_purchases),
+            column("past_value", past_values),
         ],
     })
 }
