@@ -85,30 +85,28 @@ pub fn hold_out_beside(
 ) -> Result<Vec<HeldOut>, Invalid> {
     check_horizon(options.horizon)?;
     check_level(level)?;
-    let parts: Vec<(Series, Vec<f64>, Vec<bool>)> =
-        series.iter().filter_map(|one| without_last(one, options.horizon)).collect();
-    let training: Vec<Series> = parts.iter().map(|(training, ..)| training.clone()).collect();
+    let parts: Vec<Parts> = series.iter().filter_map(|one| Parts::of(one, options.horizon)).collect();
+    let training: Vec<Series> = parts.iter().map(|parts| parts.training.clone()).collect();
     require("series", !training.is_empty(), "at least one of four periods or more")?;
     // Each ends where its own held-out values begin.
     let forecaster = Forecaster::fit_beside(&training, i64::MIN, options, models.map(|models| models.past))?;
     let places: Vec<usize> = (0..parts.len()).collect();
     let ahead = map(&places, options.threads, |place| match (models, parts.get(*place)) {
-        (Some(models), Some((training, actual, _))) if forecaster.weight(*place) > 0.0 => {
-            ahead(models.now, training, actual.len())
+        (Some(models), Some(parts)) if forecaster.weight(*place) > 0.0 => {
+            ahead(models.now, &parts.training, parts.actual.len())
         }
         _ => Vec::new(),
     });
-    let held_out =
-        |((place, (training, actual, known)), ahead): ((usize, (Series, Vec<f64>, Vec<bool>)), Vec<f64>)| {
-            Ok(HeldOut {
-                key: training.key,
-                forecasts: forecaster.forecast_beside(place, actual.len(), level, &ahead)?,
-                naive: forecaster.naive(place, actual.len()),
-                scale: forecaster.scale(place),
-                actual,
-                known,
-            })
-        };
+    let held_out = |((place, parts), ahead): ((usize, Parts), Vec<f64>)| {
+        Ok(HeldOut {
+            key: parts.training.key,
+            forecasts: forecaster.forecast_beside(place, parts.actual.len(), level, &ahead)?,
+            naive: forecaster.naive(place, parts.actual.len()),
+            scale: forecaster.scale(place),
+            actual: parts.actual,
+            known: parts.known,
+        })
+    };
     parts.into_iter().enumerate().zip(ahead).map(held_out).collect()
 }
 
@@ -134,21 +132,35 @@ impl Evaluation {
     }
 }
 
-/// A series without its last values, those, and which of them are known.
-fn without_last(series: &Series, horizon: usize) -> Option<(Series, Vec<f64>, Vec<bool>)> {
-    let count = series.values.len();
-    let from = count - horizon.min(count / 2);
-    if count < 4 {
-        return None;
+/// A series, cut in two.
+struct Parts {
+    /// Without its last values.
+    training: Series,
+    /// These.
+    actual: Vec<f64>,
+    /// Which of them are known.
+    known: Vec<bool>,
+}
+
+impl Parts {
+    /// Held out are as many values as the horizon and at most half; of fewer than four none.
+    fn of(series: &Series, horizon: usize) -> Option<Self> {
+        let count = series.values.len();
+        let from = count - horizon.min(count / 2);
+        if count < 4 {
+            return None;
+        }
+        let is_before = |place: &&u32| usize::try_from(**place).is_ok_and(|place| place < from);
+        let training = Series {
+            key: series.key,
+            first: series.first,
+            values: series.values.get(..from)?.to_vec(),
+            missing: series.missing.iter().filter(is_before).copied().collect(),
+        };
+        let known = |place: usize| {
+            u32::try_from(place).is_ok_and(|place| series.missing.binary_search(&place).is_err())
+        };
+        let actual = series.values.get(from..)?.to_vec();
+        Some(Self { training, actual, known: (from..count).map(known).collect() })
     }
-    let is_before = |place: &&u32| usize::try_from(**place).is_ok_and(|place| place < from);
-    let training = Series {
-        key: series.key,
-        first: series.first,
-        values: series.values.get(..from)?.to_vec(),
-        missing: series.missing.iter().filter(is_before).copied().collect(),
-    };
-    let known =
-        |place: usize| u32::try_from(place).is_ok_and(|place| series.missing.binary_search(&place).is_err());
-    Some((training, series.values.get(from..)?.to_vec(), (from..count).map(known).collect()))
 }

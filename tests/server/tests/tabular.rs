@@ -757,7 +757,7 @@ fn rows_unlike_the_others_are_found_and_told_why() {
     for (call, sqlstate) in [
         (train(", label_column => 'churned'"), "22023"),
         (train(", text_column => 'note'"), "22023"),
-        (train(", key_columns => '{id}'"), "22023"),
+        (train(", key_columns => '{visits}'"), "42701"),
         (train(", options => '{\"contamination\": 0.1}'"), "22023"),
         ("SELECT * FROM ecommerce_ml.detect_anomalies('reviews', 'customers')".to_owned(), "42809"),
         ("SELECT * FROM ecommerce_ml.detect_anomalies('odd', budget => 0)".to_owned(), "22023"),

@@ -112,8 +112,8 @@ impl Origin {
             );
             row.push(self.around(layout, past, target, seasons).map_or(f32::NAN, scaled));
         }
-        if layout.year > 0 {
-            let years = (step / layout.year + 1) * layout.year;
+        if let Some(years) = step.checked_div(layout.year) {
+            let years = (years + 1) * layout.year;
             row.push(self.around(layout, past, target, years).map_or(f32::NAN, scaled));
         }
         let period = past.first.saturating_add(target as i64);
