@@ -144,7 +144,7 @@ fn an_updated_database_is_like_a_new_one() {
     assert_eq!(ask::<String>(&mut old, chunks), ask::<String>(&mut new, chunks), "each chunk is there once");
     assert_eq!(
         ask::<i64>(&mut old, "SELECT count(*) FROM mine"),
-        3,
+        4,
         "views of others keep what they depend on"
     );
     let said = cluster.psql(
