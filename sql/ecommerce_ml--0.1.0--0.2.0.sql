@@ -367,6 +367,7 @@ COMMENT ON COLUMN job_trials.rung IS 'how far it came: in each rung a third of t
 COMMENT ON COLUMN job_trials.rows IS 'how many rows it learned from there';
 COMMENT ON COLUMN job_trials.loss IS 'mean loss of rows to learn from that it had not learned from; NULL if it diverged, or time was up';
 COMMENT ON COLUMN job_trials.best IS 'whether the training took these settings';
+GRANT SELECT ON job_trials TO PUBLIC;
 
 CREATE OR REPLACE VIEW stat_progress_training AS
     SELECT p.job, j.name, p.pid, p.engine_pid, p.phase, p.rows_read, p.epoch, p.epochs, p.step, p.steps, p.loss,
