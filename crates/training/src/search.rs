@@ -61,7 +61,7 @@ pub fn log_uniform(random: &mut SplitMix64, least: f64, most: f64) -> f64 {
 pub fn rungs(rows: usize, trials: usize, least: usize) -> Vec<usize> {
     let mut rungs = vec![1];
     let mut left = trials;
-    while rungs.len() < MOST_RUNGS && left > PART && rows >= least * rungs[0] * PART {
+    while rungs.len() < MOST_RUNGS && left >= PART && rows >= least * rungs[0] * PART {
         rungs.insert(0, rungs[0] * PART);
         left /= PART;
     }
