@@ -52,6 +52,21 @@ impl Node {
     }
 }
 
+/// How many rows walk through a tree side by side: a processor has other rows to go on with while it waits for the node of one.
+const SIDE_BY_SIDE: usize = 16;
+/// Trees whose longest way has more steps are walked row by row: most of their leaves are nearer.
+const DEEPEST_SIDE_BY_SIDE: usize = 12;
+
+/// A node as rows walk through it side by side: a leaf leads to itself.
+struct Step {
+    /// A threshold, or what a leaf adds.
+    value: f32,
+    feature: u32,
+    default_left: bool,
+    /// Where it goes from here: left, and right.
+    next: [u32; 2],
+}
+
 /// A tree, depth first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tree {
@@ -110,6 +125,62 @@ impl Tree {
             here = if node.goes_left(value) { here + 1 } else { node.right as usize };
         }
     }
+
+    /// Steps of the longest way to a leaf.
+    pub fn depth(&self) -> usize {
+        let mut depths = vec![0; self.nodes.len()];
+        for (number, node) in self.nodes.iter().enumerate().filter(|(_, node)| !node.is_leaf()) {
+            for child in [number + 1, node.right as usize] {
+                if child < depths.len() {
+                    depths[child] = depths[number] + 1;
+                }
+            }
+        }
+        depths.into_iter().max().unwrap_or(0)
+    }
+
+    fn steps(&self) -> Vec<Step> {
+        let step = |(here, node): (usize, &Node)| {
+            let here = here as u32;
+            let next = if node.is_leaf() { [here, here] } else { [here + 1, node.right] };
+            Step { value: node.value, feature: node.feature, default_left: node.default_left, next }
+        };
+        self.nodes.iter().enumerate().map(step).collect()
+    }
+
+    /// Adds what it adds for rows, `[rows, features]`, to the first of each row's sums, `[rows, per_row]`.
+    fn add(&self, rows: &[f32], features: usize, sums: &mut [f64], per_row: usize) {
+        let depth = self.depth();
+        let blocks = if depth > DEEPEST_SIDE_BY_SIDE { 0 } else { rows.len() / (features * SIDE_BY_SIDE) };
+        let (blocks, rest) = rows.split_at(blocks * features * SIDE_BY_SIDE);
+        let mut sums = sums.iter_mut().step_by(per_row);
+        if !blocks.is_empty() {
+            let steps = self.steps();
+            for block in blocks.chunks_exact(features * SIDE_BY_SIDE) {
+                for (leaf, sum) in leaves(&steps, depth, block, features).into_iter().zip(&mut sums) {
+                    *sum += f64::from(steps.get(leaf as usize).map_or(0.0, |leaf| leaf.value));
+                }
+            }
+        }
+        for (row, sum) in rest.chunks_exact(features).zip(sums) {
+            *sum += f64::from(self.value(row));
+        }
+    }
+}
+
+/// The leaves that rows come to, `[SIDE_BY_SIDE, features]`.
+fn leaves(steps: &[Step], depth: usize, rows: &[f32], features: usize) -> [u32; SIDE_BY_SIDE] {
+    let mut places = [0_u32; SIDE_BY_SIDE];
+    for _ in 0..depth {
+        for (row, here) in rows.chunks_exact(features).zip(&mut places) {
+            // Both can't miss: children and features were checked.
+            let Some(step) = steps.get(*here as usize) else { continue };
+            let value = row.get(step.feature as usize).copied().unwrap_or(f32::NAN);
+            let goes_left = (value < step.value) | (value.is_nan() & step.default_left);
+            *here = step.next[usize::from(!goes_left)];
+        }
+    }
+    places
 }
 
 /// Trees whose values add up.
@@ -129,11 +200,8 @@ impl Forest {
         sums.fill(self.base);
         // A tree stays in the nearest cache while all rows go through it.
         for (class, tree) in &self.trees {
-            let rows = rows.chunks_exact(features.max(1));
-            for (row, sums) in rows.zip(sums.chunks_exact_mut(self.sums.max(1))) {
-                if let Some(sum) = sums.get_mut(*class) {
-                    *sum += f64::from(tree.value(row));
-                }
+            if let Some(sums) = sums.get_mut(*class..) {
+                tree.add(rows, features.max(1), sums, self.sums.max(1));
             }
         }
     }
@@ -145,18 +213,7 @@ impl Forest {
 
     /// Steps of the longest way to a leaf.
     pub fn depth(&self) -> usize {
-        let of = |(_, tree): &(usize, Tree)| {
-            let mut depths = vec![0; tree.nodes.len()];
-            for (number, node) in tree.nodes.iter().enumerate().filter(|(_, node)| !node.is_leaf()) {
-                for child in [number + 1, node.right as usize] {
-                    if child < depths.len() {
-                        depths[child] = depths[number] + 1;
-                    }
-                }
-            }
-            depths.into_iter().max().unwrap_or(0)
-        };
-        self.trees.iter().map(of).max().unwrap_or(0)
+        self.trees.iter().map(|(_, tree)| tree.depth()).max().unwrap_or(0)
     }
 
     /// What splits by each feature decreased the loss by, `[features]`.
@@ -196,6 +253,49 @@ mod tests {
         assert_eq!(tree.nodes.len(), 3);
         let values = [1.0, 2.0, 3.0, f32::NAN].map(|value| tree.value(&[value]));
         assert_eq!(values, [-5.0, 5.0, 5.0, -5.0]);
+    }
+
+    #[test]
+    fn rows_side_by_side_come_to_the_leaves_of_each() {
+        let split = |feature, value, default_left, left| RawNode {
+            children: Some((left, left + 1)),
+            feature,
+            value,
+            default_left,
+            cover: 1.0,
+            gain: 0.0,
+        };
+        let leaves = [-4.0, 0.5, 2.0, 7.0].map(|value| node(None, value));
+        let mut raw = vec![split(0, 0.5, true, 1), split(1, 0.25, false, 3), leaves[3]];
+        raw.extend([split(1, 0.125, true, 5), leaves[2], leaves[0], leaves[1]]);
+        // A way longer than is walked side by side.
+        let mut chain: Vec<RawNode> = (0..20)
+            .flat_map(|at| [split(0, 1.0 - 0.04 * at as f32, true, 2 * at + 1), leaves[at % 4]])
+            .collect();
+        chain = (0..20)
+            .flat_map(|at| {
+                let inner = RawNode { children: Some((2 * at + 2, 2 * at + 1)), ..chain[2 * at] };
+                [inner, chain[2 * at + 1]]
+            })
+            .collect();
+        chain.push(leaves[0]);
+        let trees = vec![
+            (0, Tree::new(&raw, 2).unwrap()),
+            (1, Tree::new(&chain, 2).unwrap()),
+            (1, Tree::new(&raw, 2).unwrap()),
+        ];
+        assert!(trees[1].1.depth() > DEEPEST_SIDE_BY_SIDE);
+        let forest = Forest { base: 0.25, sums: 2, trees };
+        let number = |at: usize| if at % 7 == 3 { f32::NAN } else { (at * 37 % 64) as f32 / 64.0 };
+        for count in [0, 1, 15, 16, 17, 50] {
+            let rows: Vec<f32> = (0..2 * count).map(number).collect();
+            let mut sums = vec![0.0; 2 * count];
+            forest.margins(&rows, 2, &mut sums);
+            for (row, sums) in rows.chunks_exact(2).zip(sums.chunks_exact(2)) {
+                let of = |tree: usize| f64::from(forest.trees[tree].1.value(row));
+                assert_eq!(sums, [0.25 + of(0), 0.25 + of(1) + of(2)]);
+            }
+        }
     }
 
     #[test]
