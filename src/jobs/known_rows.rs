@@ -2,7 +2,8 @@
 //! learned from such rows would believe the members that learned them by heart, and be measured too well.
 //!
 //! It must not know how members are put together. Invariant: of a member whose training left fingerprints, no row that was part of that
-//! training is learned from or measured on, whichever of them the training held out.
+//! training is learned from or measured on, whichever of them the training held out. Of rows that are alike in the columns that a member reads, which of
+//! them it knows can't be told and makes no difference to it: as many as it was trained on are left out.
 
 use ecommerce_ml_protocol::training::{Objective, TrainingRows};
 use ecommerce_ml_protocol::{Field, Input, Rows, Values, is_blank};
@@ -97,6 +98,14 @@ impl KnownTo {
             MemberReads::Columns(fields) => fields.as_slice(),
             MemberReads::Text(_) => &[],
         };
+        // Columns may be few, and many rows alike in them: as many are known as were learned from. A text that is met again is the same.
+        if matches!(self.reads, MemberReads::Columns(_)) {
+            let mut remaining = self.fingerprints.remaining();
+            for (place, hash) in places.into_iter().zip(RowFingerprints::of(&read, fields)) {
+                is_known[place] |= remaining.take(hash);
+            }
+            return;
+        }
         let mut is_read_known = vec![true; places.len()];
         for (place, _) in self.fingerprints.missing(&read, fields) {
             is_read_known[place] = false;

@@ -4,6 +4,8 @@
 //! 8 MB. Two of ten million different rows are taken for one with a probability of 3 in a million.
 //! Invariant: who asks whether a row is new has it hashed as it was when it was learned from.
 
+use std::collections::HashMap;
+
 use ecommerce_ml_protocol::Field;
 use ecommerce_ml_protocol::row_hash::{RowBytes, short};
 use ecommerce_ml_protocol::training::TrainingRows;
@@ -49,7 +51,6 @@ impl RowFingerprints {
     /// When our table can't be written.
     pub fn store(mut self, job: i64) -> Result<(), Error> {
         self.hashes.sort_unstable();
-        self.hashes.dedup();
         trained_rows::delete(job)?;
         for (chunk, hashes) in (0..).zip(self.hashes.chunks(HASHES_PER_CHUNK)) {
             let data = hashes.iter().flat_map(|hash| hash.to_be_bytes()).collect();
@@ -65,6 +66,36 @@ impl RowFingerprints {
         fields: &'a [Field],
     ) -> impl Iterator<Item = (usize, u64)> + 'a {
         hashes(rows, fields).enumerate().filter(move |(_, hash)| self.hashes.binary_search(hash).is_err())
+    }
+}
+
+/// How many rows of each fingerprint there are, to be taken one by one.
+pub struct Remaining<'a> {
+    fingerprints: &'a RowFingerprints,
+    taken: HashMap<u64, usize>,
+}
+
+impl RowFingerprints {
+    /// All of them, none of which is taken.
+    pub fn remaining(&self) -> Remaining<'_> {
+        Remaining { fingerprints: self, taken: HashMap::new() }
+    }
+
+    /// Those of rows, in their order.
+    pub fn of<'a>(rows: &'a TrainingRows, fields: &'a [Field]) -> impl Iterator<Item = u64> + 'a {
+        hashes(rows, fields)
+    }
+}
+
+impl Remaining<'_> {
+    /// Takes one of this fingerprint; false if there is none left.
+    pub fn take(&mut self, hash: u64) -> bool {
+        let all = &self.fingerprints.hashes;
+        let first = all.partition_point(|one| *one < hash);
+        let taken = self.taken.entry(hash).or_insert(0);
+        let is_there = all.get(first + *taken) == Some(&hash);
+        *taken += usize::from(is_there);
+        is_there
     }
 }
 

@@ -272,3 +272,32 @@ fn rows_that_members_learned_from_are_left_out_one_by_one() {
     );
     assert!(sums);
 }
+
+#[test]
+fn of_rows_alike_in_few_columns_as_many_are_left_out_as_were_learned_from() {
+    let cluster = Cluster::with_settings(&["ecommerce_ml.training_nice = 0"]);
+    let mut session = cluster.session();
+    run(
+        &mut session,
+        "CREATE TABLE visits AS
+         SELECT i AS id, abs(hashint4(i)) % 4 AS times, (ARRAY['web', 'shop'])[1 + abs(hashint4(-i)) % 2] AS place
+         FROM generate_series(1, 400) AS i;
+         ALTER TABLE visits ADD bought text;
+         UPDATE visits SET bought = CASE WHEN times + (place = 'web')::int > 2 THEN 'yes' ELSE 'no' END",
+    );
+    let train = |name: &str, more: &str| {
+        format!("SELECT ecommerce_ml.train_model('{name}', 'visits', label_column => 'bought', {more})")
+    };
+    for column in ["times", "place"] {
+        let options = r#"{"where": "id % 2 = 0", "deploy": "always", "algorithm": "linear"}"#;
+        let call = train(column, &format!("feature_columns => '{{{column}}}', options => '{options}'"));
+        trained(&mut session, &call);
+    }
+    let (job, _) = trained(&mut session, &train("both", r#"options => '{"ensemble": ["times", "place"]}'"#));
+    let read: i64 = ask(
+        &mut session,
+        &format!("SELECT training_rows + held_out_rows FROM ecommerce_ml.jobs WHERE job = {job}"),
+    );
+    // 200 rows for each member, some of them the same.
+    assert!((50..=200).contains(&read), "{read}");
+}
