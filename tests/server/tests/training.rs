@@ -182,12 +182,11 @@ fn progress_is_seen_from_another_session() {
     assert_eq!(activity, "ecommerce_ml job");
     let before: i64 = ask(&mut other, "SELECT step FROM ecommerce_ml.stat_progress_training");
     reach(&mut other, job, before + 10);
-    // No snapshot is held while a job trains.
-    let held: bool = ask(
-        &mut other,
-        "SELECT bool_or(backend_xmin IS NOT NULL) FROM pg_stat_activity WHERE backend_type = 'ecommerce_ml job'",
-    );
-    assert!(!held, "a training holds back VACUUM");
+    // No snapshot is held while a job trains, but for moments in which the end of an epoch is stored.
+    let held = "SELECT bool_or(backend_xmin IS NOT NULL) FROM pg_stat_activity WHERE backend_type = 'ecommerce_ml job'";
+    eventually("a training doesn't hold back VACUUM", || !ask::<bool>(&mut other, held));
+    let step: i64 = ask(&mut other, "SELECT step FROM ecommerce_ml.stat_progress_training");
+    assert!(step < 160_000, "it still trains");
 }
 
 #[test]
