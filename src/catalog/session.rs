@@ -68,21 +68,30 @@ impl Session {
         let path = ("search_path".to_owned(), safe_path(&self.search_path));
         for (name, value) in std::iter::once((&path.0, &path.1)).chain(&self.settings) {
             let (name, value) = (terminated(name)?, terminated(value)?);
-            // SAFETY: terminated strings, within a level of settings of its own.
-            unsafe {
-                pg_sys::set_config_option(
-                    name.as_ptr(),
-                    value.as_ptr(),
-                    pg_sys::GucContext::PGC_USERSET,
-                    pg_sys::GucSource::PGC_S_SESSION,
-                    pg_sys::GucAction::GUC_ACTION_SAVE,
-                    true,
-                    0,
-                    false,
-                );
-            }
+            // SAFETY: whoever calls has opened a level of settings.
+            unsafe { set_in_level(&name, &value) };
         }
         Ok(())
+    }
+}
+
+/// Sets what anyone may set, until the server takes the current level of settings back.
+///
+/// # Safety
+/// Within a level of settings (`NewGUCNestLevel`) that somebody ends.
+pub unsafe fn set_in_level(name: &CStr, value: &CStr) {
+    // SAFETY: terminated strings, and a level as the caller promises.
+    unsafe {
+        pg_sys::set_config_option(
+            name.as_ptr(),
+            value.as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_SAVE,
+            true,
+            0,
+            false,
+        );
     }
 }
 

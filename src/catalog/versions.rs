@@ -437,14 +437,6 @@ pub fn recipe(name: &str) -> Result<Recipe, Error> {
     training.and_then(read).ok_or_else(|| Error::NotTrained { name: name.to_owned(), version })
 }
 
-/// The column that said when each row was that a version was trained on, if it was.
-///
-/// # Errors
-/// When our tables can't be read.
-pub fn time_column(name: &str, version: i32) -> Result<Option<String>, Error> {
-    argument(name, version, "time_column")
-}
-
 /// An argument of the training that made a version, as text, if it was given.
 ///
 /// # Errors

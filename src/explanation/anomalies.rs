@@ -88,7 +88,7 @@ fn query(relation: &Relation, model: &Resolved, budget: i32) -> Result<String, E
             format!("pg_catalog.jsonb_build_object({})", keys.iter().map(pair).collect::<Vec<_>>().join(", "))
         }
     };
-    let time = match versions::time_column(&model.name, model.version)? {
+    let time = match versions::argument(&model.name, model.version, "time_column")? {
         Some(name) if relation.columns()?.iter().any(|column| column.name() == name) => {
             relation.column_named(&name)?.require_time()?;
             format!("(s.t).{}::pg_catalog.timestamptz", quote_identifier(&name))

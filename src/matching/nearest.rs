@@ -11,6 +11,7 @@ use pgrx::pg_sys;
 use pgrx::spi::SpiHeapTupleData;
 
 use super::embeddings::Embeddings;
+use crate::catalog::session::set_in_level;
 use crate::catalog::statement::reading;
 use crate::error::Error;
 use crate::relation::Relation;
@@ -134,19 +135,10 @@ struct LocalSetting {
 
 impl LocalSetting {
     fn set(name: &CStr, value: &CStr) -> Self {
-        // SAFETY: terminated strings, within a level of settings of its own, which an error inside ends with the (sub)transaction.
+        // SAFETY: within a level of settings of its own, which an error inside ends with the (sub)transaction.
         unsafe {
             let nesting = pg_sys::NewGUCNestLevel();
-            pg_sys::set_config_option(
-                name.as_ptr(),
-                value.as_ptr(),
-                pg_sys::GucContext::PGC_USERSET,
-                pg_sys::GucSource::PGC_S_SESSION,
-                pg_sys::GucAction::GUC_ACTION_SAVE,
-                true,
-                0,
-                false,
-            );
+            set_in_level(name, value);
             Self { nesting }
         }
     }

@@ -2,6 +2,9 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/events.rs"]
+mod events;
+
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -165,30 +168,12 @@ struct Trained {
 }
 
 fn train(job: Job) -> Result<Trained, EngineError> {
-    let (mut prepared, mut finished, mut names, mut contents) = (None, None, Vec::new(), Vec::new());
     let mut read = false;
-    let mut sink = |output| {
-        match output {
-            JobOutput::Reading { .. } => read = true,
-            JobOutput::Prepared(some) => prepared = Some(*some),
-            JobOutput::Finished(some) => finished = Some(*some),
-            JobOutput::Model(UploadPart::Begin { files }) => {
-                contents = vec![Vec::new(); files.len()];
-                names = files.into_iter().map(|file| file.name).collect();
-            }
-            JobOutput::Model(UploadPart::Chunk { file, data }) => contents[file as usize].extend(data),
-            _ => {}
-        }
-        Ok(())
-    };
-    let kind = kind();
-    let trainer = kind.trainer().unwrap();
-    assert!(trainer.accepts(&job.plan.call));
-    trainer.check(&job.plan.call)?;
-    trainer.train(job, &Engine, &mut sink)?;
+    let (prepared, finished, files) = events::train_beside(&kind(), job, &Engine, |output| {
+        read |= matches!(output, JobOutput::Reading { .. })
+    })?;
     assert!(read, "nobody was told how far the asking had come");
-    let files = ModelFiles::from_parts(names.into_iter().zip(contents).collect());
-    Ok(Trained { prepared: prepared.unwrap(), finished: finished.unwrap(), files })
+    Ok(Trained { prepared, finished, files })
 }
 
 /// What chance adds to a row, from -1 to 1, another one for each `of`.

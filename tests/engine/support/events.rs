@@ -1,4 +1,4 @@
-//! What tests of models of events share: a training from a job to files.
+//! What tests of models of events, and of ensembles, share: a training from a job to files.
 
 use ecommerce_ml_checkpoint::files::ModelFiles;
 use ecommerce_ml_predictor::{Evaluate, Job, ModelKind};
@@ -13,10 +13,22 @@ impl Evaluate for Nobody {
     }
 }
 
-/// Trains a model of this kind, which must take the job.
+/// Trains a model of this kind, which must take the job and asks no other model.
+#[allow(dead_code, reason = "ensembles ask others")]
 pub fn train(kind: &dyn ModelKind, job: Job) -> Result<(Prepared, Finished, ModelFiles), EngineError> {
+    train_beside(kind, job, &Nobody, |_| ())
+}
+
+/// The same with other models; `look` sees all that is told.
+pub fn train_beside(
+    kind: &dyn ModelKind,
+    job: Job,
+    others: &dyn Evaluate,
+    mut look: impl FnMut(&JobOutput) + Send,
+) -> Result<(Prepared, Finished, ModelFiles), EngineError> {
     let (mut prepared, mut finished, mut names, mut contents) = (None, None, Vec::new(), Vec::new());
     let mut sink = |output| {
+        look(&output);
         match output {
             JobOutput::Prepared(some) => prepared = Some(*some),
             JobOutput::Finished(some) => finished = Some(*some),
@@ -32,7 +44,7 @@ pub fn train(kind: &dyn ModelKind, job: Job) -> Result<(Prepared, Finished, Mode
     let trainer = kind.trainer().unwrap();
     trainer.check(&job.plan.call)?;
     assert!(trainer.accepts(&job.plan.call));
-    trainer.train(job, &Nobody, &mut sink)?;
+    trainer.train(job, others, &mut sink)?;
     let files = ModelFiles::from_parts(names.into_iter().zip(contents).collect());
     Ok((prepared.unwrap(), finished.unwrap(), files))
 }
