@@ -100,7 +100,11 @@ impl KnownColumns {
         let of_column = |(at, (column, value_type)): (usize, &(Column, ValueType))| {
             let own = column.as_it_is();
             let value = match value_type {
-                ValueType::Number => format!("pg_catalog.avg({})", column.as_number()?),
+                // Intervals and times are numbers to learn from, in seconds.
+                ValueType::Number if column.kind().is_err() => {
+                    finite_mean(&format!("pg_catalog.date_part('epoch', {own})"))
+                }
+                ValueType::Number => finite_mean(&column.as_number()?),
                 ValueType::Boolean => format!("pg_catalog.avg({own}::pg_catalog.int4)::pg_catalog.float8"),
                 ValueType::Text | ValueType::Timestamp => {
                     format!("pg_catalog.mode() WITHIN GROUP (ORDER BY {own}::pg_catalog.text)")
@@ -110,6 +114,14 @@ impl KnownColumns {
         };
         self.0.iter().enumerate().map(of_column).collect()
     }
+}
+
+/// The mean of a `double precision`, of which what is no number or infinite says nothing.
+fn finite_mean(number: &str) -> String {
+    format!(
+        "pg_catalog.avg({number}) FILTER (WHERE {number} OPERATOR(pg_catalog.<) 'Infinity'::pg_catalog.float8
+             AND {number} OPERATOR(pg_catalog.>) '-Infinity'::pg_catalog.float8)"
+    )
 }
 
 /// What a relation says of the time to come, by the keys of series.
