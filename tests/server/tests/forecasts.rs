@@ -483,6 +483,13 @@ fn prices_to_come_are_read() {
     // A relation without rows says nothing, as no relation does.
     run(&mut session, "CREATE TABLE nothing (LIKE priced)");
     assert_eq!(sum(&mut session, ", future => 'nothing'"), sum(&mut session, ""));
+    // What is no number, or no end of one, says as little as NULL.
+    run(
+        &mut session,
+        "CREATE VIEW unknown AS SELECT product, category, day, NULL::float8 AS price, promoted FROM dear;
+         CREATE VIEW boundless AS SELECT product, category, day, CASE WHEN product < 6 THEN 'NaN' ELSE 'Infinity' END::float8 AS price, promoted FROM dear",
+    );
+    assert_eq!(sum(&mut session, ", future => 'boundless'"), sum(&mut session, ", future => 'unknown'"));
     // From what is there now, at the same prices.
     let again = sum(&mut session, ", future => 'dear', history => 'priced'");
     assert!((again - dear).abs() < 1e-6 * dear, "{again} {dear}");
